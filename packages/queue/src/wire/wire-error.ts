@@ -1,0 +1,22 @@
+/** Codes of {@link WireError}; they do not change between releases. */
+export type WireErrorCode =
+  /** A value holds something that cannot be sent to another process. */
+  | "UNSENDABLE"
+  /** A value is larger or deeper than may be sent. */
+  | "TOO_LARGE"
+  /** What was received is no encoding of a value. */
+  | "MALFORMED";
+
+/** A value that cannot be sent, or cannot be read; `code` tells which and the message where and what to do. */
+export class WireError extends Error {
+  override readonly name: string = "WireError";
+  readonly code: WireErrorCode;
+  /** Where in the value, such as `arguments[0].user.name`. */
+  readonly path: string;
+
+  constructor(code: WireErrorCode, path: string, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+    this.path = path;
+  }
+}
