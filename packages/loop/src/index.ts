@@ -1,2 +1,74 @@
-/** The version of this package. */
-export const version = "0.1.0";
+export { EventLoop, newEventLoop } from "./kernel/event-loop.ts";
+export { Handle, TimerHandle } from "./kernel/handle.ts";
+export { getEventLoop, getRunningLoop, setEventLoop } from "./kernel/running.ts";
+export { Future, isFuture } from "./task/future.ts";
+export { Task } from "./task/task.ts";
+export { ExternalTask } from "./task/external-task.ts";
+export {
+  Coroutine,
+  coroutine,
+  isAsyncGeneratorFunction,
+  isCoroutine,
+  isCoroutineFunction,
+} from "./task/coroutine.ts";
+export { isAwaitable } from "./task/open.ts";
+export { Operation } from "./task/operation.ts";
+export {
+  allTasks,
+  createTask,
+  currentDeadline,
+  currentTask,
+  ensureFuture,
+  reportProgress,
+} from "./task/current.ts";
+export { sleep } from "./waiting/sleep.ts";
+export { gather } from "./waiting/gather.ts";
+export { wait } from "./waiting/wait.ts";
+export { waitFor } from "./waiting/wait-for.ts";
+export { AsCompleted, asCompleted } from "./waiting/as-completed.ts";
+export { shield } from "./waiting/shield.ts";
+export { timeout, timeoutAt, TimeoutScope } from "./waiting/timeout.ts";
+export { TaskGroup, taskGroup } from "./waiting/task-group.ts";
+export { fromSignal } from "./waiting/signal.ts";
+export { Lock } from "./sync/lock.ts";
+export { Event } from "./sync/event.ts";
+export { Condition } from "./sync/condition.ts";
+export { BoundedSemaphore, Semaphore } from "./sync/semaphore.ts";
+export { Barrier } from "./sync/barrier.ts";
+export { LifoQueue, PriorityQueue, Queue } from "./sync/queue.ts";
+export { run, Runner } from "./running/runner.ts";
+export {
+  ArgumentError,
+  BrokenBarrierError,
+  CancelledError,
+  DeadlockError,
+  IncompleteReadError,
+  InvalidStateError,
+  LimitOverrunError,
+  QueueEmpty,
+  QueueFull,
+  QueueShutDown,
+  TaskloomError,
+  TimeoutError,
+  UsageError,
+} from "./errors.ts";
+
+export type { EventLoopOptions, ExceptionHandler, TaskFactory } from "./kernel/event-loop.ts";
+export type { Clock } from "./kernel/clock.ts";
+export type { FutureOptions } from "./task/future.ts";
+export type { TaskOptions } from "./task/task.ts";
+export type { ExternalTaskOptions } from "./task/external-task.ts";
+export type { CoroutineFunction } from "./task/coroutine.ts";
+export type { Awaitable, Startable } from "./task/open.ts";
+export type { Sleeping } from "./waiting/sleep.ts";
+export type { Gathered, GatheredOrErrors, GatherOptions } from "./waiting/gather.ts";
+export type { ReturnWhen, WaitOptions } from "./waiting/wait.ts";
+export type { AsCompletedOptions } from "./waiting/as-completed.ts";
+export type { TimeoutBody } from "./waiting/timeout.ts";
+export type { TaskGroupBody } from "./waiting/task-group.ts";
+export type { SignalOption } from "./waiting/signal.ts";
+export type { Held } from "./sync/held.ts";
+export type { Compare } from "./sync/queue.ts";
+export type { RunOptions } from "./running/runner.ts";
+export type { Executor } from "./running/executor.ts";
+export type { ExceptionContext } from "./diagnosis/exceptions.ts";

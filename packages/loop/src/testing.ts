@@ -1,2 +1,3 @@
-/** The version of this package. */
-export const version = "0.1.0";
+export { VirtualClock, virtualClock } from "./testing/virtual-clock.ts";
+
+export type { VirtualClockOptions } from "./testing/virtual-clock.ts";

@@ -1,0 +1,22 @@
+/** What the loop's exception handler is told. */
+export interface ExceptionContext {
+  /** What happened, in a sentence. */
+  message: string;
+  /** The error, if there is one. */
+  exception?: unknown;
+  future?: unknown;
+  task?: unknown;
+  handle?: unknown;
+  /** Debug mode: where the failing thing was made. */
+  sourceTraceback?: string;
+}
+
+/** Writes a context to standard error. */
+export function reportException(context: ExceptionContext): void {
+  const { message, exception, sourceTraceback, ...rest } = context;
+  const lines: unknown[] = [message];
+  for (const [key, value] of Object.entries(rest)) lines.push(`\n${key}:`, value);
+  if (sourceTraceback !== undefined) lines.push(`\n${sourceTraceback}`);
+  if ("exception" in context) lines.push("\n", exception);
+  console.error(...lines);
+}

@@ -1,0 +1,81 @@
+import { machine } from "../kernel/machine.ts";
+import type { Coroutine } from "../task/coroutine.ts";
+import { AWAITING, PAUSING, RUNNING, type Steppable, type Strand } from "../task/strand.ts";
+import type { Task } from "../task/task.ts";
+import { UsageError } from "../errors.ts";
+import { PENDING } from "../task/future-core.ts";
+
+/** The frames of a generator that is suspended at an awaitable of ours, innermost first; nothing of it runs on. */
+function probe(gen: Steppable): string[] {
+  const found = { stack: "" };
+  const outer = machine.probe;
+  machine.probe = found;
+  try {
+    gen.next();
+  } catch {
+    return [];
+  } finally {
+    machine.probe = outer;
+  }
+  const lines = found.stack.split("\n").slice(1);
+  const own = lines.findIndex((line) => line.includes("at probe ") || line.includes("at gen.next"));
+  return lines
+    .slice(0, own < 0 ? lines.length : own)
+    .filter(
+      (line) => !/\/loop\/(src|dist)\/(kernel|task|waiting|sync)\//.test(line) && !line.includes(".next ("),
+    )
+    .map((line) => line.trim());
+}
+
+/** The stack of a strand's coroutines, outermost first. */
+export function coroutineStack(task: Task<unknown>): string[] {
+  return task._state === PENDING ? strandStack(task) : [];
+}
+
+function strandStack(strand: Strand): string[] {
+  const suspended = strand._phase === AWAITING || strand._phase === PAUSING;
+  const lines: string[] = [];
+  let gen = strand._gen;
+  let frame: Coroutine<unknown> | null = strand._frame;
+  let isTop = true;
+  while (gen !== null) {
+    const found = (isTop ? suspended : true) && isRealGenerator(gen) ? probe(gen) : [];
+    if (found.length === 0 && frame !== null) lines.push(`at ${frame.name}`);
+    lines.push(...found);
+    if (frame === null) break;
+    gen = frame._outerGen;
+    frame = frame._outer;
+    isTop = false;
+  }
+  return lines.toReversed();
+}
+
+function isRealGenerator(gen: Steppable): boolean {
+  return Object.prototype.toString.call(gen) === "[object Generator]";
+}
+
+/** `name() running at file.ts:4`, as far as it is known. */
+export function locate(task: Task<unknown>): string {
+  const name = nameOf(task._coro);
+  if (task._state !== PENDING || task._phase === RUNNING) return `${name}()`;
+  const stack = coroutineStack(task);
+  const top = stack.at(-1);
+  const outermost = stack[0];
+  const own = /^at (?:async )?(.+?) \(/.exec(outermost ?? "")?.[1];
+  const place = top === undefined ? null : /([^/\\(]+:\d+):\d+\)?$/.exec(top)?.[1];
+  return `${name === "<anonymous>" && own !== undefined ? own : name}()${place ? ` running at ${place}` : ""}`;
+}
+
+function nameOf(coro: unknown): string {
+  if (typeof coro === "function") return coro.name === "" ? "<anonymous>" : coro.name;
+  if (typeof coro === "object" && coro !== null && "name" in coro && typeof coro.name === "string") {
+    return coro.name;
+  }
+  if (coro instanceof Promise) return "promise";
+  return "<anonymous>";
+}
+
+/** A UsageError for what only works inside a task. */
+export function notInTask(what: string): UsageError {
+  return new UsageError("NO_TASK", `${what} should be used inside a task: run it with run() or createTask()`);
+}

@@ -1,0 +1,332 @@
+import { ArgumentError, UsageError, type DeadlockError } from "../errors.ts";
+import { Failures } from "../diagnosis/failures.ts";
+import { describeDeadlock } from "../diagnosis/deadlock.ts";
+import { reportDropped } from "../diagnosis/dropped.ts";
+import { type ExceptionContext, reportException } from "../diagnosis/exceptions.ts";
+import type { Executor } from "../running/executor.ts";
+import { Future } from "../task/future.ts";
+import type { Startable } from "../task/open.ts";
+import { isAwaitable } from "../task/open.ts";
+import { describe } from "../diagnosis/describe.ts";
+import { type Task, type TaskOptions, Task as TaskClass } from "../task/task.ts";
+import { TaskList } from "../task/task-list.ts";
+import { systemClock, type Clock } from "./clock.ts";
+import { captureContext } from "./context.ts";
+import { Handle, TimerHandle } from "./handle.ts";
+import { activeLoops, insideLoop, loopFactory } from "./running.ts";
+import { Scheduler } from "./scheduler.ts";
+
+/** Options of a loop. */
+export interface EventLoopOptions {
+  /** Where time comes from; the system's monotonic clock by default. */
+  clock?: Clock | undefined;
+  /** Debug mode; by default what `TASKLOOM_DEBUG=1` says. */
+  debug?: boolean | undefined;
+}
+
+/** What a task factory gets; it returns the task. */
+export type TaskFactory = (loop: EventLoop, work: Startable<unknown>, options: TaskOptions) => Task<unknown>;
+
+/** Called with every error that has no one else to go to. */
+export type ExceptionHandler = (loop: EventLoop, context: ExceptionContext) => void;
+
+/**
+ * An event loop: it runs tasks and callbacks, one at a time, in the order asyncio's would, on top of
+ * Node's. One that you make runs while a `runForever` or `runUntilComplete` is pending.
+ *
+ * ```ts
+ * import { EventLoop, sleep } from "@taskloom/loop";
+ *
+ * const loop = new EventLoop();
+ * const answer = await loop.runUntilComplete(async () => {
+ *   await sleep(1);
+ *   return 42;
+ * });
+ * loop.close();
+ * console.log(answer); // 42
+ * ```
+ */
+export class EventLoop extends Scheduler {
+  /** Callbacks that hold the loop longer are logged in debug mode, in milliseconds. */
+  slowCallbackDuration = 100;
+  /** @internal */
+  readonly _tasks: TaskList = new TaskList();
+  /** @internal */
+  readonly _failures: Failures = new Failures(this);
+  readonly #isAutomatic: boolean;
+  #running: { resolve: () => void; reject: (error: Error) => void; isUntilComplete: boolean } | null = null;
+  #isClosed = false;
+  #debug = false;
+  #exceptionHandler: ExceptionHandler | null = null;
+  #taskFactory: TaskFactory | null = null;
+  #executor: Executor | null = null;
+  readonly #shutdownHooks = new Set<() => Promise<void> | void>();
+
+  constructor(options: EventLoopOptions = {}) {
+    super(options.clock ?? systemClock);
+    this.#isAutomatic = (options as { automatic?: boolean }).automatic === true;
+    this.setDebug(options.debug ?? process.env["TASKLOOM_DEBUG"] === "1");
+  }
+
+  /** @internal */
+  _active(): boolean {
+    return this.#running !== null || (this.#isAutomatic && !this.#isClosed);
+  }
+
+  protected _stopped(error?: Error): void {
+    const running = this.#running;
+    if (running === null) return;
+    this.#running = null;
+    activeLoops.splice(activeLoops.indexOf(this), 1);
+    this._release();
+    if (error === undefined) running.resolve();
+    else running.reject(error);
+  }
+
+  protected _describeDeadlock(): DeadlockError | null {
+    return this.#running?.isUntilComplete ? describeDeadlock(this) : null;
+  }
+
+  protected _afterTurn(): void {
+    this._failures.sort();
+  }
+
+  /** Schedules `callback(...args)` for the next iteration, after everything that is ready already. */
+  callSoon<A extends unknown[]>(callback: (...args: A) => unknown, ...args: A): Handle {
+    this.#check(callback, "callSoon");
+    const handle = new Handle(callback, args, this, captureContext());
+    if (this.#debug) handle._source = new Error("scheduled here").stack;
+    this._push(handle);
+    return handle;
+  }
+
+  /** Like `callSoon`: a Node thread has one loop at a time, so there is nothing to wake from elsewhere. */
+  callSoonThreadsafe<A extends unknown[]>(callback: (...args: A) => unknown, ...args: A): Handle {
+    return this.callSoon(callback, ...args);
+  }
+
+  /** Schedules `callback(...args)` in `delay` milliseconds. Equal deadlines run in the order they were set. */
+  callLater<A extends unknown[]>(delay: number, callback: (...args: A) => unknown, ...args: A): TimerHandle {
+    return this.callAt(this.time() + delay, callback, ...args);
+  }
+
+  /** Schedules `callback(...args)` at a time of this loop's `time()`. */
+  callAt<A extends unknown[]>(when: number, callback: (...args: A) => unknown, ...args: A): TimerHandle {
+    this.#check(callback, "callAt");
+    if (typeof when !== "number" || Number.isNaN(when)) {
+      throw new ArgumentError(`Expected a number of milliseconds as time, got ${describe(when)}`);
+    }
+    const handle = new TimerHandle(when, callback, args, this, captureContext());
+    if (this.#debug) handle._source = new Error("scheduled here").stack;
+    this._addTimer(when, handle);
+    return handle;
+  }
+
+  #check(callback: unknown, method: string): void {
+    this._checkClosed();
+    if (typeof callback !== "function") {
+      throw new ArgumentError(`Expected a function for ${method}(), got ${describe(callback)}`);
+    }
+  }
+
+  /** @internal */
+  _checkClosed(): void {
+    if (this.#isClosed) throw new UsageError("LOOP_CLOSED", "Event loop is closed: make a new one");
+  }
+
+  /** A new pending Future of this loop. */
+  createFuture<T = unknown>(): Future<T> {
+    return new Future<T>({ loop: this });
+  }
+
+  /** Makes a Task of something to await, or of a function that gives it; its first step is in the next iteration. */
+  createTask<T>(work: Startable<T>, options: TaskOptions = {}): Task<T> {
+    this._checkClosed();
+    if (this.#taskFactory !== null) return this.#taskFactory(this, work, options) as Task<T>;
+    if (typeof work !== "function" && !isAwaitable(work)) {
+      throw new ArgumentError(
+        `a coroutine was expected, got ${describe(work)}: give something to await, or a function that returns it`,
+      );
+    }
+    return new TaskClass<T>(work, this, options.name);
+  }
+
+  /** Has `createTask` call `factory`; null: the usual tasks again. */
+  setTaskFactory(factory: TaskFactory | null): void {
+    this.#taskFactory = factory;
+  }
+
+  getTaskFactory(): TaskFactory | null {
+    return this.#taskFactory;
+  }
+
+  /** Runs until `stop()` is called. */
+  runForever(): Promise<void> {
+    return this.#start(false);
+  }
+
+  /** Runs until `work` is done, and gives its outcome. */
+  async runUntilComplete<T>(work: Startable<T>): Promise<T> {
+    this._checkClosed();
+    this.#checkNotRunning();
+    const future: Future<T> = work instanceof Future ? (work as Future<T>) : this.createTask(work);
+    const stop = (): void => this.stop();
+    future.addDoneCallback(stop);
+    try {
+      await this.#start(true);
+    } finally {
+      future.removeDoneCallback(stop);
+    }
+    if (!future.done()) {
+      throw new UsageError(
+        "LOOP_STOPPED",
+        "Event loop stopped before Future completed: do not call stop() early",
+      );
+    }
+    return future.result();
+  }
+
+  #checkNotRunning(): void {
+    if (this.isRunning()) throw new UsageError("LOOP_RUNNING", "This event loop is already running");
+    if (insideLoop() !== null) {
+      throw new UsageError(
+        "LOOP_RUNNING",
+        "Cannot run the event loop while another loop is running: await the work, or createTask() it",
+      );
+    }
+  }
+
+  #start(isUntilComplete: boolean): Promise<void> {
+    this._checkClosed();
+    this.#checkNotRunning();
+    return new Promise((resolve, reject) => {
+      this.#running = { resolve, reject, isUntilComplete };
+      activeLoops.push(this);
+      this._hold();
+      this._nudge();
+    });
+  }
+
+  /** Ends `runForever` after the iteration that is under way. */
+  stop(): void {
+    this._stopping = true;
+    this._nudge();
+  }
+
+  /** Whether `runForever` or `runUntilComplete` is pending. */
+  isRunning(): boolean {
+    return this.#running !== null;
+  }
+
+  isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /** Drops everything that is scheduled, and reports failures that nobody looked at. The loop must not be running. */
+  close(): void {
+    if (this.isRunning())
+      throw new UsageError("LOOP_RUNNING", "Cannot close a running event loop: stop() it first");
+    if (this.#isClosed) return;
+    this._failures.reportAll();
+    this.#isClosed = true;
+    this._clearQueues();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  getDebug(): boolean {
+    return this.#debug;
+  }
+
+  /** Debug mode: slow callbacks, dropped coroutines and unseen errors are reported with where they were made. */
+  setDebug(enabled: boolean): void {
+    this.#debug = enabled;
+    if (enabled) reportDropped.enabled = true;
+  }
+
+  /** Has `handler(loop, context)` called with every error that has no one else to go to; null: log them. */
+  setExceptionHandler(handler: ExceptionHandler | null): void {
+    if (handler !== null && typeof handler !== "function") {
+      throw new ArgumentError(`A callable object or null is expected, got ${describe(handler)}`);
+    }
+    this.#exceptionHandler = handler;
+  }
+
+  getExceptionHandler(): ExceptionHandler | null {
+    return this.#exceptionHandler;
+  }
+
+  /** Logs an error that has no one else to go to. */
+  defaultExceptionHandler(context: ExceptionContext): void {
+    reportException(context);
+  }
+
+  /** Calls the exception handler. */
+  callExceptionHandler(context: ExceptionContext): void {
+    if (this.#exceptionHandler === null) {
+      this.defaultExceptionHandler(context);
+      return;
+    }
+    try {
+      this.#exceptionHandler(this, context);
+    } catch (error) {
+      this.defaultExceptionHandler({ message: "Unhandled error in exception handler", exception: error });
+      this.defaultExceptionHandler(context);
+    }
+  }
+
+  /** The executor for `runInExecutor(null, …)`. */
+  setDefaultExecutor(executor: Executor | null): void {
+    this.#executor = executor;
+  }
+
+  /** The executor set with `setDefaultExecutor`, or null. */
+  getDefaultExecutor(): Executor | null {
+    return this.#executor;
+  }
+
+  /** Runs `fn(...args)` on an executor (null: the default one), as a Task. */
+  runInExecutor<A extends unknown[], R>(
+    executor: Executor | null,
+    fn: (...args: A) => R,
+    ...args: A
+  ): Task<Awaited<R>> {
+    this._checkClosed();
+    const chosen = executor ?? this.#executor;
+    if (chosen === null) {
+      throw new UsageError(
+        "NO_EXECUTOR",
+        "this loop has no default executor: pass one, or loop.setDefaultExecutor(new ThreadPoolExecutor()) " +
+          "of @taskloom/offload",
+      );
+    }
+    return chosen.submit(fn, ...args);
+  }
+
+  /** Has `hook` called, and awaited, when `run()` shuts the loop down; returns how to take it back. */
+  addShutdownHook(hook: () => Promise<void> | void): () => void {
+    this.#shutdownHooks.add(hook);
+    return () => this.#shutdownHooks.delete(hook);
+  }
+
+  /** @internal */
+  async _shutdown(): Promise<void> {
+    const executor = this.#executor;
+    this.#executor = null;
+    if (executor !== null) await executor.shutdown();
+    for (const hook of this.#shutdownHooks) {
+      this.#shutdownHooks.delete(hook);
+      // oxlint-disable-next-line no-await-in-loop -- one after the other, in the order they were added
+      await hook();
+    }
+  }
+}
+
+loopFactory.make = (options) => new EventLoop(options as EventLoopOptions);
+
+/** Makes a loop: `new EventLoop(options)`. */
+export function newEventLoop(options: EventLoopOptions = {}): EventLoop {
+  return new EventLoop(options);
+}

@@ -1,0 +1,140 @@
+import { describesItself } from "../diagnosis/describe.ts";
+import type { AsyncResource } from "node:async_hooks";
+import { inspect } from "node:util";
+import type { EventLoop } from "./event-loop.ts";
+import type { Runnable } from "./ready-queue.ts";
+import type { Timer } from "./timer-heap.ts";
+
+// oxlint-disable-next-line typescript/no-explicit-any -- any function can be a callback; its arguments are checked where it is given
+type AnyFunction = (...args: any[]) => unknown;
+
+/** A callback that is to be run: what `callSoon` returns. */
+export class Handle implements Runnable {
+  /** @internal null when cancelled */
+  _callback: AnyFunction | null;
+  /** @internal */
+  _args: readonly unknown[];
+  /** @internal */
+  readonly _loop: EventLoop;
+  /** @internal */
+  readonly _context: AsyncResource | null;
+  /** @internal debug mode: where it was made */
+  _source: string | undefined = undefined;
+
+  /** @internal */
+  constructor(
+    callback: AnyFunction,
+    args: readonly unknown[],
+    loop: EventLoop,
+    context: AsyncResource | null,
+  ) {
+    this._callback = callback;
+    this._args = args;
+    this._loop = loop;
+    this._context = context;
+  }
+
+  /**
+   * Cancels the callback: it will not run. Cancelling twice changes nothing.
+   *
+   * ```ts
+   * import { run, getRunningLoop } from "@taskloom/loop";
+   * await run(async () => {
+   *   const handle = getRunningLoop().callSoon(() => console.log("never"));
+   *   handle.cancel();
+   * });
+   * ```
+   */
+  cancel(): void {
+    this._callback = null;
+    this._args = [];
+  }
+
+  /** Whether `cancel()` was called. */
+  cancelled(): boolean {
+    return this._callback === null;
+  }
+
+  /** @internal */
+  _run(): void {
+    const callback = this._callback;
+    if (callback === null) return;
+    try {
+      if (this._context !== null) {
+        this._context.runInAsyncScope(callback, undefined, ...this._args);
+      } else {
+        const args = this._args;
+        if (args.length === 0) callback();
+        else if (args.length === 1) callback(args[0]);
+        else callback(...args);
+      }
+    } catch (error) {
+      this._loop.callExceptionHandler({
+        message: `Exception in callback ${describeCallback(callback, this._args)}`,
+        exception: error,
+        handle: this,
+        ...(this._source === undefined ? {} : { sourceTraceback: this._source }),
+      });
+    }
+  }
+
+  /** @internal */
+  _describe(): string {
+    return `<${this.constructor.name} ${this._details()}>`;
+  }
+
+  /** @internal */
+  _details(): string {
+    const callback = this._callback;
+    return callback === null ? "cancelled" : describeCallback(callback, this._args);
+  }
+}
+
+/** A callback that is to be run at a time: what `callLater` and `callAt` return. */
+export class TimerHandle extends Handle implements Timer {
+  /** @internal */
+  _sequence = 0;
+  /** @internal */
+  _inHeap = false;
+  readonly #when: number;
+
+  /** @internal */
+  constructor(
+    when: number,
+    callback: AnyFunction,
+    args: readonly unknown[],
+    loop: EventLoop,
+    context: AsyncResource | null,
+  ) {
+    super(callback, args, loop, context);
+    this.#when = when;
+  }
+
+  /** @internal */
+  get _dead(): boolean {
+    return this._callback === null;
+  }
+
+  /** The deadline, in milliseconds of the loop's `time()`. */
+  when(): number {
+    return this.#when;
+  }
+
+  override cancel(): void {
+    if (this._callback !== null && this._inHeap) this._loop._timers.cancelled();
+    super.cancel();
+  }
+
+  /** @internal */
+  override _details(): string {
+    return `when=${this.#when} ${super._details()}`;
+  }
+}
+
+describesItself(Handle);
+
+/** A callback as a reader can recognise it: `name(arguments)`. */
+export function describeCallback(callback: AnyFunction, args: readonly unknown[]): string {
+  const shown = args.map((arg) => inspect(arg, { depth: 0, breakLength: Infinity })).join(", ");
+  return `${callback.name === "" ? "<anonymous>" : callback.name}(${shown})`;
+}

@@ -1,0 +1,257 @@
+import type { DeadlockError } from "../errors.ts";
+import type { Clock } from "./clock.ts";
+import { inBaseContext } from "./context.ts";
+import type { EventLoop } from "./event-loop.ts";
+import { machine } from "./machine.ts";
+import { ReadyQueue, type Runnable } from "./ready-queue.ts";
+import { TimerHeap, type Timer } from "./timer-heap.ts";
+
+/** How long iterations run back to back before libuv gets its turn, in milliseconds. */
+const BUDGET = 1;
+/** Handles between two looks at the clock. */
+const LOOK = 128;
+/** libuv timers take 32-bit delays; a longer wait is made of several. */
+const LONGEST_DELAY = 2 ** 31 - 1;
+
+/** How a seeded exploration orders an iteration's ready handles. */
+export type Chooser = (n: number) => number;
+
+/**
+ * Turns and iterations.
+ *
+ * An iteration runs exactly what was ready when it began (`#todo` counts the rest). A turn is a stretch of
+ * iterations without libuv; it ends when its time budget is used up (then `setImmediate`, so that I/O is
+ * never starved), when it has settled a native `await` (then the microtasks drain, so that async functions
+ * are not starved by busy coroutines, and the next turn follows in a tick), when nothing is ready (then
+ * the loop sleeps until it is woken or its one libuv timer fires), or when the loop is stopped.
+ *
+ * `#awake` is true from the moment a turn is scheduled until the loop sleeps or stops; whoever makes
+ * something ready while it is false schedules a turn.
+ */
+export abstract class Scheduler {
+  /** @internal */
+  readonly _timers: TimerHeap = new TimerHeap();
+  /** @internal A native await was settled in this turn. */
+  _settledNative = false;
+  /** @internal */
+  _chooser: Chooser | null = null;
+  /** @internal */
+  _iterations = 0;
+  /** @internal */
+  protected _stopping = false;
+  protected readonly _clock: Clock;
+  readonly #ready = new ReadyQueue();
+  #awake = false;
+  #todo = 0;
+  #now = 0;
+  #budgetEnd = 0;
+  #isDrained = false;
+  #outside = 0;
+  #holds = 0;
+  #keepAlive: NodeJS.Timeout | null = null;
+  #timer: NodeJS.Timeout | null = null;
+  #armedFor = Infinity;
+  readonly #enterFresh = (): void => {
+    this.#budgetEnd = 0;
+    this.#enter();
+  };
+  readonly #enter = (): void => inBaseContext(this.#turn);
+  readonly #enterByTick = (): void => process.nextTick(this.#enter);
+  readonly #enterByTimer = (): void => {
+    this.#armedFor = Infinity;
+    if (this.#awake || !this._active()) return;
+    this.#awake = true;
+    this.#enterFresh();
+  };
+
+  protected constructor(clock: Clock) {
+    this._clock = clock;
+    clock.attach?.(() => this._nudge());
+  }
+
+  /** @internal Whether the loop runs what is made ready. */
+  abstract _active(): boolean;
+  protected abstract _stopped(error?: Error): void;
+  protected abstract _describeDeadlock(): DeadlockError | null;
+  protected abstract _afterTurn(): void;
+
+  /** The loop's time in milliseconds, from an arbitrary start. */
+  time(): number {
+    return (this.#now = this._clock.now());
+  }
+
+  /** @internal Makes something ready. */
+  _push(item: Runnable): void {
+    this.#ready.push(item);
+    if (!this.#awake) this._nudge();
+  }
+
+  /** @internal */
+  _addTimer(when: number, timer: Timer): void {
+    this._timers.add(when, timer);
+    if (!this.#awake && this._active()) {
+      if (this._clock.advanceTo !== undefined) this._nudge();
+      else this.#arm();
+    }
+  }
+
+  /** @internal Has a turn run soon, if the loop runs at all. */
+  _nudge(): void {
+    if (this.#awake || !this._active()) return;
+    this.#awake = true;
+    setImmediate(this.#enterFresh);
+  }
+
+  /** @internal Work that the loop cannot see began: a native promise, a thread. A virtual clock stands still meanwhile. */
+  _beginOutside(): void {
+    this.#outside++;
+  }
+
+  /** @internal */
+  _endOutside(): void {
+    if (--this.#outside === 0 && this._clock.advanceTo !== undefined) this._nudge();
+  }
+
+  /** @internal Keeps the process alive until `_release()`. */
+  _hold(): void {
+    if (this.#holds++ > 0) return;
+    if (this.#keepAlive === null) this.#keepAlive = setInterval(() => {}, LONGEST_DELAY);
+    else this.#keepAlive.ref();
+  }
+
+  /** @internal */
+  _release(): void {
+    if (--this.#holds === 0) this.#keepAlive?.unref();
+  }
+
+  protected _clearQueues(): void {
+    this.#ready.clear();
+    this._timers.clear();
+    this.#todo = 0;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    if (this.#keepAlive !== null) clearInterval(this.#keepAlive);
+    this.#timer = this.#keepAlive = null;
+    this.#armedFor = Infinity;
+  }
+
+  /** @internal */
+  get _readySize(): number {
+    return this.#ready.size;
+  }
+
+  readonly #turn = (): void => {
+    if (!this._active()) {
+      this.#awake = false;
+      return;
+    }
+    const outer = machine.loop;
+    machine.loop = this as unknown as EventLoop;
+    try {
+      this.#iterate();
+    } catch (error) {
+      // Nothing of ours throws here; whatever did must not end the loop with it.
+      setImmediate(this.#enterFresh);
+      throw error;
+    } finally {
+      machine.loop = outer;
+      this._afterTurn();
+    }
+  };
+
+  #iterate(): void {
+    const ready = this.#ready;
+    const timers = this._timers;
+    let look = LOOK;
+    const began = performance.now();
+    if (this.#budgetEnd === 0) this.#budgetEnd = began + BUDGET;
+    this.#now = this._clock === undefined ? began : this._clock.now();
+    for (;;) {
+      if (this.#todo === 0) {
+        if (timers.size > 0) {
+          timers.sweep();
+          while (timers.size > 0 && timers.earliest <= this.#now) ready.push(timers.shift());
+        }
+        this.#todo = ready.size;
+        if (this.#todo === 0 && !this._stopping) {
+          if (this.#settle()) continue;
+          return;
+        }
+        this.#isDrained = false;
+        this._iterations++;
+        if (this._chooser !== null) ready.shuffle(this.#todo, this._chooser);
+      }
+      while (this.#todo > 0) {
+        this.#todo--;
+        ready.shift()._run();
+        if (--look === 0) {
+          look = LOOK;
+          const now = performance.now();
+          this.#now = this._clock.now();
+          if (now >= this.#budgetEnd) {
+            setImmediate(this.#enterFresh);
+            return;
+          }
+        }
+      }
+      if (this._stopping) {
+        this._stopping = false;
+        this.#awake = false;
+        this._stopped();
+        return;
+      }
+      if (this._settledNative) {
+        this._settledNative = false;
+        this.#drain();
+        return;
+      }
+    }
+  }
+
+  /** Lets the microtasks run, and goes on in a tick; through libuv when the budget is used up. */
+  #drain(): void {
+    if (performance.now() >= this.#budgetEnd) setImmediate(this.#enterFresh);
+    else void settled.then(this.#enterByTick);
+  }
+
+  /** Nothing is ready. True: time has passed, go on. False: the turn is over. */
+  #settle(): boolean {
+    const clock = this._clock;
+    if (clock.advanceTo === undefined) {
+      this._settledNative = false;
+      this.#awake = false;
+      if (this._timers.size > 0) this.#arm();
+      return false;
+    }
+    if (!this.#isDrained) {
+      this.#isDrained = true;
+      this._settledNative = false;
+      this.#drain();
+      return false;
+    }
+    this.#isDrained = false;
+    this.#awake = false;
+    if (this.#outside > 0) return false;
+    if (this._timers.size > 0) {
+      if (clock.advanceTo(this._timers.earliest) === "stay") return false;
+      this.#now = clock.now();
+      this.#awake = true;
+      return true;
+    }
+    if (clock.advanceTo(undefined) === "stay") return false;
+    const deadlock = this._describeDeadlock();
+    if (deadlock !== null) this._stopped(deadlock);
+    return false;
+  }
+
+  /** Arms the libuv timer for the earliest deadline, unless it will fire early enough anyway. */
+  #arm(): void {
+    const when = this._timers.earliest;
+    if (when >= this.#armedFor) return;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#armedFor = when;
+    const delay = Math.min(Math.max(Math.ceil(when - this._clock.now()), 1), LONGEST_DELAY);
+    this.#timer = setTimeout(this.#enterByTimer, delay);
+  }
+}
+
+const settled = Promise.resolve();

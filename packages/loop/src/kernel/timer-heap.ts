@@ -1,0 +1,128 @@
+import type { Runnable } from "./ready-queue.ts";
+
+/** An entry of the heap. Whoever cancels one says so with `TimerHeap.cancelled()`. */
+export interface Timer extends Runnable {
+  /** @internal breaks ties: equal deadlines run in the order they were set */
+  _sequence: number;
+  /** @internal */
+  _inHeap: boolean;
+  /** @internal */
+  readonly _dead: boolean;
+}
+
+/**
+ * Timers by (deadline, sequence number): a binary heap whose keys lie in a Float64Array, so that sifting
+ * touches no objects unless deadlines are equal. Cancelled timers stay until they come up, or until most
+ * of the heap is dead and it is rebuilt (asyncio's rule: more than 100 entries, more than half of them).
+ */
+export class TimerHeap {
+  #keys: Float64Array = new Float64Array(64);
+  #timers: Timer[] = [];
+  #sequence = 0;
+  #cancelled = 0;
+
+  get size(): number {
+    return this.#timers.length;
+  }
+
+  /** The earliest deadline. Only when there is one. */
+  get earliest(): number {
+    return this.#keys[0]!;
+  }
+
+  add(when: number, timer: Timer): void {
+    const timers = this.#timers;
+    let index = timers.length;
+    if (index === this.#keys.length) {
+      const keys = new Float64Array(index * 2);
+      keys.set(this.#keys);
+      this.#keys = keys;
+    }
+    const keys = this.#keys;
+    timer._sequence = ++this.#sequence;
+    timer._inHeap = true;
+    timers.push(timer);
+    // The new timer has the highest number, so it never passes one that is equally early.
+    while (index > 0) {
+      const parent = (index - 1) >> 1;
+      const key = keys[parent]!;
+      if (key <= when) break;
+      keys[index] = key;
+      timers[index] = timers[parent]!;
+      index = parent;
+    }
+    keys[index] = when;
+    timers[index] = timer;
+  }
+
+  /** Takes out the earliest timer. */
+  shift(): Timer {
+    const timers = this.#timers;
+    const first = timers[0]!;
+    first._inHeap = false;
+    if (first._dead) this.#cancelled--;
+    const last = timers.pop()!;
+    const size = timers.length;
+    if (size > 0) this.#sink(0, this.#keys[size]!, last, size);
+    return first;
+  }
+
+  /** A timer that is in the heap was cancelled. */
+  cancelled(): void {
+    this.#cancelled++;
+  }
+
+  /** Drops dead timers: those at the top, or all of them when they are most of the heap. */
+  sweep(): void {
+    if (this.#cancelled === 0) return;
+    const timers = this.#timers;
+    if (timers.length > 100 && this.#cancelled / timers.length > 0.5) {
+      let kept = 0;
+      for (let i = 0; i < timers.length; i++) {
+        const timer = timers[i]!;
+        if (timer._dead) {
+          timer._inHeap = false;
+        } else {
+          this.#keys[kept] = this.#keys[i]!;
+          timers[kept++] = timer;
+        }
+      }
+      timers.length = kept;
+      this.#cancelled = 0;
+      for (let i = (kept >> 1) - 1; i >= 0; i--) this.#sink(i, this.#keys[i]!, timers[i]!, kept);
+    } else {
+      while (timers.length > 0 && timers[0]!._dead) this.shift();
+    }
+  }
+
+  clear(): void {
+    this.#keys = new Float64Array(64);
+    this.#timers = [];
+    this.#cancelled = 0;
+  }
+
+  #sink(start: number, when: number, timer: Timer, size: number): void {
+    const keys = this.#keys;
+    const timers = this.#timers;
+    let index = start;
+    for (;;) {
+      let child = 2 * index + 1;
+      if (child >= size) break;
+      const right = child + 1;
+      if (right < size && this.#before(right, child)) child = right;
+      const key = keys[child]!;
+      if (key > when || (key === when && timers[child]!._sequence > timer._sequence)) break;
+      keys[index] = key;
+      timers[index] = timers[child]!;
+      index = child;
+    }
+    keys[index] = when;
+    timers[index] = timer;
+  }
+
+  #before(a: number, b: number): boolean {
+    const x = this.#keys[a]!;
+    const y = this.#keys[b]!;
+    return x < y || (x === y && this.#timers[a]!._sequence < this.#timers[b]!._sequence);
+  }
+}

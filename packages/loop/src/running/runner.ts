@@ -1,0 +1,142 @@
+import { isMainThread } from "node:worker_threads";
+import { CancelledError, UsageError } from "../errors.ts";
+import type { Clock } from "../kernel/clock.ts";
+import { EventLoop } from "../kernel/event-loop.ts";
+import { insideLoop } from "../kernel/running.ts";
+import type { Startable } from "../task/open.ts";
+import type { Task } from "../task/task.ts";
+import { gather } from "../waiting/gather.ts";
+import { onStopSignals } from "./stop-signals.ts";
+
+/** Options of `run` and of a Runner. */
+export interface RunOptions {
+  /** Debug mode. */
+  debug?: boolean | undefined;
+  /** Where time comes from. */
+  clock?: Clock | undefined;
+  /**
+   * Have the first SIGINT or SIGTERM cancel the main task, and the second end the process. By default on
+   * the main thread, where the program has no handler of its own.
+   */
+  handleSignals?: boolean | undefined;
+  /** Makes the loop. */
+  loopFactory?: (() => EventLoop) | undefined;
+}
+
+/**
+ * Runs several things in one loop, one after the other. `run` is one of these for one call.
+ *
+ * CREATED -> INITIALIZED, with a loop, at first use -> CLOSED.
+ *
+ * ```ts
+ * import { Runner, sleep } from "@taskloom/loop";
+ *
+ * const runner = new Runner();
+ * console.log(await runner.run(sleep(1, "one")), await runner.run(sleep(1, "two"))); // one two
+ * await runner.close();
+ * ```
+ */
+export class Runner {
+  readonly #options: RunOptions;
+  #loop: EventLoop | null = null;
+  #isClosed = false;
+
+  constructor(options: RunOptions = {}) {
+    this.#options = options;
+  }
+
+  /** The loop; made at first use. Throws a UsageError after `close()`. */
+  getLoop(): EventLoop {
+    if (this.#isClosed) throw new UsageError("RUNNER_CLOSED", "Runner is closed: make a new one");
+    if (this.#loop === null) {
+      const { debug, clock, loopFactory } = this.#options;
+      this.#loop = loopFactory === undefined ? new EventLoop({ clock, debug }) : loopFactory();
+      if (loopFactory !== undefined && debug !== undefined) this.#loop.setDebug(debug);
+    }
+    return this.#loop;
+  }
+
+  /** Runs `main` in the loop until it is done, and gives its outcome. Throws a UsageError inside a running loop. */
+  async run<T>(main: Startable<T>): Promise<T> {
+    if (insideLoop() !== null) {
+      throw new UsageError(
+        "NESTED_RUN",
+        "run() cannot be called from a running event loop: await the coroutine, or createTask() it",
+      );
+    }
+    const loop = this.getLoop();
+    const task: Task<T> = loop.createTask(main);
+    const handles = this.#options.handleSignals ?? isMainThread;
+    const stopSignals = handles ? onStopSignals(task, this.#options.handleSignals === true) : null;
+    try {
+      return await loop.runUntilComplete(task);
+    } catch (error) {
+      if (stopSignals?.received !== undefined && error instanceof CancelledError && task.uncancel() === 0) {
+        process.exitCode = stopSignals.exitCode;
+      }
+      throw error;
+    } finally {
+      stopSignals?.stop();
+    }
+  }
+
+  /** Cancels what is left, waits for it, closes executors and the loop. */
+  async close(): Promise<void> {
+    const loop = this.#loop;
+    this.#isClosed = true;
+    if (loop === null || loop.isClosed()) return;
+    this.#loop = null;
+    try {
+      await cancelAll(loop);
+      await loop.runUntilComplete(() => loop._shutdown());
+    } finally {
+      loop.close();
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+async function cancelAll(loop: EventLoop): Promise<void> {
+  const tasks = [...loop._tasks];
+  if (tasks.length === 0) return;
+  for (const task of tasks) task.cancel();
+  await loop.runUntilComplete(gather(tasks, { returnExceptions: true }));
+  for (const task of tasks) {
+    if (task.cancelled()) continue;
+    const exception = task.exception();
+    if (exception !== undefined) {
+      loop.callExceptionHandler({
+        message: "unhandled exception during run() shutdown",
+        exception,
+        task,
+      });
+    }
+  }
+}
+
+/**
+ * Runs `main` in a loop of its own, and gives its outcome. At the end it cancels the tasks that are left,
+ * waits for them, closes executors, and closes the loop. It is the entry point of a program; inside a
+ * running loop it throws a UsageError (`NESTED_RUN`).
+ *
+ * ```ts
+ * import { run, sleep } from "@taskloom/loop";
+ *
+ * const answer = await run(function* main() {
+ *   yield* sleep(1);
+ *   return 42;
+ * });
+ * console.log(answer); // 42
+ * ```
+ */
+export async function run<T>(main: Startable<T>, options: RunOptions = {}): Promise<T> {
+  const runner = new Runner(options);
+  try {
+    return await runner.run(main);
+  } finally {
+    await runner.close();
+  }
+}

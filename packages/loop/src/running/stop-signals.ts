@@ -1,0 +1,43 @@
+import { constants } from "node:os";
+import type { Task } from "../task/task.ts";
+
+const SIGNALS = ["SIGINT", "SIGTERM"] as const;
+type StopSignal = (typeof SIGNALS)[number];
+
+/** What a run knows about the signals that came. */
+export interface StopSignals {
+  readonly received: StopSignal | undefined;
+  readonly exitCode: number;
+  stop(): void;
+}
+
+/**
+ * The first SIGINT or SIGTERM cancels `task`, so that the program can clean up; the second ends the process
+ * with the exit code a shell gives a process killed by that signal. Where the program has a handler of its
+ * own, and does not ask for this one, the signal stays the program's.
+ */
+export function onStopSignals(task: Task<unknown>, isAsked: boolean): StopSignals {
+  let received: StopSignal | undefined;
+  const handlers = new Map<StopSignal, () => void>();
+  for (const signal of SIGNALS) {
+    if (!isAsked && process.listenerCount(signal) > 0) continue;
+    const handler = (): void => {
+      if (received !== undefined || task.done()) process.exit(128 + constants.signals[signal]);
+      received = signal;
+      task.cancel(`cancelled by ${signal}`);
+    };
+    process.on(signal, handler);
+    handlers.set(signal, handler);
+  }
+  return {
+    get received() {
+      return received;
+    },
+    get exitCode() {
+      return received === undefined ? 0 : 128 + constants.signals[received];
+    },
+    stop() {
+      for (const [signal, handler] of handlers) process.off(signal, handler);
+    },
+  };
+}

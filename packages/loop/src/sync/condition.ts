@@ -1,0 +1,151 @@
+import { CancelledError, UsageError } from "../errors.ts";
+import type { Coroutine } from "../task/coroutine.ts";
+import { requireStrand } from "../task/current.ts";
+import type { Future } from "../task/future.ts";
+import type { Awaitable } from "../task/open.ts";
+import { routine } from "../waiting/routine.ts";
+import type { SignalOption } from "../waiting/signal.ts";
+import { holding, type Held } from "./held.ts";
+import { Lock } from "./lock.ts";
+import { WaitList } from "./wait-list.ts";
+
+/**
+ * A condition that tasks wait for while they hold a lock.
+ *
+ * ```ts
+ * import { Condition, createTask, run, sleep } from "@taskloom/loop";
+ *
+ * await run(async () => {
+ *   const condition = new Condition();
+ *   let stock = 0;
+ *   const buyer = createTask(() => condition.with(async () => {
+ *     await condition.waitFor(() => stock > 0);
+ *     stock--;
+ *   }));
+ *   await sleep(0);
+ *   await condition.with(async () => {
+ *     stock++;
+ *     condition.notify();
+ *   });
+ *   await buyer;
+ *   console.log(stock); // 0
+ * });
+ * ```
+ */
+export class Condition {
+  readonly #lock: Lock;
+  readonly #waiters = new WaitList<Future<unknown>>();
+
+  constructor(lock: Lock = new Lock()) {
+    this.#lock = lock;
+  }
+
+  /** Whether the lock is taken. */
+  locked(): boolean {
+    return this.#lock.locked();
+  }
+
+  /** Takes the lock. */
+  acquire(options: SignalOption = {}): Coroutine<Held> {
+    return this.#lock.acquire(options);
+  }
+
+  /** Frees the lock. */
+  release(): void {
+    this.#lock.release();
+  }
+
+  /** Runs `body` while holding the lock. */
+  with<T>(body: () => Awaitable<T>): Coroutine<T> {
+    return holding("with", this, body);
+  }
+
+  /**
+   * Frees the lock, waits to be notified, and takes the lock again, even when it is cancelled meanwhile.
+   * Check what was waited for: it may wake for nothing. Throws a UsageError when the lock is not taken.
+   */
+  wait(options: SignalOption = {}): Coroutine<true> {
+    return routine("wait", () => this.#waiting(), options.signal);
+  }
+
+  *#waiting(): Generator<never, true, unknown> {
+    if (!this.locked())
+      throw new UsageError("LOCK_NOT_HELD", "cannot wait on un-acquired lock: acquire() it first");
+    const waiter = requireStrand("wait")._loop.createFuture();
+    this.release();
+    try {
+      try {
+        this.#waiters.add(waiter);
+        try {
+          yield* waiter;
+        } finally {
+          this.#waiters.delete(waiter);
+        }
+      } finally {
+        yield* this.#reacquire();
+      }
+      return true;
+    } catch (error) {
+      // It may have been notified before this went wrong: then the notification is somebody else's.
+      this.#wake(1);
+      throw error;
+    }
+  }
+
+  /** Takes the lock through any number of cancellations, and throws the latest of them afterwards. */
+  *#reacquire(): Generator<never, void, unknown> {
+    let cancellation: CancelledError | null = null;
+    for (;;) {
+      try {
+        yield* this.acquire();
+        break;
+      } catch (error) {
+        if (!(error instanceof CancelledError)) throw error;
+        cancellation = error;
+      }
+    }
+    if (cancellation !== null) throw cancellation;
+  }
+
+  /** Waits until `predicate()` is true; gives its value. */
+  waitFor<T>(predicate: () => T, options: SignalOption = {}): Coroutine<T> {
+    return routine(
+      "waitFor",
+      // oxlint-disable-next-line unicorn/no-this-assignment
+      () => this.#waitingFor(predicate),
+      options.signal,
+    );
+  }
+
+  *#waitingFor<T>(predicate: () => T): Generator<never, T, unknown> {
+    let result = predicate();
+    while (!result) {
+      yield* this.#waiting();
+      result = predicate();
+    }
+    return result;
+  }
+
+  /** Wakes `n` of those who wait. Throws a UsageError when the lock is not taken. */
+  notify(n = 1): void {
+    if (!this.locked())
+      throw new UsageError("LOCK_NOT_HELD", "cannot notify on un-acquired lock: acquire() it first");
+    this.#wake(n);
+  }
+
+  /** Wakes everyone who waits. */
+  notifyAll(): void {
+    this.notify(this.#waiters.size);
+  }
+
+  #wake(n: number): void {
+    let woken = 0;
+    for (const waiter of this.#waiters) {
+      if (woken >= n) break;
+      if (!waiter.done()) {
+        woken++;
+        waiter.setResult(false);
+      }
+    }
+  }
+}

@@ -1,0 +1,84 @@
+import { CancelledError, UsageError } from "../errors.ts";
+import type { Coroutine } from "../task/coroutine.ts";
+import { requireStrand } from "../task/current.ts";
+import type { Future } from "../task/future.ts";
+import type { Awaitable } from "../task/open.ts";
+import { routine } from "../waiting/routine.ts";
+import type { SignalOption } from "../waiting/signal.ts";
+import { held, holding, type Held } from "./held.ts";
+import { WaitList } from "./wait-list.ts";
+
+/**
+ * A mutual exclusion lock for tasks. Fair: first come, first served; a waiter that is cancelled after it was
+ * woken passes its turn on.
+ *
+ * ```ts
+ * import { Lock, run } from "@taskloom/loop";
+ *
+ * await run(async () => {
+ *   const lock = new Lock();
+ *   await lock.with(async () => console.log(lock.locked())); // true
+ *   console.log(lock.locked()); // false
+ * });
+ * ```
+ */
+export class Lock {
+  #locked = false;
+  readonly #waiters = new WaitList<Future<unknown>>();
+
+  /** Whether the lock is taken. */
+  locked(): boolean {
+    return this.#locked;
+  }
+
+  /** Takes the lock, waiting for it. What it gives releases the lock when disposed: `using held = await lock.acquire()`. */
+  acquire(options: SignalOption = {}): Coroutine<Held> {
+    return routine("acquire", () => this.#acquiring(), options.signal);
+  }
+
+  *#acquiring(): Generator<never, Held, unknown> {
+    if (this.#locked || this.#someoneWaits()) {
+      const waiter = requireStrand("acquire")._loop.createFuture();
+      this.#waiters.add(waiter);
+      try {
+        try {
+          yield* waiter;
+        } finally {
+          this.#waiters.delete(waiter);
+        }
+      } catch (error) {
+        // Woken and cancelled in the same iteration: the turn is the next one's.
+        if (error instanceof CancelledError && !this.#locked) this.#wakeFirst();
+        throw error;
+      }
+    }
+    this.#locked = true;
+    return held(() => this.release());
+  }
+
+  #someoneWaits(): boolean {
+    for (const waiter of this.#waiters) {
+      if (!waiter.cancelled()) return true;
+    }
+    return false;
+  }
+
+  /** Frees the lock and wakes the first who waits. Throws a UsageError when it is not taken. */
+  release(): void {
+    if (!this.#locked)
+      throw new UsageError("LOCK_NOT_HELD", "Lock is not acquired: acquire() it before release()");
+    this.#locked = false;
+    this.#wakeFirst();
+  }
+
+  /** Wakes only the head, and not if it is woken already. */
+  #wakeFirst(): void {
+    const first = this.#waiters.first();
+    if (first !== undefined && !first.done()) first.setResult(true);
+  }
+
+  /** Runs `body` while holding the lock. */
+  with<T>(body: () => Awaitable<T>): Coroutine<T> {
+    return holding("with", this, body);
+  }
+}

@@ -1,0 +1,290 @@
+import { ArgumentError, QueueEmpty, QueueFull, QueueShutDown, UsageError } from "../errors.ts";
+import { machine, probed, returned, SUSPENDED } from "../kernel/machine.ts";
+import type { Coroutine } from "../task/coroutine.ts";
+import { requireStrand } from "../task/current.ts";
+import type { Future } from "../task/future.ts";
+import { PENDING } from "../task/future-core.ts";
+import { Operation } from "../task/operation.ts";
+import { routine } from "../waiting/routine.ts";
+import type { SignalOption } from "../waiting/signal.ts";
+import { Event } from "./event.ts";
+import { BinaryHeap } from "./binary-heap.ts";
+import { Deque } from "./deque.ts";
+
+/** What holds a queue's items. */
+export interface Store<T> {
+  readonly size: number;
+  push(item: T): void;
+  shift(): T;
+}
+
+/**
+ * A queue between tasks. With a `maxsize` above 0, `put` waits while it is full. Fair: first come, first
+ * served; who is cancelled after being woken wakes the next.
+ *
+ * ```ts
+ * import { createTask, Queue, run } from "@taskloom/loop";
+ *
+ * await run(async () => {
+ *   const queue = new Queue<string>();
+ *   const consumer = createTask(() => queue.get());
+ *   await queue.put("hello");
+ *   console.log(await consumer); // hello
+ * });
+ * ```
+ */
+export class Queue<T> {
+  /** The most items it holds; 0 or less: any number. */
+  readonly maxsize: number;
+  readonly #items: Store<T>;
+  readonly #getters = new Deque<Future<undefined>>();
+  readonly #putters = new Deque<Future<undefined>>();
+  readonly #finished = new Event();
+  #unfinished = 0;
+  #isShutDown = false;
+
+  constructor(maxsize = 0, store: Store<T> = new Deque<T>()) {
+    if (typeof maxsize !== "number" || Number.isNaN(maxsize)) {
+      throw new ArgumentError(`Expected \`maxsize\` to be a number, got ${String(maxsize)}`);
+    }
+    this.maxsize = maxsize;
+    this.#items = store;
+    this.#finished.set();
+  }
+
+  /** How many items it holds. */
+  get size(): number {
+    return this.#items.size;
+  }
+
+  /** How many items it holds; asyncio's name. */
+  qsize(): number {
+    return this.#items.size;
+  }
+
+  /** Whether it holds no item. */
+  empty(): boolean {
+    return this.#items.size === 0;
+  }
+
+  /** Whether it holds `maxsize` items. */
+  full(): boolean {
+    return this.maxsize > 0 && this.#items.size >= this.maxsize;
+  }
+
+  /** Puts an item in, waiting for room. Throws QueueShutDown once the queue has been shut down. */
+  put(item: T, options?: SignalOption): Operation<void> {
+    const put = new Put<T>(this, this.#putters, item);
+    return options?.signal === undefined ? put : routine("put", () => delegate(put), options.signal);
+  }
+
+  /** Puts an item in at once. Throws QueueFull or QueueShutDown. */
+  putNowait(item: T): void {
+    if (this.#isShutDown) throw new QueueShutDown();
+    if (this.full()) throw new QueueFull();
+    this.#items.push(item);
+    this.#unfinished++;
+    this.#finished.clear();
+    wakeNext(this.#getters);
+  }
+
+  /** Takes an item out, waiting for one. Throws QueueShutDown once the queue has been shut down and is empty. */
+  get(options?: SignalOption): Operation<T> {
+    const get = new Get<T>(this, this.#getters);
+    return options?.signal === undefined ? get : routine("get", () => delegate(get), options.signal);
+  }
+
+  /** Takes an item out at once. Throws QueueEmpty or QueueShutDown. */
+  getNowait(): T {
+    if (this.#items.size === 0) {
+      if (this.#isShutDown) throw new QueueShutDown();
+      throw new QueueEmpty();
+    }
+    const item = this.#items.shift();
+    wakeNext(this.#putters);
+    return item;
+  }
+
+  /** Says that an item that was taken out has been dealt with. Throws a UsageError when called too often. */
+  taskDone(): void {
+    if (this.#unfinished <= 0) {
+      throw new UsageError(
+        "TASK_DONE_TOO_OFTEN",
+        "taskDone() called too many times: once per item taken out",
+      );
+    }
+    if (--this.#unfinished === 0) this.#finished.set();
+  }
+
+  /** Waits until every item that was put in has been dealt with (`taskDone`). */
+  join(options: SignalOption = {}): Coroutine<void> {
+    return routine("join", () => this.#joining(), options.signal);
+  }
+
+  *#joining(): Generator<never, void, unknown> {
+    if (this.#unfinished > 0) yield* this.#finished.wait();
+  }
+
+  /**
+   * Ends the queue: nothing more is put in, and `get` throws QueueShutDown when it is empty; with
+   * `immediate`, at once, and what is in it counts as dealt with.
+   */
+  shutdown(immediate = false): void {
+    this.#isShutDown = true;
+    if (immediate) {
+      while (this.#items.size > 0) {
+        this.#items.shift();
+        if (this.#unfinished > 0) this.#unfinished--;
+      }
+      if (this.#unfinished === 0) this.#finished.set();
+    }
+    wakeAll(this.#getters);
+    wakeAll(this.#putters);
+  }
+
+  /** @internal */
+  get _isShutDown(): boolean {
+    return this.#isShutDown;
+  }
+}
+
+function wakeNext(waiters: Deque<Future<undefined>>): void {
+  while (waiters.size > 0) {
+    const waiter = waiters.shift();
+    if (waiter._state === PENDING) {
+      waiter.setResult(undefined);
+      return;
+    }
+  }
+}
+
+function wakeAll(waiters: Deque<Future<undefined>>): void {
+  while (waiters.size > 0) {
+    const waiter = waiters.shift();
+    if (waiter._state === PENDING) waiter.setResult(undefined);
+  }
+}
+
+function* delegate<R>(operation: Operation<R>): Generator<never, R, unknown> {
+  return yield* operation;
+}
+
+/**
+ * `get` and `put` are iterators by hand rather than generators: they are the hottest operations, and mostly
+ * do not suspend at all. Not waiting -> waiting (`#waiter`) -> looks again when woken, and so on.
+ */
+abstract class QueueOperation<T, R> extends Operation<R> {
+  protected readonly queue: Queue<T>;
+  readonly #waiters: Deque<Future<undefined>>;
+  #waiter: Future<undefined> | null = null;
+
+  constructor(queue: Queue<T>, waiters: Deque<Future<undefined>>) {
+    super();
+    this.queue = queue;
+    this.#waiters = waiters;
+  }
+
+  /** Whether it has to wait. */
+  protected abstract blocked(): boolean;
+  protected abstract perform(): R;
+
+  next(): IteratorResult<never, R> {
+    if (machine.probe !== null) return probed(SUSPENDED) as never;
+    this.#waiter = null;
+    if (!this.blocked()) return returned(this.perform());
+    if (this.queue._isShutDown) throw new QueueShutDown();
+    const waiter = requireStrand("queue")._loop.createFuture<undefined>();
+    this.#waiter = waiter;
+    this.#waiters.push(waiter);
+    machine.awaited = waiter;
+    return SUSPENDED as never;
+  }
+
+  throw(error: unknown): IteratorResult<never, R> {
+    const waiter = this.#waiter;
+    if (waiter !== null) {
+      this.#waiter = null;
+      waiter.cancel(); // in case it is not done yet
+      this.#waiters.delete(waiter);
+      // Woken, but it cannot take what it was woken for: that is the next one's.
+      if (!this.blocked() && !waiter.cancelled()) wakeNext(this.#waiters);
+    }
+    throw error;
+  }
+}
+
+class Get<T> extends QueueOperation<T, T> {
+  protected blocked(): boolean {
+    return this.queue.empty();
+  }
+  protected perform(): T {
+    return this.queue.getNowait();
+  }
+  _describe(): string {
+    return "<queue.get()>";
+  }
+}
+
+class Put<T> extends QueueOperation<T, void> {
+  readonly #item: T;
+  constructor(queue: Queue<T>, waiters: Deque<Future<undefined>>, item: T) {
+    super(queue, waiters);
+    this.#item = item;
+  }
+  protected blocked(): boolean {
+    return this.queue.full();
+  }
+  protected perform(): void {
+    this.queue.putNowait(this.#item);
+  }
+  _describe(): string {
+    return "<queue.put()>";
+  }
+}
+
+/**
+ * Orders two items of a PriorityQueue: negative when the first comes first.
+ *
+ * Without one, items are compared with `<`, arrays element by element, as Python's tuples are.
+ */
+export type Compare<T> = (a: T, b: T) => number;
+
+/** A queue that gives the smallest item first. */
+export class PriorityQueue<T> extends Queue<T> {
+  constructor(maxsize = 0, compare: Compare<T> = compareValues) {
+    super(maxsize, new BinaryHeap<T>(compare));
+  }
+}
+
+/** A queue that gives the latest item first. */
+export class LifoQueue<T> extends Queue<T> {
+  constructor(maxsize = 0) {
+    super(maxsize, new Stack<T>());
+  }
+}
+
+class Stack<T> implements Store<T> {
+  readonly #items: T[] = [];
+  get size(): number {
+    return this.#items.length;
+  }
+  push(item: T): void {
+    this.#items.push(item);
+  }
+  shift(): T {
+    return this.#items.pop() as T;
+  }
+}
+
+function compareValues(a: unknown, b: unknown): number {
+  if (Array.isArray(a) && Array.isArray(b)) {
+    for (let i = 0; i < a.length && i < b.length; i++) {
+      const order = compareValues(a[i], b[i]);
+      if (order !== 0) return order;
+    }
+    return a.length - b.length;
+  }
+  const x = a as number;
+  const y = b as number;
+  return x < y ? -1 : x > y ? 1 : 0;
+}

@@ -1,0 +1,125 @@
+import { ArgumentError, UsageError } from "../errors.ts";
+import { FULFILLED } from "../task/future-core.ts";
+import type { Coroutine } from "../task/coroutine.ts";
+import { requireStrand } from "../task/current.ts";
+import type { Future } from "../task/future.ts";
+import type { Awaitable } from "../task/open.ts";
+import { routine } from "../waiting/routine.ts";
+import type { SignalOption } from "../waiting/signal.ts";
+import { held, holding, type Held } from "./held.ts";
+import { WaitList } from "./wait-list.ts";
+
+/**
+ * A counter of permits. Fair: whoever waits is served before whoever comes.
+ *
+ * ```ts
+ * import { gather, run, Semaphore, sleep } from "@taskloom/loop";
+ *
+ * await run(async () => {
+ *   const two = new Semaphore(2);
+ *   let inside = 0;
+ *   let most = 0;
+ *   const visit = () => two.with(async () => {
+ *     most = Math.max(most, ++inside);
+ *     await sleep(1);
+ *     inside--;
+ *   });
+ *   await gather([visit(), visit(), visit(), visit()]);
+ *   console.log(most); // 2
+ * });
+ * ```
+ */
+export class Semaphore {
+  #value: number;
+  readonly #waiters = new WaitList<Future<unknown>>();
+
+  /** `value` permits; throws an ArgumentError when it is negative. */
+  constructor(value = 1) {
+    if (!(value >= 0)) throw new ArgumentError(`Semaphore initial value must be >= 0, got ${value}`);
+    this.#value = value;
+  }
+
+  /** @internal */
+  get _value(): number {
+    return this.#value;
+  }
+
+  /** Whether `acquire` would have to wait. */
+  locked(): boolean {
+    if (this.#value === 0) return true;
+    for (const waiter of this.#waiters) if (!waiter.cancelled()) return true;
+    return false;
+  }
+
+  /** Takes a permit, waiting for it. What it gives releases the permit when disposed. */
+  acquire(options: SignalOption = {}): Coroutine<Held> {
+    return routine("acquire", () => this.#acquiring(), options.signal);
+  }
+
+  *#acquiring(): Generator<never, Held, unknown> {
+    if (!this.locked()) {
+      this.#value--;
+      return held(() => this.release());
+    }
+    const waiter = requireStrand("acquire")._loop.createFuture();
+    this.#waiters.add(waiter);
+    try {
+      try {
+        yield* waiter;
+      } finally {
+        this.#waiters.delete(waiter);
+      }
+    } catch (error) {
+      // It was given a permit and is not going to use it.
+      if (waiter._state === FULFILLED) this.#value++;
+      throw error;
+    } finally {
+      // Those who came meanwhile had to wait in line although there were permits.
+      while (this.#value > 0 && this.#wakeNext());
+    }
+    return held(() => this.release());
+  }
+
+  /** Gives a permit back, and wakes the first who waits. */
+  release(): void {
+    this.#value++;
+    this.#wakeNext();
+  }
+
+  #wakeNext(): boolean {
+    for (const waiter of this.#waiters) {
+      if (!waiter.done()) {
+        this.#value--;
+        waiter.setResult(true);
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** Runs `body` while holding a permit. */
+  with<T>(body: () => Awaitable<T>): Coroutine<T> {
+    return holding("with", this, body);
+  }
+}
+
+/** A semaphore that refuses more releases than acquires. */
+export class BoundedSemaphore extends Semaphore {
+  readonly #bound: number;
+
+  constructor(value = 1) {
+    super(value);
+    this.#bound = value;
+  }
+
+  /** Gives a permit back. Throws a UsageError when there would be more than at first. */
+  override release(): void {
+    if (this._value >= this.#bound) {
+      throw new UsageError(
+        "SEMAPHORE_OVER_RELEASED",
+        "BoundedSemaphore released too many times: once per acquire()",
+      );
+    }
+    super.release();
+  }
+}

@@ -1,0 +1,34 @@
+/**
+ * Waiters in the order they came. A waiter leaves from the front when it is served, and from anywhere when
+ * it gives up; taking from the front costs the same however long the list is.
+ */
+export class WaitList<W extends object> {
+  readonly #waiters = new Set<W>();
+
+  get size(): number {
+    return this.#waiters.size;
+  }
+
+  add(waiter: W): void {
+    this.#waiters.add(waiter);
+  }
+
+  delete(waiter: W): boolean {
+    return this.#waiters.delete(waiter);
+  }
+
+  first(): W | undefined {
+    for (const waiter of this.#waiters) return waiter;
+    return undefined;
+  }
+
+  shift(): W | undefined {
+    const waiter = this.first();
+    if (waiter !== undefined) this.#waiters.delete(waiter);
+    return waiter;
+  }
+
+  [Symbol.iterator](): SetIterator<W> {
+    return this.#waiters.values();
+  }
+}

@@ -1,0 +1,158 @@
+import type { AsyncResource } from "node:async_hooks";
+import { CancelledError } from "../errors.ts";
+import { captureContextFor } from "../kernel/context.ts";
+import type { EventLoop } from "../kernel/event-loop.ts";
+import { loopOf, addLeaf, awaitFuture, removeLeaf } from "./native-await.ts";
+import type { FutureCore } from "./future-core.ts";
+import { PENDING } from "./future-core.ts";
+import type { Coroutine } from "./coroutine.ts";
+import { openAwaitable } from "./open.ts";
+import {
+  deliver,
+  ENDED,
+  step,
+  UNSTARTED,
+  type DeadlineScope,
+  type Leaf,
+  type Steppable,
+  type Strand,
+} from "./strand.ts";
+import type { Task } from "./task.ts";
+
+type Settle = (value: unknown) => void;
+
+/** Runs a routine for a native `await`: inline, in the task of the awaiting function; outside any, in a task of its own. */
+export function awaitInline(routine: unknown, strand: Strand | null, resolve: Settle, reject: Settle): void {
+  if (strand === null) awaitFuture(loopOf(null).createTask(routine as never), null, resolve, reject);
+  else step(new Branch(strand, routine, resolve, reject));
+}
+
+/**
+ * A routine that an `async` function awaits, driven as a strand of the same task. It is a leaf of the
+ * strand whose function awaits it, so a cancellation of that one reaches it. It counts the requests made
+ * to itself: a timeout in one branch of a `Promise.all` cancels that branch and no other.
+ */
+class Branch implements Strand, Leaf {
+  readonly _loop: EventLoop;
+  readonly _task: Task<unknown>;
+  readonly _parent: Strand;
+  _phase = UNSTARTED;
+  _gen: Steppable | null = null;
+  _frame: Coroutine<unknown> | null = null;
+  _waiter: FutureCore<unknown> | null = null;
+  _leaves: Leaf[] | null = null;
+  _bodies = 0;
+  readonly _context: AsyncResource | null;
+  _thrown: unknown = undefined;
+  _scope: DeadlineScope | null = null;
+  #cancels = 0;
+  #mustCancel = false;
+  #message: string | undefined = undefined;
+  #controller: AbortController | null = null;
+  readonly #routine: unknown;
+  readonly #resolve: Settle;
+  readonly #reject: Settle;
+
+  constructor(parent: Strand, routine: unknown, resolve: Settle, reject: Settle) {
+    this._loop = parent._loop;
+    this._task = parent._task;
+    this._parent = parent;
+    this.#routine = routine;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    this._context = captureContextFor(this);
+    addLeaf(parent, this);
+  }
+
+  get _waitsFor(): unknown {
+    return this._waiter;
+  }
+
+  _run(): void {
+    step(this);
+  }
+
+  _wake(): void {
+    this._loop._push(this);
+  }
+
+  _open(): Steppable {
+    return openAwaitable(this, this.#routine)[Symbol.iterator]();
+  }
+
+  _finish(value: unknown): void {
+    this.#end();
+    this.#resolve(value);
+  }
+
+  _fail(error: unknown): void {
+    this.#end();
+    this.#reject(error);
+  }
+
+  #end(): void {
+    this._phase = ENDED;
+    this._gen = this._frame = null;
+    this._loop._settledNative = true;
+    removeLeaf(this._parent, this);
+  }
+
+  _takeCancel(error: unknown): CancelledError | null {
+    if (!this.#mustCancel) return this._parent._takeCancel(error);
+    this.#mustCancel = false;
+    return error instanceof CancelledError ? null : new CancelledError(this.#message);
+  }
+
+  _passCancel(waiter: FutureCore<unknown>): void {
+    if (!this.#mustCancel) this._parent._passCancel(waiter);
+    else if (waiter.cancel(this.#message)) this.#mustCancel = false;
+  }
+
+  _deliver(message: string | undefined): boolean {
+    return deliver(this, message);
+  }
+
+  cancel(message?: string): boolean {
+    if (this._phase === ENDED) return false;
+    this.#cancels++;
+    this.#controller?.abort(new CancelledError(message));
+    if (deliver(this, message)) return true;
+    this.#mustCancel = true;
+    this.#message = message;
+    return true;
+  }
+
+  cancelling(): number {
+    return this.#cancels + this._parent.cancelling();
+  }
+
+  uncancel(): number {
+    if (this.#cancels === 0) return this._parent.uncancel();
+    this.#cancels--;
+    if (this.#cancels === 0) {
+      this.#mustCancel = false;
+      this.#controller = null;
+    }
+    return this.cancelling();
+  }
+
+  _recancel(): void {
+    if (this.#cancels === 0) this._parent._recancel();
+    else {
+      this.uncancel();
+      this.cancel();
+    }
+  }
+
+  _signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    const parent = this._parent._signal();
+    if (parent.aborted) this.#controller.abort(parent.reason);
+    return AbortSignal.any([parent, this.#controller.signal]);
+  }
+
+  /** For diagnosis. */
+  _pending(): boolean {
+    return this._waiter !== null && this._waiter._state === PENDING;
+  }
+}

@@ -1,0 +1,179 @@
+import { describesItself } from "../diagnosis/describe.ts";
+import { UsageError } from "../errors.ts";
+import { CALLED, machine, probed, returned } from "../kernel/machine.ts";
+import { reportDropped } from "../diagnosis/dropped.ts";
+import type { Awaitable } from "./open.ts";
+import { openBody } from "./open.ts";
+import { Operation } from "./operation.ts";
+import type { Steppable, Strand } from "./strand.ts";
+
+const CREATED = 0;
+const ENTERED = 1;
+const RETURNED = 2;
+const THREW = 3;
+
+/** A function that can be a coroutine's body. */
+export type CoroutineBody<A extends unknown[], T> = (...args: A) => Awaitable<T>;
+
+/**
+ * A call of a `coroutine(fn)`: named, not started, and to be awaited once, with `yield*` or `await`, or made
+ * a task.
+ *
+ * CREATED -> ENTERED when a strand begins it (`_begin`); ENTERED -> RETURNED or THREW. While ENTERED it is a
+ * frame of the strand's stack: `_outer` and `_outerGen` are its caller. `next()` and `throw()` are what the
+ * caller's `yield*` sees of it: the call, and then its outcome.
+ */
+export class Coroutine<T = unknown> extends Operation<T> {
+  /** The name of the function. */
+  readonly name: string;
+  /** @internal */
+  _outer: Coroutine<unknown> | null = null;
+  /** @internal */
+  _outerGen: Steppable | null = null;
+  /** @internal the generator or iterator that runs the body */
+  _gen: Steppable | null = null;
+  #phase = CREATED;
+  #fn: (...args: never[]) => unknown;
+  #args: readonly unknown[];
+  #value: unknown = undefined;
+
+  /** @internal Use `coroutine(fn)`. */
+  constructor(name: string, fn: (...args: never[]) => unknown, args: readonly unknown[]) {
+    super();
+    this.name = name;
+    this.#fn = fn;
+    this.#args = args;
+    reportDropped.made(this);
+  }
+
+  /** @internal */
+  _begin(strand: Strand): Steppable {
+    this.#claim();
+    const gen = openBody(strand, this.#fn, this.#args)[Symbol.iterator]();
+    this._gen = gen;
+    return gen;
+  }
+
+  #claim(): void {
+    if (this.#phase !== CREATED) {
+      throw new UsageError(
+        "COROUTINE_REUSED",
+        `cannot reuse already awaited coroutine '${this.name}': call the function again for a new one`,
+      );
+    }
+    this.#phase = ENTERED;
+    reportDropped.awaited(this);
+  }
+
+  /** @internal */
+  _finish(value: unknown): void {
+    this.#phase = RETURNED;
+    this.#value = value;
+    this._gen = null;
+  }
+
+  /** @internal */
+  _fail(error: unknown): void {
+    this.#phase = THREW;
+    this.#value = error;
+    this._gen = null;
+  }
+
+  /** Closes a coroutine that is not to be run after all: no "was never awaited" report. */
+  close(): void {
+    if (this.#phase !== CREATED) return;
+    this.#phase = RETURNED;
+    reportDropped.awaited(this);
+  }
+
+  /** @internal */
+  override [Symbol.iterator](): this {
+    if (this.#phase !== CREATED) this.#claim();
+    return this;
+  }
+
+  /** @internal */
+  next(): IteratorResult<never, T> {
+    if (machine.probe !== null) return probed(CALLED) as never;
+    if (this.#phase === RETURNED) {
+      const value = this.#value as T;
+      this.#value = undefined;
+      return returned(value);
+    }
+    machine.called = this;
+    return CALLED as never;
+  }
+
+  /** @internal */
+  throw(error: unknown): IteratorResult<never, T> {
+    throw error;
+  }
+
+  /** @internal */
+  get _isCreated(): boolean {
+    return this.#phase === CREATED;
+  }
+
+  /** @internal */
+  _describe(): string {
+    const state = ["not started", "running", "finished", "finished"][this.#phase];
+    return `<coroutine ${this.name}() ${state}>`;
+  }
+}
+
+describesItself(Coroutine);
+
+/** What `coroutine(fn)` returns: a function whose calls give coroutines. */
+export interface CoroutineFunction<A extends unknown[], T> {
+  (...args: A): Coroutine<T>;
+  /** The wrapped function. */
+  readonly wrapped: (...args: A) => Awaitable<T>;
+}
+
+/**
+ * Makes a coroutine function of a `function*` or an `async` function: calling it gives a Coroutine that has
+ * not started, which is named after the function, is awaited with `yield*` or `await` (once), costs the same
+ * to resume at any depth, and shows in the call graph of its task.
+ *
+ * ```ts
+ * import { coroutine, run, sleep } from "@taskloom/loop";
+ *
+ * const add = coroutine(function* add(a: number, b: number) {
+ *   yield* sleep(1);
+ *   return a + b;
+ * });
+ * console.log(await run(add(1, 2))); // 3
+ * ```
+ */
+export function coroutine<A extends unknown[], T>(fn: (...args: A) => Awaitable<T>): CoroutineFunction<A, T> {
+  const make = (...args: A): Coroutine<T> =>
+    new Coroutine<T>(fn.name === "" ? "<anonymous>" : fn.name, fn, args);
+  Object.defineProperty(make, "name", { value: fn.name, configurable: true });
+  return Object.assign(make, { wrapped: fn });
+}
+
+/** Whether `value` is a coroutine: the result of calling a `coroutine(fn)`, or a generator object. */
+export function isCoroutine(
+  value: unknown,
+): value is Coroutine<unknown> | Generator<unknown, unknown, unknown> {
+  return value instanceof Coroutine || Object.prototype.toString.call(value) === "[object Generator]";
+}
+
+const tag = (value: unknown): string =>
+  typeof value === "function" ? Object.prototype.toString.call(value) : "";
+
+/** Whether calling `value` gives something to await: a `coroutine(fn)`, a `function*` or an `async` function. */
+export function isCoroutineFunction(value: unknown): value is (...args: never[]) => Awaitable<unknown> {
+  return (
+    tag(value) === "[object AsyncFunction]" ||
+    tag(value) === "[object GeneratorFunction]" ||
+    (typeof value === "function" && "wrapped" in value && typeof value.wrapped === "function")
+  );
+}
+
+/** Whether `value` is an `async function*`. */
+export function isAsyncGeneratorFunction(
+  value: unknown,
+): value is (...args: never[]) => AsyncGenerator<unknown, unknown, unknown> {
+  return tag(value) === "[object AsyncGeneratorFunction]";
+}

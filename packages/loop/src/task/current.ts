@@ -1,0 +1,117 @@
+import type { EventLoop } from "../kernel/event-loop.ts";
+import { machine } from "../kernel/machine.ts";
+import { currentLoop, getRunningLoop } from "../kernel/running.ts";
+import { notInTask } from "../diagnosis/stack.ts";
+import { ArgumentError, UsageError } from "../errors.ts";
+import { describe } from "../diagnosis/describe.ts";
+import { Coroutine } from "./coroutine.ts";
+import { Future } from "./future.ts";
+import { awaitingStrand } from "./native-await.ts";
+import { isAwaitable, type Startable } from "./open.ts";
+import type { DeadlineScope, Strand } from "./strand.ts";
+import type { Task, TaskOptions } from "./task.ts";
+
+/** The strand of the code that is running now; null outside any task. */
+export function currentStrand(): Strand | null {
+  return machine.strand ?? awaitingStrand();
+}
+
+/** The same, for what makes no sense outside a task. */
+export function requireStrand(what: string): Strand {
+  const strand = currentStrand();
+  if (strand === null) throw notInTask(what);
+  return strand;
+}
+
+/**
+ * The task that is running now, or null in a callback. Throws a UsageError outside any loop.
+ *
+ * ```ts
+ * import { createTask, currentTask, run } from "@taskloom/loop";
+ * await run(async () => {
+ *   await createTask(async () => console.log(currentTask()?.getName()), { name: "worker" }); // worker
+ * });
+ * ```
+ */
+export function currentTask(loop?: EventLoop): Task<unknown> | null {
+  const strand = currentStrand();
+  if (strand === null) {
+    if (loop === undefined) getRunningLoop();
+    return null;
+  }
+  return loop === undefined || strand._loop === loop ? strand._task : null;
+}
+
+/** The tasks of a loop (by default the running one) that are not done, in the order they were made. */
+export function allTasks(loop?: EventLoop): Set<Task<unknown>> {
+  return new Set((loop ?? getRunningLoop())._tasks);
+}
+
+/**
+ * Makes a Task of something to await, or of a function that gives it, and schedules its first step. Outside
+ * any running loop, the process's default loop runs it.
+ *
+ * ```ts
+ * import { createTask, run, sleep } from "@taskloom/loop";
+ *
+ * await run(async () => {
+ *   const task = createTask(async () => {
+ *     await sleep(1);
+ *     return "done";
+ *   });
+ *   console.log(await task); // done
+ * });
+ * ```
+ */
+export function createTask<T>(work: Startable<T>, options?: TaskOptions): Task<T> {
+  return currentLoop().createTask(work, options);
+}
+
+/**
+ * A Future as it is; a Task of anything else that can be awaited. Throws an ArgumentError for what cannot,
+ * and a UsageError for a future of a loop other than `loop`.
+ */
+export function ensureFuture<T>(
+  work: Startable<T>,
+  options: { loop?: EventLoop | undefined } = {},
+): Future<T> {
+  if (work instanceof Future) {
+    if (options.loop !== undefined && options.loop !== work._loop) {
+      throw new UsageError(
+        "WRONG_LOOP",
+        "The future belongs to a different loop than the one specified as the loop argument",
+      );
+    }
+    return work as Future<T>;
+  }
+  if (typeof work !== "function" && !isAwaitable(work)) {
+    throw new ArgumentError(`A Future, a coroutine or an awaitable is required, got ${describe(work)}`);
+  }
+  const loop = options.loop ?? currentLoop();
+  try {
+    return loop.createTask(work);
+  } catch (error) {
+    if (work instanceof Coroutine) work.close();
+    throw error;
+  }
+}
+
+/**
+ * The deadline of the nearest enclosing `timeout`, in milliseconds of the loop's `time()`: the earliest of
+ * those that are open. Undefined when there is none.
+ */
+export function currentDeadline(): number | undefined {
+  let earliest: number | undefined;
+  for (let strand = currentStrand(); strand !== null; strand = strand._parent) {
+    for (let scope: DeadlineScope | null = strand._scope; scope !== null; scope = scope._outer) {
+      const when = scope.when();
+      if (when !== null && (earliest === undefined || when < earliest)) earliest = when;
+    }
+  }
+  return earliest;
+}
+
+/** Reports progress of the current task, to whoever listens with `task.onProgress`. Outside a task it does nothing. */
+export function reportProgress(value: unknown): void {
+  currentStrand()?._task.reportProgress(value);
+}

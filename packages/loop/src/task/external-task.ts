@@ -1,0 +1,120 @@
+import { CancelledError } from "../errors.ts";
+import type { EventLoop } from "../kernel/event-loop.ts";
+import { currentLoop } from "../kernel/running.ts";
+import { CANCELLED, FULFILLED, PENDING, UNSEEN, type Waker } from "./future-core.ts";
+import { ENDED } from "./strand.ts";
+import { Task } from "./task.ts";
+
+/** Options of an ExternalTask. */
+export interface ExternalTaskOptions {
+  /** The loop it belongs to; the running one, else the process's default loop. */
+  loop?: EventLoop | undefined;
+  name?: string | undefined;
+  /** What it does, for messages. */
+  description?: string | undefined;
+  /** Told of every request to cancel; the place decides when and how the task ends. */
+  requestCancel?: ((error: CancelledError) => void) | undefined;
+}
+
+/**
+ * A Task whose body runs somewhere else: on a thread, in another process. The place settles it. While it is
+ * pending a virtual clock stands still, and while something waits for it the process stays alive.
+ *
+ * ```ts
+ * import { ExternalTask, run } from "@taskloom/loop";
+ *
+ * await run(async () => {
+ *   const task = new ExternalTask<number>({ requestCancel: (error) => task.fail(error) });
+ *   setTimeout(() => task.succeed(42), 1);
+ *   console.log(await task); // 42
+ * });
+ * ```
+ */
+export class ExternalTask<T = unknown> extends Task<T> {
+  readonly #requestCancel: ((error: CancelledError) => void) | undefined;
+  #isHeld = false;
+
+  constructor(options: ExternalTaskOptions = {}) {
+    super(
+      options.description === undefined ? EXTERNAL : { name: options.description },
+      options.loop ?? currentLoop(),
+      options.name,
+      true,
+    );
+    this.#requestCancel = options.requestCancel;
+    this._loop._beginOutside();
+  }
+
+  /** Ends the task with a result. False when it is done already. */
+  succeed(value: T): boolean {
+    if (this._state !== PENDING) return false;
+    this.#end(FULFILLED, value);
+    return true;
+  }
+
+  /** Ends the task with an error; with a CancelledError, as cancelled. False when it is done already. */
+  fail(error: unknown): boolean {
+    if (this._state !== PENDING) return false;
+    if (error instanceof CancelledError) {
+      this._message = error.message === "" ? undefined : error.message;
+      this.#end(CANCELLED, error);
+    } else {
+      this.#end(UNSEEN, error);
+    }
+    return true;
+  }
+
+  #end(state: number, value: unknown): void {
+    this._phase = ENDED;
+    this._loop._tasks.delete(this);
+    this._settle(state, value);
+    this._loop._endOutside();
+    if (this.#isHeld) {
+      this.#isHeld = false;
+      this._loop._release();
+    }
+  }
+
+  /** Asks the place to stop: counts a request, aborts `signal`, calls `requestCancel`. The place ends the task. */
+  override cancel(message?: string): boolean {
+    if (this._state !== PENDING) {
+      this._seen();
+      return false;
+    }
+    this._cancels++;
+    const error = new CancelledError(message);
+    this._abort(error);
+    this.#requestCancel?.(error);
+    return true;
+  }
+
+  /** @internal */
+  override _addWaker(waker: Waker): void {
+    if (!this.#isHeld && this._state === PENDING) {
+      this.#isHeld = true;
+      this._loop._hold();
+    }
+    super._addWaker(waker);
+  }
+
+  /** @internal */
+  override _removeWakers(matches: (waker: Waker) => boolean): number {
+    const removed = super._removeWakers(matches);
+    if (this.#isHeld && this._wakers === null) {
+      this.#isHeld = false;
+      this._loop._release();
+    }
+    return removed;
+  }
+
+  override getStack(): string[] {
+    return [];
+  }
+
+  /** @internal */
+  override _where(): string {
+    return (this._coro as { name: string }).name;
+  }
+}
+
+const EXTERNAL = { name: "external" };

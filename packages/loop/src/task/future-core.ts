@@ -1,0 +1,182 @@
+import type { EventLoop } from "../kernel/event-loop.ts";
+import { machine, probed, returned, SUSPENDED } from "../kernel/machine.ts";
+import { describeFuture, describesItself } from "../diagnosis/describe.ts";
+import { CancelledError } from "../errors.ts";
+import { awaitNatively } from "./native-await.ts";
+
+/** `_state` of a future. UNSEEN is FAILED that nobody has looked at yet. */
+export const PENDING = 0;
+export const FULFILLED = 1;
+export const FAILED = 2;
+export const UNSEEN = 3;
+export const CANCELLED = 4;
+
+/**
+ * Who is told when a future is done: it puts itself, or a callback, into the ready queue. A future mostly
+ * has one of them, so one is kept bare and more in an array.
+ */
+export interface Waker {
+  /** @internal */
+  _wake(future: FutureCore<unknown>): void;
+}
+
+/**
+ * The state machine of every future, the lazy ones (sleep) included.
+ *
+ * PENDING -> FULFILLED, FAILED/UNSEEN or CANCELLED, once, in `_settle`; UNSEEN -> FAILED when the outcome
+ * is looked at. `_value` holds the result, the error, or (CANCELLED) the CancelledError that is handed to
+ * the first who asks; `_message` the message of `cancel(message)`. Result and message have slots of their
+ * own because a cancelled task may hold either without the other.
+ *
+ * It is its own iterator, and a stateless one: `next()` suspends the strand while the future is pending and
+ * returns the result afterwards, so `yield* future` allocates nothing.
+ */
+export abstract class FutureCore<T> {
+  /** @internal */
+  _loop: EventLoop;
+  /** @internal */
+  _state: number = PENDING;
+  /** @internal */
+  _value: unknown = undefined;
+  /** @internal */
+  _wakers: Waker | Waker[] | null = null;
+  /** @internal */
+  _message: unknown = undefined;
+
+  /** @internal */
+  constructor(loop: EventLoop) {
+    this._loop = loop;
+  }
+
+  /** Whether the future has a result or an error, or was cancelled. */
+  done(): boolean {
+    return this._state !== PENDING;
+  }
+
+  /** Whether the future was cancelled. */
+  cancelled(): boolean {
+    return this._state === CANCELLED;
+  }
+
+  /** Cancels: true if the request was taken, false when it is done already. */
+  cancel(message?: string): boolean {
+    if (this._state !== PENDING) {
+      this._seen();
+      return false;
+    }
+    this._message = message;
+    this._settle(CANCELLED, null);
+    return true;
+  }
+
+  /** @internal The one place where the state leaves PENDING. */
+  _settle(state: number, value: unknown): void {
+    this._state = state;
+    this._value = value;
+    const wakers = this._wakers;
+    if (wakers !== null) {
+      this._wakers = null;
+      if (Array.isArray(wakers)) for (const waker of wakers) waker._wake(this);
+      else wakers._wake(this);
+    }
+    if (state === UNSEEN) this._loop._failures.noticed(this);
+  }
+
+  /** @internal Tells `waker` when the future is done; through the ready queue even when it is already. */
+  _addWaker(waker: Waker): void {
+    if (this._state !== PENDING) {
+      waker._wake(this);
+      return;
+    }
+    const wakers = this._wakers;
+    if (wakers === null) this._wakers = waker;
+    else if (Array.isArray(wakers)) wakers.push(waker);
+    else this._wakers = [wakers, waker];
+  }
+
+  /** @internal */
+  _removeWakers(matches: (waker: Waker) => boolean): number {
+    const wakers = this._wakers;
+    if (wakers === null) return 0;
+    if (!Array.isArray(wakers)) {
+      if (!matches(wakers)) return 0;
+      this._wakers = null;
+      return 1;
+    }
+    const kept = wakers.filter((waker) => !matches(waker));
+    const removed = wakers.length - kept.length;
+    this._wakers = kept.length === 0 ? null : kept;
+    return removed;
+  }
+
+  /** @internal */
+  _seen(): void {
+    if (this._state === UNSEEN) {
+      this._state = FAILED;
+      this._loop._failures.seen(this);
+    }
+  }
+
+  /** @internal The error of a future that failed or was cancelled. */
+  _error(): unknown {
+    if (this._state === CANCELLED) return this._cancelledError();
+    this._seen();
+    return this._value;
+  }
+
+  /**
+   * @internal The error of a cancelled future. The one that ended a task is handed over once, so that it
+   * reaches the first waiter with its message; later ones get a fresh error with the future's own message.
+   */
+  _cancelledError(): CancelledError {
+    const error = this._value;
+    if (error instanceof CancelledError) {
+      this._value = null;
+      return error;
+    }
+    return new CancelledError(this._message as string | undefined);
+  }
+
+  [Symbol.iterator](): this {
+    return this;
+  }
+
+  /** @internal */
+  next(): IteratorResult<never, T> {
+    if (machine.probe !== null) return probed(SUSPENDED) as never;
+    if (this._state === FULFILLED) return returned(this._value as T);
+    if (this._state === PENDING) {
+      machine.awaited = this;
+      return SUSPENDED as never;
+    }
+    throw this._error();
+  }
+
+  /** @internal */
+  throw(error: unknown): IteratorResult<never, T> {
+    throw error;
+  }
+
+  // oxlint-disable-next-line unicorn/no-thenable -- this is what `await` calls
+  then<A = T, B = never>(
+    onFulfilled?: ((value: T) => A | PromiseLike<A>) | null,
+    onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
+    return awaitNatively<T, A, B>(this, onFulfilled, onRejected);
+  }
+
+  catch<B = never>(onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null): Promise<T | B> {
+    return this.then(null, onRejected);
+  }
+
+  finally(onFinally?: (() => void) | null): Promise<T> {
+    return this.then().finally(onFinally);
+  }
+
+  /** @internal */
+  _describe(): string {
+    return describeFuture(this);
+  }
+}
+
+describesItself(FutureCore);

@@ -1,0 +1,120 @@
+import type { AsyncResource } from "node:async_hooks";
+import { inspect } from "node:util";
+import { ArgumentError, InvalidStateError } from "../errors.ts";
+import { captureContext } from "../kernel/context.ts";
+import type { EventLoop } from "../kernel/event-loop.ts";
+import { Handle } from "../kernel/handle.ts";
+import { getEventLoop } from "../kernel/running.ts";
+import { describeFuture } from "../diagnosis/describe.ts";
+import { CANCELLED, FAILED, FULFILLED, FutureCore, PENDING, UNSEEN, type Waker } from "./future-core.ts";
+
+class DoneCallback implements Waker {
+  readonly fn: (future: Future<never>) => unknown;
+  readonly #context: AsyncResource | null;
+  constructor(fn: (future: Future<never>) => unknown) {
+    this.fn = fn;
+    this.#context = captureContext();
+  }
+  _wake(future: FutureCore<unknown>): void {
+    future._loop._push(new Handle(this.fn, [future], future._loop, this.#context));
+  }
+}
+
+/** Options of a future. */
+export interface FutureOptions {
+  /** The loop it belongs to; by default the running one, else `getEventLoop()`. */
+  loop?: EventLoop;
+}
+
+/**
+ * A result that is not there yet. It is awaited with `yield*` or `await`, and settled once, by whoever made
+ * it. Its callbacks, and whoever awaits it, always run through the loop's ready queue, never at once.
+ *
+ * ```ts
+ * import { Future, getRunningLoop, run } from "@taskloom/loop";
+ *
+ * await run(async () => {
+ *   const future = new Future<string>();
+ *   getRunningLoop().callLater(10, () => future.setResult("ready"));
+ *   console.log(await future); // ready
+ * });
+ * ```
+ *
+ * The semantics are those of CPython 3.13's `asyncio.Future`.
+ */
+export class Future<T = unknown> extends FutureCore<T> {
+  constructor(options: FutureOptions = {}) {
+    super(options.loop ?? getEventLoop());
+  }
+
+  /** The loop that the future belongs to. */
+  getLoop(): EventLoop {
+    return this._loop;
+  }
+
+  /**
+   * The result. Throws the error the future was settled with, a CancelledError when it was cancelled, an
+   * InvalidStateError when it is not done.
+   */
+  result(): T {
+    if (this._state === FULFILLED) return this._value as T;
+    if (this._state === PENDING) {
+      throw new InvalidStateError("Result is not ready: await the future, or check done() first");
+    }
+    throw this._error();
+  }
+
+  /**
+   * The error that the future was settled with, or undefined. Throws a CancelledError when it was
+   * cancelled, an InvalidStateError when it is not done.
+   */
+  exception(): unknown {
+    if (this._state === CANCELLED) throw this._cancelledError();
+    if (this._state === PENDING) {
+      throw new InvalidStateError("Exception is not set: await the future, or check done() first");
+    }
+    if (this._state === FULFILLED) return undefined;
+    return this._error();
+  }
+
+  /** Settles the future with a result. Throws an InvalidStateError when it is done already. */
+  setResult(result: T): void {
+    if (this._state !== PENDING) throw this.#settledTwice();
+    this._settle(FULFILLED, result);
+  }
+
+  /** Settles the future with an error. Throws an InvalidStateError when it is done already. */
+  setException(error: unknown): void {
+    if (this._state !== PENDING) throw this.#settledTwice();
+    this._settle(UNSEEN, error);
+  }
+
+  #settledTwice(): InvalidStateError {
+    return new InvalidStateError(`${describeFuture(this)} is done already: settle a future once`);
+  }
+
+  /** Calls `callback(future)` through the ready queue when the future is done, or soon if it is already. */
+  addDoneCallback(callback: (future: this) => unknown): void {
+    if (typeof callback !== "function") {
+      throw new ArgumentError(`Expected a function as done callback, got ${inspect(callback)}`);
+    }
+    this._addWaker(new DoneCallback(callback as never));
+  }
+
+  /** Removes every occurrence of `callback`; says how many there were. */
+  removeDoneCallback(callback: (future: this) => unknown): number {
+    return this._removeWakers(
+      (waker: Waker) => waker instanceof DoneCallback && (waker.fn as unknown) === callback,
+    );
+  }
+
+  /** @internal */
+  get _failed(): boolean {
+    return this._state === FAILED || this._state === UNSEEN;
+  }
+}
+
+/** Whether `value` is a Future (a Task is one). */
+export function isFuture(value: unknown): value is Future<unknown> {
+  return value instanceof Future;
+}

@@ -1,0 +1,167 @@
+import { strandStorage } from "../kernel/context.ts";
+import type { EventLoop } from "../kernel/event-loop.ts";
+import { machine } from "../kernel/machine.ts";
+import type { Runnable } from "../kernel/ready-queue.ts";
+import { currentLoop } from "../kernel/running.ts";
+import { FULFILLED, PENDING, type FutureCore, type Waker } from "./future-core.ts";
+import { ENDED, type Leaf, type Strand } from "./strand.ts";
+
+type Settle = (value: unknown) => void;
+
+// oxlint-disable-next-line typescript/unbound-method -- called with a function as its `this`
+const sourceOf = Function.prototype.toString;
+const NATIVE = "function () { [native code] }";
+
+/** Something that `await` can be applied to natively: a future, or a routine that is driven inline. */
+export interface NativeAwaitable {
+  /** @internal Reports the outcome to the native promise behind `resolve` and `reject`. */
+  _awaitFrom(strand: Strand | null, resolve: Settle, reject: Settle): void;
+}
+
+/**
+ * `then` of everything awaitable. `await` passes V8's own resolving functions, which are told apart by
+ * their source text (30 ns): then no promise is made at all, and the outcome goes straight to the awaiting
+ * function. A call by a program gets a real promise, with Node's own treatment of unhandled rejections;
+ * it is made only here, so an awaitable that nobody awaits raises no false alarm.
+ */
+export function awaitNatively<T, A, B>(
+  awaitable: NativeAwaitable | FutureCore<T>,
+  onFulfilled?: ((value: T) => A | PromiseLike<A>) | null,
+  onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
+): Promise<A | B> {
+  const strand = awaitingStrand();
+  if (
+    typeof onFulfilled === "function" &&
+    typeof onRejected === "function" &&
+    onFulfilled.name === "" &&
+    sourceOf.call(onFulfilled) === NATIVE
+  ) {
+    start(awaitable, strand, onFulfilled as Settle, onRejected);
+    return undefined as unknown as Promise<A | B>;
+  }
+  return new Promise<T>((resolve, reject) =>
+    start(awaitable, strand, resolve as Settle, reject as Settle),
+  ).then(onFulfilled, onRejected);
+}
+
+function start(
+  awaitable: NativeAwaitable | FutureCore<unknown>,
+  strand: Strand | null,
+  resolve: Settle,
+  reject: Settle,
+): void {
+  if ("_awaitFrom" in awaitable) awaitable._awaitFrom(strand, resolve, reject);
+  else awaitFuture(awaitable, strand, resolve, reject);
+}
+
+/** The strand whose `async` function is running now; null outside any, and in a generator's step. */
+export function awaitingStrand(): Strand | null {
+  if (machine.strand !== null) return null;
+  let strand: Strand | null = strandStorage.getStore() ?? null;
+  while (strand !== null && strand._phase === ENDED) strand = strand._parent;
+  return strand;
+}
+
+/** The loop for an await outside any task. */
+export function loopOf(strand: Strand | null): EventLoop {
+  return strand === null ? currentLoop() : strand._loop;
+}
+
+export function awaitFuture(
+  future: FutureCore<unknown>,
+  strand: Strand | null,
+  resolve: Settle,
+  reject: Settle,
+): void {
+  if (future._state !== PENDING) {
+    if (future._state === FULFILLED) resolve(future._value);
+    else reject(future._error());
+    return;
+  }
+  const leaf = new NativeAwait(future, strand, resolve, reject);
+  future._addWaker(leaf);
+  if (strand !== null) {
+    addLeaf(strand, leaf);
+    strand._passCancel(future);
+  }
+}
+
+/** Gives way for one iteration: `await sleep(0)`. */
+export function awaitPause(strand: Strand | null, resolve: Settle, reject: Settle): void {
+  const leaf = new NativeAwait(null, strand, resolve, reject);
+  if (strand !== null) addLeaf(strand, leaf);
+  loopOf(strand)._push(leaf);
+}
+
+/** One pending `await` of an `async` function: in the ready queue once what it waits for is done. */
+export class NativeAwait implements Runnable, Leaf, Waker {
+  readonly #future: FutureCore<unknown> | null;
+  readonly #strand: Strand | null;
+  readonly #resolve: Settle;
+  readonly #reject: Settle;
+
+  constructor(future: FutureCore<unknown> | null, strand: Strand | null, resolve: Settle, reject: Settle) {
+    this.#future = future;
+    this.#strand = strand;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  get _waitsFor(): unknown {
+    return this.#future;
+  }
+
+  _deliver(message: string | undefined): boolean {
+    return this.#future !== null && this.#future.cancel(message);
+  }
+
+  _wake(future: FutureCore<unknown>): void {
+    future._loop._push(this);
+  }
+
+  _run(): void {
+    const future = this.#future;
+    const strand = this.#strand;
+    let failed = false;
+    let value: unknown;
+    if (future !== null) {
+      if (future._state === FULFILLED) value = future._value;
+      else {
+        failed = true;
+        value = future._error();
+      }
+    }
+    const loop = strand === null ? (future === null ? machine.loop! : future._loop) : strand._loop;
+    loop._settledNative = true;
+    if (strand !== null) {
+      removeLeaf(strand, this);
+      const cancel = strand._takeCancel(value);
+      if (cancel !== null) {
+        failed = true;
+        value = cancel;
+      }
+    }
+    if (failed) this.#reject(value);
+    else this.#resolve(value);
+  }
+}
+
+/**
+ * Leaves are counted so that a virtual clock knows whether an `async` function waits for something of
+ * Taskloom's (then time may pass) or for something outside (then it may not).
+ */
+export function addLeaf(strand: Strand, leaf: Leaf): void {
+  const leaves = strand._leaves;
+  if (leaves === null) strand._leaves = [leaf];
+  else leaves.push(leaf);
+  if (strand._bodies > 0 && strand._leaves!.length === 1) strand._loop._endOutside();
+}
+
+export function removeLeaf(strand: Strand, leaf: Leaf): void {
+  const leaves = strand._leaves;
+  if (leaves === null) return;
+  const index = leaves.lastIndexOf(leaf);
+  if (index < 0) return;
+  leaves.splice(index, 1);
+  if (strand._bodies > 0 && leaves.length === 0) strand._loop._beginOutside();
+}

@@ -1,0 +1,91 @@
+import { ArgumentError } from "../errors.ts";
+import { strandStorage } from "../kernel/context.ts";
+import { describe } from "../diagnosis/describe.ts";
+import { FutureCore } from "./future-core.ts";
+import { ForeignPromise, NativeBody } from "./native-body.ts";
+import { Operation } from "./operation.ts";
+import type { Steppable, Strand } from "./strand.ts";
+
+/**
+ * What a task can await: a Future (a Task is one), a Coroutine or another lazy operation of this package, a
+ * generator object, a promise or anything else with a `then`.
+ */
+export type Awaitable<T> = PromiseLike<T> | Generator<unknown, T, never>;
+
+/** What starts work takes: something to await, or a function that gives it (called when the work starts). */
+export type Startable<T> = Awaitable<T> | (() => Awaitable<T>);
+
+/** What can be delegated to with `yield*`; a strand steps its iterator. */
+export interface Opened {
+  [Symbol.iterator](): Steppable & Iterator<never, unknown>;
+}
+
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return (
+    (typeof value === "object" || typeof value === "function") &&
+    value !== null &&
+    "then" in value &&
+    typeof value.then === "function"
+  );
+}
+
+export function isGenerator(value: unknown): value is Generator<unknown, unknown, unknown> {
+  return Object.prototype.toString.call(value) === "[object Generator]";
+}
+
+/** Whether `value` can be awaited by a task. */
+export function isAwaitable(value: unknown): value is Awaitable<unknown> {
+  return value instanceof FutureCore || value instanceof Operation || isThenable(value) || isGenerator(value);
+}
+
+/**
+ * What to delegate to for an awaitable or a function that gives one. A promise that is handed over belongs
+ * to somebody else, and waiting for it can be given up; the promise of a function called here is the body
+ * of this strand, and the strand ends when it does.
+ */
+export function openAwaitable(strand: Strand, work: unknown): Opened {
+  if (typeof work === "function") return openBody(strand, work as (...args: never[]) => unknown, []);
+  return open(strand, work, false) ?? notAwaitable(work);
+}
+
+/** Calls `fn` as the body of `strand`, and gives what to delegate to for what it returned. */
+export function openBody(
+  strand: Strand,
+  fn: (...args: never[]) => unknown,
+  args: readonly unknown[],
+): Opened {
+  const made: unknown = isGeneratorFunction(fn)
+    ? fn(...(args as never[]))
+    : strandStorage.getStore() === strand
+      ? fn(...(args as never[]))
+      : strandStorage.run(strand, fn, ...(args as never[]));
+  return (
+    open(strand, made, true) ??
+    notAwaitable(made, `${describe(fn)} has to return something to await, for instance by being async; it`)
+  );
+}
+
+function open(strand: Strand, value: unknown, isBody: boolean): Opened | null {
+  if (value instanceof FutureCore || value instanceof Operation) {
+    return value;
+  }
+  if (isGenerator(value)) return value as unknown as Opened;
+  if (isThenable(value)) {
+    return isBody ? new NativeBody(strand, value) : new ForeignPromise(strand._loop, value);
+  }
+  return null;
+}
+
+function notAwaitable(value: unknown, who = "a task"): never {
+  throw new ArgumentError(
+    who === "a task"
+      ? `Expected a coroutine, a future, a promise, a generator or a function that returns one, got ${describe(value)}`
+      : `${who} returned ${describe(value)}`,
+  );
+}
+
+const GeneratorFunction = Object.getPrototypeOf(function* () {}) as object;
+
+function isGeneratorFunction(fn: object): boolean {
+  return Object.getPrototypeOf(fn) === GeneratorFunction;
+}

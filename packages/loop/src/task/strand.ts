@@ -1,0 +1,278 @@
+import type { AsyncResource } from "node:async_hooks";
+import type { EventLoop } from "../kernel/event-loop.ts";
+import type { Runnable } from "../kernel/ready-queue.ts";
+import { CALLED, machine, PAUSED, SUSPENDED } from "../kernel/machine.ts";
+import type { CancelledError } from "../errors.ts";
+import { UsageError } from "../errors.ts";
+import { describe } from "../diagnosis/describe.ts";
+import type { Coroutine } from "./coroutine.ts";
+import { FULFILLED, type FutureCore, type Waker } from "./future-core.ts";
+import type { Task } from "./task.ts";
+
+/** What a strand steps: a generator, or one of the kernel's iterators that behave like one. */
+export interface Steppable {
+  next(value?: unknown): IteratorResult<unknown, unknown>;
+  throw(error: unknown): IteratorResult<unknown, unknown>;
+}
+
+/** `_phase` of a strand. */
+export const UNSTARTED = 0;
+/** Waits for `_waiter`, or (once that is done) for its turn in the ready queue. */
+export const AWAITING = 1;
+/** In the ready queue, suspended in sleep(0). */
+export const PAUSING = 2;
+/** In the ready queue, suspended in a bare `yield`. */
+export const YIELDING = 3;
+/** In the ready queue, to be resumed with the error in `_value`: it misused the kernel. */
+export const THROWING = 4;
+/** Being stepped now. */
+export const RUNNING = 5;
+export const ENDED = 6;
+
+/** Something native that an `async` function of a strand waits for. */
+export interface Leaf {
+  /** @internal Passes a cancellation on to what is waited for; true if that took it. */
+  _deliver(message: string | undefined): boolean;
+  /** @internal For diagnosis. */
+  readonly _waitsFor: unknown;
+}
+
+/**
+ * One line of execution: a stack of coroutines of which the top is stepped. A generator task is one. An
+ * awaitable routine (a scope, a lock, a wrapped coroutine) that is awaited from an `async` function is
+ * another, a Branch, within the same task.
+ *
+ * Invariants (`_phase`): the strand is in the ready queue at most once; it is there exactly in UNSTARTED,
+ * PAUSING, YIELDING, THROWING, and in AWAITING when `_waiter` is done. `_waiter` is null in every phase but
+ * AWAITING. `_gen` is the generator to resume; `_frame` the wrapped coroutine it belongs to, whose `_outer`
+ * and `_outerGen` are those of its caller: resuming costs the same at any depth.
+ */
+export interface Strand extends Runnable, Waker {
+  readonly _loop: EventLoop;
+  readonly _task: Task<unknown>;
+  /** The strand whose `async` function awaits this one; null for a task. */
+  readonly _parent: Strand | null;
+  _phase: number;
+  _gen: Steppable | null;
+  _frame: Coroutine<unknown> | null;
+  _waiter: FutureCore<unknown> | null;
+  _leaves: Leaf[] | null;
+  /** How many native bodies (promises of `async` functions that the kernel called) are unsettled. */
+  _bodies: number;
+  _context: AsyncResource | null;
+  _thrown: unknown;
+  /** The innermost open deadline scope. */
+  _scope: DeadlineScope | null;
+
+  /** Begins: gives the generator to step. */
+  _open(): Steppable;
+  _finish(value: unknown): void;
+  _fail(error: unknown): void;
+  /** The cancellation that is to be thrown now, or null: a request that found nothing to cancel. */
+  _takeCancel(error: unknown): CancelledError | null;
+  /** At a new suspension: passes a waiting cancellation on to what is now waited for. */
+  _passCancel(waiter: FutureCore<unknown>): void;
+  /** Asks everything that is waited for to cancel. */
+  _deliver(message: string | undefined): boolean;
+  cancel(message?: string): boolean;
+  cancelling(): number;
+  uncancel(): number;
+  /** Withdraws one request and makes it again, so that the next suspension throws. */
+  _recancel(): void;
+  _signal(): AbortSignal;
+}
+
+/** A scope with a deadline, innermost first. */
+export interface DeadlineScope {
+  readonly _outer: DeadlineScope | null;
+  when(): number | null;
+}
+
+export function step(strand: Strand): void {
+  if (strand._context !== null) strand._context.runInAsyncScope(advance, undefined, strand);
+  else advance(strand);
+}
+
+function advance(strand: Strand): void {
+  let failed = false;
+  let error: unknown;
+  const phase = strand._phase;
+  const waiter = strand._waiter;
+  if (waiter !== null) {
+    strand._waiter = null;
+    if (waiter._state !== FULFILLED) {
+      failed = true;
+      error = waiter._error();
+    }
+  } else if (phase === THROWING) {
+    failed = true;
+    error = strand._thrown;
+    strand._thrown = undefined;
+  }
+  const cancel = strand._takeCancel(error);
+  if (cancel !== null) {
+    failed = true;
+    error = cancel;
+  }
+  strand._phase = RUNNING;
+  const outer = machine.strand;
+  machine.strand = strand;
+  try {
+    let gen = strand._gen;
+    if (gen === null) {
+      if (failed) {
+        close(strand, error);
+        return;
+      }
+      try {
+        gen = strand._gen = strand._open();
+      } catch (thrown) {
+        strand._fail(thrown);
+        return;
+      }
+    }
+    drive(strand, gen, failed, error, phase === PAUSING && !failed);
+  } finally {
+    machine.strand = outer;
+  }
+}
+
+/** Cancelled before it began: the body never runs. */
+function close(strand: Strand, error: unknown): void {
+  strand._fail(error);
+}
+
+/** Resumes the top of the stack, and goes on with what it calls and returns to, until the strand suspends or ends. */
+function drive(strand: Strand, start: Steppable, threw: boolean, reason: unknown, resumed: boolean): void {
+  let gen = start;
+  let failed = threw;
+  let value = reason;
+  machine.resumed = resumed;
+  for (;;) {
+    let result: IteratorResult<unknown, unknown>;
+    try {
+      result = failed ? gen.throw(value) : gen.next(value);
+    } catch (thrown) {
+      const frame = strand._frame;
+      if (frame === null || frame._outerGen === null) {
+        strand._fail(thrown);
+        return;
+      }
+      frame._fail(thrown);
+      gen = leave(strand, frame);
+      failed = true;
+      value = thrown;
+      continue;
+    }
+    if (result === SUSPENDED) {
+      strand._phase = AWAITING;
+      const awaited = machine.awaited!;
+      machine.awaited = null;
+      suspend(strand, awaited);
+      return;
+    }
+    if (result === PAUSED) {
+      strand._phase = PAUSING;
+      strand._loop._push(strand);
+      return;
+    }
+    if (result === CALLED) {
+      const callee = machine.called!;
+      machine.called = null;
+      try {
+        const inner = callee._begin(strand);
+        callee._outer = strand._frame;
+        callee._outerGen = gen;
+        strand._frame = callee;
+        gen = strand._gen = inner;
+        failed = false;
+      } catch (thrown) {
+        failed = true;
+        value = thrown;
+        continue;
+      }
+      value = undefined;
+      continue;
+    }
+    if (result.done === true) {
+      const frame = strand._frame;
+      value = result.value;
+      if (frame === null || frame._outerGen === null) {
+        strand._finish(value);
+        return;
+      }
+      frame._finish(value);
+      gen = leave(strand, frame);
+      failed = false;
+      continue;
+    }
+    strayYield(strand, result.value);
+    return;
+  }
+}
+
+/** Back to the caller of a wrapped coroutine. */
+function leave(strand: Strand, frame: Coroutine<unknown>): Steppable {
+  const gen = frame._outerGen!;
+  strand._frame = frame._outer;
+  strand._gen = gen;
+  frame._outer = null;
+  frame._outerGen = null;
+  return gen;
+}
+
+function suspend(strand: Strand, awaited: FutureCore<unknown>): void {
+  if (awaited._loop !== strand._loop) {
+    throwNext(
+      strand,
+      new UsageError(
+        "WRONG_LOOP",
+        `${describe(strand._task)} awaited ${describe(awaited)}, which is attached to a different loop`,
+      ),
+    );
+    return;
+  }
+  if ((awaited as unknown) === strand._task) {
+    throwNext(
+      strand,
+      new UsageError("AWAITS_ITSELF", `Task cannot await on itself: ${describe(strand._task)}`),
+    );
+    return;
+  }
+  strand._waiter = awaited;
+  awaited._addWaker(strand);
+  strand._passCancel(awaited);
+}
+
+function strayYield(strand: Strand, value: unknown): void {
+  if (value === undefined) {
+    strand._phase = YIELDING;
+    strand._loop._push(strand);
+    return;
+  }
+  throwNext(
+    strand,
+    new UsageError(
+      "BAD_YIELD",
+      `${describe(strand._task)} yielded ${describe(value)}: write \`yield*\` for an awaitable, ` +
+        "and `yield* ensureFuture(promise)` for a promise",
+    ),
+  );
+}
+
+function throwNext(strand: Strand, error: Error): void {
+  strand._phase = THROWING;
+  strand._thrown = error;
+  strand._loop._push(strand);
+}
+
+/** Passes a cancellation to everything that a strand waits for: its native leaves, or else its waiter. */
+export function deliver(strand: Strand, message: string | undefined): boolean {
+  let taken = false;
+  const leaves = strand._leaves;
+  if (leaves !== null && leaves.length > 0) {
+    for (const leaf of leaves) if (leaf._deliver(message)) taken = true;
+  }
+  if (!taken && strand._waiter !== null) taken = strand._waiter.cancel(message);
+  return taken;
+}

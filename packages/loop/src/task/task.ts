@@ -1,0 +1,333 @@
+import type { AsyncResource } from "node:async_hooks";
+import { CancelledError, UsageError } from "../errors.ts";
+import { captureContextFor } from "../kernel/context.ts";
+import type { EventLoop } from "../kernel/event-loop.ts";
+import { machine } from "../kernel/machine.ts";
+import { describe, describeOutcome, describeState } from "../diagnosis/describe.ts";
+import { coroutineStack, locate } from "../diagnosis/stack.ts";
+import { awaitingStrand } from "./native-await.ts";
+import { Coroutine } from "./coroutine.ts";
+import { Future } from "./future.ts";
+import { CANCELLED, FULFILLED, PENDING, UNSEEN, type FutureCore } from "./future-core.ts";
+import { openAwaitable } from "./open.ts";
+import {
+  AWAITING,
+  deliver,
+  ENDED,
+  step,
+  UNSTARTED,
+  type DeadlineScope,
+  type Leaf,
+  type Steppable,
+  type Strand,
+} from "./strand.ts";
+
+/** What only few tasks have, so that a sleeping task stays small. */
+interface Rare {
+  controller: AbortController | null;
+  progress: Set<(value: unknown) => void> | null;
+}
+
+let numbered = 0;
+
+/** Options of a task. */
+export interface TaskOptions {
+  /** A name for messages and listings; `Task-1`, `Task-2` … by default. */
+  name?: string | undefined;
+}
+
+/**
+ * A coroutine that runs, as a Future for its outcome. Made with `createTask`.
+ *
+ * Its first step is in the ready queue from the start; what the phases mean is written above Strand.
+ * Cancellation is CPython 3.13's: a request goes to what the task waits for; if that does not take it,
+ * `_mustCancel` remembers it and the next step throws. The counts of `cancel` and `uncancel` let scopes
+ * tell their own request from somebody else's.
+ */
+export class Task<T = unknown> extends Future<T> implements Strand {
+  /** @internal */
+  readonly _coro: unknown;
+  /** @internal */
+  _phase: number = UNSTARTED;
+  /** @internal */
+  _gen: Steppable | null = null;
+  /** @internal */
+  _frame: Coroutine<unknown> | null = null;
+  /** @internal */
+  _waiter: FutureCore<unknown> | null = null;
+  /** @internal */
+  _leaves: Leaf[] | null = null;
+  /** @internal */
+  _bodies = 0;
+  /** @internal */
+  _context: AsyncResource | null = null;
+  /** @internal */
+  _thrown: unknown = undefined;
+  /** @internal */
+  _scope: DeadlineScope | null = null;
+  /** @internal */
+  _cancels = 0;
+  /** @internal */
+  _mustCancel = false;
+  /** @internal */
+  _name: string | number;
+  /** @internal */
+  _previous: Task<unknown> | null = null;
+  /** @internal */
+  _next: Task<unknown> | null = null;
+  #rare: Rare | null = null;
+
+  /** @internal Use `createTask`. */
+  constructor(coro: unknown, loop: EventLoop, name: string | undefined, isExternal = false) {
+    super({ loop });
+    this._coro = coro;
+    this._name = name === undefined ? ++numbered : name;
+    this._context = captureContextFor(this);
+    loop._tasks.add(this);
+    if (!isExternal) loop._push(this);
+  }
+
+  /** @internal */
+  get _task(): Task<unknown> {
+    return this;
+  }
+
+  /** @internal */
+  get _parent(): null {
+    return null;
+  }
+
+  /** @internal */
+  _run(): void {
+    step(this);
+  }
+
+  /** @internal */
+  _wake(): void {
+    this._loop._push(this);
+  }
+
+  /** @internal */
+  _open(): Steppable {
+    const coro = this._coro;
+    if (coro instanceof Coroutine) {
+      const gen = coro._begin(this);
+      this._frame = coro as Coroutine<unknown>;
+      return gen;
+    }
+    return openAwaitable(this, coro)[Symbol.iterator]();
+  }
+
+  /** @internal */
+  _finish(value: unknown): void {
+    if (this._mustCancel) {
+      // Cancelled by itself, and it returned without suspending again.
+      this._mustCancel = false;
+      this.#end(CANCELLED, null);
+    } else {
+      this.#end(FULFILLED, value);
+    }
+  }
+
+  /** @internal */
+  _fail(error: unknown): void {
+    if (error instanceof CancelledError) {
+      this._message = undefined;
+      this.#end(CANCELLED, error);
+    } else {
+      this.#end(UNSEEN, error);
+    }
+  }
+
+  #end(state: number, value: unknown): void {
+    this._phase = ENDED;
+    if (this._gen === null && this._coro instanceof Coroutine) this._coro.close();
+    this._gen = null;
+    this._frame = null;
+    this._context = null;
+    this._loop._tasks.delete(this);
+    this._settle(state, value);
+  }
+
+  /** @internal */
+  _takeCancel(error: unknown): CancelledError | null {
+    if (!this._mustCancel) return null;
+    this._mustCancel = false;
+    return error instanceof CancelledError ? null : this._cancelledError();
+  }
+
+  /** @internal */
+  _passCancel(waiter: FutureCore<unknown>): void {
+    if (this._mustCancel && waiter.cancel(this._message as string | undefined)) this._mustCancel = false;
+  }
+
+  /** @internal */
+  _deliver(message: string | undefined): boolean {
+    return deliver(this, message);
+  }
+
+  /**
+   * Asks the task to stop: a CancelledError with `message` is thrown at what it waits for, in its next
+   * step. The task may clean up, and may even refuse. Returns false when it is done already. Counts one
+   * request (see `cancelling`) and aborts `signal`.
+   */
+  override cancel(message?: string): boolean {
+    if (this._state !== PENDING) {
+      this._seen();
+      return false;
+    }
+    this._cancels++;
+    if (this.#rare !== null) this._abort(new CancelledError(message));
+    if (
+      this._leaves === null ? this._waiter !== null && this._waiter.cancel(message) : this._deliver(message)
+    ) {
+      return true;
+    }
+    this._mustCancel = true;
+    this._message = message;
+    return true;
+  }
+
+  /** How many requests to cancel are open: `cancel` counts up, `uncancel` down. */
+  cancelling(): number {
+    return this._cancels;
+  }
+
+  /** Withdraws one request to cancel; returns how many are left. At 0 a request not yet delivered is void. */
+  uncancel(): number {
+    if (this._cancels > 0) {
+      this._cancels--;
+      if (this._cancels === 0) {
+        this._mustCancel = false;
+        if (this.#rare !== null) this.#rare.controller = null;
+      }
+    }
+    return this._cancels;
+  }
+
+  /** @internal */
+  _abort(error: CancelledError): void {
+    this.#rare?.controller?.abort(error);
+  }
+
+  /** @internal */
+  _recancel(): void {
+    if (this._cancels > 0) {
+      this.uncancel();
+      this.cancel();
+    }
+  }
+
+  /** A task is settled by its coroutine. Throws a UsageError. */
+  override setResult(_result: T): never {
+    throw new UsageError(
+      "TASK_SETTLED",
+      "Task does not support setResult operation: its coroutine settles it",
+    );
+  }
+
+  /** A task is settled by its coroutine. Throws a UsageError. */
+  override setException(_error: unknown): never {
+    throw new UsageError(
+      "TASK_SETTLED",
+      "Task does not support setException operation: its coroutine settles it",
+    );
+  }
+
+  /** The task's name. */
+  getName(): string {
+    return typeof this._name === "number" ? `Task-${this._name}` : this._name;
+  }
+
+  /** Names the task. */
+  setName(name: string): void {
+    this._name = name;
+  }
+
+  /** What the task was made of: a coroutine, a generator, a function or a promise. */
+  getCoro(): unknown {
+    return this._coro;
+  }
+
+  /**
+   * An AbortSignal for native calls: aborted, with the CancelledError as reason, when the task is cancelled.
+   * Read it for each call: after a cancellation was withdrawn (`uncancel`), there is a fresh one.
+   */
+  get signal(): AbortSignal {
+    const strand = machine.strand ?? awaitingStrand();
+    if (strand !== null && strand._task === (this as Task<unknown>)) return strand._signal();
+    return this._signal();
+  }
+
+  /** @internal */
+  _signal(): AbortSignal {
+    const rare = this.#extend();
+    if (rare.controller === null) {
+      rare.controller = new AbortController();
+      if (this._cancels > 0) rare.controller.abort(new CancelledError(this._message as string | undefined));
+    }
+    return rare.controller.signal;
+  }
+
+  /** Calls `listener` with each value the task reports (`reportProgress`); returns how to stop that. */
+  onProgress(listener: (value: unknown) => void): () => void {
+    const rare = this.#extend();
+    rare.progress ??= new Set();
+    rare.progress.add(listener);
+    return () => rare.progress?.delete(listener);
+  }
+
+  /** Reports progress to whoever listens with `onProgress`. */
+  reportProgress(value: unknown): void {
+    const listeners = this.#rare?.progress;
+    if (!listeners) return;
+    for (const listener of listeners) {
+      try {
+        listener(value);
+      } catch (error) {
+        this._loop.callExceptionHandler({ message: "Exception in a progress listener", exception: error });
+      }
+    }
+  }
+
+  #extend(): Rare {
+    this.#rare ??= { controller: null, progress: null };
+    return this.#rare;
+  }
+
+  /**
+   * Where the task is suspended, innermost last: one line a coroutine, as in an Error's stack. Empty when it
+   * is done. Where an `async` function stands cannot be seen; its name is.
+   */
+  getStack(): string[] {
+    return coroutineStack(this);
+  }
+
+  /** Prints `getStack()`, to standard error unless a `write` function is given. */
+  printStack(write: (text: string) => void = (text) => void process.stderr.write(text)): void {
+    const stack = this.getStack();
+    const head = stack.length === 0 ? `No stack for ${describe(this)}` : `Stack for ${describe(this)}:`;
+    write([head, ...stack.map((line) => `    ${line}`), ""].join("\n"));
+  }
+
+  /** @internal */
+  override _describe(): string {
+    const waits = this._phase === AWAITING && this._waiter !== null ? ` waitFor=${waited(this._waiter)}` : "";
+    const state = this._state === PENDING && this._cancels > 0 ? "cancelling" : describeState(this);
+    return (
+      `<${this.constructor.name} ${state} name='${this.getName()}' coro=<${this._where()}>` +
+      `${waits}${describeOutcome(this)}>`
+    );
+  }
+
+  /** @internal */
+  _where(): string {
+    return locate(this);
+  }
+}
+
+function waited(future: FutureCore<unknown>): string {
+  if (future instanceof Task)
+    return `<${future.constructor.name} ${describeState(future)} name='${future.getName()}'>`;
+  return describe(future);
+}

@@ -1,0 +1,86 @@
+import type { Clock } from "../kernel/clock.ts";
+
+/** A clock for tests: time passes only when nothing else can happen, or when the test says so. */
+export class VirtualClock implements Clock {
+  #now: number;
+  #target: number;
+  readonly #isManual: boolean;
+  readonly #wakes = new Set<() => void>();
+  #settled: (() => void)[] = [];
+
+  /** @internal Use `virtualClock()`. */
+  constructor(start: number, isManual: boolean) {
+    this.#now = start;
+    this.#target = start;
+    this.#isManual = isManual;
+  }
+
+  /** The virtual time, in milliseconds. */
+  now(): number {
+    return this.#now;
+  }
+
+  /** @internal */
+  attach(wake: () => void): void {
+    this.#wakes.add(wake);
+  }
+
+  /** @internal */
+  advanceTo(deadline: number | undefined): "moved" | "stay" {
+    if (!this.#isManual) {
+      if (deadline !== undefined && deadline > this.#now) this.#now = deadline;
+      return "moved";
+    }
+    if (deadline !== undefined && deadline <= this.#target) {
+      if (deadline > this.#now) this.#now = deadline;
+      return "moved";
+    }
+    this.#now = this.#target;
+    const settled = this.#settled;
+    this.#settled = [];
+    for (const resolve of settled) resolve();
+    return "stay";
+  }
+
+  /**
+   * Manual mode: lets `ms` milliseconds pass. What falls due on the way runs at its time; resolves when
+   * nothing more can happen until later.
+   */
+  advance(ms: number): Promise<void> {
+    if (!this.#isManual) throw new TypeError("advance() needs virtualClock({ manual: true })");
+    this.#target += ms;
+    return new Promise((resolve) => {
+      this.#settled.push(resolve);
+      for (const wake of this.#wakes) wake();
+    });
+  }
+}
+
+/** Options of a virtual clock. */
+export interface VirtualClockOptions {
+  /** The time at the start, in milliseconds. */
+  start?: number | undefined;
+  /** Time passes only by `advance(ms)`. */
+  manual?: boolean | undefined;
+}
+
+/**
+ * A clock whose time stands still while anything is ready, and jumps to the next deadline when nothing is:
+ * an hour of sleeping takes no time, and always the same course.
+ *
+ * ```ts
+ * import { run, sleep, getRunningLoop } from "@taskloom/loop";
+ * import { virtualClock } from "@taskloom/loop/testing";
+ *
+ * await run(
+ *   async () => {
+ *     await sleep(3_600_000);
+ *     console.log(getRunningLoop().time()); // 3600000
+ *   },
+ *   { clock: virtualClock() },
+ * );
+ * ```
+ */
+export function virtualClock(options: VirtualClockOptions = {}): VirtualClock {
+  return new VirtualClock(options.start ?? 0, options.manual === true);
+}

@@ -1,0 +1,107 @@
+import { TimeoutError } from "../errors.ts";
+import type { Handle } from "../kernel/handle.ts";
+import { getEventLoop } from "../kernel/running.ts";
+import { Queue } from "../sync/queue.ts";
+import type { Coroutine } from "../task/coroutine.ts";
+import { ensureFuture } from "../task/current.ts";
+import type { Future } from "../task/future.ts";
+import type { Startable } from "../task/open.ts";
+import { routine } from "./routine.ts";
+import type { SignalOption } from "./signal.ts";
+
+/** Options of `asCompleted`. */
+export interface AsCompletedOptions extends SignalOption {
+  /** Milliseconds after which what is not done throws a TimeoutError. */
+  timeout?: number | null | undefined;
+}
+
+/**
+ * Work in the order in which it ends. Iterated with `for … of`, each item is a coroutine that gives the next
+ * outcome; with `for await`, each is the next future that is done, so that it can be recognised.
+ */
+export class AsCompleted<T> {
+  readonly #done = new Queue<Future<T> | null>();
+  readonly #todo: Set<Future<T>>;
+  readonly #signal: AbortSignal | undefined;
+  #left: number;
+  #timer: Handle | null = null;
+
+  /** @internal */
+  constructor(work: Iterable<Startable<T>>, options: AsCompletedOptions) {
+    const loop = getEventLoop();
+    this.#signal = options.signal;
+    this.#todo = new Set([...new Set(work)].map((each) => ensureFuture(each, { loop })));
+    this.#left = this.#todo.size;
+    for (const future of this.#todo) future.addDoneCallback(this.#completed);
+    const { timeout = null } = options;
+    if (this.#todo.size > 0 && timeout !== null) this.#timer = loop.callLater(timeout, this.#expire);
+  }
+
+  readonly #completed = (future: Future<T>): void => {
+    if (this.#todo.size === 0) return; // the timeout came first
+    this.#todo.delete(future);
+    this.#done.putNowait(future);
+    if (this.#todo.size === 0) this.#timer?.cancel();
+  };
+
+  readonly #expire = (): void => {
+    for (const future of this.#todo) {
+      future.removeDoneCallback(this.#completed);
+      this.#done.putNowait(null);
+    }
+    this.#todo.clear();
+  };
+
+  *#nextDone(): Generator<never, Future<T>, unknown> {
+    const future = yield* this.#done.get();
+    if (future === null) throw new TimeoutError();
+    return future;
+  }
+
+  *[Symbol.iterator](): Generator<Coroutine<T>, void, unknown> {
+    while (this.#left > 0) {
+      this.#left--;
+      yield routine("asCompleted", () => resultOf(this.#nextDone()), this.#signal);
+    }
+  }
+
+  /** Not an async generator: that would await the futures it yields. */
+  [Symbol.asyncIterator](): AsyncIterator<Future<T>, undefined, undefined> {
+    return { next: () => this.#nextFuture() };
+  }
+
+  async #nextFuture(): Promise<IteratorResult<Future<T>, undefined>> {
+    if (this.#left === 0) return { done: true, value: undefined };
+    this.#left--;
+    return await routine("asCompleted", () => entry(this.#nextDone()), this.#signal);
+  }
+}
+
+function* resultOf<T>(inner: Generator<never, Future<T>, unknown>): Generator<never, T, unknown> {
+  return (yield* inner).result();
+}
+
+/** In an object, because a future that is a result would be awaited by whoever gets it. */
+function* entry<T>(
+  inner: Generator<never, Future<T>, unknown>,
+): Generator<never, IteratorYieldResult<Future<T>>, unknown> {
+  return { done: false, value: yield* inner };
+}
+
+/**
+ * Runs work concurrently, and gives it in the order in which it ends.
+ *
+ * ```ts
+ * import { asCompleted, run, sleep } from "@taskloom/loop";
+ *
+ * await run(function* () {
+ *   for (const next of asCompleted([sleep(20, "slow"), sleep(1, "quick")])) console.log(yield* next);
+ * }); // quick, then slow
+ * ```
+ */
+export function asCompleted<T>(
+  work: Iterable<Startable<T>>,
+  options: AsCompletedOptions = {},
+): AsCompleted<T> {
+  return new AsCompleted<T>(work, options);
+}

@@ -1,0 +1,150 @@
+import { CancelledError } from "../errors.ts";
+import type { EventLoop } from "../kernel/event-loop.ts";
+import { getEventLoop } from "../kernel/running.ts";
+import { ensureFuture } from "../task/current.ts";
+import { Future } from "../task/future.ts";
+import { CANCELLED, FULFILLED, PENDING, UNSEEN, type FutureCore, type Waker } from "../task/future-core.ts";
+import type { Startable } from "../task/open.ts";
+import { cancellationOf, type SignalOption } from "./signal.ts";
+
+/** Options of `gather`. */
+export interface GatherOptions extends SignalOption {
+  /** Put errors among the results instead of failing with the first. */
+  returnExceptions?: boolean | undefined;
+}
+
+/** The results of a list of work. */
+export type Gathered<W extends readonly unknown[]> = {
+  -readonly [K in keyof W]: W[K] extends Startable<infer T> ? T : never;
+};
+
+/** The same with `returnExceptions`. */
+export type GatheredOrErrors<W extends readonly unknown[]> = {
+  -readonly [K in keyof W]: W[K] extends Startable<infer T> ? T | Error : never;
+};
+
+/**
+ * The future of a gather. Cancelling it cancels the children and never settles it by itself: the last child
+ * to end does.
+ */
+class GatheringFuture extends Future<unknown[]> implements Waker {
+  readonly #children: Future<unknown>[];
+  readonly #returnExceptions: boolean;
+  #left: number;
+  #isCancelRequested = false;
+
+  constructor(children: Future<unknown>[], distinct: number, returnExceptions: boolean, loop: EventLoop) {
+    super({ loop });
+    this.#children = children;
+    this.#left = distinct;
+    this.#returnExceptions = returnExceptions;
+  }
+
+  override cancel(message?: string): boolean {
+    if (this._state !== PENDING) return false;
+    let taken = false;
+    for (const child of this.#children) if (child.cancel(message)) taken = true;
+    if (taken) this.#isCancelRequested = true;
+    return taken;
+  }
+
+  /** A child is done; the callback runs in the next iteration, as any done callback does. */
+  _wake(child: FutureCore<unknown>): void {
+    this._loop._push(new ChildDone(this, child as Future<unknown>));
+  }
+
+  _childDone(child: Future<unknown>): void {
+    this.#left--;
+    if (this._state !== PENDING) {
+      child._seen();
+      return;
+    }
+    if (!this.#returnExceptions) {
+      if (child._state === CANCELLED) {
+        this._settle(UNSEEN, child._cancelledError());
+        return;
+      }
+      if (child._state !== FULFILLED) {
+        this._settle(UNSEEN, child._error());
+        return;
+      }
+    }
+    if (this.#left > 0) return;
+    const results: unknown[] = [];
+    for (const each of this.#children) {
+      if (each._state === CANCELLED) results.push(new CancelledError((each._message as string) ?? ""));
+      else results.push(each._state === FULFILLED ? each._value : each._error());
+    }
+    if (this.#isCancelRequested) this._settle(UNSEEN, child._cancelledError());
+    else this._settle(FULFILLED, results);
+  }
+}
+
+class ChildDone {
+  readonly #outer: GatheringFuture;
+  readonly #child: Future<unknown>;
+  constructor(outer: GatheringFuture, child: Future<unknown>) {
+    this.#outer = outer;
+    this.#child = child;
+  }
+  _run(): void {
+    this.#outer._childDone(this.#child);
+  }
+}
+
+/**
+ * Runs work concurrently and gives the results in the order of the arguments: what is not a future becomes
+ * a task at once. The first error becomes the gather's, and the others go on; with `returnExceptions`,
+ * errors stand among the results. Cancelling the gather cancels everything in it; a child that is cancelled
+ * counts as failed with a CancelledError.
+ *
+ * ```ts
+ * import { gather, run, sleep } from "@taskloom/loop";
+ *
+ * console.log(await run(() => gather([sleep(2, "a"), async () => "b"]))); // [ 'a', 'b' ]
+ * ```
+ */
+export function gather<const W extends readonly Startable<unknown>[]>(
+  work: W,
+  options: GatherOptions & { returnExceptions: true },
+): Future<GatheredOrErrors<W>>;
+export function gather<const W extends readonly Startable<unknown>[]>(
+  work: W,
+  options?: GatherOptions,
+): Future<Gathered<W>>;
+export function gather(work: readonly Startable<unknown>[], options: GatherOptions = {}): Future<never> {
+  if (work.length === 0) {
+    const empty = new Future<unknown[]>();
+    empty.setResult([]);
+    return empty as unknown as Future<never>;
+  }
+  let loop: EventLoop | undefined;
+  const children: Future<unknown>[] = [];
+  const distinct: Future<unknown>[] = [];
+  const seen = new Map<unknown, Future<unknown>>();
+  for (const each of work) {
+    let child = seen.get(each);
+    if (child === undefined) {
+      child = ensureFuture(each, { loop });
+      loop ??= child._loop;
+      seen.set(each, child);
+      distinct.push(child);
+    }
+    children.push(child);
+  }
+  loop ??= getEventLoop();
+  const outer = new GatheringFuture(children, distinct.length, options.returnExceptions === true, loop);
+  const done = distinct.filter((child) => child._state !== PENDING);
+  for (const child of distinct) if (child._state === PENDING) child._addWaker(outer);
+  for (const child of done) outer._childDone(child);
+  const signal = options.signal;
+  if (signal !== undefined) {
+    const abort = (): void => void outer.cancel(cancellationOf(signal).message);
+    if (signal.aborted) abort();
+    else {
+      signal.addEventListener("abort", abort, { once: true });
+      outer.addDoneCallback(() => signal.removeEventListener("abort", abort));
+    }
+  }
+  return outer as unknown as Future<never>;
+}

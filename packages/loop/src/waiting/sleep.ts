@@ -1,0 +1,152 @@
+import { ArgumentError, UsageError } from "../errors.ts";
+import type { EventLoop } from "../kernel/event-loop.ts";
+import { machine, PAUSED, probed, returned } from "../kernel/machine.ts";
+import type { Timer } from "../kernel/timer-heap.ts";
+import { currentLoop } from "../kernel/running.ts";
+import { awaitFuture, awaitPause, loopOf } from "../task/native-await.ts";
+import { CANCELLED, FULFILLED, FutureCore, PENDING } from "../task/future-core.ts";
+import { Operation } from "../task/operation.ts";
+import type { Strand } from "../task/strand.ts";
+
+/**
+ * A sleep is its future, its timer and its handle in one object, made by `sleep()` and armed when it is
+ * awaited: `_loop` is null until then.
+ */
+class Sleep<T> extends FutureCore<T> implements Timer {
+  _sequence = 0;
+  _inHeap = false;
+  readonly #ms: number;
+  readonly #result: T;
+  #isStarted = false;
+
+  constructor(ms: number, result: T) {
+    super(null as unknown as EventLoop);
+    this.#ms = ms;
+    this.#result = result;
+  }
+
+  get _dead(): boolean {
+    return this._state !== PENDING;
+  }
+
+  /** Time is up. */
+  _run(): void {
+    if (this._state === PENDING) this._settle(FULFILLED, this.#result);
+  }
+
+  override cancel(message?: string): boolean {
+    if (!super.cancel(message)) return false;
+    if (this._inHeap) this._loop._timers.cancelled();
+    return true;
+  }
+
+  override [Symbol.iterator](): this {
+    this.#start(currentLoop());
+    return this;
+  }
+
+  #start(loop: EventLoop): void {
+    if (this.#isStarted) {
+      throw new UsageError("COROUTINE_REUSED", "cannot reuse already awaited sleep(): call sleep() again");
+    }
+    this.#isStarted = true;
+    this._loop = loop;
+    loop._checkClosed();
+    loop._addTimer(loop.time() + this.#ms, this);
+  }
+
+  _awaitFrom(
+    strand: Strand | null,
+    resolve: (value: unknown) => void,
+    reject: (error: unknown) => void,
+  ): void {
+    try {
+      this.#start(loopOf(strand));
+    } catch (error) {
+      reject(error);
+      return;
+    }
+    awaitFuture(this, strand, resolve, reject);
+  }
+
+  override _describe(): string {
+    const state = this._state === CANCELLED ? "cancelled" : this._state === PENDING ? "pending" : "finished";
+    return `<sleep(${this.#ms}) ${state}>`;
+  }
+}
+
+/** sleep(0): gives way for one iteration, and allocates nothing. There is one of it, and it can be awaited often. */
+class Pause extends Operation<undefined> {
+  next(): IteratorResult<never, undefined> {
+    if (machine.probe !== null) return probed(PAUSED) as never;
+    if (machine.resumed) {
+      machine.resumed = false;
+      return returned(undefined);
+    }
+    return PAUSED as never;
+  }
+
+  throw(error: unknown): IteratorResult<never, undefined> {
+    throw error;
+  }
+
+  override _awaitFrom(
+    strand: Strand | null,
+    resolve: (value: unknown) => void,
+    reject: (error: unknown) => void,
+  ): void {
+    awaitPause(strand, resolve, reject);
+  }
+
+  _describe(): string {
+    return "<sleep(0)>";
+  }
+}
+
+class PauseWith<T> extends Operation<T> {
+  readonly #result: T;
+  #isResumed = false;
+  constructor(result: T) {
+    super();
+    this.#result = result;
+  }
+  next(): IteratorResult<never, T> {
+    if (machine.probe !== null) return probed(PAUSED) as never;
+    if (this.#isResumed) {
+      machine.resumed = false;
+      return returned(this.#result);
+    }
+    this.#isResumed = true;
+    return PAUSED as never;
+  }
+  throw(error: unknown): IteratorResult<never, T> {
+    throw error;
+  }
+}
+
+const pause = new Pause();
+
+/** What `sleep` returns: it starts when it is awaited, or made a task. */
+export type Sleeping<T> = PromiseLike<T> & Iterable<never, T> & { [Symbol.iterator](): Iterator<never, T> };
+
+/**
+ * Waits for `ms` milliseconds, then gives `result`. It begins when it is awaited. `sleep(0)` lets everything
+ * else that is ready run first. Throws an ArgumentError when `ms` is not a number.
+ *
+ * ```ts
+ * import { run, sleep } from "@taskloom/loop";
+ *
+ * await run(function* () {
+ *   console.log(yield* sleep(5, "five milliseconds later"));
+ * });
+ * ```
+ */
+export function sleep(ms: number): Sleeping<undefined>;
+export function sleep<T>(ms: number, result: T): Sleeping<T>;
+export function sleep<T>(ms: number, result?: T): Sleeping<T | undefined> {
+  if (typeof ms !== "number" || Number.isNaN(ms)) {
+    throw new ArgumentError(`Expected a number of milliseconds to sleep, got ${String(ms)}`);
+  }
+  if (ms <= 0) return result === undefined ? pause : new PauseWith(result);
+  return new Sleep<T | undefined>(ms, result);
+}

@@ -1,0 +1,152 @@
+import { CancelledError, UsageError } from "../errors.ts";
+import { describe } from "../diagnosis/describe.ts";
+import { Coroutine } from "../task/coroutine.ts";
+import { requireStrand } from "../task/current.ts";
+import type { Future } from "../task/future.ts";
+import { FULFILLED } from "../task/future-core.ts";
+import { openBody, type Awaitable, type Startable } from "../task/open.ts";
+import type { Strand } from "../task/strand.ts";
+import type { Task, TaskOptions } from "../task/task.ts";
+import { routine } from "./routine.ts";
+import type { SignalOption } from "./signal.ts";
+
+/**
+ * What the body of a `taskGroup` gets. A group ends when its body and all its tasks have; the first error of
+ * any cancels the others. Python's rule for whose cancellation it is: the group cancels its parent once
+ * (`#isParentCancelRequested`) and takes exactly that request back.
+ */
+export class TaskGroup {
+  readonly #strand: Strand;
+  readonly #tasks = new Set<Task<unknown>>();
+  #errors: unknown[] = [];
+  #isExiting = false;
+  #isAborting = false;
+  #isParentCancelRequested = false;
+  #completed: Future<unknown> | null = null;
+
+  /** @internal */
+  constructor(strand: Strand) {
+    this.#strand = strand;
+  }
+
+  /** Starts a task in the group. Throws a UsageError once the group is finished or shutting down. */
+  createTask<T>(work: Startable<T>, options: TaskOptions = {}): Task<T> {
+    if (this.#isExiting && this.#tasks.size === 0) this.#refuse(work, "is finished");
+    if (this.#isAborting) this.#refuse(work, "is shutting down");
+    const task = this.#strand._loop.createTask(work, options);
+    if (task.done()) this.#taskDone(task);
+    else {
+      this.#tasks.add(task);
+      task.addDoneCallback(this.#taskDone);
+    }
+    return task;
+  }
+
+  #refuse(work: unknown, why: string): never {
+    if (work instanceof Coroutine) work.close();
+    throw new UsageError(
+      "TASK_GROUP_CLOSED",
+      `this TaskGroup ${why}: start the task before, or in another group`,
+    );
+  }
+
+  #abort(): void {
+    this.#isAborting = true;
+    for (const task of this.#tasks) if (!task.done()) task.cancel();
+  }
+
+  readonly #taskDone = (task: Task<unknown>): void => {
+    this.#tasks.delete(task);
+    const completed = this.#completed;
+    if (completed !== null && this.#tasks.size === 0 && !completed.done()) completed.setResult(true);
+    if (task.cancelled() || task._state === FULFILLED) return;
+    const error = task.exception();
+    this.#errors.push(error);
+    const parent = this.#strand;
+    if (parent._task.done()) {
+      parent._loop.callExceptionHandler({
+        message: `Task ${describe(task)} has errored out but its parent task ${describe(parent._task)} is already completed`,
+        exception: error,
+        task,
+      });
+      return;
+    }
+    if (!this.#isAborting && !this.#isParentCancelRequested) {
+      this.#abort();
+      this.#isParentCancelRequested = true;
+      parent.cancel();
+    }
+  };
+
+  /** @internal Waits for the tasks, and throws what the scope throws. */
+  *_exit(failed: boolean, error: unknown): Generator<never, void, unknown> {
+    this.#isExiting = true;
+    const strand = this.#strand;
+    const isCancelled = failed && error instanceof CancelledError;
+    let cancellation: unknown = isCancelled ? error : undefined;
+    if (failed && !this.#isAborting) this.#abort();
+    while (this.#tasks.size > 0) {
+      this.#completed ??= strand._loop.createFuture();
+      try {
+        yield* this.#completed;
+      } catch (thrown) {
+        if (!(thrown instanceof CancelledError)) throw thrown;
+        if (!this.#isAborting) {
+          cancellation = thrown;
+          this.#abort();
+        }
+      }
+      this.#completed = null;
+    }
+    if (this.#isParentCancelRequested && strand.uncancel() === 0) cancellation = undefined;
+    if (cancellation !== undefined && this.#errors.length === 0) throw cancellation;
+    if (failed && !isCancelled) this.#errors.push(error);
+    if (this.#errors.length === 0) return;
+    if (strand.cancelling() > 0) strand._recancel();
+    const errors = this.#errors;
+    this.#errors = [];
+    throw new AggregateError(
+      errors,
+      `unhandled errors in a TaskGroup (${errors.length} sub-exception${errors.length === 1 ? "" : "s"})`,
+    );
+  }
+}
+
+/** The body of a `taskGroup`. */
+export type TaskGroupBody<T> = (group: TaskGroup) => Awaitable<T>;
+
+/**
+ * Runs `body(group)`, and ends when it and every task it started in the group have ended. When one fails,
+ * the others are cancelled and an AggregateError with all errors is thrown. The scope's value is the body's.
+ *
+ * ```ts
+ * import { run, sleep, taskGroup } from "@taskloom/loop";
+ *
+ * await run(async () => {
+ *   const [a, b] = await taskGroup(async (group) => [
+ *     group.createTask(sleep(2, 1)),
+ *     group.createTask(sleep(1, 2)),
+ *   ] as const);
+ *   console.log(a.result() + b.result()); // 3
+ * });
+ * ```
+ */
+export function taskGroup<T>(body: TaskGroupBody<T>, options: SignalOption = {}): Coroutine<T> {
+  return routine(
+    "taskGroup",
+    function* () {
+      const strand = requireStrand("TaskGroup");
+      const group = new TaskGroup(strand);
+      let value: T;
+      try {
+        value = (yield* openBody(strand, body, [group])) as T;
+      } catch (error) {
+        yield* group._exit(true, error);
+        throw error;
+      }
+      yield* group._exit(false, undefined);
+      return value;
+    },
+    options.signal,
+  );
+}

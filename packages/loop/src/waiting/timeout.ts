@@ -1,0 +1,171 @@
+import { CancelledError, TimeoutError, UsageError } from "../errors.ts";
+import type { Handle } from "../kernel/handle.ts";
+import type { Coroutine } from "../task/coroutine.ts";
+import { requireStrand } from "../task/current.ts";
+import { openAwaitable, openBody, type Awaitable, type Opened } from "../task/open.ts";
+import type { DeadlineScope, Strand } from "../task/strand.ts";
+import { routine } from "./routine.ts";
+import type { SignalOption } from "./signal.ts";
+
+const CREATED = "created";
+const ENTERED = "active";
+const EXPIRING = "expiring";
+const EXPIRED = "expired";
+const EXITED = "finished";
+
+/**
+ * What the body of a `timeout` gets.
+ *
+ * CREATED -> ENTERED -> EXPIRING when the deadline passes -> EXPIRED at the end of the scope; or ENTERED ->
+ * EXITED. Whether the scope turns a cancellation into a TimeoutError depends on who asked for it: only if no
+ * request but its own came since it was entered.
+ */
+export class TimeoutScope implements DeadlineScope {
+  #state = CREATED;
+  #when: number | null;
+  #handle: Handle | null = null;
+  #strand: Strand | null = null;
+  #cancelling = 0;
+  /** @internal */
+  _outer: DeadlineScope | null = null;
+
+  /** @internal */
+  constructor(when: number | null) {
+    this.#when = when;
+  }
+
+  /** The deadline, in milliseconds of the loop's `time()`; null when there is none. */
+  when(): number | null {
+    return this.#when;
+  }
+
+  /** Moves the deadline; null: there is none any more. Throws a UsageError once the scope has expired or ended. */
+  reschedule(when: number | null): void {
+    if (this.#state !== ENTERED) {
+      throw new UsageError(
+        "TIMEOUT_STATE",
+        this.#state === CREATED
+          ? "Timeout has not been entered"
+          : `Cannot change state of ${this.#state} Timeout: reschedule it inside its body, before it expires`,
+      );
+    }
+    this.#when = when;
+    this.#handle?.cancel();
+    this.#handle = null;
+    if (when === null) return;
+    const loop = this.#strand!._loop;
+    this.#handle = when <= loop.time() ? loop.callSoon(this.#expire) : loop.callAt(when, this.#expire);
+  }
+
+  /** Whether the deadline passed while the body ran. */
+  expired(): boolean {
+    return this.#state === EXPIRING || this.#state === EXPIRED;
+  }
+
+  readonly #expire = (): void => {
+    this.#strand!.cancel();
+    this.#state = EXPIRING;
+    this.#handle = null;
+  };
+
+  /** @internal */
+  _enter(strand: Strand): void {
+    this.#state = ENTERED;
+    this.#strand = strand;
+    this.#cancelling = strand.cancelling();
+    this._outer = strand._scope;
+    strand._scope = this;
+    this.reschedule(this.#when);
+  }
+
+  /** @internal Ends the scope; gives the error that the body's becomes. */
+  _exit(failed: boolean, error: unknown): unknown {
+    this.#handle?.cancel();
+    this.#handle = null;
+    const strand = this.#strand!;
+    strand._scope = this._outer;
+    if (this.#state === EXPIRING) {
+      this.#state = EXPIRED;
+      if (strand.uncancel() <= this.#cancelling && failed && error instanceof CancelledError) {
+        return new TimeoutError(undefined, { cause: error });
+      }
+    } else {
+      this.#state = EXITED;
+    }
+    return error;
+  }
+}
+
+/** The body of a `timeout`. */
+export type TimeoutBody<T> = (scope: TimeoutScope) => Awaitable<T>;
+
+/** @internal What `open` gives is stepped within a deadline of `strand`. */
+export function* within<T>(
+  strand: Strand,
+  when: number | null,
+  open: (scope: TimeoutScope) => Opened,
+): Generator<never, T, unknown> {
+  const scope = new TimeoutScope(when);
+  scope._enter(strand);
+  let value: T;
+  try {
+    value = (yield* open(scope)) as T;
+  } catch (error) {
+    throw scope._exit(true, error);
+  }
+  scope._exit(false, undefined);
+  return value;
+}
+
+function opener<T>(strand: Strand, body: TimeoutBody<T> | Awaitable<T>): (scope: TimeoutScope) => Opened {
+  return (scope) =>
+    typeof body === "function" ? openBody(strand, body, [scope]) : openAwaitable(strand, body);
+}
+
+/**
+ * Runs `body(scope)`, and cancels it when it takes longer than `ms` milliseconds: then a TimeoutError is
+ * thrown, once the body has ended. With null there is no deadline, until `scope.reschedule()` sets one. The
+ * scope's value is the body's.
+ *
+ * ```ts
+ * import { run, sleep, timeout, TimeoutError } from "@taskloom/loop";
+ *
+ * await run(async () => {
+ *   try {
+ *     await timeout(5, () => sleep(60_000));
+ *   } catch (error) {
+ *     console.log(error instanceof TimeoutError); // true
+ *   }
+ * });
+ * ```
+ */
+export function timeout<T>(
+  ms: number | null,
+  body: TimeoutBody<T> | Awaitable<T>,
+  options: SignalOption = {},
+): Coroutine<T> {
+  return routine(
+    "timeout",
+    function* () {
+      const strand = requireStrand("Timeout");
+      return yield* within(strand, ms === null ? null : strand._loop.time() + ms, opener(strand, body));
+    },
+    options.signal,
+  );
+}
+
+/** Like `timeout`, with the deadline as a time of the loop's `time()`. */
+export function timeoutAt<T>(
+  when: number | null,
+  body: TimeoutBody<T> | Awaitable<T>,
+  options: SignalOption = {},
+): Coroutine<T> {
+  return routine(
+    "timeoutAt",
+    function* () {
+      const strand = requireStrand("Timeout");
+      return yield* within(strand, when, opener(strand, body));
+    },
+    options.signal,
+  );
+}
