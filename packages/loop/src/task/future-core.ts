@@ -2,7 +2,8 @@ import type { EventLoop } from "../kernel/event-loop.ts";
 import { machine, probed, returned, SUSPENDED } from "../kernel/machine.ts";
 import { describeFuture, describesItself } from "../diagnosis/describe.ts";
 import { CancelledError } from "../errors.ts";
-import { awaitNatively } from "./native-await.ts";
+import { awaitFuture, awaitNatively } from "./native-await.ts";
+import type { Strand } from "./strand.ts";
 
 /** `_state` of a future. UNSEEN is FAILED that nobody has looked at yet. */
 export const PENDING = 0;
@@ -163,6 +164,15 @@ export abstract class FutureCore<T> {
     onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
     return awaitNatively<T, A, B>(this, onFulfilled, onRejected);
+  }
+
+  /** @internal */
+  _awaitFrom(
+    strand: Strand | null,
+    resolve: (value: unknown) => void,
+    reject: (error: unknown) => void,
+  ): void {
+    awaitFuture(this, strand, resolve, reject);
   }
 
   catch<B = never>(onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null): Promise<T | B> {

@@ -25,7 +25,7 @@ export interface NativeAwaitable {
  * it is made only here, so an awaitable that nobody awaits raises no false alarm.
  */
 export function awaitNatively<T, A, B>(
-  awaitable: NativeAwaitable | FutureCore<T>,
+  awaitable: NativeAwaitable,
   onFulfilled?: ((value: T) => A | PromiseLike<A>) | null,
   onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
 ): Promise<A | B> {
@@ -36,27 +36,18 @@ export function awaitNatively<T, A, B>(
     onFulfilled.name === "" &&
     sourceOf.call(onFulfilled) === NATIVE
   ) {
-    start(awaitable, strand, onFulfilled as Settle, onRejected);
+    awaitable._awaitFrom(strand, onFulfilled as Settle, onRejected);
     return undefined as unknown as Promise<A | B>;
   }
   return new Promise<T>((resolve, reject) =>
-    start(awaitable, strand, resolve as Settle, reject as Settle),
+    awaitable._awaitFrom(strand, resolve as Settle, reject as Settle),
   ).then(onFulfilled, onRejected);
 }
 
-function start(
-  awaitable: NativeAwaitable | FutureCore<unknown>,
-  strand: Strand | null,
-  resolve: Settle,
-  reject: Settle,
-): void {
-  if ("_awaitFrom" in awaitable) awaitable._awaitFrom(strand, resolve, reject);
-  else awaitFuture(awaitable, strand, resolve, reject);
-}
-
-/** The strand whose `async` function is running now; null outside any, and in a generator's step. */
+/** The strand whose `async` function is running now; null outside any, in a generator's step and in a callback. */
 export function awaitingStrand(): Strand | null {
-  if (machine.strand !== null) return null;
+  // Async functions run in microtasks, when no turn is under way (or synchronously, in the step that calls them).
+  if (machine.strand !== null || machine.loop !== null) return null;
   let strand: Strand | null = strandStorage.getStore() ?? null;
   while (strand !== null && strand._phase === ENDED) strand = strand._parent;
   return strand;
@@ -160,8 +151,13 @@ export function addLeaf(strand: Strand, leaf: Leaf): void {
 export function removeLeaf(strand: Strand, leaf: Leaf): void {
   const leaves = strand._leaves;
   if (leaves === null) return;
-  const index = leaves.lastIndexOf(leaf);
-  if (index < 0) return;
-  leaves.splice(index, 1);
+  // Mostly it is the only one.
+  if (leaves.at(-1) === leaf) {
+    leaves.pop();
+  } else {
+    const index = leaves.indexOf(leaf);
+    if (index < 0) return;
+    leaves.splice(index, 1);
+  }
   if (strand._bodies > 0 && leaves.length === 0) strand._loop._beginOutside();
 }

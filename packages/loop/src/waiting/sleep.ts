@@ -55,7 +55,7 @@ class Sleep<T> extends FutureCore<T> implements Timer {
     loop._addTimer(loop.time() + this.#ms, this);
   }
 
-  _awaitFrom(
+  override _awaitFrom(
     strand: Strand | null,
     resolve: (value: unknown) => void,
     reject: (error: unknown) => void,

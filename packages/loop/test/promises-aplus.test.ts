@@ -1,0 +1,43 @@
+import { createRequire } from "node:module";
+import { expect, onTestFinished, test } from "vitest";
+import { Future } from "@taskloom/loop";
+
+interface Adapter {
+  deferred(): { promise: Future; resolve(value: unknown): void; reject(reason: unknown): void };
+}
+type Suite = (
+  adapter: Adapter,
+  options: { reporter: string; bail: boolean },
+  callback: (error: (Error & { failures?: number }) | null) => void,
+) => void;
+
+// The suite is CommonJS, and needs its own copy of mocha; it waits on timers of its own.
+const suite = createRequire(import.meta.url)("promises-aplus-tests") as Suite;
+
+test("the Promises/A+ suite passes on Future", { timeout: 180_000 }, async () => {
+  const adapter: Adapter = {
+    deferred() {
+      const promise = new Future();
+      return {
+        promise,
+        // A future is settled once, and says so; a promise ignores the second time.
+        resolve: (value) => void (promise.done() || promise.setResult(value)),
+        reject: (reason) => void (promise.done() || promise.setException(reason)),
+      };
+    },
+  };
+  // The suite drops promises that reject, on purpose; that is not a failure of this file.
+  const listeners = process.listeners("unhandledRejection");
+  process.removeAllListeners("unhandledRejection");
+  process.on("unhandledRejection", () => {});
+  onTestFinished(() => {
+    process.removeAllListeners("unhandledRejection");
+    for (const listener of listeners) process.on("unhandledRejection", listener);
+  });
+  const failures = await new Promise<number>((resolve) => {
+    suite(adapter, { reporter: "dot", bail: false }, (error) =>
+      resolve(error === null ? 0 : (error.failures ?? -1)),
+    );
+  });
+  expect(failures).toBe(0);
+});
