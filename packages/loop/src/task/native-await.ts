@@ -13,7 +13,11 @@ const sourceOf = Function.prototype.toString;
 const NATIVE = "function () { [native code] }";
 
 /** Something that `await` can be applied to natively: a future, or a routine that is driven inline. */
-export interface NativeAwaitable {
+export interface NativeAwaitable<T> {
+  then<A, B>(
+    onFulfilled?: ((value: T) => A | PromiseLike<A>) | null,
+    onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B>;
   /** @internal Reports the outcome to the native promise behind `resolve` and `reject`. */
   _awaitFrom(strand: Strand | null, resolve: Settle, reject: Settle): void;
 }
@@ -25,7 +29,7 @@ export interface NativeAwaitable {
  * it is made only here, so an awaitable that nobody awaits raises no false alarm.
  */
 export function awaitNatively<T, A, B>(
-  awaitable: NativeAwaitable,
+  awaitable: NativeAwaitable<T>,
   onFulfilled?: ((value: T) => A | PromiseLike<A>) | null,
   onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
 ): Promise<A | B> {
