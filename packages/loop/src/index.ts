@@ -36,6 +36,7 @@ export { Condition } from "./sync/condition.ts";
 export { BoundedSemaphore, Semaphore } from "./sync/semaphore.ts";
 export { Barrier } from "./sync/barrier.ts";
 export { LifoQueue, PriorityQueue, Queue } from "./sync/queue.ts";
+export { captureCallGraph, formatCallGraph } from "./diagnosis/call-graph.ts";
 export { run, Runner } from "./running/runner.ts";
 export {
   ArgumentError,
@@ -71,4 +72,6 @@ export type { Held } from "./sync/held.ts";
 export type { Compare } from "./sync/queue.ts";
 export type { RunOptions } from "./running/runner.ts";
 export type { Executor } from "./running/executor.ts";
+export type { CallGraph } from "./diagnosis/call-graph.ts";
+export type { LoopMetrics } from "./diagnosis/metrics.ts";
 export type { ExceptionContext } from "./diagnosis/exceptions.ts";

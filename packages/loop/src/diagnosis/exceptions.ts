@@ -8,7 +8,7 @@ export interface ExceptionContext {
   task?: unknown;
   handle?: unknown;
   /** Debug mode: where the failing thing was made. */
-  sourceTraceback?: string;
+  sourceTraceback?: string | undefined;
 }
 
 /** Writes a context to standard error. */

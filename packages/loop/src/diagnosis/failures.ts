@@ -3,6 +3,7 @@ import { UNSEEN, type FutureCore } from "../task/future-core.ts";
 import { describe } from "./describe.ts";
 
 interface Record {
+  readonly source: string | undefined;
   readonly future: WeakRef<FutureCore<unknown>>;
   readonly error: unknown;
   readonly kind: string;
@@ -41,6 +42,7 @@ export class Failures {
       const record: Record = {
         future: new WeakRef(future),
         error: future._value,
+        source: this.#loop._monitor?.sourceOf(future),
         kind: future.constructor.name,
       };
       future._message = record;
@@ -63,6 +65,7 @@ export class Failures {
     this.#loop.callExceptionHandler({
       message: `${record.kind} exception was never retrieved`,
       exception: record.error,
+      sourceTraceback: record.source,
       ...(future === undefined ? {} : { future: describe(future) }),
     });
   }

@@ -32,7 +32,8 @@ export function coroutineStack(task: Task<unknown>): string[] {
   return task._state === PENDING ? strandStack(task) : [];
 }
 
-function strandStack(strand: Strand): string[] {
+/** The same for one strand. */
+export function strandStack(strand: Strand): string[] {
   const suspended = strand._phase === AWAITING || strand._phase === PAUSING;
   const lines: string[] = [];
   let gen = strand._gen;

@@ -1,5 +1,7 @@
 import { ArgumentError, UsageError, type DeadlockError } from "../errors.ts";
 import { Failures } from "../diagnosis/failures.ts";
+import { type LoopMetrics, ThreadMetrics } from "../diagnosis/metrics.ts";
+import { Monitor } from "../diagnosis/monitor.ts";
 import { describeDeadlock } from "../diagnosis/deadlock.ts";
 import { reportDropped } from "../diagnosis/dropped.ts";
 import { type ExceptionContext, reportException } from "../diagnosis/exceptions.ts";
@@ -60,6 +62,7 @@ export class EventLoop extends Scheduler {
   #exceptionHandler: ExceptionHandler | null = null;
   #taskFactory: TaskFactory | null = null;
   #executor: Executor | null = null;
+  readonly #metrics = new ThreadMetrics();
   readonly #shutdownHooks = new Set<() => Promise<void> | void>();
 
   constructor(options: EventLoopOptions = {}) {
@@ -95,7 +98,7 @@ export class EventLoop extends Scheduler {
   callSoon<A extends unknown[]>(callback: (...args: A) => unknown, ...args: A): Handle {
     this.#check(callback, "callSoon");
     const handle = new Handle(callback, args, this, captureContext());
-    if (this.#debug) handle._source = new Error("scheduled here").stack;
+    this._monitor?.made(handle);
     this._push(handle);
     return handle;
   }
@@ -117,7 +120,7 @@ export class EventLoop extends Scheduler {
       throw new ArgumentError(`Expected a number of milliseconds as time, got ${describe(when)}`);
     }
     const handle = new TimerHandle(when, callback, args, this, captureContext());
-    if (this.#debug) handle._source = new Error("scheduled here").stack;
+    this._monitor?.made(handle);
     this._addTimer(when, handle);
     return handle;
   }
@@ -229,6 +232,7 @@ export class EventLoop extends Scheduler {
     if (this.#isClosed) return;
     this._failures.reportAll();
     this.#isClosed = true;
+    this.#metrics.stop();
     this._clearQueues();
   }
 
@@ -243,6 +247,7 @@ export class EventLoop extends Scheduler {
   /** Debug mode: slow callbacks, dropped coroutines and unseen errors are reported with where they were made. */
   setDebug(enabled: boolean): void {
     this.#debug = enabled;
+    this._monitor = enabled ? new Monitor(this) : null;
     if (enabled) reportDropped.enabled = true;
   }
 
@@ -309,6 +314,24 @@ export class EventLoop extends Scheduler {
   addShutdownHook(hook: () => Promise<void> | void): () => void {
     this.#shutdownHooks.add(hook);
     return () => this.#shutdownHooks.delete(hook);
+  }
+
+  /**
+   * How busy the loop is. Delay and utilization are the thread's, between one call and the next.
+   *
+   * ```ts
+   * import { getRunningLoop, run } from "@taskloom/loop";
+   * await run(async () => console.log(getRunningLoop().metrics().tasks)); // 1
+   * ```
+   */
+  metrics(): LoopMetrics {
+    return {
+      iterations: this._iterations,
+      ready: this._readySize,
+      timers: this._timers.size,
+      tasks: this._tasks.size,
+      ...this.#metrics.read(),
+    };
   }
 
   /** @internal */

@@ -18,8 +18,6 @@ export class Handle implements Runnable {
   readonly _loop: EventLoop;
   /** @internal */
   readonly _context: AsyncResource | null;
-  /** @internal debug mode: where it was made */
-  _source: string | undefined = undefined;
 
   /** @internal */
   constructor(
@@ -73,7 +71,7 @@ export class Handle implements Runnable {
         message: `Exception in callback ${describeCallback(callback, this._args)}`,
         exception: error,
         handle: this,
-        ...(this._source === undefined ? {} : { sourceTraceback: this._source }),
+        sourceTraceback: this._loop._monitor?.sourceOf(this),
       });
     }
   }

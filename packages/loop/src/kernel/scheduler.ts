@@ -3,6 +3,7 @@ import type { Clock } from "./clock.ts";
 import { inBaseContext } from "./context.ts";
 import type { EventLoop } from "./event-loop.ts";
 import { machine } from "./machine.ts";
+import type { Monitor } from "../diagnosis/monitor.ts";
 import { ReadyQueue, type Runnable } from "./ready-queue.ts";
 import { TimerHeap, type Timer } from "./timer-heap.ts";
 
@@ -33,6 +34,8 @@ export abstract class Scheduler {
   readonly _timers: TimerHeap = new TimerHeap();
   /** @internal A native await was settled in this turn. */
   _settledNative = false;
+  /** @internal Debug mode. */
+  _monitor: Monitor | null = null;
   /** @internal */
   _chooser: Chooser | null = null;
   /** @internal */
@@ -145,6 +148,7 @@ export abstract class Scheduler {
       this.#awake = false;
       return;
     }
+    this._monitor?.turnBegins(this.#budgetEnd > 0);
     const outer = machine.loop;
     machine.loop = this as unknown as EventLoop;
     try {
@@ -156,6 +160,7 @@ export abstract class Scheduler {
     } finally {
       machine.loop = outer;
       this._afterTurn();
+      this._monitor?.turnEnds();
     }
   };
 
@@ -182,7 +187,8 @@ export abstract class Scheduler {
       }
       while (this.#todo > 0) {
         this.#todo--;
-        ready.shift()._run();
+        if (this._monitor === null) ready.shift()._run();
+        else this._monitor.run(ready.shift());
         if (--look === 0) {
           look = LOOK;
           const now = performance.now();

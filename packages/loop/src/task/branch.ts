@@ -44,7 +44,7 @@ class Branch implements Strand, Leaf {
   _bodies = 0;
   readonly _context: AsyncResource | null;
   _thrown: unknown = undefined;
-  _scope: DeadlineScope | null = null;
+  _scope: DeadlineScope | null;
   #cancels = 0;
   #mustCancel = false;
   #message: string | undefined = undefined;
@@ -57,6 +57,7 @@ class Branch implements Strand, Leaf {
     this._loop = parent._loop;
     this._task = parent._task;
     this._parent = parent;
+    this._scope = parent._scope;
     this.#routine = routine;
     this.#resolve = resolve;
     this.#reject = reject;
@@ -74,6 +75,10 @@ class Branch implements Strand, Leaf {
 
   _wake(): void {
     this._loop._push(this);
+  }
+
+  _towards(): Strand {
+    return this;
   }
 
   _open(): Steppable {

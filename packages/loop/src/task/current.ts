@@ -98,15 +98,15 @@ export function ensureFuture<T>(
 
 /**
  * The deadline of the nearest enclosing `timeout`, in milliseconds of the loop's `time()`: the earliest of
- * those that are open. Undefined when there is none.
+ * those that are open. Undefined when there is none. Tasks made by `gather` and in a `taskGroup` are enclosed
+ * by what encloses those; a task made by `createTask` outlives its maker's scopes, and is not.
  */
 export function currentDeadline(): number | undefined {
   let earliest: number | undefined;
-  for (let strand = currentStrand(); strand !== null; strand = strand._parent) {
-    for (let scope: DeadlineScope | null = strand._scope; scope !== null; scope = scope._outer) {
-      const when = scope.when();
-      if (when !== null && (earliest === undefined || when < earliest)) earliest = when;
-    }
+  let scope: DeadlineScope | null = currentStrand()?._scope ?? null;
+  for (; scope !== null; scope = scope._outer) {
+    const when = scope._deadline();
+    if (when !== null && (earliest === undefined || when < earliest)) earliest = when;
   }
   return earliest;
 }

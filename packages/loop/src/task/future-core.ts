@@ -19,6 +19,8 @@ export const CANCELLED = 4;
 export interface Waker {
   /** @internal */
   _wake(future: FutureCore<unknown>): void;
+  /** @internal What waits behind it, for call graphs. */
+  _towards(): FutureCore<unknown> | Strand | null;
 }
 
 /**

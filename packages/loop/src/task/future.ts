@@ -1,6 +1,7 @@
 import type { AsyncResource } from "node:async_hooks";
 import { inspect } from "node:util";
 import { ArgumentError, InvalidStateError } from "../errors.ts";
+import type { Strand } from "./strand.ts";
 import { captureContext } from "../kernel/context.ts";
 import type { EventLoop } from "../kernel/event-loop.ts";
 import { Handle } from "../kernel/handle.ts";
@@ -11,9 +12,14 @@ import { CANCELLED, FAILED, FULFILLED, FutureCore, PENDING, UNSEEN, type Waker }
 class DoneCallback implements Waker {
   readonly fn: (future: Future<never>) => unknown;
   readonly #context: AsyncResource | null;
-  constructor(fn: (future: Future<never>) => unknown) {
+  readonly #towards: FutureCore<unknown> | Strand | null;
+  constructor(fn: (future: Future<never>) => unknown, towards: FutureCore<unknown> | Strand | null) {
     this.fn = fn;
+    this.#towards = towards;
     this.#context = captureContext();
+  }
+  _towards(): FutureCore<unknown> | Strand | null {
+    return this.#towards;
   }
   _wake(future: FutureCore<unknown>): void {
     future._loop._push(new Handle(this.fn, [future], future._loop, this.#context));
@@ -45,6 +51,7 @@ export interface FutureOptions {
 export class Future<T = unknown> extends FutureCore<T> {
   constructor(options: FutureOptions = {}) {
     super(options.loop ?? getEventLoop());
+    if (this._loop._monitor !== null) this._loop._monitor.made(this);
   }
 
   /** The loop that the future belongs to. */
@@ -98,7 +105,12 @@ export class Future<T = unknown> extends FutureCore<T> {
     if (typeof callback !== "function") {
       throw new ArgumentError(`Expected a function as done callback, got ${inspect(callback)}`);
     }
-    this._addWaker(new DoneCallback(callback as never));
+    this._addWaker(new DoneCallback(callback as never, null));
+  }
+
+  /** @internal A callback of ours, on the way from this future to what waits behind it. */
+  _addLink(callback: (future: this) => unknown, towards: FutureCore<unknown> | Strand): void {
+    this._addWaker(new DoneCallback(callback as never, towards));
   }
 
   /** Removes every occurrence of `callback`; says how many there were. */

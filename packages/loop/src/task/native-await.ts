@@ -3,6 +3,7 @@ import type { EventLoop } from "../kernel/event-loop.ts";
 import { machine } from "../kernel/machine.ts";
 import type { Runnable } from "../kernel/ready-queue.ts";
 import { currentLoop } from "../kernel/running.ts";
+import { CancelledError } from "../errors.ts";
 import { FULFILLED, PENDING, type FutureCore, type Waker } from "./future-core.ts";
 import { ENDED, type Leaf, type Strand } from "./strand.ts";
 
@@ -106,6 +107,10 @@ export class NativeAwait implements Runnable, Leaf, Waker {
     return this.#future;
   }
 
+  _towards(): Strand | null {
+    return this.#strand;
+  }
+
   _deliver(message: string | undefined): boolean {
     return this.#future !== null && this.#future.cancel(message);
   }
@@ -136,6 +141,11 @@ export class NativeAwait implements Runnable, Leaf, Waker {
         value = cancel;
       }
     }
+    const monitor = loop._monitor;
+    if (monitor !== null) {
+      monitor.settled(strand);
+      if (strand !== null && failed && value instanceof CancelledError) monitor.cancelDelivered(strand);
+    }
     if (failed) this.#reject(value);
     else this.#resolve(value);
   }
@@ -150,6 +160,7 @@ export function addLeaf(strand: Strand, leaf: Leaf): void {
   if (leaves === null) strand._leaves = [leaf];
   else leaves.push(leaf);
   if (strand._bodies > 0 && strand._leaves!.length === 1) strand._loop._endOutside();
+  strand._loop._monitor?.stepped(strand);
 }
 
 export function removeLeaf(strand: Strand, leaf: Leaf): void {

@@ -33,6 +33,14 @@ export function isGenerator(value: unknown): value is Generator<unknown, unknown
   return Object.prototype.toString.call(value) === "[object Generator]";
 }
 
+/**
+ * A promise that was handed over is looked at later, in the first step of its task: until then its rejection
+ * must not count as unhandled. The task reports it if nobody looks at that.
+ */
+export function adopt(work: unknown): void {
+  if (work instanceof Promise) work.then(undefined, () => {});
+}
+
 /** Whether `value` can be awaited by a task. */
 export function isAwaitable(value: unknown): value is Awaitable<unknown> {
   return value instanceof FutureCore || value instanceof Operation || isThenable(value) || isGenerator(value);

@@ -2,8 +2,7 @@ import type { AsyncResource } from "node:async_hooks";
 import type { EventLoop } from "../kernel/event-loop.ts";
 import type { Runnable } from "../kernel/ready-queue.ts";
 import { CALLED, machine, PAUSED, SUSPENDED } from "../kernel/machine.ts";
-import type { CancelledError } from "../errors.ts";
-import { UsageError } from "../errors.ts";
+import { CancelledError, UsageError } from "../errors.ts";
 import { describe } from "../diagnosis/describe.ts";
 import type { Coroutine } from "./coroutine.ts";
 import { FULFILLED, type FutureCore, type Waker } from "./future-core.ts";
@@ -85,7 +84,8 @@ export interface Strand extends Runnable, Waker {
 /** A scope with a deadline, innermost first. */
 export interface DeadlineScope {
   readonly _outer: DeadlineScope | null;
-  when(): number | null;
+  /** The deadline while the scope is open; null without one, and afterwards. */
+  _deadline(): number | null;
 }
 
 export function step(strand: Strand): void {
@@ -121,7 +121,8 @@ function advance(strand: Strand): void {
     let gen = strand._gen;
     if (gen === null) {
       if (failed) {
-        close(strand, error);
+        // Cancelled before it began: the body never runs.
+        strand._fail(error);
         return;
       }
       try {
@@ -131,15 +132,13 @@ function advance(strand: Strand): void {
         return;
       }
     }
+    const monitor = strand._loop._monitor;
+    if (monitor !== null && failed && error instanceof CancelledError) monitor.cancelDelivered(strand);
     drive(strand, gen, failed, error, phase === PAUSING && !failed);
+    monitor?.stepped(strand);
   } finally {
     machine.strand = outer;
   }
-}
-
-/** Cancelled before it began: the body never runs. */
-function close(strand: Strand, error: unknown): void {
-  strand._fail(error);
 }
 
 /** Resumes the top of the stack, and goes on with what it calls and returns to, until the strand suspends or ends. */

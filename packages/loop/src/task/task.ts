@@ -9,7 +9,7 @@ import { awaitingStrand } from "./native-await.ts";
 import { Coroutine } from "./coroutine.ts";
 import { Future } from "./future.ts";
 import { CANCELLED, FULFILLED, PENDING, UNSEEN, type FutureCore } from "./future-core.ts";
-import { openAwaitable } from "./open.ts";
+import { adopt, openAwaitable } from "./open.ts";
 import {
   AWAITING,
   deliver,
@@ -81,6 +81,7 @@ export class Task<T = unknown> extends Future<T> implements Strand {
   constructor(coro: unknown, loop: EventLoop, name: string | undefined, isExternal = false) {
     super({ loop });
     this._coro = coro;
+    adopt(coro);
     this._name = name === undefined ? ++numbered : name;
     this._context = captureContextFor(this);
     loop._tasks.add(this);
@@ -105,6 +106,11 @@ export class Task<T = unknown> extends Future<T> implements Strand {
   /** @internal */
   _wake(): void {
     this._loop._push(this);
+  }
+
+  /** @internal */
+  _towards(): Task<unknown> {
+    return this as Task;
   }
 
   /** @internal */

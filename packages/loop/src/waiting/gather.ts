@@ -1,10 +1,11 @@
 import { CancelledError } from "../errors.ts";
 import type { EventLoop } from "../kernel/event-loop.ts";
 import { getEventLoop } from "../kernel/running.ts";
-import { ensureFuture } from "../task/current.ts";
+import { currentStrand, ensureFuture } from "../task/current.ts";
 import { Future } from "../task/future.ts";
 import { CANCELLED, FULFILLED, PENDING, UNSEEN, type FutureCore, type Waker } from "../task/future-core.ts";
 import type { Startable } from "../task/open.ts";
+import { Task } from "../task/task.ts";
 import { cancellationOf, type SignalOption } from "./signal.ts";
 
 /** Options of `gather`. */
@@ -46,6 +47,11 @@ class GatheringFuture extends Future<unknown[]> implements Waker {
     for (const child of this.#children) if (child.cancel(message)) taken = true;
     if (taken) this.#isCancelRequested = true;
     return taken;
+  }
+
+  /** @internal */
+  _towards(): FutureCore<unknown> {
+    return this;
   }
 
   /** A child is done; the callback runs in the next iteration, as any done callback does. */
@@ -119,6 +125,7 @@ export function gather(work: readonly Startable<unknown>[], options: GatherOptio
     return empty as unknown as Future<never>;
   }
   let loop: EventLoop | undefined;
+  const scope = currentStrand()?._scope ?? null;
   const children: Future<unknown>[] = [];
   const distinct: Future<unknown>[] = [];
   const seen = new Map<unknown, Future<unknown>>();
@@ -126,6 +133,7 @@ export function gather(work: readonly Startable<unknown>[], options: GatherOptio
     let child = seen.get(each);
     if (child === undefined) {
       child = ensureFuture(each, { loop });
+      if (child !== each && child instanceof Task) child._scope = scope;
       loop ??= child._loop;
       seen.set(each, child);
       distinct.push(child);

@@ -30,7 +30,7 @@ export function shield<T>(work: Startable<T>): Future<T> {
     else if (inner._state === FULFILLED) outer.setResult(inner._value as T);
     else outer.setException(inner._error());
   };
-  inner.addDoneCallback(innerDone);
+  inner._addLink(innerDone, outer);
   outer.addDoneCallback(() => {
     if (!inner.done()) inner.removeDoneCallback(innerDone);
   });

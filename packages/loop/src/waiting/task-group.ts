@@ -5,7 +5,7 @@ import { requireStrand } from "../task/current.ts";
 import type { Future } from "../task/future.ts";
 import { FULFILLED } from "../task/future-core.ts";
 import { openBody, type Awaitable, type Startable } from "../task/open.ts";
-import type { Strand } from "../task/strand.ts";
+import type { DeadlineScope, Strand } from "../task/strand.ts";
 import type { Task, TaskOptions } from "../task/task.ts";
 import { routine } from "./routine.ts";
 import type { SignalOption } from "./signal.ts";
@@ -17,6 +17,7 @@ import type { SignalOption } from "./signal.ts";
  */
 export class TaskGroup {
   readonly #strand: Strand;
+  readonly #scope: DeadlineScope | null;
   readonly #tasks = new Set<Task<unknown>>();
   #errors: unknown[] = [];
   #isExiting = false;
@@ -27,6 +28,7 @@ export class TaskGroup {
   /** @internal */
   constructor(strand: Strand) {
     this.#strand = strand;
+    this.#scope = strand._scope;
   }
 
   /** Starts a task in the group. Throws a UsageError once the group is finished or shutting down. */
@@ -34,10 +36,11 @@ export class TaskGroup {
     if (this.#isExiting && this.#tasks.size === 0) this.#refuse(work, "is finished");
     if (this.#isAborting) this.#refuse(work, "is shutting down");
     const task = this.#strand._loop.createTask(work, options);
+    task._scope = this.#scope;
     if (task.done()) this.#taskDone(task);
     else {
       this.#tasks.add(task);
-      task.addDoneCallback(this.#taskDone);
+      task._addLink(this.#taskDone as never, this.#strand);
     }
     return task;
   }

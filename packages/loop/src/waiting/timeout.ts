@@ -39,6 +39,11 @@ export class TimeoutScope implements DeadlineScope {
     return this.#when;
   }
 
+  /** @internal */
+  _deadline(): number | null {
+    return this.#state === ENTERED || this.#state === EXPIRING ? this.#when : null;
+  }
+
   /** Moves the deadline; null: there is none any more. Throws a UsageError once the scope has expired or ended. */
   reschedule(when: number | null): void {
     if (this.#state !== ENTERED) {

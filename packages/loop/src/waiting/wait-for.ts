@@ -2,7 +2,7 @@ import { CancelledError, TimeoutError } from "../errors.ts";
 import type { Coroutine } from "../task/coroutine.ts";
 import { ensureFuture, requireStrand } from "../task/current.ts";
 import type { Future } from "../task/future.ts";
-import { openAwaitable, type Startable } from "../task/open.ts";
+import { adopt, openAwaitable, type Startable } from "../task/open.ts";
 import { routine } from "./routine.ts";
 import type { SignalOption } from "./signal.ts";
 import { within } from "./timeout.ts";
@@ -25,6 +25,7 @@ import { within } from "./timeout.ts";
  * ```
  */
 export function waitFor<T>(work: Startable<T>, ms: number | null, options: SignalOption = {}): Coroutine<T> {
+  adopt(work);
   return routine(
     "waitFor",
     function* () {
@@ -53,7 +54,7 @@ function* cancelAndWait(future: Future<unknown>): Generator<never, void, unknown
   const release = (): void => {
     if (!waiter.done()) waiter.setResult(undefined);
   };
-  future.addDoneCallback(release);
+  future._addLink(release, waiter);
   try {
     future.cancel();
     yield* waiter;

@@ -81,7 +81,7 @@ function* waiting<F extends Future<unknown>>(
       release();
     }
   };
-  for (const future of futures) future.addDoneCallback(completed);
+  for (const future of futures) future._addLink(completed, waiter);
   try {
     yield* waiter;
   } finally {

@@ -1,0 +1,83 @@
+import { FutureCore } from "../task/future-core.ts";
+import { Task } from "../task/task.ts";
+import { currentTask } from "../task/current.ts";
+import { describeState } from "./describe.ts";
+
+/** A task, where it stands, and who awaits it. */
+export interface CallGraph {
+  task: Task<unknown>;
+  /** One line a coroutine, outermost first, as `task.getStack()` gives. */
+  stack: string[];
+  awaitedBy: CallGraph[];
+  /** The task is already above in the graph: tasks that await each other. */
+  isCycle: boolean;
+}
+
+/**
+ * The call graph of a task (by default the current one): its stack of coroutines, the tasks that await it,
+ * their stacks, and so on. It costs nothing until it is asked for. Null when there is no task.
+ *
+ * ```ts
+ * import { captureCallGraph, coroutine, createTask, formatCallGraph, run, sleep } from "@taskloom/loop";
+ *
+ * await run(async () => {
+ *   const inner = createTask(coroutine(function* inner() { yield* sleep(1); })(), { name: "inner" });
+ *   const outer = createTask(function* () { yield* inner; }, { name: "outer" });
+ *   await sleep(0);
+ *   console.log(captureCallGraph(inner)?.awaitedBy[0]?.task.getName()); // outer
+ *   console.log(formatCallGraph(inner).includes("awaited by")); // true
+ *   await outer;
+ * });
+ * ```
+ *
+ * After CPython 3.14's `asyncio.capture_call_graph`.
+ */
+export function captureCallGraph(task: Task<unknown> | null = currentTask()): CallGraph | null {
+  return task === null ? null : capture(task, new Set());
+}
+
+function capture(task: Task<unknown>, above: Set<Task<unknown>>): CallGraph {
+  if (above.has(task)) return { task, stack: [], awaitedBy: [], isCycle: true };
+  const inside = new Set(above).add(task);
+  return {
+    task,
+    stack: task.getStack(),
+    awaitedBy: [...awaiters(task)].map((awaiter) => capture(awaiter, inside)),
+    isCycle: false,
+  };
+}
+
+/** The tasks that wait for a future, also through a gather, a wait or a shield. */
+function awaiters(future: FutureCore<unknown>, found = new Set<Task<unknown>>()): Set<Task<unknown>> {
+  const wakers = future._wakers;
+  for (const waker of wakers === null ? [] : Array.isArray(wakers) ? wakers : [wakers]) {
+    const next = waker._towards();
+    if (next === null) continue;
+    if (next instanceof Task) found.add(next);
+    else if (next instanceof FutureCore) awaiters(next, found);
+    else found.add(next._task);
+  }
+  return found;
+}
+
+/** A call graph as text. */
+export function formatCallGraph(graph: CallGraph | Task<unknown> | null = captureCallGraph()): string {
+  const whole = graph instanceof Task ? captureCallGraph(graph) : graph;
+  return whole === null ? "" : format(whole, "").join("\n");
+}
+
+function format(graph: CallGraph, indent: string): string[] {
+  const { task, stack, awaitedBy, isCycle } = graph;
+  const head = `${indent}* ${task.constructor.name} '${task.getName()}' ${describeState(task)}`;
+  if (isCycle) return [`${head} (cycle: it is above)`];
+  const lines = [head];
+  if (stack.length > 0) {
+    lines.push(`${indent}  + call stack, innermost last`);
+    lines.push(...stack.map((line) => `${indent}  |   ${line}`));
+  }
+  if (awaitedBy.length > 0) {
+    lines.push(`${indent}  + awaited by`);
+    for (const each of awaitedBy) lines.push(...format(each, `${indent}    `));
+  }
+  return lines;
+}
