@@ -110,7 +110,7 @@ export class Task<T = unknown> extends Future<T> implements Strand {
 
   /** @internal */
   _towards(): Task<unknown> {
-    return this as Task;
+    return this;
   }
 
   /** @internal */

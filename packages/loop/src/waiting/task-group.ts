@@ -40,7 +40,7 @@ export class TaskGroup {
     if (task.done()) this.#taskDone(task);
     else {
       this.#tasks.add(task);
-      task._addLink(this.#taskDone as never, this.#strand);
+      task._addLink(this.#taskDone, this.#strand);
     }
     return task;
   }
