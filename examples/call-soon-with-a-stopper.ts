@@ -1,0 +1,24 @@
+// Two callbacks are put into a loop that is not running yet; they run in order once it is, and the second
+// stops it.
+import { type EventLoop, newEventLoop } from "@taskloom/loop";
+import type { EventLoopOptions } from "@taskloom/loop";
+
+function helloWorld(): void {
+  console.log("Hello World");
+}
+
+function stopLoop(loop: EventLoop): void {
+  console.log("Stopping loop");
+  loop.stop();
+}
+
+export async function program(options: EventLoopOptions = {}): Promise<void> {
+  const loop = newEventLoop(options);
+  console.log(loop.isRunning());
+  loop.callSoon(helloWorld);
+  loop.callSoon(stopLoop, loop);
+  await loop.runForever();
+  loop.close();
+}
+
+if (import.meta.main) await program();

@@ -1,0 +1,33 @@
+// Cancelling throws a CancelledError at the await where the task stands: it can clean up in `catch` and
+// `finally`, and should let the error pass. Without the five seconds' sleep the task would be cancelled
+// before its first step, and would print nothing.
+import { CancelledError, coroutine, createTask, run, sleep } from "@taskloom/loop";
+
+const cancelMe = coroutine(async () => {
+  console.log("cancelMe(): sleep");
+  try {
+    await sleep(3_600_000);
+  } catch (error) {
+    if (error instanceof CancelledError) console.log("cancelMe(): cancel sleep");
+    throw error;
+  } finally {
+    console.log("cancelMe(): after sleep");
+  }
+});
+
+export async function main(): Promise<void> {
+  console.log("main(): running");
+  const task = createTask(cancelMe());
+  console.log("main(): sleep");
+  await sleep(5000);
+  console.log("main(): call cancel");
+  task.cancel();
+  try {
+    await task;
+  } catch (error) {
+    if (!(error instanceof CancelledError)) throw error;
+    console.log("main(): cancelMe is cancelled now");
+  }
+}
+
+if (import.meta.main) await run(main);

@@ -1,0 +1,23 @@
+// createTask makes a Task of something to run; ensureFuture does too, but gives back what is a Future
+// already. A loop has both as methods' counterparts: loop.createTask and loop.createFuture.
+import { coroutine, createTask, ensureFuture, getRunningLoop, run, sleep, Task } from "@taskloom/loop";
+
+const testCoroutine = coroutine(async () => {
+  await sleep(1000);
+  return "Task is complete";
+});
+
+export async function main(): Promise<void> {
+  const task1 = createTask(testCoroutine());
+  const task2 = ensureFuture(testCoroutine());
+  console.log(task2 instanceof Task, ensureFuture(task1) === task1);
+  console.log(await task1);
+  console.log(await task2);
+
+  const loop = getRunningLoop();
+  const future = loop.createFuture<string>();
+  loop.createTask(async () => future.setResult("set by a task of the loop"));
+  console.log(await future);
+}
+
+if (import.meta.main) await run(main);

@@ -1,0 +1,24 @@
+// A thread has one running loop: run inside a running loop is an error that says what to do instead, which
+// is to await the coroutine, or to make it a task. One run after the other is fine.
+import { coroutine, run, sleep, type UsageError } from "@taskloom/loop";
+import type { RunOptions } from "@taskloom/loop";
+
+const inner = coroutine(async () => {
+  await sleep(1);
+  return "inner is done";
+});
+
+export async function program(options: () => RunOptions = () => ({})): Promise<void> {
+  await run(async () => {
+    const coro = inner();
+    try {
+      await run(coro);
+    } catch (error) {
+      console.log(`${(error as UsageError).code}: ${(error as UsageError).message}`);
+    }
+    console.log(await coro);
+  }, options());
+  console.log(await run(inner(), options()));
+}
+
+if (import.meta.main) await program();
