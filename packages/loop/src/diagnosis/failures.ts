@@ -7,6 +7,8 @@ interface Record {
   readonly future: WeakRef<FutureCore<unknown>>;
   readonly error: unknown;
   readonly kind: string;
+  /** What the future's slot for the cancel message held, which the record borrows. */
+  readonly message: unknown;
 }
 
 /**
@@ -44,6 +46,7 @@ export class Failures {
         error: future._value,
         source: this.#loop._monitor?.sourceOf(future),
         kind: future.constructor.name,
+        message: future._message,
       };
       future._message = record;
       this.#watched.add(record);
@@ -52,7 +55,8 @@ export class Failures {
   }
 
   seen(future: FutureCore<unknown>): void {
-    this.#watched.delete(future._message as Record);
+    const record = future._message as Record;
+    if (this.#watched.delete(record)) future._message = record.message;
   }
 
   reportAll(): void {

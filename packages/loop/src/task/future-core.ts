@@ -133,7 +133,7 @@ export abstract class FutureCore<T> {
    */
   _cancelledError(): CancelledError {
     const error = this._value;
-    if (error instanceof CancelledError) {
+    if (this._state === CANCELLED && error instanceof CancelledError) {
       this._value = null;
       return error;
     }

@@ -3,6 +3,7 @@ import { CancelledError, UsageError } from "../errors.ts";
 import { captureContextFor } from "../kernel/context.ts";
 import type { EventLoop } from "../kernel/event-loop.ts";
 import { machine } from "../kernel/machine.ts";
+import { enterCancel, leaveCancel } from "./cancel-depth.ts";
 import { describe, describeOutcome, describeState } from "../diagnosis/describe.ts";
 import { coroutineStack, locate } from "../diagnosis/stack.ts";
 import { awaitingStrand } from "./native-await.ts";
@@ -175,7 +176,8 @@ export class Task<T = unknown> extends Future<T> implements Strand {
   /**
    * Asks the task to stop: a CancelledError with `message` is thrown at what it waits for, in its next
    * step. The task may clean up, and may even refuse. Returns false when it is done already. Counts one
-   * request (see `cancelling`) and aborts `signal`.
+   * request (see `cancelling`) and aborts `signal`. Throws a UsageError (`AWAIT_CYCLE`) when the task waits
+   * for itself through others: nothing would ever wake one of them.
    */
   override cancel(message?: string): boolean {
     if (this._state !== PENDING) {
@@ -184,10 +186,18 @@ export class Task<T = unknown> extends Future<T> implements Strand {
     }
     this._cancels++;
     if (this.#rare !== null) this._abort(new CancelledError(message));
-    if (
-      this._leaves === null ? this._waiter !== null && this._waiter.cancel(message) : this._deliver(message)
-    ) {
-      return true;
+    try {
+      enterCancel(this);
+      if (
+        this._leaves === null ? this._waiter !== null && this._waiter.cancel(message) : this._deliver(message)
+      ) {
+        return true;
+      }
+    } catch (error) {
+      this._cancels--;
+      throw error;
+    } finally {
+      leaveCancel();
     }
     this._mustCancel = true;
     this._message = message;

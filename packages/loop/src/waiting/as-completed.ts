@@ -66,26 +66,20 @@ export class AsCompleted<T> {
   }
 
   /** Not an async generator: that would await the futures it yields. */
-  [Symbol.asyncIterator](): AsyncIterator<Future<T>, undefined, undefined> {
-    return { next: () => this.#nextFuture() };
+  [Symbol.asyncIterator](): { next(): Coroutine<IteratorResult<Future<T>, undefined>> } {
+    return { next: () => routine("asCompleted", () => this.#nextFuture(), this.#signal) };
   }
 
-  async #nextFuture(): Promise<IteratorResult<Future<T>, undefined>> {
+  *#nextFuture(): Generator<never, IteratorResult<Future<T>, undefined>, unknown> {
     if (this.#left === 0) return { done: true, value: undefined };
     this.#left--;
-    return await routine("asCompleted", () => entry(this.#nextDone()), this.#signal);
+    // In an object, because a future that is a result would be awaited by whoever gets it.
+    return { done: false, value: yield* this.#nextDone() };
   }
 }
 
 function* resultOf<T>(inner: Generator<never, Future<T>, unknown>): Generator<never, T, unknown> {
   return (yield* inner).result();
-}
-
-/** In an object, because a future that is a result would be awaited by whoever gets it. */
-function* entry<T>(
-  inner: Generator<never, Future<T>, unknown>,
-): Generator<never, IteratorYieldResult<Future<T>>, unknown> {
-  return { done: false, value: yield* inner };
 }
 
 /**

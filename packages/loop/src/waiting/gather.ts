@@ -81,7 +81,8 @@ class GatheringFuture extends Future<unknown[]> implements Waker {
       if (each._state === CANCELLED) results.push(new CancelledError((each._message as string) ?? ""));
       else results.push(each._state === FULFILLED ? each._value : each._error());
     }
-    if (this.#isCancelRequested) this._settle(UNSEEN, child._cancelledError());
+    // The last in the list, as in asyncio, even if it was not cancelled itself.
+    if (this.#isCancelRequested) this._settle(UNSEEN, this.#children.at(-1)!._cancelledError());
     else this._settle(FULFILLED, results);
   }
 }
