@@ -1,0 +1,45 @@
+import { readFileSync } from "node:fs";
+import { gunzipSync } from "node:zlib";
+
+import { interpret } from "./interpret.ts";
+import type { Program } from "./program.ts";
+
+export interface Golden {
+  readonly python: string;
+  /** How often the programs did what, as CPython saw it. */
+  readonly statistics: Readonly<Record<string, number>>;
+  readonly programs: readonly {
+    readonly seed: number;
+    readonly index: number;
+    readonly program: Program;
+    readonly trace: readonly string[];
+  }[];
+}
+
+/** The programs and CPython's traces of them, as `pnpm conformance --golden` wrote them. */
+export function readGolden(): Golden {
+  const packed = readFileSync(new URL("golden/programs.json.gz", import.meta.url));
+  return JSON.parse(gunzipSync(packed).toString("utf8")) as Golden;
+}
+
+/** The first line in which our trace of a golden program differs, with what comes before; else nothing. */
+export async function difference({
+  seed,
+  index,
+  program,
+  trace,
+}: Golden["programs"][number]): Promise<string | undefined> {
+  const actual = await interpret(program);
+  const length = Math.max(trace.length, actual.length);
+  for (let i = 0; i < length; i++) {
+    if (trace[i] === actual[i]) continue;
+    const before = trace.slice(Math.max(0, i - 8), i).map((line) => `    ${line}`);
+    return [
+      `program ${index} of seed ${seed}, line ${i + 1} (pnpm conformance --seed ${seed} --from ${index} --count 1)`,
+      ...before,
+      `  - ${trace[i] ?? "(the end)"}`,
+      `  + ${actual[i] ?? "(the end)"}`,
+    ].join("\n");
+  }
+  return undefined;
+}

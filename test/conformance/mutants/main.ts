@@ -1,0 +1,184 @@
+/**
+ * `pnpm mutants`: proves the proof. Lines of the kernel are changed one at a time in a scratch copy,
+ * and the golden traces and the named tests must notice.
+ *
+ *   --count N     how many mutants, chosen evenly by seed (200)
+ *   --seed S      (1)
+ *   --all         every mutant there is
+ *   --only TEXT   only files whose path contains this
+ *   --jobs N      how many at a time (2)
+ *   --list        prints the mutants and runs nothing
+ */
+import { spawn } from "node:child_process";
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+
+import { Random } from "../random.ts";
+import { equivalents } from "./equivalent.ts";
+import { type Mutant, mutate } from "./mutate.ts";
+
+const root = fileURLToPath(new URL("../../../", import.meta.url));
+const { values: options } = parseArgs({
+  options: {
+    count: { type: "string", default: "200" },
+    seed: { type: "string", default: "1" },
+    all: { type: "boolean", default: false },
+    only: { type: "string", default: "" },
+    jobs: { type: "string", default: "2" },
+    list: { type: "boolean", default: false },
+  },
+});
+
+/** Where CPython's semantics live. Diagnosis, contexts and the async spelling have tests of their own. */
+const kernel = ["kernel", "task", "waiting", "sync"];
+const leftOut = /native|context|inspect|diagnos|metrics|slow|report/;
+
+const mutants = choose(
+  kernel
+    .flatMap((folder) => sources(join(root, "packages/loop/src", folder)))
+    .filter((file) => !leftOut.test(relative(root, file)) && file.includes(options.only))
+    .flatMap((file) => mutate(relative(root, file), readFileSync(file, "utf8"))),
+);
+
+if (options.list) {
+  for (const each of mutants) process.stdout.write(`${show(each)}\n`);
+  process.stdout.write(`${mutants.length} mutants\n`);
+  process.exit(0);
+}
+
+type Verdict = "golden traces" | "named tests" | "did not end" | "survived" | "equivalent";
+const verdicts = new Map<Mutant, Verdict>();
+const queue = mutants.values();
+const workers = Array.from({ length: Number(options.jobs) }, () => work(queue));
+await Promise.all(workers);
+
+const count = (verdict: Verdict): number => [...verdicts.values()].filter((each) => each === verdict).length;
+const survivors = mutants.filter((each) => verdicts.get(each) === "survived");
+const caught = mutants.length - survivors.length - count("equivalent");
+const share = (100 * caught) / (mutants.length - count("equivalent"));
+process.stdout.write("\nsurvivors:\n");
+for (const each of survivors) process.stdout.write(`${show(each)}\n`);
+process.stdout.write(
+  `\n${mutants.length} mutants: ${count("golden traces")} caught by golden traces, ${count("named tests")} by named tests, ` +
+    `${count("did not end")} did not end, ${survivors.length} survived, ${count("equivalent")} equivalent: ` +
+    `${share.toFixed(1)} % caught\n`,
+);
+process.exitCode = share >= 95 ? 0 : 1;
+
+async function work(from: Iterator<Mutant>): Promise<void> {
+  const scratch = makeScratch();
+  try {
+    for (let next = from.next(); !next.done; next = from.next()) {
+      const mutant = next.value;
+      const known = equivalents.some(
+        (each) => each.file === mutant.file && each.before === mutant.before && each.after === mutant.after,
+      );
+      const verdict = known ? "equivalent" : await judge(scratch, mutant);
+      verdicts.set(mutant, verdict);
+      process.stdout.write(
+        `${String(verdicts.size).padStart(4)}/${mutants.length}  ${verdict.padEnd(13)}  ${show(mutant)}\n`,
+      );
+    }
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+async function judge(scratch: string, mutant: Mutant): Promise<Verdict> {
+  const path = join(scratch, mutant.file);
+  const original = readFileSync(path, "utf8");
+  const lines = original.split("\n");
+  const indent = /^\s*/.exec(lines[mutant.line - 1]!)![0];
+  writeFileSync(path, lines.with(mutant.line - 1, indent + mutant.after).join("\n"));
+  try {
+    const golden = await run(scratch, process.execPath, [
+      "--conditions=@taskloom/source",
+      "--no-warnings",
+      "test/conformance/check-golden.ts",
+    ]);
+    if (golden !== "passed") return golden === "failed" ? "golden traces" : "did not end";
+    const named = await run(scratch, process.execPath, [
+      join(scratch, "node_modules/vitest/vitest.mjs"),
+      "run",
+      "packages/loop/test/cpython",
+      "--bail=1",
+      "--reporter=dot",
+      "--no-file-parallelism",
+      "--testTimeout=3000",
+    ]);
+    if (named === "passed") return "survived";
+    return named === "failed" ? "named tests" : "did not end";
+  } finally {
+    writeFileSync(path, original);
+  }
+}
+
+async function run(cwd: string, command: string, args: string[]): Promise<"passed" | "failed" | "timeout"> {
+  const child = spawn(command, args, { cwd, stdio: "ignore", env: { ...process.env, CI: "1" } });
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+    child.kill("SIGKILL");
+  }, 60_000);
+  const code = await new Promise<number | null>((resolve) => child.once("exit", resolve));
+  clearTimeout(timer);
+  if (late) return "timeout";
+  return code === 0 ? "passed" : "failed";
+}
+
+/** A copy of what the tests need, with the repository's dependencies and a loop package of its own. */
+function makeScratch(): string {
+  const scratch = mkdtempSync(join(tmpdir(), "taskloom-mutants-"));
+  for (const path of [
+    "package.json",
+    "tsconfig.base.json",
+    "packages/loop/package.json",
+    "packages/loop/tsconfig.json",
+    "packages/loop/src",
+    "packages/loop/test",
+    "test/conformance",
+    "test/support",
+    "vitest.config.ts",
+  ]) {
+    mkdirSync(dirname(join(scratch, path)), { recursive: true });
+    cpSync(join(root, path), join(scratch, path), { recursive: true });
+  }
+  mkdirSync(join(scratch, "node_modules/@taskloom"), { recursive: true });
+  symlinkSync(join(scratch, "packages/loop"), join(scratch, "node_modules/@taskloom/loop"));
+  for (const name of readdirSync(join(root, "node_modules"))) {
+    if (name !== "@taskloom")
+      symlinkSync(join(root, "node_modules", name), join(scratch, "node_modules", name));
+  }
+  return scratch;
+}
+
+function sources(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".ts"))
+    .toSorted()
+    .map((name) => join(folder, name));
+}
+
+function choose(from: Mutant[]): Mutant[] {
+  if (options.all || from.length <= Number(options.count)) return from;
+  const random = new Random(Number(options.seed));
+  const order = from.map((mutant, index) => ({ mutant, index, at: random.below(2 ** 30) }));
+  const chosen = order.toSorted((a, b) => a.at - b.at).slice(0, Number(options.count));
+  return chosen.toSorted((a, b) => a.index - b.index).map((each) => each.mutant);
+}
+
+function show({ file, line, before, after }: Mutant): string {
+  return `${file}:${line}\n        - ${before}\n        + ${after}`;
+}

@@ -1,0 +1,124 @@
+/**
+ * A conformance program: a small JSON tree that a Python interpreter (`reference.py`, on CPython's
+ * asyncio) and a TypeScript one (`interpret.ts`, on `@taskloom/loop`) run alike.
+ *
+ * Whatever a program makes while it runs (tasks, futures, scopes, handles) goes into numbered lists,
+ * and a reference is "number k, modulo how many there are by now". So every statement means
+ * something at every moment, and a statement can be deleted without breaking the others, which is
+ * what the shrinker does.
+ */
+export interface Program {
+  /** Shared objects, made before anything runs. */
+  readonly objects: readonly ObjectSpec[];
+  /** Coroutine functions; a body mentions only functions and callbacks that were made before it. */
+  readonly functions: readonly Block[];
+  /** Bodies of plain callbacks; synchronous statements only. */
+  readonly callbacks: readonly Block[];
+  /** The body of the first task. */
+  readonly main: Block;
+}
+
+export type ObjectSpec =
+  | { readonly kind: "lock" | "event" }
+  | { readonly kind: "semaphore" | "bounded"; readonly value: number }
+  /** `lock`: the number of a lock that it shares, or absent for one of its own. */
+  | { readonly kind: "condition"; readonly lock?: number }
+  | { readonly kind: "barrier"; readonly parties: number }
+  | { readonly kind: "fifo" | "lifo" | "priority"; readonly maxsize: number };
+
+export type Block = readonly Statement[];
+
+/** `any` is all of: tasks, futures, stored gathers and shields, in the order they were made. */
+export type Reference = readonly ["task" | "future" | "outer" | "any" | "self", number];
+
+/** Something to await: a reference, a new coroutine, or the same object as an earlier item. */
+export type Item =
+  | { readonly ref: Reference }
+  | { readonly fn: number }
+  /** Only in lists: the item with that number, once more. */
+  | { readonly same: number };
+
+export type Catch = "cancelled" | "timeout" | "boom" | "group" | "error" | "all";
+export type ReturnWhen = "ALL_COMPLETED" | "FIRST_COMPLETED" | "FIRST_EXCEPTION";
+
+/** `n` numbers the statement in traces. Times are the loop's units: milliseconds here, seconds there. */
+export type Statement = { readonly n: number } & (SyncStep | AsyncStep);
+
+/** Steps that a callback may contain too. */
+export type SyncStep =
+  | { readonly op: "spawn"; readonly fn: number }
+  | { readonly op: "groupSpawn"; readonly fn: number; readonly group: number }
+  | { readonly op: "cancel"; readonly ref: Reference; readonly message: string | null }
+  | { readonly op: "uncancel" | "cancelling" | "state" | "result" | "exception"; readonly ref: Reference }
+  | { readonly op: "future" }
+  | { readonly op: "setResult"; readonly ref: Reference; readonly value: number }
+  | { readonly op: "setException"; readonly ref: Reference; readonly message: string }
+  | { readonly op: "setCancelled"; readonly ref: Reference; readonly message: string | null }
+  | { readonly op: "addDone" | "removeDone"; readonly ref: Reference; readonly callback: number }
+  | { readonly op: "callSoon"; readonly callback: number }
+  | { readonly op: "callLater" | "callAt"; readonly time: number; readonly callback: number }
+  | { readonly op: "cancelHandle"; readonly handle: number }
+  | { readonly op: "storeGather"; readonly items: readonly Item[]; readonly returnExceptions: boolean }
+  | { readonly op: "storeShield"; readonly item: Item }
+  | { readonly op: "reschedule"; readonly scope: number; readonly time: number | null }
+  | { readonly op: "scope"; readonly scope: number }
+  | { readonly op: "ticker"; readonly count: number }
+  | { readonly op: "bump" | "allTasks" }
+  | { readonly op: "raise"; readonly message: string }
+  | {
+      readonly op: "release" | "locked" | "set" | "clear" | "notifyAll" | "objectState";
+      readonly object: number;
+    }
+  | { readonly op: "getNowait" | "taskDone"; readonly object: number }
+  | { readonly op: "notify"; readonly object: number; readonly count: number }
+  | { readonly op: "putNowait"; readonly object: number; readonly value: number }
+  | { readonly op: "shutdown"; readonly object: number; readonly immediate: boolean };
+
+/** Steps that may suspend, or that need a coroutine around them. */
+export type AsyncStep =
+  | { readonly op: "sleep"; readonly time: number; readonly value: number | null }
+  | { readonly op: "return"; readonly value: number }
+  | { readonly op: "raiseCancelled"; readonly message: string | null }
+  | { readonly op: "call"; readonly fn: number }
+  | { readonly op: "await"; readonly ref: Reference }
+  | { readonly op: "gather"; readonly items: readonly Item[]; readonly returnExceptions: boolean }
+  | {
+      readonly op: "wait";
+      readonly refs: readonly Reference[];
+      readonly timeout: number | null;
+      readonly returnWhen: ReturnWhen;
+    }
+  | { readonly op: "waitFor"; readonly item: Item; readonly timeout: number | null }
+  | { readonly op: "shield"; readonly item: Item }
+  | {
+      readonly op: "asCompleted";
+      readonly items: readonly Item[];
+      readonly timeout: number | null;
+      readonly style: "iterator" | "asyncIterator";
+      readonly take: number;
+    }
+  | { readonly op: "timeout" | "timeoutAt"; readonly time: number | null; readonly body: Block }
+  | { readonly op: "group"; readonly body: Block }
+  | {
+      readonly op: "try";
+      readonly body: Block;
+      readonly catch: Catch | null;
+      readonly handler: Block;
+      readonly rethrow: boolean;
+      readonly finally: Block;
+    }
+  | { readonly op: "repeat"; readonly times: number; readonly body: Block }
+  | {
+      readonly op:
+        | "acquire"
+        | "waitEvent"
+        | "waitCondition"
+        | "waitBarrier"
+        | "resetBarrier"
+        | "abortBarrier";
+      readonly object: number;
+    }
+  | { readonly op: "waitPredicate"; readonly object: number; readonly atLeast: number }
+  | { readonly op: "with"; readonly object: number; readonly body: Block }
+  | { readonly op: "get" | "join"; readonly object: number }
+  | { readonly op: "put"; readonly object: number; readonly value: number };

@@ -1,0 +1,67 @@
+import { type ChildProcessByStdio, execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import type { Readable, Writable } from "node:stream";
+import { fileURLToPath } from "node:url";
+
+import type { Program } from "./program.ts";
+
+export interface Answer {
+  readonly python: string;
+  readonly traces: string[][];
+  readonly statistics: Record<string, number> | null;
+}
+
+/** One long-lived Python process that runs programs on CPython's asyncio. */
+export class Reference implements AsyncDisposable {
+  readonly #process: ChildProcessByStdio<Writable, Readable, null>;
+  readonly #lines: AsyncIterator<string>;
+
+  constructor(python: string) {
+    const script = fileURLToPath(new URL("reference.py", import.meta.url));
+    // Its hash seed is fixed although no trace depends on it: a difference must never come from there.
+    const env = { ...process.env, PYTHONHASHSEED: "0", PYTHONDONTWRITEBYTECODE: "1" };
+    this.#process = spawn(python, [script], { env, stdio: ["pipe", "pipe", "inherit"] });
+    this.#lines = createInterface({ input: this.#process.stdout })[Symbol.asyncIterator]();
+  }
+
+  async run(programs: readonly Program[], statistics = false): Promise<Answer> {
+    this.#process.stdin.write(`${JSON.stringify({ programs, statistics })}\n`);
+    const line = await this.#lines.next();
+    if (line.done) throw new Error("The Python reference ended without an answer; its error is above.");
+    return JSON.parse(line.value) as Answer;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#process.exitCode !== null) return;
+    this.#process.stdin.end();
+    await once(this.#process, "exit");
+  }
+}
+
+/**
+ * The Python to compare with: `TASKLOOM_PYTHON`, or the first of `python3.13` and `python3` on the PATH
+ * (or where pyenv keeps its versions) that is 3.13.
+ */
+export function findPython(): string | undefined {
+  const root = process.env["PYENV_ROOT"] ?? `${process.env["HOME"]}/.pyenv`;
+  const candidates = [
+    process.env["TASKLOOM_PYTHON"],
+    "python3.13",
+    "python3",
+    `${root}/versions/3.13.0/bin/python3.13`,
+  ];
+  for (const candidate of candidates) {
+    if (!candidate) continue;
+    try {
+      const version = execFileSync(candidate, ["-c", "import sys; print(sys.version_info[:2])"], {
+        encoding: "utf8",
+        stdio: ["ignore", "pipe", "ignore"],
+      });
+      if (version.trim() === "(3, 13)") return candidate;
+    } catch {
+      // Not there; the next one may be.
+    }
+  }
+  return undefined;
+}
