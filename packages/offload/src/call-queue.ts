@@ -1,0 +1,151 @@
+/** A queue that grows, with both ends open (calls that come back go to the front). */
+class Deque<T> {
+  #ring: (T | undefined)[] = Array.from({ length: 16 });
+  #head = 0;
+  #length = 0;
+
+  get length(): number {
+    return this.#length;
+  }
+
+  #grow(): void {
+    const { length } = this.#ring;
+    const larger: (T | undefined)[] = Array.from({ length: length * 2 });
+    for (let i = 0; i < length; i++) larger[i] = this.#ring[(this.#head + i) & (length - 1)];
+    this.#ring = larger;
+    this.#head = 0;
+  }
+
+  push(item: T): void {
+    if (this.#length === this.#ring.length) this.#grow();
+    this.#ring[(this.#head + this.#length++) & (this.#ring.length - 1)] = item;
+  }
+
+  unshift(item: T): void {
+    if (this.#length === this.#ring.length) this.#grow();
+    this.#head = (this.#head - 1) & (this.#ring.length - 1);
+    this.#ring[this.#head] = item;
+    this.#length++;
+  }
+
+  peek(): T | undefined {
+    return this.#ring[this.#head];
+  }
+
+  shift(): T | undefined {
+    if (this.#length === 0) return undefined;
+    const item = this.#ring[this.#head];
+    this.#ring[this.#head] = undefined;
+    this.#head = (this.#head + 1) & (this.#ring.length - 1);
+    this.#length--;
+    return item;
+  }
+}
+
+/** What waits in a `CallQueue`. `waiting` is false once it was taken out by its owner (cancelled). */
+export interface Queued {
+  readonly priority: number;
+  waiting: boolean;
+}
+
+interface Level<T> {
+  readonly priority: number;
+  readonly calls: Deque<T>;
+  /** How often a higher priority went first since this level last had its turn. */
+  passed: number;
+}
+
+/** A lower priority has its turn after this many of higher ones: nothing starves. */
+const PATIENCE = 16;
+
+/**
+ * Calls that wait for a thread: first come, first served within a priority, and the higher priority first,
+ * except that a lower one that was passed over 16 times has a turn.
+ */
+export class CallQueue<T extends Queued> {
+  /** By falling priority; usually there is one. */
+  readonly #levels: Level<T>[] = [];
+  #size = 0;
+
+  /** How many wait. */
+  get size(): number {
+    return this.#size;
+  }
+
+  #level(priority: number): Level<T> {
+    const levels = this.#levels;
+    let at = 0;
+    while (at < levels.length && levels[at]!.priority > priority) at++;
+    let level = levels[at];
+    if (level?.priority !== priority) {
+      level = { priority, calls: new Deque(), passed: 0 };
+      levels.splice(at, 0, level);
+    }
+    return level;
+  }
+
+  push(call: T): void {
+    this.#level(call.priority).calls.push(call);
+    call.waiting = true;
+    this.#size++;
+  }
+
+  /** Puts calls that were taken and did not run back where they were: first. */
+  giveBack(calls: readonly T[]): void {
+    for (let i = calls.length - 1; i >= 0; i--) {
+      const call = calls[i]!;
+      this.#level(call.priority).calls.unshift(call);
+      call.waiting = true;
+      this.#size++;
+    }
+  }
+
+  /** Forgets a call that waits; its place is dropped when its turn comes. */
+  remove(call: T): void {
+    if (!call.waiting) return;
+    call.waiting = false;
+    this.#size--;
+  }
+
+  /** The next call, left where it is. */
+  peek(): T | undefined {
+    return this.#turn()?.calls.peek();
+  }
+
+  take(): T | undefined {
+    const level = this.#turn();
+    if (level === undefined) return undefined;
+    if (this.#levels.length > 1) {
+      for (const other of this.#levels)
+        if (other.priority < level.priority && other.calls.length > 0) other.passed++;
+      level.passed = 0;
+    }
+    const call = level.calls.shift()!;
+    call.waiting = false;
+    this.#size--;
+    return call;
+  }
+
+  /** The level whose turn it is, with a live call in front. */
+  #turn(): Level<T> | undefined {
+    const levels = this.#levels;
+    let best: Level<T> | undefined;
+    for (let i = 0; i < levels.length; i++) {
+      const level = levels[i]!;
+      while (level.calls.length > 0 && !level.calls.peek()!.waiting) level.calls.shift();
+      if (level.calls.length === 0) {
+        if (levels.length > 1) levels.splice(i--, 1);
+        continue;
+      }
+      if (best === undefined || (level.passed >= PATIENCE && level.passed > best.passed)) best = level;
+    }
+    return best;
+  }
+
+  /** Takes everything out. */
+  clear(): T[] {
+    const all: T[] = [];
+    for (let call = this.take(); call !== undefined; call = this.take()) all.push(call);
+    return all;
+  }
+}

@@ -1,0 +1,112 @@
+/** Finding a function on the thread that shall run it. */
+import { fileURLToPath } from "node:url";
+import { compileFunction, constants } from "node:vm";
+import { NotSelfContainedError, NotThreadableError } from "../errors.ts";
+import { functionAddress } from "../function-ref.ts";
+import type { Address } from "../function-ref.ts";
+import type { FunctionAddress } from "../wire.ts";
+
+export type AnyFunction = (...args: unknown[]) => unknown;
+
+/** How a function has to be run: called, or given to a task of the thread's loop. */
+export type Kind = "plain" | "async" | "generator" | "asyncGenerator";
+
+export interface LoadedFunction {
+  readonly fn: AnyFunction;
+  readonly kind: Kind;
+  readonly label: string;
+  readonly fromSource: boolean;
+}
+
+const AsyncFunction = (async () => {}).constructor;
+const GeneratorFunction = function* () {}.constructor;
+const AsyncGeneratorFunction = async function* () {}.constructor;
+
+function kindOf(fn: AnyFunction): Kind {
+  if (fn instanceof AsyncFunction) return "async";
+  if (fn instanceof AsyncGeneratorFunction) return "asyncGenerator";
+  if (fn instanceof GeneratorFunction) return "generator";
+  return "plain";
+}
+
+/**
+ * Code compiled as if it stood in the caller's file: stack traces name the file, and with `imports`,
+ * `import()` in it resolves from there, packages of the caller's included. (`data:` modules resolve neither
+ * bare nor relative specifiers.)
+ */
+function compileAt(parent: string | null, body: string, parameters: string[], imports: boolean): AnyFunction {
+  return compileFunction(`"use strict";${body}`, parameters, {
+    ...(parent !== null && { filename: parent.startsWith("file:") ? fileURLToPath(parent) : parent }),
+    ...(imports && { importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER }),
+  }) as AnyFunction;
+}
+
+/** Node marks the loader constant as experimental; that is our affair, not one for the user's console. */
+export function hideLoaderWarning(): void {
+  const { emitWarning } = process;
+  process.emitWarning = (warning: string | Error, ...rest: unknown[]): void => {
+    if (typeof warning === "string" && warning.startsWith("vm.USE_MAIN_CONTEXT_DEFAULT_LOADER")) return;
+    (emitWarning as (...args: unknown[]) => void).call(process, warning, ...rest);
+  };
+}
+
+/** vite (and so vitest) turns `import()` into calls of this function. */
+const VITE_IMPORT = "const __vite_ssr_dynamic_import__ = (specifier) => import(specifier);";
+
+export function load(address: FunctionAddress, label: string): LoadedFunction | Promise<LoadedFunction> {
+  if (address.kind === "export") return loadExport(address, label);
+  const { text, method, imports, parent } = address;
+  const body =
+    (imports ? VITE_IMPORT : "") +
+    (method ? `const o = { ${text} }; return o[Reflect.ownKeys(o)[0]];` : `return (${text}\n);`);
+  const fn = compileAt(parent, body, [], imports)() as AnyFunction;
+  return { fn, kind: kindOf(fn), label, fromSource: true };
+}
+
+async function loadExport(
+  { module, parent, name }: FunctionAddress & { kind: "export" },
+  label: string,
+): Promise<LoadedFunction> {
+  const namespace = (await (parent === null
+    ? import(module)
+    : compileAt(parent, "return import(specifier);", ["specifier"], true)(module))) as Record<
+    string,
+    unknown
+  >;
+  const fn = findFunction(namespace, name);
+  if (fn === undefined) {
+    const names = Object.keys(namespace).filter((key) => typeof namespace[key] === "function");
+    throw new NotThreadableError(
+      `${module} exports no function ${name}; ` +
+        (names.length > 0 ? `it exports ${names.join(", ")}` : "it exports no functions"),
+    );
+  }
+  return { fn, kind: kindOf(fn), label, fromSource: false };
+}
+
+function findFunction(namespace: Record<string, unknown>, name: string): AnyFunction | undefined {
+  const named = namespace[name];
+  if (typeof named === "function") return named as AnyFunction;
+  for (const value of Object.values(namespace)) {
+    if (typeof value !== "function") continue;
+    if ((value as { [functionAddress]?: Address })[functionAddress]?.name === name)
+      return value as AnyFunction;
+  }
+  // A CommonJS module whose exports could not be told apart has them all on its default export.
+  const fallback = (namespace["default"] as Record<string, unknown> | undefined)?.[name];
+  return typeof fallback === "function" ? (fallback as AnyFunction) : undefined;
+}
+
+/** For a function sent by its text: what went wrong when it names something that is not there. */
+export function explainReference(error: unknown, label: string): unknown {
+  if (!(error instanceof ReferenceError)) return error;
+  const name = /^(\S+) is not defined$/.exec(error.message)?.[1];
+  if (name === undefined) return error;
+  const explained = new NotSelfContainedError(
+    `${label} uses ${name}, which is outside of it. A function sent to a thread by its source text sees ` +
+      `only its parameters, globals and what it imports itself with import(). Pass ${name} as an argument, ` +
+      'or put the function into a module: threaded("./module.ts"), or defineTask',
+    { cause: error },
+  );
+  return explained;
+}

@@ -1,0 +1,147 @@
+/** One call while it runs on this thread: what it was asked, what it said. */
+import { receiveMessageOnPort } from "node:worker_threads";
+import type { MessagePort } from "node:worker_threads";
+import { CancelledError } from "@taskloom/loop";
+import { findUncloneable, pack } from "../pack.ts";
+import type { Packed } from "../pack.ts";
+import type { RunningCall } from "../thread-call.ts";
+import type { Slots } from "../slots.ts";
+import { ITEM, PROGRESS, VALUE } from "../wire.ts";
+import type { ToThread } from "../wire.ts";
+
+/** A reader sees some 60 values a second. */
+const PROGRESS_INTERVAL = 16;
+const NOTHING = Symbol("nothing");
+
+export class Running implements RunningCall {
+  readonly seq: number;
+  readonly slot: number;
+  /** Where it speaks: the thread's port, or one of its own when it has callbacks. */
+  readonly port: MessagePort;
+  readonly label: string;
+  /** Whether it has said anything, so that its result has to follow in a message. */
+  spoke: boolean;
+  ended = false;
+  /** Stops whatever drives it. */
+  onCancel: ((message: string | undefined) => void) | undefined;
+  /** Something escaped from it that it did not catch; it fails with this. */
+  onEscape: ((error: unknown) => void) | undefined;
+  onCredit: (() => void) | undefined;
+  readonly #slots: Slots;
+  readonly #inbox: MessagePort;
+  readonly #deliver: (message: ToThread) => void;
+  #controller: AbortController | undefined;
+  #message: string | undefined;
+  #told = false;
+  #pending: unknown = NOTHING;
+  #progressAt = -Infinity;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(
+    seq: number,
+    label: string,
+    slots: Slots,
+    inbox: MessagePort,
+    port: MessagePort | undefined,
+    deliver: (message: ToThread) => void,
+  ) {
+    this.seq = seq;
+    this.slot = slots.index(seq);
+    this.label = label;
+    this.#slots = slots;
+    this.#inbox = inbox;
+    this.port = port ?? inbox;
+    this.spoke = port !== undefined;
+    this.#deliver = deliver;
+  }
+
+  isCancelled(): boolean {
+    return (Atomics.load(this.#slots.cancels, this.slot) & 1) !== 0;
+  }
+
+  isStopped(): boolean {
+    return Atomics.load(this.#slots.cancels, this.slot) !== 0;
+  }
+
+  cancelMessage(): string | undefined {
+    // A busy function has not let the message in that says why; it follows the flag immediately.
+    while (!this.#told) {
+      const next = receiveMessageOnPort(this.#inbox);
+      if (next === undefined) break;
+      this.#deliver(next.message);
+    }
+    return this.#message;
+  }
+
+  signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.isCancelled() && !this.#controller.signal.aborted) this.#abort();
+    return this.#controller.signal;
+  }
+
+  #abort(): void {
+    this.#controller?.abort(new CancelledError(this.#message));
+  }
+
+  /** The starter asks it to stop. */
+  cancel(message: string | undefined): void {
+    this.#told = true;
+    this.#message = message;
+    this.#abort();
+    this.onCancel?.(message);
+  }
+
+  reportProgress(value: unknown): void {
+    if (this.ended) return;
+    const now = performance.now();
+    if (now - this.#progressAt >= PROGRESS_INTERVAL) {
+      this.#pending = NOTHING;
+      this.#progressAt = now;
+      this.#post(PROGRESS, value, "progress");
+    } else {
+      this.#pending = value;
+      // Only helps where the thread's event loop gets to run; a busy function's next report, or its end,
+      // sends what is pending.
+      this.#timer ??= setTimeout(() => {
+        this.#timer = undefined;
+        this.flushProgress();
+      }, PROGRESS_INTERVAL);
+    }
+  }
+
+  /** Before anything else is said: what is pending goes first. */
+  flushProgress(): void {
+    if (this.#pending === NOTHING) return;
+    const value = this.#pending;
+    this.#pending = NOTHING;
+    this.#progressAt = performance.now();
+    this.#post(PROGRESS, value, "progress");
+  }
+
+  sendItem(value: unknown): void {
+    this.flushProgress();
+    this.#post(ITEM, value, "item");
+  }
+
+  sendValue(value: unknown): void {
+    this.#post(VALUE, value, "result");
+  }
+
+  #post(kind: typeof VALUE | typeof PROGRESS | typeof ITEM, value: unknown, root: string): void {
+    this.spoke = true;
+    const packed: Packed = pack(value, root, null);
+    try {
+      this.port.postMessage([kind, this.seq, packed.value, packed.patches], packed.transfer ?? []);
+    } catch (error) {
+      throw error instanceof Error && error.name === "DataCloneError" ? findUncloneable(value, root) : error;
+    }
+  }
+
+  end(): void {
+    this.ended = true;
+    clearTimeout(this.#timer);
+    this.onCancel = undefined;
+    this.onEscape = undefined;
+    this.onCredit = undefined;
+  }
+}

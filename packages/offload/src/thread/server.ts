@@ -1,0 +1,378 @@
+/**
+ * What runs on a thread: takes calls in the order they come, one at a time, and answers.
+ */
+import { AsyncLocalStorage } from "node:async_hooks";
+import type { MessagePort } from "node:worker_threads";
+import { types } from "node:util";
+import { CancelledError, createTask } from "@taskloom/loop";
+import type { Task } from "@taskloom/loop";
+import { CallbackGuest } from "../callbacks.ts";
+import { runInContext } from "../context.ts";
+import { encodeError } from "../error-transport.ts";
+import type { EncodedError } from "../error-transport.ts";
+import { ThreadDiedError } from "../errors.ts";
+import { unpack } from "../pack.ts";
+import { POSTED, Slots, sharedClockOffset } from "../slots.ts";
+import { installThreadCalls } from "../thread-call.ts";
+import { CANCEL, CONSOLE, CREDIT, FAILURE, FORGET, HEAP, RETIRE, RUN, STRAY, UNSOUND } from "../wire.ts";
+import type { CallExtras, Definition, Enlistment, FromThread, ToThread } from "../wire.ts";
+import { forwardConsole } from "./console.ts";
+import { explainReference, hideLoaderWarning, load } from "./load.ts";
+import type { AnyFunction, LoadedFunction } from "./load.ts";
+import { produce } from "./produce.ts";
+import { Running } from "./running.ts";
+
+interface Incoming {
+  seq: number;
+  fn: number;
+  args: unknown[];
+  extras: CallExtras | undefined;
+}
+
+/** Results that lie in shared memory are announced at least this often while a batch runs. */
+const ANNOUNCE_INTERVAL = 0.5;
+
+export class ThreadServer {
+  readonly #port: MessagePort;
+  readonly #slots: Slots;
+  readonly #watchHeap: boolean;
+  readonly #functions = new Map<number, LoadedFunction | Promise<LoadedFunction>>();
+  readonly #calls = new AsyncLocalStorage<Running>();
+  #waiting: Incoming[] = [];
+  #next = 0;
+  #busy = false;
+  #current: Running | undefined;
+  /** Results in shared memory that the starter was not told of. */
+  #stored = 0;
+  #announcedAt = 0;
+  #retiring = false;
+
+  constructor({ port, slots, watchHeap }: Enlistment) {
+    this.#port = port;
+    this.#slots = new Slots(slots);
+    this.#watchHeap = watchHeap;
+  }
+
+  start(): void {
+    hideLoaderWarning();
+    installThreadCalls(this.#calls);
+    forwardConsole((fd, data) => {
+      const call = this.#calls.getStore();
+      const port = call !== undefined && !call.ended ? call.port : this.#port;
+      call?.flushProgress();
+      if (call !== undefined && !call.ended) call.spoke = true;
+      port.postMessage([CONSOLE, fd, data]);
+    });
+    process.on("uncaughtException", (error) => this.#escaped(error));
+    process.on("unhandledRejection", (reason) => this.#escaped(reason));
+    this.#port.on("message", (message: ToThread) => this.#receive(message));
+  }
+
+  #send(message: FromThread): void {
+    this.#port.postMessage(message);
+  }
+
+  #receive(message: ToThread): void {
+    switch (message[0]) {
+      case RUN:
+        this.#take(message);
+        if (!this.#busy) this.#drain();
+        break;
+      case CANCEL:
+        if (this.#current?.seq === message[1]) this.#current.cancel(message[2]);
+        break;
+      case CREDIT:
+        if (this.#current?.seq === message[1]) this.#current.onCredit?.();
+        break;
+      case FORGET:
+        for (const id of message.slice(1)) this.#functions.delete(id);
+        break;
+      case RETIRE:
+        this.#retiring = true;
+        if (!this.#busy) this.#port.close();
+        break;
+    }
+  }
+
+  #take(message: unknown[]): void {
+    let seq = message[1] as number;
+    for (const [id, address, label] of (message[2] as Definition[] | null) ?? []) {
+      try {
+        const loaded = load(address, label);
+        this.#functions.set(id, loaded);
+        if (loaded instanceof Promise)
+          loaded.then(
+            (fn) => this.#functions.set(id, fn),
+            // The call that waits for it gets the error.
+            () => {},
+          );
+      } catch (error) {
+        const failed = Promise.reject(error);
+        failed.catch(() => {});
+        this.#functions.set(id, failed);
+      }
+    }
+    const extras = message[3] as [number, CallExtras][] | null;
+    for (let at = 4; at < message.length; seq++) {
+      const fn = message[at] as number;
+      const count = message[at + 1] as number;
+      const args = message.slice(at + 2, at + 2 + count);
+      at += 2 + count;
+      this.#waiting.push({ seq, fn, args, extras: extras?.find((entry) => entry[0] === seq)?.[1] });
+    }
+  }
+
+  /** Runs what waits; returns when all is done, or when a call has to be waited for. */
+  #drain(): void {
+    this.#busy = true;
+    this.#announcedAt = performance.now();
+    while (this.#next < this.#waiting.length) {
+      const incoming = this.#waiting[this.#next]!;
+      this.#next++;
+      const pending = this.#run(incoming);
+      if (pending !== undefined) {
+        this.#announce();
+        pending.then(
+          () => this.#drain(),
+          (error: unknown) => this.#escaped(error),
+        );
+        return;
+      }
+    }
+    this.#waiting = [];
+    this.#next = 0;
+    this.#busy = false;
+    this.#announce();
+    if (this.#retiring) this.#port.close();
+  }
+
+  #announce(): void {
+    if (this.#stored === 0) return;
+    this.#send(this.#stored);
+    this.#stored = 0;
+  }
+
+  #run(incoming: Incoming): Promise<void> | undefined {
+    const slot = this.#slots.index(incoming.seq);
+    if (!this.#slots.claim(slot)) return undefined;
+    const loaded = this.#functions.get(incoming.fn)!;
+    const startedAt = performance.now();
+    this.#slots.startedAt[slot] = startedAt + sharedClockOffset;
+    const call = new Running(
+      incoming.seq,
+      loaded instanceof Promise ? "" : loaded.label,
+      this.#slots,
+      this.#port,
+      incoming.extras?.port,
+      (message) => this.#receive(message),
+    );
+    this.#current = call;
+    if (loaded instanceof Promise) {
+      return loaded.then(
+        (fn) => this.#start(incoming, fn, call, startedAt),
+        (error: unknown) => this.#fail(call, error, startedAt),
+      );
+    }
+    return this.#start(incoming, loaded, call, startedAt);
+  }
+
+  /** Starts a call; a promise when it has to be waited for. */
+  #start(
+    incoming: Incoming,
+    loaded: LoadedFunction,
+    call: Running,
+    startedAt: number,
+  ): Promise<void> | undefined {
+    const { extras } = incoming;
+    let guest: CallbackGuest | undefined;
+    let result: unknown;
+    try {
+      let args: unknown[] = incoming.args;
+      if (extras !== undefined) {
+        if (extras.port !== undefined) guest = new CallbackGuest(extras.port, () => call.flushProgress());
+        args = unpack(args, extras.patches, (index) => guest?.standIn(index)) as unknown[];
+      }
+      const invoke = (): unknown => this.#invoke(loaded, args, extras, call);
+      result = this.#calls.run(
+        call,
+        extras?.context === undefined ? invoke : () => runInContext(extras.context, invoke),
+      );
+    } catch (error) {
+      this.#fail(call, loaded.fromSource ? explainReference(error, loaded.label) : error, startedAt);
+      guest?.release();
+      return undefined;
+    }
+    if (!isPending(result)) {
+      this.#succeed(call, result, startedAt);
+      guest?.release();
+      return undefined;
+    }
+    return this.#wait(result, call, loaded, startedAt).finally(() => guest?.release());
+  }
+
+  #invoke(loaded: LoadedFunction, args: unknown[], extras: CallExtras | undefined, call: Running): unknown {
+    const { fn, kind } = loaded;
+    if (extras?.stream === true) {
+      const source = kind === "async" ? undefined : fn(...args);
+      // Generators block the thread while they wait for room; everything else waits as a task of the loop.
+      if (kind === "generator") return produce(this.#slots, call, source);
+      return this.#asTask(call, extras, async () =>
+        produce(this.#slots, call, await (source ?? fn(...args))),
+      );
+    }
+    if (extras?.each === true) {
+      const items = args[0] as ArrayLike<unknown>;
+      if (kind === "plain") return eachPlain(fn, items, call);
+      return this.#asTask(call, extras, () => eachTask(fn, items, 0, [], call));
+    }
+    if (kind !== "plain") return this.#asTask(call, extras, () => fn(...args));
+    const result = fn(...args);
+    // A promise runs already; what starts only when it is awaited becomes a task.
+    return isPending(result) && !types.isPromise(result) ? this.#asTask(call, extras, () => result) : result;
+  }
+
+  #asTask(call: Running, extras: CallExtras | undefined, body: () => unknown): Task<unknown> {
+    const task = createTask(body as () => Promise<unknown>, { name: extras?.name ?? call.label });
+    call.onCancel = (message) => task.cancel(message);
+    return task;
+  }
+
+  #wait(result: unknown, call: Running, loaded: LoadedFunction, startedAt: number): Promise<void> {
+    return new Promise((resolve) => {
+      const finish = (ended: () => void): void => {
+        if (call.ended) return;
+        ended();
+        resolve();
+      };
+      const failed = (error: unknown): void =>
+        finish(() =>
+          this.#fail(call, loaded.fromSource ? explainReference(error, loaded.label) : error, startedAt),
+        );
+      call.onEscape = failed;
+      // An error that escaped from the call is reported when microtasks have run; give it that chance.
+      (result as PromiseLike<unknown>).then(
+        (value) => setImmediate(() => finish(() => this.#succeed(call, value, startedAt))),
+        failed,
+      );
+    });
+  }
+
+  #ended(call: Running, startedAt: number): void {
+    const now = performance.now();
+    this.#slots.durations[call.slot] = now - startedAt;
+    call.end();
+    this.#current = undefined;
+    if (now - this.#announcedAt > ANNOUNCE_INTERVAL) {
+      this.#announcedAt = now;
+      this.#announce();
+    }
+  }
+
+  #succeed(call: Running, value: unknown, startedAt: number): void {
+    call.flushProgress();
+    this.#slots.durations[call.slot] = performance.now() - startedAt;
+    if (!call.spoke && this.#slots.store(call.slot, value)) {
+      this.#stored++;
+    } else {
+      try {
+        Atomics.store(this.#slots.states, call.slot, POSTED);
+        call.sendValue(value);
+      } catch (error) {
+        call.port.postMessage([FAILURE, call.seq, encodeError(error)]);
+      }
+    }
+    this.#ended(call, startedAt);
+    this.#reportHeap();
+  }
+
+  #fail(call: Running, error: unknown, startedAt: number): void {
+    call.flushProgress();
+    Atomics.store(this.#slots.states, call.slot, POSTED);
+    this.#slots.durations[call.slot] = performance.now() - startedAt;
+    call.port.postMessage([FAILURE, call.seq, encodeError(error, import.meta.url)]);
+    this.#ended(call, startedAt);
+    this.#reportHeap();
+  }
+
+  #heapAt = 0;
+  #reportHeap(): void {
+    if (!this.#watchHeap) return;
+    const now = performance.now();
+    if (now - this.#heapAt < 100) return;
+    this.#heapAt = now;
+    this.#send([HEAP, process.memoryUsage().heapUsed]);
+  }
+
+  /** A floating rejection, a throw in a timer: it fails the call it comes from, if that still runs. */
+  #escaped(error: unknown): void {
+    const call = this.#calls.getStore();
+    this.#send([UNSOUND]);
+    if (call !== undefined && !call.ended && call.onEscape !== undefined) {
+      call.onEscape(
+        new ThreadDiedError(
+          `An error escaped from ${call.label} where nothing could catch it (a promise that nobody awaits, ` +
+            "a callback of a timer); see its cause. The call failed, and its thread is replaced",
+          "escaped",
+          { cause: error },
+        ),
+      );
+    } else {
+      this.#send([STRAY, encodeError(error), call?.label ?? ""]);
+    }
+  }
+}
+
+function isPending(value: unknown): value is PromiseLike<unknown> {
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    (typeof (value as { then?: unknown }).then === "function" || types.isGeneratorObject(value))
+  );
+}
+
+type ChunkResult = [results: unknown[], error: EncodedError | null];
+
+/** Calls a function for each item; what fails ends it, and goes with the results before it. */
+function eachPlain(
+  fn: AnyFunction,
+  items: ArrayLike<unknown>,
+  call: Running,
+): ChunkResult | Promise<ChunkResult> {
+  const results: unknown[] = [];
+  try {
+    for (let i = 0; i < items.length; i++) {
+      if ((i & 63) === 63 && call.isCancelled()) throw new CancelledError(call.cancelMessage());
+      const result = fn(items[i]);
+      if (isPending(result)) return eachTask(fn, items, i + 1, results, call, result);
+      results.push(result);
+    }
+    return [results, null];
+  } catch (error) {
+    if (error instanceof CancelledError) throw error;
+    return [results, encodeError(error, import.meta.url)];
+  }
+}
+
+/** The same, one after the other, for a function whose results have to be waited for. */
+async function eachTask(
+  fn: AnyFunction,
+  items: ArrayLike<unknown>,
+  from: number,
+  results: unknown[],
+  call: Running,
+  first?: PromiseLike<unknown>,
+): Promise<ChunkResult> {
+  try {
+    if (first !== undefined)
+      results.push(await (types.isPromise(first) ? first : createTask(first as never)));
+    for (let i = from; i < items.length; i++) {
+      if (call.isCancelled()) throw new CancelledError(call.cancelMessage());
+      // eslint-disable-next-line no-await-in-loop -- one at a time, as everything on a thread
+      results.push(await createTask((() => fn(items[i])) as () => Promise<unknown>));
+    }
+    return [results, null];
+  } catch (error) {
+    if (error instanceof CancelledError) throw error;
+    return [results, encodeError(error, import.meta.url)];
+  }
+}

@@ -1,0 +1,108 @@
+import { describe, expect, it } from "vitest";
+import { UncloneableError } from "../src/errors.ts";
+import { findUncloneable, pack, showPath, unpack } from "../src/pack.ts";
+
+const f = (): string => "f";
+const g = (): string => "g";
+
+type Fn = (...args: unknown[]) => unknown;
+
+function across(value: unknown): unknown {
+  const functions: Fn[] = [];
+  const packed = pack(value, "value", (fn) => functions.push(fn) - 1);
+  const cloned = structuredClone({ value: packed.value, patches: packed.patches });
+  return unpack(cloned.value, cloned.patches, (index) => functions[index]);
+}
+
+describe("pack and unpack", () => {
+  it("sends plain values as they are", () => {
+    const value = { a: [1, "two", { three: new Date(3) }], m: new Map([[1, new Set([2])]]) };
+    const packed = pack(value, "value", null);
+    expect(packed).toEqual({ value, patches: null, transfer: null });
+    expect(packed.value).toBe(value);
+  });
+
+  it("brings Buffers back as Buffers, at any depth", () => {
+    const value = {
+      top: Buffer.from("one"),
+      list: [[Buffer.alloc(3, "x")]],
+      map: new Map([["key", { deep: Buffer.from("two") }]]),
+      set: new Set([Buffer.from("three")]),
+      bytes: new Uint8Array([1, 2]),
+    };
+    const back = across(value) as typeof value;
+    expect(back).toEqual(value);
+    expect(Buffer.isBuffer(back.map.get("key")!.deep)).toBe(true);
+    expect(Buffer.isBuffer([...back.set][0])).toBe(true);
+    expect(Buffer.isBuffer(back.bytes)).toBe(false);
+  });
+
+  it("does not send the pool behind a small Buffer", () => {
+    const packed = pack([Buffer.from("small")], "value", null);
+    const [bytes] = packed.value as [Uint8Array];
+    expect(bytes.buffer.byteLength).toBe(5);
+  });
+
+  it("finds functions at any depth and leaves the value untouched", () => {
+    const value = {
+      on: { data: f },
+      list: [g],
+      map: new Map([["k", f]]),
+      keys: new Map([[g, 1]]),
+      set: new Set([f]),
+    };
+    const back = across(value) as typeof value;
+    expect(back.on.data()).toBe("f");
+    expect(back.list[0]!()).toBe("g");
+    expect(back.map.get("k")!()).toBe("f");
+    expect([...back.keys][0]![0]()).toBe("g");
+    expect([...back.set][0]!()).toBe("f");
+    expect(value.on.data).toBe(f);
+  });
+
+  it("keeps cycles and shared parts, also where something had to be replaced", () => {
+    const shared = { n: 1 };
+    const value: Record<string, unknown> = { shared, again: shared, call: () => 5 };
+    value["self"] = value;
+    const back = across(value) as { self: unknown; shared: unknown; again: unknown; call: Fn };
+    expect(back.self).toBe(back);
+    expect(back.again).toBe(back.shared);
+    expect(back.call()).toBe(5);
+  });
+
+  it("keeps errors whole inside values", () => {
+    const value = { failures: [Object.assign(new RangeError("far"), { code: "FAR" })] };
+    const back = across(value) as typeof value;
+    expect(back.failures[0]).toBeInstanceOf(RangeError);
+    expect(back.failures[0]).toMatchObject({ message: "far", code: "FAR" });
+  });
+
+  it.each([
+    ["a symbol", { a: [{ b: Symbol("s") }] }, "value.a[0].b"],
+    ["a promise", { "on load": Promise.resolve() }, 'value["on load"]'],
+    ["a WeakMap", new Map([["k", new WeakMap()]]), "value.values()[0]"],
+    ["a generator", [(function* () {})()], "value[0]"],
+  ])("names the path of %s", (what, value, path) => {
+    const attempt = (): unknown => pack(value, "value", null);
+    expect(attempt).toThrow(UncloneableError);
+    expect(attempt).toThrow(`${path} cannot cross to another thread: ${what}`);
+  });
+
+  it("refuses a function where nobody could be called back", () => {
+    expect(() => pack({ a: { act() {} } }, "result", null)).toThrow("result.a.act cannot cross");
+  });
+
+  it("finds what only structured clone refuses", () => {
+    const value = [{ fine: 1, odd: { get: globalThis.process.stdout } }];
+    expect(findUncloneable([{ fine: 1 }, { deep: [Object.assign(() => {}, {})] }], "args").path).toBe(
+      "args[1].deep[0]",
+    );
+    expect(findUncloneable(value, "args").path).toMatch(/^args\[0\]\.odd\.get/);
+  });
+
+  it("shows paths as code", () => {
+    expect(showPath("result", ["a", 0, "b c", { entry: 2, part: "key" }])).toBe(
+      'result.a[0]["b c"].keys()[2]',
+    );
+  });
+});
