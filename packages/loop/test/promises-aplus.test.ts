@@ -7,7 +7,7 @@ interface Adapter {
 }
 type Suite = (
   adapter: Adapter,
-  options: { reporter: string; bail: boolean },
+  options: { reporter: string; bail: boolean; timeout: number },
   callback: (error: (Error & { failures?: number }) | null) => void,
 ) => void;
 
@@ -35,7 +35,7 @@ test("the Promises/A+ suite passes on Future", { timeout: 180_000 }, async () =>
     for (const listener of listeners) process.on("unhandledRejection", listener);
   });
   const failures = await new Promise<number>((resolve) => {
-    suite(adapter, { reporter: "dot", bail: false }, (error) =>
+    suite(adapter, { reporter: "dot", bail: false, timeout: 10_000 }, (error) =>
       resolve(error === null ? 0 : (error.failures ?? -1)),
     );
   });

@@ -1,2 +1,29 @@
-/** The version of this package. */
-export const version = "0.1.0";
+export { defineTask, isTaskDefinition } from "./definition/define-task.ts";
+export { RemoteTask } from "./client/remote-task.ts";
+export { TaskQueue } from "./client/task-queue.ts";
+export { currentJob } from "./worker/current-job.ts";
+export { TaskWorker } from "./worker/task-worker.ts";
+export { registerErrorClass } from "./wire/error-classes.ts";
+export { WireError } from "./wire/wire-error.ts";
+export { openEngine } from "./engines/open-engine.ts";
+export {
+  EngineUnavailableError,
+  EngineUrlError,
+  JobLostError,
+  QueueClosedError,
+  TaskArgumentsError,
+  TaskOptionsError,
+  TaskloomQueueError,
+  UnrecoverableError,
+  WorkerDiedError,
+} from "./errors.ts";
+
+export type { Backoff, ResolvedTaskOptions, TaskDefinition, TaskOptions } from "./definition/define-task.ts";
+export type { JobSummary } from "./client/job-client.ts";
+export type { RemoteTaskState } from "./client/remote-task.ts";
+export type { SubmitOptions } from "./client/submission.ts";
+export type { QueueCounts, Submitter, TaskQueueOptions } from "./client/task-queue.ts";
+export type { CurrentJob } from "./worker/current-job.ts";
+export type { JobEvent, TaskWorkerOptions, WorkerStats } from "./worker/task-worker.ts";
+export type { Engine } from "./engines/engine.ts";
+export type { Lane } from "./lane.ts";

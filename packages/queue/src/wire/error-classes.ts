@@ -1,4 +1,5 @@
 import * as loop from "@taskloom/loop";
+import * as errors from "../errors.ts";
 
 type ErrorClass = abstract new (...args: never[]) => Error;
 
@@ -34,7 +35,7 @@ for (const each of [
 ]) {
   registerErrorClass(each);
 }
-for (const each of Object.values(loop) as unknown[]) {
+for (const each of [...Object.values(loop), ...Object.values(errors)] as unknown[]) {
   if (typeof each === "function" && each.prototype instanceof Error) registerErrorClass(each as ErrorClass);
 }
 

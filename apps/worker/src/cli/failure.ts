@@ -1,0 +1,31 @@
+/** A reason to stop that the person at the terminal can do something about: shown as one line, with an exit code. */
+export class CliFailure extends Error {
+  readonly code: string;
+  readonly exitCode: number;
+
+  constructor(code: string, message: string, options: ErrorOptions & { readonly exitCode?: number } = {}) {
+    super(message, options);
+    this.name = "CliFailure";
+    this.code = code;
+    this.exitCode = options.exitCode ?? exitCodes.failure;
+  }
+}
+
+/** What the process's exit code says. */
+export const exitCodes = {
+  ok: 0,
+  /** It could not be done; the line on standard error says why. */
+  failure: 1,
+  /** The command line was wrong. */
+  usage: 2,
+  /** It was done, but not for all files or jobs. */
+  partial: 3,
+  /** Stopped by Ctrl-C before it was done. */
+  interrupted: 130,
+} as const;
+
+/** One line for a person: the message of an error that was made to be read, the stack of one that was not. */
+export function failureLine(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return "code" in error && typeof error.code === "string" ? error.message : (error.stack ?? error.message);
+}

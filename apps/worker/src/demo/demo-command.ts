@@ -1,0 +1,223 @@
+import { constants } from "node:fs";
+import { access, stat, writeFile } from "node:fs/promises";
+import { resolve as resolvePath } from "node:path";
+import { fileURLToPath } from "node:url";
+import { run } from "@taskloom/loop";
+import { type Engine, TaskQueue, openEngine } from "@taskloom/queue";
+import { CliFailure, exitCodes } from "../cli/failure.ts";
+import { HttpServer } from "../service/http-server.ts";
+import { type WorkerPool, workInProcess, workInProcesses } from "../service/worker-pool.ts";
+import { type MainJobOutcome, mainJob } from "./main-job.ts";
+import { measureInPlace } from "./measure-in-place.ts";
+import { count, speedLines, typeTable } from "./report.ts";
+import { type Run, RunFile } from "./run-file.ts";
+import { type Walk, walk } from "./walk.ts";
+
+/** The flags of `taskloom demo`. */
+export interface DemoFlags {
+  readonly once: boolean;
+  readonly engine: string;
+  readonly workers: number;
+  readonly threads: number;
+  readonly port: number;
+  /** Seconds. */
+  readonly deadline: number;
+  /** Seconds. */
+  readonly patience: number;
+  readonly out?: string;
+}
+
+const queueName = "files";
+const drain = 10_000;
+/** How many failed files are named; the rest are counted. */
+const failuresShown = 10;
+
+/** The main job from its command line to its exit code. */
+export async function demoCommand(directory: string | undefined, flags: DemoFlags): Promise<number> {
+  const root = directory === undefined ? projectRoot() : resolvePath(directory);
+  await checkDirectory(root);
+  const engine = openEngine(flags.engine);
+  if (flags.workers > 1 && engine.url.startsWith("embedded:")) {
+    throw new CliFailure(
+      "ONE_PROCESS",
+      `the embedded engine lives in one process, so --workers ${flags.workers} needs Redis: add --engine redis://127.0.0.1:6379.`,
+      { exitCode: exitCodes.usage },
+    );
+  }
+  const queue = new TaskQueue({ engine, name: queueName });
+  const stop = new StopSignal();
+  let workers: WorkerPool | undefined;
+  const http = new HttpServer({ queue, workers: () => workers?.stats() ?? [] });
+  try {
+    await engine.connect();
+    for (const warning of engine.warnings()) process.stderr.write(`taskloom: ${warning}\n`);
+    const address = await http.listen(flags.port);
+    await engine.setAddress?.(address);
+    const pool = { engine, queue: queueName, module: tasksModule(), threads: flags.threads, drain };
+    workers =
+      flags.workers === 1 ? await workInProcess(pool) : workInProcesses(flags.workers, flags.engine, pool);
+    await stop.race([workers.ready(), workers.broken]);
+
+    const found = await walk(root, leaveOut(directory === undefined));
+    const runFile = new RunFile(stateFolder(engine), root, engine.url);
+    const cutOff = await runFile.load();
+    const job = cutOff ?? (await runFile.begin(found.files));
+    announce(root, job, flags, engine, address);
+
+    const ended = run(() => mainJob({ root, run: job, queue, deadline: flags.deadline * 1_000 }));
+    ended.catch(() => {});
+    const outcome = await stop.race([ended, workers.broken, unreachable(engine, flags.patience)]);
+    await runFile.end();
+    await report(root, found, outcome, workers, flags);
+    const exitCode = outcome.failures.length + found.failures.length > 0 ? exitCodes.partial : exitCodes.ok;
+    if (flags.once) return exitCode;
+    process.stderr.write(`\nThe service stays up at ${address} until Ctrl-C.\n`);
+    await stop.race([workers.broken]).catch((error: unknown) => {
+      if (!(error instanceof Interrupted)) throw error;
+    });
+    return exitCode;
+  } catch (error) {
+    if (!(error instanceof Interrupted)) throw error;
+    process.stderr.write("\ntaskloom: stopped; the same command goes on where this one was.\n");
+    return exitCodes.interrupted;
+  } finally {
+    // Closed first, so that the jobs of an interrupted run stay queued rather than be cancelled with their waiters.
+    await queue.close().catch(() => {});
+    await workers?.stop();
+    await http.close();
+    await engine.close();
+    stop.dispose();
+  }
+}
+
+class Interrupted extends Error {}
+
+/** Ctrl-C and SIGTERM as something to race against. The second one ends the process at once. */
+class StopSignal {
+  readonly #stopped = Promise.withResolvers<never>();
+  readonly #listener = (): void => {
+    this.#stopped.reject(new Interrupted());
+    process.once("SIGINT", () => process.exit(exitCodes.interrupted));
+  };
+
+  constructor() {
+    this.#stopped.promise.catch(() => {});
+    process.once("SIGINT", this.#listener).once("SIGTERM", this.#listener);
+  }
+
+  race<T>(promises: readonly Promise<T>[]): Promise<T> {
+    return Promise.race([...promises, this.#stopped.promise]);
+  }
+
+  dispose(): void {
+    process.off("SIGINT", this.#listener).off("SIGTERM", this.#listener);
+  }
+}
+
+async function checkDirectory(root: string): Promise<void> {
+  try {
+    if (!(await stat(root)).isDirectory()) {
+      throw new CliFailure(
+        "NOT_A_DIRECTORY",
+        `${root} is not a directory; name one, or none for this project.`,
+      );
+    }
+    await access(root, constants.R_OK | constants.X_OK);
+  } catch (error) {
+    if (error instanceof CliFailure) throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    const why =
+      code === "ENOENT"
+        ? "does not exist"
+        : code === "EACCES"
+          ? "cannot be read by this user"
+          : `cannot be read (${code})`;
+    throw new CliFailure(
+      "DIRECTORY",
+      `${root} ${why}; name a directory that can be read, or none for this project.`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+/** The project that this file is part of: what the main job works on when it is given nothing else. */
+function projectRoot(): string {
+  return fileURLToPath(new URL("../../../../", import.meta.url));
+}
+
+function tasksModule(): URL {
+  return new URL(import.meta.url.endsWith(".ts") ? "./tasks.ts" : "./tasks.js", import.meta.url);
+}
+
+/** Taskloom's own data changes while it runs, so it is never among the files; the project's dependencies are not the project. */
+function leaveOut(ownProject: boolean): (path: string) => boolean {
+  const names = new Set(ownProject ? [".taskloom", "node_modules", ".git"] : [".taskloom"]);
+  return (path) => names.has(path.slice(path.lastIndexOf("/") + 1));
+}
+
+/** Where runs are noted: beside the embedded data, or in the default folder when the jobs are elsewhere. */
+function stateFolder(engine: Engine): string {
+  return engine.url.startsWith("embedded:") ? engine.url.slice("embedded:".length) : resolvePath(".taskloom");
+}
+
+function announce(root: string, job: Run, flags: DemoFlags, engine: Engine, address: string): void {
+  const what = `${count(job.files.length)} files below ${root}`;
+  const where = `${engine.url}, ${flags.workers} worker${flags.workers > 1 ? "s" : ""} with ${flags.threads} thread${flags.threads > 1 ? "s" : ""}`;
+  process.stderr.write(`${what}; ${where}; ${address}\n`);
+  if (job.resumed) {
+    process.stderr.write(
+      `Going on with the run of ${new Date(job.startedAt).toLocaleString()} that was cut off.\n`,
+    );
+  }
+}
+
+/** Fails when the engine has not answered for too long. */
+async function unreachable(engine: Engine, patience: number): Promise<never> {
+  while (true) {
+    await new Promise((resolve) => setTimeout(resolve, 500).unref());
+    if (engine.downFor() > patience * 1_000) {
+      throw new CliFailure(
+        "ENGINE_DOWN",
+        `${engine.url} has not answered for ${patience} s; what is queued there is kept. Start it and run the same command again to go on.`,
+      );
+    }
+  }
+}
+
+async function report(
+  root: string,
+  found: Walk,
+  outcome: MainJobOutcome,
+  workers: WorkerPool,
+  flags: DemoFlags,
+): Promise<void> {
+  const inPlace = await measureInPlace(root, outcome.results);
+  const lines = [typeTable(outcome.results), ""];
+  if (outcome.finishedBefore > 0) {
+    lines.push(
+      `${count(outcome.finishedBefore)} of ${count(outcome.jobs)} jobs had finished before this start and were not run again.`,
+    );
+  }
+  lines.push(...speedLines({ lanes: outcome.lanes, stallBesideThreads: workers.stall(), inPlace }));
+  process.stdout.write(`${lines.join("\n")}\n`);
+  if (flags.out !== undefined) {
+    await writeFile(flags.out, outcome.results.map((result) => `${JSON.stringify(result)}\n`).join(""));
+  }
+  const failures = [...found.failures, ...outcome.failures];
+  if (failures.length === 0) return;
+  process.stderr.write(`taskloom: ${count(failures.length)} could not be read; mend these and run again:\n`);
+  for (const { path, error } of failures.slice(0, failuresShown)) {
+    process.stderr.write(`  ${path}: ${reason(error)}\n`);
+  }
+  if (failures.length > failuresShown)
+    process.stderr.write(`  and ${count(failures.length - failuresShown)} more\n`);
+}
+
+function reason(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code === "ENOENT") return "it is gone";
+  if (code === "EACCES" || code === "EPERM") return "this user may not read it";
+  return message;
+}

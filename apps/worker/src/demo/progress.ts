@@ -1,0 +1,27 @@
+import { Presets, SingleBar } from "cli-progress";
+
+/** A progress bar on a terminal, and nothing elsewhere. */
+export class Progress {
+  readonly #bar: SingleBar | undefined;
+
+  constructor(total: number) {
+    if (!process.stderr.isTTY) return;
+    this.#bar = new SingleBar(
+      {
+        format: "{bar} {percentage}%  {value}/{total} files  {eta_formatted} left",
+        hideCursor: true,
+        clearOnComplete: true,
+      },
+      Presets.shades_classic,
+    );
+    this.#bar.start(total, 0);
+  }
+
+  advance(): void {
+    this.#bar?.increment();
+  }
+
+  stop(): void {
+    this.#bar?.stop();
+  }
+}

@@ -1,0 +1,72 @@
+import { createHash } from "node:crypto";
+import { closeSync, createReadStream, fstatSync, openSync, readSync } from "node:fs";
+import { brotliCompressSync, constants } from "node:zlib";
+import { reportProgress } from "@taskloom/loop";
+import { type TaskDefinition, defineTask } from "@taskloom/queue";
+import { TextCounter } from "./text-counter.ts";
+
+/** What the loop lane finds out about a file. */
+export interface TextCounts {
+  readonly bytes: number;
+  readonly lines: number;
+  readonly words: number;
+}
+
+/** What the thread lane finds out about a file. */
+export interface Digest {
+  readonly bytes: number;
+  readonly sha256: string;
+  /** Bytes after compression. */
+  readonly compressed: number;
+}
+
+/** Counts lines and words, cooperatively: the loop is free between two chunks of the file. */
+export const countText: TaskDefinition<[path: string], Promise<TextCounts>> = defineTask(
+  { name: "file.count", module: import.meta.url },
+  async (path: string): Promise<TextCounts> => {
+    const counter = new TextCounter();
+    for await (const chunk of createReadStream(path)) counter.add(chunk as Buffer);
+    return { bytes: counter.bytes, lines: counter.lines, words: counter.words };
+  },
+);
+
+/** A file is compressed in slices of this many bytes, so that the largest file needs no more memory than this. */
+const slice = 8 * 1024 * 1024;
+
+/** Computes SHA-256 and compresses, blocking: made for a thread. */
+export const digestFile: TaskDefinition<[path: string], Digest> = defineTask(
+  { name: "file.digest", module: import.meta.url, runsOn: "thread" },
+  (path: string): Digest => {
+    const file = openSync(path, "r");
+    try {
+      const total = fstatSync(file).size;
+      const hash = createHash("sha256");
+      const buffer = Buffer.allocUnsafe(Math.min(slice, total + 1));
+      let bytes = 0;
+      let compressed = 0;
+      while (true) {
+        const filled = fill(file, buffer);
+        if (filled === 0) break;
+        const part = buffer.subarray(0, filled);
+        hash.update(part);
+        compressed += brotliCompressSync(part, { params: { [constants.BROTLI_PARAM_QUALITY]: 9 } }).length;
+        bytes += filled;
+        if (total > slice) reportProgress({ bytes, total });
+      }
+      return { bytes, sha256: hash.digest("hex"), compressed };
+    } finally {
+      closeSync(file);
+    }
+  },
+);
+
+/** Reads until the buffer is full or the file ends; one `read` may give less than there is. */
+function fill(file: number, buffer: Buffer): number {
+  let filled = 0;
+  while (filled < buffer.length) {
+    const read = readSync(file, buffer, filled, buffer.length - filled, null);
+    if (read === 0) break;
+    filled += read;
+  }
+  return filled;
+}

@@ -1,0 +1,78 @@
+const space = new Uint8Array(256);
+const graphic = new Uint8Array(256);
+for (const byte of [9, 10, 11, 12, 13, 32]) space[byte] = 1;
+for (let byte = 33; byte < 127; byte++) graphic[byte] = 1;
+
+/**
+ * Counts bytes, lines and words as GNU `wc` does in a UTF-8 locale: a line ends with a newline, and a word is a run of
+ * printable characters between white space; bytes that are neither (control characters, invalid UTF-8) do not count.
+ */
+export class TextCounter {
+  bytes = 0;
+  lines = 0;
+  words = 0;
+  #inWord = false;
+  /** The character that a chunk broke off in: what has been decoded of it, and how many bytes are missing. */
+  #character = 0;
+  #missing = 0;
+  /** The smallest character that needs as many bytes; less is an overlong form, which is not UTF-8. */
+  #least = 0;
+
+  add(chunk: Uint8Array): void {
+    this.bytes += chunk.length;
+    for (let index = 0; index < chunk.length; index++) {
+      const byte = chunk[index] as number;
+      if (byte < 0x80) {
+        this.#missing = 0;
+        if (graphic[byte] === 1) this.#graphic();
+        else if (space[byte] === 1) {
+          this.#inWord = false;
+          if (byte === 10) this.lines++;
+        }
+      } else {
+        this.#continue(byte);
+      }
+    }
+  }
+
+  #graphic(): void {
+    if (this.#inWord) return;
+    this.#inWord = true;
+    this.words++;
+  }
+
+  #continue(byte: number): void {
+    if (byte >= 0xc2 && byte <= 0xf4) {
+      this.#missing = byte < 0xe0 ? 1 : byte < 0xf0 ? 2 : 3;
+      this.#character = byte & (0x3f >> this.#missing);
+      this.#least = this.#missing === 1 ? 0x80 : this.#missing === 2 ? 0x800 : 0x1_0000;
+      return;
+    }
+    if (byte >= 0xc0 || this.#missing === 0) {
+      this.#missing = 0;
+      return;
+    }
+    this.#character = (this.#character << 6) | (byte & 0x3f);
+    if (--this.#missing > 0) return;
+    const character = this.#character;
+    if (character < this.#least || character > 0x10_ffff || (character >= 0xd800 && character < 0xe000))
+      return;
+    if (isWideSpace(character)) this.#inWord = false;
+    else if (character >= 0xa0) this.#graphic();
+  }
+}
+
+/** White space beyond ASCII; like GNU `wc`, with the spaces that do not break. */
+function isWideSpace(character: number): boolean {
+  return (
+    character === 0xa0 ||
+    character === 0x1680 ||
+    (character >= 0x2000 && character <= 0x200a) ||
+    character === 0x2028 ||
+    character === 0x2029 ||
+    character === 0x202f ||
+    character === 0x205f ||
+    character === 0x2060 ||
+    character === 0x3000
+  );
+}

@@ -1,0 +1,321 @@
+import { CancelledError, TimeoutError } from "@taskloom/loop";
+import { Job, type Queue } from "bullmq";
+import type { Engine, ReplyMessage, StoredJob } from "../engines/engine.ts";
+import { JobLostError, QueueClosedError } from "../errors.ts";
+import { type Lane, laneOfJobId, laneQueueName, lanes } from "../lane.ts";
+import {
+  type Outcome,
+  cancelledEnvelope,
+  isCancelledEnvelope,
+  openOutcome,
+  outcomeOf,
+} from "../wire/outcome.ts";
+import { decodeValue } from "../wire/decode.ts";
+import { waitAtMost } from "../patience.ts";
+import type { RemoteTaskControl, RemoteTaskState } from "./remote-task.ts";
+import { type Submission, keepByDefault } from "./submission.ts";
+
+/** How often the stored state of what is pending is looked at, in case a reply was lost; milliseconds. */
+const lookInterval = 1_000;
+/** How many jobs one such look takes in at most; the others have their turn at the next. */
+const lookAtMost = 2_000;
+/** The pauses between a canceller's tries: most cancels need one, a retry just going into back-off needs two. */
+const cancelPauses = [100, 200, 400, 1_000];
+
+/** How long closing waits for an engine that may not answer any more; milliseconds. */
+const closePatience = 1_000;
+
+/** A job's state as one look at many shows it: `pending` is every state before the end. */
+export type JobSummary = "missing" | "pending" | Outcome["state"];
+
+/**
+ * The waiting side of a queue: sends submissions, and brings each one's outcome to its RemoteTask.
+ *
+ * A submission is `collected` until the end of the turn, then `sent` with all others of that turn in one round trip
+ * per lane, and `pending` until its outcome is known. Replies make that quick; what the engine has stored decides.
+ */
+export class JobClient implements RemoteTaskControl {
+  readonly #engine: Engine;
+  readonly #queueName: string;
+  readonly #queues = new Map<Lane, Queue>();
+  readonly #pending = new Map<string, Submission>();
+  #collected: Submission[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  #lookCursor: string | undefined;
+  #listening = false;
+  #closed = false;
+
+  constructor(engine: Engine, queueName: string) {
+    this.#engine = engine;
+    this.#queueName = queueName;
+  }
+
+  get pendingCount(): number {
+    return this.#pending.size;
+  }
+
+  /** The BullMQ queue behind one lane. */
+  lane(lane: Lane): Queue {
+    let queue = this.#queues.get(lane);
+    if (queue === undefined) {
+      queue = this.#engine.openQueue(laneQueueName(this.#queueName, lane));
+      this.#queues.set(lane, queue);
+    }
+    return queue;
+  }
+
+  /** Takes a submission; it is sent, with all others of this turn, when the turn ends. */
+  submit(submission: Submission): void {
+    if (this.#joinPending(submission)) return;
+    if (this.#collected.length === 0) setImmediate(() => void this.#send());
+    this.#collected.push(submission);
+    this.#pending.set(submission.id, submission);
+  }
+
+  /** Waits for a job that is there already. */
+  attach(submission: Submission): void {
+    if (this.#joinPending(submission)) return;
+    submission.addedAt = performance.now();
+    this.#pending.set(submission.id, submission);
+    void this.#listenAndLook([submission]);
+  }
+
+  #joinPending(submission: Submission): boolean {
+    const pending = this.#pending.get(submission.id);
+    if (pending === undefined || pending === submission) return false;
+    pending.tasks.push(...submission.tasks);
+    return true;
+  }
+
+  async #listenAndLook(submissions: Submission[]): Promise<void> {
+    try {
+      await this.#engine.connect();
+      this.#listen();
+      await this.#look(submissions);
+    } catch (error) {
+      for (const { id } of submissions) this.#end(id, { error });
+    }
+  }
+
+  async #send(): Promise<void> {
+    const batch = this.#collected;
+    this.#collected = [];
+    try {
+      await this.#engine.connect();
+      this.#listen();
+      await Promise.all([this.#sendLane("loop", batch), this.#sendLane("thread", batch)]);
+    } catch (error) {
+      for (const { id } of batch) this.#end(id, { error });
+    }
+  }
+
+  async #sendLane(lane: Lane, batch: readonly Submission[]): Promise<void> {
+    const submissions = batch.filter((submission) => submission.lane === lane);
+    if (submissions.length === 0) return;
+    await this.lane(lane).addBulk(
+      submissions.map(({ id, name, data, options }) => ({ name, data, opts: { ...options, jobId: id } })),
+    );
+    const now = performance.now();
+    for (const submission of submissions) submission.addedAt = now;
+    const existing = submissions.filter(({ mayExist, id }) => mayExist && this.#pending.has(id));
+    if (existing.length > 0) await this.#look(existing);
+  }
+
+  #listen(): void {
+    if (this.#closed)
+      throw new QueueClosedError(`Queue ${this.#queueName} was closed before it could send this job.`);
+    if (this.#listening) return;
+    this.#listening = true;
+    this.#engine.replies.listen(
+      (message) => this.#receive(message),
+      () => void this.#look([...this.#pending.values()]).catch(() => {}),
+    );
+    if (this.#engine.replies.lossless) return;
+    this.#timer = setInterval(
+      () => void this.#look(this.#nextToLookAt()).catch(() => {}),
+      lookInterval,
+    ).unref();
+  }
+
+  #receive(message: ReplyMessage): void {
+    // An id that nobody waits for is normal: replies can come twice, or after a look was quicker.
+    const submission = this.#pending.get(message.id);
+    if (submission === undefined) return;
+    if ("progress" in message)
+      for (const task of submission.tasks) task.reportProgress(decodeValue(message.progress));
+    else this.#settle(message.id, message.outcome);
+  }
+
+  /** The next slice of what has been pending for a while, going round, so that a large backlog costs no more per look. */
+  #nextToLookAt(): Submission[] {
+    const before = performance.now() - lookInterval;
+    const old = [...this.#pending.values()].filter(
+      ({ addedAt }) => addedAt !== undefined && addedAt < before,
+    );
+    if (old.length <= lookAtMost) return old;
+    const from = old.findIndex(({ id }) => id === this.#lookCursor) + 1;
+    const slice = [...old.slice(from), ...old.slice(0, from)].slice(0, lookAtMost);
+    this.#lookCursor = slice.at(-1)?.id;
+    return slice;
+  }
+
+  async #look(submissions: readonly Submission[]): Promise<void> {
+    const sent = submissions.filter(({ addedAt }) => addedAt !== undefined);
+    for (const lane of ["loop", "thread"] as const) {
+      const ofLane = sent.filter((submission) => submission.lane === lane);
+      if (ofLane.length === 0) continue;
+      const stored = await this.#engine.look(
+        laneQueueName(this.#queueName, lane),
+        ofLane.map(({ id }) => id),
+      );
+      for (const [index, job] of stored.entries()) this.#compare(ofLane[index] as Submission, job);
+    }
+  }
+
+  #compare(submission: Submission, stored: StoredJob): void {
+    if (!this.#pending.has(submission.id) || stored.kind === "pending") return;
+    if (stored.kind === "finished") return this.#settle(submission.id, outcomeOf(stored.record));
+    // A record that is missing within the time it would be kept was lost by the engine, with all that it had done: the
+    // job is added again under its id. Later it may be one that ended and was removed, and must not run again.
+    const age = performance.now() - (submission.addedAt ?? 0);
+    const keep = (submission.options.removeOnComplete as { age: number } | undefined)?.age;
+    if (
+      submission.options.attempts !== undefined &&
+      age < (keep ?? keepByDefault.completed / 1_000) * 1_000
+    ) {
+      submission.addedAt = undefined;
+      this.submit(submission); // It is pending still, and only travels again.
+    } else {
+      this.#end(submission.id, {
+        error: new JobLostError(
+          `Job ${submission.id} is not known to ${this.#engine.url}: it was removed, its result was kept for a shorter time than this, or the engine lost its data.`,
+        ),
+      });
+    }
+  }
+
+  #settle(id: string, outcome: Outcome): void {
+    this.#end(id, openOutcome(outcome));
+  }
+
+  #end(id: string, result: { readonly value: unknown } | { readonly error: unknown }): void {
+    const submission = this.#pending.get(id);
+    if (submission === undefined) return;
+    this.#pending.delete(id);
+    for (const task of submission.tasks) {
+      if ("error" in result) task.fail(result.error);
+      else task.succeed(result.value);
+    }
+  }
+
+  /** Ends a job that ran into its deadline: cancelled wherever it is, and a TimeoutError for who waits. */
+  expire(id: string, deadline: number): void {
+    if (this.#pending.has(id)) {
+      void this.#cancel(
+        id,
+        "deadline",
+        new TimeoutError(`Job ${id} did not end within its deadline of ${deadline} ms.`),
+      );
+    }
+  }
+
+  cancel(id: string, error: CancelledError): void {
+    void this.#cancel(id, error.message, undefined);
+  }
+
+  /** The canceller's side of the protocol described in `engines/redis/cancel-script.ts`. */
+  async #cancel(id: string, reason: string, timeout: TimeoutError | undefined): Promise<void> {
+    const cancelled = timeout ?? (reason === "" ? new CancelledError() : new CancelledError(reason));
+    for (let attempt = 0; ; attempt++) {
+      const submission = this.#pending.get(id);
+      if (submission === undefined) return;
+      if (submission.addedAt === undefined && this.#collected.includes(submission)) {
+        this.#collected.splice(this.#collected.indexOf(submission), 1);
+        return this.#end(id, { error: cancelled });
+      }
+      if (submission.addedAt !== undefined) {
+        try {
+          if (await this.#tryCancel(submission, reason))
+            await this.#lookAfterCancel(submission, cancelled, timeout !== undefined);
+        } catch {
+          // The engine does not answer; it is asked again until it does, as everything that is pending is.
+        }
+      }
+      if (!this.#pending.has(id)) return;
+      const pause = cancelPauses[Math.min(attempt, cancelPauses.length - 1)] as number;
+      await new Promise((resolve) => setTimeout(resolve, submission.addedAt === undefined ? 5 : pause));
+    }
+  }
+
+  /** One try; true when the job's end is stored, or there is no record of it. */
+  async #tryCancel({ id, lane }: Submission, reason: string): Promise<boolean> {
+    const answer = await this.#engine.cancel(laneQueueName(this.#queueName, lane), id, reason);
+    if (answer.kind !== "claimed") return answer.kind === "gone" || answer.kind === "done";
+    const job = await Job.fromId(this.lane(lane), id);
+    await job?.moveToCompleted(cancelledEnvelope(reason === "" ? undefined : reason), answer.token, false);
+    return true;
+  }
+
+  async #lookAfterCancel(submission: Submission, cancelled: Error, expired: boolean): Promise<void> {
+    const [stored] = await this.#engine.look(laneQueueName(this.#queueName, submission.lane), [
+      submission.id,
+    ]);
+    if (stored === undefined || stored.kind === "pending") return;
+    if (stored.kind === "missing") return this.#end(submission.id, { error: cancelled });
+    const outcome = outcomeOf(stored.record);
+    if (expired && outcome.state === "cancelled") this.#end(submission.id, { error: cancelled });
+    else this.#settle(submission.id, outcome);
+  }
+
+  async state(id: string): Promise<RemoteTaskState> {
+    const submission = this.#pending.get(id);
+    if (submission !== undefined && submission.addedAt === undefined) return "waiting";
+    await this.#engine.connect();
+    const queue = this.lane(laneOfJobId(id) ?? "loop");
+    const state = await queue.getJobState(id);
+    if (state !== "completed") return state;
+    return isCancelledEnvelope((await queue.getJob(id))?.returnvalue) ? "cancelled" : state;
+  }
+
+  /** Where each of many jobs is; a look that costs far less than asking for each one's exact state. */
+  async states(ids: readonly string[]): Promise<Map<string, JobSummary>> {
+    const states = new Map<string, JobSummary>();
+    for (const lane of lanes) {
+      const ofLane = ids.filter((id) => laneOfJobId(id) === lane);
+      for (let from = 0; from < ofLane.length; from += lookAtMost) {
+        const slice = ofLane.slice(from, from + lookAtMost);
+        const stored = await this.#engine.look(laneQueueName(this.#queueName, lane), slice);
+        for (const [index, job] of stored.entries()) {
+          states.set(
+            slice[index] as string,
+            job.kind === "finished" ? outcomeOf(job.record).state : job.kind,
+          );
+        }
+      }
+    }
+    return states;
+  }
+
+  async logs(id: string): Promise<string[]> {
+    await this.#engine.connect();
+    return (await this.lane(laneOfJobId(id) ?? "loop").getJobLogs(id)).logs;
+  }
+
+  /** Stops waiting: what is pending fails here and goes on at the engine. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearInterval(this.#timer);
+    for (const id of this.#pending.keys()) {
+      this.#end(id, {
+        error: new QueueClosedError(
+          `Queue ${this.#queueName} was closed while job ${id} was pending; the job goes on, and attach("${id}") finds it again.`,
+        ),
+      });
+    }
+    await waitAtMost(
+      closePatience,
+      Promise.allSettled([...this.#queues.values()].map((queue) => queue.close())),
+    );
+  }
+}

@@ -1,0 +1,66 @@
+import { type CancelledError, ExternalTask } from "@taskloom/loop";
+import type { JobState } from "bullmq";
+
+/** What a RemoteTask asks of the client that made it. */
+export interface RemoteTaskControl {
+  cancel(id: string, error: CancelledError): void;
+  state(id: string): Promise<RemoteTaskState>;
+  logs(id: string): Promise<string[]>;
+}
+
+/** Where a job is: BullMQ's states, and `cancelled`, which is Taskloom's. */
+export type RemoteTaskState = JobState | "cancelled" | "unknown";
+
+/**
+ * A Task whose body runs on a worker: another process, perhaps another machine.
+ *
+ * It is awaited, cancelled, given deadlines and gathered like every other Task. Cancelling it, or the scope that waits
+ * for it, cancels the job wherever it is; it ends only when the job's end is stored.
+ */
+export class RemoteTask<T> extends ExternalTask<T> {
+  /** The id under which the engine holds the job; `queue.attach(id)` finds it again from any process. */
+  readonly id: string;
+  readonly #control: RemoteTaskControl;
+
+  constructor(id: string, taskName: string, control: RemoteTaskControl) {
+    super({ name: id, description: taskName, requestCancel: (error) => control.cancel(id, error) });
+    this.id = id;
+    this.#control = control;
+  }
+
+  /** Where the job is now, as the engine has it. */
+  state(): Promise<RemoteTaskState> {
+    return this.#control.state(this.id);
+  }
+
+  /** What the job logged with `currentJob().log(…)`, oldest first. */
+  logs(): Promise<string[]> {
+    return this.#control.logs(this.id);
+  }
+
+  /** Every progress value from now until the end; a value that comes while the reader is busy replaces an unread one. */
+  async *progress(): AsyncGenerator<unknown, void, undefined> {
+    let latest: { value: unknown } | undefined;
+    let wake = (): void => {};
+    const stop = this.onProgress((value) => {
+      latest = { value };
+      wake();
+    });
+    this.addDoneCallback(() => wake());
+    try {
+      while (true) {
+        if (latest !== undefined) {
+          const { value } = latest;
+          latest = undefined;
+          yield value;
+        } else if (this.done()) {
+          return;
+        } else {
+          await new Promise<void>((resolve) => (wake = resolve));
+        }
+      }
+    } finally {
+      stop();
+    }
+  }
+}

@@ -1,0 +1,116 @@
+import { resolve } from "node:path";
+import { Queue, type Worker, type WorkerOptions, createPostgresBackend } from "bullmq";
+import { EngineUrlError } from "../errors.ts";
+import { EmbeddedDatabase } from "./embedded/embedded-database.ts";
+import type { CancelAnswer, CancelRequest, Engine, LaneProcessor, StoredJob } from "./engine.ts";
+import { LaneWorker } from "./lane-worker.ts";
+import { LocalReplies } from "./local-replies.ts";
+import { type SqlPool, lookAtJobs, markCancelled } from "./sql/job-table.ts";
+
+/** Engines of this process by folder: a folder has one database, whoever in the process asks for it. */
+const open = new Map<string, { engine: EmbeddedEngine; users: number }>();
+
+/** BullMQ's PostgreSQL backend on PGlite, in this process, on a thread of its own. */
+export class EmbeddedEngine implements Engine {
+  readonly url: string;
+  readonly folder: string;
+  readonly replies: LocalReplies = new LocalReplies();
+  readonly #cancelListeners = new Map<string, (request: CancelRequest) => void>();
+  #database: EmbeddedDatabase | undefined;
+  #pool: ReturnType<EmbeddedDatabase["createPool"]> | undefined;
+  #connecting: Promise<void> | undefined;
+
+  private constructor(folder: string) {
+    this.folder = folder;
+    this.url = `embedded:${folder}`;
+  }
+
+  /** The engine on a folder; the same one for every caller in this process, until the last has closed it. */
+  static open(path: string): EmbeddedEngine {
+    if (path === "")
+      throw new EngineUrlError("embedded: names no folder; use one such as embedded:.taskloom.");
+    const folder = resolve(path);
+    let entry = open.get(folder);
+    if (entry === undefined) {
+      entry = { engine: new EmbeddedEngine(folder), users: 0 };
+      open.set(folder, entry);
+    }
+    entry.users++;
+    return entry.engine;
+  }
+
+  connect(): Promise<void> {
+    this.#connecting ??= this.#connect();
+    return this.#connecting;
+  }
+
+  async #connect(): Promise<void> {
+    this.#database = await EmbeddedDatabase.open({ path: this.folder });
+    this.#pool = this.#database.createPool();
+  }
+
+  /** Tells other processes where this one can be reached, since they cannot open the folder. */
+  async setAddress(url: string): Promise<void> {
+    await this.connect();
+    await this.#database?.setAddress(url);
+  }
+
+  warnings(): readonly string[] {
+    return [];
+  }
+
+  #connectedPool(): ReturnType<EmbeddedDatabase["createPool"]> & SqlPool {
+    if (this.#pool === undefined) throw new TypeError("connect() has to end before the engine is used");
+    return this.#pool;
+  }
+
+  openQueue(name: string): Queue {
+    const queue = new Queue(name, { connection: this.#connectedPool() }, createPostgresBackend as never);
+    queue.on("error", () => {});
+    return queue;
+  }
+
+  openWorker(name: string, processor: LaneProcessor, options: Omit<WorkerOptions, "connection">): Worker {
+    return new LaneWorker(
+      name,
+      processor,
+      { ...options, connection: this.#connectedPool() },
+      createPostgresBackend as never,
+    );
+  }
+
+  async cancel(queueName: string, id: string, reason: string): Promise<CancelAnswer> {
+    const { answer, run } = await markCancelled(this.#connectedPool(), queueName, id, reason);
+    if (run !== undefined) {
+      const { workerId, token, attemptsStarted } = run;
+      this.#cancelListeners.get(workerId)?.({ id, token, attemptsStarted, reason });
+    }
+    return answer;
+  }
+
+  onCancelRequest(workerId: string, listener: (request: CancelRequest) => void): () => void {
+    this.#cancelListeners.set(workerId, listener);
+    return () => this.#cancelListeners.delete(workerId);
+  }
+
+  look(queueName: string, ids: readonly string[]): Promise<StoredJob[]> {
+    return lookAtJobs(this.#connectedPool(), queueName, ids);
+  }
+
+  now(): number {
+    return Date.now();
+  }
+
+  downFor(): number {
+    return 0;
+  }
+
+  async close(): Promise<void> {
+    const entry = open.get(this.folder);
+    if (entry?.engine !== this || --entry.users > 0) return;
+    open.delete(this.folder);
+    await this.#connecting?.catch(() => {});
+    await this.#pool?.end();
+    await this.#database?.close();
+  }
+}

@@ -1,0 +1,87 @@
+import type { Job, Queue, Worker, WorkerOptions } from "bullmq";
+import type { JobData } from "../wire/job-data.ts";
+import type { FinishedRecord, Outcome } from "../wire/outcome.ts";
+
+/** A job as BullMQ hands it to a worker. */
+export type BullJob = Job<JobData, unknown, string>;
+
+/** What a worker lane does with a job: a BullMQ processor. */
+export type LaneProcessor = (job: BullJob, token: string | undefined) => Promise<unknown>;
+
+/** What travels from a worker to the one process that waits. */
+export type ReplyMessage =
+  | { readonly id: string; readonly outcome: Outcome }
+  | { readonly id: string; readonly progress: unknown };
+
+/**
+ * The quick way for outcomes and progress. It may lose messages and repeat them: what is stored is the truth, and the
+ * client looks there in time.
+ */
+export interface ReplyChannel {
+  /** Where messages for this process go; it travels in every job. */
+  readonly address: string;
+  /** Whether nothing can be lost between the worker and this process (they are the same process). */
+  readonly lossless: boolean;
+  /** Begins to receive. `onGap` tells that messages may have been missed. */
+  listen(onMessage: (message: ReplyMessage) => void, onGap: () => void): void;
+  /** Sends to a waiting process, batched with what else is sent in this turn. */
+  send(address: string, message: ReplyMessage): void;
+}
+
+/** What the engine says of a job that somebody wants cancelled; see `engines/redis/cancel-script.ts`. */
+export type CancelAnswer =
+  /** There is no record of it. */
+  | { readonly kind: "gone" }
+  /** It has ended; what is stored stands. */
+  | { readonly kind: "done" }
+  /** It is flagged, and the worker that runs it was told. */
+  | { readonly kind: "running" }
+  /** It was not running: the canceller holds it now, under `token`, and has to end it. */
+  | { readonly kind: "claimed"; readonly token: string };
+
+/** A request to a worker to stop one particular run of a job. */
+export interface CancelRequest {
+  readonly id: string;
+  /** The lock's token and the count of starts: together they name one run, so that a later run is never hit. */
+  readonly token: string;
+  readonly attemptsStarted: number;
+  readonly reason: string;
+}
+
+/** A stored job as a client sees it. */
+export type StoredJob =
+  | { readonly kind: "missing" }
+  | { readonly kind: "pending" }
+  | { readonly kind: "finished"; readonly record: FinishedRecord };
+
+/**
+ * What the rest of this package needs of a place that holds jobs: BullMQ over one of its backends, and beside it the
+ * three things that BullMQ has no fast way for: replies to one process, cancellation, and a look at many jobs at once.
+ */
+export interface Engine {
+  /** The address without a password, fit for messages. */
+  readonly url: string;
+  /** Connects, once. Throws an EngineUnavailableError when nobody answers. */
+  connect(): Promise<void>;
+  /** What is unsafe about the way the engine is set up, in sentences; empty before {@link connect}. */
+  warnings(): readonly string[];
+  openQueue(name: string): Queue;
+  openWorker(name: string, processor: LaneProcessor, options: Omit<WorkerOptions, "connection">): Worker;
+  readonly replies: ReplyChannel;
+  /** Step 2 of the cancel protocol: one atomic look and mark. */
+  cancel(queueName: string, id: string, reason: string): Promise<CancelAnswer>;
+  /** Tells when somebody asks a BullMQ worker of this process, named by its id, to stop a run. */
+  onCancelRequest(workerId: string, listener: (request: CancelRequest) => void): () => void;
+  /** Looks at what is stored of many jobs at once. */
+  look(queueName: string, ids: readonly string[]): Promise<StoredJob[]>;
+  /** Tells other processes where this one can be reached, where they cannot reach the engine themselves. */
+  setAddress?(url: string): Promise<void>;
+  /** Milliseconds of the engine's own clock: the one clock that every machine agrees on. */
+  now(): number;
+  /** How long the engine has not answered, in milliseconds; 0 while it does. */
+  downFor(): number;
+  close(): Promise<void>;
+}
+
+/** The text of BullMQ's deferred-failure field that marks a job as cancelled; the reason follows it. */
+export const cancelFlag = "tl:cx:";

@@ -1,0 +1,25 @@
+import { randomUUID } from "node:crypto";
+import type { ReplyChannel, ReplyMessage } from "./engine.ts";
+
+/** Replies for an engine whose clients and workers all live in this process: handed over in the next turn. */
+export class LocalReplies implements ReplyChannel {
+  readonly address: string = randomUUID();
+  readonly lossless = true;
+  readonly #listeners = new Set<(message: ReplyMessage) => void>();
+  #outgoing: ReplyMessage[] = [];
+
+  listen(onMessage: (message: ReplyMessage) => void): void {
+    this.#listeners.add(onMessage);
+  }
+
+  send(_address: string, message: ReplyMessage): void {
+    if (this.#outgoing.length === 0) setImmediate(() => this.#deliver());
+    this.#outgoing.push(message);
+  }
+
+  #deliver(): void {
+    const messages = this.#outgoing;
+    this.#outgoing = [];
+    for (const message of messages) for (const listener of this.#listeners) listener(message);
+  }
+}

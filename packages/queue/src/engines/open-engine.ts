@@ -1,0 +1,32 @@
+import { EngineUrlError } from "../errors.ts";
+import type { Engine } from "./engine.ts";
+import { EmbeddedEngine } from "./embedded-engine.ts";
+import { PostgresEngine } from "./postgres/postgres-engine.ts";
+import { RedisEngine } from "./redis/redis-engine.ts";
+import { withoutPassword } from "./without-password.ts";
+
+/** The engine that is used when none is named. */
+export const defaultEngine = "embedded:.taskloom";
+
+const known = '"redis://HOST:6379", "rediss://…", "postgres://HOST/DATABASE" or "embedded:FOLDER"';
+
+/**
+ * Makes the engine that a URL names; it connects on first use.
+ *
+ * @throws {@link EngineUrlError} when the URL names none.
+ */
+export function openEngine(url: string): Engine {
+  const scheme = /^([a-z]+):/i.exec(url)?.[1]?.toLowerCase();
+  switch (scheme) {
+    case "redis":
+    case "rediss":
+      return RedisEngine.open(url);
+    case "postgres":
+    case "postgresql":
+      return PostgresEngine.open(url);
+    case "embedded":
+      return EmbeddedEngine.open(url.slice("embedded:".length));
+    default:
+      throw new EngineUrlError(`${JSON.stringify(withoutPassword(url))} is not an engine; use ${known}.`);
+  }
+}

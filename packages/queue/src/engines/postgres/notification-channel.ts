@@ -1,0 +1,66 @@
+import pg from "pg";
+
+const reconnectPause = 500;
+
+/**
+ * One connection that listens for PostgreSQL notifications, and comes back when it is lost. What was notified in
+ * between is gone; `onGap` says so.
+ */
+export class NotificationChannel {
+  readonly #config: pg.ClientConfig;
+  readonly #listeners = new Map<string, (payload: string) => void>();
+  readonly #onGap: () => void;
+  #client: pg.Client | undefined;
+  #opening = false;
+  #closed = false;
+
+  constructor(config: pg.ClientConfig, onGap: () => void) {
+    this.#config = config;
+    this.#onGap = onGap;
+  }
+
+  /** Calls `listener` with the payload of every notification on `channel`. */
+  listen(channel: string, listener: (payload: string) => void): () => void {
+    this.#listeners.set(channel, listener);
+    if (this.#client !== undefined) void this.#client.query(`LISTEN ${quoted(channel)}`).catch(() => {});
+    else if (!this.#opening) void this.#open(false);
+    return () => {
+      this.#listeners.delete(channel);
+      void this.#client?.query(`UNLISTEN ${quoted(channel)}`).catch(() => {});
+    };
+  }
+
+  async #open(again: boolean): Promise<void> {
+    this.#opening = true;
+    while (!this.#closed) {
+      const client = new pg.Client({ ...this.#config, keepAlive: true });
+      client.on("notification", ({ channel, payload }) => this.#listeners.get(channel)?.(payload ?? ""));
+      client.on("error", () => {}); // "end" follows, and brings it back.
+      try {
+        await client.connect();
+        for (const channel of this.#listeners.keys()) await client.query(`LISTEN ${quoted(channel)}`);
+      } catch {
+        await client.end().catch(() => {});
+        await new Promise((resolve) => setTimeout(resolve, reconnectPause).unref());
+        continue;
+      }
+      this.#client = client;
+      this.#opening = false;
+      client.once("end", () => {
+        this.#client = undefined;
+        if (!this.#closed) void this.#open(true);
+      });
+      if (again) this.#onGap();
+      return;
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#client?.end().catch(() => {});
+  }
+}
+
+function quoted(channel: string): string {
+  return `"${channel.replaceAll('"', '""')}"`;
+}

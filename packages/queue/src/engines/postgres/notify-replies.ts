@@ -1,0 +1,92 @@
+import { randomUUID } from "node:crypto";
+import type { ReplyChannel, ReplyMessage } from "../engine.ts";
+import type { SqlPool } from "../sql/job-table.ts";
+import type { NotificationChannel } from "./notification-channel.ts";
+
+/** PostgreSQL refuses a notification of 8,000 bytes or more. */
+const payloadAtMost = 7_900;
+
+/** A batch of messages; an outcome that is too large to be notified is only named, and its client looks. */
+type Notified = (ReplyMessage | { readonly id: string; readonly look: true })[];
+
+/** Replies over NOTIFY, on one channel per waiting process. */
+export class NotifyReplies implements ReplyChannel {
+  readonly address: string = randomUUID();
+  readonly lossless = false;
+  readonly #pool: SqlPool;
+  readonly #channel: NotificationChannel;
+  #outgoing = new Map<string, ReplyMessage[]>();
+  #onGap: () => void = () => {};
+
+  constructor(pool: SqlPool, channel: NotificationChannel) {
+    this.#pool = pool;
+    this.#channel = channel;
+  }
+
+  listen(onMessage: (message: ReplyMessage) => void, onGap: () => void): void {
+    this.#onGap = onGap;
+    this.#channel.listen(channelOf(this.address), (payload) => {
+      for (const message of JSON.parse(payload) as Notified) {
+        if ("look" in message) onGap();
+        else onMessage(message);
+      }
+    });
+  }
+
+  /** Notifications may have been missed. */
+  gap(): void {
+    this.#onGap();
+  }
+
+  send(address: string, message: ReplyMessage): void {
+    if (this.#outgoing.size === 0) setImmediate(() => this.#flush());
+    const messages = this.#outgoing.get(address);
+    if (messages === undefined) this.#outgoing.set(address, [message]);
+    else messages.push(message);
+  }
+
+  #flush(): void {
+    const outgoing = this.#outgoing;
+    this.#outgoing = new Map();
+    const channels: string[] = [];
+    const payloads: string[] = [];
+    for (const [address, messages] of outgoing) {
+      for (const payload of batches(messages)) {
+        channels.push(channelOf(address));
+        payloads.push(payload);
+      }
+    }
+    // A reply that cannot be sent is not lost: the outcome is stored, and the client looks there.
+    this.#pool
+      .query(
+        "SELECT pg_notify(channel, payload) FROM unnest($1::text[], $2::text[]) AS t(channel, payload)",
+        [channels, payloads],
+      )
+      .catch(() => {});
+  }
+}
+
+function channelOf(address: string): string {
+  return `taskloom_replies_${address}`;
+}
+
+function batches(messages: readonly ReplyMessage[]): string[] {
+  const out: string[] = [];
+  let batch: string[] = [];
+  let size = 2;
+  for (const message of messages) {
+    const whole = JSON.stringify(message);
+    const text =
+      Buffer.byteLength(whole) > payloadAtMost - 2 ? JSON.stringify({ id: message.id, look: true }) : whole;
+    const bytes = Buffer.byteLength(text) + 1;
+    if (size + bytes > payloadAtMost) {
+      out.push(`[${batch.join(",")}]`);
+      batch = [];
+      size = 2;
+    }
+    batch.push(text);
+    size += bytes;
+  }
+  out.push(`[${batch.join(",")}]`);
+  return out;
+}

@@ -1,0 +1,171 @@
+import { userInfo } from "node:os";
+import { setTimeout as delay } from "node:timers/promises";
+import { Queue, type Worker, type WorkerOptions, createPostgresBackend, runMigrations } from "bullmq";
+import pg from "pg";
+import { EngineUnavailableError, EngineUrlError } from "../../errors.ts";
+import type { CancelAnswer, CancelRequest, Engine, LaneProcessor, StoredJob } from "../engine.ts";
+import { waitAtMost } from "../../patience.ts";
+import { LaneWorker } from "../lane-worker.ts";
+import { lookAtJobs, markCancelled, schema } from "../sql/job-table.ts";
+import { withoutPassword } from "../without-password.ts";
+import { NotificationChannel } from "./notification-channel.ts";
+import { NotifyReplies } from "./notify-replies.ts";
+
+const connectTimeout = 5_000;
+/** How often it is asked whether the server still answers; milliseconds. */
+const heartbeat = 1_000;
+
+/** BullMQ's PostgreSQL backend on a PostgreSQL server. */
+export class PostgresEngine implements Engine {
+  readonly url: string;
+  readonly replies: NotifyReplies;
+  readonly #pool: pg.Pool;
+  readonly #channel: NotificationChannel;
+  #connecting: Promise<void> | undefined;
+  #warnings: string[] = [];
+  #clockOffset = 0;
+  #downSince: number | undefined;
+  #heartbeat: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  private constructor(url: string) {
+    this.url = withoutPassword(url);
+    // BullMQ's own commands name no schema, so each connection has to begin in it.
+    const config = {
+      connectionString: withUser(url),
+      options: `-c search_path=${schema}`,
+      connectionTimeoutMillis: connectTimeout,
+    };
+    this.#pool = new pg.Pool({ ...config, max: 20, keepAlive: true });
+    this.#pool.on("error", () => {}); // An idle connection that was lost; the pool opens another.
+    this.#channel = new NotificationChannel(config, () => this.replies.gap());
+    this.replies = new NotifyReplies(this.#pool, this.#channel);
+  }
+
+  static open(url: string): PostgresEngine {
+    if (!URL.canParse(url) || new URL(url).hostname === "") {
+      throw new EngineUrlError(
+        `${withoutPassword(url)} is not a PostgreSQL address; use one such as postgres://127.0.0.1:5432/taskloom.`,
+      );
+    }
+    return new PostgresEngine(url);
+  }
+
+  connect(): Promise<void> {
+    this.#connecting ??= this.#connect();
+    return this.#connecting;
+  }
+
+  async #connect(): Promise<void> {
+    try {
+      const client = await this.#pool.connect();
+      try {
+        await runMigrations(client, schema);
+        await this.#readClock(client);
+        const { rows } = await client.query<{ synchronous_commit: string }>("SHOW synchronous_commit");
+        if (rows[0]?.synchronous_commit === "off") {
+          this.#warnings.push(
+            `${this.url} acknowledges jobs before they are on disk: a crash of it loses the last ones (synchronous_commit is off).`,
+          );
+        }
+      } finally {
+        client.release();
+      }
+    } catch (error) {
+      await this.close();
+      const { message, code } = error as Error & { code?: string };
+      throw new EngineUnavailableError(
+        `PostgreSQL at ${this.url} cannot be used (${message || code || "no connection"}); start it or correct the address.`,
+        { cause: error },
+      );
+    }
+    this.#heartbeat = setInterval(() => void this.#beat(), heartbeat).unref();
+  }
+
+  async #readClock(client: pg.PoolClient): Promise<void> {
+    const before = Date.now();
+    const { rows } = await client.query<{ now: string }>(
+      "SELECT extract(epoch FROM clock_timestamp()) * 1000 AS now",
+    );
+    this.#clockOffset = Number(rows[0]?.now) - (before + (Date.now() - before) / 2);
+  }
+
+  async #beat(): Promise<void> {
+    try {
+      await Promise.race([
+        this.#pool.query("SELECT 1"),
+        delay(connectTimeout, undefined, { ref: false }).then(() => Promise.reject(new Error("slow"))),
+      ]);
+      this.#downSince = undefined;
+    } catch {
+      this.#downSince ??= performance.now();
+    }
+  }
+
+  warnings(): readonly string[] {
+    return this.#warnings;
+  }
+
+  openQueue(name: string): Queue {
+    const queue = new Queue(name, { connection: this.#pool }, createPostgresBackend as never);
+    queue.on("error", () => {});
+    return queue;
+  }
+
+  openWorker(name: string, processor: LaneProcessor, options: Omit<WorkerOptions, "connection">): Worker {
+    return new LaneWorker(
+      name,
+      processor,
+      { ...options, connection: this.#pool },
+      createPostgresBackend as never,
+    );
+  }
+
+  async cancel(queueName: string, id: string, reason: string): Promise<CancelAnswer> {
+    const { answer, run } = await markCancelled(this.#pool, queueName, id, reason);
+    if (run !== undefined) {
+      const { workerId, token, attemptsStarted } = run;
+      const request: CancelRequest = { id, token, attemptsStarted, reason: reason.slice(0, 1_000) };
+      await this.#pool.query("SELECT pg_notify($1, $2)", [channelOf(workerId), JSON.stringify(request)]);
+    }
+    return answer;
+  }
+
+  onCancelRequest(workerId: string, listener: (request: CancelRequest) => void): () => void {
+    return this.#channel.listen(channelOf(workerId), (payload) =>
+      listener(JSON.parse(payload) as CancelRequest),
+    );
+  }
+
+  look(queueName: string, ids: readonly string[]): Promise<StoredJob[]> {
+    return lookAtJobs(this.#pool, queueName, ids);
+  }
+
+  now(): number {
+    return Date.now() + this.#clockOffset;
+  }
+
+  downFor(): number {
+    return this.#downSince === undefined ? 0 : performance.now() - this.#downSince;
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearInterval(this.#heartbeat);
+    await this.#channel.close();
+    // Ends when every connection is given back; one may be stuck.
+    await waitAtMost(1_000, this.#pool.end());
+  }
+}
+
+/** As libpq does: without a user in the address, the one who runs the process (`pg` looks at $USER only). */
+function withUser(url: string): string {
+  const parsed = new URL(url);
+  if (parsed.username === "" && process.env["PGUSER"] === undefined) parsed.username = userInfo().username;
+  return parsed.href;
+}
+
+function channelOf(workerId: string): string {
+  return `taskloom_cancel_${workerId}`;
+}

@@ -1,0 +1,96 @@
+import type { Redis } from "ioredis";
+import type { ReplyChannel, ReplyMessage } from "../engine.ts";
+
+/** A stream holds what a slow client has not read yet; older entries go, and the client finds them by looking. */
+const streamLength = 20_000;
+/** How long a stream outlives the last message to it: its client is gone by then, or has looked. */
+const streamLifetime = 600_000;
+const readBlock = 5_000;
+
+/**
+ * Replies over one Redis stream per waiting process.
+ *
+ * The other ways were measured and left: BullMQ's own events go to every reader, so a client pays for all jobs of all
+ * others, and pub/sub loses what is sent while the connection is down.
+ */
+export class ReplyStream implements ReplyChannel {
+  readonly address: string;
+  readonly lossless = false;
+  readonly #writer: Redis;
+  readonly #prefix: string;
+  #reader: Redis | undefined;
+  #outgoing = new Map<string, ReplyMessage[]>();
+  #closed = false;
+
+  constructor(writer: Redis, prefix: string, address: string) {
+    this.#writer = writer;
+    this.#prefix = prefix;
+    this.address = address;
+  }
+
+  listen(onMessage: (message: ReplyMessage) => void, onGap: () => void): void {
+    if (this.#reader !== undefined) return;
+    // A connection of its own: a blocking read holds up whatever shares its connection.
+    const reader = this.#writer.duplicate();
+    this.#reader = reader;
+    reader.on("error", () => {}); // The writer's connection reports; this one only retries.
+    let first = true;
+    reader.on("ready", () => {
+      if (!first) onGap();
+      first = false;
+    });
+    void this.#read(reader, onMessage);
+  }
+
+  async #read(reader: Redis, onMessage: (message: ReplyMessage) => void): Promise<void> {
+    const key = this.#key(this.address);
+    let last = "0-0";
+    while (!this.#closed) {
+      try {
+        const streams = await reader.xread("COUNT", 1_000, "BLOCK", readBlock, "STREAMS", key, last);
+        for (const [, entries] of streams ?? []) {
+          for (const [entry, fields] of entries) {
+            last = entry;
+            for (const message of JSON.parse(fields[1] ?? "[]") as ReplyMessage[]) onMessage(message);
+          }
+        }
+      } catch (error) {
+        if (this.#closed || reader.status === "end") return;
+        // A command that was cut off by a lost connection; anything else would repeat at once, so let a turn pass.
+        void error;
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+    }
+  }
+
+  send(address: string, message: ReplyMessage): void {
+    if (this.#outgoing.size === 0) setImmediate(() => this.#flush());
+    const messages = this.#outgoing.get(address);
+    if (messages === undefined) this.#outgoing.set(address, [message]);
+    else messages.push(message);
+  }
+
+  #flush(): void {
+    const outgoing = this.#outgoing;
+    this.#outgoing = new Map();
+    if (this.#closed) return;
+    const pipeline = this.#writer.pipeline();
+    for (const [address, messages] of outgoing) {
+      const key = this.#key(address);
+      pipeline.xadd(key, "MAXLEN", "~", streamLength, "*", "m", JSON.stringify(messages));
+      pipeline.pexpire(key, streamLifetime);
+    }
+    // A reply that cannot be sent is not lost: the outcome is stored, and the client looks there.
+    pipeline.exec().catch(() => {});
+  }
+
+  close(): void {
+    this.#flush();
+    this.#closed = true;
+    this.#reader?.disconnect();
+  }
+
+  #key(address: string): string {
+    return `${this.#prefix}:replies:${address}`;
+  }
+}

@@ -1,0 +1,104 @@
+import { randomUUID } from "node:crypto";
+import { type CancelAnswer, cancelFlag, type StoredJob } from "../engine.ts";
+
+/** The schema in which BullMQ's PostgreSQL backend keeps its tables. */
+export const schema = "bullmq";
+/** How long a canceller holds a job that it claimed, in milliseconds. */
+const claimLock = 2_000;
+
+/** The least that a `pg.Pool` has, and that PGlite can be made to have. */
+export interface SqlPool {
+  query(text: string, params?: readonly unknown[]): Promise<{ rows: Record<string, unknown>[] }>;
+}
+
+/**
+ * The same look and mark as `engines/redis/cancel-script.ts`, in one statement: row locks make it atomic. What was
+ * claimed is `active` under the canceller's lock, as if a worker had taken it.
+ */
+const cancelStatement = `
+WITH found AS (
+  SELECT state, lock_token, locked_until_ms, attempts_started, scheduler_id, finished_at_ms
+    FROM ${schema}.job WHERE queue = $1 AND id = $2 FOR UPDATE
+), verdict AS (
+  SELECT *, CASE
+      WHEN finished_at_ms IS NOT NULL THEN 'done'
+      WHEN state = 'active' AND lock_token IS NOT NULL AND locked_until_ms > $5::bigint THEN 'running'
+      WHEN scheduler_id IS NULL AND state IN ('waiting', 'delayed', 'active') THEN 'claimed'
+      ELSE 'flagged' END AS kind
+    FROM found
+), marked AS (
+  UPDATE ${schema}.job SET
+      deferred_failure = $3,
+      state = CASE WHEN kind = 'claimed' THEN 'active' ELSE job.state END,
+      lock_token = CASE WHEN kind = 'claimed' THEN $4 ELSE job.lock_token END,
+      locked_until_ms = CASE WHEN kind = 'claimed' THEN $5::bigint + ${claimLock} ELSE job.locked_until_ms END
+    FROM verdict WHERE queue = $1 AND id = $2 AND kind <> 'done'
+)
+SELECT kind, lock_token, attempts_started FROM verdict`;
+
+/** What {@link markCancelled} found, and for a running job, which run it is. */
+export interface CancelMark {
+  readonly answer: CancelAnswer;
+  readonly run:
+    | { readonly workerId: string; readonly token: string; readonly attemptsStarted: number }
+    | undefined;
+}
+
+/** Step 2 of the cancel protocol on BullMQ's job table. */
+export async function markCancelled(
+  pool: SqlPool,
+  queue: string,
+  id: string,
+  reason: string,
+): Promise<CancelMark> {
+  const token = `canceller-${randomUUID()}:0`;
+  const { rows } = await pool.query(cancelStatement, [
+    queue,
+    id,
+    `${cancelFlag}${reason}`,
+    token,
+    Date.now(),
+  ]);
+  const row = rows[0] as { kind: string; lock_token: string | null; attempts_started: number } | undefined;
+  switch (row?.kind) {
+    case undefined:
+      return { answer: { kind: "gone" }, run: undefined };
+    case "done":
+      return { answer: { kind: "done" }, run: undefined };
+    case "claimed":
+      return { answer: { kind: "claimed", token }, run: undefined };
+    case "running": {
+      const lock = (row as { lock_token: string }).lock_token;
+      const workerId = lock.replace(/:\d+$/, "");
+      return {
+        answer: { kind: "running" },
+        run: { workerId, token: lock, attemptsStarted: row?.attempts_started ?? 0 },
+      };
+    }
+    default:
+      return { answer: { kind: "running" }, run: undefined };
+  }
+}
+
+/** Looks at what BullMQ's job table has of many jobs, in one query. */
+export async function lookAtJobs(pool: SqlPool, queue: string, ids: readonly string[]): Promise<StoredJob[]> {
+  const { rows } = await pool.query(
+    `SELECT id, state, return_value, failed_reason, stacktrace FROM ${schema}.job WHERE queue = $1 AND id = ANY($2)`,
+    [queue, [...ids]],
+  );
+  const byId = new Map(rows.map((row) => [row["id"], row]));
+  return ids.map((id): StoredJob => {
+    const row = byId.get(id);
+    if (row === undefined) return { kind: "missing" };
+    if (row["state"] !== "completed" && row["state"] !== "failed") return { kind: "pending" };
+    return {
+      kind: "finished",
+      record: {
+        failed: row["state"] === "failed",
+        returnvalue: row["return_value"],
+        failedReason: (row["failed_reason"] as string | null) ?? undefined,
+        stacktrace: (row["stacktrace"] as string[] | null) ?? [],
+      },
+    };
+  });
+}

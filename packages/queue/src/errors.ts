@@ -1,0 +1,110 @@
+import type { StandardSchemaV1 } from "@standard-schema/spec";
+
+/**
+ * The base of every error that this package raises by itself.
+ *
+ * `code` is stable and meant for programs; `message` says what to do next.
+ *
+ * @example
+ * ```ts
+ * import { EngineUrlError, TaskQueue, TaskloomQueueError } from "@taskloom/queue";
+ *
+ * try {
+ *   new TaskQueue({ engine: "rabbit://localhost" });
+ * } catch (error) {
+ *   if (!(error instanceof TaskloomQueueError)) throw error;
+ *   console.log(error instanceof EngineUrlError, error.code); // true ENGINE_URL
+ * }
+ * ```
+ */
+export class TaskloomQueueError extends Error {
+  /** A stable code for programs. */
+  readonly code: string;
+
+  constructor(code: string, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+    this.name = new.target.name;
+  }
+}
+
+/** An engine's address that names no engine. Code `ENGINE_URL`. */
+export class EngineUrlError extends TaskloomQueueError {
+  constructor(message: string, options?: ErrorOptions) {
+    super("ENGINE_URL", message, options);
+  }
+}
+
+/** An engine that does not answer, or stopped answering. Code `ENGINE_UNAVAILABLE`. */
+export class EngineUnavailableError extends TaskloomQueueError {
+  constructor(message: string, options?: ErrorOptions) {
+    super("ENGINE_UNAVAILABLE", message, options);
+  }
+}
+
+/** A task definition or a submission with an option that cannot be right. Code `TASK_OPTIONS`. */
+export class TaskOptionsError extends TaskloomQueueError {
+  constructor(message: string, options?: ErrorOptions) {
+    super("TASK_OPTIONS", message, options);
+  }
+}
+
+/** A call on a queue or worker that was closed. Code `QUEUE_CLOSED`. */
+export class QueueClosedError extends TaskloomQueueError {
+  constructor(message: string, options?: ErrorOptions) {
+    super("QUEUE_CLOSED", message, options);
+  }
+}
+
+/** A job whose record is gone from the engine, so that its result cannot be known. Code `JOB_LOST`. */
+export class JobLostError extends TaskloomQueueError {
+  constructor(message: string, options?: ErrorOptions) {
+    super("JOB_LOST", message, options);
+  }
+}
+
+/** A job whose worker died while it ran, more often than its `attempts` allow. Code `WORKER_DIED`. */
+export class WorkerDiedError extends TaskloomQueueError {
+  constructor(message: string, options?: ErrorOptions) {
+    super("WORKER_DIED", message, options);
+  }
+}
+
+/**
+ * Thrown by a task to fail at once, whatever is left of its `attempts`. Code `UNRECOVERABLE`.
+ *
+ * @example
+ * ```ts
+ * import { UnrecoverableError, defineTask } from "@taskloom/queue";
+ *
+ * const charge = defineTask({ name: "card.charge", attempts: 5 }, async (card: string) => {
+ *   if (card === "") throw new UnrecoverableError("there is no card to charge; retrying cannot help");
+ * });
+ * await charge("4242");
+ * ```
+ */
+export class UnrecoverableError extends TaskloomQueueError {
+  constructor(message: string, options?: ErrorOptions) {
+    super("UNRECOVERABLE", message, options);
+  }
+}
+
+/** Arguments that the task's schema refuses. Code `TASK_ARGUMENTS`; `issues` has each fault with its path. */
+export class TaskArgumentsError extends TaskloomQueueError {
+  readonly issues: readonly StandardSchemaV1.Issue[];
+
+  constructor(task: string, issues: readonly StandardSchemaV1.Issue[]) {
+    const first = issues.map(
+      ({ message, path }) => `${path === undefined ? "arguments" : pathText(path)}: ${message}`,
+    );
+    super(
+      "TASK_ARGUMENTS",
+      `The arguments of task ${task} are not what its schema asks for: ${first.join("; ")}.`,
+    );
+    this.issues = issues;
+  }
+}
+
+function pathText(path: NonNullable<StandardSchemaV1.Issue["path"]>): string {
+  return path.map((part) => (typeof part === "object" ? String(part.key) : String(part))).join(".");
+}

@@ -1,0 +1,32 @@
+import { decodeValue } from "./decode.ts";
+import { encodeValue } from "./encode.ts";
+
+/** What a submission carries to the worker, readable as it stands in a dashboard. */
+export interface JobData {
+  /** The version of this envelope, so that a worker can tell a newer one. */
+  readonly v: 1;
+  /** The version of the task that the arguments are for. */
+  readonly version: number;
+  /** The arguments, encoded together, so that what they share stays shared. */
+  readonly args: readonly unknown[];
+  /** Where the one process that waits wants the outcome sent. */
+  readonly reply?: string;
+  /** When the job is of no more use, in milliseconds of the engine's clock: machines' own clocks differ. */
+  readonly deadline?: number;
+  /** Milliseconds that one attempt may run. */
+  readonly timeout?: number;
+}
+
+/** Encodes the arguments of a submission. */
+export function encodeArguments(args: readonly unknown[]): JobData["args"] {
+  const encoded = encodeValue(args);
+  // An array of plain and tagged values is an array still; only one that refers to itself would not be.
+  if (!Array.isArray(encoded))
+    throw new TypeError("the arguments of a task cannot refer to the list of them");
+  return encoded;
+}
+
+/** Decodes the arguments in a job. */
+export function decodeArguments(data: JobData): unknown[] {
+  return decodeValue(data.args) as unknown[];
+}

@@ -1,0 +1,95 @@
+import { CancelledError } from "@taskloom/loop";
+import { decodeError, decodeValue } from "./decode.ts";
+import { encodeError, encodeValue } from "./encode.ts";
+import { tag } from "./format.ts";
+
+/** How a job ended, as it is stored and as it travels to who waits; `value` and `error` are encoded. */
+export type Outcome =
+  | { readonly state: "completed"; readonly value: unknown }
+  | { readonly state: "failed"; readonly error: unknown }
+  | { readonly state: "cancelled"; readonly message?: string };
+
+/** What BullMQ stores of a finished job, whichever engine holds it. */
+export interface FinishedRecord {
+  readonly failed: boolean;
+  readonly returnvalue: unknown;
+  readonly failedReason: string | undefined;
+  readonly stacktrace: readonly string[];
+}
+
+/**
+ * A cancelled job is stored as completed, with this in place of a result: BullMQ has no such state of its own, and a
+ * failed one would be retried and would fail its parents.
+ */
+export function cancelledEnvelope(message: string | undefined): unknown {
+  return message === undefined ? { [tag]: "cancelled" } : { [tag]: "cancelled", message };
+}
+
+/** The value to store for what a task returned. */
+export function resultEnvelope(value: unknown): unknown {
+  return encodeValue(value);
+}
+
+const errorLine = "\n    taskloom-error: ";
+
+/**
+ * Wraps what a task threw so that BullMQ stores all of it. BullMQ keeps a message and a stack of a failed job and
+ * nothing else, in one step with the failure; so the whole error rides as the last line of the stack.
+ */
+export class StoredFailure extends Error {
+  constructor(thrown: unknown, options: { readonly final: boolean }) {
+    const message = thrown instanceof Error ? thrown.message : String(thrown);
+    super(message, { cause: thrown });
+    // BullMQ knows an error that must not be retried by this name.
+    this.name = options.final ? "UnrecoverableError" : thrown instanceof Error ? thrown.name : "Error";
+    const stack = thrown instanceof Error ? (thrown.stack ?? message) : message;
+    this.stack = `${stack}${errorLine}${JSON.stringify(encodeError(thrown))}`;
+  }
+}
+
+/** Reads the outcome out of a finished job's record. */
+export function outcomeOf(record: FinishedRecord): Outcome {
+  if (!record.failed) {
+    const value = record.returnvalue;
+    if (isCancelledEnvelope(value)) {
+      return value.message === undefined
+        ? { state: "cancelled" }
+        : { state: "cancelled", message: value.message };
+    }
+    return { state: "completed", value };
+  }
+  const last = record.stacktrace.at(-1) ?? "";
+  const at = last.lastIndexOf(errorLine);
+  if (at >= 0) {
+    try {
+      return { state: "failed", error: JSON.parse(last.slice(at + errorLine.length)) };
+    } catch {
+      // A stack that was cut or made by something else: what BullMQ itself kept is still worth giving.
+    }
+  }
+  return {
+    state: "failed",
+    error: encodeError(new Error(record.failedReason ?? "the job failed without a reason")),
+  };
+}
+
+/** Whether a stored result says that the job was cancelled. */
+export function isCancelledEnvelope(value: unknown): value is { readonly message?: string } {
+  return (
+    typeof value === "object" && value !== null && (value as Record<string, unknown>)[tag] === "cancelled"
+  );
+}
+
+/** What a waiter gets: the value, or the error to throw. */
+export function openOutcome(outcome: Outcome): { readonly value: unknown } | { readonly error: unknown } {
+  switch (outcome.state) {
+    case "completed":
+      return { value: decodeValue(outcome.value) };
+    case "failed":
+      return { error: decodeError(outcome.error) };
+    case "cancelled":
+      return {
+        error: outcome.message === undefined ? new CancelledError() : new CancelledError(outcome.message),
+      };
+  }
+}

@@ -1,0 +1,220 @@
+import { CancelledError, type Task, TimeoutError, createTask, timeout } from "@taskloom/loop";
+import type { ThreadPoolExecutor } from "@taskloom/offload";
+import { DelayedError, WaitingError } from "bullmq";
+import type { TaskDefinition } from "../definition/define-task.ts";
+import type { BullJob, CancelRequest, Engine } from "../engines/engine.ts";
+import { cancelReasonOf } from "../engines/lane-worker.ts";
+import { TaskArgumentsError, UnrecoverableError, WorkerDiedError } from "../errors.ts";
+import { decodeArguments } from "../wire/job-data.ts";
+import { StoredFailure, cancelledEnvelope, resultEnvelope } from "../wire/outcome.ts";
+import { encodeValue } from "../wire/encode.ts";
+import { runAsJob } from "./current-job.ts";
+
+/** How long a job that no task of this worker fits is put back for; another worker may know it. */
+const putBackFor = 1_000;
+/** A cancel request can overtake the start of its run; it is kept for this long. */
+const unmatchedRequestsFor = 2_000;
+/** How often a job is run again after its worker died, at least: once may be a deploy, more is the job's own doing. */
+const deathsForgiven = 3;
+const progressInterval = 100;
+
+/** One run of one job, from its start to its end. */
+interface Run {
+  readonly task: Task<unknown>;
+  readonly token: string;
+  readonly attemptsStarted: number;
+  /** Why it is being stopped: somebody cancelled the job, or this worker ends and gives it back. */
+  stopping: "cancel" | "hand back" | undefined;
+  reason: string;
+}
+
+/** What is told of jobs that this worker cannot run. */
+export type ReportUnknown = (job: {
+  readonly id: string;
+  readonly name: string;
+  readonly version: number;
+}) => void;
+
+/** Runs the jobs of one lane: as tasks of the loop, or as calls on the thread pool. */
+export class JobRunner {
+  readonly #engine: Engine;
+  readonly #tasks: ReadonlyMap<string, TaskDefinition>;
+  readonly #threads: ThreadPoolExecutor | undefined;
+  readonly #reportUnknown: ReportUnknown;
+  readonly #runs = new Map<string, Run>();
+  readonly #unmatched = new Map<string, CancelRequest>();
+  #stopping = false;
+
+  constructor(
+    engine: Engine,
+    tasks: ReadonlyMap<string, TaskDefinition>,
+    threads: ThreadPoolExecutor | undefined,
+    reportUnknown: ReportUnknown,
+  ) {
+    this.#engine = engine;
+    this.#tasks = tasks;
+    this.#threads = threads;
+    this.#reportUnknown = reportUnknown;
+  }
+
+  get running(): number {
+    return this.#runs.size;
+  }
+
+  /** BullMQ's processor for the lane. */
+  async process(job: BullJob, token: string | undefined): Promise<unknown> {
+    const id = job.id as string;
+    const lock = token as string;
+    const cancelled = cancelReasonOf(job);
+    if (cancelled !== undefined) return cancelledEnvelope(cancelled || undefined);
+    const definition = this.#tasks.get(job.name);
+    if (definition === undefined || definition.task.version !== job.data.version || job.data.v !== 1) {
+      // Never failed for that: a worker that knows it may be on its way, as in every rolling deploy.
+      this.#reportUnknown({ id, name: job.name, version: job.data.version });
+      await job.moveToDelayed(Date.now() + putBackFor, lock);
+      throw new DelayedError();
+    }
+    const attempts = job.opts.attempts ?? 1;
+    if (job.stalledCounter > Math.max(attempts, deathsForgiven)) {
+      throw new StoredFailure(
+        new WorkerDiedError(
+          `Job ${id} (${job.name}) was running in each of ${job.stalledCounter} workers that died; it is not tried again.`,
+        ),
+        { final: true },
+      );
+    }
+    const { deadline } = job.data;
+    const left = deadline === undefined ? undefined : deadline - this.#engine.now();
+    if (left !== undefined && left <= 0) {
+      throw new StoredFailure(
+        new TimeoutError(
+          `Job ${id} (${job.name}) was not started: its deadline had passed ${Math.ceil(-left)} ms before.`,
+        ),
+        {
+          final: true,
+        },
+      );
+    }
+    const args = await this.#checkedArguments(definition, job);
+    const task = this.#start(definition, args, job, left);
+    const run: Run = {
+      task,
+      token: lock,
+      attemptsStarted: job.attemptsStarted,
+      stopping: undefined,
+      reason: "",
+    };
+    this.#runs.set(id, run);
+    const early = this.#unmatched.get(id);
+    if (early !== undefined) this.cancel(early);
+    if (this.#stopping) this.#handBack(run);
+    const stopProgress = this.#forwardProgress(job, task);
+    try {
+      return resultEnvelope(await task);
+    } catch (error) {
+      return await this.#ended(error, run, job, left);
+    } finally {
+      stopProgress();
+      this.#runs.delete(id);
+    }
+  }
+
+  #start(definition: TaskDefinition, args: never[], job: BullJob, left: number | undefined): Task<unknown> {
+    const limit = Math.min(job.data.timeout ?? Infinity, left ?? Infinity);
+    const threads = this.#threads;
+    const call = (): unknown =>
+      threads === undefined ? definition(...args) : threads.submit(definition, ...args);
+    const current = {
+      id: job.id as string,
+      attempt: job.attemptsMade + 1,
+      deadline: left === undefined ? undefined : Date.now() + left,
+      log: async (line: string): Promise<void> => {
+        await job.log(line);
+      },
+    };
+    return runAsJob(current, () =>
+      createTask(
+        async () => {
+          if (limit === Infinity) return await call();
+          return await timeout(limit, async () => await call());
+        },
+        { name: current.id },
+      ),
+    );
+  }
+
+  async #checkedArguments({ task }: TaskDefinition, job: BullJob): Promise<never[]> {
+    let args: unknown[];
+    try {
+      args = decodeArguments(job.data);
+    } catch (error) {
+      throw new StoredFailure(error, { final: true });
+    }
+    if (task.args === undefined) return args as never[];
+    const result = await task.args["~standard"].validate(args);
+    if (result.issues !== undefined)
+      throw new StoredFailure(new TaskArgumentsError(task.name, result.issues), { final: true });
+    return [...result.value] as never[];
+  }
+
+  async #ended(error: unknown, run: Run, job: BullJob, left: number | undefined): Promise<unknown> {
+    if (error instanceof CancelledError && run.stopping === "hand back") {
+      await job.moveToWait(run.token);
+      throw new WaitingError();
+    }
+    if (error instanceof CancelledError)
+      return cancelledEnvelope((run.stopping === "cancel" ? run.reason : error.message) || undefined);
+    const deadlinePassed =
+      left !== undefined &&
+      error instanceof TimeoutError &&
+      (job.data.deadline as number) <= this.#engine.now();
+    throw new StoredFailure(error, { final: error instanceof UnrecoverableError || deadlinePassed });
+  }
+
+  #forwardProgress(job: BullJob, task: Task<unknown>): () => void {
+    const { reply } = job.data;
+    let stored = 0;
+    return task.onProgress((value) => {
+      const progress = encodeValue(value);
+      if (reply !== undefined) this.#engine.replies.send(reply, { id: job.id as string, progress });
+      const now = performance.now();
+      if (now - stored < progressInterval) return;
+      stored = now;
+      job.updateProgress(progress as object).catch(() => {}); // For dashboards; who waits has it already.
+    });
+  }
+
+  /** Stops the run that a request names; a run of the same job before or after it is not touched. */
+  cancel(request: CancelRequest): void {
+    const run = this.#runs.get(request.id);
+    if (run === undefined) {
+      this.#unmatched.set(request.id, request);
+      setTimeout(() => this.#unmatched.delete(request.id), unmatchedRequestsFor).unref();
+      return;
+    }
+    if (run.token !== request.token || run.attemptsStarted !== request.attemptsStarted) return;
+    run.stopping = "cancel";
+    run.reason = request.reason;
+    run.task.cancel(request.reason || undefined);
+  }
+
+  /** Stops a run whose lock is lost: somebody else may run the job by now, and this result would not be stored. */
+  abandon(id: string): void {
+    this.#runs.get(id)?.task.cancel("the lock on this job was lost");
+  }
+
+  /** Gives back every job that runs: another worker has it at once, and no attempt is spent. */
+  async handBackAll(): Promise<void> {
+    this.#stopping = true;
+    const tasks = [...this.#runs.values()].map((run) => {
+      this.#handBack(run);
+      return run.task;
+    });
+    await Promise.allSettled(tasks);
+  }
+
+  #handBack(run: Run): void {
+    run.stopping ??= "hand back";
+    run.task.cancel("the worker stops");
+  }
+}

@@ -1,0 +1,276 @@
+import { availableParallelism } from "node:os";
+import { Future, type Task, createTask } from "@taskloom/loop";
+import type { ThreadPoolExecutor } from "@taskloom/offload";
+import type { Job, Worker } from "bullmq";
+import { type TaskDefinition, isTaskDefinition } from "../definition/define-task.ts";
+import type { BullJob, Engine } from "../engines/engine.ts";
+import { defaultEngine, openEngine } from "../engines/open-engine.ts";
+import { TaskOptionsError } from "../errors.ts";
+import { waitAtMost } from "../patience.ts";
+import { type Lane, laneQueueName, lanes } from "../lane.ts";
+import { type Outcome, StoredFailure, outcomeOf } from "../wire/outcome.ts";
+import { encodeError } from "../wire/encode.ts";
+import { JobRunner, type ReportUnknown } from "./job-runner.ts";
+
+/** A worker that dies is noticed after this, and after at most {@link stalledInterval} its jobs run elsewhere. */
+const lockDuration = 15_000;
+const stalledInterval = 5_000;
+
+/** How long a job that is handed back may take to stop, and how long closing waits for the engine; milliseconds. */
+const handBackPatience = 10_000;
+const closePatience = 2_000;
+
+/** What a worker runs and how much of it at once. */
+export interface TaskWorkerOptions {
+  /** An engine's URL. Default `"embedded:.taskloom"`. */
+  readonly engine?: string | Engine;
+  /** The names of the queues to take jobs from. Default `["default"]`. */
+  readonly queues?: readonly string[];
+  /** The tasks that it knows: definitions, or modules that export them. */
+  readonly tasks: Iterable<TaskDefinition | object>;
+  /** How many jobs the loop lane of each queue runs at once. Default 100. */
+  readonly concurrency?: number;
+  /** How many threads run the thread lanes, all queues together. Default: one less than there are cores, at least 1. */
+  readonly threads?: number;
+  /** How long {@link TaskWorker.run}, when it is cancelled, lets running jobs go on, in milliseconds. Default 30,000. */
+  readonly drain?: number;
+  /** Told of every job that ended here, for logs and figures. */
+  readonly onJob?: (event: JobEvent) => void;
+  /** Told of every job that none of the tasks fits; the job is put back and waits for a worker that knows it. */
+  readonly onUnknown?: ReportUnknown;
+}
+
+/** One job's end on this worker. A failed attempt that will be tried again is `"retrying"`. */
+export interface JobEvent {
+  readonly id: string;
+  readonly name: string;
+  readonly lane: Lane;
+  readonly state: "completed" | "failed" | "cancelled" | "retrying";
+  /** Milliseconds that this attempt ran. */
+  readonly duration: number;
+  readonly error?: unknown;
+}
+
+/** A worker's numbers at one moment. */
+export interface WorkerStats {
+  readonly running: Readonly<Record<Lane, number>>;
+  readonly finished: Readonly<Record<Lane, number>>;
+  /** Threads in the pool that run a call now, and how many there can be. */
+  readonly threads: number;
+}
+
+interface OpenLane {
+  readonly lane: Lane;
+  readonly worker: Worker;
+  readonly runner: JobRunner;
+  readonly stopListening: () => void;
+}
+
+/**
+ * Takes jobs from queues and runs them, in two lanes: cooperative tasks on the event loop, blocking ones on threads.
+ *
+ * @example
+ * ```ts
+ * import { TaskWorker, defineTask } from "@taskloom/queue";
+ * import { mkdtemp } from "node:fs/promises";
+ * import { tmpdir } from "node:os";
+ *
+ * const engine = `embedded:${await mkdtemp(`${tmpdir()}/taskloom-`)}`;
+ * const add = defineTask({ name: "add" }, async (a: number, b: number) => a + b);
+ * const worker = new TaskWorker({ engine, tasks: [add] });
+ * const running = worker.run();
+ * await worker.ready();
+ * running.cancel(); // takes no more jobs, lets what runs end, and stops
+ * await running.catch(() => {});
+ * ```
+ */
+export class TaskWorker {
+  readonly engine: Engine;
+  readonly #ownsEngine: boolean;
+  readonly #options: TaskWorkerOptions;
+  readonly #tasks = new Map<string, TaskDefinition>();
+  readonly #finished: Record<Lane, number> = { loop: 0, thread: 0 };
+  readonly #ready = Promise.withResolvers<void>();
+  #open: OpenLane[] = [];
+  #threads: ThreadPoolExecutor | undefined;
+
+  /** @throws {@link TaskOptionsError} when an option cannot be right or two tasks have one name. */
+  constructor(options: TaskWorkerOptions) {
+    this.#options = options;
+    this.#ready.promise.catch(() => {});
+    for (const task of definitions(options.tasks)) {
+      const known = this.#tasks.get(task.task.name);
+      if (known !== undefined && known !== task) {
+        throw new TaskOptionsError(
+          `Two tasks are called ${task.task.name}; a worker could not tell their jobs apart. Rename one.`,
+        );
+      }
+      this.#tasks.set(task.task.name, task);
+    }
+    if (this.#tasks.size === 0) {
+      throw new TaskOptionsError("Expected `tasks` to hold at least one task made by defineTask, got none.");
+    }
+    for (const [option, value] of Object.entries({
+      concurrency: options.concurrency,
+      threads: options.threads,
+    })) {
+      if (value !== undefined && !(Number.isSafeInteger(value) && value >= 1)) {
+        throw new TaskOptionsError(
+          `Expected \`${option}\` to be a whole number from 1, got ${String(value)}.`,
+        );
+      }
+    }
+    const { engine = defaultEngine } = options;
+    this.#ownsEngine = typeof engine === "string";
+    this.engine = typeof engine === "string" ? openEngine(engine) : engine;
+  }
+
+  /** How many threads the thread lanes may use. */
+  get threads(): number {
+    return this.#options.threads ?? Math.max(1, availableParallelism() - 1);
+  }
+
+  /** Ends when the worker takes jobs; fails when it cannot start. */
+  ready(): Promise<void> {
+    return this.#ready.promise;
+  }
+
+  /**
+   * Runs until it is cancelled. Cancelling it takes no more jobs, lets what runs go on for `drain` ms, hands back what
+   * is left, and ends as cancelled.
+   */
+  run(): Task<void> {
+    return createTask(async () => {
+      try {
+        await this.#start();
+        this.#ready.resolve();
+        await new Future<void>();
+      } catch (error) {
+        this.#ready.reject(error);
+        throw error;
+      } finally {
+        await this.#stop();
+      }
+    });
+  }
+
+  async #start(): Promise<void> {
+    await this.engine.connect();
+    const tasks = [...this.#tasks.values()];
+    if (tasks.some(({ task }) => task.runsOn === "thread")) {
+      // Loaded here, since a process that only submits has no use for threads.
+      const offload = await import("@taskloom/offload");
+      this.#threads = new offload.ThreadPoolExecutor({ maxThreads: this.threads });
+    }
+    for (const queue of this.#options.queues ?? ["default"]) {
+      for (const lane of lanes) this.#openLane(queue, lane);
+    }
+    await Promise.all(this.#open.map(({ worker }) => worker.waitUntilReady()));
+    for (const { worker } of this.#open) void worker.run().catch(() => {});
+  }
+
+  #openLane(queue: string, lane: Lane): void {
+    const threads = lane === "thread" ? this.#threads : undefined;
+    // A lane without tasks is opened too: it is how a job that nobody knows is noticed and reported.
+    const runner = new JobRunner(this.engine, this.#tasks, threads, (job) => this.#options.onUnknown?.(job));
+    const worker = this.engine.openWorker(
+      laneQueueName(queue, lane),
+      (job, token) => runner.process(job, token),
+      {
+        autorun: false,
+        concurrency: lane === "thread" ? this.threads : (this.#options.concurrency ?? 100),
+        lockDuration,
+        stalledInterval,
+        // How often a job may outlive its workers is the job's own policy; JobRunner holds it.
+        maxStalledCount: 1_000_000,
+      },
+    );
+    worker.on("completed", (job: Job, result: unknown) => {
+      const outcome = outcomeOf({
+        failed: false,
+        returnvalue: result,
+        failedReason: undefined,
+        stacktrace: [],
+      });
+      this.#ended(lane, job as BullJob, outcome);
+    });
+    worker.on("failed", (job: Job | undefined, error: Error) => {
+      if (job === undefined) return;
+      const cause = error instanceof StoredFailure ? error.cause : error;
+      if (job.finishedOn == null) this.#tell(lane, job as BullJob, "retrying", cause);
+      else this.#ended(lane, job as BullJob, { state: "failed", error: encodeError(cause) }, cause);
+    });
+    worker.on("lockRenewalFailed", (ids: string[]) => {
+      for (const id of ids) runner.abandon(id);
+    });
+    const stopListening = this.engine.onCancelRequest(worker.id, (request) => runner.cancel(request));
+    this.#open.push({ lane, worker, runner, stopListening });
+  }
+
+  #ended(lane: Lane, job: BullJob, outcome: Outcome, error?: unknown): void {
+    this.#finished[lane]++;
+    if (job.data.reply !== undefined)
+      this.engine.replies.send(job.data.reply, { id: job.id as string, outcome });
+    this.#tell(lane, job, outcome.state, error);
+  }
+
+  #tell(lane: Lane, job: BullJob, state: JobEvent["state"], error: unknown): void {
+    this.#options.onJob?.({
+      id: job.id as string,
+      name: job.name,
+      lane,
+      state,
+      duration: (job.finishedOn ?? Date.now()) - (job.processedOn ?? Date.now()),
+      ...(error === undefined ? {} : { error }),
+    });
+  }
+
+  /** What runs now and what has ended since the start. */
+  stats(): WorkerStats {
+    const running = { loop: 0, thread: 0 };
+    for (const { lane, runner } of this.#open) running[lane] += runner.running;
+    return { running, finished: { ...this.#finished }, threads: this.threads };
+  }
+
+  async #stop(): Promise<void> {
+    const open = this.#open;
+    await waitAtMost(closePatience, Promise.allSettled(open.map(({ worker }) => worker.pause(true))));
+    // Without an engine no end can be stored and nothing handed back: its stalled check does that when it is back.
+    await this.#idle(this.#options.drain ?? 30_000);
+    await waitAtMost(handBackPatience, Promise.allSettled(open.map(({ runner }) => runner.handBackAll())));
+    await this.#idle(closePatience);
+    const force = open.some(({ runner }) => runner.running > 0);
+    await waitAtMost(
+      closePatience,
+      Promise.allSettled(
+        open.map(async ({ worker, stopListening }) => {
+          stopListening();
+          await worker.close(force);
+        }),
+      ),
+    );
+    this.#open = [];
+    await this.#threads?.shutdown({ cancelPending: true });
+    if (this.#ownsEngine) await this.engine.close();
+  }
+
+  /** Ends when nothing runs any more, when the time for that is over, or when the engine is gone. */
+  async #idle(milliseconds: number): Promise<void> {
+    const end = performance.now() + milliseconds;
+    while (this.#open.some(({ runner }) => runner.running > 0) && performance.now() < end) {
+      if (this.engine.downFor() > 0) return;
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  }
+}
+
+/** The tasks among definitions and modules. */
+function definitions(tasks: Iterable<TaskDefinition | object>): TaskDefinition[] {
+  return [...tasks].flatMap((entry) => {
+    if (isTaskDefinition(entry)) return [entry];
+    if (typeof entry === "object" && entry !== null) return Object.values(entry).filter(isTaskDefinition);
+    throw new TaskOptionsError(
+      `Expected \`tasks\` to hold tasks made by defineTask or modules that export them, got ${typeof entry}.`,
+    );
+  });
+}

@@ -1,0 +1,39 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TestAPI, test } from "vitest";
+import { postgresTest } from "../../../test/support/postgres.ts";
+import { redisTest } from "../../../test/support/redis.ts";
+
+/** A test with the URL of an engine of its file's own. */
+type EngineTest = TestAPI<{ engine: string }>;
+
+const embeddedTest = test.extend<{ $file: { folder: string }; $test: { engine: string } }>({
+  folder: [
+    // oxlint-disable-next-line no-empty-pattern -- vitest reads the pattern to know what the fixture needs
+    async ({}, use) => {
+      const folder = await mkdtemp(join(tmpdir(), "taskloom-embedded-"));
+      await use(folder);
+      await rm(folder, { recursive: true, force: true });
+    },
+    { scope: "file" },
+  ],
+  engine: async ({ folder }, use) => await use(`embedded:${folder}`),
+});
+
+/** Every engine that the conformance suite runs on. */
+export const engines: readonly { readonly name: string; readonly test: EngineTest }[] = [
+  {
+    name: "redis",
+    test: redisTest.extend<{ engine: string }>({
+      engine: async ({ redis }, use) => await use(redis.url),
+    }),
+  },
+  {
+    name: "postgres",
+    test: postgresTest.extend<{ engine: string }>({
+      engine: async ({ postgres }, use) => await use(postgres),
+    }),
+  },
+  { name: "embedded", test: embeddedTest },
+];

@@ -1,0 +1,40 @@
+import { randomUUID } from "node:crypto";
+import { userInfo } from "node:os";
+import pg from "pg";
+import { test } from "vitest";
+
+const missing =
+  "no PostgreSQL: set TASKLOOM_TEST_POSTGRES_URL, or run one on 127.0.0.1:5432 that lets this user create databases";
+
+/**
+ * A test with a PostgreSQL database of its file's own, on the server that TASKLOOM_TEST_POSTGRES_URL names or the one
+ * on the loopback address. Without one the test is skipped, and the run says so at its end.
+ */
+export const postgresTest = test.extend<{
+  $file: { database: string | undefined };
+  $test: { postgres: string };
+}>({
+  database: [
+    // oxlint-disable-next-line no-empty-pattern -- vitest reads the pattern to know what the fixture needs
+    async ({}, use) => {
+      const url = new URL(process.env["TASKLOOM_TEST_POSTGRES_URL"] ?? "postgres://127.0.0.1:5432/postgres");
+      if (url.username === "") url.username = userInfo().username;
+      const server = new pg.Client({ connectionString: url.href, connectionTimeoutMillis: 2_000 });
+      const name = `taskloom_test_${randomUUID().slice(0, 8)}`;
+      const made = await server
+        .connect()
+        .then(() => server.query(`CREATE DATABASE ${name}`))
+        .then(() => true)
+        .catch(() => false);
+      const database = new URL(`/${name}`, url).href;
+      await use(made ? database : undefined);
+      if (made) await server.query(`DROP DATABASE ${name} WITH (FORCE)`);
+      await server.end().catch(() => {});
+    },
+    { scope: "file" },
+  ],
+  postgres: async ({ database, skip }, use) => {
+    if (database === undefined) return skip(missing);
+    await use(database);
+  },
+});

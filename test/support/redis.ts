@@ -1,0 +1,127 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "vitest";
+
+/** A Redis that a test may use. */
+export interface TestRedis {
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
+const missing =
+  "no Redis: set TASKLOOM_TEST_REDIS_URL, start a Docker engine, or put redis-server on the PATH (Debian: apt-get install redis-server)";
+
+/**
+ * A test with a Redis of its file's own: the one that TASKLOOM_TEST_REDIS_URL names, else a container where a Docker
+ * engine answers, else a private `redis-server`. With none of them the test is skipped, and the run says so at its end.
+ */
+export const redisTest = test.extend<{
+  $file: { redisServer: TestRedis | undefined };
+  $test: { redis: TestRedis };
+}>({
+  redisServer: [
+    // oxlint-disable-next-line no-empty-pattern -- vitest reads the pattern to know what the fixture needs
+    async ({}, use) => {
+      const redis = await findRedis();
+      await use(redis);
+      await redis?.stop();
+    },
+    { scope: "file" },
+  ],
+  redis: async ({ redisServer, skip }, use) => {
+    if (redisServer === undefined) return skip(missing);
+    await use(redisServer);
+  },
+});
+
+async function findRedis(): Promise<TestRedis | undefined> {
+  const url = process.env["TASKLOOM_TEST_REDIS_URL"];
+  if (url !== undefined && url !== "") return { url, stop: async () => {} };
+  return (await containerRedis()) ?? (await PrivateRedis.start().catch(() => undefined));
+}
+
+async function containerRedis(): Promise<TestRedis | undefined> {
+  // Loading testcontainers takes a second, so first look whether an engine can be there at all.
+  if (process.env["DOCKER_HOST"] === undefined && !existsSync("/var/run/docker.sock")) return undefined;
+  try {
+    const { GenericContainer } = await import("testcontainers");
+    const container = await new GenericContainer("redis:7").withExposedPorts(6379).start();
+    return {
+      url: `redis://${container.getHost()}:${container.getMappedPort(6379)}`,
+      stop: async () => void (await container.stop()),
+    };
+  } catch {
+    return undefined; // A socket without an engine behind it.
+  }
+}
+
+/** A `redis-server` that a test starts, kills and restarts as it likes; on a free port of the loopback address. */
+export class PrivateRedis implements TestRedis {
+  readonly url: string;
+  readonly #port: number;
+  readonly #folder: string;
+  readonly #appendonly: boolean;
+  #process: ChildProcess | undefined;
+
+  private constructor(port: number, folder: string, appendonly: boolean) {
+    this.url = `redis://127.0.0.1:${port}`;
+    this.#port = port;
+    this.#folder = folder;
+    this.#appendonly = appendonly;
+  }
+
+  /** Fails when there is no `redis-server` on the PATH. With `appendonly` what is acknowledged survives a kill. */
+  static async start({ appendonly = false }: { readonly appendonly?: boolean } = {}): Promise<PrivateRedis> {
+    const folder = await mkdtemp(join(tmpdir(), "taskloom-redis-"));
+    const redis = new PrivateRedis(await freePort(), folder, appendonly);
+    await redis.restart();
+    return redis;
+  }
+
+  /** Starts the server again on the same port and data. */
+  async restart(): Promise<void> {
+    const child = spawn(
+      "redis-server",
+      ["--port", String(this.#port), "--bind", "127.0.0.1", "--dir", this.#folder, "--save", ""].concat(
+        this.#appendonly ? ["--appendonly", "yes", "--appendfsync", "always"] : ["--appendonly", "no"],
+      ),
+      { stdio: ["ignore", "pipe", "inherit"] },
+    );
+    this.#process = child;
+    await new Promise<void>((resolve, reject) => {
+      child.once("error", reject);
+      child.once("exit", (code) => reject(new Error(`redis-server ended with ${code}`)));
+      child.stdout.setEncoding("utf8").on("data", (text: string) => {
+        if (text.includes("Ready to accept connections")) resolve();
+      });
+    });
+    child.removeAllListeners("exit");
+  }
+
+  /** Ends the server as `kill -9` does, and waits until it is gone. */
+  async kill(): Promise<void> {
+    const child = this.#process;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const gone = new Promise((resolve) => child.once("exit", resolve));
+    child.kill("SIGKILL");
+    await gone;
+  }
+
+  async stop(): Promise<void> {
+    await this.kill();
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+}
+
+/** A port of the loopback address that nobody listens on. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}

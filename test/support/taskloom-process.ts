@@ -1,0 +1,74 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { fileURLToPath } from "node:url";
+
+const bin = fileURLToPath(new URL("../../apps/worker/src/bin.ts", import.meta.url));
+
+/** How a process ended, and what it had printed. */
+export interface Ended {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** The `taskloom` command in a process of its own, run from its sources. */
+export class TaskloomProcess {
+  readonly child: ChildProcess;
+  readonly ended: Promise<Ended>;
+  #stdout = "";
+  #stderr = "";
+  #changed = Promise.withResolvers<void>();
+
+  constructor(
+    args: readonly string[],
+    options: { readonly cwd?: string; readonly uid?: number; readonly env?: NodeJS.ProcessEnv } = {},
+  ) {
+    this.child = spawn(process.execPath, ["--conditions=@taskloom/source", bin, ...args], {
+      stdio: ["ignore", "pipe", "pipe"],
+      ...options,
+      env: { ...process.env, ...options.env },
+    });
+    this.child.stdout?.setEncoding("utf8").on("data", (text: string) => {
+      this.#stdout += text;
+      this.#wake();
+    });
+    this.child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+      this.#stderr += text;
+      this.#wake();
+    });
+    this.ended = new Promise((resolve) => {
+      this.child.once("close", (code, signal) => {
+        resolve({ code, signal, stdout: this.#stdout, stderr: this.#stderr });
+        this.#wake();
+      });
+    });
+  }
+
+  #wake(): void {
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers<void>();
+  }
+
+  /** Waits until what it has printed on either stream matches; gives the match. Fails when it ends before. */
+  async printed(pattern: RegExp): Promise<RegExpExecArray> {
+    while (true) {
+      const found = pattern.exec(`${this.#stdout}\n${this.#stderr}`);
+      if (found !== null) return found;
+      if (this.child.exitCode !== null || this.child.signalCode !== null) {
+        const { stdout, stderr } = await this.ended;
+        throw new Error(`It ended before it printed ${pattern}:\n${stdout}\n${stderr}`);
+      }
+      await this.#changed.promise;
+    }
+  }
+
+  async kill(signal: NodeJS.Signals = "SIGKILL"): Promise<Ended> {
+    this.child.kill(signal);
+    return await this.ended;
+  }
+}
+
+/** Runs the `taskloom` command to its end. */
+export async function taskloom(...args: string[]): Promise<Ended> {
+  return await new TaskloomProcess(args).ended;
+}
