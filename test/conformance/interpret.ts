@@ -654,12 +654,13 @@ class Run {
   }
 
   #error(error: unknown): string {
-    const name = errorName(error);
-    const text =
+    const name =
       error instanceof AggregateError
         ? `Group[${error.errors.map((each) => this.#error(each)).join(", ")}]`
-        : name;
-    return `${text}#${this.#identity(error)}`;
+        : errorName(error);
+    const identity = this.#identity(error);
+    const cause = error instanceof TimeoutError && error.cause !== undefined;
+    return `${name}#${identity}${cause ? ` from ${this.#error(error.cause)}` : ""}`;
   }
 
   #value(value: unknown): string {

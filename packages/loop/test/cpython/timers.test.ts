@@ -1,0 +1,98 @@
+import { getRunningLoop, sleep, type TimerHandle } from "@taskloom/loop";
+import * as fc from "fast-check";
+import { expect, test } from "vitest";
+
+import { inVirtualTime } from "./virtual-time.ts";
+
+// CPython: Lib/test/test_asyncio/test_base_events.py.
+
+function never(): never {
+  throw new Error("It was cancelled.");
+}
+
+test("cancelled timers at the top of the heap go at the next iteration (test__run_once_cancelled_event_cleanup)", () =>
+  inVirtualTime(function* () {
+    const loop = getRunningLoop();
+    // Fewer than 100 timers: only those at the top go.
+    const kept = loop.callLater(1000, () => {});
+    const first = [1, 2, 3].map((ms) => loop.callLater(ms, never));
+    const deep = [2000, 3000].map((ms) => loop.callLater(ms, never));
+    for (const timer of [...first, ...deep]) timer.cancel();
+    expect(loop.metrics().timers).toBe(6);
+    yield* sleep(0);
+    expect(loop.metrics().timers).toBe(3);
+
+    // More than 100, and no more than half of them cancelled: they stay.
+    const many = Array.from({ length: 101 }, (_, i) => loop.callLater(5000 + i, never));
+    for (const timer of many.slice(50)) timer.cancel();
+    expect(loop.metrics().timers).toBe(104);
+    // 51 and the 2 from before of 104 are more than half: the heap is rebuilt.
+    yield* sleep(0);
+    expect(loop.metrics().timers).toBe(51);
+
+    for (const timer of many) timer.cancel();
+    kept.cancel();
+    yield* sleep(0);
+    expect(loop.metrics().timers).toBe(0);
+    expect(loop.time()).toBe(0);
+  }));
+
+test("exactly half cancelled is not enough to rebuild", () =>
+  inVirtualTime(function* () {
+    const loop = getRunningLoop();
+    const timers = Array.from({ length: 104 }, (_, i) => loop.callLater(1000 + i, () => {}));
+    for (const timer of timers.slice(52)) timer.cancel();
+    yield* sleep(0);
+    expect(loop.metrics().timers).toBe(104);
+    timers[51]!.cancel();
+    yield* sleep(0);
+    expect(loop.metrics().timers).toBe(51);
+    for (const timer of timers) timer.cancel();
+    // A timer that is cancelled twice, or after it ran, counts once at most.
+    const ran = loop.callLater(0, () => {});
+    yield* sleep(0);
+    yield* sleep(0);
+    ran.cancel();
+    ran.cancel();
+    expect(loop.metrics().timers).toBe(0);
+    const hundred = Array.from({ length: 101 }, (_, i) => loop.callLater(1000 + i, () => {}));
+    for (const timer of hundred.slice(51)) {
+      timer.cancel();
+      timer.cancel();
+    }
+    yield* sleep(0);
+    expect(loop.metrics().timers).toBe(101);
+    for (const timer of hundred) timer.cancel();
+  }));
+
+test("timers run by deadline, equal ones in the order they were set, cancelled ones never", () =>
+  fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.tuple(fc.nat(30), fc.integer({ min: 0, max: 3 }), fc.nat(400)), {
+        minLength: 1,
+        maxLength: 400,
+      }),
+      (steps) =>
+        inVirtualTime(function* () {
+          const loop = getRunningLoop();
+          const timers: { handle: TimerHandle; when: number; order: number }[] = [];
+          const ran: number[] = [];
+          for (const [delay, kind, target] of steps) {
+            const order = timers.length;
+            const handle = loop.callLater(delay, () => ran.push(order));
+            timers.push({ handle, when: handle.when(), order });
+            const victim = timers[target % timers.length]!;
+            if (kind > 0 && !ran.includes(victim.order)) victim.handle.cancel();
+            if (kind === 3 && order % 7 === 0) yield* sleep(delay % 5);
+          }
+          yield* sleep(100);
+          const expected = timers
+            .filter(({ handle }) => !handle.cancelled())
+            .toSorted((a, b) => a.when - b.when || a.order - b.order)
+            .map(({ order }) => order);
+          expect(ran).toEqual(expected);
+          expect(loop.metrics().timers).toBe(0);
+        }),
+    ),
+    { numRuns: 60, seed: 1 },
+  ));
