@@ -115,6 +115,18 @@ export class IncompleteReadError extends TaskloomError {
 }
 named(IncompleteReadError);
 
+/** A stream was written to whose connection is gone; `cause` is the error it was lost to. Code: `CONNECTION_LOST`. */
+export class ConnectionLostError extends TaskloomError {
+  constructor(cause: Error | null = null) {
+    super(
+      "CONNECTION_LOST",
+      "the connection is lost: open a new one",
+      cause === null ? undefined : { cause },
+    );
+  }
+}
+named(ConnectionLostError);
+
 /** A separator was not found within a stream's limit. Code: `LIMIT_OVERRUN`. */
 export class LimitOverrunError extends TaskloomError {
   /** How many bytes can be consumed before reading on. */

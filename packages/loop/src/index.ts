@@ -37,11 +37,22 @@ export { BoundedSemaphore, Semaphore } from "./sync/semaphore.ts";
 export { Barrier } from "./sync/barrier.ts";
 export { LifoQueue, PriorityQueue, Queue } from "./sync/queue.ts";
 export { captureCallGraph, formatCallGraph } from "./diagnosis/call-graph.ts";
+export { DatagramProtocol, Protocol, SubprocessProtocol } from "./io/protocol.ts";
+export { Transport } from "./io/transport.ts";
+export { DatagramTransport } from "./io/datagram-transport.ts";
+export { SubprocessTransport } from "./io/subprocess-transport.ts";
+export { Server } from "./io/server.ts";
+export { openConnection, startServer } from "./io/open-streams.ts";
+export { StreamReader } from "./io/stream-reader.ts";
+export { StreamReaderProtocol } from "./io/stream-protocol.ts";
+export { StreamWriter } from "./io/stream-writer.ts";
+export { createSubprocess, Process } from "./io/subprocess.ts";
 export { run, Runner } from "./running/runner.ts";
 export {
   ArgumentError,
   BrokenBarrierError,
   CancelledError,
+  ConnectionLostError,
   DeadlockError,
   IncompleteReadError,
   InvalidStateError,
@@ -70,6 +81,19 @@ export type { TaskGroupBody } from "./waiting/task-group.ts";
 export type { SignalOption } from "./waiting/signal.ts";
 export type { Held } from "./sync/held.ts";
 export type { Compare } from "./sync/queue.ts";
+export type { SocketAddress } from "./io/address.ts";
+export type { ConnectOptions } from "./io/connection.ts";
+export type { DatagramOptions, UdpAddress } from "./io/datagram-transport.ts";
+export type { StreamLimit, Streams } from "./io/open-streams.ts";
+export type { ListenAt } from "./io/server.ts";
+export type { StartTlsOptions } from "./io/start-tls.ts";
+export type { ClientConnected } from "./io/stream-protocol.ts";
+export type { PausableSource, StreamReaderOptions } from "./io/stream-reader.ts";
+export type { Communicated } from "./io/subprocess.ts";
+export type { Stdio, SubprocessOptions } from "./io/subprocess-transport.ts";
+export type { ClientTls, ServerTls } from "./io/tls-options.ts";
+export type { ExtraInfo } from "./io/transport.ts";
+export type { WriteBufferLimits } from "./io/write-buffer-limits.ts";
 export type { RunOptions } from "./running/runner.ts";
 export type { Executor } from "./running/executor.ts";
 export type { CallGraph } from "./diagnosis/call-graph.ts";

@@ -7,6 +7,7 @@ export interface ExceptionContext {
   future?: unknown;
   task?: unknown;
   handle?: unknown;
+  transport?: unknown;
   /** Debug mode: where the failing thing was made. */
   sourceTraceback?: string | undefined;
 }

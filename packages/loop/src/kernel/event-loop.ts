@@ -16,7 +16,7 @@ import { systemClock, type Clock } from "./clock.ts";
 import { captureContext } from "./context.ts";
 import { Handle, TimerHandle } from "./handle.ts";
 import { activeLoops, insideLoop, loopFactory } from "./running.ts";
-import { Scheduler } from "./scheduler.ts";
+import { LoopIo } from "../io/loop-io.ts";
 
 /** Options of a loop. */
 export interface EventLoopOptions {
@@ -48,7 +48,7 @@ export type ExceptionHandler = (loop: EventLoop, context: ExceptionContext) => v
  * console.log(answer); // 42
  * ```
  */
-export class EventLoop extends Scheduler {
+export class EventLoop extends LoopIo {
   /** Callbacks that hold the loop longer are logged in debug mode, in milliseconds. */
   slowCallbackDuration = 100;
   /** @internal */
@@ -231,6 +231,7 @@ export class EventLoop extends Scheduler {
       throw new UsageError("LOOP_RUNNING", "Cannot close a running event loop: stop() it first");
     if (this.#isClosed) return;
     this._failures.reportAll();
+    this._closeIo();
     this.#isClosed = true;
     this.#metrics.stop();
     this._clearQueues();
@@ -344,6 +345,7 @@ export class EventLoop extends Scheduler {
       // oxlint-disable-next-line no-await-in-loop -- one after the other, in the order they were added
       await hook();
     }
+    await this._shutdownIo();
   }
 }
 

@@ -22,6 +22,7 @@ export function onStopSignals(task: Task<unknown>, isAsked: boolean): StopSignal
   for (const signal of SIGNALS) {
     if (!isAsked && process.listenerCount(signal) > 0) continue;
     const handler = (): void => {
+      if (task.getLoop()._signalHandlers.has(signal)) return; // the program handles this one itself
       if (received !== undefined || task.done()) process.exit(128 + constants.signals[signal]);
       received = signal;
       task.cancel(`cancelled by ${signal}`);

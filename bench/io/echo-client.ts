@@ -1,0 +1,30 @@
+// The load: N connections that each keep one message under way. `node echo-client.ts PORT CONNECTIONS MS SIZE`
+// prints messages a second. Raw node:net, so that what is measured is the server.
+import { connect, type Socket } from "node:net";
+
+const [port = 0, connections = 50, ms = 2000, size = 1024] = process.argv.slice(2).map(Number);
+const message = Buffer.alloc(size, "x");
+let count = 0;
+const sockets: Socket[] = [];
+
+for (let i = 0; i < connections; i++) {
+  const socket = connect({ port, host: "127.0.0.1", noDelay: true });
+  let received = 0;
+  socket.on("data", (data) => {
+    received += data.length;
+    if (received < size) return;
+    received -= size;
+    count++;
+    socket.write(message);
+  });
+  await new Promise((resolve) => socket.once("connect", resolve));
+  sockets.push(socket);
+}
+for (const socket of sockets) socket.write(message);
+
+await new Promise((resolve) => setTimeout(resolve, ms / 4)); // warm up
+count = 0;
+const began = performance.now();
+await new Promise((resolve) => setTimeout(resolve, ms));
+console.log(Math.round((count / (performance.now() - began)) * 1000));
+process.exit();

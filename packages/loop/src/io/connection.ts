@@ -1,0 +1,126 @@
+import type { Socket, TcpNetConnectOpts } from "node:net";
+import type { Duplex } from "node:stream";
+import { ArgumentError, TimeoutError } from "../errors.ts";
+import { describe } from "../diagnosis/describe.ts";
+import type { EventLoop } from "../kernel/event-loop.ts";
+import type { Coroutine } from "../task/coroutine.ts";
+import { routine } from "../waiting/routine.ts";
+import type { SignalOption } from "../waiting/signal.ts";
+import { builtin } from "./builtin.ts";
+import { outsideTask } from "./callback.ts";
+import { eventFuture, ignoreErrors } from "./event-future.ts";
+import type { Owner } from "./open-resources.ts";
+import type { Protocol } from "./protocol.ts";
+import { type ClientTls, HANDSHAKE_TIMEOUT } from "./tls-options.ts";
+import { Transport } from "./transport.ts";
+
+/** Where to connect to, and how. */
+export interface ConnectOptions extends SignalOption {
+  /** The host's name or address; `localhost` by default. */
+  host?: string | undefined;
+  port?: number | undefined;
+  /** A Unix socket, instead of `host` and `port`. */
+  path?: string | undefined;
+  /** A socket that is connected already, instead of either. */
+  socket?: Duplex | undefined;
+  /** Speak TLS. */
+  tls?: ClientTls | undefined;
+  /** 4 or 6: only addresses of that family. */
+  family?: 4 | 6 | undefined;
+  localAddress?: string | undefined;
+  localPort?: number | undefined;
+  /** Send keep-alive probes, the first after so many milliseconds of silence: a peer that is gone is noticed. */
+  keepAlive?: number | undefined;
+}
+
+/** Connects, and gives the transport and the protocol that `protocolFactory` made. */
+export function createConnection<P extends Protocol>(
+  loop: EventLoop,
+  owner: Owner,
+  protocolFactory: () => P,
+  options: ConnectOptions,
+): Coroutine<[transport: Transport, protocol: P]> {
+  return routine(
+    "createConnection",
+    function* () {
+      const socket = yield* connect(loop, options);
+      const protocol = protocolFactory();
+      const transport = new Transport(loop, socket, protocol, owner);
+      transport._begin();
+      return [transport, protocol] as [Transport, P];
+    },
+    options.signal,
+  );
+}
+
+/** A connected socket. Cancelling closes what there is of it. */
+function* connect(loop: EventLoop, options: ConnectOptions): Generator<never, Duplex, unknown> {
+  const { tls } = options;
+  if (options.socket === undefined && options.path === undefined && options.port === undefined) {
+    throw new ArgumentError("Expected a `port`, a `path` or a `socket` to connect to, got none of them");
+  }
+  let socket: Duplex = options.socket ?? outsideTask(() => builtin.net.connect(netOptions(options)));
+  if (options.socket === undefined) yield* untilReady(loop, socket, "connect");
+  if (tls !== undefined) {
+    socket = yield* secure(loop, socket, { servername: serverName(options.host), ...asObject(tls) });
+  }
+  return socket;
+}
+
+function netOptions(options: ConnectOptions): TcpNetConnectOpts {
+  const { path, host, port, family, localAddress, localPort, keepAlive } = options;
+  const chosen = path === undefined ? { host: host ?? "localhost", port } : { path };
+  return {
+    ...chosen,
+    ...(family === undefined ? {} : { family }),
+    ...(localAddress === undefined ? {} : { localAddress }),
+    ...(localPort === undefined ? {} : { localPort }),
+    ...(keepAlive === undefined ? {} : { keepAlive: true, keepAliveInitialDelay: keepAlive }),
+    // The protocol decides what the other end's end means, in `eofReceived`.
+    allowHalfOpen: true,
+    noDelay: true,
+  } as TcpNetConnectOpts;
+}
+
+/** The client's side of a TLS handshake, over a connected socket. */
+export function* secure(
+  loop: EventLoop,
+  socket: Duplex,
+  options: Exclude<ClientTls, true>,
+): Generator<never, Duplex, unknown> {
+  const { handshakeTimeout = HANDSHAKE_TIMEOUT, ...rest } = options;
+  const secured = outsideTask(() =>
+    builtin.tls.connect({ ...rest, socket: socket as Socket, allowHalfOpen: true } as never),
+  );
+  const timer = loop.callLater(handshakeTimeout, () =>
+    secured.destroy(new TimeoutError(`the TLS handshake took longer than ${handshakeTimeout} ms`)),
+  );
+  try {
+    yield* untilReady(loop, secured, "secureConnect");
+  } finally {
+    timer.cancel();
+  }
+  return secured;
+}
+
+export function* untilReady(loop: EventLoop, socket: Duplex, event: string): Generator<never, void, unknown> {
+  const ready = eventFuture(loop, socket, event, ["error", "close"]);
+  try {
+    yield* ready;
+  } catch (error) {
+    ignoreErrors(socket);
+    socket.destroy();
+    throw error;
+  }
+}
+
+/** Server names in TLS are names: Node refuses an address there. */
+function serverName(host: string | undefined): string {
+  return host === undefined || builtin.net.isIP(host) !== 0 ? "" : host;
+}
+
+export function asObject(tls: ClientTls): Exclude<ClientTls, true> {
+  if (tls === true) return {};
+  if (typeof tls === "object" && tls !== null) return tls;
+  throw new ArgumentError(`Expected \`tls\` to be true or an object of TLS options, got ${describe(tls)}`);
+}

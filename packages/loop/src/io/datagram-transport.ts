@@ -1,0 +1,235 @@
+import type { Socket, SocketType } from "node:dgram";
+import { ArgumentError } from "../errors.ts";
+import { describe, describesItself } from "../diagnosis/describe.ts";
+import type { EventLoop } from "../kernel/event-loop.ts";
+import type { Coroutine } from "../task/coroutine.ts";
+import { routine } from "../waiting/routine.ts";
+import type { SignalOption } from "../waiting/signal.ts";
+import { builtin } from "./builtin.ts";
+import { asCallback, outsideTask } from "./callback.ts";
+import { eventFuture, ignoreErrors } from "./event-future.ts";
+import type { OpenResource, OpenResources } from "./open-resources.ts";
+import type { DatagramProtocol } from "./protocol.ts";
+import { defaultLimits, type WriteBufferLimits, writeBufferLimits } from "./write-buffer-limits.ts";
+
+/** Where a datagram comes from or goes to. */
+export interface UdpAddress {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** Options of `loop.createDatagramEndpoint`. */
+export interface DatagramOptions extends SignalOption {
+  /** Where to receive; a free port of all interfaces by default. */
+  local?: { host?: string | undefined; port?: number | undefined } | undefined;
+  /** Send to this address, and receive from no other. */
+  remote?: { host?: string | undefined; port: number } | undefined;
+  /** 4 (the default) or 6. */
+  family?: 4 | 6 | undefined;
+  reuseAddr?: boolean | undefined;
+  reusePort?: boolean | undefined;
+  /** May send to broadcast addresses. */
+  broadcast?: boolean | undefined;
+}
+
+/** Opens a datagram endpoint, and gives its transport and protocol. */
+export function createDatagramEndpoint<P extends DatagramProtocol>(
+  loop: EventLoop,
+  resources: OpenResources,
+  protocolFactory: () => P,
+  options: DatagramOptions,
+): Coroutine<[transport: DatagramTransport, protocol: P]> {
+  return routine(
+    "createDatagramEndpoint",
+    function* () {
+      const { local = {}, remote, family, reuseAddr, reusePort, broadcast } = options;
+      const type: SocketType = family === 6 ? "udp6" : "udp4";
+      const socket = outsideTask(() =>
+        builtin.dgram.createSocket({
+          type,
+          ...(reuseAddr === undefined ? {} : { reuseAddr }),
+          ...(reusePort === undefined ? {} : { reusePort }),
+        }),
+      );
+      try {
+        const bound = eventFuture(loop, socket, "listening");
+        outsideTask(() =>
+          socket.bind({
+            port: local.port ?? 0,
+            ...(local.host === undefined ? {} : { address: local.host }),
+          }),
+        );
+        yield* bound;
+        if (broadcast === true) socket.setBroadcast(true);
+        if (remote !== undefined) {
+          const connected = eventFuture(loop, socket, "connect");
+          outsideTask(() => socket.connect(remote.port, remote.host));
+          yield* connected;
+        }
+      } catch (error) {
+        ignoreErrors(socket);
+        socket.close();
+        throw error;
+      }
+      const protocol = protocolFactory();
+      const transport = new DatagramTransport(loop, socket, protocol, resources, remote !== undefined);
+      transport._begin();
+      return [transport, protocol] as [DatagramTransport, P];
+    },
+    options.signal,
+  );
+}
+
+/**
+ * A datagram endpoint. OPEN -> CLOSING (`close`: what is in the send queue still goes) -> closed, where
+ * `protocol.connectionLost` is called.
+ */
+export class DatagramTransport implements OpenResource {
+  readonly #loop: EventLoop;
+  readonly #socket: Socket;
+  readonly #protocol: DatagramProtocol;
+  readonly #resources: OpenResources;
+  readonly #isConnected: boolean;
+  #limits: WriteBufferLimits = defaultLimits;
+  #isWritingPaused = false;
+  #isClosing = false;
+  #isClosed = false;
+  #sending = 0;
+  #error: Error | null = null;
+
+  /** @internal */
+  constructor(
+    loop: EventLoop,
+    socket: Socket,
+    protocol: DatagramProtocol,
+    resources: OpenResources,
+    isConnected: boolean,
+  ) {
+    this.#loop = loop;
+    this.#socket = socket;
+    this.#protocol = protocol;
+    this.#resources = resources;
+    this.#isConnected = isConnected;
+  }
+
+  /** @internal */
+  _begin(): void {
+    this.#resources.add(this);
+    const protocol = this.#protocol;
+    this.#socket.on("message", (data, from) => {
+      if (!this.#isClosing) {
+        this.#call(() => protocol.datagramReceived(data, { address: from.address, port: from.port }));
+      }
+    });
+    this.#socket.on("error", (error) => this.#call(() => protocol.errorReceived(error)));
+    this.#socket.on("close", () => {
+      this.#resources.delete(this);
+      this.#call(() => protocol.connectionLost(this.#error));
+    });
+    this.#call(() => protocol.connectionMade(this));
+  }
+
+  #call(fn: () => void): void {
+    try {
+      asCallback(this.#loop, fn);
+    } catch (error) {
+      this.#loop.callExceptionHandler({
+        message: "Fatal error: a datagram protocol failed",
+        exception: error,
+        transport: this,
+      });
+      this.#error ??= error instanceof Error ? error : null;
+      this.abort();
+    }
+  }
+
+  /** Sends a datagram; `to` is left out when the endpoint has a remote address, and only then. */
+  sendTo(data: string | Uint8Array, to?: UdpAddress): void {
+    if (typeof data !== "string" && !(data instanceof Uint8Array)) {
+      throw new ArgumentError(`Expected a string or bytes to send, got ${describe(data)}`);
+    }
+    if ((to === undefined) !== this.#isConnected) {
+      throw new ArgumentError(
+        this.#isConnected
+          ? "Expected no address: this endpoint sends to its remote address only"
+          : "Expected an address to send to: this endpoint was made without a remote one",
+      );
+    }
+    if (this.#isClosing) return;
+    const bytes = typeof data === "string" ? Buffer.from(data) : data;
+    this.#sending++;
+    const sent = (error: Error | null): void => {
+      this.#sending--;
+      if (error !== null && !this.#isClosed) this.#call(() => this.#protocol.errorReceived(error));
+      if (this.#isWritingPaused && this.getWriteBufferSize() <= this.#limits.low) {
+        this.#isWritingPaused = false;
+        this.#call(() => this.#protocol.resumeWriting());
+      }
+      if (this.#isClosing && this.#sending === 0) this.#shut();
+    };
+    if (to === undefined) this.#socket.send(bytes, sent);
+    else this.#socket.send(bytes, to.port, to.address, sent);
+    if (!this.#isWritingPaused && this.getWriteBufferSize() > this.#limits.high) {
+      this.#isWritingPaused = true;
+      this.#call(() => this.#protocol.pauseWriting());
+    }
+  }
+
+  /** How many bytes wait to be sent. */
+  getWriteBufferSize(): number {
+    return this.#isClosed ? 0 : this.#socket.getSendQueueSize();
+  }
+
+  getWriteBufferLimits(): WriteBufferLimits {
+    return this.#limits;
+  }
+
+  /** Sets the marks of flow control, in bytes. */
+  setWriteBufferLimits(limits: Partial<WriteBufferLimits> = {}): void {
+    this.#limits = writeBufferLimits(limits);
+  }
+
+  /** This end (`sockname`), the other (`peername`) when there is one, or Node's object (`socket`). */
+  getExtraInfo(name: "sockname" | "peername"): UdpAddress | undefined;
+  getExtraInfo(name: "socket"): Socket;
+  getExtraInfo(name: "sockname" | "peername" | "socket"): UdpAddress | Socket | undefined {
+    if (name === "socket") return this.#socket;
+    if (this.#isClosed || (name === "peername" && !this.#isConnected)) return undefined;
+    const { address, port } = name === "sockname" ? this.#socket.address() : this.#socket.remoteAddress();
+    return { address, port };
+  }
+
+  getProtocol(): DatagramProtocol {
+    return this.#protocol;
+  }
+
+  isClosing(): boolean {
+    return this.#isClosing;
+  }
+
+  /** Receives nothing more, sends what was given to it, then closes. */
+  close(): void {
+    if (this.#isClosing) return;
+    this.#isClosing = true;
+    if (this.#sending === 0) this.#shut();
+  }
+
+  /** Closes at once. */
+  abort(): void {
+    this.#isClosing = true;
+    this.#shut();
+  }
+
+  #shut(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#socket.close();
+  }
+
+  /** @internal */
+  _describe(): string {
+    return `<DatagramTransport ${this.#isClosing ? "closing" : "open"}>`;
+  }
+}
+
+describesItself(DatagramTransport);

@@ -1,0 +1,34 @@
+import type { EventEmitter } from "node:events";
+import type { EventLoop } from "../kernel/event-loop.ts";
+import type { Future } from "../task/future.ts";
+
+/** A Future for the first of `succeeds` or `fails` that `emitter` emits; the listeners go when it is done. */
+export function eventFuture(
+  loop: EventLoop,
+  emitter: EventEmitter,
+  succeeds: string,
+  fails: readonly string[] = ["error"],
+): Future<unknown> {
+  const future = loop.createFuture<unknown>();
+  const succeed = (value: unknown): void => {
+    if (!future.done()) future.setResult(value);
+  };
+  const fail = (error: unknown): void => {
+    if (future.done()) return;
+    future.setException(error instanceof Error ? error : new Error("it was closed before it was ready"));
+  };
+  emitter.on(succeeds, succeed);
+  for (const event of fails) emitter.on(event, fail);
+  loop._beginOutside();
+  future.addDoneCallback(() => {
+    emitter.off(succeeds, succeed);
+    for (const event of fails) emitter.off(event, fail);
+    loop._endOutside();
+  });
+  return future;
+}
+
+/** Takes errors that nobody needs to know, so that Node does not throw them. */
+export function ignoreErrors(emitter: EventEmitter): void {
+  emitter.on("error", () => {});
+}

@@ -1,0 +1,24 @@
+import type { Duplex, Readable, Writable } from "node:stream";
+import type { EventLoop } from "../kernel/event-loop.ts";
+import type { Coroutine } from "../task/coroutine.ts";
+import { routine } from "../waiting/routine.ts";
+import { outsideTask } from "./callback.ts";
+import type { OpenResources } from "./open-resources.ts";
+import type { Protocol } from "./protocol.ts";
+import { Transport } from "./transport.ts";
+
+/** A transport over any Node stream: `process.stdin`, a file being read, a compressor. */
+export function connectPipe<P extends Protocol>(
+  loop: EventLoop,
+  resources: OpenResources,
+  protocolFactory: () => P,
+  stream: Readable | Writable | Duplex,
+): Coroutine<[transport: Transport, protocol: P]> {
+  // oxlint-disable-next-line require-yield -- a coroutine, as all that connect: the caller awaits it
+  return routine("connectPipe", function* () {
+    const protocol = protocolFactory();
+    const transport = new Transport(loop, stream as Duplex, protocol, resources);
+    outsideTask(() => transport._begin());
+    return [transport, protocol] as [Transport, P];
+  });
+}

@@ -1,0 +1,182 @@
+import { IncompleteReadError, LimitOverrunError } from "../errors.ts";
+import { machine, probed, returned, SUSPENDED } from "../kernel/machine.ts";
+import type { Future } from "../task/future.ts";
+import { Operation } from "../task/operation.ts";
+import type { Strand } from "../task/strand.ts";
+import type { StreamReader } from "./stream-reader.ts";
+
+/**
+ * A read: it takes what it wants out of the reader's buffer, or waits for more and looks again. An iterator
+ * by hand, because reads are the hottest thing a stream does, and mostly find their data there.
+ */
+abstract class Reading extends Operation<Buffer> {
+  protected readonly reader: StreamReader;
+  #waiter: Future<undefined> | null = null;
+
+  constructor(reader: StreamReader) {
+    super();
+    this.reader = reader;
+  }
+
+  /** What was asked for, or null: more has to come first. Throws what the read throws. */
+  protected abstract take(): Buffer | null;
+  /** The read is given up. */
+  protected putBack(): void {}
+
+  #attempt(): Buffer | null {
+    const error = this.reader.exception();
+    if (error !== null) throw error;
+    const taken = this.take();
+    if (taken !== null) this.reader._consumed();
+    return taken;
+  }
+
+  next(): IteratorResult<never, Buffer> {
+    if (machine.probe !== null) return probed(SUSPENDED) as never;
+    this.#waiter = null;
+    const taken = this.#attempt();
+    if (taken !== null) return returned(taken);
+    this.#waiter = machine.awaited = this.reader._wait();
+    return SUSPENDED as never;
+  }
+
+  throw(error: unknown): IteratorResult<never, Buffer> {
+    if (this.#waiter !== null) this.reader._stopWaiting(this.#waiter);
+    this.#waiter = null;
+    this.putBack();
+    throw error;
+  }
+
+  /** From an `async` function: what is there already needs no strand of its own. */
+  override _awaitFrom(
+    strand: Strand | null,
+    resolve: (value: unknown) => void,
+    reject: (error: unknown) => void,
+  ): void {
+    let taken: Buffer | null;
+    try {
+      taken = this.#attempt();
+    } catch (error) {
+      reject(error);
+      return;
+    }
+    if (taken === null) super._awaitFrom(strand, resolve, reject);
+    else resolve(taken);
+  }
+
+  _describe(): string {
+    return `<${this.constructor.name} of a stream>`;
+  }
+}
+
+export class ReadSome extends Reading {
+  readonly #n: number;
+  constructor(reader: StreamReader, n: number) {
+    super(reader);
+    this.#n = n;
+  }
+  protected take(): Buffer | null {
+    const { _buffer: buffer, _isEnded: isEnded } = this.reader;
+    return this.#n === 0 || buffer.size > 0 || isEnded ? buffer.take(this.#n) : null;
+  }
+}
+
+export class ReadAll extends Reading {
+  #blocks: Buffer[] = [];
+  protected take(): Buffer | null {
+    const { _buffer: buffer } = this.reader;
+    if (buffer.size > 0) this.#blocks.push(buffer.take(buffer.size));
+    this.reader._consumed();
+    return this.reader._isEnded ? Buffer.concat(this.#blocks) : null;
+  }
+  protected override putBack(): void {
+    if (this.#blocks.length > 0) this.reader._buffer.unread(Buffer.concat(this.#blocks));
+    this.#blocks = [];
+  }
+}
+
+export class ReadExactly extends Reading {
+  readonly #n: number;
+  constructor(reader: StreamReader, n: number) {
+    super(reader);
+    this.#n = n;
+  }
+  protected take(): Buffer | null {
+    const { _buffer: buffer } = this.reader;
+    if (buffer.size >= this.#n) return buffer.take(this.#n);
+    if (!this.reader._isEnded) return null;
+    throw new IncompleteReadError(buffer.take(buffer.size), this.#n);
+  }
+}
+
+export class ReadUntil extends Reading {
+  readonly #separators: readonly Buffer[];
+  readonly #longest: number;
+  readonly #shortest: number;
+  /** Up to here no separator begins. */
+  #searched = 0;
+
+  constructor(reader: StreamReader, separators: readonly Buffer[]) {
+    super(reader);
+    this.#separators = separators;
+    this.#longest = Math.max(...separators.map((separator) => separator.length));
+    this.#shortest = Math.min(...separators.map((separator) => separator.length));
+  }
+
+  protected take(): Buffer | null {
+    const { _buffer: buffer, _limit: limit, _isEnded: isEnded } = this.reader;
+    if (buffer.size - this.#searched >= this.#shortest) {
+      let start = -1;
+      let end = -1;
+      for (const separator of this.#separators) {
+        const at = buffer.indexOf(separator, this.#searched);
+        if (at !== -1 && (end === -1 || at + separator.length < end)) {
+          start = at;
+          end = at + separator.length;
+        }
+      }
+      if (end !== -1) {
+        if (start > limit) {
+          throw new LimitOverrunError(
+            `Separator is found, but chunk is longer than limit (${limit} bytes): read it in pieces, or raise the limit`,
+            start,
+          );
+        }
+        return buffer.take(end);
+      }
+      this.#searched = Math.max(0, buffer.size + 1 - this.#longest);
+      if (this.#searched > limit) {
+        throw new LimitOverrunError(
+          `Separator is not found, and chunk exceed the limit (${limit} bytes): read it in pieces, or raise the limit`,
+          this.#searched,
+        );
+      }
+    }
+    if (isEnded) throw new IncompleteReadError(buffer.take(buffer.size));
+    return null;
+  }
+}
+
+const NEWLINE: readonly Buffer[] = [Buffer.from("\n")];
+
+export class ReadLine extends ReadUntil {
+  constructor(reader: StreamReader) {
+    super(reader, NEWLINE);
+  }
+
+  protected override take(): Buffer | null {
+    try {
+      return super.take();
+    } catch (error) {
+      if (error instanceof IncompleteReadError) return error.partial as Buffer;
+      if (error instanceof LimitOverrunError) {
+        // A line that is there in full goes in full; else what there is of it.
+        const { _buffer: buffer } = this.reader;
+        const isWhole = buffer.indexOf(NEWLINE[0]!, error.consumed) === error.consumed;
+        buffer.take(isWhole ? error.consumed + 1 : buffer.size);
+        this.reader._consumed();
+      }
+      throw error;
+    }
+  }
+}

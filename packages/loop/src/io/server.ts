@@ -1,0 +1,306 @@
+import type { ListenOptions, Server as NodeServer, Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { ArgumentError, CancelledError, UsageError } from "../errors.ts";
+import { describesItself } from "../diagnosis/describe.ts";
+import type { EventLoop } from "../kernel/event-loop.ts";
+import type { Coroutine } from "../task/coroutine.ts";
+import type { Future } from "../task/future.ts";
+import { routine } from "../waiting/routine.ts";
+import type { SignalOption } from "../waiting/signal.ts";
+import { type SocketAddress, socketAddress } from "./address.ts";
+import { builtin } from "./builtin.ts";
+import { outsideTask } from "./callback.ts";
+import { eventFuture, ignoreErrors } from "./event-future.ts";
+import type { OpenResource, OpenResources } from "./open-resources.ts";
+import type { Protocol } from "./protocol.ts";
+import { HANDSHAKE_TIMEOUT, type ServerTls } from "./tls-options.ts";
+import { Transport } from "./transport.ts";
+
+/** Where to listen, and how. */
+export interface ListenAt extends SignalOption {
+  /** A host, or several; without one, all interfaces. */
+  host?: string | readonly string[] | undefined;
+  /** 0, the default, takes a free port: see `server.sockets()`. */
+  port?: number | undefined;
+  /** A Unix socket, instead of `host` and `port`. */
+  path?: string | undefined;
+  /** Speak TLS. */
+  tls?: ServerTls | undefined;
+  /** How many connections the system may keep waiting to be accepted. */
+  backlog?: number | undefined;
+  /** Several processes may listen at the port, and the system spreads connections over them (Linux 3.9 or later). */
+  reusePort?: boolean | undefined;
+  /** Do not listen yet: `server.startServing()` does. */
+  startServing?: boolean | undefined;
+  /** Send keep-alive probes to silent clients, the first after so many milliseconds. */
+  keepAlive?: number | undefined;
+  /** Connections beyond so many are closed at once. */
+  maxConnections?: number | undefined;
+}
+
+/** Makes a server whose connections get a protocol each. */
+export function createServer(
+  loop: EventLoop,
+  resources: OpenResources,
+  protocolFactory: () => Protocol,
+  options: ListenAt,
+): Coroutine<Server> {
+  return routine(
+    "createServer",
+    function* () {
+      if (typeof protocolFactory !== "function") {
+        throw new ArgumentError("Expected a function that makes a protocol as first argument");
+      }
+      const server = new Server(loop, resources, protocolFactory, options);
+      if (options.startServing !== false) yield* server.startServing();
+      return server;
+    },
+    options.signal,
+  );
+}
+
+/**
+ * A listening server, made by `loop.createServer` or `startServer`.
+ *
+ * IDLE (`startServing: false`) -> LISTENING -> CLOSED: it accepts nothing more, and goes on with the
+ * connections it has -> ended, when the last of them is gone: what `waitClosed` waits for. Disposing it with
+ * `await using` closes and waits.
+ */
+export class Server implements OpenResource {
+  readonly #loop: EventLoop;
+  readonly #resources: OpenResources;
+  readonly #protocolFactory: () => Protocol;
+  readonly #options: ListenAt;
+  readonly #clients = new Set<OpenResource>();
+  readonly #handshaking = new Set<Duplex>();
+  #listeners: NodeServer[] = [];
+  #closing = 0;
+  #isClosed = false;
+  #waiters: Future<void>[] | null = [];
+  #forever: Future<never> | null = null;
+
+  /** @internal */
+  constructor(loop: EventLoop, resources: OpenResources, protocolFactory: () => Protocol, options: ListenAt) {
+    this.#loop = loop;
+    this.#resources = resources;
+    this.#protocolFactory = protocolFactory;
+    this.#options = options;
+  }
+
+  /** Listens, if it does not yet. */
+  startServing(): Coroutine<void> {
+    return routine("startServing", () => this.#listen());
+  }
+
+  *#listen(): Generator<never, void, unknown> {
+    if (this.#isClosed) throw new UsageError("SERVER_CLOSED", "the server is closed: make a new one");
+    if (this.#listeners.length > 0) return;
+    this.#resources.add(this);
+    try {
+      const hosts = this.#options.path === undefined ? [this.#options.host].flat() : [undefined];
+      for (const host of hosts) {
+        const listener = outsideTask(() => this.#makeListener());
+        this.#listeners.push(listener);
+        const ready = eventFuture(this.#loop, listener, "listening");
+        outsideTask(() => listener.listen(this.#listenOptions(host)));
+        yield* ready;
+        listener.on("error", (error) => this.#report("a listening socket failed", error));
+      }
+    } catch (error) {
+      for (const listener of this.#listeners) ignoreErrors(listener);
+      this.close();
+      throw error;
+    }
+  }
+
+  #listenOptions(host: string | undefined): ListenOptions {
+    const { path, port, backlog, reusePort } = this.#options;
+    return {
+      ...(path === undefined ? { port: port ?? 0 } : { path }),
+      ...(host === undefined ? {} : { host }),
+      ...(backlog === undefined ? {} : { backlog }),
+      ...(reusePort === undefined ? {} : { reusePort }),
+    };
+  }
+
+  #makeListener(): NodeServer {
+    const { tls, keepAlive, maxConnections } = this.#options;
+    const socketOptions = {
+      allowHalfOpen: true,
+      noDelay: true,
+      ...(keepAlive === undefined ? {} : { keepAlive: true, keepAliveInitialDelay: keepAlive }),
+    };
+    const accept = (socket: Duplex): void => this.#accept(socket);
+    const listener =
+      tls === undefined
+        ? builtin.net.createServer(socketOptions, accept)
+        : builtin.tls.createServer(
+            { handshakeTimeout: HANDSHAKE_TIMEOUT, ...tls, ...socketOptions },
+            (socket) => {
+              // Node keeps the bare socket here; the handshake is over for that one.
+              this.#handshaking.delete((socket as { _parent?: Duplex })._parent ?? socket);
+              accept(socket);
+            },
+          );
+    if (tls !== undefined) {
+      listener.on("connection", (socket: Duplex) => {
+        this.#handshaking.add(socket);
+        socket.once("close", () => this.#handshaking.delete(socket));
+      });
+      // A failed handshake is the client's affair, as in asyncio.
+      listener.on("tlsClientError", (error: Error, socket: Socket) => {
+        if (this.#loop.getDebug()) this.#report("a TLS handshake failed", error);
+        socket.destroy();
+      });
+    }
+    listener.on("listening", () => {
+      if (this.#isClosed) listener.close(); // it was closed while its name was looked up
+    });
+    if (maxConnections !== undefined) listener.maxConnections = maxConnections;
+    return listener;
+  }
+
+  #accept(socket: Duplex): void {
+    let protocol: Protocol;
+    try {
+      protocol = this.#protocolFactory();
+    } catch (error) {
+      this.#report("the protocol factory failed", error);
+      socket.destroy();
+      return;
+    }
+    new Transport(this.#loop, socket, protocol, this)._begin();
+  }
+
+  #report(message: string, exception: unknown): void {
+    this.#loop.callExceptionHandler({ message, exception });
+  }
+
+  /** @internal */
+  add(client: OpenResource): void {
+    this.#clients.add(client);
+  }
+
+  /** @internal */
+  delete(client: OpenResource): void {
+    this.#clients.delete(client);
+    this.#endIfDone();
+  }
+
+  /** The loop that it belongs to. */
+  getLoop(): EventLoop {
+    return this.#loop;
+  }
+
+  /** Whether it accepts connections. */
+  isServing(): boolean {
+    return !this.#isClosed && this.#listeners.some((listener) => listener.listening);
+  }
+
+  /** Where it listens; empty once it is closed. */
+  sockets(): SocketAddress[] {
+    return this.#listeners.flatMap((listener) => {
+      const bound = listener.address();
+      if (bound === null) return [];
+      if (typeof bound === "string") return [{ family: "unix" as const, address: bound, port: 0 }];
+      return socketAddress(bound.address, bound.port, bound.family) ?? [];
+    });
+  }
+
+  /**
+   * Accepts until it is closed; closing it, or cancelling this, ends it with a CancelledError, once the
+   * connections that there are have ended.
+   */
+  serveForever(): Coroutine<never> {
+    return routine("serveForever", () => this.#serveForever());
+  }
+
+  *#serveForever(): Generator<never, never, unknown> {
+    if (this.#forever !== null) {
+      throw new UsageError("ALREADY_SERVING", "server is already being awaited on serveForever()");
+    }
+    yield* this.#listen();
+    this.#forever = this.#loop.createFuture<never>();
+    try {
+      return yield* this.#forever;
+    } catch (error) {
+      if (error instanceof CancelledError) {
+        this.close();
+        yield* this.#waitClosed();
+      }
+      throw error;
+    } finally {
+      this.#forever = null;
+    }
+  }
+
+  /** Accepts nothing more. Connections that there are go on: see `closeClients`, `abortClients`. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#closing = this.#listeners.length;
+    for (const listener of this.#listeners) {
+      listener.once("close", () => {
+        this.#closing--;
+        this.#endIfDone();
+      });
+      if (listener.listening) listener.close();
+      else listener.emit("close");
+    }
+    this.#forever?.cancel();
+    this.#endIfDone();
+  }
+
+  /** Closes every connection, after what its buffer holds was sent. */
+  closeClients(): void {
+    for (const client of this.#clients) (client as Transport).close();
+    for (const socket of this.#handshaking) socket.destroy();
+  }
+
+  /** Closes every connection at once. */
+  abortClients(): void {
+    for (const client of this.#clients) client.abort();
+    for (const socket of this.#handshaking) socket.destroy();
+  }
+
+  /** @internal */
+  abort(): void {
+    this.close();
+    this.abortClients();
+  }
+
+  /** Waits until it is closed and its last connection is gone. */
+  waitClosed(options: SignalOption = {}): Coroutine<void> {
+    return routine("waitClosed", () => this.#waitClosed(), options.signal);
+  }
+
+  *#waitClosed(): Generator<never, void, unknown> {
+    if (this.#waiters === null) return;
+    const waiter = this.#loop.createFuture<void>();
+    this.#waiters.push(waiter);
+    yield* waiter;
+  }
+
+  #endIfDone(): void {
+    if (!this.#isClosed || this.#closing > 0 || this.#clients.size > 0 || this.#waiters === null) return;
+    this.#resources.delete(this);
+    const waiters = this.#waiters;
+    this.#waiters = null;
+    for (const waiter of waiters) if (!waiter.done()) waiter.setResult(undefined);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+    await this.waitClosed();
+  }
+
+  /** @internal */
+  _describe(): string {
+    const where = this.sockets().map((at) =>
+      at.family === "unix" ? at.address : `${at.address}:${at.port}`,
+    );
+    return `<Server ${this.#isClosed ? "closed" : "open"} ${where.join(", ")} clients=${this.#clients.size}>`;
+  }
+}
+
+describesItself(Server);

@@ -1,0 +1,43 @@
+import { constants } from "node:os";
+import { ArgumentError } from "../errors.ts";
+import type { EventLoop } from "../kernel/event-loop.ts";
+
+/** Signals that the system lets nobody handle, and those that Node keeps for itself. */
+const REFUSED = new Set<string>(["SIGKILL", "SIGSTOP", "SIGPROF"]);
+
+/** The signal handlers of a loop: one a signal. */
+export class SignalHandlers {
+  readonly #loop: EventLoop;
+  readonly #listeners = new Map<NodeJS.Signals, () => void>();
+
+  constructor(loop: EventLoop) {
+    this.#loop = loop;
+  }
+
+  has(signal: NodeJS.Signals): boolean {
+    return this.#listeners.has(signal);
+  }
+
+  add(signal: NodeJS.Signals, callback: () => unknown): void {
+    if (!Object.hasOwn(constants.signals, signal) || REFUSED.has(signal)) {
+      throw new ArgumentError(`Expected a signal that can be handled, such as "SIGUSR2", got ${signal}`);
+    }
+    this.remove(signal);
+    const listener = (): void => {
+      this.#loop.callSoon(callback);
+    };
+    this.#listeners.set(signal, listener);
+    process.on(signal, listener);
+  }
+
+  remove(signal: NodeJS.Signals): boolean {
+    const listener = this.#listeners.get(signal);
+    if (listener === undefined) return false;
+    process.off(signal, listener);
+    return this.#listeners.delete(signal);
+  }
+
+  removeAll(): void {
+    for (const signal of this.#listeners.keys()) this.remove(signal);
+  }
+}

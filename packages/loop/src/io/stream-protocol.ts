@@ -1,0 +1,140 @@
+import { ConnectionLostError } from "../errors.ts";
+import type { EventLoop } from "../kernel/event-loop.ts";
+import type { Future } from "../task/future.ts";
+import { isAwaitable } from "../task/open.ts";
+import { Protocol } from "./protocol.ts";
+import type { StreamReader } from "./stream-reader.ts";
+import { StreamWriter } from "./stream-writer.ts";
+import type { Transport } from "./transport.ts";
+
+/** Called with every connection's streams; when it gives something to await, that becomes a task. */
+export type ClientConnected = (reader: StreamReader, writer: StreamWriter) => unknown;
+
+/** Flow control as something to wait for: the part of a protocol that a StreamWriter needs. */
+export class FlowControl {
+  readonly #loop: EventLoop;
+  #isPaused = false;
+  #isLost = false;
+  #error: Error | null = null;
+  readonly #drains = new Set<Future<undefined>>();
+  #closed: Future<undefined> | null = null;
+
+  constructor(loop: EventLoop) {
+    this.#loop = loop;
+  }
+
+  get isPaused(): boolean {
+    return this.#isPaused;
+  }
+
+  pause(): void {
+    this.#isPaused = true;
+  }
+
+  resume(): void {
+    this.#isPaused = false;
+    for (const drain of this.#drains) if (!drain.done()) drain.setResult(undefined);
+    this.#drains.clear();
+  }
+
+  lost(error: Error | null): void {
+    if (this.#isLost) return;
+    this.#isLost = true;
+    this.#error = error;
+    for (const drain of this.#drains) {
+      if (drain.done()) continue;
+      if (error === null) drain.setResult(undefined);
+      else drain.setException(error);
+    }
+    this.#drains.clear();
+    if (this.#closed !== null && !this.#closed.done()) {
+      if (error === null) this.#closed.setResult(undefined);
+      else this.#closed.setException(error);
+    }
+  }
+
+  /** What a drain waits for, or null. Throws a ConnectionLostError when nothing can be written any more. */
+  drain(): Future<undefined> | null {
+    if (this.#isLost) throw new ConnectionLostError(this.#error);
+    if (!this.#isPaused) return null;
+    const drain = this.#loop.createFuture<undefined>();
+    this.#drains.add(drain);
+    return drain;
+  }
+
+  stopDraining(drain: Future<undefined>): void {
+    this.#drains.delete(drain);
+  }
+
+  /** What waiting for the end waits for, or null. Throws the error that the connection was lost to. */
+  closed(): Future<undefined> | null {
+    if (!this.#isLost) return (this.#closed ??= this.#loop.createFuture<undefined>());
+    if (this.#error !== null) throw this.#error;
+    return null;
+  }
+}
+
+/** The protocol behind the streams: it feeds a StreamReader, and tells a StreamWriter when to hold back. */
+export class StreamReaderProtocol extends Protocol {
+  readonly #loop: EventLoop;
+  readonly #reader: StreamReader;
+  readonly #clientConnected: ClientConnected | null;
+  /** @internal */
+  readonly _flow: FlowControl;
+
+  constructor(reader: StreamReader, clientConnected: ClientConnected | null = null) {
+    super();
+    this.#loop = reader._loop;
+    this.#reader = reader;
+    this.#clientConnected = clientConnected;
+    this._flow = new FlowControl(reader._loop);
+  }
+
+  override connectionMade(transport: Transport): void {
+    this.#reader.setTransport(transport);
+    if (this.#clientConnected === null) return;
+    const writer = new StreamWriter(transport, this._flow, this.#reader);
+    const handler = this.#clientConnected;
+    const task = this.#loop.createTask<unknown>(() => {
+      const work = handler(this.#reader, writer);
+      return isAwaitable(work) ? work : Promise.resolve(work); // a plain function need not await anything
+    });
+    task.addDoneCallback(() => {
+      if (task.cancelled()) {
+        transport.close();
+        return;
+      }
+      const exception = task.exception();
+      if (exception === undefined) return;
+      this.#loop.callExceptionHandler({
+        message: "Unhandled exception in client_connected_cb",
+        exception,
+        transport,
+      });
+      transport.close();
+    });
+  }
+
+  override dataReceived(data: Buffer): void {
+    this.#reader.feedData(data);
+  }
+
+  override eofReceived(): boolean {
+    this.#reader.feedEof();
+    return true;
+  }
+
+  override pauseWriting(): void {
+    this._flow.pause();
+  }
+
+  override resumeWriting(): void {
+    this._flow.resume();
+  }
+
+  override connectionLost(error: Error | null): void {
+    if (error === null) this.#reader.feedEof();
+    else this.#reader.setException(error);
+    this._flow.lost(error);
+  }
+}

@@ -1,0 +1,229 @@
+import type { ChildProcess, SpawnOptions } from "node:child_process";
+import { constants } from "node:os";
+import type { Duplex } from "node:stream";
+import { ArgumentError } from "../errors.ts";
+import { describesItself } from "../diagnosis/describe.ts";
+import type { EventLoop } from "../kernel/event-loop.ts";
+import type { Coroutine } from "../task/coroutine.ts";
+import type { Future } from "../task/future.ts";
+import { routine } from "../waiting/routine.ts";
+import type { SignalOption } from "../waiting/signal.ts";
+import { builtin } from "./builtin.ts";
+import { asCallback, outsideTask } from "./callback.ts";
+import { eventFuture, ignoreErrors } from "./event-future.ts";
+import type { OpenResource, OpenResources, Owner } from "./open-resources.ts";
+import { Protocol, type SubprocessProtocol } from "./protocol.ts";
+import { Transport } from "./transport.ts";
+
+/** What one of a child's three descriptors is: a pipe to here, this process's own, nothing, or a descriptor. */
+export type Stdio = "pipe" | "inherit" | "ignore" | number;
+
+/** Options of a child process. */
+export interface SubprocessOptions extends SignalOption {
+  /** This process's own by default, as in Python. */
+  stdin?: Stdio | undefined;
+  stdout?: Stdio | undefined;
+  stderr?: Stdio | undefined;
+  cwd?: string | URL | undefined;
+  env?: NodeJS.ProcessEnv | undefined;
+  /** Have a shell run the program (a command line, then). */
+  shell?: boolean | string | undefined;
+  /** A process group of its own. */
+  detached?: boolean | undefined;
+  uid?: number | undefined;
+  gid?: number | undefined;
+  argv0?: string | undefined;
+}
+
+/** Starts a child, and gives its transport and protocol. Errors are Node's (`ENOENT` …). */
+export function createSubprocessTransport<P extends SubprocessProtocol>(
+  loop: EventLoop,
+  resources: OpenResources,
+  protocolFactory: () => P,
+  program: string,
+  args: readonly string[],
+  options: SubprocessOptions,
+): Coroutine<[transport: SubprocessTransport, protocol: P]> {
+  return routine(
+    "createSubprocess",
+    function* () {
+      if (typeof program !== "string" || program === "") {
+        throw new ArgumentError("Expected the program's name as a string that is not empty");
+      }
+      const { stdin = "inherit", stdout = "inherit", stderr = "inherit", signal: _, ...rest } = options;
+      const child = outsideTask(() =>
+        builtin.childProcess.spawn(program, [...args], {
+          ...(rest as SpawnOptions),
+          stdio: [stdin, stdout, stderr],
+        }),
+      );
+      const protocol = protocolFactory();
+      const transport = new SubprocessTransport(loop, child, protocol, resources);
+      const spawned = eventFuture(loop, child, "spawn");
+      try {
+        yield* spawned;
+      } catch (error) {
+        ignoreErrors(child);
+        child.kill("SIGKILL");
+        throw error;
+      }
+      transport._begin();
+      return [transport, protocol] as [SubprocessTransport, P];
+    },
+    options.signal,
+  );
+}
+
+/** Feeds one pipe of a child to the child's protocol. */
+class PipeProtocol extends Protocol {
+  readonly #child: SubprocessProtocol;
+  readonly #fd: number;
+  constructor(child: SubprocessProtocol, fd: number) {
+    super();
+    this.#child = child;
+    this.#fd = fd;
+  }
+  override dataReceived(data: Buffer): void {
+    this.#child.pipeDataReceived(this.#fd, data);
+  }
+  override pauseWriting(): void {
+    this.#child.pauseWriting();
+  }
+  override resumeWriting(): void {
+    this.#child.resumeWriting();
+  }
+  override connectionLost(error: Error | null): void {
+    this.#child.pipeConnectionLost(this.#fd, error);
+  }
+}
+
+/**
+ * A child process, with a Transport a pipe. RUNNING -> EXITED, when Node reports its end
+ * (`protocol.processExited`) -> LOST, when its pipes are closed too (`protocol.connectionLost`).
+ */
+export class SubprocessTransport implements OpenResource {
+  readonly #loop: EventLoop;
+  readonly #child: ChildProcess;
+  readonly #protocol: SubprocessProtocol;
+  readonly #resources: OpenResources;
+  readonly #pipes = new Map<number, Transport>();
+  #open = 0;
+  #returnCode: number | null = null;
+  #isClosed = false;
+  #waiters: Future<number>[] = [];
+
+  /** @internal */
+  constructor(loop: EventLoop, child: ChildProcess, protocol: SubprocessProtocol, resources: OpenResources) {
+    this.#loop = loop;
+    this.#child = child;
+    this.#protocol = protocol;
+    this.#resources = resources;
+    child.once("exit", (code, signal) => {
+      this.#returnCode = signal === null ? code : -constants.signals[signal];
+      this.#call(() => protocol.processExited());
+      for (const waiter of this.#waiters) if (!waiter.done()) waiter.setResult(this.#returnCode!);
+      this.#waiters = [];
+    });
+    child.once("close", () => {
+      if (child.pid === undefined) return;
+      this.#isClosed = true;
+      this.#resources.delete(this);
+      this.#call(() => protocol.connectionLost(null));
+    });
+  }
+
+  /** @internal */
+  _begin(): void {
+    // Node reports what fails later (a kill that is not permitted) as an event.
+    this.#child.on("error", (exception) =>
+      this.#loop.callExceptionHandler({ message: "a child process failed", exception, transport: this }),
+    );
+    this.#resources.add(this);
+    const owner: Owner = { add: () => this.#open++, delete: () => this.#open-- };
+    for (const [fd, stream] of this.#child.stdio.entries()) {
+      if (stream === null || stream === undefined) continue;
+      this.#pipes.set(
+        fd,
+        new Transport(this.#loop, stream as Duplex, new PipeProtocol(this.#protocol, fd), owner),
+      );
+    }
+    this.#call(() => this.#protocol.connectionMade(this));
+    for (const pipe of this.#pipes.values()) pipe._begin();
+  }
+
+  #call(fn: () => void): void {
+    try {
+      asCallback(this.#loop, fn);
+    } catch (exception) {
+      this.#loop.callExceptionHandler({
+        message: "a subprocess protocol failed",
+        exception,
+        transport: this,
+      });
+    }
+  }
+
+  getPid(): number {
+    return this.#child.pid!;
+  }
+
+  /** What the process ended with: its exit code, or the negative number of the signal that killed it; null while it runs. */
+  getReturnCode(): number | null {
+    return this.#returnCode;
+  }
+
+  /** The transport of a pipe: 0 to write to, 1 and 2 to read from. */
+  getPipeTransport(fd: number): Transport | undefined {
+    return this.#pipes.get(fd);
+  }
+
+  getProtocol(): SubprocessProtocol {
+    return this.#protocol;
+  }
+
+  /** Waits for the process's end, and gives its return code. */
+  *_wait(): Generator<never, number, unknown> {
+    if (this.#returnCode !== null) return this.#returnCode;
+    const waiter = this.#loop.createFuture<number>();
+    this.#waiters.push(waiter);
+    return yield* waiter;
+  }
+
+  /** Sends a signal. False when the process has ended. */
+  sendSignal(signal: NodeJS.Signals | number): boolean {
+    return this.#returnCode === null && this.#child.kill(signal);
+  }
+
+  /** Asks it to end: SIGTERM. */
+  terminate(): boolean {
+    return this.sendSignal("SIGTERM");
+  }
+
+  /** Ends it: SIGKILL. */
+  kill(): boolean {
+    return this.sendSignal("SIGKILL");
+  }
+
+  isClosing(): boolean {
+    return this.#isClosed;
+  }
+
+  /** Closes the pipes, and kills the process if it runs. */
+  close(): void {
+    for (const pipe of this.#pipes.values()) pipe.abort();
+    this.kill();
+  }
+
+  /** @internal */
+  abort(): void {
+    this.close();
+  }
+
+  /** @internal */
+  _describe(): string {
+    const state = this.#returnCode === null ? "running" : `returnCode=${this.#returnCode}`;
+    return `<SubprocessTransport pid=${this.#child.pid} ${state} pipes=${this.#open}>`;
+  }
+}
+
+describesItself(SubprocessTransport);

@@ -1,0 +1,213 @@
+import { ArgumentError, UsageError } from "../errors.ts";
+import { describesItself } from "../diagnosis/describe.ts";
+import type { EventLoop } from "../kernel/event-loop.ts";
+import { currentLoop } from "../kernel/running.ts";
+import type { Coroutine } from "../task/coroutine.ts";
+import { gather } from "../waiting/gather.ts";
+import { routine } from "../waiting/routine.ts";
+import type { SignalOption } from "../waiting/signal.ts";
+import type { StreamLimit } from "./open-streams.ts";
+import { SubprocessProtocol } from "./protocol.ts";
+import { FlowControl } from "./stream-protocol.ts";
+import { StreamReader } from "./stream-reader.ts";
+import { StreamWriter } from "./stream-writer.ts";
+import type { SubprocessOptions, SubprocessTransport } from "./subprocess-transport.ts";
+
+/** What a child wrote, as far as it was piped here. */
+export interface Communicated {
+  readonly stdout: Buffer | null;
+  readonly stderr: Buffer | null;
+}
+
+class StreamsProtocol extends SubprocessProtocol {
+  readonly #loop: EventLoop;
+  readonly #limit: number | undefined;
+  readonly #stdinFlow: FlowControl;
+  stdin: StreamWriter | null = null;
+  readonly readers: Map<number, StreamReader> = new Map();
+
+  constructor(loop: EventLoop, limit: number | undefined) {
+    super();
+    this.#loop = loop;
+    this.#limit = limit;
+    this.#stdinFlow = new FlowControl(loop);
+  }
+
+  override connectionMade(transport: SubprocessTransport): void {
+    const stdin = transport.getPipeTransport(0);
+    if (stdin !== undefined) this.stdin = new StreamWriter(stdin, this.#stdinFlow, null);
+    for (const fd of [1, 2]) {
+      const pipe = transport.getPipeTransport(fd);
+      if (pipe === undefined) continue;
+      const reader = new StreamReader({ limit: this.#limit, loop: this.#loop });
+      reader.setTransport(pipe);
+      this.readers.set(fd, reader);
+    }
+  }
+
+  override pipeDataReceived(fd: number, data: Buffer): void {
+    this.readers.get(fd)?.feedData(data);
+  }
+
+  override pipeConnectionLost(fd: number, error: Error | null): void {
+    if (fd === 0) this.#stdinFlow.lost(error);
+    else if (error === null) this.readers.get(fd)?.feedEof();
+    else this.readers.get(fd)?.setException(error);
+  }
+
+  override pauseWriting(): void {
+    this.#stdinFlow.pause();
+  }
+
+  override resumeWriting(): void {
+    this.#stdinFlow.resume();
+  }
+}
+
+/**
+ * Starts a program. Its three standard streams are this process's own unless they are asked for as `"pipe"`.
+ * When `run` ends, a child that still runs is killed. Errors are Node's (`ENOENT` for an unknown program).
+ *
+ * ```ts
+ * import { createSubprocess, run } from "@taskloom/loop";
+ *
+ * await run(async () => {
+ *   const child = await createSubprocess("cat", [], { stdin: "pipe", stdout: "pipe" });
+ *   const { stdout } = await child.communicate("hello");
+ *   console.log(stdout?.toString(), child.returnCode); // hello 0
+ * });
+ * ```
+ */
+export function createSubprocess(
+  program: string,
+  args: readonly string[] = [],
+  options: SubprocessOptions & StreamLimit = {},
+): Coroutine<Process> {
+  return routine("createSubprocess", () => start(program, args, options), options.signal);
+}
+
+function* start(
+  program: string,
+  args: readonly string[],
+  options: SubprocessOptions & StreamLimit,
+): Generator<never, Process, unknown> {
+  const { limit, signal: _, ...rest } = options;
+  const loop = currentLoop();
+  const [transport, protocol] = yield* loop.createSubprocess(
+    () => new StreamsProtocol(loop, limit),
+    program,
+    args,
+    rest,
+  );
+  return new Process(transport, protocol);
+}
+
+/** A child process: made by `createSubprocess`. Disposing it with `await using` kills it and waits for its end. */
+export class Process implements AsyncDisposable {
+  /** What the child reads, if it is a pipe. */
+  readonly stdin: StreamWriter | null;
+  /** What the child writes, if it is a pipe. Read it, or the child stands still once the pipe is full. */
+  readonly stdout: StreamReader | null;
+  readonly stderr: StreamReader | null;
+  readonly #transport: SubprocessTransport;
+
+  /** @internal */
+  constructor(transport: SubprocessTransport, protocol: StreamsProtocol) {
+    this.#transport = transport;
+    this.stdin = protocol.stdin;
+    this.stdout = protocol.readers.get(1) ?? null;
+    this.stderr = protocol.readers.get(2) ?? null;
+  }
+
+  get pid(): number {
+    return this.#transport.getPid();
+  }
+
+  /** Its exit code, or the negative number of the signal that killed it; null while it runs. */
+  get returnCode(): number | null {
+    return this.#transport.getReturnCode();
+  }
+
+  /** Waits for its end, and gives the return code. With pipes, somebody has to read them meanwhile: see `communicate`. */
+  wait(options: SignalOption = {}): Coroutine<number> {
+    return routine("wait", () => this.#transport._wait(), options.signal);
+  }
+
+  /**
+   * Writes `input` to the child and closes its input, reads what it writes to the end, and waits for it.
+   * A child that does not want the input is no error. Cancelling this leaves the child alone.
+   */
+  communicate(input?: string | Uint8Array | null, options: SignalOption = {}): Coroutine<Communicated> {
+    return routine("communicate", () => this.#communicate(input ?? null), options.signal);
+  }
+
+  *#communicate(input: string | Uint8Array | null): Generator<never, Communicated, unknown> {
+    const { stdin, stdout, stderr } = this;
+    if (input !== null && stdin === null) {
+      throw new UsageError("NO_STDIN", 'the child has no input to write to: start it with stdin: "pipe"');
+    }
+    if (input !== null && typeof input !== "string" && !(input instanceof Uint8Array)) {
+      throw new ArgumentError("Expected a string or bytes as input");
+    }
+    const [, out, err] = yield* gather([
+      () => feed(stdin, input),
+      () => readAll(stdout),
+      () => readAll(stderr),
+    ]);
+    yield* this.#transport._wait();
+    return { stdout: out, stderr: err };
+  }
+
+  /** Sends a signal. False when the process has ended. */
+  sendSignal(signal: NodeJS.Signals | number): boolean {
+    return this.#transport.sendSignal(signal);
+  }
+
+  /** Asks it to end: SIGTERM. */
+  terminate(): boolean {
+    return this.#transport.terminate();
+  }
+
+  /** Ends it: SIGKILL. */
+  kill(): boolean {
+    return this.#transport.kill();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#transport.close();
+    await this.wait();
+  }
+
+  /** @internal */
+  _describe(): string {
+    return `<Process ${this.pid}${this.returnCode === null ? "" : ` returnCode=${this.returnCode}`}>`;
+  }
+}
+
+describesItself(Process);
+
+function* feed(
+  stdin: StreamWriter | null,
+  input: string | Uint8Array | null,
+): Generator<never, void, unknown> {
+  if (stdin === null) return;
+  try {
+    if (input !== null) {
+      stdin.write(input);
+      yield* stdin.drain();
+    }
+    stdin.close();
+    yield* stdin.waitClosed();
+  } catch (error) {
+    if (!isBrokenPipe(error)) throw error;
+  }
+}
+
+function isBrokenPipe(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === "EPIPE" || code === "ECONNRESET" || code === "CONNECTION_LOST";
+}
+
+function* readAll(reader: StreamReader | null): Generator<never, Buffer | null, unknown> {
+  return reader === null ? null : yield* reader.read();
+}

@@ -1,0 +1,351 @@
+import type { Duplex } from "node:stream";
+import type { Socket } from "node:net";
+import type { PeerCertificate, TLSSocket } from "node:tls";
+import { ArgumentError, UsageError } from "../errors.ts";
+import { describe, describesItself } from "../diagnosis/describe.ts";
+import type { EventLoop } from "../kernel/event-loop.ts";
+import { type SocketAddress, socketAddress } from "./address.ts";
+import { asCallback } from "./callback.ts";
+import type { OpenResource, Owner } from "./open-resources.ts";
+import type { Protocol } from "./protocol.ts";
+import { defaultLimits, type WriteBufferLimits, writeBufferLimits } from "./write-buffer-limits.ts";
+
+const TRANSPORT: unique symbol = Symbol("taskloom.transport");
+
+/** A Node stream that a transport drives. Its listeners find the transport through it: no closure a connection. */
+type DrivenStream = Duplex & { [TRANSPORT]?: Transport | undefined };
+
+/** What a transport can tell, by name. */
+export interface ExtraInfo {
+  /** The other end. */
+  peername: SocketAddress;
+  /** This end. */
+  sockname: SocketAddress;
+  /** Node's own object. Reading from it or closing it behind the transport's back is at your own risk. */
+  socket: Duplex;
+  /** TLS: the other end's certificate. */
+  peercert: PeerCertificate;
+  /** TLS: the protocol chosen by ALPN. */
+  alpnProtocol: string;
+}
+
+/**
+ * A stream connection: it writes what a Protocol gives it, and tells the Protocol what comes. Made by
+ * `loop.createConnection`, `loop.createServer` and the streams.
+ *
+ * Two states of each direction. Reading: on, or paused by `pauseReading`. Writing: free, or paused, from
+ * when the buffer passes the high mark (`protocol.pauseWriting`) until it is down to the low one
+ * (`resumeWriting`). OPEN -> CLOSING (`close`, `abort`, the other end's end) -> LOST, where
+ * `protocol.connectionLost` is called, once, when Node has closed the socket.
+ */
+export class Transport implements OpenResource {
+  readonly #loop: EventLoop;
+  #stream: DrivenStream;
+  #protocol: Protocol;
+  readonly #owner: Owner;
+  #limits: WriteBufferLimits = defaultLimits;
+  #error: Error | null = null;
+  #isWritingPaused = false;
+  #isReadingPaused = false;
+  #isEnded = false;
+  #isClosing = false;
+  #isLost = false;
+  #flushed: (() => void) | null = null;
+
+  /** @internal */
+  constructor(loop: EventLoop, stream: Duplex, protocol: Protocol, owner: Owner) {
+    this.#loop = loop;
+    this.#stream = stream;
+    this.#protocol = protocol;
+    this.#owner = owner;
+  }
+
+  /** @internal Calls `connectionMade`, and begins to read. */
+  _begin(): void {
+    this.#owner.add(this);
+    this.#attach();
+    try {
+      asCallback(this.#loop, () => this.#protocol.connectionMade(this));
+    } catch (error) {
+      this.#fatal(error, "protocol.connectionMade() failed");
+    }
+  }
+
+  #attach(): void {
+    const stream = this.#stream;
+    stream[TRANSPORT] = this;
+    stream.on("error", onError);
+    stream.on("close", onClose);
+    stream.on("end", onEnd);
+    if (stream.readable && !this.#isReadingPaused) stream.on("data", onData);
+  }
+
+  #detach(): void {
+    const stream = this.#stream;
+    stream.pause();
+    stream.off("data", onData).off("end", onEnd).off("close", onClose).off("error", onError);
+    stream[TRANSPORT] = undefined;
+  }
+
+  /** @internal For STARTTLS: nothing is read any more, and the bare socket is given away. */
+  _release(): Duplex {
+    this.#detach();
+    return this.#stream;
+  }
+
+  /** @internal For STARTTLS: goes on over another stream. */
+  _replace(stream: Duplex): void {
+    this.#stream = stream;
+    this.#attach();
+    if (!this.#isReadingPaused) stream.resume();
+  }
+
+  /** @internal */
+  get _loop(): EventLoop {
+    return this.#loop;
+  }
+
+  /** What is known about the connection. Undefined where it does not apply, or once the connection is gone. */
+  getExtraInfo<K extends keyof ExtraInfo>(name: K): ExtraInfo[K] | undefined {
+    return this.#extra(name) as ExtraInfo[K] | undefined;
+  }
+
+  #extra(name: keyof ExtraInfo): unknown {
+    const socket = this.#stream as Socket & Partial<TLSSocket>;
+    switch (name) {
+      case "socket":
+        return socket;
+      case "peername":
+        return socketAddress(socket.remoteAddress, socket.remotePort, socket.remoteFamily);
+      case "sockname":
+        return socketAddress(socket.localAddress, socket.localPort, socket.localFamily);
+      case "peercert":
+        return socket.getPeerCertificate?.();
+      case "alpnProtocol":
+        return typeof socket.alpnProtocol === "string" ? socket.alpnProtocol : undefined;
+    }
+  }
+
+  getProtocol(): Protocol {
+    return this.#protocol;
+  }
+
+  /** From now on, `protocol` gets the calls. */
+  setProtocol(protocol: Protocol): void {
+    this.#protocol = protocol;
+  }
+
+  // -- reading --
+
+  /** Whether data that comes is passed on. */
+  isReading(): boolean {
+    return !this.#isReadingPaused && !this.#isClosing;
+  }
+
+  /** Passes on no data until `resumeReading`: the other end is held up once the system's buffers are full. */
+  pauseReading(): void {
+    if (!this.isReading()) return;
+    this.#isReadingPaused = true;
+    this.#stream.pause();
+  }
+
+  /** Passes on data again. */
+  resumeReading(): void {
+    if (this.#isClosing || !this.#isReadingPaused) return;
+    this.#isReadingPaused = false;
+    if (this.#stream.listenerCount("data") === 0) this.#stream.on("data", onData);
+    this.#stream.resume();
+  }
+
+  /** @internal */
+  _received(data: Buffer): void {
+    if (this.#isClosing) return;
+    try {
+      asCallback(this.#loop, deliver, this.#protocol, data);
+    } catch (error) {
+      this.#fatal(error, "protocol.dataReceived() failed");
+    }
+  }
+
+  /** @internal */
+  _ended(): void {
+    if (this.#isClosing) return;
+    let keepsOpen: boolean | void = false;
+    try {
+      keepsOpen = asCallback(this.#loop, () => this.#protocol.eofReceived());
+    } catch (error) {
+      this.#fatal(error, "protocol.eofReceived() failed");
+      return;
+    }
+    if (keepsOpen !== true || !this.#stream.writable || this.#isEnded) this.close();
+  }
+
+  // -- writing --
+
+  /**
+   * Sends data, a string as UTF-8, through a buffer: it never waits. Hold back while the protocol is paused
+   * (`pauseWriting`). What is written to a connection that is closing or lost is dropped, as asyncio does.
+   * Throws a UsageError after `writeEof()`, and an ArgumentError for anything but a string or bytes.
+   */
+  write(data: string | Uint8Array): void {
+    if (typeof data !== "string" && !(data instanceof Uint8Array)) {
+      throw new ArgumentError(`Expected a string or bytes to write, got ${describe(data)}`);
+    }
+    if (this.#isEnded) {
+      throw new UsageError("WRITE_AFTER_EOF", "cannot write after writeEof(): write first, then end");
+    }
+    if (data.length === 0 || this.#isClosing) return;
+    const stream = this.#stream;
+    if (stream.writableLength + data.length > this.#limits.low) {
+      // Only a write that may leave the buffer above the low mark needs to be told when it is through.
+      this.#flushed ??= () => this.#onFlushed();
+      stream.write(data, this.#flushed);
+    } else {
+      stream.write(data);
+    }
+    if (!this.#isWritingPaused && stream.writableLength > this.#limits.high) this.#pauseWriting();
+  }
+
+  /** Writes several pieces. */
+  writeLines(pieces: Iterable<string | Uint8Array>): void {
+    this.#stream.cork();
+    try {
+      for (const piece of pieces) this.write(piece);
+    } finally {
+      this.#stream.uncork();
+    }
+  }
+
+  /** Ends this side after what has been written; the other may go on sending. TLS has no such state: see `canWriteEof`. */
+  writeEof(): void {
+    if (!this.canWriteEof()) {
+      throw new UsageError("NO_HALF_CLOSE", "TLS connections cannot be half closed: close() instead");
+    }
+    if (this.#isEnded || this.#isClosing) return;
+    this.#isEnded = true;
+    this.#stream.end();
+  }
+
+  canWriteEof(): boolean {
+    return !("encrypted" in this.#stream);
+  }
+
+  /** How many bytes wait to be sent. */
+  getWriteBufferSize(): number {
+    return this.#stream.writableLength;
+  }
+
+  /** The marks of flow control, in bytes. */
+  getWriteBufferLimits(): WriteBufferLimits {
+    return this.#limits;
+  }
+
+  /** Sets them: `high` is 64 KiB by default, and `low` a quarter of `high`. */
+  setWriteBufferLimits(limits: Partial<WriteBufferLimits> = {}): void {
+    this.#limits = writeBufferLimits(limits);
+    if (this.#isWritingPaused || this.#stream.writableLength <= this.#limits.high) return;
+    // What is under way was perhaps written without asking to be told.
+    this.#flushed ??= () => this.#onFlushed();
+    this.#stream.once("drain", this.#flushed);
+    this.#pauseWriting();
+  }
+
+  #pauseWriting(): void {
+    this.#isWritingPaused = true;
+    this.#call("pauseWriting");
+  }
+
+  #onFlushed(): void {
+    if (!this.#isWritingPaused || this.#isLost || this.#stream.writableLength > this.#limits.low) return;
+    this.#isWritingPaused = false;
+    this.#call("resumeWriting");
+  }
+
+  #call(method: "pauseWriting" | "resumeWriting"): void {
+    try {
+      asCallback(this.#loop, () => this.#protocol[method]());
+    } catch (error) {
+      this.#loop.callExceptionHandler({ message: `protocol.${method}() failed`, exception: error });
+    }
+  }
+
+  // -- the end --
+
+  /** Whether the connection is closed, or about to be. */
+  isClosing(): boolean {
+    return this.#isClosing;
+  }
+
+  /** Reads no more, sends what is in the buffer, then closes. `protocol.connectionLost(null)` follows. */
+  close(): void {
+    if (this.#isClosing) return;
+    this.#isClosing = true;
+    const stream = this.#stream;
+    stream.pause();
+    if (stream.writableLength === 0 && !("encrypted" in stream)) stream.destroy();
+    else if (stream.writable) stream.end(() => stream.destroy());
+    else if (stream.writableFinished) stream.destroy();
+    else stream.once("finish", () => stream.destroy());
+  }
+
+  /** Closes at once; what is in the buffer is lost. */
+  abort(): void {
+    this.#isClosing = true;
+    this.#stream.destroy();
+  }
+
+  #fatal(error: unknown, message: string): void {
+    this.#loop.callExceptionHandler({
+      message: `Fatal error: ${message}`,
+      exception: error,
+      transport: this,
+    });
+    if (this.#error === null && error instanceof Error) this.#error = error;
+    this.abort();
+  }
+
+  /** @internal */
+  _failed(error: Error): void {
+    this.#error ??= error;
+    this.#isClosing = true;
+  }
+
+  /** @internal */
+  _lost(): void {
+    if (this.#isLost) return;
+    this.#isLost = this.#isClosing = true;
+    this.#owner.delete(this);
+    try {
+      asCallback(this.#loop, () => this.#protocol.connectionLost(this.#error));
+    } catch (error) {
+      this.#loop.callExceptionHandler({ message: "protocol.connectionLost() failed", exception: error });
+    }
+  }
+
+  /** @internal */
+  _describe(): string {
+    const state = this.#isLost ? "closed" : this.#isClosing ? "closing" : "open";
+    const peer = this.getExtraInfo("peername");
+    const to = peer === undefined ? "" : ` peer=${peer.address}:${peer.port}`;
+    return `<Transport ${state}${to} buffered=${this.getWriteBufferSize()}>`;
+  }
+}
+
+describesItself(Transport);
+
+function deliver(protocol: Protocol, data: Buffer): void {
+  protocol.dataReceived(data);
+}
+
+function onData(this: DrivenStream, data: Buffer): void {
+  this[TRANSPORT]?._received(data);
+}
+function onEnd(this: DrivenStream): void {
+  this[TRANSPORT]?._ended();
+}
+function onError(this: DrivenStream, error: Error): void {
+  this[TRANSPORT]?._failed(error);
+}
+function onClose(this: DrivenStream): void {
+  this[TRANSPORT]?._lost();
+}
