@@ -62,6 +62,21 @@ export interface Submit {
   <A extends unknown[], R>(fn: (...args: A) => R, ...args: A): Task<Awaited<R>>;
 }
 
+declare const made: unique symbol;
+
+/** A function of a threaded module: a Task of what it gives; its type still knows what it makes over there. */
+export interface ThreadedFunction<A extends unknown[], R> {
+  (...args: A): Task<Resolved<R>>;
+  /** Only a type. */
+  readonly [made]: R;
+}
+
+/** Runs a producer on a thread. */
+export interface StreamFrom {
+  <A extends unknown[], R>(fn: ThreadedFunction<A, R>, ...args: A): ThreadStream<Streamed<R>>;
+  <A extends unknown[], R>(fn: (...args: A) => R, ...args: A): ThreadStream<Streamed<R>>;
+}
+
 /** What one run of a producer gives one by one. */
 export type Streamed<R> =
   Awaited<R> extends AsyncIterable<infer T> ? T : Awaited<R> extends Iterable<infer T> ? T : never;
@@ -74,7 +89,7 @@ export interface Submitter {
     items: Iterable<T> | AsyncIterable<T>,
     options?: { chunkSize?: number },
   ): ThreadMap<Resolved<R>>;
-  stream<A extends unknown[], R>(fn: (...args: A) => R, ...args: A): ThreadStream<Streamed<R>>;
+  readonly stream: StreamFrom;
 }
 
 const DEFAULTS = {
@@ -119,7 +134,7 @@ export class ThreadPoolExecutor implements Executor, Submitter {
   readonly #pool: Pool;
 
   constructor(options: ThreadPoolOptions = {}) {
-    this.#pool = new Pool(fillIn(options));
+    this.#pool = new Pool(defaultOptions(options));
     pools.set(this, this.#pool);
   }
 
@@ -157,7 +172,9 @@ export class ThreadPoolExecutor implements Executor, Submitter {
    * Runs a generator function (or one that returns an iterable) on a thread and gives its items as they are
    * made. The producer is at most a window of items ahead, and stops when the consumer does.
    */
-  stream<A extends unknown[], R>(fn: (...args: A) => R, ...args: A): ThreadStream<Streamed<R>> {
+  stream<A extends unknown[], R>(fn: ThreadedFunction<A, R>, ...args: A): ThreadStream<Streamed<R>>;
+  stream<A extends unknown[], R>(fn: (...args: A) => R, ...args: A): ThreadStream<Streamed<R>>;
+  stream(fn: AnyFunction, ...args: unknown[]): ThreadStream<unknown> {
     return stream(this.#pool, fn, args, undefined, this.stream);
   }
 
@@ -197,8 +214,8 @@ export function submitter(pool: () => Pool, options: CallOptions & { window?: nu
     map(fn, items, mapOptions = {}) {
       return map(pool(), fn, items, mapOptions, options, this.map);
     },
-    stream(fn, ...args) {
-      return stream(pool(), fn, args, options, this.stream);
+    stream(fn: AnyFunction, ...args: unknown[]): ThreadStream<never> {
+      return stream<never>(pool(), fn, args, options, this.stream);
     },
   };
 }
@@ -236,16 +253,16 @@ function map<T, R>(
   );
 }
 
-function stream<A extends unknown[], R>(
+function stream<T>(
   pool: Pool,
-  fn: (...args: A) => R,
-  args: A,
+  fn: AnyFunction,
+  args: unknown[],
   options: (CallOptions & { window?: number }) | undefined,
   below: Below,
-): ThreadStream<Streamed<R>> {
+): ThreadStream<T> {
   const ref = refOf(fn, below);
   const window = options?.window ?? DEFAULT_WINDOW;
-  return new ThreadStream<Streamed<R>>(window, (sink) => {
+  return new ThreadStream<T>(window, (sink) => {
     const call = makeCall(pool, ref, args, options, below, false, sink);
     return {
       task: call.task,
@@ -339,7 +356,8 @@ function expectNumber(name: string, value: number | undefined, least: number): v
     throw new RangeError(`Expected \`${name}\` to be a number of at least ${least}, got ${String(value)}`);
 }
 
-function fillIn(options: ThreadPoolOptions): PoolOptions {
+/** Checks options and fills in what is not given. */
+export function defaultOptions(options: ThreadPoolOptions): PoolOptions {
   const maxThreads = options.maxThreads ?? Math.max(1, availableParallelism() - 1, options.minThreads ?? 0);
   const filled = { ...DEFAULTS, ...options, maxThreads };
   expectNumber("maxThreads", filled.maxThreads, 1);

@@ -62,6 +62,11 @@ export function refOf(fn: AnyFunction, below: AnyFunction): FunctionRef {
   return ref;
 }
 
+/** A function that stands for an export of a module: only to be named, not to be called. */
+export function addressed(address: Address): (...args: never[]) => unknown {
+  return Object.assign(() => undefined, { [functionAddress]: address });
+}
+
 /** The reference for an export of a module. */
 export function addressRef({ module, name, parent = null }: Address): FunctionRef {
   return makeRef({ kind: "export", module, parent, name }, name);

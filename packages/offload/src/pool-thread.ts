@@ -5,7 +5,6 @@ import { MessageChannel, receiveMessageOnPort } from "node:worker_threads";
 import type { MessagePort, Worker } from "node:worker_threads";
 import { hostCallbacks } from "./callbacks.ts";
 import type { Call } from "./call.ts";
-import type { EncodedError } from "./error-transport.ts";
 import { decodeError } from "./error-transport.ts";
 import { unpack } from "./pack.ts";
 import type { Patch } from "./pack.ts";
@@ -16,6 +15,7 @@ import {
   CONSOLE,
   CREDIT,
   FAILURE,
+  FORGET,
   HEAP,
   ITEM,
   PROGRESS,
@@ -27,8 +27,8 @@ import {
 } from "./wire.ts";
 import type { CallExtras, Definition, FromThread, ToThread } from "./wire.ts";
 
-/** How a call ended on its thread. */
-export type Outcome = { ok: true; value: unknown } | { ok: false; error: EncodedError };
+/** Functions that a thread keeps; a program that makes functions without end must not fill it. */
+const MAX_KNOWN = 4096;
 
 /** What a thread tells its pool. */
 export interface ThreadOwner {
@@ -112,6 +112,10 @@ export class PoolThread {
 
   /** Sends calls, to be run in this order. Throws, and has sent none, when one of them cannot be cloned. */
   send(calls: readonly Call[]): void {
+    if (this.#known.size > MAX_KNOWN && this.#inFlight === 0) {
+      this.#port.postMessage([FORGET, ...this.#known] satisfies ToThread);
+      this.#known.clear();
+    }
     const first = this.#next;
     let definitions: Definition[] | null = null;
     let extras: [number, CallExtras][] | null = null;

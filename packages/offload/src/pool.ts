@@ -40,6 +40,8 @@ export interface PoolOptions extends ThreadOptions {
   cancelGrace: number;
   maxTasksPerThread: number;
   recycleHeapMb: number;
+  /** Told when a thread has ended that was not asked to. */
+  onDeath?: (error: ThreadDiedError) => void;
 }
 
 /** What a pool is doing. */
@@ -475,10 +477,11 @@ export class Pool implements ThreadOwner {
         this.#end(call, () => call.task.fail(call.stopError));
       } else {
         this.#failed++;
-        this.#end(call, () => call.task.fail(death(call, exitCode, error)));
+        this.#end(call, () => call.task.fail(death(call.ref.label, exitCode, error)));
       }
     }
     if (victim === undefined && wasBusy) this.#died++;
+    this.options.onDeath?.(death("this object", exitCode, error));
     this.#queue.giveBack(back);
     this.#dispatch();
     if (this.#queue.size > 0 || victim !== undefined || wasBusy) this.#grow();
@@ -500,8 +503,10 @@ export class Pool implements ThreadOwner {
 
   #shrinkNow(): void {
     this.#shrink = undefined;
-    const { idleTimeout, minThreads } = this.options;
+    const { idleTimeout, spareThreads } = this.options;
     const now = performance.now();
+    // While something runs, the spare threads are there for it.
+    const minThreads = Math.max(this.options.minThreads, this.#busy > 0 ? this.#busy + spareThreads : 0);
     let alive = this.#starting + this.#busy + this.#idle.length;
     // The one that has been idle longest is at the bottom.
     this.#idle = this.#idle.filter((thread) => {
@@ -553,8 +558,7 @@ function refusal(call: Call, error: unknown): unknown {
   return findUncloneable(call.args, "arguments");
 }
 
-function death(call: Call, exitCode: number, error: Error | undefined): ThreadDiedError {
-  const { label } = call.ref;
+function death(label: string, exitCode: number, error: Error | undefined): ThreadDiedError {
   if (error === undefined)
     return new ThreadDiedError(
       `The thread that ran ${label} ended with exit code ${exitCode}: something called process.exit there`,

@@ -21,6 +21,12 @@ export function installThreadCalls(store: AsyncLocalStorage<RunningCall>): void 
   scope[key] = store;
 }
 
+/** Runs `fn` as a part of a call. */
+export function runAsCall<R>(call: RunningCall, fn: () => R): R {
+  const store = scope[key];
+  return store === undefined ? fn() : store.run(call, fn);
+}
+
 function runningCall(): RunningCall | undefined {
   return scope[key]?.getStore();
 }

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import type { Task } from "@taskloom/loop";
 import { callerModule } from "./caller.ts";
 import { NotThreadableError } from "./errors.ts";
-import type { Resolved, ThreadPoolExecutor } from "./executor.ts";
+import type { ThreadedFunction, ThreadPoolExecutor } from "./executor.ts";
 import { poolOf, submit } from "./executor.ts";
 import { functionAddress } from "./function-ref.ts";
 import type { Address } from "./function-ref.ts";
@@ -14,10 +14,24 @@ type AnyFunction = (...args: never[]) => unknown;
 
 /** A module whose functions run on a thread. */
 export type Threaded<M> = {
-  readonly [K in keyof M as M[K] extends AnyFunction ? K : never]: M[K] extends (...args: infer A) => infer R
-    ? (...args: A) => Task<Resolved<R>>
-    : never;
+  readonly [K in keyof M as M[K] extends AnyFunction ? K : never]: ThreadedOverloads<M[K]>;
 };
+
+/** Each signature of a function, up to four, as it is called from another thread. */
+export type ThreadedOverloads<F> = F extends {
+  (...args: infer A1): infer R1;
+  (...args: infer A2): infer R2;
+  (...args: infer A3): infer R3;
+  (...args: infer A4): infer R4;
+}
+  ? ThreadedFunction<A1, R1> & ThreadedFunction<A2, R2> & ThreadedFunction<A3, R3> & ThreadedFunction<A4, R4>
+  : F extends { (...args: infer A1): infer R1; (...args: infer A2): infer R2; (...args: infer A3): infer R3 }
+    ? ThreadedFunction<A1, R1> & ThreadedFunction<A2, R2> & ThreadedFunction<A3, R3>
+    : F extends { (...args: infer A1): infer R1; (...args: infer A2): infer R2 }
+      ? ThreadedFunction<A1, R1> & ThreadedFunction<A2, R2>
+      : F extends (...args: infer A) => infer R
+        ? ThreadedFunction<A, R>
+        : never;
 
 /**
  * A module whose functions run on threads: each exported function, called here, is a Task.
@@ -62,7 +76,8 @@ export function threaded<M extends object>(
   }) as Threaded<M>;
 }
 
-function locate(specifier: string, caller: string | null): { module: string; parent: string | null } {
+/** Where a specifier leads, as seen from the module `caller`. */
+export function locate(specifier: string, caller: string | null): { module: string; parent: string | null } {
   if (isBuiltin(specifier)) return { module: specifier, parent: null };
   const relative = /^\.{0,2}\//.test(specifier);
   if (relative && caller === null)

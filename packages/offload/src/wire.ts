@@ -90,6 +90,31 @@ export type FromThread =
   | [typeof HEAP, number]
   | [typeof UNSOUND];
 
+/** What a method of an object that lives on a thread is called with. */
+export interface MethodCall {
+  seq: number;
+  method: string;
+  args: unknown;
+  patches: readonly Patch[] | null;
+  /** For callbacks among the arguments. */
+  callbacks: MessagePort | null;
+  context: Readonly<Record<string, unknown>> | null;
+}
+
+/** How a method's outcome travels; Comlink's own would strip an error of its class. */
+export type MethodAnswer =
+  | { value: unknown; patches: readonly Patch[] | null }
+  | { error: EncodedError }
+  /** Taken back before it began. */
+  | { revoked: true };
+
+/** What Comlink exposes of an object. */
+export interface ObjectTable {
+  call(call: MethodCall): Promise<MethodAnswer>;
+  /** Runs the object's own disposal, if it has one. */
+  dispose(): Promise<MethodAnswer>;
+}
+
 /** What a thread is started with. */
 export interface Enlistment {
   port: MessagePort;

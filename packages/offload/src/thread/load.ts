@@ -63,16 +63,20 @@ export function load(address: FunctionAddress, label: string): LoadedFunction | 
   return { fn, kind: kindOf(fn), label, fromSource: true };
 }
 
+/** Imports a module as `parent` would. */
+export async function importModule(module: string, parent: string | null): Promise<Record<string, unknown>> {
+  const imported =
+    parent === null
+      ? import(module)
+      : compileAt(parent, "return import(specifier);", ["specifier"], true)(module);
+  return (await imported) as Record<string, unknown>;
+}
+
 async function loadExport(
   { module, parent, name }: FunctionAddress & { kind: "export" },
   label: string,
 ): Promise<LoadedFunction> {
-  const namespace = (await (parent === null
-    ? import(module)
-    : compileAt(parent, "return import(specifier);", ["specifier"], true)(module))) as Record<
-    string,
-    unknown
-  >;
+  const namespace = await importModule(module, parent);
   const fn = findFunction(namespace, name);
   if (fn === undefined) {
     const names = Object.keys(namespace).filter((key) => typeof namespace[key] === "function");

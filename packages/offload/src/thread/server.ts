@@ -4,6 +4,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { MessagePort } from "node:worker_threads";
 import { types } from "node:util";
+import { getHeapStatistics } from "node:v8";
 import { CancelledError, createTask } from "@taskloom/loop";
 import type { Task } from "@taskloom/loop";
 import { CallbackGuest } from "../callbacks.ts";
@@ -31,12 +32,15 @@ interface Incoming {
 
 /** Results that lie in shared memory are announced at least this often while a batch runs. */
 const ANNOUNCE_INTERVAL = 0.5;
+/** The heap is looked at no more often than this. */
+const HEAP_INTERVAL = 10;
 
 export class ThreadServer {
   readonly #port: MessagePort;
   readonly #slots: Slots;
   readonly #watchHeap: boolean;
   readonly #functions = new Map<number, LoadedFunction | Promise<LoadedFunction>>();
+  readonly #labels = new Map<number, string>();
   readonly #calls = new AsyncLocalStorage<Running>();
   #waiting: Incoming[] = [];
   #next = 0;
@@ -97,6 +101,7 @@ export class ThreadServer {
   #take(message: unknown[]): void {
     let seq = message[1] as number;
     for (const [id, address, label] of (message[2] as Definition[] | null) ?? []) {
+      this.#labels.set(id, label);
       try {
         const loaded = load(address, label);
         this.#functions.set(id, loaded);
@@ -160,7 +165,7 @@ export class ThreadServer {
     this.#slots.startedAt[slot] = startedAt + sharedClockOffset;
     const call = new Running(
       incoming.seq,
-      loaded instanceof Promise ? "" : loaded.label,
+      this.#labels.get(incoming.fn)!,
       this.#slots,
       this.#port,
       incoming.extras?.port,
@@ -233,7 +238,10 @@ export class ThreadServer {
 
   #asTask(call: Running, extras: CallExtras | undefined, body: () => unknown): Task<unknown> {
     const task = createTask(body as () => Promise<unknown>, { name: extras?.name ?? call.label });
+    // Cancelled before it was made, while its module was loading.
+    if (call.isCancelled()) task.cancel(call.cancelMessage());
     call.onCancel = (message) => task.cancel(message);
+    task.onProgress((value) => call.reportProgress(value));
     return task;
   }
 
@@ -270,6 +278,7 @@ export class ThreadServer {
 
   #succeed(call: Running, value: unknown, startedAt: number): void {
     call.flushProgress();
+    this.#reportHeap();
     this.#slots.durations[call.slot] = performance.now() - startedAt;
     if (!call.spoke && this.#slots.store(call.slot, value)) {
       this.#stored++;
@@ -282,25 +291,24 @@ export class ThreadServer {
       }
     }
     this.#ended(call, startedAt);
-    this.#reportHeap();
   }
 
   #fail(call: Running, error: unknown, startedAt: number): void {
     call.flushProgress();
+    this.#reportHeap();
     Atomics.store(this.#slots.states, call.slot, POSTED);
     this.#slots.durations[call.slot] = performance.now() - startedAt;
     call.port.postMessage([FAILURE, call.seq, encodeError(error, import.meta.url)]);
     this.#ended(call, startedAt);
-    this.#reportHeap();
   }
 
   #heapAt = 0;
   #reportHeap(): void {
     if (!this.#watchHeap) return;
     const now = performance.now();
-    if (now - this.#heapAt < 100) return;
+    if (now - this.#heapAt < HEAP_INTERVAL) return;
     this.#heapAt = now;
-    this.#send([HEAP, process.memoryUsage().heapUsed]);
+    this.#send([HEAP, getHeapStatistics().used_heap_size]);
   }
 
   /** A floating rejection, a throw in a timer: it fails the call it comes from, if that still runs. */
@@ -317,7 +325,7 @@ export class ThreadServer {
         ),
       );
     } else {
-      this.#send([STRAY, encodeError(error), call?.label ?? ""]);
+      this.#send([STRAY, encodeError(error, import.meta.url), call?.label ?? ""]);
     }
   }
 }

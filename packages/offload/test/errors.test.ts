@@ -1,0 +1,126 @@
+import { describe, expect, it } from "vitest";
+import {
+  ThreadDiedError,
+  UncloneableError,
+  registerErrorClass,
+  threaded,
+  transfer,
+  TransferError,
+} from "../src/index.ts";
+import { OutOfStock } from "./fixtures/jobs.ts";
+import { failure, jobs, makePool, words } from "./support.ts";
+
+describe("errors from a thread", () => {
+  it("arrive as themselves, with both stacks", async () => {
+    registerErrorClass(OutOfStock);
+    const pool = makePool();
+    const error = (await failure(pool.submit(jobs.order, "tea"))) as OutOfStock;
+    expect(error).toBeInstanceOf(OutOfStock);
+    expect(error).toMatchObject({
+      name: "OutOfStock",
+      code: "OUT_OF_STOCK",
+      sku: "tea",
+      message: "no tea left",
+    });
+    expect(error.cause).toBeInstanceOf(AggregateError);
+    expect((error.cause as AggregateError).errors[0]).toBeInstanceOf(TypeError);
+    expect(error.stack).toMatch(/at order .*jobs\.ts[^]*called from[^]*errors\.test\.ts/);
+    expect(error.stack).not.toContain("thread/server");
+  });
+
+  it("keep Node's codes", async () => {
+    const fs = threaded<typeof import("node:fs")>("node:fs", { executor: makePool() });
+    expect(await failure(fs.readFileSync("/no/such/file"))).toMatchObject({
+      code: "ENOENT",
+      syscall: "open",
+      path: "/no/such/file",
+    });
+  });
+
+  it("may be anything that can be thrown", async () => {
+    const pool = makePool();
+    for (const thrown of [undefined, null, 0, "text", { reason: [1, 2] }])
+      expect(await failure(pool.submit(jobs.throwThis, thrown))).toEqual(thrown);
+  });
+
+  it("name the path of an argument that cannot cross, and leave the calls beside it alone", async () => {
+    const pool = makePool();
+    const attempt = (): unknown => pool.submit((value: unknown) => value, { a: { b: [Promise.resolve()] } });
+    expect(attempt).toThrow(UncloneableError);
+    expect(attempt).toThrow("arguments[0].a.b[0] cannot cross to another thread: a promise");
+    await Promise.all(Array.from({ length: 50 }, (_, i) => pool.submit(jobs.add, i, 1)));
+    // Only structured clone can tell: found out when the batch is sent.
+    const odd = pool.submit((value: unknown) => value, { stream: process.stdin });
+    const mixed = Array.from({ length: 50 }, (_, i) => pool.submit(jobs.add, i, 1));
+    expect(await failure(odd)).toMatchObject({ code: "UNCLONEABLE" });
+    expect(await Promise.all(mixed)).toEqual(Array.from({ length: 50 }, (_, i) => i + 1));
+  });
+
+  it("name the path of a result that cannot cross, and leave the thread alive", async () => {
+    const pool = makePool({ maxThreads: 1 });
+    const first = await pool.submit(jobs.where);
+    expect(await failure(pool.submit(() => ({ tools: { run: () => 1 } })))).toMatchObject({
+      code: "UNCLONEABLE",
+      path: "result.tools.run",
+    });
+    expect(await failure(pool.submit(() => ({ list: [1, new WeakMap()] })))).toMatchObject({
+      code: "UNCLONEABLE",
+      path: "result.list[1]",
+    });
+    expect(await failure(pool.submit(() => Symbol("s") as unknown))).toMatchObject({ path: "result" });
+    expect(await pool.submit(jobs.where)).toBe(first);
+  });
+
+  it("refuse a pooled Buffer in a transfer list, with a way out", () => {
+    const pooled = Buffer.from("small");
+    const attempt = (): unknown => transfer(pooled, [pooled.buffer]);
+    expect(attempt).toThrow(TransferError);
+    expect(attempt).toThrow(/pool.*Buffer\.alloc/s);
+  });
+
+  it.each([
+    ["process.exit", "exit", /ended with exit code 7: something called process\.exit/],
+    ["a full heap", "out-of-memory", /ran out of memory; give it more with resourceLimits/],
+    ["a floating rejection", "escaped", /An error escaped from floatingRejection/],
+    ["a throw in a timer", "escaped", /An error escaped from throwInTimer/],
+  ] as const)("of %s fail their own call and say so; the pool heals", async (what, reason, message) => {
+    const pool = makePool({ maxThreads: 1, resourceLimits: { maxOldGenerationSizeMb: 24 } });
+    const before = await pool.submit(jobs.where);
+    const victim =
+      what === "process.exit"
+        ? pool.submit(jobs.exit, 7)
+        : what === "a full heap"
+          ? pool.submit(jobs.eatMemory)
+          : what === "a floating rejection"
+            ? pool.submit(jobs.floatingRejection)
+            : pool.submit(jobs.throwInTimer);
+    const beside = pool.submit(jobs.add, 1, 2);
+    const error = (await failure(victim)) as ThreadDiedError;
+    expect(error).toBeInstanceOf(ThreadDiedError);
+    expect(error).toMatchObject({ code: "THREAD_DIED", reason });
+    expect(error.message).toMatch(message);
+    if (reason === "exit") expect(error.exitCode).toBe(7);
+    if (reason === "escaped")
+      expect((error.cause as Error).message).toMatch(/nobody awaits me|thrown in a timer/);
+    expect(await beside).toBe(3);
+    expect(await pool.submit(jobs.where)).not.toBe(before);
+  });
+
+  it("that escape after their call has ended hit nobody, and are reported", async () => {
+    const pool = makePool({ maxThreads: 1 });
+    const warned = new Promise<Error>((resolve) => process.once("warning", resolve));
+    const flag = words();
+    expect(
+      await pool.submit(() => {
+        void Promise.reject(new Error("too late"));
+        return "fine";
+      }),
+    ).toBe("fine");
+    const next = pool.submit(jobs.spinUntil, flag);
+    const warning = await warned;
+    expect(warning.name).toBe("TaskloomStrayError");
+    expect(warning.message).toContain("too late");
+    Atomics.store(flag, 0, 1);
+    expect(await next).toBe("released");
+  });
+});

@@ -1,0 +1,146 @@
+import { spawn } from "node:child_process";
+import { describe, expect, it } from "vitest";
+import { run } from "@taskloom/loop";
+import type { ThreadPoolExecutor } from "../src/index.ts";
+import { threaded, toThread } from "../src/index.ts";
+import { changed, failure, jobs, makePool, words } from "./support.ts";
+
+/** Resolves when a turn of the event loop has made it true. */
+async function until(isTrue: () => boolean): Promise<void> {
+  while (!isTrue()) await new Promise((resolve) => setTimeout(resolve, 1));
+}
+
+function alive(pool: ThreadPoolExecutor): number {
+  const { threads, starting } = pool.stats();
+  return threads + starting;
+}
+
+describe("the life of a pool", () => {
+  it("starts threads as demand grows, up to its bound and a spare, and shrinks when idle", async () => {
+    const pool = makePool({ maxThreads: 3, idleTimeout: 20 });
+    expect(alive(pool)).toBe(0);
+    const flags = Array.from({ length: 6 }, () => words());
+    const first = pool.submit(jobs.spinUntil, flags[0]!);
+    await changed(flags[0]!, 1);
+    expect(alive(pool)).toBe(2);
+    const others = flags.slice(1).map((flag) => pool.submit(jobs.spinUntil, flag));
+    await changed(flags[2]!, 1);
+    expect(alive(pool)).toBe(4);
+    expect(pool.stats()).toMatchObject({ busy: 3, queued: 3 });
+    for (const flag of flags) Atomics.store(flag, 0, 1);
+    await Promise.all([first, ...others]);
+    await until(() => alive(pool) === 0);
+    expect(await pool.submit(jobs.add, 1, 2)).toBe(3);
+  });
+
+  it("keeps minThreads", async () => {
+    const pool = makePool({ minThreads: 2, maxThreads: 2, idleTimeout: 1, spareThreads: 0 });
+    await pool.submit(jobs.add, 1, 2);
+    await until(() => alive(pool) === 2 && pool.stats().starting === 0);
+    await pool.submit(jobs.block, 5);
+    expect(alive(pool)).toBe(2);
+  });
+
+  it("has a spare thread take over from one that was ended", async () => {
+    const pool = makePool({ maxThreads: 1, cancelGrace: 0 });
+    await pool.submit(jobs.add, 0, 0);
+    await until(() => pool.stats().threads === 2);
+    const started = words();
+    const victim = pool.submit(jobs.spinForEver, started);
+    await changed(started);
+    victim.cancel();
+    const next = pool.submit(jobs.add, 1, 2);
+    expect(await next).toBe(3);
+    expect(await failure(victim)).toMatchObject({ name: "CancelledError" });
+    await until(() => pool.stats().threads === 2);
+  });
+
+  it("replaces threads after so many calls, and when their heap has grown", async () => {
+    const pool = makePool({ maxThreads: 1, spareThreads: 0, maxTasksPerThread: 3 });
+    const ids: number[] = [];
+    for (let i = 0; i < 7; i++) ids.push(await pool.submit(jobs.where));
+    expect(new Set(ids.slice(0, 3)).size).toBe(1);
+    expect(new Set(ids).size).toBe(3);
+    const grower = makePool({ maxThreads: 1, spareThreads: 0, recycleHeapMb: 60 });
+    const before = await grower.submit(jobs.where);
+    await grower.submit(() => {
+      const kept = Array.from({ length: 3_000_000 }, (_, i) => ({ i }));
+      (globalThis as Record<string, unknown>)["kept"] = kept;
+    });
+    await until(() => grower.stats().recycled === 1);
+    expect(await grower.submit(jobs.where)).not.toBe(before);
+  });
+
+  it("reports a thread that cannot be interrupted as a zombie until it ends, and goes on without it", async () => {
+    const pool = makePool({ maxThreads: 1, cancelGrace: 0 });
+    await pool.submit(jobs.add, 0, 0);
+    const crypto = threaded<typeof import("node:crypto")>("node:crypto", { executor: pool });
+    const native = crypto.pbkdf2Sync("secret", "salt", 3_000_000, 64, "sha512");
+    await until(() => pool.stats().running === 1);
+    // It has begun when a thread has claimed it; then only Node's own code runs there.
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    native.cancel();
+    await until(() => pool.stats().zombies === 1);
+    expect(await pool.submit(jobs.add, 1, 2)).toBe(3);
+    expect(native.done()).toBe(false);
+    expect(await failure(native)).toMatchObject({ name: "CancelledError" });
+    expect(pool.stats().zombies).toBe(0);
+  });
+
+  it("fails what waits when its threads do not come up", async () => {
+    const pool = makePool({ maxThreads: 1, execArgv: ["--import", "file:///no/such/preload.mjs"] });
+    const error = await failure(pool.submit(jobs.add, 1, 2));
+    expect(error).toMatchObject({ code: "THREAD_DIED", reason: "start" });
+    expect((error as Error).cause).toBeInstanceOf(Error);
+  });
+
+  it("ends with its loop, where it is the loop's own", async () => {
+    const threads = await run(async () => {
+      expect(await toThread(jobs.add, 1, 2)).toBe(3);
+      expect(await jobs.add(2, 2)).toBe(4);
+      return toThread(jobs.where);
+    });
+    expect(threads).toBeGreaterThan(0);
+  });
+
+  it.each([
+    ["an idle pool", 'await pool.submit((n) => n + 1, 1).then((n) => console.log("got", n));', "got 2\n"],
+    [
+      "a pool that killed",
+      "const t = pool.submit(() => { for (;;); }); setTimeout(() => t.cancel(), 200); await t.catch(() => console.log('ended'));",
+      "ended\n",
+    ],
+    [
+      "a stream that was left",
+      "for await (const n of pool.stream(function* () { for (let i = 0; ; i++) yield i; })) if (n === 9) break; console.log('left');",
+      "left\n",
+    ],
+    [
+      "a map that was left",
+      "for await (const n of pool.map((n) => n, [1, 2, 3], { chunkSize: 1 })) break; console.log('left');",
+      "left\n",
+    ],
+    [
+      "work that nobody waits for",
+      "void pool.submit(() => console.log('done all the same'));",
+      "done all the same\n",
+    ],
+  ])("lets the process end by itself: %s", async (_what, code, output) => {
+    const index = new URL("../src/index.ts", import.meta.url).href;
+    const program = `import { ThreadPoolExecutor } from ${JSON.stringify(index)};
+      const pool = new ThreadPoolExecutor({ maxThreads: 2 });
+      ${code}`;
+    const child = spawn(
+      process.execPath,
+      ["--conditions=@taskloom/source", "--input-type=module", "--eval", program],
+      { stdio: ["ignore", "pipe", "inherit"] },
+    );
+    let printed = "";
+    child.stdout.on("data", (chunk: Buffer) => {
+      printed += chunk.toString();
+    });
+    const exitCode = await new Promise((resolve) => child.once("close", resolve));
+    expect(printed).toBe(output);
+    expect(exitCode).toBe(0);
+  });
+});
