@@ -39,6 +39,7 @@ import {
 } from "@taskloom/loop";
 import { virtualClock } from "@taskloom/loop/testing";
 
+import { UNSEEN } from "../../packages/loop/src/task/future-core.ts";
 import type {
   AsyncStep,
   Block,
@@ -268,7 +269,7 @@ class Run {
       }
       case "state": {
         const target = this.#resolve(s.ref);
-        return target ? [target, target.done(), target.cancelled()] : "none";
+        return target ? [target, target.done(), target.cancelled(), isUnseen(target)] : "none";
       }
       case "result":
         return orNone(this.#resolve(s.ref), (target) => target.result());
@@ -673,13 +674,14 @@ class Run {
 
   #final(future: Future<unknown>): string {
     if (!future.done()) return "pending";
+    const unseen = isUnseen(future) ? " unseen" : "";
     let error: unknown;
     try {
       error = future.exception();
     } catch (cancelled) {
       return `cancelled ${this.#error(cancelled)}`;
     }
-    return error ? `!${this.#error(error)}` : `=${this.#value(future.result())}`;
+    return error ? `!${this.#error(error)}${unseen}` : `=${this.#value(future.result())}`;
   }
 }
 
@@ -690,6 +692,11 @@ function at<T>(list: readonly T[], number: number): T | undefined {
 
 function orNone<T>(target: T | undefined, use: (target: T) => unknown): unknown {
   return target === undefined ? "none" : use(target);
+}
+
+/** Whether it failed and nobody has looked at the error: Python's `_log_traceback`. */
+function isUnseen(future: Future<unknown>): boolean {
+  return future._state === UNSEEN;
 }
 
 function cancelledError(message: string | null): CancelledError {

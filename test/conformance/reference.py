@@ -397,7 +397,7 @@ class Program:
 
     def do_state(self, s):
         target = self.resolve(s["ref"])
-        return "none" if target is None else [target, target.done(), target.cancelled()]
+        return "none" if target is None else [target, target.done(), target.cancelled(), target._log_traceback]
 
     def do_result(self, s):
         target = self.resolve(s["ref"])
@@ -781,11 +781,12 @@ class Program:
     def final(self, future):
         if not future.done():
             return "pending"
+        unseen = " unseen" if future._log_traceback else ""
         try:
             error = future.exception()
         except exceptions.CancelledError as cancelled:
             return "cancelled " + self.error(cancelled)
-        return "!" + self.error(error) if error is not None else "=" + self.value(future.result())
+        return f"!{self.error(error)}{unseen}" if error is not None else "=" + self.value(future.result())
 
     def unhandled(self, loop, context):
         message = context["message"]

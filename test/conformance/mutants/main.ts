@@ -85,6 +85,8 @@ async function judgeAll(): Promise<void> {
 async function work(from: Iterator<Mutant>): Promise<void> {
   const scratch = makeScratch();
   try {
+    const untouched = await check(scratch);
+    if (untouched !== "survived") throw new Error(`Without any mutant: ${untouched} fail. Mend that first.`);
     for (let next = from.next(); !next.done; next = from.next()) {
       const mutant = next.value;
       const known = equivalents.some(
@@ -108,30 +110,34 @@ async function judge(scratch: string, mutant: Mutant): Promise<Verdict> {
   const indent = /^\s*/.exec(lines[mutant.line - 1]!)![0];
   writeFileSync(path, lines.with(mutant.line - 1, indent + mutant.after).join("\n"));
   try {
-    const golden = await run(scratch, process.execPath, [
-      "--conditions=@taskloom/source",
-      "--no-warnings",
-      "test/conformance/check-golden.ts",
-    ]);
-    if (golden !== "passed") return golden === "failed" ? "golden traces" : "did not end";
-    const named = await run(scratch, process.execPath, [
-      join(scratch, "node_modules/vitest/vitest.mjs"),
-      "run",
-      "packages/loop/test",
-      // Slow, and it tests what an await by a native promise does.
-      "--exclude=**/promises-aplus.test.ts",
-      "--bail=1",
-      "--reporter=dot",
-      "--no-file-parallelism",
-      "--no-isolate",
-      "--pool=threads",
-      "--testTimeout=3000",
-    ]);
-    if (named === "passed") return "survived";
-    return named === "failed" ? "named tests" : "did not end";
+    return await check(scratch);
   } finally {
     writeFileSync(path, original);
   }
+}
+
+async function check(scratch: string): Promise<Verdict> {
+  const golden = await run(scratch, process.execPath, [
+    "--conditions=@taskloom/source",
+    "--no-warnings",
+    "test/conformance/check-golden.ts",
+  ]);
+  if (golden !== "passed") return golden === "failed" ? "golden traces" : "did not end";
+  const named = await run(scratch, process.execPath, [
+    join(scratch, "node_modules/vitest/vitest.mjs"),
+    "run",
+    "packages/loop/test",
+    // Slow, and it tests what an await by a native promise does.
+    "--exclude=**/promises-aplus.test.ts",
+    "--bail=1",
+    "--reporter=dot",
+    "--no-file-parallelism",
+    "--no-isolate",
+    "--pool=threads",
+    "--testTimeout=3000",
+  ]);
+  if (named === "passed") return "survived";
+  return named === "failed" ? "named tests" : "did not end";
 }
 
 async function run(cwd: string, command: string, args: string[]): Promise<"passed" | "failed" | "timeout"> {

@@ -17,6 +17,9 @@ const diagnosis =
 const turns =
   /budget|\blook\b|LOOK|setImmediate|nextTick|drain|settledNative|awake|holds|keepAlive|armed|#arm\b|setTimeout|clearTimeout|LONGEST_DELAY|outside|_hold|_release|_nudge|isAutomatic|activeLoops/i;
 
+/** An AbortSignal is no part of asyncio. */
+const signals = /signal/i;
+
 /** A field's first value. */
 const field = /^  (?:(?:readonly|protected|private|static) )*[#\w]+(?:: [^=]+)? = /;
 
@@ -60,7 +63,7 @@ export function mutate(file: string, source: string): Mutant[] {
       if (/^\}|;$/.test(text)) skipped = false;
       continue;
     }
-    if (diagnosis.test(text) || turns.test(text) || field.test(text)) continue;
+    if (diagnosis.test(text) || turns.test(text) || signals.test(text) || field.test(text)) continue;
     if (within || trimmed === "" || trimmed.startsWith("//") || trimmed.startsWith("*")) continue;
     for (const changed of new Set(changes(text))) {
       const mutated = lines.with(index, changed).join("\n");

@@ -356,7 +356,16 @@ test("17. a circle of tasks that await each other: cancel is a clear error, not 
     yield* sleep(0);
     expect(() => tasks[0]!.cancel()).toThrow(expect.objectContaining({ code: "AWAIT_CYCLE" }));
     expect(tasks.map((task) => task.cancelling())).toEqual([0, 0]);
-    // A long chain is no circle.
+    // Many cancels are no circle, and neither is a long chain.
+    const stubborn = createTask(function* () {
+      for (let i = 0; i < 600; i++) yield* raised(sleep(10));
+    });
+    yield* sleep(0);
+    for (let i = 0; i < 600; i++) {
+      stubborn.cancel();
+      yield* sleep(0);
+    }
+    expect(stubborn.cancelling()).toBe(600);
     let last: Task<unknown> = createTask(sleep(10));
     for (let i = 0; i < 1000; i++) {
       const next = last;

@@ -1,4 +1,5 @@
 import {
+  ArgumentError,
   Barrier,
   BoundedSemaphore,
   BrokenBarrierError,
@@ -10,6 +11,7 @@ import {
   gather,
   getRunningLoop,
   Lock,
+  Queue,
   Semaphore,
   sleep,
   type Task,
@@ -375,3 +377,51 @@ function* raisedOrNothing(
     return undefined;
   }
 }
+
+test("what acquire gives releases once, by hand or by `using`", () =>
+  inVirtualTime(function* () {
+    const lock = new Lock();
+    const held = yield* lock.acquire();
+    held.release();
+    expect(lock.locked()).toBe(false);
+    yield* lock.acquire();
+    // It was released before: this must not release what somebody else holds now.
+    held.release();
+    expect(lock.locked()).toBe(true);
+    lock.release();
+    const semaphore = new Semaphore(1);
+    {
+      using _held = yield* semaphore.acquire();
+      expect(semaphore.locked()).toBe(true);
+    }
+    expect(semaphore.locked()).toBe(false);
+  }));
+
+test("with() gives the body's value and releases when it throws (test_context_manager…)", () =>
+  inVirtualTime(function* () {
+    for (const thing of [new Lock(), new Semaphore(1), new BoundedSemaphore(1), new Condition()]) {
+      const value = yield* thing.with(function* () {
+        expect(thing.locked()).toBe(true);
+        yield* sleep(1);
+        return "value";
+      });
+      expect(value).toBe("value");
+      const error = yield* raised(
+        thing.with(function* () {
+          throw new Error("body");
+        }),
+      );
+      expect(error.message).toBe("body");
+      expect(thing.locked()).toBe(false);
+    }
+  }));
+
+test("impossible sizes are refused (test_initial_value_zero's opposite, test_barrier_parties…)", () => {
+  expect(() => new Semaphore(-1)).toThrow(ArgumentError);
+  expect(() => new Semaphore(Number.NaN)).toThrow(ArgumentError);
+  expect(new Semaphore(0).locked()).toBe(true);
+  expect(() => new Barrier(0)).toThrow(ArgumentError);
+  expect(new Barrier(1).parties).toBe(1);
+  expect(() => new Queue("5" as never)).toThrow(ArgumentError);
+  expect(() => new Queue(Number.NaN)).toThrow(ArgumentError);
+});

@@ -2,7 +2,9 @@ import {
   CancelledError,
   coroutine,
   createTask,
+  currentDeadline,
   currentTask,
+  gather,
   getRunningLoop,
   sleep,
   taskGroup,
@@ -265,4 +267,29 @@ test("the cancelled error is the cause of the timeout", () =>
       }),
     );
     expect(error.cause).toBeInstanceOf(CancelledError);
+  }));
+
+test("currentDeadline is the nearest of the enclosing ones, in gathered coroutines and a group's tasks too", () =>
+  inVirtualTime(function* () {
+    const now = coroutine(function* () {
+      return currentDeadline();
+    });
+    expect(currentDeadline()).toBeUndefined();
+    yield* timeout(100, function* () {
+      expect(currentDeadline()).toBe(100);
+      yield* timeout(50, function* (inner) {
+        expect(currentDeadline()).toBe(50);
+        yield* timeout(70, function* () {
+          expect(currentDeadline()).toBe(50);
+          expect(yield* gather([now(), createTask(now())])).toEqual([50, undefined]);
+          yield* taskGroup(function* (group) {
+            expect(yield* group.createTask(now())).toBe(50);
+          });
+        });
+        inner.reschedule(null);
+        expect(currentDeadline()).toBe(100);
+      });
+      expect(currentDeadline()).toBe(100);
+    });
+    expect(currentDeadline()).toBeUndefined();
   }));
