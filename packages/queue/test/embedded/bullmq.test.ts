@@ -96,7 +96,7 @@ test("killed again and again: nothing that was acknowledged is lost, and what ra
     stuck = 0;
     await database.close();
   }
-});
+}, 60_000);
 
 test("a job that was running at every death fails at last, and one whose process was closed is not blamed", async () => {
   const path = newFolder();

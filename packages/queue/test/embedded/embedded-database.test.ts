@@ -4,6 +4,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   truncateSync,
   writeFileSync,
@@ -176,9 +177,13 @@ describe("a folder that cannot be used", () => {
     expect((error as Error).message).toMatch(reason);
     expect((error as Error).message).toContain(`mv ${path} ${path}.damaged`);
     expect(dataFiles(path)).toEqual(expect.arrayContaining(files));
-    // And the lock is free again: the advice can be followed.
-    cpSync(path, `${path}.damaged`, { recursive: true });
-    rmSync(path, { recursive: true });
+  });
+
+  test("the advice can be followed: the lock is free again", async () => {
+    const path = newFolder();
+    mkdirSync(join(path, "pgdata"), { recursive: true });
+    expect(await failure(path)).toMatchObject({ code: "EMBEDDED_DAMAGED" });
+    renameSync(path, `${path}.damaged`);
     expect(await failure(path)).toBe("opened");
   });
 

@@ -233,6 +233,21 @@ describe("notifications", () => {
     expect((await pool.query("SELECT * FROM pg_listening_channels()")).rows).toEqual([]);
   });
 
+  test("come after the answers before them were taken up, so that who looks and then listens misses none", async () => {
+    const client = await pool.connect();
+    await client.query("LISTEN later");
+    const look = async (): Promise<unknown> => {
+      const { rows } = await pool.query("SELECT 1 AS one");
+      expect(rows).toEqual([{ one: 1 }]);
+      // As many turns of microtasks as a few async functions take.
+      for (let turn = 0; turn < 20; turn += 1) await Promise.resolve();
+      return once(client, "notification", { signal: AbortSignal.timeout(5000) });
+    };
+    const [heard] = await Promise.all([look(), pool.query("SELECT pg_notify('later', 'now')")]);
+    expect(heard).toMatchObject([{ payload: "now" }]);
+    client.release();
+  });
+
   test("are sent when the transaction is committed, and not when it is rolled back", async () => {
     const listener = await pool.connect();
     const sender = await pool.connect();

@@ -10,7 +10,7 @@ export const dataFolder = (path: string): string => join(path, "pgdata");
 /** Where a data folder is made before it is moved into place; what is found there later was never in use. */
 export const newDataFolder = (path: string): string => join(path, "pgdata.new");
 
-const FORMAT = "taskloom image 1";
+const FORMAT = "taskloom image 2";
 
 interface Entry {
   path: string;

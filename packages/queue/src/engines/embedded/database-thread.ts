@@ -34,6 +34,7 @@ export class DatabaseThread {
   #lastCall = 0;
   #lastClient = 0;
   #outbox: ToThread[] = [];
+  #inbox: FromThread[] = [];
   #listeners = new Map<number, NotificationListener>();
   /** Why no call can be made any more. */
   #ended: EmbeddedDatabaseError | undefined;
@@ -48,8 +49,9 @@ export class DatabaseThread {
     });
     this.#worker.unref();
     this.#worker.on("message", (messages: FromThread[]) => {
-      for (const message of messages) this.#receive(message);
-      if (this.#calls.size === 0) this.#worker.unref();
+      this.#inbox.push(...messages);
+      // Otherwise a turn that is scheduled goes on with these.
+      if (this.#inbox.length === messages.length) this.#workThroughInbox();
     });
     this.#worker.on("error", (error) =>
       this.#crash(error instanceof Error ? error.message : String(error), error),
@@ -121,6 +123,26 @@ export class DatabaseThread {
       this.#outbox = [];
       this.#worker.postMessage(batch);
     });
+  }
+
+  /**
+   * In order, and a notification only when whoever got an answer before it has gone on: BullMQ looks for events,
+   * finds none, and only then begins to listen; told in the same turn, it would miss one and wait ten seconds.
+   */
+  #workThroughInbox(): void {
+    let hasAnswered = false;
+    for (const [index, message] of this.#inbox.entries()) {
+      if (message[0] !== "notification") {
+        hasAnswered = true;
+      } else if (hasAnswered) {
+        this.#inbox.splice(0, index);
+        setImmediate(() => this.#workThroughInbox());
+        return;
+      }
+      this.#receive(message);
+    }
+    this.#inbox = [];
+    if (this.#calls.size === 0) this.#worker.unref();
   }
 
   #receive(message: FromThread): void {

@@ -110,6 +110,7 @@ async function obey(order: Order): Promise<unknown> {
       break;
     case "adopt":
       shared = undefined;
+      session?.dropTemplates();
       await session?.close();
       saveImage(newDataFolder(path), order.image);
       renameSync(newDataFolder(path), dataFolder(path));
