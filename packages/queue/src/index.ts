@@ -24,6 +24,6 @@ export type { RemoteTaskState } from "./client/remote-task.ts";
 export type { SubmitOptions } from "./client/submission.ts";
 export type { QueueCounts, Submitter, TaskQueueOptions } from "./client/task-queue.ts";
 export type { CurrentJob } from "./worker/current-job.ts";
-export type { JobEvent, TaskWorkerOptions, WorkerStats } from "./worker/task-worker.ts";
+export type { JobEvent, JobStart, TaskWorkerOptions, WorkerStats } from "./worker/task-worker.ts";
 export type { Engine } from "./engines/engine.ts";
 export type { Lane } from "./lane.ts";

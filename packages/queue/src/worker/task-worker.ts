@@ -34,10 +34,24 @@ export interface TaskWorkerOptions {
   readonly threads?: number;
   /** How long {@link TaskWorker.run}, when it is cancelled, lets running jobs go on, in milliseconds. Default 30,000. */
   readonly drain?: number;
+  /** Told of every job that starts to run here, for logs and figures. */
+  readonly onStart?: (start: JobStart) => void;
   /** Told of every job that ended here, for logs and figures. */
   readonly onJob?: (event: JobEvent) => void;
   /** Told of every job that none of the tasks fits; the job is put back and waits for a worker that knows it. */
   readonly onUnknown?: ReportUnknown;
+}
+
+/** One job's start on this worker. */
+export interface JobStart {
+  readonly id: string;
+  readonly name: string;
+  readonly queue: string;
+  readonly lane: Lane;
+  /** 1 at the first try. */
+  readonly attempt: number;
+  /** Milliseconds that it waited in the queue, from the time it could first run. */
+  readonly waited: number;
 }
 
 /** One job's end on this worker. A failed attempt that will be tried again is `"retrying"`. */
@@ -185,6 +199,16 @@ export class TaskWorker {
         maxStalledCount: 1_000_000,
       },
     );
+    worker.on("active", (job: Job) => {
+      this.#options.onStart?.({
+        id: job.id as string,
+        name: job.name,
+        queue,
+        lane,
+        attempt: job.attemptsMade + 1,
+        waited: Math.max(0, (job.processedOn ?? Date.now()) - job.timestamp - (job.opts.delay ?? 0)),
+      });
+    });
     worker.on("completed", (job: Job, result: unknown) => {
       const outcome = outcomeOf({
         failed: false,
@@ -223,6 +247,19 @@ export class TaskWorker {
       duration: (job.finishedOn ?? Date.now()) - (job.processedOn ?? Date.now()),
       ...(error === undefined ? {} : { error }),
     });
+  }
+
+  /**
+   * How many jobs a lane of each queue may run at once from now on, as a service does that sheds load. What runs goes
+   * on; what the worker was made with is a start, and no bound. The thread lane still has no more than its threads.
+   */
+  setConcurrency(lane: Lane, concurrency: number): void {
+    if (!(Number.isSafeInteger(concurrency) && concurrency >= 1)) {
+      throw new TaskOptionsError(
+        `Expected \`concurrency\` to be a whole number from 1, got ${String(concurrency)}.`,
+      );
+    }
+    for (const open of this.#open) if (open.lane === lane) open.worker.concurrency = concurrency;
   }
 
   /** What runs now and what has ended since the start. */
