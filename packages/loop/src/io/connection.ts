@@ -1,4 +1,4 @@
-import type { Socket, TcpNetConnectOpts } from "node:net";
+import type { TcpNetConnectOpts } from "node:net";
 import type { Duplex } from "node:stream";
 import { ArgumentError, TimeoutError } from "../errors.ts";
 import { describe } from "../diagnosis/describe.ts";
@@ -89,9 +89,7 @@ export function* secure(
   options: Exclude<ClientTls, true>,
 ): Generator<never, Duplex, unknown> {
   const { handshakeTimeout = HANDSHAKE_TIMEOUT, ...rest } = options;
-  const secured = outsideTask(() =>
-    builtin.tls.connect({ ...rest, socket: socket as Socket, allowHalfOpen: true } as never),
-  );
+  const secured = outsideTask(() => builtin.tls.connect({ ...rest, socket }));
   const timer = loop.callLater(handshakeTimeout, () =>
     secured.destroy(new TimeoutError(`the TLS handshake took longer than ${handshakeTimeout} ms`)),
   );
@@ -100,6 +98,7 @@ export function* secure(
   } finally {
     timer.cancel();
   }
+  secured.allowHalfOpen = true; // and not before, so that an end during the handshake is the end
   return secured;
 }
 

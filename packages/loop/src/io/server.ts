@@ -126,19 +126,20 @@ export class Server implements OpenResource {
   #makeListener(): NodeServer {
     const { tls, keepAlive, maxConnections } = this.#options;
     const socketOptions = {
-      allowHalfOpen: true,
       noDelay: true,
       ...(keepAlive === undefined ? {} : { keepAlive: true, keepAliveInitialDelay: keepAlive }),
     };
     const accept = (socket: Duplex): void => this.#accept(socket);
     const listener =
       tls === undefined
-        ? builtin.net.createServer(socketOptions, accept)
+        ? builtin.net.createServer({ ...socketOptions, allowHalfOpen: true }, accept)
         : builtin.tls.createServer(
             { handshakeTimeout: HANDSHAKE_TIMEOUT, ...tls, ...socketOptions },
             (socket) => {
               // Node keeps the bare socket here; the handshake is over for that one.
               this.#handshaking.delete((socket as { _parent?: Duplex })._parent ?? socket);
+              // Not before: a client that leaves during the handshake must not leave a half-open socket behind.
+              socket.allowHalfOpen = true;
               accept(socket);
             },
           );

@@ -59,7 +59,7 @@ export function startTls(
 function* accept(transport: Transport, bare: Duplex, tls: TlsOptions): Generator<never, Duplex, unknown> {
   const loop = transport._loop;
   const { handshakeTimeout = HANDSHAKE_TIMEOUT } = tls;
-  const server = builtin.tls.createServer({ ...tls, handshakeTimeout, allowHalfOpen: true });
+  const server = builtin.tls.createServer({ ...tls, handshakeTimeout });
   const secured = eventFuture(loop, server, "secureConnection", ["tlsClientError", "error"]);
   const closed = (): void => {
     if (!secured.done())
@@ -68,7 +68,9 @@ function* accept(transport: Transport, bare: Duplex, tls: TlsOptions): Generator
   bare.once("close", closed);
   outsideTask(() => server.emit("connection", bare));
   try {
-    return (yield* secured) as Duplex;
+    const socket = (yield* secured) as Duplex;
+    socket.allowHalfOpen = true;
+    return socket;
   } finally {
     bare.off("close", closed);
   }

@@ -123,12 +123,7 @@ export class SubprocessTransport implements OpenResource {
       this.#call(() => protocol.processExited());
       for (const waiter of this.#waiters) if (!waiter.done()) waiter.setResult(this.#returnCode!);
       this.#waiters = [];
-    });
-    child.once("close", () => {
-      if (child.pid === undefined) return;
-      this.#isClosed = true;
-      this.#resources.delete(this);
-      this.#call(() => protocol.connectionLost(null));
+      this.#endIfDone();
     });
   }
 
@@ -139,7 +134,13 @@ export class SubprocessTransport implements OpenResource {
       this.#loop.callExceptionHandler({ message: "a child process failed", exception, transport: this }),
     );
     this.#resources.add(this);
-    const owner: Owner = { add: () => this.#open++, delete: () => this.#open-- };
+    const owner: Owner = {
+      add: () => this.#open++,
+      delete: () => {
+        this.#open--;
+        this.#endIfDone();
+      },
+    };
     for (const [fd, stream] of this.#child.stdio.entries()) {
       if (stream === null || stream === undefined) continue;
       this.#pipes.set(
@@ -149,6 +150,13 @@ export class SubprocessTransport implements OpenResource {
     }
     this.#call(() => this.#protocol.connectionMade(this));
     for (const pipe of this.#pipes.values()) pipe._begin();
+  }
+
+  #endIfDone(): void {
+    if (this.#returnCode === null || this.#open > 0 || this.#isClosed) return;
+    this.#isClosed = true;
+    this.#resources.delete(this);
+    this.#call(() => this.#protocol.connectionLost(null));
   }
 
   #call(fn: () => void): void {

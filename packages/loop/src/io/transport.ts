@@ -314,12 +314,12 @@ export class Transport implements OpenResource {
   _lost(): void {
     if (this.#isLost) return;
     this.#isLost = this.#isClosing = true;
-    this.#owner.delete(this);
     try {
       asCallback(this.#loop, () => this.#protocol.connectionLost(this.#error));
     } catch (error) {
       this.#loop.callExceptionHandler({ message: "protocol.connectionLost() failed", exception: error });
     }
+    this.#owner.delete(this);
   }
 
   /** @internal */
