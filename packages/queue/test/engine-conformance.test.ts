@@ -40,6 +40,29 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
     expect(results).toEqual(["async", 5, { isMain: false }]);
   });
 
+  test("sent() ends when the job is stored, and fails when it cannot be", async ({ pair }) => {
+    const queue = pair.queue;
+    const job = queue.submit(echo, 1);
+    await job.sent();
+    expect((await queue.states([job.id])).get(job.id)).toBe("pending");
+    job.cancel();
+    await expect(job).rejects.toThrow(CancelledError);
+    const checked = defineTask(
+      {
+        name: "test.checked",
+        args: {
+          "~standard": {
+            version: 1,
+            vendor: "test",
+            validate: async () => ({ issues: [{ message: "no" }] }),
+          },
+        },
+      },
+      async (_value: unknown) => {},
+    );
+    await expect(queue.submit(checked, 1).sent()).rejects.toThrow(/no/);
+  });
+
   test("values that JSON has no way to say arrive as they were", async ({ pair }) => {
     const queue = await pair.work([echo]);
     const value = {

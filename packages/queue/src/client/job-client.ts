@@ -116,7 +116,10 @@ export class JobClient implements RemoteTaskControl {
       submissions.map(({ id, name, data, options }) => ({ name, data, opts: { ...options, jobId: id } })),
     );
     const now = performance.now();
-    for (const submission of submissions) submission.addedAt = now;
+    for (const submission of submissions) {
+      submission.addedAt = now;
+      tellSent(submission);
+    }
     const existing = submissions.filter(({ mayExist, id }) => mayExist && this.#pending.has(id));
     if (existing.length > 0) await this.#look(existing);
   }
@@ -202,10 +205,24 @@ export class JobClient implements RemoteTaskControl {
     const submission = this.#pending.get(id);
     if (submission === undefined) return;
     this.#pending.delete(id);
+    tellSent(submission);
     for (const task of submission.tasks) {
       if ("error" in result) task.fail(result.error);
       else task.succeed(result.value);
     }
+  }
+
+  /** Whether a job is on its way or was sent, and has not ended. */
+  knows(id: string): boolean {
+    return this.#pending.has(id);
+  }
+
+  /** Ends when the engine has confirmed a job, with true; or when it has ended without that, with false. */
+  async sent(id: string): Promise<boolean> {
+    const submission = this.#pending.get(id);
+    if (submission === undefined) return false;
+    if (submission.addedAt !== undefined) return true;
+    return await new Promise((resolve) => (submission.onSent ??= []).push(resolve));
   }
 
   /** Ends a job that ran into its deadline: cancelled wherever it is, and a TimeoutError for who waits. */
@@ -318,4 +335,9 @@ export class JobClient implements RemoteTaskControl {
       Promise.allSettled([...this.#queues.values()].map((queue) => queue.close())),
     );
   }
+}
+
+function tellSent(submission: Submission): void {
+  for (const tell of submission.onSent ?? []) tell(submission.addedAt !== undefined);
+  delete submission.onSent;
 }

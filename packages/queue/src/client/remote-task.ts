@@ -4,6 +4,8 @@ import type { JobState } from "bullmq";
 /** What a RemoteTask asks of the client that made it. */
 export interface RemoteTaskControl {
   cancel(id: string, error: CancelledError): void;
+  knows(id: string): boolean;
+  sent(id: string): Promise<boolean>;
   state(id: string): Promise<RemoteTaskState>;
   logs(id: string): Promise<string[]>;
 }
@@ -26,6 +28,20 @@ export class RemoteTask<T> extends ExternalTask<T> {
     super({ name: id, description: taskName, requestCancel: (error) => control.cancel(id, error) });
     this.id = id;
     this.#control = control;
+  }
+
+  /**
+   * Ends when the engine has confirmed the job, so that it outlives this process, or when it has ended already. Fails as
+   * the task does when it could not be sent, as with arguments that its schema refuses.
+   */
+  async sent(): Promise<void> {
+    // A schema that takes its time to check arguments holds the submission up: the client does not know it yet.
+    while (!this.done() && !this.#control.knows(this.id)) {
+      await new Promise<void>((resolve) => setImmediate(resolve));
+    }
+    if (await this.#control.sent(this.id)) return;
+    const error = this.exception();
+    if (error !== undefined) throw error;
   }
 
   /** Where the job is now, as the engine has it. */

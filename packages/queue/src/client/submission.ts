@@ -34,6 +34,8 @@ export interface Submission {
   readonly mayExist: boolean;
   /** When the engine confirmed the job, in `performance.now()` milliseconds; undefined until then. */
   addedAt: number | undefined;
+  /** Called once, when the engine has confirmed the job, or it has ended without that. */
+  onSent?: ((confirmed: boolean) => void)[];
 }
 
 /** How long results and failures are kept unless the submission says otherwise, in milliseconds. */
