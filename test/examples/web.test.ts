@@ -1,0 +1,115 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { allTasks, run, sleep } from "@taskloom/loop";
+import type { FastifyInstance } from "fastify";
+import { createPool } from "mysql2/promise";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { databaseApp } from "../../examples/web-database-query.ts";
+import { helloApp } from "../../examples/web-hello.ts";
+import { slowApp } from "../../examples/web-request-is-a-task.ts";
+import { routesApp } from "../../examples/web-several-routes.ts";
+import { staticApp } from "../../examples/web-static-page.ts";
+import { type TestDatabase, testDatabase } from "./maria-db.ts";
+import { outputOf } from "./output.ts";
+
+/** Serves `app` at a free port within a run. */
+async function served(app: FastifyInstance, body: (url: string) => Promise<void>): Promise<void> {
+  await run(async () => {
+    try {
+      await body(await app.listen({ port: 0, host: "127.0.0.1" }));
+    } finally {
+      await app.close();
+    }
+  });
+}
+
+async function get(url: string): Promise<[status: number, text: string]> {
+  const response = await fetch(url);
+  return [response.status, await response.text()];
+}
+
+/** Asks, waits until `isServed`, and goes away without waiting for the answer. */
+async function askAndLeave(url: string, isServed: () => boolean): Promise<void> {
+  const { hostname, port, pathname } = new URL(url);
+  const socket = connect(Number(port), hostname, () =>
+    socket.write(`GET ${pathname} HTTP/1.1\r\nHost: x\r\n\r\n`),
+  );
+  while (!isServed()) await sleep(1);
+  socket.destroy();
+}
+
+const requests = (): string[] =>
+  [...allTasks()].map((task) => task.getName()).filter((name) => name.startsWith("GET"));
+
+test("hello", () =>
+  served(helloApp(), async (url) => {
+    expect(await get(url)).toEqual([200, "Hello, World!"]);
+  }));
+
+test("a static page, and a 404 where it is missing", async () => {
+  await served(staticApp(join(import.meta.dirname, "../../examples/pages")), async (url) => {
+    const response = await fetch(url);
+    expect(response.headers.get("content-type")).toContain("text/html");
+    expect(await response.text()).toContain("<h1>A static page</h1>");
+  });
+  const empty = mkdtempSync(join(tmpdir(), "taskloom-"));
+  await served(staticApp(empty), async (url) => {
+    expect(await get(url)).toEqual([404, "Page not found"]);
+  });
+  rmSync(empty, { recursive: true });
+});
+
+test("several routes", () =>
+  served(routesApp(), async (url) => {
+    expect(await get(`${url}/`)).toEqual([200, "This is the home page"]);
+    expect(await get(`${url}/about`)).toEqual([200, "This is the about page"]);
+    expect((await get(`${url}/nowhere`))[0]).toBe(404);
+    expect(requests()).toEqual([]);
+  }));
+
+test("a request's task is cancelled when its client goes away", async () => {
+  const lines = await outputOf(() =>
+    served(slowApp(), async (url) => {
+      await askAndLeave(`${url}/slow`, () => requests().length > 0);
+      while (requests().length > 0) await sleep(1);
+    }),
+  );
+  expect(lines).toEqual(["slow: begins", "slow: the client went away"]);
+});
+
+describe("a database query through a pool", () => {
+  let database: TestDatabase | undefined;
+  beforeAll(async () => {
+    database = await testDatabase();
+  });
+  afterAll(() => database?.close());
+  const note = "no MariaDB answers at 127.0.0.1:3306, and none could be started";
+
+  test("the rows, over as many connections as the pool has", async ({ skip }) => {
+    skip(database === undefined, note);
+    const pool = createPool({ uri: database!.uri, connectionLimit: 2 });
+    let connections = 0;
+    pool.on("connection", () => connections++);
+    await served(databaseApp(pool), async (url) => {
+      const answers = await Promise.all(Array.from({ length: 20 }, () => get(`${url}/db_query`)));
+      for (const answer of answers) {
+        expect(answer).toEqual([200, '{"id":1,"name":"Ada"}\n{"id":2,"name":"Grace"}']);
+      }
+      expect(connections).toBe(2);
+    });
+  });
+
+  test("a client that goes away frees its place in the pool", async ({ skip }) => {
+    skip(database === undefined, note);
+    const pool = createPool({ uri: database!.uri, connectionLimit: 1 });
+    await served(databaseApp(pool), async (url) => {
+      let isQuerying = false;
+      pool.on("acquire", () => (isQuerying = true));
+      await askAndLeave(`${url}/slow_query`, () => isQuerying);
+      while (requests().length > 0) await sleep(1);
+      expect((await get(`${url}/db_query`))[0]).toBe(200);
+    });
+  });
+});
