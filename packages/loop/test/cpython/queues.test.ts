@@ -12,6 +12,7 @@ import {
   sleep,
   taskGroup,
 } from "@taskloom/loop";
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 
 import { inVirtualTime, raised } from "./virtual-time.ts";
@@ -187,4 +188,107 @@ test("a LifoQueue gives the newest, a PriorityQueue the least (test_order)", () 
       [1, 3, 1, 2],
       [1, 1, 2, 3],
     ]);
+  }));
+
+test("any mix of puts and gets gives what a plain list would (test_order, heapq's own tests)", () =>
+  fc.assert(
+    fc.asyncProperty(fc.array(fc.option(fc.integer({ min: 0, max: 40 })), { maxLength: 400 }), (steps) =>
+      inVirtualTime(function* () {
+        const [fifo, lifo, least] = [
+          new Queue<number>(),
+          new LifoQueue<number>(),
+          new PriorityQueue<number>(),
+        ];
+        const list: number[] = [];
+        const stack: number[] = [];
+        const heap: number[] = [];
+        for (const step of steps) {
+          if (step !== null) {
+            for (const queue of [fifo, lifo, least]) queue.putNowait(step);
+            for (const model of [list, stack, heap]) model.push(step);
+            heap.sort((a, b) => a - b);
+          } else if (list.length > 0) {
+            expect(fifo.getNowait()).toBe(list.shift());
+            expect(lifo.getNowait()).toBe(stack.pop());
+            expect(least.getNowait()).toBe(heap.shift());
+          }
+          expect([fifo, lifo, least].map((queue) => queue.qsize())).toEqual(
+            [list, stack, heap].map((each) => each.length),
+          );
+        }
+        while (list.length > 0) expect(yield* fifo.get()).toBe(list.shift());
+        while (stack.length > 0) expect(yield* lifo.get()).toBe(stack.pop());
+        while (heap.length > 0) expect(yield* least.get()).toBe(heap.shift());
+      }),
+    ),
+    { numRuns: 100, seed: 1 },
+  ));
+
+test("a PriorityQueue compares arrays element by element, as Python does tuples, or as it is told", () =>
+  inVirtualTime(function* () {
+    const queue = new PriorityQueue<readonly (number | string)[]>();
+    const items = [[2, "a"], [1, "b"], [1], [1, "a", 0], [1, "a"], [0, "z"], [2], [1, "a", -1]];
+    for (const item of items) queue.putNowait(item);
+    const out: unknown[] = [];
+    while (!queue.empty()) out.push(queue.getNowait());
+    expect(out).toEqual([[0, "z"], [1], [1, "a"], [1, "a", -1], [1, "a", 0], [1, "b"], [2], [2, "a"]]);
+    const longest = new PriorityQueue<string>(0, (a, b) => b.length - a.length);
+    for (const item of ["one", "three", "a"]) yield* longest.put(item);
+    expect([yield* longest.get(), yield* longest.get(), yield* longest.get()]).toEqual(["three", "one", "a"]);
+    // Not both arrays: they compare as JavaScript's operators do.
+    const mixed = new PriorityQueue<unknown>();
+    for (const item of [[3], 2, [1]]) mixed.putNowait(item);
+    expect([mixed.getNowait(), mixed.getNowait(), mixed.getNowait()]).toEqual([[1], 2, [3]]);
+  }));
+
+test("hundreds of readers and writers are served in order, cancelled ones passed over", () =>
+  inVirtualTime(function* () {
+    const queue = new Queue<number>(1);
+    const got: [number, number][] = [];
+    const readers = Array.from({ length: 300 }, (_, name) =>
+      createTask(function* () {
+        got.push([name, yield* queue.get()]);
+      }),
+    );
+    yield* sleep(0);
+    for (const [name, reader] of readers.entries()) if (name % 3 === 0) reader.cancel();
+    yield* sleep(0);
+    const writers = Array.from({ length: 300 }, (_, item) => createTask(queue.put(item)));
+    yield* sleep(0);
+    for (const [item, writer] of writers.entries()) if (item % 7 === 3) writer.cancel();
+    yield* sleep(100);
+    const names = readers.map((_, name) => name).filter((name) => name % 3 !== 0);
+    const items = writers.map((_, item) => item).filter((item) => item === 0 || item % 7 !== 3);
+    expect(got).toEqual(names.map((name, i) => [name, items[i]]));
+    for (const writer of writers) writer.cancel();
+    yield* gather(writers, { returnExceptions: true });
+  }));
+
+test("join at once when nothing is unfinished; taskDone and shutdown never go below zero", () =>
+  inVirtualTime(function* () {
+    const queue = new Queue<number>();
+    yield* queue.join();
+    expect(() => queue.taskDone()).toThrow(/too many/);
+    queue.putNowait(1);
+    queue.taskDone();
+    // Its task is done, and it is still in the queue.
+    queue.shutdown(true);
+    yield* queue.join();
+    expect(() => queue.taskDone()).toThrow(/too many/);
+  }));
+
+test("a get or a put does nothing until it is awaited, and can be made a task", () =>
+  inVirtualTime(function* () {
+    const queue = new Queue<number>(1);
+    const put = queue.put(5);
+    expect(queue.qsize()).toBe(0);
+    yield* put;
+    expect(queue.qsize()).toBe(1);
+    const second = createTask(queue.put(6));
+    yield* sleep(0);
+    expect(second.done()).toBe(false);
+    expect(yield* createTask(queue.get())).toBe(5);
+    yield* second;
+    const get = queue.get();
+    expect(yield* get).toBe(6);
   }));
