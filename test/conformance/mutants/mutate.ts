@@ -11,14 +11,14 @@ export interface Mutant {
 
 /** Lines that only describe, name, measure or watch: diagnosis has tests of its own. */
 const diagnosis =
-  /describe|debug|monitor|metrics|inspect|reportDropped|_failures|\.name\b|_name\b|_source|stack\b|probe|Symbol\.toStringTag/i;
+  /describe|debug|monitor|metrics|inspect|reportDropped|_failures|\.name\b|_name\b|_source|waits\b|stack\b|probe|Symbol\.toStringTag/i;
 
 /** When the loop gives way to libuv: no order of callbacks depends on it. Fairness has benches and tests of its own. */
 const turns =
   /budget|\blook\b|LOOK|setImmediate|nextTick|drain|settledNative|awake|holds|keepAlive|armed|#arm\b|setTimeout|clearTimeout|LONGEST_DELAY|outside|_hold|_release|_nudge|isAutomatic|activeLoops/i;
 
-/** An AbortSignal is no part of asyncio. */
-const signals = /signal/i;
+/** No part of asyncio: an AbortSignal, native promises and what an `async` function waits for, progress, I/O hooks. */
+const others = /signal|controller|leaf|leaves|_bodies|native|adopt|progress|_closeIo/i;
 
 /** A field's first value. */
 const field = /^  (?:(?:readonly|protected|private|static) )*[#\w]+(?:: [^=]+)? = /;
@@ -63,7 +63,7 @@ export function mutate(file: string, source: string): Mutant[] {
       if (/^\}|;$/.test(text)) skipped = false;
       continue;
     }
-    if (diagnosis.test(text) || turns.test(text) || signals.test(text) || field.test(text)) continue;
+    if (diagnosis.test(text) || turns.test(text) || others.test(text) || field.test(text)) continue;
     if (within || trimmed === "" || trimmed.startsWith("//") || trimmed.startsWith("*")) continue;
     for (const changed of new Set(changes(text))) {
       const mutated = lines.with(index, changed).join("\n");

@@ -30,8 +30,6 @@ export class Coroutine<T = unknown> extends Operation<T> {
   _outer: Coroutine<unknown> | null = null;
   /** @internal */
   _outerGen: Steppable | null = null;
-  /** @internal the generator or iterator that runs the body */
-  _gen: Steppable | null = null;
   #phase = CREATED;
   #fn: (...args: never[]) => unknown;
   #args: readonly unknown[];
@@ -49,9 +47,7 @@ export class Coroutine<T = unknown> extends Operation<T> {
   /** @internal */
   _begin(strand: Strand): Steppable {
     this.#claim();
-    const gen = openBody(strand, this.#fn, this.#args)[Symbol.iterator]();
-    this._gen = gen;
-    return gen;
+    return openBody(strand, this.#fn, this.#args)[Symbol.iterator]();
   }
 
   #claim(): void {
@@ -69,14 +65,11 @@ export class Coroutine<T = unknown> extends Operation<T> {
   _finish(value: unknown): void {
     this.#phase = RETURNED;
     this.#value = value;
-    this._gen = null;
   }
 
   /** @internal */
-  _fail(error: unknown): void {
+  _fail(): void {
     this.#phase = THREW;
-    this.#value = error;
-    this._gen = null;
   }
 
   /** Closes a coroutine that is not to be run after all: no "was never awaited" report. */

@@ -157,7 +157,7 @@ function drive(strand: Strand, start: Steppable, threw: boolean, reason: unknown
         strand._fail(thrown);
         return;
       }
-      frame._fail(thrown);
+      frame._fail();
       gen = leave(strand, frame);
       failed = true;
       value = thrown;

@@ -1,6 +1,5 @@
 import { CancelledError } from "../errors.ts";
 import type { EventLoop } from "../kernel/event-loop.ts";
-import { getEventLoop } from "../kernel/running.ts";
 import { currentStrand, ensureFuture } from "../task/current.ts";
 import { Future } from "../task/future.ts";
 import { CANCELLED, FULFILLED, PENDING, UNSEEN, type FutureCore, type Waker } from "../task/future-core.ts";
@@ -141,8 +140,7 @@ export function gather(work: readonly Startable<unknown>[], options: GatherOptio
     }
     children.push(child);
   }
-  loop ??= getEventLoop();
-  const outer = new GatheringFuture(children, distinct.length, options.returnExceptions === true, loop);
+  const outer = new GatheringFuture(children, distinct.length, options.returnExceptions === true, loop!);
   const done = distinct.filter((child) => child._state !== PENDING);
   for (const child of distinct) if (child._state === PENDING) child._addWaker(outer);
   for (const child of done) outer._childDone(child);

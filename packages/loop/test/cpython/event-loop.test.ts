@@ -170,6 +170,21 @@ test("a callback sees the stores of where it was scheduled (test_call_soon's con
     future.setResult();
     yield* sleep(5);
     expect(seen).toEqual([["here", "soon"], [undefined], ["here", "done"], ["here", "later", "two"]]);
+    seen.length = 0;
+    const task = storage.run("task", () =>
+      createTask(function* () {
+        note("first step");
+        yield* sleep(1);
+        note("second step");
+      }),
+    );
+    yield* task;
+    note("outside");
+    expect(seen).toEqual([
+      ["task", "first step"],
+      ["task", "second step"],
+      [undefined, "outside"],
+    ]);
   }));
 
 test("a task factory makes the tasks (test_set_task_factory, test_create_task…)", () =>

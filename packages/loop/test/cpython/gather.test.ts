@@ -158,6 +158,9 @@ test("wait for nothing is an error (test_wait_errors)", () =>
   inVirtualTime(function* () {
     // At once, where asyncio's coroutine throws when it is awaited.
     expect(() => wait([])).toThrow(/empty/);
+    expect(() => wait([sleep(1) as never])).toThrow(/createTask/);
+    expect(() => wait(createTask(sleep(0)) as never)).toThrow(/list of futures/);
+    expect(() => wait([createTask(sleep(0))], { returnWhen: "NEVER" as never })).toThrow(/returnWhen/);
     yield* sleep(0);
   }));
 

@@ -1,3 +1,5 @@
+import { inspect } from "node:util";
+
 import {
   allTasks,
   ArgumentError,
@@ -10,6 +12,7 @@ import {
   EventLoop,
   Future,
   gather,
+  getEventLoop,
   getRunningLoop,
   isAwaitable,
   isCoroutine,
@@ -210,6 +213,60 @@ test("a bare yield waits one iteration; yielding an awaitable is an error that s
     loop.callSoon(() => cancelled.cancel("at a bare yield"));
     expect((yield* raised(cancelled)).message).toBe("at a bare yield");
   }));
+
+test("a coroutine whose function gives nothing to await throws where it is awaited", () =>
+  inVirtualTime(function* () {
+    const wrong = coroutine((() => 12) as never);
+    const caller = coroutine(function* () {
+      const error = yield* raised(wrong());
+      yield* sleep(1);
+      return error;
+    });
+    expect(yield* caller()).toBeInstanceOf(ArgumentError);
+  }));
+
+test("a task of a promise that never settles can be cancelled all the same", () =>
+  inVirtualTime(function* () {
+    const task = createTask(new Promise(() => {}));
+    yield* sleep(0);
+    task.cancel("given up");
+    expect((yield* raised(task)).message).toBe("given up");
+  }));
+
+test("a future and a task as a reader sees them (test_future_repr, test_task_repr…)", () =>
+  inVirtualTime(function* () {
+    const loop = getRunningLoop();
+    const future = loop.createFuture<number>();
+    expect(inspect(future)).toMatch(/^<Future pending/);
+    const task = createTask(
+      coroutine(function* reader() {
+        return yield* future;
+      })(),
+      { name: "mine" },
+    );
+    yield* sleep(0);
+    expect(inspect(task)).toMatch(
+      /^<Task pending name='mine' coro=<reader\(\).*> waitFor=<Future pending.*>>$/,
+    );
+    task.cancel();
+    expect(inspect(task)).toMatch(/^<Task cancelling /);
+    yield* raised(task);
+    expect(inspect(task)).toMatch(/^<Task cancelled name='mine' coro=<reader\(\)/);
+    future.cancel();
+    expect(inspect(future)).toMatch(/^<Future cancelled/);
+    const done = createTask(sleep(1, "x"));
+    yield* done;
+    expect(inspect(done)).toMatch(/^<Task finished .*result='x'/);
+    expect(inspect(double(1))).toBe("<coroutine double() not started>");
+  }));
+
+test("outside any run, code after a native await knows the loop that serves it", async () => {
+  const loop = await createTask(async () => {
+    await Promise.resolve();
+    return getRunningLoop();
+  });
+  expect(loop).toBe(getEventLoop());
+});
 
 test("a task cannot be settled by hand; a future of another loop cannot be awaited (test_task_set_result…, wrong loop)", () =>
   inVirtualTime(function* () {
