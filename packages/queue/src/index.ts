@@ -25,5 +25,6 @@ export type { SubmitOptions } from "./client/submission.ts";
 export type { QueueCounts, Submitter, TaskQueueOptions } from "./client/task-queue.ts";
 export type { CurrentJob } from "./worker/current-job.ts";
 export type { JobEvent, JobStart, TaskWorkerOptions, WorkerStats } from "./worker/task-worker.ts";
+export type { Stall } from "./worker/lock-renewal.ts";
 export type { Engine } from "./engines/engine.ts";
 export type { Lane } from "./lane.ts";

@@ -1,10 +1,19 @@
 import { resolve } from "node:path";
-import { Queue, type Worker, type WorkerOptions, createPostgresBackend } from "bullmq";
+import { Queue, type Worker, createPostgresBackend } from "bullmq";
 import { EngineUrlError } from "../errors.ts";
 import { EmbeddedDatabase } from "./embedded/embedded-database.ts";
-import type { CancelAnswer, CancelRequest, Engine, LaneProcessor, StoredJob } from "./engine.ts";
+import type {
+  CancelAnswer,
+  CancelRequest,
+  Engine,
+  LaneProcessor,
+  LaneWorkerOptions,
+  LockTerms,
+  StoredJob,
+} from "./engine.ts";
 import { LaneWorker } from "./lane-worker.ts";
 import { LocalReplies } from "./local-replies.ts";
+import { folderLocks } from "./lock-terms.ts";
 import { type SqlPool, lookAtJobs, markCancelled } from "./sql/job-table.ts";
 
 /** Engines of this process by folder: a folder has one database, whoever in the process asks for it. */
@@ -15,6 +24,7 @@ export class EmbeddedEngine implements Engine {
   readonly url: string;
   readonly folder: string;
   readonly replies: LocalReplies = new LocalReplies();
+  readonly locks: LockTerms = folderLocks;
   readonly #cancelListeners = new Map<string, (request: CancelRequest) => void>();
   #database: EmbeddedDatabase | undefined;
   #pool: ReturnType<EmbeddedDatabase["createPool"]> | undefined;
@@ -70,7 +80,7 @@ export class EmbeddedEngine implements Engine {
     return queue;
   }
 
-  openWorker(name: string, processor: LaneProcessor, options: Omit<WorkerOptions, "connection">): Worker {
+  openWorker(name: string, processor: LaneProcessor, options: LaneWorkerOptions): Worker {
     return new LaneWorker(
       name,
       processor,

@@ -1,4 +1,6 @@
 import type { Job, Queue, Worker, WorkerOptions } from "bullmq";
+import type { PoolConfig } from "pg";
+import type { LockRenewal } from "../worker/lock-renewal.ts";
 import type { JobData } from "../wire/job-data.ts";
 import type { FinishedRecord, Outcome } from "../wire/outcome.ts";
 
@@ -54,6 +56,26 @@ export type StoredJob =
   | { readonly kind: "pending" }
   | { readonly kind: "finished"; readonly record: FinishedRecord };
 
+/** Where a thread of its own can reach the engine, to renew the locks of jobs while the event loop stands still. */
+export type RenewalAddress =
+  | { readonly kind: "redis"; readonly url: string; readonly prefix: string }
+  | { readonly kind: "postgres"; readonly config: PoolConfig };
+
+/** How a worker holds the jobs that it runs; all in milliseconds. See docs/decisions/0004-locks.md. */
+export interface LockTerms {
+  /** How long a lock lasts without being renewed. */
+  readonly duration: number;
+  /** How often workers look for jobs whose lock has lapsed. */
+  readonly stalledInterval: number;
+  /** Undefined where no lock has to be renewed from outside the loop. */
+  readonly renewal: { readonly address: RenewalAddress; readonly interval: number } | undefined;
+}
+
+/** What a lane's BullMQ worker is opened with. */
+export interface LaneWorkerOptions extends Omit<WorkerOptions, "connection"> {
+  readonly renewal?: LockRenewal;
+}
+
 /**
  * What the rest of this package needs of a place that holds jobs: BullMQ over one of its backends, and beside it the
  * three things that BullMQ has no fast way for: replies to one process, cancellation, and a look at many jobs at once.
@@ -66,7 +88,8 @@ export interface Engine {
   /** What is unsafe about the way the engine is set up, in sentences; empty before {@link connect}. */
   warnings(): readonly string[];
   openQueue(name: string): Queue;
-  openWorker(name: string, processor: LaneProcessor, options: Omit<WorkerOptions, "connection">): Worker;
+  openWorker(name: string, processor: LaneProcessor, options: LaneWorkerOptions): Worker;
+  readonly locks: LockTerms;
   readonly replies: ReplyChannel;
   /** Step 2 of the cancel protocol: one atomic look and mark. */
   cancel(queueName: string, id: string, reason: string): Promise<CancelAnswer>;

@@ -1,5 +1,6 @@
 import { type BackendFactory, type JobJson, Worker, type WorkerOptions } from "bullmq";
-import { type BullJob, type LaneProcessor, cancelFlag } from "./engine.ts";
+import type { ThreadLockManager } from "../worker/lock-renewal.ts";
+import { type BullJob, type LaneProcessor, type LaneWorkerOptions, cancelFlag } from "./engine.ts";
 
 /** The reasons of jobs that were cancelled before they started, kept apart from BullMQ's own deferred failures. */
 const cancelReasons = new WeakMap<object, string>();
@@ -18,7 +19,7 @@ export class LaneWorker extends Worker {
   constructor(
     name: string,
     processor: LaneProcessor,
-    options: WorkerOptions,
+    options: WorkerOptions & LaneWorkerOptions,
     backendFactory?: BackendFactory<never, never>,
   ) {
     super(
@@ -28,6 +29,28 @@ export class LaneWorker extends Worker {
       backendFactory as never,
     );
     this.on("error", () => {}); // BullMQ retries by itself; TaskWorker listens where something has to be done.
+  }
+
+  /** BullMQ calls this while it constructs the worker. */
+  protected override createLockManager(): void {
+    const { renewal } = this.opts as LaneWorkerOptions;
+    if (renewal === undefined) super.createLockManager();
+    else this.lockManager = renewal.managerFor(this);
+  }
+
+  /** BullMQ stops renewing a lock when the processor ends; here it is held until the end is stored, too. */
+  override async processJob(...args: Parameters<Worker["processJob"]>): ReturnType<Worker["processJob"]> {
+    const [job, token] = args;
+    const manager =
+      (this.opts as LaneWorkerOptions).renewal === undefined
+        ? undefined
+        : (this.lockManager as ThreadLockManager);
+    manager?.hold(job.id as string, token, job.name);
+    try {
+      return await super.processJob(...args);
+    } finally {
+      manager?.release(job.id as string);
+    }
   }
 
   protected override createJob(data: JobJson, jobId: string): ReturnType<Worker["createJob"]> {

@@ -23,8 +23,8 @@ interface Run {
   readonly task: Task<unknown>;
   readonly token: string;
   readonly attemptsStarted: number;
-  /** Why it is being stopped: somebody cancelled the job, or this worker ends and gives it back. */
-  stopping: "cancel" | "hand back" | undefined;
+  /** Why it is being stopped: the job was cancelled, this worker ends and gives it back, or its lock is lost. */
+  stopping: "cancel" | "hand back" | "lost" | undefined;
   reason: string;
 }
 
@@ -158,6 +158,8 @@ export class JobRunner {
   }
 
   async #ended(error: unknown, run: Run, job: BullJob, left: number | undefined): Promise<unknown> {
+    // Whoever has the job now stores its end; BullMQ leaves one that waits alone.
+    if (run.stopping === "lost") throw new WaitingError();
     if (error instanceof CancelledError && run.stopping === "hand back") {
       await job.moveToWait(run.token);
       throw new WaitingError();
@@ -200,7 +202,10 @@ export class JobRunner {
 
   /** Stops a run whose lock is lost: somebody else may run the job by now, and this result would not be stored. */
   abandon(id: string): void {
-    this.#runs.get(id)?.task.cancel("the lock on this job was lost");
+    const run = this.#runs.get(id);
+    if (run === undefined) return;
+    run.stopping = "lost";
+    run.task.cancel("the lock on this job was lost");
   }
 
   /** Gives back every job that runs: another worker has it at once, and no attempt is spent. */

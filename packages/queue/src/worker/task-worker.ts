@@ -11,10 +11,7 @@ import { type Lane, laneQueueName, lanes } from "../lane.ts";
 import { type Outcome, StoredFailure, outcomeOf } from "../wire/outcome.ts";
 import { encodeError } from "../wire/encode.ts";
 import { JobRunner, type ReportUnknown } from "./job-runner.ts";
-
-/** A worker that dies is noticed after this, and after at most {@link stalledInterval} its jobs run elsewhere. */
-const lockDuration = 15_000;
-const stalledInterval = 5_000;
+import { LockRenewal, type Stall } from "./lock-renewal.ts";
 
 /** How long a job that is handed back may take to stop, and how long closing waits for the engine; milliseconds. */
 const handBackPatience = 10_000;
@@ -40,6 +37,13 @@ export interface TaskWorkerOptions {
   readonly onJob?: (event: JobEvent) => void;
   /** Told of every job that none of the tasks fits; the job is put back and waits for a worker that knows it. */
   readonly onUnknown?: ReportUnknown;
+  /**
+   * For how long an event loop that stands still keeps the jobs that it runs, in milliseconds; then other workers take
+   * them. Default 60,000.
+   */
+  readonly stallLimit?: number;
+  /** Told of every time of a second and more in which the event loop stood still. Default: a process warning. */
+  readonly onStall?: (stall: Stall) => void;
 }
 
 /** One job's start on this worker. */
@@ -107,6 +111,7 @@ export class TaskWorker {
   readonly #ready = Promise.withResolvers<void>();
   #open: OpenLane[] = [];
   #threads: ThreadPoolExecutor | undefined;
+  #renewal: LockRenewal | undefined;
 
   /** @throws {@link TaskOptionsError} when an option cannot be right or two tasks have one name. */
   constructor(options: TaskWorkerOptions) {
@@ -176,9 +181,19 @@ export class TaskWorker {
       const offload = await import("@taskloom/offload");
       this.#threads = new offload.ThreadPoolExecutor({ maxThreads: this.threads });
     }
-    for (const queue of this.#options.queues ?? ["default"]) {
-      for (const lane of lanes) this.#openLane(queue, lane);
+    const queues = this.#options.queues ?? ["default"];
+    const { renewal, duration } = this.engine.locks;
+    if (renewal !== undefined) {
+      this.#renewal = new LockRenewal({
+        ...renewal,
+        duration,
+        queues: queues.flatMap((queue) => lanes.map((lane) => laneQueueName(queue, lane))),
+        slots: queues.length * (this.#concurrency("loop") + this.#concurrency("thread")),
+        stallLimit: this.#options.stallLimit ?? 60_000,
+        onStall: this.#options.onStall ?? warnOfStall,
+      });
     }
+    for (const queue of queues) for (const lane of lanes) this.#openLane(queue, lane);
     await Promise.all(this.#open.map(({ worker }) => worker.waitUntilReady()));
     for (const { worker } of this.#open) void worker.run().catch(() => {});
   }
@@ -192,9 +207,10 @@ export class TaskWorker {
       (job, token) => runner.process(job, token),
       {
         autorun: false,
-        concurrency: lane === "thread" ? this.threads : (this.#options.concurrency ?? 100),
-        lockDuration,
-        stalledInterval,
+        concurrency: this.#concurrency(lane),
+        lockDuration: this.engine.locks.duration,
+        stalledInterval: this.engine.locks.stalledInterval,
+        ...(this.#renewal === undefined ? {} : { renewal: this.#renewal }),
         // How often a job may outlive its workers is the job's own policy; JobRunner holds it.
         maxStalledCount: 1_000_000,
       },
@@ -229,6 +245,10 @@ export class TaskWorker {
     });
     const stopListening = this.engine.onCancelRequest(worker.id, (request) => runner.cancel(request));
     this.#open.push({ lane, worker, runner, stopListening });
+  }
+
+  #concurrency(lane: Lane): number {
+    return lane === "thread" ? this.threads : (this.#options.concurrency ?? 100);
   }
 
   #ended(lane: Lane, job: BullJob, outcome: Outcome, error?: unknown): void {
@@ -287,6 +307,7 @@ export class TaskWorker {
       ),
     );
     this.#open = [];
+    await this.#renewal?.close();
     await this.#threads?.shutdown({ cancelPending: true });
     if (this.#ownsEngine) await this.engine.close();
   }
@@ -299,6 +320,14 @@ export class TaskWorker {
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
   }
+}
+
+function warnOfStall({ duration, jobs }: Stall): void {
+  const names = [...new Set(jobs.map(({ name }) => name))].join(", ");
+  process.emitWarning(
+    `The event loop stood still for ${(duration / 1_000).toFixed(1)} s${names === "" ? "" : ` while it ran ${names}`}; what blocks belongs on a thread (runsOn: "thread").`,
+    { type: "TaskloomWarning", code: "LOOP_STALLED" },
+  );
 }
 
 /** The tasks among definitions and modules. */

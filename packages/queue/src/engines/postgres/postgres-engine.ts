@@ -1,11 +1,20 @@
 import { userInfo } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
-import { Queue, type Worker, type WorkerOptions, createPostgresBackend, runMigrations } from "bullmq";
+import { Queue, type Worker, createPostgresBackend, runMigrations } from "bullmq";
 import pg from "pg";
 import { EngineUnavailableError, EngineUrlError } from "../../errors.ts";
-import type { CancelAnswer, CancelRequest, Engine, LaneProcessor, StoredJob } from "../engine.ts";
+import type {
+  CancelAnswer,
+  CancelRequest,
+  Engine,
+  LaneProcessor,
+  LaneWorkerOptions,
+  LockTerms,
+  StoredJob,
+} from "../engine.ts";
 import { waitAtMost } from "../../patience.ts";
 import { LaneWorker } from "../lane-worker.ts";
+import { serverLocks } from "../lock-terms.ts";
 import { lookAtJobs, markCancelled, schema } from "../sql/job-table.ts";
 import { withoutPassword } from "../without-password.ts";
 import { NotificationChannel } from "./notification-channel.ts";
@@ -19,6 +28,7 @@ const heartbeat = 1_000;
 export class PostgresEngine implements Engine {
   readonly url: string;
   readonly replies: NotifyReplies;
+  readonly locks: LockTerms;
   readonly #pool: pg.Pool;
   readonly #channel: NotificationChannel;
   #connecting: Promise<void> | undefined;
@@ -36,6 +46,7 @@ export class PostgresEngine implements Engine {
       options: `-c search_path=${schema}`,
       connectionTimeoutMillis: connectTimeout,
     };
+    this.locks = serverLocks({ kind: "postgres", config });
     this.#pool = new pg.Pool({ ...config, max: 20, keepAlive: true });
     this.#pool.on("error", () => {}); // An idle connection that was lost; the pool opens another.
     this.#channel = new NotificationChannel(config, () => this.replies.gap());
@@ -112,7 +123,7 @@ export class PostgresEngine implements Engine {
     return queue;
   }
 
-  openWorker(name: string, processor: LaneProcessor, options: Omit<WorkerOptions, "connection">): Worker {
+  openWorker(name: string, processor: LaneProcessor, options: LaneWorkerOptions): Worker {
     return new LaneWorker(
       name,
       processor,

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
-import { Queue, type Worker, type WorkerOptions } from "bullmq";
+import { Queue, type Worker } from "bullmq";
 import { Redis } from "ioredis";
 import { EngineUnavailableError, EngineUrlError } from "../../errors.ts";
 import {
@@ -8,11 +8,14 @@ import {
   type CancelRequest,
   type Engine,
   type LaneProcessor,
+  type LaneWorkerOptions,
+  type LockTerms,
   type StoredJob,
   cancelFlag,
 } from "../engine.ts";
 import { waitAtMost } from "../../patience.ts";
 import { LaneWorker } from "../lane-worker.ts";
+import { serverLocks } from "../lock-terms.ts";
 import { withoutPassword } from "../without-password.ts";
 import { cancelScript } from "./cancel-script.ts";
 import { ReplyStream } from "./reply-stream.ts";
@@ -26,6 +29,7 @@ const claimLock = 2_000;
 export class RedisEngine implements Engine {
   readonly url: string;
   readonly replies: ReplyStream;
+  readonly locks: LockTerms;
   readonly #client: Redis;
   #subscriber: Redis | undefined;
   readonly #cancelListeners = new Map<string, (request: CancelRequest) => void>();
@@ -38,6 +42,7 @@ export class RedisEngine implements Engine {
 
   private constructor(url: string) {
     this.url = withoutPassword(url);
+    this.locks = serverLocks({ kind: "redis", url, prefix });
     this.#client = new Redis(url, {
       lazyConnect: true,
       connectTimeout,
@@ -126,7 +131,7 @@ export class RedisEngine implements Engine {
     return queue;
   }
 
-  openWorker(name: string, processor: LaneProcessor, options: Omit<WorkerOptions, "connection">): Worker {
+  openWorker(name: string, processor: LaneProcessor, options: LaneWorkerOptions): Worker {
     return new LaneWorker(name, processor, { ...options, connection: this.#client, prefix });
   }
 

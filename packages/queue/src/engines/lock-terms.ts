@@ -1,0 +1,20 @@
+import type { LockTerms, RenewalAddress } from "./engine.ts";
+
+/**
+ * Locks on a server that many processes share. A worker that dies is noticed when its lock has lapsed and somebody
+ * looks: after 6 to 8 seconds. A connection that is lost for 5 seconds costs no lock, since at least 6 seconds of it
+ * are left at any time.
+ */
+export function serverLocks(address: RenewalAddress): LockTerms {
+  return { duration: 7_000, stalledInterval: 1_000, renewal: { address, interval: 1_000 } };
+}
+
+/**
+ * Locks in a folder that only one process can have open. Whoever opens it knows that nobody else runs its jobs, and
+ * takes them back at once; so a lock need not lapse while the process lives, however long its loop stands still.
+ */
+export const folderLocks: LockTerms = {
+  duration: 24 * 3_600_000,
+  stalledInterval: 5_000,
+  renewal: undefined,
+};

@@ -1,0 +1,128 @@
+import { extname } from "node:path";
+import { Worker as Thread } from "node:worker_threads";
+import { LockManager, type Worker } from "bullmq";
+import type { RenewalAddress } from "../engines/engine.ts";
+import { LockTable } from "./lock-table.ts";
+import type { RenewalThreadData, RenewalThreadMessage } from "./lock-renewal-thread.ts";
+
+/** How often the loop shows that it turns, in milliseconds. */
+const tickInterval = 200;
+
+/** A time in which the event loop stood still, so that no job of this process went on. */
+export interface Stall {
+  /** Milliseconds, to about a quarter of a second. */
+  readonly duration: number;
+  /** The jobs that this process ran then; with one, it is the one that held the loop. */
+  readonly jobs: readonly { readonly id: string; readonly name: string }[];
+}
+
+/** What a process's lock renewal needs to know. */
+export interface LockRenewalOptions {
+  readonly address: RenewalAddress;
+  readonly queues: readonly string[];
+  /** How many jobs run at once at most. */
+  readonly slots: number;
+  readonly duration: number;
+  readonly interval: number;
+  /** For how long a loop that stands still keeps its locks, in milliseconds. */
+  readonly stallLimit: number;
+  readonly onStall: (stall: Stall) => void;
+}
+
+/**
+ * Renews the locks of the jobs that this process runs from a thread, so that a job which holds the event loop is not
+ * taken for one whose worker died, and run a second time.
+ *
+ * BullMQ renews from the loop. Without the thread, a block of three times the lock made a job run twice, and the first
+ * result was dropped. The thread goes on for as long as the process lives and the loop does not stand still beyond
+ * `stallLimit`.
+ */
+export class LockRenewal {
+  readonly table: LockTable;
+  readonly #thread: Thread;
+  readonly #timer: NodeJS.Timeout;
+  readonly #managers = new Map<number, ThreadLockManager>();
+  readonly #queues: readonly string[];
+  #working = true;
+
+  constructor({ slots, onStall, ...data }: LockRenewalOptions) {
+    this.#queues = data.queues;
+    this.table = LockTable.withSlots(slots);
+    this.#thread = new Thread(new URL(`./lock-renewal-thread${extname(import.meta.url)}`, import.meta.url), {
+      name: "taskloom-lock-renewal",
+      // Nothing of the process's flags concerns it, and some (--inspect-brk, --input-type) would stop it.
+      execArgv: [],
+      stdin: false,
+      workerData: { ...data, memory: this.table.memory } satisfies RenewalThreadData,
+    });
+    this.#thread.unref();
+    this.#thread.on("message", (message: RenewalThreadMessage) => {
+      if (message.type === "stall") onStall({ duration: message.duration, jobs: message.jobs });
+      else this.#managers.get(message.queue)?.lost(message.id, message.token);
+    });
+    // Without the thread the loop renews, as BullMQ does by itself.
+    this.#thread.on("error", () => (this.#working = false));
+    this.#thread.on("exit", () => (this.#working = false));
+    this.#timer = setInterval(() => this.table.tick(), tickInterval).unref();
+  }
+
+  get working(): boolean {
+    return this.#working;
+  }
+
+  /** The lock manager for a BullMQ worker. */
+  managerFor(worker: Worker): ThreadLockManager {
+    const queue = this.#queues.indexOf(worker.name);
+    const manager = new ThreadLockManager(worker, this, queue);
+    this.#managers.set(queue, manager);
+    return manager;
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#thread.terminate();
+  }
+}
+
+/** BullMQ's lock manager, with the renewing left to the thread; what the thread cannot take it renews by itself. */
+class ThreadLockManager extends LockManager {
+  readonly #renewal: LockRenewal;
+  readonly #queue: number;
+  readonly #slots = new Map<string, { readonly slot: number; readonly token: string }>();
+
+  constructor(worker: Worker, renewal: LockRenewal, queue: number) {
+    const { lockRenewTime = 0, lockDuration = 0 } = worker.opts;
+    super(worker as never, { lockRenewTime, lockDuration, workerId: worker.id });
+    this.#renewal = renewal;
+    this.#queue = queue;
+  }
+
+  /** Puts a job under the thread's care until {@link release}. */
+  hold(id: string, token: string, name: string): void {
+    const slot = this.#queue < 0 ? undefined : this.#renewal.table.put(this.#queue, id, token, name);
+    if (slot !== undefined) this.#slots.set(id, { slot, token });
+  }
+
+  release(id: string): void {
+    const held = this.#slots.get(id);
+    if (held === undefined) return;
+    this.#slots.delete(id);
+    this.#renewal.table.remove(held.slot);
+  }
+
+  lost(id: string, token: string): void {
+    if (this.#slots.get(id)?.token === token) this.worker.emit("lockRenewalFailed", [id]);
+  }
+
+  protected override async extendLocks(jobIds: string[]): Promise<void> {
+    const left = this.#renewal.working ? jobIds.filter((id) => !this.#slots.has(id)) : jobIds;
+    if (left.length > 0) await super.extendLocks(left);
+  }
+
+  override async close(): Promise<void> {
+    for (const id of this.#slots.keys()) this.release(id);
+    await super.close();
+  }
+}
+
+export type { ThreadLockManager };

@@ -1,0 +1,89 @@
+import { spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { join } from "node:path";
+import { expect } from "vitest";
+import { folderTest } from "../../support/files.ts";
+import { PrivateRedis } from "../../support/redis.ts";
+import { TaskloomProcess } from "../../support/taskloom-process.ts";
+import { Ledger } from "./ledger.ts";
+
+/** Whether the counts of the full form hold (`pnpm faults`), or those of the form that runs with every `npm test`. */
+export const full: boolean = process.env["TASKLOOM_FAULTS"] === "full";
+
+/** Starts worker processes on one engine and one ledger, and ends those that are left. */
+export class Workers {
+  readonly #engine: () => string;
+  readonly #ledger: Ledger;
+  readonly #started: TaskloomProcess[] = [];
+
+  constructor(engine: () => string, ledger: Ledger) {
+    this.#engine = engine;
+    this.#ledger = ledger;
+  }
+
+  /** A worker in a process of its own, taking jobs. */
+  async start(options: WorkerOptions = {}): Promise<TaskloomProcess> {
+    const { tasks = "tasks.ts", concurrency = 20, drain = 30, engine = this.#engine(), env = {} } = options;
+    const module = fileURLToPath(new URL(tasks, import.meta.url));
+    const worker = new TaskloomProcess(
+      `worker ${module} --engine ${engine} --queue default --concurrency ${concurrency} --threads 1 --drain ${drain}`.split(
+        " ",
+      ),
+      { env: { TASKLOOM_LEDGER: this.#ledger.path, ...env } },
+    );
+    this.#started.push(worker);
+    await worker.printed(/ready/);
+    return worker;
+  }
+
+  async stopAll(): Promise<void> {
+    await Promise.all(this.#started.map((worker) => worker.kill("SIGKILL")));
+  }
+}
+
+export interface WorkerOptions {
+  /** A module beside this one. */
+  readonly tasks?: string;
+  readonly concurrency?: number;
+  /** Seconds. */
+  readonly drain?: number;
+  readonly engine?: string;
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+const hasRedis = spawnSync("redis-server", ["--version"]).status === 0;
+
+/** A test with a folder, a ledger, a Redis that it may kill, and workers on it. */
+export const faultTest = folderTest.extend<{
+  ledger: Ledger;
+  appendonly: boolean;
+  redis: PrivateRedis;
+  workers: Workers;
+}>({
+  ledger: async ({ folder }, use) => await use(new Ledger(join(folder, "ledger"))),
+  appendonly: true,
+  redis: async ({ skip, appendonly }, use) => {
+    if (!hasRedis)
+      return skip(
+        "no redis-server on the PATH (Debian: apt-get install redis-server): these tests kill theirs",
+      );
+    const redis = await PrivateRedis.start({ appendonly });
+    await use(redis);
+    await redis.stop();
+  },
+  workers: async ({ redis, ledger }, use) => {
+    const workers = new Workers(() => redis.url, ledger);
+    await use(workers);
+    await workers.stopAll();
+  },
+});
+
+/** Says what was measured, beside the test's name in the report. */
+export function measured(what: string): void {
+  process.stderr.write(`  measured: ${what}\n`);
+}
+
+/** Waits for a condition by looking every few milliseconds; used where what happens has no signal of its own. */
+export async function until(what: string, condition: () => boolean, timeout = 60_000): Promise<void> {
+  await expect.poll(condition, { timeout, interval: 20, message: what }).toBe(true);
+}

@@ -1,0 +1,42 @@
+import { readFileSync, writeFileSync } from "node:fs";
+
+/** One run of a job, as it marked it by itself. */
+export interface MarkedRun {
+  readonly pid: number;
+  readonly startedAt: number;
+  readonly endedAt: number | undefined;
+}
+
+/** The file in which jobs mark their starts and ends: the side effects that a re-run would double. */
+export class Ledger {
+  readonly path: string;
+
+  constructor(path: string) {
+    this.path = path;
+    writeFileSync(path, "");
+  }
+
+  /** Every run of every job, by its key, in the order of their starts. */
+  runs(): Map<string, MarkedRun[]> {
+    const runs = new Map<string, { pid: number; startedAt: number; endedAt: number | undefined }[]>();
+    for (const line of readFileSync(this.path, "utf8").split("\n")) {
+      const [what, key = "", pid, at] = line.split(" ");
+      const ofKey = runs.get(key) ?? [];
+      if (what === "start") {
+        ofKey.push({ pid: Number(pid), startedAt: Number(at), endedAt: undefined });
+        runs.set(key, ofKey);
+      } else if (what === "end") {
+        const run = ofKey.find((each) => each.pid === Number(pid) && each.endedAt === undefined);
+        if (run !== undefined) run.endedAt = Number(at);
+      }
+    }
+    return runs;
+  }
+
+  /** The runs that were going on in a process when it ended. */
+  cutOff(pid: number): string[] {
+    return [...this.runs()].flatMap(([key, runs]) =>
+      runs.some((run) => run.pid === pid && run.endedAt === undefined) ? [key] : [],
+    );
+  }
+}

@@ -1,0 +1,39 @@
+import { appendFileSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
+import { currentJob, defineTask } from "@taskloom/queue";
+
+/** Writes one line to the ledger; appended in one system call, so that lines of many processes never mix. */
+function record(what: "start" | "end", id: string): void {
+  appendFileSync(process.env["TASKLOOM_LEDGER"] as string, `${what} ${id} ${process.pid} ${Date.now()}\n`);
+}
+
+/** Leaves a mark when it starts and when it ends, and takes a while in between. Gives back what it was given. */
+export const marked = defineTask({ name: "fault.marked" }, async (key: string, milliseconds: number) => {
+  record("start", key);
+  await delay(milliseconds);
+  record("end", key);
+  return `${key} of ${currentJob()?.id}`;
+});
+
+/** As {@link marked}, but it holds the event loop all the while. */
+export const blocking = defineTask({ name: "fault.blocking" }, async (key: string, milliseconds: number) => {
+  record("start", key);
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
+  record("end", key);
+  return key;
+});
+
+/** Kills its own worker until it was started so many times. */
+export const deadly = defineTask(
+  { name: "fault.deadly", attempts: 5 },
+  async (key: string, deaths: number) => {
+    record("start", key);
+    const { readFileSync } = await import("node:fs");
+    const starts = readFileSync(process.env["TASKLOOM_LEDGER"] as string, "utf8").match(
+      new RegExp(`^start ${key} `, "gm"),
+    );
+    if ((starts?.length ?? 0) <= deaths) process.kill(process.pid, "SIGKILL");
+    record("end", key);
+    return currentJob()?.attempt;
+  },
+);
