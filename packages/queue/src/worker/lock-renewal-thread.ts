@@ -52,6 +52,9 @@ async function connect(): Promise<IQueueBackend[]> {
   return queues.map((name) => createPostgresBackend(name, { connection: connection as never }));
 }
 
+// It ends by itself: V8 can crash when a thread is terminated while it loads its modules.
+parentPort?.once("message", () => process.exit());
+
 const backends = await connect();
 for (const backend of backends) backend.on("error", () => {});
 

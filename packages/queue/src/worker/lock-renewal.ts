@@ -2,11 +2,13 @@ import { extname } from "node:path";
 import { Worker as Thread } from "node:worker_threads";
 import { LockManager, type Worker } from "bullmq";
 import type { RenewalAddress } from "../engines/engine.ts";
+import { waitAtMost } from "../patience.ts";
 import { LockTable } from "./lock-table.ts";
 import type { RenewalThreadData, RenewalThreadMessage } from "./lock-renewal-thread.ts";
 
-/** How often the loop shows that it turns, in milliseconds. */
+/** How often the loop shows that it turns, and how long closing waits for the thread; milliseconds. */
 const tickInterval = 200;
+const closePatience = 2_000;
 
 /** A time in which the event loop stood still, so that no job of this process went on. */
 export interface Stall {
@@ -43,6 +45,7 @@ export class LockRenewal {
   readonly #timer: NodeJS.Timeout;
   readonly #managers = new Map<number, ThreadLockManager>();
   readonly #queues: readonly string[];
+  readonly #exited: Promise<void>;
   #working = true;
 
   constructor({ slots, onStall, ...data }: LockRenewalOptions) {
@@ -62,7 +65,12 @@ export class LockRenewal {
     });
     // Without the thread the loop renews, as BullMQ does by itself.
     this.#thread.on("error", () => (this.#working = false));
-    this.#thread.on("exit", () => (this.#working = false));
+    this.#exited = new Promise((resolve) => {
+      this.#thread.on("exit", () => {
+        this.#working = false;
+        resolve();
+      });
+    });
     this.#timer = setInterval(() => this.table.tick(), tickInterval).unref();
   }
 
@@ -80,7 +88,8 @@ export class LockRenewal {
 
   async close(): Promise<void> {
     clearInterval(this.#timer);
-    await this.#thread.terminate();
+    this.#thread.postMessage("close");
+    await waitAtMost(closePatience, this.#exited);
   }
 }
 
