@@ -11,6 +11,7 @@ export {
   isCoroutine,
   isCoroutineFunction,
 } from "./task/coroutine.ts";
+export { asyncGenerator } from "./task/async-generator.ts";
 export { isAwaitable } from "./task/open.ts";
 export { Operation } from "./task/operation.ts";
 export {
@@ -71,6 +72,7 @@ export type { FutureOptions } from "./task/future.ts";
 export type { TaskOptions } from "./task/task.ts";
 export type { ExternalTaskOptions } from "./task/external-task.ts";
 export type { CoroutineFunction } from "./task/coroutine.ts";
+export type { AsyncGeneratorFunctionOf } from "./task/async-generator.ts";
 export type { Awaitable, Startable } from "./task/open.ts";
 export type { Sleeping } from "./waiting/sleep.ts";
 export type { Gathered, GatheredOrErrors, GatherOptions } from "./waiting/gather.ts";

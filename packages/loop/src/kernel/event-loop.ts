@@ -55,6 +55,10 @@ export class EventLoop extends LoopIo {
   readonly _tasks: TaskList = new TaskList();
   /** @internal */
   readonly _failures: Failures = new Failures(this);
+  /** @internal */
+  readonly _asyncGenerators: Set<AsyncGenerator<unknown, unknown, never>> = new Set<
+    AsyncGenerator<unknown, unknown, never>
+  >();
   readonly #isAutomatic: boolean;
   #running: { resolve: () => void; reject: (error: Error) => void; isUntilComplete: boolean } | null = null;
   #isClosed = false;
@@ -68,6 +72,7 @@ export class EventLoop extends LoopIo {
   constructor(options: EventLoopOptions = {}) {
     super(options.clock ?? systemClock);
     this.#isAutomatic = (options as { automatic?: boolean }).automatic === true;
+    if (this.#isAutomatic) process.once("exit", () => this._failures.reportAll());
     this.setDebug(options.debug ?? process.env["TASKLOOM_DEBUG"] === "1");
   }
 
@@ -311,6 +316,28 @@ export class EventLoop extends LoopIo {
     return chosen.submit(fn, ...args);
   }
 
+  /** Closes the async generators (of `asyncGenerator(fn)`) that were left unfinished. */
+  async shutdownAsyncgens(): Promise<void> {
+    const generators = [...this._asyncGenerators];
+    this._asyncGenerators.clear();
+    const outcomes = await Promise.allSettled(generators.map((generator) => generator.return(undefined)));
+    for (const [i, outcome] of outcomes.entries()) {
+      if (outcome.status === "rejected") {
+        this.callExceptionHandler({
+          message: `an error occurred during closing of asynchronous generator ${describe(generators[i])}`,
+          exception: outcome.reason,
+        });
+      }
+    }
+  }
+
+  /** Shuts the default executor down, and waits for what it runs. */
+  async shutdownDefaultExecutor(): Promise<void> {
+    const executor = this.#executor;
+    this.#executor = null;
+    if (executor !== null) await executor.shutdown();
+  }
+
   /** Has `hook` called, and awaited, when `run()` shuts the loop down; returns how to take it back. */
   addShutdownHook(hook: () => Promise<void> | void): () => void {
     this.#shutdownHooks.add(hook);
@@ -337,9 +364,8 @@ export class EventLoop extends LoopIo {
 
   /** @internal */
   async _shutdown(): Promise<void> {
-    const executor = this.#executor;
-    this.#executor = null;
-    if (executor !== null) await executor.shutdown();
+    await this.shutdownAsyncgens();
+    await this.shutdownDefaultExecutor();
     for (const hook of this.#shutdownHooks) {
       this.#shutdownHooks.delete(hook);
       // oxlint-disable-next-line no-await-in-loop -- one after the other, in the order they were added

@@ -1,3 +1,4 @@
+import { UsageError } from "../errors.ts";
 import type { EventLoop } from "./event-loop.ts";
 import type { FutureCore } from "../task/future-core.ts";
 import type { Coroutine } from "../task/coroutine.ts";
@@ -39,6 +40,8 @@ export const machine: {
   awaited: FutureCore<unknown> | null;
   /** Goes with CALLED. */
   called: Coroutine<unknown> | null;
+  /** Set while a step calls an `async` function: what that does until its first await is its own, not the generator's. */
+  inAsync: boolean;
   /** Set for the one `next()` that resumes a strand from PAUSED. */
   resumed: boolean;
   /**
@@ -46,7 +49,17 @@ export const machine: {
    * here and suspends again. This is how a task's position is read without paying for it beforehand.
    */
   probe: { stack: string } | null;
-} = { loop: null, strand: null, awaited: null, called: null, resumed: false, probe: null };
+} = { loop: null, strand: null, awaited: null, called: null, inAsync: false, resumed: false, probe: null };
+
+/**
+ * Whoever iterates an awaitable must be a strand, which takes what it is told before it asks again: a spread,
+ * or a deep comparison in a test, would go round forever.
+ */
+export function checkStepped(): void {
+  if (machine.strand === null || machine.awaited !== null) {
+    throw new UsageError("NOT_IN_TASK", "an awaitable is not a list: write `yield*` in a task, or `await`");
+  }
+}
 
 /** Records the position of the generator being probed, and suspends it again. */
 export function probed(again: Suspension): Suspension {

@@ -4,6 +4,7 @@ import { inBaseContext } from "./context.ts";
 import type { EventLoop } from "./event-loop.ts";
 import { machine } from "./machine.ts";
 import type { Monitor } from "../diagnosis/monitor.ts";
+import { OneThread } from "./one-thread.ts";
 import { ReadyQueue, type Runnable } from "./ready-queue.ts";
 import { TimerHeap, type Timer } from "./timer-heap.ts";
 
@@ -29,7 +30,7 @@ export type Chooser = (n: number) => number;
  * `#awake` is true from the moment a turn is scheduled until the loop sleeps or stops; whoever makes
  * something ready while it is false schedules a turn.
  */
-export abstract class Scheduler {
+export abstract class Scheduler extends OneThread {
   /** @internal */
   readonly _timers: TimerHeap = new TimerHeap();
   /** @internal A native await was settled in this turn. */
@@ -69,6 +70,7 @@ export abstract class Scheduler {
   };
 
   protected constructor(clock: Clock) {
+    super();
     this._clock = clock;
     clock.attach?.(() => this._nudge());
   }

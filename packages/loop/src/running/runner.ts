@@ -5,6 +5,7 @@ import { EventLoop } from "../kernel/event-loop.ts";
 import { insideLoop } from "../kernel/running.ts";
 import type { Startable } from "../task/open.ts";
 import type { Task } from "../task/task.ts";
+import { describe } from "../diagnosis/describe.ts";
 import { gather } from "../waiting/gather.ts";
 import { onStopSignals } from "./stop-signals.ts";
 
@@ -99,11 +100,34 @@ export class Runner {
   }
 }
 
+/** How long run() waits at its end, in milliseconds, before it says for what. */
+const PATIENCE = 5000;
+
 async function cancelAll(loop: EventLoop): Promise<void> {
-  const tasks = [...loop._tasks];
+  const tasks = [...loop._tasks].filter((task) => {
+    try {
+      return task.cancel();
+    } catch (exception) {
+      // Tasks that await each other cannot end, so they cannot be waited for either.
+      loop.callExceptionHandler({ message: "a task could not be cancelled when run() ended", exception, task });
+      return false;
+    }
+  });
   if (tasks.length === 0) return;
-  for (const task of tasks) task.cancel();
-  await loop.runUntilComplete(gather(tasks, { returnExceptions: true }));
+  const patience = setTimeout(() => {
+    const left = tasks.filter((task) => !task.done()).map((task) => describe(task));
+    process.emitWarning(
+      `run() is over but still waits for tasks that were cancelled ${PATIENCE} ms ago: ${left.join(", ")}. ` +
+        "They swallow the cancellation, or await a native promise: give that currentTask().signal",
+      { type: "RuntimeWarning", code: "CANCELLED_TASKS_LEFT" },
+    );
+  }, PATIENCE);
+  patience.unref();
+  try {
+    await loop.runUntilComplete(gather(tasks, { returnExceptions: true }));
+  } finally {
+    clearTimeout(patience);
+  }
   for (const task of tasks) {
     if (task.cancelled()) continue;
     const exception = task.exception();

@@ -1,5 +1,5 @@
 import { ArgumentError, QueueEmpty, QueueFull, QueueShutDown, UsageError } from "../errors.ts";
-import { machine, probed, returned, SUSPENDED } from "../kernel/machine.ts";
+import { checkStepped, machine, probed, returned, SUSPENDED } from "../kernel/machine.ts";
 import type { Coroutine } from "../task/coroutine.ts";
 import { requireStrand } from "../task/current.ts";
 import type { Future } from "../task/future.ts";
@@ -190,6 +190,7 @@ abstract class QueueOperation<T, R> extends Operation<R> {
 
   next(): IteratorResult<never, R> {
     if (machine.probe !== null) return probed(SUSPENDED) as never;
+    checkStepped();
     this.#waiter = null;
     if (!this.blocked()) return returned(this.perform());
     if (this.queue._isShutDown) throw new QueueShutDown();

@@ -1,6 +1,6 @@
 import { describesItself } from "../diagnosis/describe.ts";
 import { UsageError } from "../errors.ts";
-import { CALLED, machine, probed, returned } from "../kernel/machine.ts";
+import { CALLED, checkStepped, machine, probed, returned } from "../kernel/machine.ts";
 import { reportDropped } from "../diagnosis/dropped.ts";
 import type { Awaitable } from "./open.ts";
 import { openBody } from "./open.ts";
@@ -93,6 +93,7 @@ export class Coroutine<T = unknown> extends Operation<T> {
       this.#value = undefined;
       return returned(value);
     }
+    checkStepped();
     machine.called = this;
     return CALLED as never;
   }

@@ -1,5 +1,5 @@
 import type { EventLoop } from "../kernel/event-loop.ts";
-import { machine, probed, returned, SUSPENDED } from "../kernel/machine.ts";
+import { checkStepped, machine, probed, returned, SUSPENDED } from "../kernel/machine.ts";
 import { describeFuture, describesItself } from "../diagnosis/describe.ts";
 import { CancelledError } from "../errors.ts";
 import { awaitFuture, awaitNatively } from "./native-await.ts";
@@ -149,6 +149,7 @@ export abstract class FutureCore<T> {
     if (machine.probe !== null) return probed(SUSPENDED) as never;
     if (this._state === FULFILLED) return returned(this._value as T);
     if (this._state === PENDING) {
+      checkStepped();
       machine.awaited = this;
       return SUSPENDED as never;
     }

@@ -51,8 +51,8 @@ export function awaitNatively<T, A, B>(
 
 /** The strand whose `async` function is running now; null outside any, in a generator's step and in a callback. */
 export function awaitingStrand(): Strand | null {
-  // Async functions run in microtasks, when no turn is under way (or synchronously, in the step that calls them).
-  if (machine.strand !== null || machine.loop !== null) return null;
+  // Async functions run in microtasks, when no turn is under way; up to the first await, in the step that calls them.
+  if (!machine.inAsync && (machine.strand !== null || machine.loop !== null)) return null;
   let strand: Strand | null = strandStorage.getStore() ?? null;
   while (strand !== null && strand._phase === ENDED) strand = strand._parent;
   return strand;

@@ -1,5 +1,6 @@
 import { ArgumentError } from "../errors.ts";
 import { strandStorage } from "../kernel/context.ts";
+import { machine } from "../kernel/machine.ts";
 import { describe } from "../diagnosis/describe.ts";
 import { FutureCore } from "./future-core.ts";
 import { ForeignPromise, NativeBody } from "./native-body.ts";
@@ -62,15 +63,24 @@ export function openBody(
   fn: (...args: never[]) => unknown,
   args: readonly unknown[],
 ): Opened {
-  const made: unknown = isGeneratorFunction(fn)
-    ? fn(...(args as never[]))
-    : strandStorage.getStore() === strand
-      ? fn(...(args as never[]))
-      : strandStorage.run(strand, fn, ...(args as never[]));
+  const made: unknown = isGeneratorFunction(fn) ? fn(...(args as never[])) : callIn(strand, fn, args);
   return (
     open(strand, made, true) ??
     notAwaitable(made, `${describe(fn)} has to return something to await, for instance by being async; it`)
   );
+}
+
+/** Calls a function that may be `async`: what it awaits belongs to `strand`. */
+function callIn(strand: Strand, fn: (...args: never[]) => unknown, args: readonly unknown[]): unknown {
+  const outer = machine.inAsync;
+  machine.inAsync = true;
+  try {
+    return strandStorage.getStore() === strand
+      ? fn(...(args as never[]))
+      : strandStorage.run(strand, fn, ...(args as never[]));
+  } finally {
+    machine.inAsync = outer;
+  }
 }
 
 function open(strand: Strand, value: unknown, isBody: boolean): Opened | null {

@@ -27,6 +27,8 @@ export const THROWING = 4;
 /** Being stepped now. */
 export const RUNNING = 5;
 export const ENDED = 6;
+/** AWAITING, while a cancellation is passed on to what is awaited: coming back here means tasks await each other. */
+export const CANCELLING = 7;
 
 /** Something native that an `async` function of a strand waits for. */
 export interface Leaf {

@@ -3,7 +3,6 @@ import { CancelledError, UsageError } from "../errors.ts";
 import { captureContextFor } from "../kernel/context.ts";
 import type { EventLoop } from "../kernel/event-loop.ts";
 import { machine } from "../kernel/machine.ts";
-import { enterCancel, leaveCancel } from "./cancel-depth.ts";
 import { describe, describeOutcome, describeState } from "../diagnosis/describe.ts";
 import { coroutineStack, locate } from "../diagnosis/stack.ts";
 import { awaitingStrand } from "./native-await.ts";
@@ -13,6 +12,7 @@ import { CANCELLED, FULFILLED, PENDING, UNSEEN, type FutureCore } from "./future
 import { adopt, openAwaitable } from "./open.ts";
 import {
   AWAITING,
+  CANCELLING,
   deliver,
   ENDED,
   step,
@@ -186,22 +186,30 @@ export class Task<T = unknown> extends Future<T> implements Strand {
     }
     this._cancels++;
     if (this.#rare !== null) this._abort(new CancelledError(message));
+    if ((this._waiter !== null || this._leaves !== null) && this.#passOn(message)) return true;
+    this._mustCancel = true;
+    this._message = message;
+    return true;
+  }
+
+  #passOn(message: string | undefined): boolean {
+    const phase = this._phase;
+    if (phase === CANCELLING) {
+      throw new UsageError(
+        "AWAIT_CYCLE",
+        `${describe(this)} is in a circle of tasks that await each other, where a cancel never arrives: ` +
+          "let one of them wait for something else",
+      );
+    }
+    this._phase = CANCELLING;
     try {
-      enterCancel(this);
-      if (
-        this._leaves === null ? this._waiter !== null && this._waiter.cancel(message) : this._deliver(message)
-      ) {
-        return true;
-      }
+      return deliver(this as Task, message);
     } catch (error) {
       this._cancels--;
       throw error;
     } finally {
-      leaveCancel();
+      this._phase = phase;
     }
-    this._mustCancel = true;
-    this._message = message;
-    return true;
   }
 
   /** How many requests to cancel are open: `cancel` counts up, `uncancel` down. */

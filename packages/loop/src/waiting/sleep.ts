@@ -1,6 +1,6 @@
 import { ArgumentError, UsageError } from "../errors.ts";
 import type { EventLoop } from "../kernel/event-loop.ts";
-import { machine, PAUSED, probed, returned } from "../kernel/machine.ts";
+import { checkStepped, machine, PAUSED, probed, returned } from "../kernel/machine.ts";
 import type { Timer } from "../kernel/timer-heap.ts";
 import { currentLoop } from "../kernel/running.ts";
 import { awaitFuture, awaitPause, loopOf } from "../task/native-await.ts";
@@ -83,6 +83,7 @@ class Pause extends Operation<undefined> {
       machine.resumed = false;
       return returned(undefined);
     }
+    checkStepped();
     return PAUSED as never;
   }
 
@@ -117,6 +118,7 @@ class PauseWith<T> extends Operation<T> {
       return returned(this.#result);
     }
     this.#isResumed = true;
+    checkStepped();
     return PAUSED as never;
   }
   throw(error: unknown): IteratorResult<never, T> {

@@ -1,0 +1,79 @@
+import type { EventLoop } from "../kernel/event-loop.ts";
+import { currentLoop } from "../kernel/running.ts";
+
+/** What `asyncGenerator(fn)` returns. */
+export type AsyncGeneratorFunctionOf<A extends unknown[], T, R, N> = (...args: A) => AsyncGenerator<T, R, N>;
+
+/**
+ * Wraps an `async function*` so that the loop knows its generators: one that is left unfinished is closed,
+ * and its `finally` blocks run, when `run()` ends. Node does not do that for a bare one, which is simply
+ * dropped.
+ *
+ * ```ts
+ * import { asyncGenerator, run } from "@taskloom/loop";
+ *
+ * const numbers = asyncGenerator(async function* () {
+ *   try {
+ *     for (let i = 0; ; i++) yield i;
+ *   } finally {
+ *     console.log("closed");
+ *   }
+ * });
+ * await run(async () => {
+ *   const generator = numbers();
+ *   await generator.next();
+ * }); // closed
+ * ```
+ */
+export function asyncGenerator<A extends unknown[], T, R, N>(
+  fn: (...args: A) => AsyncGenerator<T, R, N>,
+): AsyncGeneratorFunctionOf<A, T, R, N> {
+  const make = (...args: A): AsyncGenerator<T, R, N> => new Tracked(fn(...args));
+  Object.defineProperty(make, "name", { value: fn.name, configurable: true });
+  return make;
+}
+
+/** Known to the loop from its first step to its end. */
+class Tracked<T, R, N> implements AsyncGenerator<T, R, N> {
+  readonly #inner: AsyncGenerator<T, R, N>;
+  #loop: EventLoop | null = null;
+
+  constructor(inner: AsyncGenerator<T, R, N>) {
+    this.#inner = inner;
+  }
+
+  next(...args: [] | [N]): Promise<IteratorResult<T, R>> {
+    if (this.#loop === null) {
+      this.#loop = currentLoop();
+      this.#loop._asyncGenerators.add(this);
+    }
+    return this.#watch(this.#inner.next(...args));
+  }
+
+  return(value: R | PromiseLike<R>): Promise<IteratorResult<T, R>> {
+    return this.#watch(this.#inner.return(value));
+  }
+
+  throw(error: unknown): Promise<IteratorResult<T, R>> {
+    return this.#watch(this.#inner.throw(error));
+  }
+
+  async #watch(step: Promise<IteratorResult<T, R>>): Promise<IteratorResult<T, R>> {
+    let isOver = true;
+    try {
+      const result = await step;
+      isOver = result.done === true;
+      return result;
+    } finally {
+      if (isOver) this.#loop?._asyncGenerators.delete(this);
+    }
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.return(undefined as R);
+  }
+}
