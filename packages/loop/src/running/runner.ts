@@ -109,7 +109,11 @@ async function cancelAll(loop: EventLoop): Promise<void> {
       return task.cancel();
     } catch (exception) {
       // Tasks that await each other cannot end, so they cannot be waited for either.
-      loop.callExceptionHandler({ message: "a task could not be cancelled when run() ended", exception, task });
+      loop.callExceptionHandler({
+        message: "a task could not be cancelled when run() ended",
+        exception,
+        task,
+      });
       return false;
     }
   });

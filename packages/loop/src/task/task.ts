@@ -186,7 +186,12 @@ export class Task<T = unknown> extends Future<T> implements Strand {
     }
     this._cancels++;
     if (this.#rare !== null) this._abort(new CancelledError(message));
-    if ((this._waiter !== null || this._leaves !== null) && this.#passOn(message)) return true;
+    try {
+      if ((this._waiter !== null || this._leaves !== null) && this.#passOn(message)) return true;
+    } catch (error) {
+      this._cancels--;
+      throw error;
+    }
     this._mustCancel = true;
     this._message = message;
     return true;
@@ -204,9 +209,6 @@ export class Task<T = unknown> extends Future<T> implements Strand {
     this._phase = CANCELLING;
     try {
       return deliver(this as Task, message);
-    } catch (error) {
-      this._cancels--;
-      throw error;
     } finally {
       this._phase = phase;
     }
