@@ -72,7 +72,6 @@ export type { FutureOptions } from "./task/future.ts";
 export type { TaskOptions } from "./task/task.ts";
 export type { ExternalTaskOptions } from "./task/external-task.ts";
 export type { CoroutineFunction } from "./task/coroutine.ts";
-export type { AsyncGeneratorFunctionOf } from "./task/async-generator.ts";
 export type { Awaitable, Startable } from "./task/open.ts";
 export type { Sleeping } from "./waiting/sleep.ts";
 export type { Gathered, GatheredOrErrors, GatherOptions } from "./waiting/gather.ts";

@@ -146,6 +146,7 @@ test("an async body may swallow, delay or replace a cancellation", async () => {
     const [swallow] = await started(async () => {
       try {
         await sleep(1000);
+        return "finished";
       } catch {
         return "swallowed";
       }

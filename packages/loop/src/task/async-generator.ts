@@ -1,9 +1,6 @@
 import type { EventLoop } from "../kernel/event-loop.ts";
 import { currentLoop } from "../kernel/running.ts";
 
-/** What `asyncGenerator(fn)` returns. */
-export type AsyncGeneratorFunctionOf<A extends unknown[], T, R, N> = (...args: A) => AsyncGenerator<T, R, N>;
-
 /**
  * Wraps an `async function*` so that the loop knows its generators: one that is left unfinished is closed,
  * and its `finally` blocks run, when `run()` ends. Node does not do that for a bare one, which is simply
@@ -25,10 +22,10 @@ export type AsyncGeneratorFunctionOf<A extends unknown[], T, R, N> = (...args: A
  * }); // closed
  * ```
  */
-export function asyncGenerator<A extends unknown[], T, R, N>(
-  fn: (...args: A) => AsyncGenerator<T, R, N>,
-): AsyncGeneratorFunctionOf<A, T, R, N> {
-  const make = (...args: A): AsyncGenerator<T, R, N> => new Tracked(fn(...args));
+export function asyncGenerator<A extends unknown[], T, R>(
+  fn: (...args: A) => AsyncGenerator<T, R, undefined>,
+): (...args: A) => AsyncGenerator<T, R, undefined> {
+  const make = (...args: A): AsyncGenerator<T, R, undefined> => new Tracked(fn(...args));
   Object.defineProperty(make, "name", { value: fn.name, configurable: true });
   return make;
 }

@@ -129,7 +129,9 @@ class PauseWith<T> extends Operation<T> {
 const pause = new Pause();
 
 /** What `sleep` returns: it starts when it is awaited, or made a task. */
-export type Sleeping<T> = PromiseLike<T> & Iterable<never, T> & { [Symbol.iterator](): Iterator<never, T> };
+export type Sleeping<T> = Pick<Operation<T>, "then" | "catch" | "finally"> & {
+  [Symbol.iterator](): Iterator<never, T>;
+};
 
 /**
  * Waits for `ms` milliseconds, then gives `result`. It begins when it is awaited. `sleep(0)` lets everything
