@@ -83,7 +83,7 @@ test.each([
       })();
     },
   ],
-  ["a then", () => (new Future() as Future).then((x) => x)],
+  ["a then", () => new Future().then((x) => x)],
   [
     "a native call with the signal",
     () =>
@@ -282,7 +282,7 @@ test("the current task and AsyncLocalStorage are right across awaits, helpers, t
       await sleep(1);
       note("sleep");
       await helper();
-      await null;
+      null;
       note("native");
       await {
         then: (resolve: (x: unknown) => void) => {

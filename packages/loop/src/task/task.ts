@@ -208,7 +208,7 @@ export class Task<T = unknown> extends Future<T> implements Strand {
     }
     this._phase = CANCELLING;
     try {
-      return deliver(this as Task, message);
+      return deliver(this, message);
     } finally {
       this._phase = phase;
     }
