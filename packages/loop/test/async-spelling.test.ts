@@ -92,7 +92,7 @@ test.each([
         signal.addEventListener("abort", () => reject(signal.reason), { once: true });
       }),
   ],
-])("a cancellation lands at an await of %s", async (_, wait) => {
+])("a cancellation lands at an await of %s", async (_, pending) => {
   await virtually(async () => {
     let caught: unknown;
     const [task] = await started(async () => {
@@ -282,7 +282,7 @@ test("the current task and AsyncLocalStorage are right across awaits, helpers, t
       await sleep(1);
       note("sleep");
       await helper();
-      null;
+      await null;
       note("native");
       await {
         then: (resolve: (x: unknown) => void) => {
@@ -498,17 +498,17 @@ test("every function that waits takes a signal", async () => {
         for await (const _ of asCompleted([sleep(1000)], { signal })) void _;
       },
     ];
-    for (const [i, wait] of waits.entries()) {
+    for (const [i, pending] of waits.entries()) {
       const controller = new AbortController();
       const [task] = await started(async () => {
-        await wait(controller.signal);
+        await pending(controller.signal);
       });
       controller.abort(new Error("no more"));
       await expect(task, `wait ${i}`).rejects.toThrow("no more");
       expect(task.cancelling()).toBe(0);
       await expect(
         createTask(async () => {
-          await wait(AbortSignal.abort());
+          await pending(AbortSignal.abort());
         }),
       ).rejects.toBeInstanceOf(CancelledError);
     }
