@@ -97,7 +97,7 @@ test.each([
     let caught: unknown;
     const [task] = await started(async () => {
       try {
-        await wait();
+        await pending();
       } catch (error) {
         caught = error;
         throw error;
