@@ -282,7 +282,7 @@ test("the current task and AsyncLocalStorage are right across awaits, helpers, t
       await sleep(1);
       note("sleep");
       await helper();
-      await null;
+      await Promise.resolve();
       note("native");
       await {
         then: (resolve: (x: unknown) => void) => {
