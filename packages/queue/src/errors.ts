@@ -42,6 +42,20 @@ export class EngineUnavailableError extends TaskloomQueueError {
   }
 }
 
+/** Something that this engine cannot do; docs/queue.md has the table. Code `ENGINE_UNSUPPORTED`. */
+export class EngineUnsupportedError extends TaskloomQueueError {
+  constructor(message: string, options?: ErrorOptions) {
+    super("ENGINE_UNSUPPORTED", message, options);
+  }
+}
+
+/** A flow's parent that cannot run, because a child of it failed for good. Code `FLOW_CHILD_FAILED`. */
+export class FlowChildFailedError extends TaskloomQueueError {
+  constructor(message: string, options?: ErrorOptions) {
+    super("FLOW_CHILD_FAILED", message, options);
+  }
+}
+
 /** A task definition or a submission with an option that cannot be right. Code `TASK_OPTIONS`. */
 export class TaskOptionsError extends TaskloomQueueError {
   constructor(message: string, options?: ErrorOptions) {

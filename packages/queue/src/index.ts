@@ -8,7 +8,9 @@ export { WireError } from "./wire/wire-error.ts";
 export { openEngine } from "./engines/open-engine.ts";
 export {
   EngineUnavailableError,
+  EngineUnsupportedError,
   EngineUrlError,
+  FlowChildFailedError,
   JobLostError,
   QueueClosedError,
   TaskArgumentsError,

@@ -36,4 +36,11 @@ export const engines: readonly { readonly name: string; readonly test: EngineTes
     }),
   },
   { name: "embedded", test: embeddedTest },
+  {
+    name: "memory",
+    test: test.extend<{ engine: string }>({
+      // oxlint-disable-next-line no-empty-pattern -- vitest reads the pattern to know what the fixture needs
+      engine: async ({}, use) => await use("memory:"),
+    }),
+  },
 ];

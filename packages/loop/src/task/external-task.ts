@@ -14,6 +14,8 @@ export interface ExternalTaskOptions {
   description?: string | undefined;
   /** Told of every request to cancel; the place decides when and how the task ends. */
   requestCancel?: ((error: CancelledError) => void) | undefined;
+  /** False for a place that is this very loop: a virtual clock does not stand still for it. Default true. */
+  isOutside?: boolean | undefined;
 }
 
 /**
@@ -32,6 +34,7 @@ export interface ExternalTaskOptions {
  */
 export class ExternalTask<T = unknown> extends Task<T> {
   readonly #requestCancel: ((error: CancelledError) => void) | undefined;
+  readonly #isOutside: boolean;
   #isHeld = false;
 
   constructor(options: ExternalTaskOptions = {}) {
@@ -42,7 +45,8 @@ export class ExternalTask<T = unknown> extends Task<T> {
       true,
     );
     this.#requestCancel = options.requestCancel;
-    this._loop._beginOutside();
+    this.#isOutside = options.isOutside ?? true;
+    if (this.#isOutside) this._loop._beginOutside();
   }
 
   /** Ends the task with a result. False when it is done already. */
@@ -68,7 +72,7 @@ export class ExternalTask<T = unknown> extends Task<T> {
     this._phase = ENDED;
     this._loop._tasks.delete(this);
     this._settle(state, value);
-    this._loop._endOutside();
+    if (this.#isOutside) this._loop._endOutside();
     if (this.#isHeld) {
       this.#isHeld = false;
       this._loop._release();
@@ -90,7 +94,7 @@ export class ExternalTask<T = unknown> extends Task<T> {
 
   /** @internal */
   override _addWaker(waker: Waker): void {
-    if (!this.#isHeld && this._state === PENDING) {
+    if (this.#isOutside && !this.#isHeld && this._state === PENDING) {
       this.#isHeld = true;
       this._loop._hold();
     }

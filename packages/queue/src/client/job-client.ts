@@ -1,6 +1,6 @@
 import { CancelledError, TimeoutError } from "@taskloom/loop";
-import { Job, type Queue } from "bullmq";
 import type { Engine, ReplyMessage, StoredJob } from "../engines/engine.ts";
+import type { LaneQueue } from "../engines/lane-queue.ts";
 import { JobLostError, QueueClosedError } from "../errors.ts";
 import { type Lane, laneOfJobId, laneQueueName, lanes } from "../lane.ts";
 import {
@@ -37,7 +37,7 @@ export type JobSummary = "missing" | "pending" | Outcome["state"];
 export class JobClient implements RemoteTaskControl {
   readonly #engine: Engine;
   readonly #queueName: string;
-  readonly #queues = new Map<Lane, Queue>();
+  readonly #queues = new Map<Lane, LaneQueue>();
   readonly #pending = new Map<string, Submission>();
   #collected: Submission[] = [];
   #timer: NodeJS.Timeout | undefined;
@@ -54,11 +54,11 @@ export class JobClient implements RemoteTaskControl {
     return this.#pending.size;
   }
 
-  /** The BullMQ queue behind one lane. */
-  lane(lane: Lane): Queue {
+  /** The queue behind one lane. */
+  lane(lane: Lane): LaneQueue {
     let queue = this.#queues.get(lane);
     if (queue === undefined) {
-      queue = this.#engine.openQueue(laneQueueName(this.#queueName, lane));
+      queue = this.#engine.openLane(laneQueueName(this.#queueName, lane));
       this.#queues.set(lane, queue);
     }
     return queue;
@@ -67,7 +67,7 @@ export class JobClient implements RemoteTaskControl {
   /** Takes a submission; it is sent, with all others of this turn, when the turn ends. */
   submit(submission: Submission): void {
     if (this.#joinPending(submission)) return;
-    if (this.#collected.length === 0) setImmediate(() => void this.#send());
+    if (this.#collected.length === 0) this.#engine.defer(() => void this.#send());
     this.#collected.push(submission);
     this.#pending.set(submission.id, submission);
   }
@@ -198,7 +198,8 @@ export class JobClient implements RemoteTaskControl {
   }
 
   #settle(id: string, outcome: Outcome): void {
-    this.#end(id, openOutcome(outcome));
+    const expiry = outcome.state === "cancelled" ? this.#pending.get(id)?.expiry : undefined;
+    this.#end(id, expiry === undefined ? openOutcome(outcome) : { error: expiry });
   }
 
   #end(id: string, result: { readonly value: unknown } | { readonly error: unknown }): void {
@@ -227,33 +228,30 @@ export class JobClient implements RemoteTaskControl {
 
   /** Ends a job that ran into its deadline: cancelled wherever it is, and a TimeoutError for who waits. */
   expire(id: string, deadline: number): void {
-    if (this.#pending.has(id)) {
-      void this.#cancel(
-        id,
-        "deadline",
-        new TimeoutError(`Job ${id} did not end within its deadline of ${deadline} ms.`),
-      );
-    }
+    const submission = this.#pending.get(id);
+    if (submission === undefined) return;
+    submission.expiry = new TimeoutError(`Job ${id} did not end within its deadline of ${deadline} ms.`);
+    void this.#cancel(id, "deadline");
   }
 
   cancel(id: string, error: CancelledError): void {
-    void this.#cancel(id, error.message, undefined);
+    void this.#cancel(id, error.message);
   }
 
   /** The canceller's side of the protocol described in `engines/redis/cancel-script.ts`. */
-  async #cancel(id: string, reason: string, timeout: TimeoutError | undefined): Promise<void> {
-    const cancelled = timeout ?? (reason === "" ? new CancelledError() : new CancelledError(reason));
+  async #cancel(id: string, reason: string): Promise<void> {
     for (let attempt = 0; ; attempt++) {
       const submission = this.#pending.get(id);
       if (submission === undefined) return;
+      const cancelled =
+        submission.expiry ?? (reason === "" ? new CancelledError() : new CancelledError(reason));
       if (submission.addedAt === undefined && this.#collected.includes(submission)) {
         this.#collected.splice(this.#collected.indexOf(submission), 1);
         return this.#end(id, { error: cancelled });
       }
       if (submission.addedAt !== undefined) {
         try {
-          if (await this.#tryCancel(submission, reason))
-            await this.#lookAfterCancel(submission, cancelled, timeout !== undefined);
+          if (await this.#tryCancel(submission, reason)) await this.#lookAfterCancel(submission, cancelled);
         } catch {
           // The engine does not answer; it is asked again until it does, as everything that is pending is.
         }
@@ -268,20 +266,24 @@ export class JobClient implements RemoteTaskControl {
   async #tryCancel({ id, lane }: Submission, reason: string): Promise<boolean> {
     const answer = await this.#engine.cancel(laneQueueName(this.#queueName, lane), id, reason);
     if (answer.kind !== "claimed") return answer.kind === "gone" || answer.kind === "done";
-    const job = await Job.fromId(this.lane(lane), id);
-    await job?.moveToCompleted(cancelledEnvelope(reason === "" ? undefined : reason), answer.token, false);
+    const job = await this.lane(lane).getJob(id);
+    if (job === undefined) return true;
+    const message = reason === "" ? undefined : reason;
+    await job.moveToCompleted(cancelledEnvelope(message), answer.token, false);
+    // The one who waits may be another than the one who cancels.
+    const { reply } = job.data;
+    const outcome: Outcome = message === undefined ? { state: "cancelled" } : { state: "cancelled", message };
+    if (reply !== undefined) this.#engine.replies.send(reply, { id, outcome });
     return true;
   }
 
-  async #lookAfterCancel(submission: Submission, cancelled: Error, expired: boolean): Promise<void> {
+  async #lookAfterCancel(submission: Submission, cancelled: Error): Promise<void> {
     const [stored] = await this.#engine.look(laneQueueName(this.#queueName, submission.lane), [
       submission.id,
     ]);
     if (stored === undefined || stored.kind === "pending") return;
     if (stored.kind === "missing") return this.#end(submission.id, { error: cancelled });
-    const outcome = outcomeOf(stored.record);
-    if (expired && outcome.state === "cancelled") this.#end(submission.id, { error: cancelled });
-    else this.#settle(submission.id, outcome);
+    this.#settle(submission.id, outcomeOf(stored.record));
   }
 
   async state(id: string): Promise<RemoteTaskState> {

@@ -24,8 +24,13 @@ export class RemoteTask<T> extends ExternalTask<T> {
   readonly id: string;
   readonly #control: RemoteTaskControl;
 
-  constructor(id: string, taskName: string, control: RemoteTaskControl) {
-    super({ name: id, description: taskName, requestCancel: (error) => control.cancel(id, error) });
+  constructor(id: string, taskName: string, control: RemoteTaskControl, isLocal: boolean) {
+    super({
+      name: id,
+      description: taskName,
+      requestCancel: (error) => control.cancel(id, error),
+      isOutside: !isLocal,
+    });
     this.id = id;
     this.#control = control;
   }

@@ -36,6 +36,8 @@ export interface Submission {
   addedAt: number | undefined;
   /** Called once, when the engine has confirmed the job, or it has ended without that. */
   onSent?: ((confirmed: boolean) => void)[];
+  /** What its waiters get in place of a cancellation, once its deadline has passed here. */
+  expiry?: Error;
 }
 
 /** How long results and failures are kept unless the submission says otherwise, in milliseconds. */

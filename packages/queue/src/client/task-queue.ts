@@ -108,7 +108,7 @@ export class TaskQueue {
     }
     const { runsOn: lane, name, version } = task.task;
     const id = jobId(lane, options.id ?? uuidv7());
-    const remote = new RemoteTask<Awaited<R>>(id, name, this.#client);
+    const remote = new RemoteTask<Awaited<R>>(id, name, this.#client, this.engine.isLocal);
     const timeout = options.timeout ?? task.task.timeout;
     const left = timeLeft(options.deadline);
     const collect = (checked: readonly unknown[]): void => {
@@ -144,8 +144,8 @@ export class TaskQueue {
   }
 
   #expireAt(remote: RemoteTask<unknown>, deadline: number): void {
-    const timer = setTimeout(() => this.#client.expire(remote.id, deadline), deadline);
-    remote.addDoneCallback(() => clearTimeout(timer));
+    const timer = getEventLoop().callLater(deadline, () => this.#client.expire(remote.id, deadline));
+    remote.addDoneCallback(() => timer.cancel());
   }
 
   /**
@@ -167,7 +167,7 @@ export class TaskQueue {
       );
     }
     const name = typeof taskOrId === "string" ? "attached" : taskOrId.task.name;
-    const remote = new RemoteTask<unknown>(id, name, this.#client);
+    const remote = new RemoteTask<unknown>(id, name, this.#client, this.engine.isLocal);
     this.#client.attach({
       lane,
       id,

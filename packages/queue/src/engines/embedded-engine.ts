@@ -1,5 +1,5 @@
 import { resolve } from "node:path";
-import { Queue, type Worker, createPostgresBackend } from "bullmq";
+import { FlowProducer, Queue, createPostgresBackend } from "bullmq";
 import { EngineUrlError } from "../errors.ts";
 import { EmbeddedDatabase } from "./embedded/embedded-database.ts";
 import type {
@@ -11,6 +11,7 @@ import type {
   LockTerms,
   StoredJob,
 } from "./engine.ts";
+import type { FlowAdder, LaneConsumer, LaneQueue } from "./lane-queue.ts";
 import { LaneWorker } from "./lane-worker.ts";
 import { LocalReplies } from "./local-replies.ts";
 import { folderLocks } from "./lock-terms.ts";
@@ -22,8 +23,9 @@ const open = new Map<string, { engine: EmbeddedEngine; users: number }>();
 /** BullMQ's PostgreSQL backend on PGlite, in this process, on a thread of its own. */
 export class EmbeddedEngine implements Engine {
   readonly url: string;
+  readonly isLocal = false;
   readonly folder: string;
-  readonly replies: LocalReplies = new LocalReplies();
+  readonly replies: LocalReplies = new LocalReplies(setImmediate);
   readonly locks: LockTerms = folderLocks;
   readonly #cancelListeners = new Map<string, (request: CancelRequest) => void>();
   #database: EmbeddedDatabase | undefined;
@@ -80,7 +82,21 @@ export class EmbeddedEngine implements Engine {
     return queue;
   }
 
-  openWorker(name: string, processor: LaneProcessor, options: LaneWorkerOptions): Worker {
+  openLane(name: string): LaneQueue {
+    return this.openQueue(name) as unknown as LaneQueue;
+  }
+
+  openFlows(): FlowAdder {
+    const flows = new FlowProducer({ connection: this.#connectedPool() }, createPostgresBackend as never);
+    flows.on("error", () => {});
+    return flows;
+  }
+
+  defer(callback: () => void): void {
+    setImmediate(callback);
+  }
+
+  openWorker(name: string, processor: LaneProcessor, options: LaneWorkerOptions): LaneConsumer {
     return new LaneWorker(
       name,
       processor,

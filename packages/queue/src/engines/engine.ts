@@ -1,11 +1,8 @@
-import type { Job, Queue, Worker, WorkerOptions } from "bullmq";
+import type { Queue, WorkerOptions } from "bullmq";
 import type { PoolConfig } from "pg";
 import type { LockRenewal } from "../worker/lock-renewal.ts";
-import type { JobData } from "../wire/job-data.ts";
 import type { FinishedRecord, Outcome } from "../wire/outcome.ts";
-
-/** A job as BullMQ hands it to a worker. */
-export type BullJob = Job<JobData, unknown, string>;
+import type { BullJob, FlowAdder, LaneConsumer, LaneQueue } from "./lane-queue.ts";
 
 /** What a worker lane does with a job: a BullMQ processor. */
 export type LaneProcessor = (job: BullJob, token: string | undefined) => Promise<unknown>;
@@ -87,8 +84,16 @@ export interface Engine {
   connect(): Promise<void>;
   /** What is unsafe about the way the engine is set up, in sentences; empty before {@link connect}. */
   warnings(): readonly string[];
+  /** BullMQ's Queue, for tools that know BullMQ. Throws where there is no BullMQ. */
   openQueue(name: string): Queue;
-  openWorker(name: string, processor: LaneProcessor, options: LaneWorkerOptions): Worker;
+  /** The same as its users here see it. */
+  openLane(name: string): LaneQueue;
+  openFlows(): FlowAdder;
+  openWorker(name: string, processor: LaneProcessor, options: LaneWorkerOptions): LaneConsumer;
+  /** Calls back in a moment, after what runs now: how submissions and replies of one turn come to travel together. */
+  defer(callback: () => void): void;
+  /** Whether jobs run on the very loop that waits for them, so that a virtual clock must not stand still for them. */
+  readonly isLocal: boolean;
   readonly locks: LockTerms;
   readonly replies: ReplyChannel;
   /** Step 2 of the cancel protocol: one atomic look and mark. */

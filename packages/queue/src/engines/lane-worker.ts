@@ -1,18 +1,12 @@
 import { type BackendFactory, type JobJson, Worker, type WorkerOptions } from "bullmq";
 import type { ThreadLockManager } from "../worker/lock-renewal.ts";
-import { type BullJob, type LaneProcessor, type LaneWorkerOptions, cancelFlag } from "./engine.ts";
-
-/** The reasons of jobs that were cancelled before they started, kept apart from BullMQ's own deferred failures. */
-const cancelReasons = new WeakMap<object, string>();
-
-/** Why a job that a worker just took is cancelled; undefined when it is not. */
-export function cancelReasonOf(job: BullJob): string | undefined {
-  return cancelReasons.get(job);
-}
+import { takeDeferredEnd } from "./deferred-end.ts";
+import type { LaneProcessor, LaneWorkerOptions } from "./engine.ts";
+import type { BullJob } from "./lane-queue.ts";
 
 /**
- * BullMQ's worker, taught what the cancel flag means: a flagged job still goes to its processor, which ends it as
- * cancelled. Left to itself BullMQ would fail it, since the flag rides in its field for deferred failures.
+ * BullMQ's worker, taught that a job whose end is decided before it starts, as by the cancel flag, still goes to its
+ * processor, which ends it as cancelled or failed. Left to itself BullMQ would fail it with a bare message.
  */
 export class LaneWorker extends Worker {
   // The connection's type differs per backend; the engine that passes a factory passes the connection that fits it.
@@ -55,11 +49,7 @@ export class LaneWorker extends Worker {
 
   protected override createJob(data: JobJson, jobId: string): ReturnType<Worker["createJob"]> {
     const job = super.createJob(data, jobId);
-    const flag = job.deferredFailure;
-    if (flag?.startsWith(cancelFlag)) {
-      cancelReasons.set(job, flag.slice(cancelFlag.length));
-      Reflect.deleteProperty(job, "deferredFailure");
-    }
+    takeDeferredEnd(job);
     return job;
   }
 }

@@ -6,14 +6,19 @@ export class LocalReplies implements ReplyChannel {
   readonly address: string = randomUUID();
   readonly lossless = true;
   readonly #listeners = new Set<(message: ReplyMessage) => void>();
+  readonly #defer: (deliver: () => void) => void;
   #outgoing: ReplyMessage[] = [];
+
+  constructor(defer: (deliver: () => void) => void) {
+    this.#defer = defer;
+  }
 
   listen(onMessage: (message: ReplyMessage) => void): void {
     this.#listeners.add(onMessage);
   }
 
   send(_address: string, message: ReplyMessage): void {
-    if (this.#outgoing.length === 0) setImmediate(() => this.#deliver());
+    if (this.#outgoing.length === 0) this.#defer(() => this.#deliver());
     this.#outgoing.push(message);
   }
 

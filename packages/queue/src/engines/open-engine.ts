@@ -1,6 +1,7 @@
 import { EngineUrlError } from "../errors.ts";
 import type { Engine } from "./engine.ts";
 import { EmbeddedEngine } from "./embedded-engine.ts";
+import { MemoryEngine } from "./memory/memory-engine.ts";
 import { PostgresEngine } from "./postgres/postgres-engine.ts";
 import { RedisEngine } from "./redis/redis-engine.ts";
 import { withoutPassword } from "./without-password.ts";
@@ -8,7 +9,7 @@ import { withoutPassword } from "./without-password.ts";
 /** The engine that is used when none is named. */
 export const defaultEngine = "embedded:.taskloom";
 
-const known = '"redis://HOST:6379", "rediss://…", "postgres://HOST/DATABASE" or "embedded:FOLDER"';
+const known = '"redis://HOST:6379", "rediss://…", "postgres://HOST/DATABASE", "embedded:FOLDER" or "memory:"';
 
 /**
  * Makes the engine that a URL names; it connects on first use.
@@ -26,6 +27,8 @@ export function openEngine(url: string): Engine {
       return PostgresEngine.open(url);
     case "embedded":
       return EmbeddedEngine.open(url.slice("embedded:".length));
+    case "memory":
+      return MemoryEngine.open(url);
     default:
       throw new EngineUrlError(`${JSON.stringify(withoutPassword(url))} is not an engine; use ${known}.`);
   }

@@ -2,9 +2,10 @@ import { CancelledError, type Task, TimeoutError, createTask, timeout } from "@t
 import type { ThreadPoolExecutor } from "@taskloom/offload";
 import { DelayedError, WaitingError } from "bullmq";
 import type { TaskDefinition } from "../definition/define-task.ts";
-import type { BullJob, CancelRequest, Engine } from "../engines/engine.ts";
-import { cancelReasonOf } from "../engines/lane-worker.ts";
-import { TaskArgumentsError, UnrecoverableError, WorkerDiedError } from "../errors.ts";
+import { cancelReasonOf, failureOf } from "../engines/deferred-end.ts";
+import type { CancelRequest, Engine } from "../engines/engine.ts";
+import type { BullJob } from "../engines/lane-queue.ts";
+import { FlowChildFailedError, TaskArgumentsError, UnrecoverableError, WorkerDiedError } from "../errors.ts";
 import { decodeArguments } from "../wire/job-data.ts";
 import { StoredFailure, cancelledEnvelope, resultEnvelope } from "../wire/outcome.ts";
 import { encodeValue } from "../wire/encode.ts";
@@ -67,6 +68,8 @@ export class JobRunner {
     const lock = token as string;
     const cancelled = cancelReasonOf(job);
     if (cancelled !== undefined) return cancelledEnvelope(cancelled || undefined);
+    const failure = failureOf(job);
+    if (failure !== undefined) throw new StoredFailure(new FlowChildFailedError(failure), { final: true });
     const definition = this.#tasks.get(job.name);
     if (definition === undefined || definition.task.version !== job.data.version || job.data.v !== 1) {
       // Never failed for that: a worker that knows it may be on its way, as in every rolling deploy.

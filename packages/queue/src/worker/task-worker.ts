@@ -1,9 +1,9 @@
 import { availableParallelism } from "node:os";
 import { Future, type Task, createTask } from "@taskloom/loop";
 import type { ThreadPoolExecutor } from "@taskloom/offload";
-import type { Job, Worker } from "bullmq";
 import { type TaskDefinition, isTaskDefinition } from "../definition/define-task.ts";
-import type { BullJob, Engine } from "../engines/engine.ts";
+import type { Engine } from "../engines/engine.ts";
+import type { BullJob, LaneConsumer } from "../engines/lane-queue.ts";
 import { defaultEngine, openEngine } from "../engines/open-engine.ts";
 import { TaskOptionsError } from "../errors.ts";
 import { waitAtMost } from "../patience.ts";
@@ -79,7 +79,7 @@ export interface WorkerStats {
 
 interface OpenLane {
   readonly lane: Lane;
-  readonly worker: Worker;
+  readonly worker: LaneConsumer;
   readonly runner: JobRunner;
   readonly stopListening: () => void;
 }
@@ -215,7 +215,7 @@ export class TaskWorker {
         maxStalledCount: 1_000_000,
       },
     );
-    worker.on("active", (job: Job) => {
+    worker.on("active", (job) => {
       this.#options.onStart?.({
         id: job.id as string,
         name: job.name,
@@ -225,22 +225,22 @@ export class TaskWorker {
         waited: Math.max(0, (job.processedOn ?? Date.now()) - job.timestamp - (job.opts.delay ?? 0)),
       });
     });
-    worker.on("completed", (job: Job, result: unknown) => {
+    worker.on("completed", (job, result) => {
       const outcome = outcomeOf({
         failed: false,
         returnvalue: result,
         failedReason: undefined,
         stacktrace: [],
       });
-      this.#ended(lane, job as BullJob, outcome);
+      this.#ended(lane, job, outcome);
     });
-    worker.on("failed", (job: Job | undefined, error: Error) => {
+    worker.on("failed", (job, error) => {
       if (job === undefined) return;
       const cause = error instanceof StoredFailure ? error.cause : error;
-      if (job.finishedOn == null) this.#tell(lane, job as BullJob, "retrying", cause);
-      else this.#ended(lane, job as BullJob, { state: "failed", error: encodeError(cause) }, cause);
+      if (job.finishedOn == null) this.#tell(lane, job, "retrying", cause);
+      else this.#ended(lane, job, { state: "failed", error: encodeError(cause) }, cause);
     });
-    worker.on("lockRenewalFailed", (ids: string[]) => {
+    worker.on("lockRenewalFailed", (ids) => {
       for (const id of ids) runner.abandon(id);
     });
     const stopListening = this.engine.onCancelRequest(worker.id, (request) => runner.cancel(request));

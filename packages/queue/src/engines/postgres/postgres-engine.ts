@@ -1,6 +1,6 @@
 import { userInfo } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
-import { Queue, type Worker, createPostgresBackend, runMigrations } from "bullmq";
+import { FlowProducer, Queue, createPostgresBackend, runMigrations } from "bullmq";
 import pg from "pg";
 import { EngineUnavailableError, EngineUrlError } from "../../errors.ts";
 import type {
@@ -13,6 +13,7 @@ import type {
   StoredJob,
 } from "../engine.ts";
 import { waitAtMost } from "../../patience.ts";
+import type { FlowAdder, LaneConsumer, LaneQueue } from "../lane-queue.ts";
 import { LaneWorker } from "../lane-worker.ts";
 import { serverLocks } from "../lock-terms.ts";
 import { lookAtJobs, markCancelled, schema } from "../sql/job-table.ts";
@@ -27,6 +28,7 @@ const heartbeat = 1_000;
 /** BullMQ's PostgreSQL backend on a PostgreSQL server. */
 export class PostgresEngine implements Engine {
   readonly url: string;
+  readonly isLocal = false;
   readonly replies: NotifyReplies;
   readonly locks: LockTerms;
   readonly #pool: pg.Pool;
@@ -123,7 +125,21 @@ export class PostgresEngine implements Engine {
     return queue;
   }
 
-  openWorker(name: string, processor: LaneProcessor, options: LaneWorkerOptions): Worker {
+  openLane(name: string): LaneQueue {
+    return this.openQueue(name) as unknown as LaneQueue;
+  }
+
+  openFlows(): FlowAdder {
+    const flows = new FlowProducer({ connection: this.#pool }, createPostgresBackend as never);
+    flows.on("error", () => {});
+    return flows;
+  }
+
+  defer(callback: () => void): void {
+    setImmediate(callback);
+  }
+
+  openWorker(name: string, processor: LaneProcessor, options: LaneWorkerOptions): LaneConsumer {
     return new LaneWorker(
       name,
       processor,

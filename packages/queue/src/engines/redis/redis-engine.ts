@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
-import { Queue, type Worker } from "bullmq";
+import { FlowProducer, Queue } from "bullmq";
 import { Redis } from "ioredis";
 import { EngineUnavailableError, EngineUrlError } from "../../errors.ts";
 import {
@@ -14,6 +14,7 @@ import {
   cancelFlag,
 } from "../engine.ts";
 import { waitAtMost } from "../../patience.ts";
+import type { FlowAdder, LaneConsumer, LaneQueue } from "../lane-queue.ts";
 import { LaneWorker } from "../lane-worker.ts";
 import { serverLocks } from "../lock-terms.ts";
 import { withoutPassword } from "../without-password.ts";
@@ -28,6 +29,7 @@ const claimLock = 2_000;
 /** BullMQ on Redis, through ioredis. */
 export class RedisEngine implements Engine {
   readonly url: string;
+  readonly isLocal = false;
   readonly replies: ReplyStream;
   readonly locks: LockTerms;
   readonly #client: Redis;
@@ -131,7 +133,21 @@ export class RedisEngine implements Engine {
     return queue;
   }
 
-  openWorker(name: string, processor: LaneProcessor, options: LaneWorkerOptions): Worker {
+  openLane(name: string): LaneQueue {
+    return this.openQueue(name) as unknown as LaneQueue;
+  }
+
+  openFlows(): FlowAdder {
+    const flows = new FlowProducer({ connection: this.#client, prefix });
+    flows.on("error", () => {});
+    return flows;
+  }
+
+  defer(callback: () => void): void {
+    setImmediate(callback);
+  }
+
+  openWorker(name: string, processor: LaneProcessor, options: LaneWorkerOptions): LaneConsumer {
     return new LaneWorker(name, processor, { ...options, connection: this.#client, prefix });
   }
 

@@ -1,0 +1,23 @@
+import { cancelFlag } from "./engine.ts";
+
+/** How jobs were to end before they started, apart from BullMQ's field for it, which would have BullMQ fail them itself. */
+const ends = new WeakMap<object, string>();
+
+/** Takes what is said of a job's end from the job, before a worker runs it. */
+export function takeDeferredEnd(job: { deferredFailure?: string }): void {
+  if (!job.deferredFailure) return;
+  ends.set(job, job.deferredFailure);
+  Reflect.deleteProperty(job, "deferredFailure");
+}
+
+/** Why a job that a worker just took is cancelled; undefined when it is not. */
+export function cancelReasonOf(job: object): string | undefined {
+  const end = ends.get(job);
+  return end?.startsWith(cancelFlag) === true ? end.slice(cancelFlag.length) : undefined;
+}
+
+/** Why a job that a worker just took has failed already, such as a child of it; undefined when it has not. */
+export function failureOf(job: object): string | undefined {
+  const end = ends.get(job);
+  return end?.startsWith(cancelFlag) === true ? undefined : end;
+}

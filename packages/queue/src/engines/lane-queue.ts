@@ -1,0 +1,113 @@
+import type { FlowJob, Job, JobsOptions, Queue, RepeatOptions } from "bullmq";
+import type { JobData } from "../wire/job-data.ts";
+
+/** A job to add, as BullMQ's `addBulk` takes it. */
+export interface NewJob {
+  readonly name: string;
+  readonly data: JobData;
+  readonly opts: JobsOptions;
+}
+
+/** A job as a worker has it: the part of BullMQ's Job that is used to run one. */
+export type BullJob = Pick<
+  Job<JobData, unknown, string>,
+  | "id"
+  | "name"
+  | "data"
+  | "opts"
+  | "attemptsMade"
+  | "attemptsStarted"
+  | "stalledCounter"
+  | "timestamp"
+  | "processedOn"
+  | "finishedOn"
+  | "log"
+  | "updateProgress"
+  | "moveToDelayed"
+  | "moveToWait"
+  | "getChildrenValues"
+>;
+
+/** A job as a client has it: the part of BullMQ's Job that is used to look at one, to end one and to retry one. */
+export type LaneJob = Pick<
+  Job<JobData, unknown, string>,
+  | "id"
+  | "name"
+  | "data"
+  | "opts"
+  | "attemptsMade"
+  | "returnvalue"
+  | "failedReason"
+  | "stacktrace"
+  | "timestamp"
+  | "finishedOn"
+  | "moveToCompleted"
+  | "retry"
+  | "updateData"
+>;
+
+/** A schedule as an engine has it. */
+export interface StoredSchedule {
+  readonly key: string;
+  readonly name: string;
+  readonly next?: number | null;
+  readonly pattern?: string;
+  readonly every?: number;
+  readonly tz?: string;
+  readonly endDate?: number;
+  readonly template?: { readonly data?: JobData; readonly opts?: JobsOptions };
+}
+
+/**
+ * One lane of a queue: the part of BullMQ's Queue that the client uses, by BullMQ's names. The engines that are BullMQ
+ * give a Queue; the one in memory has these methods of its own.
+ */
+export interface LaneQueue extends Pick<
+  Queue,
+  | "getJobState"
+  | "getJobLogs"
+  | "getJobCounts"
+  | "getDeduplicationJobId"
+  | "pause"
+  | "resume"
+  | "setGlobalRateLimit"
+  | "removeGlobalRateLimit"
+  | "removeJobScheduler"
+  | "close"
+> {
+  addBulk(jobs: NewJob[]): Promise<{ readonly id?: string | undefined }[]>;
+  getJob(id: string): Promise<LaneJob | undefined>;
+  getJobs(
+    types: ("failed" | "wait" | "prioritized" | "paused" | "delayed")[],
+    start: number,
+    end: number,
+  ): Promise<(LaneJob | undefined)[]>;
+  upsertJobScheduler(
+    id: string,
+    repeat: Omit<RepeatOptions, "key">,
+    template: { name: string; data: JobData; opts: JobsOptions },
+  ): Promise<unknown>;
+  getJobScheduler(id: string): Promise<StoredSchedule | undefined | null>;
+  getJobSchedulers(start: number, end: number, ascending: boolean): Promise<StoredSchedule[]>;
+}
+
+/** What takes jobs from a lane: the part of BullMQ's Worker that is used, by BullMQ's names. */
+export interface LaneConsumer {
+  readonly id: string;
+  concurrency: number;
+  on(event: "active", listener: (job: BullJob) => void): unknown;
+  on(event: "completed", listener: (job: BullJob, result: unknown) => void): unknown;
+  on(event: "failed", listener: (job: BullJob | undefined, error: Error) => void): unknown;
+  on(event: "lockRenewalFailed", listener: (ids: string[]) => void): unknown;
+  waitUntilReady(): Promise<unknown>;
+  run(): Promise<unknown>;
+  /** Takes no more jobs. */
+  pause(doNotWaitActive: boolean): Promise<unknown>;
+  close(force?: boolean): Promise<unknown>;
+}
+
+/** Adds jobs that wait for others, all in one step: BullMQ's FlowProducer. */
+export interface FlowAdder {
+  add(flow: FlowJob): Promise<unknown>;
+  close(): Promise<unknown>;
+}

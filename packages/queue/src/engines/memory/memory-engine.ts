@@ -1,0 +1,155 @@
+import { randomUUID } from "node:crypto";
+import { getEventLoop } from "@taskloom/loop";
+import type { FlowJob, Queue, WorkerOptions } from "bullmq";
+import { EngineUnsupportedError } from "../../errors.ts";
+import {
+  type CancelAnswer,
+  type CancelRequest,
+  type Engine,
+  type LaneProcessor,
+  type LockTerms,
+  type StoredJob,
+  cancelFlag,
+} from "../engine.ts";
+import type { FlowAdder, LaneConsumer, LaneQueue, NewJob } from "../lane-queue.ts";
+import { LocalReplies } from "../local-replies.ts";
+import { folderLocks } from "../lock-terms.ts";
+import type { MemoryJob } from "./memory-job.ts";
+import { MemoryLane } from "./memory-lane.ts";
+import { MemoryWorker } from "./memory-worker.ts";
+
+/** Engines of this process by name, until the last that uses one has closed it. */
+const open = new Map<string, { engine: MemoryEngine; users: number }>();
+
+/**
+ * Jobs in the memory of this process, run on its loop: in virtual time where the loop's clock is virtual. There is no
+ * BullMQ in it, no timer but the loop's, and nothing survives the process.
+ */
+export class MemoryEngine implements Engine {
+  readonly url: string;
+  readonly isLocal = true;
+  readonly replies: LocalReplies = new LocalReplies((deliver) => this.defer(deliver));
+  /** The memory and the locks in it end together. */
+  readonly locks: LockTerms = folderLocks;
+  readonly #lanes = new Map<string, MemoryLane>();
+  readonly #cancelListeners = new Map<string, (request: CancelRequest) => void>();
+
+  private constructor(url: string) {
+    this.url = url;
+  }
+
+  /** The engine of a name; the same one for every caller in this process, until the last has closed it. */
+  static open(url: string): MemoryEngine {
+    let entry = open.get(url);
+    if (entry === undefined) {
+      entry = { engine: new MemoryEngine(url), users: 0 };
+      open.set(url, entry);
+    }
+    entry.users++;
+    return entry.engine;
+  }
+
+  async connect(): Promise<void> {}
+
+  warnings(): readonly string[] {
+    return [];
+  }
+
+  defer(callback: () => void): void {
+    getEventLoop().callSoon(callback);
+  }
+
+  #lane(name: string): MemoryLane {
+    let lane = this.#lanes.get(name);
+    if (lane === undefined) {
+      lane = new MemoryLane(name, () => this.now());
+      this.#lanes.set(name, lane);
+    }
+    return lane;
+  }
+
+  openQueue(name: string): Queue {
+    throw new EngineUnsupportedError(
+      `There is no BullMQ queue ${name} behind memory:, so a tool that needs one, such as a dashboard, cannot show it; use embedded: or another engine for that.`,
+    );
+  }
+
+  openLane(name: string): LaneQueue {
+    return this.#lane(name);
+  }
+
+  openWorker(
+    name: string,
+    processor: LaneProcessor,
+    options: Omit<WorkerOptions, "connection">,
+  ): LaneConsumer {
+    return new MemoryWorker(this.#lane(name), processor, options.concurrency ?? 1);
+  }
+
+  openFlows(): FlowAdder {
+    return { add: async (flow) => void this.#addFlow(flow), close: async () => {} };
+  }
+
+  #addFlow(flow: FlowJob): MemoryJob {
+    const children = (flow.children ?? []).map((child) => this.#addFlow(child));
+    const { name, data, opts, queueName } = flow;
+    return this.#lane(queueName).add(
+      { name, data: data as NewJob["data"], opts: opts as NewJob["opts"] },
+      children,
+    );
+  }
+
+  async cancel(queueName: string, id: string, reason: string): Promise<CancelAnswer> {
+    const lane = this.#lane(queueName);
+    const job = lane.find(id);
+    if (job === undefined) return { kind: "gone" };
+    if (job.finishedOn !== undefined) return { kind: "done" };
+    job.deferredFailure = `${cancelFlag}${reason}`;
+    const token = `canceller-${randomUUID()}:0`;
+    if (lane.claim(job, token)) return { kind: "claimed", token };
+    const run = job.token;
+    if (run !== undefined) {
+      const { attemptsStarted } = job;
+      this.#cancelListeners.get(run.replace(/:\d+$/, ""))?.({ id, token: run, attemptsStarted, reason });
+    }
+    return { kind: "running" };
+  }
+
+  onCancelRequest(workerId: string, listener: (request: CancelRequest) => void): () => void {
+    this.#cancelListeners.set(workerId, listener);
+    return () => this.#cancelListeners.delete(workerId);
+  }
+
+  async look(queueName: string, ids: readonly string[]): Promise<StoredJob[]> {
+    const lane = this.#lane(queueName);
+    return ids.map((id): StoredJob => {
+      const job = lane.find(id);
+      if (job === undefined) return { kind: "missing" };
+      if (job.finishedOn === undefined) return { kind: "pending" };
+      const { state, returnvalue, failedReason, stacktrace } = job;
+      return {
+        kind: "finished",
+        record: { failed: state === "failed", returnvalue, failedReason, stacktrace },
+      };
+    });
+  }
+
+  /** The loop's time; with a virtual clock, what that clock says, as milliseconds of the epoch. */
+  now(): number {
+    const loop = getEventLoop();
+    // Only a virtual clock can pass time by itself. The class hides the clock from its users, and this is no user.
+    const { _clock: clock } = loop as unknown as { _clock: { advanceTo?: unknown } };
+    return clock.advanceTo === undefined ? performance.timeOrigin + loop.time() : loop.time();
+  }
+
+  downFor(): number {
+    return 0;
+  }
+
+  async close(): Promise<void> {
+    const entry = open.get(this.url);
+    if (entry?.engine !== this || --entry.users > 0) return;
+    open.delete(this.url);
+    for (const lane of this.#lanes.values()) lane.clear();
+  }
+}

@@ -1,0 +1,385 @@
+import { type Handle, getEventLoop } from "@taskloom/loop";
+import { Backoffs, type JobState, type RepeatOptions, getNextMillis } from "bullmq";
+import type { JobData } from "../../wire/job-data.ts";
+import type { LaneQueue, NewJob, StoredSchedule } from "../lane-queue.ts";
+import { Deduplication } from "./deduplication.ts";
+import { MemoryJob } from "./memory-job.ts";
+import { MemoryRateLimit } from "./rate-limit.ts";
+
+/** A schedule, and the one job of it that waits for its time. */
+interface MemorySchedule extends StoredSchedule {
+  readonly repeat: Omit<RepeatOptions, "key">;
+  readonly template: { readonly data: JobData; readonly opts: NewJob["opts"] };
+  readonly next: number;
+  readonly count: number;
+}
+
+/** The time of the engine in memory: the loop's, so that it is virtual where the loop is. */
+export type Now = () => number;
+
+/**
+ * One lane of a queue, in memory. A job is `waiting`, `delayed`, or `waiting-children` until it is taken (`active`),
+ * and from there goes to `completed` or `failed`, or back to `waiting` or `delayed`.
+ */
+export class MemoryLane implements LaneQueue {
+  readonly name: string;
+  readonly jobs: Map<string, MemoryJob> = new Map();
+  readonly #now: Now;
+  readonly #waiting: MemoryJob[] = [];
+  readonly #timers = new Map<MemoryJob, Handle>();
+  readonly #finished: MemoryJob[] = [];
+  readonly #schedules = new Map<string, MemorySchedule>();
+  readonly #deduplication: Deduplication;
+  readonly #wakes = new Set<() => void>();
+  #limit: MemoryRateLimit | undefined;
+  #isPaused = false;
+  #sequence = 0;
+
+  constructor(name: string, now: Now) {
+    this.name = name;
+    this.#now = now;
+    this.#deduplication = new Deduplication(now);
+  }
+
+  /** Calls `wake` whenever there may be a job to take; returns how to stop that. */
+  onJob(wake: () => void): () => void {
+    this.#wakes.add(wake);
+    return () => this.#wakes.delete(wake);
+  }
+
+  #wake(): void {
+    for (const wake of this.#wakes) wake();
+  }
+
+  async addBulk(jobs: NewJob[]): Promise<{ readonly id: string }[]> {
+    this.#forget();
+    return jobs.map((job) => ({ id: this.add(job).id }));
+  }
+
+  /** Adds one job; gives the one that is there instead, when its id is taken or it is a duplicate. */
+  add(job: NewJob, children?: readonly MemoryJob[]): MemoryJob {
+    const id = job.opts.jobId as string;
+    const existing = this.jobs.get(id) ?? this.#deduplicate(job);
+    if (existing !== undefined) return existing;
+    const added = new MemoryJob(this, id, job, this.#now(), this.#sequence++);
+    this.jobs.set(id, added);
+    if (job.opts.deduplication !== undefined) this.#deduplication.hold(job.opts.deduplication, added);
+    for (const child of children ?? []) {
+      const key = `${child.name}:${child.id}`;
+      added.dependencies.pending.add(key);
+      child.parent = { job: added, key };
+    }
+    if (added.dependencies.pending.size > 0) added.state = "waiting-children";
+    else if ((job.opts.delay ?? 0) > 0) this.delay(added, job.opts.delay as number);
+    else this.wait(added);
+    return added;
+  }
+
+  #deduplicate(job: NewJob): MemoryJob | undefined {
+    const options = job.opts.deduplication;
+    const holder = options === undefined ? undefined : this.#deduplication.holder(options.id);
+    if (options === undefined || holder === undefined) return undefined;
+    if (options.replace === true && holder.state === "delayed") {
+      this.#remove(holder);
+      return undefined;
+    }
+    if (options.reschedule === true && holder.state === "delayed") this.delay(holder, job.opts.delay ?? 0);
+    if (options.keepLastIfActive === true && holder.state === "active")
+      this.#deduplication.keep(options.id, job);
+    else this.#deduplication.refresh(options);
+    return holder;
+  }
+
+  /** Makes a job ready to be taken. */
+  wait(job: MemoryJob): void {
+    job.state = "waiting";
+    job.token = undefined;
+    const order = (a: MemoryJob, b: MemoryJob): boolean =>
+      (a.opts.priority ?? 0) < (b.opts.priority ?? 0) ||
+      ((a.opts.priority ?? 0) === (b.opts.priority ?? 0) && a.sequence < b.sequence);
+    let at = this.#waiting.length;
+    while (at > 0 && order(job, this.#waiting[at - 1] as MemoryJob)) at--;
+    this.#waiting.splice(at, 0, job);
+    this.#wake();
+  }
+
+  /** Makes a job ready after so many milliseconds. */
+  delay(job: MemoryJob, milliseconds: number): void {
+    this.#stopTimer(job);
+    job.state = "delayed";
+    job.token = undefined;
+    const timer = getEventLoop().callLater(Math.max(0, milliseconds), () => {
+      this.#timers.delete(job);
+      this.wait(job);
+    });
+    this.#timers.set(job, timer);
+  }
+
+  #stopTimer(job: MemoryJob): void {
+    this.#timers.get(job)?.cancel();
+    this.#timers.delete(job);
+  }
+
+  /** Takes the next job for a worker, if there is one and the lane is not paused or at its limit. */
+  take(token: string, wake: () => void): MemoryJob | undefined {
+    if (this.#isPaused || this.#waiting.length === 0) return undefined;
+    const wait = this.#limit?.take(this.#now()) ?? 0;
+    if (wait > 0) {
+      if (this.#limit?.arm() === true) getEventLoop().callLater(wait, () => this.#wake());
+      return undefined;
+    }
+    const job = this.#waiting.shift() as MemoryJob;
+    // Who took one is the last to be asked next time: workers of one lane take turns.
+    this.#wakes.delete(wake);
+    this.#wakes.add(wake);
+    this.#hold(job, token);
+    job.attemptsStarted++;
+    job.processedOn = this.#now();
+    if (job.schedule !== undefined) this.#scheduleNext(job.schedule);
+    return job;
+  }
+
+  #hold(job: MemoryJob, token: string): void {
+    job.state = "active";
+    job.token = token;
+  }
+
+  /** Takes a job that nobody runs out of the lane, for its canceller; false when that cannot be. */
+  claim(job: MemoryJob, token: string): boolean {
+    if (job.schedule !== undefined || (job.state !== "waiting" && job.state !== "delayed")) return false;
+    this.#withdraw(job);
+    this.#hold(job, token);
+    return true;
+  }
+
+  #withdraw(job: MemoryJob): void {
+    this.#stopTimer(job);
+    const at = this.#waiting.indexOf(job);
+    if (at >= 0) this.#waiting.splice(at, 1);
+  }
+
+  #remove(job: MemoryJob): void {
+    this.#withdraw(job);
+    this.jobs.delete(job.id);
+  }
+
+  complete(job: MemoryJob, value: unknown): void {
+    job.attemptsMade++;
+    job.returnvalue = value === undefined ? null : JSON.parse(JSON.stringify(value));
+    this.#finish(job, "completed");
+    if (job.parent !== undefined) this.#childEnded(job.parent, job.returnvalue);
+  }
+
+  /** Ends an attempt that failed: for good, or until the next one. */
+  fail(job: MemoryJob, error: Error): void {
+    job.attemptsMade++;
+    job.stacktrace.push(error.stack ?? error.message);
+    if (error.name !== "UnrecoverableError" && job.attemptsMade < (job.opts.attempts ?? 1)) {
+      const backoff = Backoffs.normalize(job.opts.backoff as number);
+      const pause =
+        backoff === undefined
+          ? 0
+          : (Backoffs.calculate(backoff, job.attemptsMade, error, job as never) as number);
+      if (pause > 0) this.delay(job, pause);
+      else this.wait(job);
+      return;
+    }
+    job.failedReason = error.message;
+    this.#finish(job, "failed");
+    const { parent } = job;
+    if (parent === undefined) return;
+    if (job.opts.failParentOnFailure === true) this.#failParent(parent.job, `child ${job.id} failed`);
+    else this.#childEnded(parent, undefined);
+  }
+
+  #finish(job: MemoryJob, state: "completed" | "failed"): void {
+    job.state = state;
+    job.token = undefined;
+    job.finishedOn = this.#now();
+    this.#finished.push(job);
+    const next = this.#deduplication.release(job);
+    if (next !== undefined) this.add(next);
+  }
+
+  #childEnded({ job, key }: NonNullable<MemoryJob["parent"]>, value: unknown): void {
+    const { pending, values } = job.dependencies;
+    if (!pending.delete(key)) return;
+    if (value !== undefined) values[key] = value;
+    if (pending.size === 0 && job.state === "waiting-children") job.release();
+  }
+
+  #failParent(parent: MemoryJob, reason: string): void {
+    if (parent.state !== "waiting-children") return;
+    parent.deferredFailure ??= reason;
+    parent.dependencies.pending.clear();
+    parent.release();
+  }
+
+  /** Makes a finished job wait again, as if it had never been tried. */
+  retry(job: MemoryJob): void {
+    if (job.state !== "failed") throw new Error(`Job ${job.id} is not in the failed state`);
+    this.#finished.splice(this.#finished.indexOf(job), 1);
+    job.attemptsMade = 0;
+    delete job.finishedOn;
+    job.failedReason = "";
+    job.stacktrace.length = 0;
+    this.wait(job);
+  }
+
+  /** Drops what has been kept for long enough. */
+  #forget(): void {
+    const now = this.#now();
+    for (let at = this.#finished.length - 1; at >= 0; at--) {
+      const job = this.#finished[at] as MemoryJob;
+      const keep = job.state === "completed" ? job.opts.removeOnComplete : job.opts.removeOnFail;
+      const age = (keep as { age?: number } | undefined)?.age ?? Number.POSITIVE_INFINITY;
+      if ((job.finishedOn ?? now) + age * 1_000 > now) continue;
+      this.#finished.splice(at, 1);
+      this.jobs.delete(job.id);
+    }
+  }
+
+  /** The job under an id, unless it has been kept for long enough. */
+  find(id: string): MemoryJob | undefined {
+    this.#forget();
+    return this.jobs.get(id);
+  }
+
+  async getJob(id: string): Promise<MemoryJob | undefined> {
+    return this.find(id);
+  }
+
+  async getJobs(types: readonly string[], start: number, end: number): Promise<MemoryJob[]> {
+    this.#forget();
+    const states = new Set(types.map((type) => (type === "wait" ? "waiting" : type)));
+    return [...this.jobs.values()]
+      .filter(({ state }) => states.has(state))
+      .slice(start, end === -1 ? undefined : end + 1);
+  }
+
+  async getJobState(id: string): Promise<JobState | "unknown"> {
+    return this.find(id)?.state ?? "unknown";
+  }
+
+  async getJobLogs(id: string): Promise<{ logs: string[]; count: number }> {
+    const logs = this.find(id)?.logs ?? [];
+    return { logs: [...logs], count: logs.length };
+  }
+
+  async getJobCounts(): Promise<Record<string, number>> {
+    this.#forget();
+    const counts: Record<string, number> = {};
+    for (const { state } of this.jobs.values()) counts[state] = (counts[state] ?? 0) + 1;
+    return counts;
+  }
+
+  async getDeduplicationJobId(key: string): Promise<string | null> {
+    return this.#deduplication.holder(key)?.id ?? null;
+  }
+
+  async pause(): Promise<void> {
+    this.#isPaused = true;
+  }
+
+  async resume(): Promise<void> {
+    this.#isPaused = false;
+    this.#wake();
+  }
+
+  async setGlobalRateLimit(max: number, duration: number): Promise<number> {
+    this.#limit = new MemoryRateLimit(max, duration);
+    return 0;
+  }
+
+  async removeGlobalRateLimit(): Promise<number> {
+    this.#limit = undefined;
+    this.#wake();
+    return 0;
+  }
+
+  async upsertJobScheduler(
+    id: string,
+    repeat: Omit<RepeatOptions, "key">,
+    { name, data, opts }: { name: string; data: JobData; opts: NewJob["opts"] },
+  ): Promise<void> {
+    await this.removeJobScheduler(id);
+    this.#schedule({
+      key: id,
+      name,
+      ...scheduleFields(repeat),
+      repeat,
+      template: { data, opts },
+      next: 0,
+      count: 0,
+    });
+  }
+
+  /** Adds the job of a schedule's next run. */
+  #schedule(schedule: MemorySchedule): void {
+    const { key, name, repeat, template, count, next: previous } = schedule;
+    const now = this.#now();
+    const end = repeat.endDate === undefined ? Number.POSITIVE_INFINITY : Number(repeat.endDate);
+    // As BullMQ has it: an interval begins at once, and keeps its beat; a pattern names its own times.
+    const { every } = repeat;
+    const next =
+      every === undefined
+        ? getNextMillis(Math.max(previous, now), repeat)
+        : count === 0
+          ? now
+          : previous + every * Math.max(1, Math.floor((now - previous) / every));
+    if (next === undefined || next > end || count >= (repeat.limit ?? Number.POSITIVE_INFINITY)) {
+      this.#schedules.delete(key);
+      return;
+    }
+    this.#schedules.set(key, { ...schedule, next, count: count + 1 });
+    const job = this.add({
+      name,
+      data: template.data,
+      opts: { ...template.opts, jobId: `repeat:${key}:${next}`, delay: next - now },
+    });
+    job.schedule = key;
+  }
+
+  #scheduleNext(key: string): void {
+    const schedule = this.#schedules.get(key);
+    if (schedule !== undefined) this.#schedule(schedule);
+  }
+
+  async removeJobScheduler(id: string): Promise<boolean> {
+    for (const job of this.jobs.values())
+      if (job.schedule === id && (job.state === "delayed" || job.state === "waiting")) this.#remove(job);
+    return this.#schedules.delete(id);
+  }
+
+  async getJobScheduler(id: string): Promise<StoredSchedule | undefined> {
+    return this.#schedules.get(id);
+  }
+
+  async getJobSchedulers(): Promise<StoredSchedule[]> {
+    return [...this.#schedules.values()];
+  }
+
+  async close(): Promise<void> {}
+
+  /** Drops everything. */
+  clear(): void {
+    for (const timer of this.#timers.values()) timer.cancel();
+    this.#timers.clear();
+    this.jobs.clear();
+    this.#waiting.length = 0;
+  }
+}
+
+function scheduleFields({
+  pattern,
+  every,
+  tz,
+  endDate,
+}: Omit<RepeatOptions, "key">): Partial<StoredSchedule> {
+  return {
+    ...(pattern === undefined ? {} : { pattern }),
+    ...(every === undefined ? {} : { every }),
+    ...(tz === undefined ? {} : { tz }),
+    ...(endDate === undefined ? {} : { endDate: Number(endDate) }),
+  };
+}

@@ -1,0 +1,96 @@
+import { AsyncResource } from "node:async_hooks";
+import { randomUUID } from "node:crypto";
+import { EventEmitter } from "node:events";
+import { getEventLoop } from "@taskloom/loop";
+import { takeDeferredEnd } from "../deferred-end.ts";
+import type { LaneProcessor } from "../engine.ts";
+import type { LaneConsumer } from "../lane-queue.ts";
+import type { MemoryJob } from "./memory-job.ts";
+import type { MemoryLane } from "./memory-lane.ts";
+
+/** Errors by which a processor says that it has put the job back itself; BullMQ knows them by these names. */
+const putBack = new Set(["DelayedError", "WaitingError"]);
+
+/** Runs the jobs of a {@link MemoryLane} in this process, on its loop: BullMQ's Worker as far as it is used. */
+export class MemoryWorker extends EventEmitter implements LaneConsumer {
+  readonly id: string = randomUUID();
+  readonly #lane: MemoryLane;
+  readonly #processor: LaneProcessor;
+  #concurrency: number;
+  /** Jobs run in the worker's own asynchronous context, and not in that of who submitted them. */
+  readonly #context = new AsyncResource("TaskloomMemoryWorker");
+  #running = 0;
+  #tokens = 0;
+  #isOpen = false;
+  #isAwake = false;
+  readonly #onJob = (): void => this.#wake();
+  #stop: (() => void) | undefined;
+
+  constructor(lane: MemoryLane, processor: LaneProcessor, concurrency: number) {
+    super();
+    this.#lane = lane;
+    this.#processor = processor;
+    this.#concurrency = concurrency;
+  }
+
+  get concurrency(): number {
+    return this.#concurrency;
+  }
+
+  set concurrency(value: number) {
+    this.#concurrency = value;
+    this.#wake();
+  }
+
+  async waitUntilReady(): Promise<void> {}
+
+  async run(): Promise<void> {
+    this.#isOpen = true;
+    this.#stop = this.#lane.onJob(this.#onJob);
+    this.#wake();
+  }
+
+  #wake(): void {
+    if (this.#isAwake || !this.#isOpen) return;
+    this.#isAwake = true;
+    this.#context.runInAsyncScope(() => getEventLoop().callSoon(() => this.#pump()));
+  }
+
+  #pump(): void {
+    this.#isAwake = false;
+    while (this.#isOpen && this.#running < this.#concurrency) {
+      const token = `${this.id}:${this.#tokens++}`;
+      const job = this.#lane.take(token, this.#onJob);
+      if (job === undefined) return;
+      this.#running++;
+      void this.#process(job, token);
+    }
+  }
+
+  async #process(job: MemoryJob, token: string): Promise<void> {
+    try {
+      takeDeferredEnd(job);
+      this.emit("active", job);
+      const result = await this.#processor(job, token);
+      if (job.token !== token) return;
+      this.#lane.complete(job, result);
+      this.emit("completed", job, job.returnvalue);
+    } catch (error) {
+      if (job.token !== token || putBack.has((error as Error).name)) return;
+      this.#lane.fail(job, error as Error);
+      this.emit("failed", job, error);
+    } finally {
+      this.#running--;
+      this.#wake();
+    }
+  }
+
+  async pause(): Promise<void> {
+    this.#isOpen = false;
+    this.#stop?.();
+  }
+
+  async close(): Promise<void> {
+    await this.pause();
+  }
+}
