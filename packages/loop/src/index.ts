@@ -50,6 +50,12 @@ export { StreamWriter } from "./io/stream-writer.ts";
 export { createSubprocess, Process } from "./io/subprocess.ts";
 export { run, Runner } from "./running/runner.ts";
 export {
+  errorClassNames,
+  knownErrorPrototype,
+  registerErrorClass,
+  registerErrorClasses,
+} from "./error-classes.ts";
+export {
   ArgumentError,
   BrokenBarrierError,
   CancelledError,
@@ -70,6 +76,7 @@ export type { EventLoopOptions, ExceptionHandler, TaskFactory } from "./kernel/e
 export type { Clock } from "./kernel/clock.ts";
 export type { FutureOptions } from "./task/future.ts";
 export type { TaskOptions } from "./task/task.ts";
+export type { ErrorClass } from "./error-classes.ts";
 export type { ExternalTaskOptions } from "./task/external-task.ts";
 export type { CoroutineFunction } from "./task/coroutine.ts";
 export type { Awaitable, Startable } from "./task/open.ts";

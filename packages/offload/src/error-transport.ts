@@ -6,7 +6,7 @@
  * hang off it (`cause`, `errors`, any property), cycles included.
  */
 import { inspect, types } from "node:util";
-import * as loop from "@taskloom/loop";
+import { errorClassNames, knownErrorPrototype, registerErrorClasses } from "@taskloom/loop";
 import * as own from "./errors.ts";
 
 interface ErrorNode {
@@ -27,32 +27,7 @@ export interface EncodedError {
   thrown?: unknown;
 }
 
-type ErrorClass = abstract new (...args: never[]) => Error;
-const known = new Map<string, ErrorClass>();
-
-/**
- * Makes a class of errors known here, so that an error of that class thrown on a thread arrives as an
- * instance of it. The built-in classes and Taskloom's own are known. No constructor runs: the error's own
- * properties are copied.
- *
- * ```ts
- * import { registerErrorClass } from "@taskloom/offload";
- *
- * class OutOfStock extends Error {
- *   sku = "";
- * }
- * registerErrorClass(OutOfStock);
- * ```
- */
-export function registerErrorClass(errorClass: abstract new (...args: never[]) => Error): void {
-  known.set(errorClass.name, errorClass);
-}
-for (const builtin of [Error, TypeError, RangeError, SyntaxError, ReferenceError, EvalError, URIError])
-  registerErrorClass(builtin);
-registerErrorClass(AggregateError);
-for (const value of [...Object.values(loop), ...Object.values(own)] as unknown[])
-  if (typeof value === "function" && (value as { prototype?: unknown }).prototype instanceof Error)
-    registerErrorClass(value as ErrorClass);
+registerErrorClasses(own);
 
 /** What can be posted of a property's value: itself, or else how it prints. */
 function plain(value: unknown): unknown {
@@ -78,7 +53,7 @@ export function encodeError(thrown: unknown, below?: string): EncodedError {
     const number = nodes.length;
     numbers.set(error, number);
     const node: ErrorNode = {
-      classes: classNames(error),
+      classes: errorClassNames(error),
       name: error.name,
       message: error.message,
       stack: typeof error.stack === "string" ? cut(error.stack, below) : undefined,
@@ -112,16 +87,6 @@ function isErrorLike(value: unknown): value is Error {
   return types.isNativeError(value) || value instanceof DOMException;
 }
 
-function classNames(error: Error): string[] {
-  const names: string[] = [];
-  for (let proto: unknown = Object.getPrototypeOf(error); proto !== null;) {
-    const made = (proto as { constructor?: { name?: unknown } }).constructor;
-    if (typeof made?.name === "string" && made.name !== "Object") names.push(made.name);
-    proto = Object.getPrototypeOf(proto);
-  }
-  return names;
-}
-
 /**
  * The error again, on this side.
  *
@@ -146,8 +111,7 @@ function shell(node: ErrorNode): Error {
   Error.stackTraceLimit = 0;
   const error = new Error(node.message);
   Error.stackTraceLimit = limit;
-  const nearest = node.classes.find((name) => known.has(name));
-  if (nearest !== undefined) Object.setPrototypeOf(error, known.get(nearest)!.prototype as object);
+  Object.setPrototypeOf(error, knownErrorPrototype(node.classes));
   return error;
 }
 

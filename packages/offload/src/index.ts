@@ -1,6 +1,5 @@
 export { reportProgress, checkCancelled, threadSignal } from "./thread-call.ts";
 export { captureContext, propagate, runInContext } from "./context.ts";
-export { registerErrorClass } from "./error-transport.ts";
 export {
   NotSelfContainedError,
   NotThreadableError,

@@ -1,7 +1,8 @@
 import { inspect, types } from "node:util";
 import { describe, expect, it } from "vitest";
 import { CancelledError, TimeoutError } from "@taskloom/loop";
-import { decodeError, encodeError, registerErrorClass } from "../src/error-transport.ts";
+import { registerErrorClass } from "@taskloom/loop";
+import { decodeError, encodeError } from "../src/error-transport.ts";
 
 class OutOfStock extends RangeError {
   readonly sku: string;

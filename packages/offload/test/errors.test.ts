@@ -1,12 +1,6 @@
+import { registerErrorClass } from "@taskloom/loop";
 import { describe, expect, it } from "vitest";
-import {
-  ThreadDiedError,
-  UncloneableError,
-  registerErrorClass,
-  threaded,
-  transfer,
-  TransferError,
-} from "../src/index.ts";
+import { ThreadDiedError, UncloneableError, threaded, transfer, TransferError } from "../src/index.ts";
 import { OutOfStock } from "./fixtures/jobs.ts";
 import { failure, jobs, makePool, words } from "./support.ts";
 

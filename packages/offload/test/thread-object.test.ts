@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { PoolClosedError, ThreadDiedError, registerErrorClass, threadObject } from "../src/index.ts";
+import { registerErrorClass } from "@taskloom/loop";
+import { PoolClosedError, ThreadDiedError, threadObject } from "../src/index.ts";
 import type { ThreadObject, ThreadObjectOptions } from "../src/index.ts";
 import { OutOfStock } from "./fixtures/jobs.ts";
 import type { Counter } from "./fixtures/jobs.ts";

@@ -3,8 +3,10 @@ export { RemoteTask } from "./client/remote-task.ts";
 export { TaskQueue } from "./client/task-queue.ts";
 export { currentJob } from "./worker/current-job.ts";
 export { TaskWorker } from "./worker/task-worker.ts";
-export { registerErrorClass } from "./wire/error-classes.ts";
 export { WireError } from "./wire/wire-error.ts";
+export { EmbeddedDatabase } from "./engines/embedded/embedded-database.ts";
+export { EmbeddedDatabaseError, EmbeddedLockedError } from "./engines/embedded/errors.ts";
+export { readOwner } from "./engines/embedded/owner.ts";
 export { openEngine } from "./engines/open-engine.ts";
 export {
   EngineUnavailableError,
@@ -28,5 +30,7 @@ export type { QueueCounts, Submitter, TaskQueueOptions } from "./client/task-que
 export type { CurrentJob } from "./worker/current-job.ts";
 export type { JobEvent, JobStart, TaskWorkerOptions, WorkerStats } from "./worker/task-worker.ts";
 export type { Stall } from "./worker/lock-renewal.ts";
+export type { EmbeddedDatabaseOptions } from "./engines/embedded/embedded-database.ts";
+export type { Owner } from "./engines/embedded/owner.ts";
 export type { Engine } from "./engines/engine.ts";
 export type { Lane } from "./lane.ts";

@@ -1,6 +1,9 @@
-import { knownPrototype } from "./error-classes.ts";
+import { knownErrorPrototype, registerErrorClasses } from "@taskloom/loop";
+import * as errors from "../errors.ts";
 import { binaryClasses, tag } from "./format.ts";
 import { WireError } from "./wire-error.ts";
+
+registerErrorClasses(errors);
 
 /** Steps of recursion: references can lead a little deeper than the encoding itself is. */
 const maxDepth = 1500;
@@ -137,7 +140,7 @@ class Decoder {
       return this.#remember(fields, new DOMException(message, name));
     }
     const error = this.#remember(fields, newError(message));
-    Object.setPrototypeOf(error, knownPrototype(names));
+    Object.setPrototypeOf(error, knownErrorPrototype(names));
     hide(error, "stack", this.#text(fields["stack"], depth));
     for (const key of Object.keys(properties))
       define(error, key, this.decode(properties[key], depth + 1), true);

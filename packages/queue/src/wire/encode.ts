@@ -1,5 +1,5 @@
 import { inspect, types } from "node:util";
-import { classNames } from "./error-classes.ts";
+import { errorClassNames } from "@taskloom/loop";
 import { defaultLimits, type Json, type JsonObject, tag, type WireLimits } from "./format.ts";
 import { WireError } from "./wire-error.ts";
 
@@ -48,7 +48,7 @@ function bareError(thrown: unknown): JsonObject {
   const [name = "", message = "", stack = ""] = [thrown.name, thrown.message, thrown.stack].map(asText);
   return {
     [tag]: "error",
-    class: classNames(thrown),
+    class: errorClassNames(thrown),
     name: safeText(name),
     message: safeText(message),
     stack: safeText(stack),
@@ -244,7 +244,7 @@ class Encoder {
     }
     return {
       [tag]: "error",
-      class: classNames(error),
+      class: errorClassNames(error),
       name: this.#string(asText(error.name), position),
       message: this.#string(asText(error.message), position),
       stack: this.#string(asText(error.stack), position),

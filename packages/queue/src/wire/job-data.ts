@@ -19,7 +19,7 @@ export interface JobData {
 
 /** Encodes the arguments of a submission. */
 export function encodeArguments(args: readonly unknown[]): JobData["args"] {
-  const encoded = encodeValue(args);
+  const encoded = encodeValue(args, { name: "arguments" });
   // An array of plain and tagged values is an array still; only one that refers to itself would not be.
   if (!Array.isArray(encoded))
     throw new TypeError("the arguments of a task cannot refer to the list of them");

@@ -4,7 +4,7 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { decodeError, decodeValue } from "../../src/wire/decode.ts";
 import { encodeError, encodeValue } from "../../src/wire/encode.ts";
-import { registerErrorClass } from "../../src/wire/error-classes.ts";
+import { registerErrorClass } from "@taskloom/loop";
 import type { Json } from "../../src/wire/format.ts";
 import { WireError } from "../../src/wire/wire-error.ts";
 import { hostile, sendable } from "./arbitrary.ts";
