@@ -1,12 +1,169 @@
 /**
- * Mutants that no test can tell from the original, each with the reason; found by what the line was
- * and became, so that other edits of the file do not matter.
+ * Mutants that no test can tell from the original, each with the reason. They are found by what the line
+ * was and became, so that other edits of a file do not matter.
  */
-export interface Equivalent {
-  readonly file: string;
-  readonly before: string;
-  readonly after: string;
+export interface Equivalents {
   readonly reason: string;
+  /** The file below packages/loop/src, the line as it is, and as the mutant makes it. */
+  readonly mutants: readonly (readonly [file: string, before: string, after: string])[];
 }
 
-export const equivalents: readonly Equivalent[] = [];
+export const equivalents: readonly Equivalents[] = [
+  {
+    reason: "It only lets memory go: what stays behind is done, and everything passes over what is done.",
+    mutants: [
+      ["sync/condition.ts", "this.#waiters.delete(waiter);", ";"],
+      ["sync/event.ts", "this.#waiters.delete(waiter);", ";"],
+      ["sync/queue.ts", "this.#waiters.delete(waiter);", ";"],
+      ["sync/queue.ts", "this.#waiter = null;", ";"],
+      ["sync/deque.ts", "this.#ring[this.#head] = undefined;", ";"],
+      ["sync/deque.ts", "ring[(this.#head + this.#size) & mask] = undefined;", ";"],
+      [
+        "sync/deque.ts",
+        "ring[(this.#head + this.#size) & mask] = undefined;",
+        "ring[(this.#head - this.#size) & mask] = undefined;",
+      ],
+      ["kernel/ready-queue.ts", "this.#ring[head] = undefined;", ";"],
+      ["kernel/handle.ts", "this._args = [];", ";"],
+      ["task/coroutine.ts", "this.#value = undefined;", ";"],
+      ["task/cancel-depth.ts", "if (depth === 0) suspect = null;", "if (depth !== 0) suspect = null;"],
+      ["task/cancel-depth.ts", "if (depth === 0) suspect = null;", "if (false) suspect = null;"],
+      ["waiting/as-completed.ts", "this.#todo.clear();", ";"],
+    ],
+  },
+  {
+    reason: "Nobody reads the value that wakes a waiter.",
+    mutants: [
+      ["sync/condition.ts", "waiter.setResult(false);", "waiter.setResult(true);"],
+      ["sync/semaphore.ts", "waiter.setResult(true);", "waiter.setResult(false);"],
+      [
+        "sync/event.ts",
+        "for (const waiter of this.#waiters) if (!waiter.done()) waiter.setResult(true);",
+        "for (const waiter of this.#waiters) if (!waiter.done()) waiter.setResult(false);",
+      ],
+      [
+        "sync/lock.ts",
+        "if (first !== undefined && !first.done()) first.setResult(true);",
+        "if (first !== undefined && !first.done()) first.setResult(false);",
+      ],
+      [
+        "waiting/task-group.ts",
+        "if (completed !== null && this.#tasks.size === 0 && !completed.done()) completed.setResult(true);",
+        "if (completed !== null && this.#tasks.size === 0 && !completed.done()) completed.setResult(false);",
+      ],
+    ],
+  },
+  {
+    reason: "Sequence numbers are unique: they are never equal.",
+    mutants: [
+      [
+        "kernel/timer-heap.ts",
+        "return x < y || (x === y && this.#timers[a]!._sequence < this.#timers[b]!._sequence);",
+        "return x < y || (x === y && this.#timers[a]!._sequence <= this.#timers[b]!._sequence);",
+      ],
+      [
+        "kernel/timer-heap.ts",
+        "if (key > when || (key === when && timers[child]!._sequence > timer._sequence)) break;",
+        "if (key > when || (key === when && timers[child]!._sequence >= timer._sequence)) break;",
+      ],
+    ],
+  },
+  {
+    reason: "A shortcut: without it the same comes out more slowly.",
+    mutants: [
+      ["kernel/timer-heap.ts", "if (this.#cancelled === 0) return;", "if (false) return;"],
+      ["kernel/scheduler.ts", "if (timers.size > 0) {", "if (timers.size >= 0) {"],
+      ["kernel/scheduler.ts", "this.#now = clock.now();", ";"],
+      [
+        "kernel/ready-queue.ts",
+        "if (this.#size > this.#mask) this.#grow();",
+        "if (this.#size >= this.#mask) this.#grow();",
+      ],
+      [
+        "sync/deque.ts",
+        "if (this.#size > this.#mask) this.#resize();",
+        "if (this.#size >= this.#mask) this.#resize();",
+      ],
+      ["sync/event.ts", "if (this.#isSet) return;", "if (false) return;"],
+      [
+        "sync/queue.ts",
+        "if (this.#unfinished > 0) yield* this.#finished.wait();",
+        "if (this.#unfinished >= 0) yield* this.#finished.wait();",
+      ],
+      ["sync/binary-heap.ts", "items[0] = last;", ";"],
+    ],
+  },
+  {
+    reason: "The other branch, or what follows, gives the same for the one case that changes sides.",
+    mutants: [
+      [
+        "task/cancel-depth.ts",
+        "else if (depth > suspicious && task === suspect) {",
+        "else if (depth >= suspicious && task === suspect) {",
+      ],
+      [
+        "task/current.ts",
+        "if (when !== null && (earliest === undefined || when < earliest)) earliest = when;",
+        "if (when !== null && (earliest === undefined || when <= earliest)) earliest = when;",
+      ],
+      [
+        "task/open.ts",
+        "return value instanceof FutureCore || value instanceof Operation || isThenable(value) || isGenerator(value);",
+        "return value instanceof FutureCore && value instanceof Operation || isThenable(value) || isGenerator(value);",
+      ],
+      ["waiting/gather.ts", "if (child._state === CANCELLED) {", "if (false) {"],
+      [
+        "waiting/task-group.ts",
+        "if (strand.cancelling() > 0) strand._recancel();",
+        "if (strand.cancelling() >= 0) strand._recancel();",
+      ],
+      [
+        "sync/binary-heap.ts",
+        "if (!(this.#compare(item, above) < 0)) break;",
+        "if (!(this.#compare(item, above) <= 0)) break;",
+      ],
+      [
+        "sync/queue.ts",
+        "for (let i = 0; i < a.length && i < b.length; i++) {",
+        "for (let i = 0; i <= a.length && i < b.length; i++) {",
+      ],
+      [
+        "sync/queue.ts",
+        "for (let i = 0; i < a.length && i < b.length; i++) {",
+        "for (let i = 0; i < a.length && i <= b.length; i++) {",
+      ],
+      [
+        "sync/deque.ts",
+        "for (let j = i; j < this.#size - 1; j++) {",
+        "for (let j = i; j <= this.#size - 1; j++) {",
+      ],
+    ],
+  },
+  {
+    reason: "It cannot happen: the future inside is only ever given a result or cancelled.",
+    mutants: [
+      [
+        "sync/condition.ts",
+        "if (!(error instanceof CancelledError)) throw error;",
+        "if (false) throw error;",
+      ],
+      [
+        "waiting/task-group.ts",
+        "if (!(thrown instanceof CancelledError)) throw thrown;",
+        "if (false) throw thrown;",
+      ],
+      ["sync/queue.ts", "waiter.cancel(); // in case it is not done yet", ";"],
+    ],
+  },
+  {
+    reason:
+      "The item comes after the last that anybody may take: as many are left as were not yet given out.",
+    mutants: [
+      [
+        "waiting/as-completed.ts",
+        "if (this.#todo.size === 0) return; // the timeout came first",
+        "if (false) return;",
+      ],
+    ],
+  },
+];

@@ -18,6 +18,7 @@ import {
   isCoroutine,
   isCoroutineFunction,
   isFuture,
+  reportProgress,
   run,
   sleep,
   Task,
@@ -212,6 +213,39 @@ test("a bare yield waits one iteration; yielding an awaitable is an error that s
     });
     loop.callSoon(() => cancelled.cancel("at a bare yield"));
     expect((yield* raised(cancelled)).message).toBe("at a bare yield");
+  }));
+
+test("a task tells its listeners how far it is, until they are taken away", () =>
+  inVirtualTime(function* () {
+    const loop = getRunningLoop();
+    const errors: unknown[] = [];
+    loop.setExceptionHandler((_loop, context) => errors.push(context.exception));
+    const seen: unknown[] = [];
+    const task = createTask(function* () {
+      for (const done of [1, 2, 3]) {
+        reportProgress(done);
+        yield* sleep(1);
+      }
+    });
+    const remove = task.onProgress((value) => seen.push(["first", value]));
+    task.onProgress(() => {
+      throw new Error("in a listener");
+    });
+    task.onProgress((value) => seen.push(["last", value]));
+    yield* sleep(0.5);
+    remove();
+    yield* task;
+    expect(seen).toEqual([
+      ["first", 1],
+      ["last", 1],
+      ["last", 2],
+      ["last", 3],
+    ]);
+    expect(errors).toHaveLength(3);
+    // In a callback there is nobody to report on.
+    loop.callSoon(() => reportProgress(4));
+    yield* sleep(1);
+    expect(seen).toHaveLength(4);
   }));
 
 test("a coroutine whose function gives nothing to await throws where it is awaited", () =>
