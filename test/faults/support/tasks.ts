@@ -1,5 +1,5 @@
 import { appendFileSync } from "node:fs";
-import { setTimeout as delay } from "node:timers/promises";
+import { sleep } from "@taskloom/loop";
 import { currentJob, defineTask } from "@taskloom/queue";
 
 /** Writes one line to the ledger; appended in one system call, so that lines of many processes never mix. */
@@ -10,10 +10,35 @@ function record(what: "start" | "end", id: string): void {
 /** Leaves a mark when it starts and when it ends, and takes a while in between. Gives back what it was given. */
 export const marked = defineTask({ name: "fault.marked" }, async (key: string, milliseconds: number) => {
   record("start", key);
-  await delay(milliseconds);
+  await sleep(milliseconds);
   record("end", key);
   return `${key} of ${currentJob()?.id}`;
 });
+
+/** As {@link marked}; gives back which attempt it was. */
+export const attempted = defineTask(
+  { name: "fault.attempted", attempts: 3 },
+  async (key: string, milliseconds: number) => {
+    record("start", key);
+    await sleep(milliseconds);
+    record("end", key);
+    return currentJob()?.attempt;
+  },
+);
+
+/** As {@link marked}, on a thread that it blocks. */
+export const threaded = defineTask(
+  { name: "fault.threaded", module: import.meta.url, runsOn: "thread" },
+  (key: string, milliseconds: number) => {
+    record("start", key);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
+    record("end", key);
+    return key;
+  },
+);
+
+/** A task that `tasks-next.ts` has in a newer version. */
+export const versioned = defineTask({ name: "fault.versioned" }, async () => "version 1");
 
 /** As {@link marked}, but it holds the event loop all the while. */
 export const blocking = defineTask({ name: "fault.blocking" }, async (key: string, milliseconds: number) => {

@@ -11,8 +11,14 @@ import { StoredFailure, cancelledEnvelope, resultEnvelope } from "../wire/outcom
 import { encodeValue } from "../wire/encode.ts";
 import { runAsJob } from "./current-job.ts";
 
-/** How long a job that no task of this worker fits is put back for; another worker may know it. */
-const putBackFor = 1_000;
+/**
+ * How long a job that no task of this worker fits is put back for; another worker may know it. Short at first, since
+ * in a rolling deploy one is there already; longer each time, since a job that nobody knows must not keep all busy.
+ */
+const putBackAtFirst = 50;
+const putBackAtMost = 5_000;
+/** So many jobs are remembered as reported. */
+const reportedAtMost = 10_000;
 /** A cancel request can overtake the start of its run; it is kept for this long. */
 const unmatchedRequestsFor = 2_000;
 /** How often a job is run again after its worker died, at least: once may be a deploy, more is the job's own doing. */
@@ -44,6 +50,7 @@ export class JobRunner {
   readonly #reportUnknown: ReportUnknown;
   readonly #runs = new Map<string, Run>();
   readonly #unmatched = new Map<string, CancelRequest>();
+  readonly #reported = new Set<string>();
   #stopping = false;
 
   constructor(
@@ -73,7 +80,8 @@ export class JobRunner {
     const definition = this.#tasks.get(job.name);
     if (definition === undefined || definition.task.version !== job.data.version || job.data.v !== 1) {
       // Never failed for that: a worker that knows it may be on its way, as in every rolling deploy.
-      this.#reportUnknown({ id, name: job.name, version: job.data.version });
+      this.#reportOnce({ id, name: job.name, version: job.data.version });
+      const putBackFor = Math.min(putBackAtMost, putBackAtFirst * 2 ** Math.min(job.attemptsStarted - 1, 10));
       await job.moveToDelayed(Date.now() + putBackFor, lock);
       throw new DelayedError();
     }
@@ -187,6 +195,13 @@ export class JobRunner {
       stored = now;
       job.updateProgress(progress as object).catch(() => {}); // For dashboards; who waits has it already.
     });
+  }
+
+  #reportOnce(job: Parameters<ReportUnknown>[0]): void {
+    if (this.#reported.has(job.id)) return;
+    if (this.#reported.size >= reportedAtMost) this.#reported.clear();
+    this.#reported.add(job.id);
+    this.#reportUnknown(job);
   }
 
   /** Stops the run that a request names; a run of the same job before or after it is not touched. */

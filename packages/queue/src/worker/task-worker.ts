@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from "node:async_hooks";
 import { availableParallelism } from "node:os";
 import { Future, type Task, createTask } from "@taskloom/loop";
 import type { ThreadPoolExecutor } from "@taskloom/offload";
@@ -12,6 +13,9 @@ import { type Outcome, StoredFailure, outcomeOf } from "../wire/outcome.ts";
 import { encodeError } from "../wire/encode.ts";
 import { JobRunner, type ReportUnknown } from "./job-runner.ts";
 import { LockRenewal, type Stall } from "./lock-renewal.ts";
+
+/** Calls a function as if nothing of this process's tasks had called it. */
+const outsideTasks = AsyncLocalStorage.snapshot();
 
 /** How long a job that is handed back may take to stop, and how long closing waits for the engine; milliseconds. */
 const handBackPatience = 10_000;
@@ -195,7 +199,8 @@ export class TaskWorker {
     }
     for (const queue of queues) for (const lane of lanes) this.#openLane(queue, lane);
     await Promise.all(this.#open.map(({ worker }) => worker.waitUntilReady()));
-    for (const { worker } of this.#open) void worker.run().catch(() => {});
+    // Outside this task: inside it, cancelling it would reach every await on a job's task, and the job with it.
+    for (const { worker } of this.#open) outsideTasks(() => void worker.run().catch(() => {}));
   }
 
   #openLane(queue: string, lane: Lane): void {
@@ -294,7 +299,8 @@ export class TaskWorker {
     await waitAtMost(closePatience, Promise.allSettled(open.map(({ worker }) => worker.pause(true))));
     // Without an engine no end can be stored and nothing handed back: its stalled check does that when it is back.
     await this.#idle(this.#options.drain ?? 30_000);
-    await waitAtMost(handBackPatience, Promise.allSettled(open.map(({ runner }) => runner.handBackAll())));
+    const patience = this.engine.downFor() > 0 ? closePatience : handBackPatience;
+    await waitAtMost(patience, Promise.allSettled(open.map(({ runner }) => runner.handBackAll())));
     await this.#idle(closePatience);
     const force = open.some(({ runner }) => runner.running > 0);
     await waitAtMost(
