@@ -7,6 +7,7 @@
  *   --from I         the index of the first (0)
  *   --statistics     also counts which steps and hand-offs the programs reached
  *   --golden FILE    writes programs and Python's traces instead of comparing
+ *   --async          runs ours in the async spelling: that it ends is checked, not its order
  *   --keep           reports every difference instead of shrinking the first and stopping
  */
 import { mkdirSync, writeFileSync } from "node:fs";
@@ -14,6 +15,7 @@ import { dirname } from "node:path";
 import { parseArgs } from "node:util";
 import { gzipSync } from "node:zlib";
 
+import { complaint, loadAsyncInterpreter } from "./async-spelling.ts";
 import { generate } from "./generate.ts";
 import { interpret } from "./interpret.ts";
 import type { Program } from "./program.ts";
@@ -26,6 +28,7 @@ const { values: options } = parseArgs({
     count: { type: "string", default: "10000" },
     from: { type: "string", default: "0" },
     statistics: { type: "boolean", default: false },
+    async: { type: "boolean", default: false },
     keep: { type: "boolean", default: false },
     golden: { type: "string" },
   },
@@ -39,6 +42,7 @@ if (!python) {
   process.stderr.write("conformance: no Python 3.13 found; install it or set TASKLOOM_PYTHON to its path.\n");
   process.exit(2);
 }
+const interpretAsync = options.async ? await loadAsyncInterpreter() : undefined;
 await using reference = new Reference(python);
 
 const batch = 250;
@@ -62,6 +66,15 @@ for (let at = from; at < from + count; at += batch) {
     lines += expected.length;
     if (options.golden) {
       golden.push({ seed, index: indices[i]!, program, trace: expected });
+      continue;
+    }
+    if (interpretAsync) {
+      const wrong = await complaint(interpretAsync, program);
+      if (wrong === undefined) continue;
+      differences += 1;
+      process.stdout.write(
+        `program ${indices[i]!} of seed ${seed}, async spelling: ${wrong}\n${show(program)}\n`,
+      );
       continue;
     }
     const actual = await run(program);
@@ -102,7 +115,7 @@ if (options.golden) {
   }
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   process.stdout.write(
-    `seed ${seed}: ${count} programs from ${from}, ${lines} trace lines, CPython ${version}: ${differences} differences (${seconds} s)\n`,
+    `seed ${seed}: ${count} programs from ${from}, ${lines} trace lines, CPython ${version}: ${differences} ${options.async ? "complaints about the async spelling" : "differences"} (${seconds} s)\n`,
   );
   if (differences > 0) process.exitCode = 1;
 }
