@@ -1,8 +1,8 @@
 import { availableParallelism } from "node:os";
-import { ExternalTask, currentDeadline, getRunningLoop } from "@taskloom/loop";
-import type { CancelledError, Executor, Task } from "@taskloom/loop";
-import { Call } from "./call.ts";
-import type { Special, StreamSink } from "./call.ts";
+import { currentDeadline, getRunningLoop } from "@taskloom/loop";
+import type { Executor, Task } from "@taskloom/loop";
+import { ThreadTask } from "./thread-task.ts";
+import type { Special, StreamSink } from "./thread-task.ts";
 import type { Callback } from "./callbacks.ts";
 import { captureStack } from "./caller.ts";
 import { captureContext } from "./context.ts";
@@ -102,8 +102,6 @@ const DEFAULTS = {
   recycleHeapMb: Infinity,
 } as const;
 
-/** While more calls than this wait, no stacks of callers are kept: taking one costs more than the call. */
-const STACKS_BELOW = 64;
 const DEFAULT_WINDOW = 256;
 
 const pools = new WeakMap<ThreadPoolExecutor, Pool>();
@@ -230,7 +228,7 @@ export function submit(
   options: CallOptions | undefined,
   below: Below,
 ): Task<unknown> {
-  return makeCall(pool, refOf(fn, below), args, options, below, false, null).task;
+  return makeCall(pool, refOf(fn, below), args, options, below, false, null);
 }
 
 function map<T, R>(
@@ -246,7 +244,7 @@ function map<T, R>(
   const ref = refOf(fn, below);
   return new ThreadMap<Resolved<R>>(
     items,
-    (chunk) => makeCall(pool, ref, [chunk], options, below, true, null).task,
+    (chunk) => makeCall(pool, ref, [chunk], options, below, true, null),
     () => chunkSize ?? ref.meanDuration,
     chunkSize !== undefined,
     pool.width,
@@ -265,7 +263,7 @@ function stream<T>(
   return new ThreadStream<T>(window, (sink) => {
     const call = makeCall(pool, ref, args, options, below, false, sink);
     return {
-      task: call.task,
+      task: call,
       grant: (count) => call.thread?.grant(call, count),
       stop: () => pool.stopStream(call),
     };
@@ -280,7 +278,7 @@ function makeCall(
   below: Below,
   each: boolean,
   sink: StreamSink | null,
-): Call {
+): ThreadTask {
   pool.admit();
   let sent = args;
   let special: Special | null = null;
@@ -311,13 +309,11 @@ function makeCall(
   if (context !== undefined) needed().context = context;
   const deadline = currentDeadline();
   if (deadline !== undefined) needed().deadline = toSharedClock(deadline);
-  const task = new ExternalTask<unknown>({
-    description: ref.label,
-    ...(options?.name !== undefined && { name: options.name }),
-    requestCancel: (error: CancelledError) => pool.cancel(call, error),
-  });
-  const call = new Call(task, ref, sent, options?.priority ?? 0, special);
-  if (pool.backlog < STACKS_BELOW) call.callerStack = captureStack(below);
+  const call = new ThreadTask(pool, ref, sent, options?.priority ?? 0, special, options?.name);
+  if (ref.stacks > 0) {
+    ref.stacks--;
+    call.callerStack = captureStack(below);
+  }
   if (options !== undefined) applyOptions(pool, call, options);
   if (!call.ended) pool.add(call);
   return call;
@@ -327,18 +323,18 @@ function toSharedClock(deadline: number): number {
   return deadline - getRunningLoop().time() + performance.now() + sharedClockOffset;
 }
 
-function applyOptions(pool: Pool, call: Call, options: CallOptions): void {
+function applyOptions(pool: Pool, call: ThreadTask, options: CallOptions): void {
   call.timeout = options.timeout;
   const { signal } = options;
   if (signal !== undefined) {
     if (signal.aborted) {
-      call.task.cancel(String(signal.reason));
+      call.cancel(String(signal.reason));
     } else {
       const abort = (): void => {
-        call.task.cancel(String(signal.reason));
+        call.cancel(String(signal.reason));
       };
       signal.addEventListener("abort", abort, { once: true });
-      call.task.addDoneCallback(() => signal.removeEventListener("abort", abort));
+      call.addDoneCallback(() => signal.removeEventListener("abort", abort));
     }
   }
   if (options.queueTimeout !== undefined && !call.ended) pool.limitQueueing(call, options.queueTimeout);

@@ -29,9 +29,20 @@ export interface FunctionRef {
   readonly address: FunctionAddress;
   /** For names and messages. */
   readonly label: string;
+  /** For the tasks of its calls, made once. */
+  readonly taskOptions: { readonly description: string };
   /** How long a call has taken lately, in milliseconds; unknown at first. */
   meanDuration: number | undefined;
+  /** For so many calls more it is noted where they are made; see STACKS. */
+  stacks: number;
 }
+
+/**
+ * To note where a call is made costs more than the rest of it. So it is done for a function's first calls,
+ * and again for as many after one that failed: what fails now and then says where it was called from, what
+ * never fails does not pay for it.
+ */
+export const STACKS = 100;
 
 type AnyFunction = (...args: never[]) => unknown;
 
@@ -42,7 +53,14 @@ const bySource = new Map<string, FunctionRef>();
 const MAX_SOURCES = 1000;
 
 function makeRef(address: FunctionAddress, label: string): FunctionRef {
-  return { id: ++lastId, address, label, meanDuration: undefined };
+  return {
+    id: ++lastId,
+    address,
+    label,
+    taskOptions: { description: label },
+    meanDuration: undefined,
+    stacks: STACKS,
+  };
 }
 
 /**

@@ -4,11 +4,11 @@
 import { MessageChannel, receiveMessageOnPort } from "node:worker_threads";
 import type { MessagePort, Worker } from "node:worker_threads";
 import { hostCallbacks } from "./callbacks.ts";
-import type { Call } from "./call.ts";
+import type { ThreadTask } from "./thread-task.ts";
 import { decodeError } from "./error-transport.ts";
 import { unpack } from "./pack.ts";
 import type { Patch } from "./pack.ts";
-import { CLAIMED, DONE, REVOKED, SLOTS, Slots, WAITING } from "./slots.ts";
+import { CLAIMED, DONE, REVOKED, SLOTS, Slots, WAITING, sharedClockOffset } from "./slots.ts";
 import type { Supervisor } from "./supervisor.ts";
 import {
   CANCEL,
@@ -32,7 +32,7 @@ const MAX_KNOWN = 4096;
 
 /** What a thread tells its pool. */
 export interface ThreadOwner {
-  settled(thread: PoolThread, call: Call, ok: boolean, value: unknown): void;
+  settled(thread: PoolThread, call: ThreadTask, ok: boolean, value: unknown): void;
   /** Something ended; there may be room. */
   progressed(thread: PoolThread): void;
   exited(thread: PoolThread, exitCode: number, error: Error | undefined): void;
@@ -49,14 +49,14 @@ export class PoolThread {
   state: ThreadState = "starting";
   /** Calls were sent to it and the pool has not seen that all have ended. */
   occupied = false;
+  /** How long what is in flight should take, in milliseconds. */
+  load = 0;
   /** Since when it has nothing to do, in milliseconds of `performance.now()`. */
   idleSince = 0;
   /** How many calls it has ended. */
   ended = 0;
   heapUsed = 0;
   unsound = false;
-  /** For the watch: which call it was at when last looked at. */
-  lastSeen = -1;
   readonly slots: Slots = new Slots();
   readonly #owner: ThreadOwner;
   readonly #port: MessagePort;
@@ -64,7 +64,7 @@ export class PoolThread {
   #worker: Worker | undefined;
   #workerError: Error | undefined;
   /** By slot. */
-  readonly #calls: (Call | undefined)[] = Array.from({ length: SLOTS });
+  readonly #calls: (ThreadTask | undefined)[] = Array.from({ length: SLOTS });
   readonly #known = new Set<number>();
   #head = 0;
   #next = 0;
@@ -111,9 +111,9 @@ export class PoolThread {
   }
 
   /** Sends calls, to be run in this order. Throws, and has sent none, when one of them cannot be cloned. */
-  send(calls: readonly Call[]): void {
+  send(calls: readonly ThreadTask[]): void {
     if (this.#known.size > MAX_KNOWN && this.#inFlight === 0) {
-      this.#port.postMessage([FORGET, ...this.#known] satisfies ToThread);
+      this.#post([FORGET, ...this.#known]);
       this.#known.clear();
     }
     const first = this.#next;
@@ -139,17 +139,19 @@ export class PoolThread {
       this.#calls[slot] = call;
       call.seq = seq++;
       call.thread = this;
+      this.load += call.estimate;
       message.push(ref.id, args.length);
       for (const arg of args) message.push(arg);
     }
     message[2] = definitions;
     message[3] = extras;
     try {
-      this.#port.postMessage(message, transfer as never);
+      this.#post(message as never, transfer);
     } catch (error) {
       for (const call of calls) {
         this.#calls[this.slots.index(call.seq)] = undefined;
         call.thread = null;
+        this.load -= call.estimate;
       }
       for (const definition of definitions ?? []) this.#known.delete(definition[0]);
       throw error;
@@ -159,7 +161,12 @@ export class PoolThread {
     this.#inFlight += calls.length;
   }
 
-  #extras(call: Call): CallExtras {
+  #post(message: ToThread, transfer?: object[]): void {
+    this.#port.postMessage(message, transfer as never);
+    this.slots.ring();
+  }
+
+  #extras(call: ThreadTask): CallExtras {
     const { patches, callbacks, each, stream, context, deadline, name } = call.special!;
     const extras: CallExtras = {};
     if (patches) extras.patches = patches;
@@ -201,7 +208,7 @@ export class PoolThread {
         this.#owner.progressed(this);
         break;
       case PROGRESS:
-        this.#calls[this.slots.index(message[1])]?.task.reportProgress(unpack(message[2], message[3]));
+        this.#calls[this.slots.index(message[1])]?.reportProgress(unpack(message[2], message[3]));
         break;
       case ITEM:
         this.#calls[this.slots.index(message[1])]?.special?.stream?.item(unpack(message[2], message[3]));
@@ -229,11 +236,13 @@ export class PoolThread {
     this.#owner.settled(this, call, ok, ok ? unpack(value, patches) : value);
   }
 
-  #release(slot: number, call: Call): void {
+  #release(slot: number, call: ThreadTask): void {
     this.#calls[slot] = undefined;
     call.thread = null;
     this.ended++;
+    this.load -= call.estimate;
     if (--this.#inFlight === 0) {
+      this.load = 0;
       this.#port.unref();
       this.idleSince = performance.now();
     }
@@ -282,7 +291,7 @@ export class PoolThread {
   }
 
   /** The call it runs now, if it has claimed one. */
-  running(): Call | undefined {
+  running(): ThreadTask | undefined {
     for (let seq = this.#head; seq < this.#next; seq++) {
       const slot = this.slots.index(seq);
       const call = this.#calls[slot];
@@ -292,17 +301,26 @@ export class PoolThread {
   }
 
   /** What was sent to it and has not ended. */
-  calls(): Call[] {
+  calls(): ThreadTask[] {
     return this.#calls.filter((call) => call !== undefined);
   }
 
+  /** For how many milliseconds it has been at the call it runs; 0 when it runs none. */
+  runningFor(): number {
+    const call = this.running();
+    if (call === undefined) return 0;
+    return performance.now() + sharedClockOffset - this.slots.startedAt[this.slots.index(call.seq)]!;
+  }
+
   /** True when the call will not run here any more; it is then the caller's again. */
-  revoke(call: Call): boolean {
+  revoke(call: ThreadTask): boolean {
     const slot = this.slots.index(call.seq);
     if (this.#calls[slot] !== call || !this.slots.revoke(slot)) return false;
     this.#calls[slot] = undefined;
     call.thread = null;
+    this.load -= call.estimate;
     if (--this.#inFlight === 0) {
+      this.load = 0;
       this.#port.unref();
       this.idleSince = performance.now();
     }
@@ -310,8 +328,8 @@ export class PoolThread {
   }
 
   /** Takes back, in order, every call that it has not begun. */
-  revokeWaiting(): Call[] {
-    const revoked: Call[] = [];
+  revokeWaiting(): ThreadTask[] {
+    const revoked: ThreadTask[] = [];
     for (let seq = this.#head; seq < this.#next; seq++) {
       const call = this.#calls[this.slots.index(seq)];
       if (call !== undefined && this.revoke(call)) revoked.push(call);
@@ -320,28 +338,28 @@ export class PoolThread {
   }
 
   /** Asks a running call to stop. */
-  askToStop(call: Call, message: string | undefined): void {
+  askToStop(call: ThreadTask, message: string | undefined): void {
     const slot = this.slots.index(call.seq);
     Atomics.or(this.slots.cancels, slot, 1);
-    this.#port.postMessage([CANCEL, call.seq, message] satisfies ToThread);
+    this.#post([CANCEL, call.seq, message]);
     Atomics.notify(this.slots.credits, slot);
   }
 
   /** Opens a stream's window by so many items; none means that nobody reads any more. */
-  grant(call: Call, items: number): void {
+  grant(call: ThreadTask, items: number): void {
     const slot = this.slots.index(call.seq);
     if (this.#calls[slot] !== call) return;
     if (items === 0) Atomics.or(this.slots.cancels, slot, 2);
     const before = Atomics.add(this.slots.credits, slot, items);
     if (before > 0 && items > 0) return;
     Atomics.notify(this.slots.credits, slot);
-    this.#port.postMessage([CREDIT, call.seq] satisfies ToThread);
+    this.#post([CREDIT, call.seq]);
   }
 
   /** Ends the thread once it has nothing to do. */
   retire(): void {
     this.state = "retiring";
-    this.#port.postMessage([RETIRE] satisfies ToThread);
+    this.#post([RETIRE]);
     if (this.#inFlight === 0) this.stop();
   }
 
@@ -376,8 +394,8 @@ export class PoolThread {
   }
 
   /** What was under way when the thread ended: at most one call, begun and not ended. */
-  takeLost(): Call[] {
-    const lost: Call[] = [];
+  takeLost(): ThreadTask[] {
+    const lost: ThreadTask[] = [];
     for (let seq = this.#head; seq < this.#next; seq++) {
       const slot = this.slots.index(seq);
       const call = this.#calls[slot];

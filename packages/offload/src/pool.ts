@@ -11,11 +11,12 @@
  * is the thread ended. Nothing else in flight is touched.
  */
 import { CancelledError, QueueFull, TimeoutError } from "@taskloom/loop";
-import type { Call } from "./call.ts";
+import type { ThreadTask } from "./thread-task.ts";
 import { CallQueue } from "./call-queue.ts";
 import { decodeError } from "./error-transport.ts";
 import type { EncodedError } from "./error-transport.ts";
 import { PoolClosedError, ThreadDiedError } from "./errors.ts";
+import { STACKS } from "./function-ref.ts";
 import { findUncloneable } from "./pack.ts";
 import { PoolThread } from "./pool-thread.ts";
 import type { ThreadOwner } from "./pool-thread.ts";
@@ -71,7 +72,7 @@ export interface PoolStats {
 export class Pool implements ThreadOwner {
   readonly options: Readonly<PoolOptions>;
   readonly #supervisor: Supervisor;
-  readonly #queue = new CallQueue<Call>();
+  readonly #queue = new CallQueue<ThreadTask>();
   /** Every thread that was asked for and whose exit was not seen. */
   readonly #threads = new Set<PoolThread>();
   /** Ready, with nothing in flight; the last one in is the next one out, so that the others can shrink. */
@@ -91,7 +92,7 @@ export class Pool implements ThreadOwner {
   #died = 0;
   #recycled = 0;
   /** Calls whose thread is being ended on their account. */
-  readonly #victims = new Map<PoolThread, Call>();
+  readonly #victims = new Map<PoolThread, ThreadTask>();
 
   constructor(options: PoolOptions) {
     this.options = options;
@@ -157,7 +158,7 @@ export class Pool implements ThreadOwner {
     return this.#queue.size < Math.min(this.#starting, this.options.maxThreads - this.#busy);
   }
 
-  add(call: Call): void {
+  add(call: ThreadTask): void {
     this.#live++;
     this.#queue.push(call);
     if (this.#idle.length > 0 && this.#busy < this.options.maxThreads) this.#dispatch();
@@ -168,12 +169,36 @@ export class Pool implements ThreadOwner {
     while (this.#queue.size > 0 && this.#idle.length > 0 && this.#busy < this.options.maxThreads) {
       const thread = this.#idle.pop()!;
       if (thread.state !== "ready") continue;
+      if (!this.#hasSlots(thread)) {
+        this.#idle.unshift(thread);
+        this.#startWatch();
+        break;
+      }
       const room = Math.min(this.#idle.length + 1, this.options.maxThreads - this.#busy);
       this.#sendTo(thread, this.#takeBatch(Math.ceil(this.#queue.size / room)));
       if (thread.inFlight > 0) this.#occupy(thread);
       else this.#idle.push(thread);
     }
-    if (this.#queue.size > 0) this.#grow();
+    if (this.#queue.size > 0) this.#topUp();
+    this.#grow();
+  }
+
+  /** Calls that were taken back hold their slots until the thread has passed them by, which is soon. */
+  #hasSlots(thread: PoolThread): boolean {
+    if (thread.room < MAX_BATCH) thread.collect();
+    return thread.room >= MAX_BATCH;
+  }
+
+  /** Nobody is free: threads that are about to be get their next batch now, so that they need not wait for it. */
+  #topUp(): void {
+    for (const thread of this.#threads) {
+      if (!thread.occupied || thread.state !== "ready" || this.#isSpent(thread)) continue;
+      if (thread.load >= BATCH_TIME || !this.#hasSlots(thread) || thread.inFlight >= MAX_BATCH) continue;
+      const next = this.#queue.peek();
+      if (next === undefined || next.alone || next.ref.meanDuration === undefined) return;
+      if (thread.running()?.alone === true || thread.runningFor() > WATCH_INTERVAL / 2) continue;
+      this.#sendTo(thread, this.#takeBatch(Math.ceil(this.#queue.size / Math.max(1, this.#busy))));
+    }
   }
 
   #occupy(thread: PoolThread): void {
@@ -188,14 +213,15 @@ export class Pool implements ThreadOwner {
   }
 
   /** What goes in one message: calls that together should take about BATCH_TIME. */
-  #takeBatch(share: number): Call[] {
-    const batch: Call[] = [];
+  #takeBatch(share: number): ThreadTask[] {
+    const batch: ThreadTask[] = [];
     const most = Math.min(share, MAX_BATCH);
     let time = 0;
     while (batch.length < most) {
       const call = this.#queue.peek();
       if (call === undefined) break;
-      time += call.ref.meanDuration ?? Infinity;
+      call.estimate = call.ref.meanDuration ?? 2 * BATCH_TIME;
+      time += call.estimate;
       // The first goes in any case; one with a port, a transfer list or a stream goes alone.
       if (batch.length > 0 && (time > BATCH_TIME || call.alone)) break;
       batch.push(this.#queue.take()!);
@@ -204,14 +230,14 @@ export class Pool implements ThreadOwner {
     return batch;
   }
 
-  #sendTo(thread: PoolThread, batch: Call[]): void {
+  #sendTo(thread: PoolThread, batch: ThreadTask[]): void {
     if (batch.length === 0) return;
     try {
       thread.send(batch);
     } catch (error) {
       if (batch.length === 1) {
-        const [call] = batch as [Call];
-        this.#end(call, () => call.task.fail(refusal(call, error)));
+        const [call] = batch as [ThreadTask];
+        if (this.#end(call)) call.fail(refusal(call, error));
         this.#failed++;
         return;
       }
@@ -220,53 +246,58 @@ export class Pool implements ThreadOwner {
       return;
     }
     for (const call of batch) if (call.timeout !== undefined) this.#limitRun(call, call.timeout);
-    if (batch.length > 1) this.#startWatch();
+    if (thread.inFlight > 1) this.#startWatch();
   }
 
   // ---- ends
 
-  settled(thread: PoolThread, call: Call, ok: boolean, value: unknown): void {
+  settled(thread: PoolThread, call: ThreadTask, ok: boolean, value: unknown): void {
     const { ref, special } = call;
     const items = special?.each ? (call.args[0] as ArrayLike<unknown>).length || 1 : 1;
     const duration = thread.slots.durations[thread.slots.index(call.seq)]! / items;
-    // Lately counts most, and a slow one at once: batches of what has become slow must shrink quickly.
+    // Down at once, up in steps: one call that was slow by accident (a collection, another process) shall not
+    // stop the batches, and what really has become slow is dealt with by the watch meanwhile.
     const mean = ref.meanDuration;
-    ref.meanDuration = mean === undefined || duration > mean * 4 ? duration : mean + (duration - mean) / 8;
+    if (mean === undefined || duration <= mean) ref.meanDuration = ((mean ?? duration) + duration) / 2;
+    else ref.meanDuration = mean + (Math.min(duration, mean * 2 + 0.01) - mean) / 8;
     if (ok) {
       this.#completed++;
-      this.#end(call, () => call.task.succeed(value));
+      if (this.#end(call)) call.succeed(value);
     } else {
+      ref.stacks = STACKS;
       const error = decodeError(value as EncodedError, call.callerStack?.stack);
-      this.#end(call, () => this.#fail(call, error));
+      if (this.#end(call)) this.#fail(call, error);
     }
   }
 
-  #fail(call: Call, error: unknown): void {
+  #fail(call: ThreadTask, error: unknown): void {
     const { stopError } = call;
     if (error instanceof CancelledError) {
       // Asked to stop because of a limit, it did: the limit is what the caller sees.
       this.#cancelled++;
-      call.task.fail(stopError ?? error);
+      call.fail(stopError ?? error);
     } else {
       this.#failed++;
-      call.task.fail(error);
+      call.fail(error);
     }
   }
 
-  #end(call: Call, settle: () => void): void {
-    if (call.ended) return;
+  /** True, once: the call has ended, and has to be settled now. */
+  #end(call: ThreadTask): boolean {
+    if (call.ended) return false;
     call.ended = true;
     this.#live--;
     if (call.timer !== undefined) clearTimeout(call.timer);
     if (call.queueTimer !== undefined) clearTimeout(call.queueTimer);
-    settle();
+    // Those who wait for the last one do so in a promise: they hear of it after the call itself.
     if (this.#live === 0) this.#drained?.();
+    return true;
   }
 
   progressed(thread: PoolThread): void {
-    if (thread.inFlight > 0 || !thread.occupied) return;
-    this.#freed(thread);
-    this.#dispatch();
+    if (!thread.occupied) return;
+    if (thread.inFlight === 0) this.#freed(thread);
+    if (this.#queue.size > 0) this.#dispatch();
   }
 
   /** A thread that had calls has none. */
@@ -292,23 +323,23 @@ export class Pool implements ThreadOwner {
   // ---- stopping
 
   /** Cancels a call wherever it is. */
-  cancel(call: Call, error: CancelledError): void {
+  cancel(call: ThreadTask, error: CancelledError): void {
     this.#stop(call, error, error.message || undefined);
   }
 
-  #stop(call: Call, error: Error, message: string | undefined): void {
+  #stop(call: ThreadTask, error: Error, message: string | undefined): void {
     if (call.ended) return;
     call.stopError ??= error;
     const { thread } = call;
     if (thread === null) {
       this.#queue.remove(call);
       this.#cancelled++;
-      this.#end(call, () => call.task.fail(call.stopError));
+      if (this.#end(call)) call.fail(call.stopError);
       return;
     }
     if (thread.revoke(call)) {
       this.#cancelled++;
-      this.#end(call, () => call.task.fail(call.stopError));
+      if (this.#end(call)) call.fail(call.stopError);
       this.progressed(thread);
       return;
     }
@@ -323,14 +354,14 @@ export class Pool implements ThreadOwner {
   }
 
   /** Nobody reads a stream any more: its producer is told, and ended if it does not stop by itself. */
-  stopStream(call: Call): void {
+  stopStream(call: ThreadTask): void {
     if (call.ended) return;
     if (call.thread !== null) call.thread.grant(call, 0);
     this.#stop(call, new StreamAbandoned("nobody reads the stream any more"), undefined);
   }
 
   /** Ends the thread if it still runs this call, and nothing but this call. */
-  #kill(call: Call, thread: PoolThread, seq: number): void {
+  #kill(call: ThreadTask, thread: PoolThread, seq: number): void {
     if (call.ended || call.thread !== thread || call.seq !== seq || this.#victims.has(thread)) return;
     const back = thread.revokeWaiting();
     thread.drain();
@@ -351,7 +382,7 @@ export class Pool implements ThreadOwner {
   }
 
   /** Starts the clock of a call's run; it runs only once the thread has begun the call. */
-  #limitRun(call: Call, timeout: number): void {
+  #limitRun(call: ThreadTask, timeout: number): void {
     const { thread, seq } = call;
     const check = (): void => {
       if (call.ended || thread === null || call.thread !== thread || call.seq !== seq) return;
@@ -371,16 +402,15 @@ export class Pool implements ThreadOwner {
   }
 
   /** Limits how long a call may wait for a thread to begin it. */
-  limitQueueing(call: Call, limit: number): void {
+  limitQueueing(call: ThreadTask, limit: number): void {
     call.queueTimer = setTimeout(() => {
       if (call.ended) return;
       const { thread } = call;
       if (thread !== null && !thread.revoke(call)) return;
       this.#queue.remove(call);
       this.#failed++;
-      this.#end(call, () =>
-        call.task.fail(new TimeoutError(`${call.ref.label} waited more than ${limit} ms for a thread`)),
-      );
+      if (this.#end(call))
+        call.fail(new TimeoutError(`${call.ref.label} waited more than ${limit} ms for a thread`));
       if (thread !== null) this.progressed(thread);
     }, limit);
   }
@@ -397,13 +427,8 @@ export class Pool implements ThreadOwner {
     for (const thread of this.#threads) {
       if (thread.inFlight === 0 || thread.state !== "ready") continue;
       thread.collect();
-      const running = thread.running();
-      const at = running?.seq ?? -1;
-      if (running !== undefined && thread.lastSeen === at && thread.inFlight > 1) {
-        running.ref.meanDuration = Math.max(running.ref.meanDuration ?? 0, WATCH_INTERVAL);
+      if (thread.inFlight > 1 && thread.runningFor() > WATCH_INTERVAL / 2)
         this.#queue.giveBack(thread.revokeWaiting());
-      }
-      thread.lastSeen = at;
       if (thread.inFlight === 0) this.progressed(thread);
       if (thread.inFlight > 1) again = true;
     }
@@ -430,7 +455,8 @@ export class Pool implements ThreadOwner {
       () => {
         this.#starting--;
         this.#failedStarts = 0;
-        this.#idle.push(thread);
+        // At the bottom: those that have run something know their functions.
+        this.#idle.unshift(thread);
         this.#startShrink();
         this.#dispatch();
       },
@@ -453,13 +479,12 @@ export class Pool implements ThreadOwner {
     this.#failedStarts = 0;
     for (const call of this.#queue.clear()) {
       this.#failed++;
-      this.#end(call, () =>
-        call.task.fail(
+      if (this.#end(call))
+        call.fail(
           new ThreadDiedError("The thread that should run this call did not start; see its cause", "start", {
             cause: error,
           }),
-        ),
-      );
+        );
     }
   }
 
@@ -474,10 +499,10 @@ export class Pool implements ThreadOwner {
     for (const call of thread.takeLost()) {
       if (call === victim || call.stopError !== null) {
         this.#cancelled++;
-        this.#end(call, () => call.task.fail(call.stopError));
+        if (this.#end(call)) call.fail(call.stopError);
       } else {
         this.#failed++;
-        this.#end(call, () => call.task.fail(death(call.ref.label, exitCode, error)));
+        if (this.#end(call)) call.fail(death(call.ref.label, exitCode, error));
       }
     }
     if (victim === undefined && wasBusy) this.#died++;
@@ -533,7 +558,7 @@ export class Pool implements ThreadOwner {
     for (const thread of this.#threads) pending.push(...thread.revokeWaiting());
     for (const call of pending) {
       this.#cancelled++;
-      this.#end(call, () => call.task.fail(new CancelledError(SHUT_DOWN)));
+      if (this.#end(call)) call.fail(new CancelledError(SHUT_DOWN));
     }
   }
 
@@ -553,7 +578,7 @@ export class Pool implements ThreadOwner {
 /** The gentler way to stop: the producer's generator is returned, not thrown into. */
 class StreamAbandoned extends CancelledError {}
 
-function refusal(call: Call, error: unknown): unknown {
+function refusal(call: ThreadTask, error: unknown): unknown {
   if (!(error instanceof Error) || error.name !== "DataCloneError") return error;
   return findUncloneable(call.args, "arguments");
 }

@@ -48,10 +48,12 @@ export class Slots {
   readonly startedAt: Float64Array;
   /** How long it ran, in milliseconds. */
   readonly durations: Float64Array;
+  /** Rung (counted up and notified) whenever something was posted to the thread. */
+  readonly bell: Int32Array;
   readonly #tags: Int32Array;
   readonly #numbers: Float64Array;
 
-  constructor(buffer: SharedArrayBuffer = new SharedArrayBuffer(SLOTS * (WORDS * 4 + 3 * 8))) {
+  constructor(buffer: SharedArrayBuffer = new SharedArrayBuffer(SLOTS * (WORDS * 4 + 3 * 8) + 8)) {
     this.buffer = buffer;
     const words = (index: number): Int32Array => new Int32Array(buffer, index * SLOTS * 4, SLOTS);
     const doubles = (index: number): Float64Array =>
@@ -63,6 +65,7 @@ export class Slots {
     this.startedAt = doubles(0);
     this.durations = doubles(1);
     this.#numbers = doubles(2);
+    this.bell = new Int32Array(buffer, SLOTS * (WORDS * 4 + 3 * 8), 1);
   }
 
   /** The slot of the call with this sequence number. */
@@ -72,6 +75,12 @@ export class Slots {
 
   state(slot: number): number {
     return Atomics.load(this.states, slot);
+  }
+
+  /** By the starter, after something was posted: a thread that still listens need not go to sleep. */
+  ring(): void {
+    Atomics.add(this.bell, 0, 1);
+    Atomics.notify(this.bell, 0);
   }
 
   /** By the starter, before the call is posted. */

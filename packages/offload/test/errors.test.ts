@@ -51,7 +51,7 @@ describe("errors from a thread", () => {
   });
 
   it("name the path of a result that cannot cross, and leave the thread alive", async () => {
-    const pool = makePool({ maxThreads: 1 });
+    const pool = makePool({ maxThreads: 1, spareThreads: 0 });
     const first = await pool.submit(jobs.where);
     expect(await failure(pool.submit(() => ({ tools: { run: () => 1 } })))).toMatchObject({
       code: "UNCLONEABLE",

@@ -2,6 +2,7 @@
  * What runs on a thread: takes calls in the order they come, one at a time, and answers.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
+import { receiveMessageOnPort } from "node:worker_threads";
 import type { MessagePort } from "node:worker_threads";
 import { types } from "node:util";
 import { getHeapStatistics } from "node:v8";
@@ -32,6 +33,12 @@ interface Incoming {
 
 /** Results that lie in shared memory are announced at least this often while a batch runs. */
 const ANNOUNCE_INTERVAL = 0.5;
+/** Calls that come so soon after the last are a series. */
+const SERIES = 0.3;
+/** How long it listens. (A shorter limit makes each wait dearer: the kernel has to set a timer of its own.) */
+const LISTEN = 10;
+/** For how long it may run and listen before the event loop has its turn. */
+const LISTEN_IN_ALL = 10;
 /** The heap is looked at no more often than this. */
 const HEAP_INTERVAL = 10;
 
@@ -50,6 +57,10 @@ export class ThreadServer {
   #stored = 0;
   #announcedAt = 0;
   #retiring = false;
+  /** Messages so far; the bell was rung once for each. */
+  #received = 0;
+  /** When the last call ended; long ago, unless calls come in a series. */
+  #freeAt = -Infinity;
 
   constructor({ port, slots, watchHeap }: Enlistment) {
     this.#port = port;
@@ -77,6 +88,7 @@ export class ThreadServer {
   }
 
   #receive(message: ToThread): void {
+    this.#received = (this.#received + 1) | 0;
     switch (message[0]) {
       case RUN:
         this.#take(message);
@@ -127,10 +139,48 @@ export class ThreadServer {
     }
   }
 
-  /** Runs what waits; returns when all is done, or when a call has to be waited for. */
+  /**
+   * Runs what waits; returns when all is done, or when a call has to be waited for.
+   *
+   * To a caller who makes one call after the other, it then listens at the bell for the next before it gives
+   * the thread back to the event loop: waking it that way takes half the time. (Piscina's `atomics: "sync"`
+   * does the same, without an end, and so freezes whatever outlives a call.) It does so only in such a
+   * series, only while nothing else is open on the thread, and gives the event loop a turn every millisecond.
+   */
   #drain(): void {
+    const enteredAt = performance.now();
+    const listens = enteredAt - this.#freeAt < SERIES && !this.#hasOthers();
+    do {
+      if (!this.#runAll(performance.now())) return;
+      this.#freeAt = performance.now();
+      // oxlint-disable-next-line no-unmodified-loop-condition -- decided once, when the event loop had its turn
+    } while (listens && this.#freeAt - enteredAt < LISTEN_IN_ALL && this.#listen());
+    this.#busy = false;
+    if (this.#retiring) this.#port.close();
+  }
+
+  /** Whether anything on this thread would be held up: timers, sockets, what functions left behind. */
+  #hasOthers(): boolean {
+    return process.getActiveResourcesInfo().some((kind) => kind !== "MessagePort");
+  }
+
+  /** Waits for the next message; true when it brought calls. */
+  #listen(): boolean {
+    if (this.#retiring) return false;
+    const { bell } = this.#slots;
+    if (Atomics.wait(bell, 0, this.#received, LISTEN) === "timed-out") {
+      this.#freeAt = -Infinity;
+      return false;
+    }
+    const next = receiveMessageOnPort(this.#port);
+    if (next !== undefined) this.#receive(next.message);
+    return this.#waiting.length > 0;
+  }
+
+  /** False when a call has to be waited for. */
+  #runAll(now: number): boolean {
     this.#busy = true;
-    this.#announcedAt = performance.now();
+    this.#announcedAt = now;
     while (this.#next < this.#waiting.length) {
       const incoming = this.#waiting[this.#next]!;
       this.#next++;
@@ -141,14 +191,13 @@ export class ThreadServer {
           () => this.#drain(),
           (error: unknown) => this.#escaped(error),
         );
-        return;
+        return false;
       }
     }
     this.#waiting = [];
     this.#next = 0;
-    this.#busy = false;
     this.#announce();
-    if (this.#retiring) this.#port.close();
+    return true;
   }
 
   #announce(): void {
@@ -174,7 +223,8 @@ export class ThreadServer {
     this.#current = call;
     if (loaded instanceof Promise) {
       return loaded.then(
-        (fn) => this.#start(incoming, fn, call, startedAt),
+        // Loading the module is no part of what the function takes.
+        (fn) => this.#start(incoming, fn, call, performance.now()),
         (error: unknown) => this.#fail(call, error, startedAt),
       );
     }

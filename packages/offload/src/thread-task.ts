@@ -1,5 +1,5 @@
-/** One call, from where it was made to its end. */
-import type { ExternalTask } from "@taskloom/loop";
+/** One call to a thread, from where it was made to its end. */
+import { CancelledError, ExternalTask } from "@taskloom/loop";
 import type { Callback } from "./callbacks.ts";
 import type { Propagated } from "./context.ts";
 import type { FunctionRef } from "./function-ref.ts";
@@ -26,26 +26,53 @@ export interface Special {
   name: string | undefined;
 }
 
-export class Call implements Queued {
-  readonly task: ExternalTask<unknown>;
+/** What a task needs of the pool it was given to. */
+export interface Canceller {
+  cancel(call: ThreadTask, error: CancelledError): void;
+}
+
+/**
+ * The Task of a call. It is also the pool's own record of it: one object for each call, not three, is much of
+ * what ten thousand of them cost.
+ */
+export class ThreadTask extends ExternalTask<unknown> implements Queued {
   readonly ref: FunctionRef;
   readonly args: unknown[];
   readonly priority: number;
-  special: Special | null;
+  readonly special: Special | null;
   waiting = false;
   /** Where it was sent, and as what; a call that comes back and goes out again gets new ones. */
   thread: PoolThread | null = null;
   seq = 0;
+  /** How long it should take, as far as is known, in milliseconds. */
+  estimate = 0;
   /** The error it is to end with, once it was asked to stop. */
   stopError: Error | null = null;
   /** The wish to stop was passed on to the thread it is on. */
   stopSent = false;
-  timer: NodeJS.Timeout | undefined;
-  queueTimer: NodeJS.Timeout | undefined;
+  timer: NodeJS.Timeout | undefined = undefined;
+  queueTimer: NodeJS.Timeout | undefined = undefined;
   /** Limit of its run in milliseconds. */
-  timeout: number | undefined;
+  timeout: number | undefined = undefined;
   callerStack: { readonly stack: string } | null = null;
   ended = false;
+  readonly #pool: Canceller;
+
+  constructor(
+    pool: Canceller,
+    ref: FunctionRef,
+    args: unknown[],
+    priority: number,
+    special: Special | null,
+    name: string | undefined,
+  ) {
+    super(name === undefined ? ref.taskOptions : { description: ref.label, name });
+    this.#pool = pool;
+    this.ref = ref;
+    this.args = args;
+    this.priority = priority;
+    this.special = special;
+  }
 
   /** It shares a message with no other: it has a port, a transfer list or a stream. */
   get alone(): boolean {
@@ -56,17 +83,10 @@ export class Call implements Queued {
     );
   }
 
-  constructor(
-    task: ExternalTask<unknown>,
-    ref: FunctionRef,
-    args: unknown[],
-    priority: number,
-    special: Special | null,
-  ) {
-    this.task = task;
-    this.ref = ref;
-    this.args = args;
-    this.priority = priority;
-    this.special = special;
+  /** Takes the call out where no thread has begun it; asks the thread to stop it, and then makes it, elsewhere. */
+  override cancel(message?: string): boolean {
+    if (!super.cancel(message)) return false;
+    this.#pool.cancel(this, new CancelledError(message));
+    return true;
   }
 }

@@ -1,0 +1,6 @@
+// The peers' side: Piscina and tinypool call the default export.
+export default (value) => value;
+export const same = (value) => value;
+export const spin = () => {
+  for (;;);
+};
