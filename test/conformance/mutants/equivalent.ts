@@ -32,6 +32,16 @@ export const equivalents: readonly Equivalents[] = [
     ],
   },
   {
+    reason: "The loop is closed, and takes and runs nothing any more.",
+    mutants: [
+      ["kernel/ready-queue.ts", "this.#ring = Array.from({ length: 64 });", ";"],
+      ["kernel/ready-queue.ts", "this.#mask = 63;", ";"],
+      ["kernel/scheduler.ts", "this.#todo = 0;", ";"],
+      ["kernel/event-loop.ts", "this.#executor = null;", ";"],
+      ["kernel/event-loop.ts", "this.#shutdownHooks.delete(hook);", ";"],
+    ],
+  },
+  {
     reason: "Nobody reads the value that wakes a waiter.",
     mutants: [
       ["sync/condition.ts", "waiter.setResult(false);", "waiter.setResult(true);"],
@@ -83,6 +93,22 @@ export const equivalents: readonly Equivalents[] = [
         "sync/deque.ts",
         "if (this.#size > this.#mask) this.#resize();",
         "if (this.#size >= this.#mask) this.#resize();",
+      ],
+      [
+        "kernel/scheduler.ts",
+        "if (timers.size > 0) this.#now = this._clock.now();",
+        "if (timers.size >= 0) this.#now = this._clock.now();",
+      ],
+      ["kernel/event-loop.ts", "if (this.#isClosed) return;", "if (false) return;"],
+      [
+        "kernel/ready-queue.ts",
+        "for (let i = count - 1; i > 0; i--) {",
+        "for (let i = count - 1; i >= 0; i--) {",
+      ],
+      [
+        "kernel/ready-queue.ts",
+        "for (let i = 0; i < old.length; i++) ring[i] = old[(this.#head + i) & this.#mask];",
+        "for (let i = 0; i <= old.length; i++) ring[i] = old[(this.#head + i) & this.#mask];",
       ],
       ["sync/event.ts", "if (this.#isSet) return;", "if (false) return;"],
       [

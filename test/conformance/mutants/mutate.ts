@@ -18,7 +18,8 @@ const turns =
   /budget|\blook\b|LOOK|setImmediate|nextTick|drain|settledNative|awake|holds|keepAlive|armed|#arm\b|setTimeout|clearTimeout|LONGEST_DELAY|outside|_hold|_release|_nudge|isAutomatic|activeLoops/i;
 
 /** No part of asyncio: an AbortSignal, native promises and what an `async` function waits for, progress, I/O hooks. */
-const others = /signal|controller|leaf|leaves|_bodies|native|adopt|progress|_closeIo/i;
+const others =
+  /signal|controller|leaf|leaves|_bodies|native|adopt|progress|_closeIo|_shutdownIo|asyncGenerator|outcome\.status|stackTraceLimit|_afterTurn/i;
 
 /** A field's first value. */
 const field = /^  (?:(?:readonly|protected|private|static) )*[#\w]+(?:: [^=]+)? = /;

@@ -205,6 +205,8 @@ export abstract class Scheduler extends OneThread {
         this._stopping = false;
         this.#awake = false;
         this._stopped();
+        // The process's default loop is never over: what is ready or set must still come.
+        this._nudge();
         return;
       }
       if (this._settledNative) {

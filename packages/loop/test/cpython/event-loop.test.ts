@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 
 import {
+  allTasks,
   ArgumentError,
   createTask,
   EventLoop,
@@ -53,6 +54,36 @@ test("runForever runs until stop(), and ends after the iteration under way (test
   expect(log).toEqual(["stops", "same iteration", "next time"]);
 });
 
+test("runForever waits with nothing to do, and stop() ends it from outside", async () => {
+  const loop = virtual();
+  const future = loop.createFuture<string>();
+  const task = loop.createTask(() => future);
+  const running = loop.runForever();
+  // Time for several turns: nobody can wake the task, and still that is no deadlock.
+  for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
+  expect([loop.isRunning(), task.done()]).toEqual([true, false]);
+  future.setResult("from outside");
+  for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
+  expect(task.result()).toBe("from outside");
+  loop.stop();
+  await running;
+  expect(loop.isRunning()).toBe(false);
+});
+
+test("a callback's running loop is its own, whichever others are being run", async () => {
+  const automatic = getEventLoop();
+  const other = virtual();
+  const running = other.runForever();
+  expect(getRunningLoop()).toBe(other);
+  const seen = await new Promise((resolve) => automatic.callSoon(() => resolve(getRunningLoop())));
+  expect(seen).toBe(automatic);
+  other.stop();
+  await running;
+  // The process's default loop is always there: stop() has nothing to end.
+  automatic.stop();
+  expect(await automatic.createTask(sleep(1, "served"))).toBe("served");
+});
+
 test("stop() before runForever gives one iteration (test_run_once_in_executor…'s neighbour, stop before run)", async () => {
   const loop = virtual();
   const log: string[] = [];
@@ -94,8 +125,11 @@ test("a running loop can be neither run again nor closed (test_run_until_complet
     expect(() => loop.close()).toThrow(code("LOOP_RUNNING"));
     const other = virtual();
     expect(() => other.runForever()).toThrow(code("LOOP_RUNNING"));
-    const inner = sleep(0);
-    expect(yield* raised(loop.createTask(() => loop.runUntilComplete(inner)))).toEqual(code("LOOP_RUNNING"));
+    // Nothing is left of the attempt.
+    const before = allTasks(loop).size;
+    const attempt = loop.runUntilComplete(() => sleep(0));
+    expect(allTasks(loop).size).toBe(before);
+    expect(yield* raised(createTask(attempt))).toEqual(code("LOOP_RUNNING"));
   }));
 
 test("a closed loop takes nothing more (test_close)", async () => {
@@ -116,11 +150,13 @@ test("a closed loop takes nothing more (test_close)", async () => {
   expect(() => loop.runInExecutor(null, () => 1)).toThrow(closed);
   await expect(loop.runUntilComplete(() => sleep(0))).rejects.toEqual(code("LOOP_CLOSED"));
   expect([loop.metrics().ready, loop.metrics().timers]).toEqual([0, 0]);
+  let kept: EventLoop;
   {
     using scoped = virtual();
+    kept = scoped;
     await scoped.runUntilComplete(() => sleep(1));
-    void log;
   }
+  expect(kept.isClosed()).toBe(true);
   expect(log).toEqual([]);
 });
 
