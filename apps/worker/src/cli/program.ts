@@ -1,15 +1,18 @@
 import { availableParallelism } from "node:os";
-import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { Command, CommanderError } from "commander";
 import { version } from "../version.ts";
-import { demoCommand } from "../demo/demo-command.ts";
+import type { DemoFlags } from "../demo/demo-command.ts";
 import { CliFailure, exitCodes } from "./failure.ts";
-import { workerCommand } from "./worker-command.ts";
+import { addServiceCommands } from "./service-commands.ts";
+import { wholeFrom } from "./whole-from.ts";
 
 /** Runs the command line; the result is the exit code. */
 export async function program(args: readonly string[]): Promise<number> {
   let exitCode: number = exitCodes.ok;
   const taskloom = new Command("taskloom")
     .description("Runs tasks: on this loop, on threads, on other machines.")
+    .addHelpText("after", help)
+    .showSuggestionAfterError(true)
     .version(version)
     .exitOverride()
     .configureOutput({ outputError: () => {} });
@@ -40,26 +43,12 @@ export async function program(args: readonly string[]): Promise<number> {
       10,
     )
     .option("--out <file>", "write one line of JSON for each file")
-    .action(async (directory: string | undefined, flags) => {
+    .action(async (directory: string | undefined, flags: DemoFlags) => {
+      const { demoCommand } = await import("../demo/demo-command.ts");
       exitCode = await demoCommand(directory, flags);
     });
 
-  taskloom
-    .command("worker")
-    .description("Runs a worker for the tasks that modules export, until it is told to stop.")
-    .argument("<module...>", "modules that export tasks made by defineTask")
-    .option(
-      "--engine <url>",
-      "where jobs are kept: embedded:FOLDER or redis://HOST:PORT",
-      "embedded:.taskloom",
-    )
-    .option("--queue <names...>", "the queues to take jobs from", ["default"])
-    .option("--threads <number>", "threads for blocking tasks", wholeFrom(1))
-    .option("--concurrency <number>", "cooperative tasks that run at once", wholeFrom(1))
-    .option("--drain <seconds>", "how long running jobs may go on at the end", Number, 30)
-    .action(async (modules: string[], flags) => {
-      exitCode = await workerCommand(modules, flags);
-    });
+  addServiceCommands(taskloom, (code) => (exitCode = code));
 
   for (const command of taskloom.commands) command.exitOverride().configureOutput({ outputError: () => {} });
   try {
@@ -76,11 +65,15 @@ export async function program(args: readonly string[]): Promise<number> {
   return exitCode;
 }
 
-function wholeFrom(least: number): (value: string) => number {
-  return (value) => {
-    const number = Number(value);
-    if (!Number.isSafeInteger(number) || number < least)
-      throw new InvalidArgumentError(`Expected a whole number from ${least}.`);
-    return number;
-  };
-}
+const help = `
+Examples:
+  taskloom worker ./tasks.ts                          a worker with an engine of its own in ./.taskloom
+  taskloom worker ./tasks.ts --engine redis://db:6379 --workers 4
+  taskloom submit image.thumbnail '"a.jpg"' 200 --wait
+  taskloom ps && taskloom tree                        what runs where, and what it waits for
+  taskloom failed && taskloom retry --task image.thumbnail
+  taskloom doctor ./tasks.ts                          what is wrong with this set-up, if anything
+
+Exit codes:
+  0 done   1 could not be done   2 wrong command line or setting   3 done in part   4 no such thing
+  5 the job failed   6 it was cancelled   7 it has not ended yet   130 stopped by a signal`;

@@ -1,65 +1,52 @@
-import { pathToFileURL } from "node:url";
 import { resolve } from "node:path";
-import { TaskWorker } from "@taskloom/queue";
-import { StallMeter, threadsAreBusy } from "../demo/stall-meter.ts";
-import { type WorkerMessage, statsInterval } from "../service/worker-messages.ts";
+import { pathToFileURL } from "node:url";
+import { withoutPassword } from "@taskloom/queue/operating";
+import { type Logger, destination, pino } from "pino";
+import { describeSettings, loadSettings, settingsTable } from "../config/load-settings.ts";
+import type { Settings } from "../config/settings.ts";
+import { runWorkerChild } from "../service/worker-child.ts";
+import { runWorkerService } from "../service/worker-service.ts";
 import { CliFailure, exitCodes } from "./failure.ts";
 
-/** The flags of `taskloom worker`. */
-export interface WorkerFlags {
-  readonly engine: string;
-  readonly queue: readonly string[];
-  readonly threads?: number;
-  readonly concurrency?: number;
-  /** Seconds. */
-  readonly drain: number;
-}
-
-/** Runs a worker until it is told to stop. */
-export async function workerCommand(modules: readonly string[], flags: WorkerFlags): Promise<number> {
-  const worker = new TaskWorker({
-    engine: flags.engine,
-    queues: flags.queue,
-    tasks: await Promise.all(modules.map(importModule)),
-    drain: flags.drain * 1_000,
-    ...(flags.threads === undefined ? {} : { threads: flags.threads }),
-    ...(flags.concurrency === undefined ? {} : { concurrency: flags.concurrency }),
-    onUnknown: ({ id, name, version }) => {
-      process.stderr.write(
-        `taskloom: job ${id} wants task ${name} version ${version}, which none of the modules has; it waits.\n`,
-      );
-    },
-  });
-  const meter = new StallMeter(() => threadsAreBusy(worker.stats()));
-  const running = worker.run();
-  const stop = (): void => void running.cancel("told to stop");
-  process.once("SIGTERM", stop);
-  // Under a parent, Ctrl-C reaches the whole group; the parent then tells its workers when to stop.
-  process.on("SIGINT", process.send === undefined ? stop : () => {});
-  process.once("disconnect", stop);
-  const tell = (message: WorkerMessage): void => {
-    if (process.connected) process.send?.(message);
-  };
-  const timer = setInterval(
-    () => tell({ type: "stats", stats: worker.stats(), stall: meter.stall }),
-    statsInterval,
-  ).unref();
-  try {
-    await worker.ready();
-    tell({ type: "ready" });
-    if (process.send === undefined)
-      process.stderr.write(`taskloom: worker on ${worker.engine.url}, ready.\n`);
-    await Promise.allSettled([running]);
-  } finally {
-    clearInterval(timer);
-    meter.stop();
-    await Promise.allSettled([running]);
-    tell({ type: "stats", stats: worker.stats(), stall: meter.stall });
+/** `taskloom worker`: runs until it is told to stop. */
+export async function workerCommand(
+  modules: readonly string[],
+  flags: Readonly<Record<string, unknown>>,
+): Promise<number> {
+  const loaded = await loadSettings({ ...flags, ...(modules.length === 0 ? {} : { modules }) });
+  if (flags["printConfig"] === true) {
+    const rows = describeSettings(loaded, withoutPassword);
+    process.stdout.write(`${flags["json"] === true ? JSON.stringify(rows, null, 2) : settingsTable(rows)}\n`);
+    return exitCodes.ok;
   }
-  return exitCodes.ok;
+  const { settings } = loaded;
+  if (settings.modules.length === 0) {
+    throw new CliFailure(
+      "MODULE",
+      "name at least one module that exports tasks: taskloom worker ./tasks.ts",
+      {
+        exitCode: exitCodes.usage,
+      },
+    );
+  }
+  const logger = makeLogger(settings);
+  const objects = await Promise.all(settings.modules.map(importModule));
+  const slot = process.env["TASKLOOM_SLOT"];
+  if (slot !== undefined && process.send !== undefined)
+    return await runWorkerChild(settings, objects, Number(slot), logger);
+  return await runWorkerService(settings, objects, logger);
 }
 
-async function importModule(specifier: string): Promise<object> {
+/** Lines of JSON on standard output, without waiting for it. */
+function makeLogger({ logLevel }: Settings): Logger {
+  return pino(
+    { level: logLevel, base: { pid: process.pid } },
+    destination({ fd: 1, sync: false, minLength: 0 }),
+  );
+}
+
+/** Imports a task module by path or URL. */
+export async function importModule(specifier: string): Promise<object> {
   const url = URL.canParse(specifier) ? specifier : pathToFileURL(resolve(specifier)).href;
   try {
     return (await import(url)) as object;

@@ -4,8 +4,11 @@ import { resolve as resolvePath } from "node:path";
 import { fileURLToPath } from "node:url";
 import { run } from "@taskloom/loop";
 import { type Engine, TaskQueue, openEngine } from "@taskloom/queue";
+import { pino } from "pino";
 import { CliFailure, exitCodes } from "../cli/failure.ts";
-import { HttpServer } from "../service/http-server.ts";
+import { EngineOperations } from "../service/engine-operations.ts";
+import { HttpService } from "../service/http/http-service.ts";
+import { ServiceMetrics } from "../service/service-metrics.ts";
 import { type WorkerPool, workInProcess, workInProcesses } from "../service/worker-pool.ts";
 import { type MainJobOutcome, mainJob } from "./main-job.ts";
 import { measureInPlace } from "./measure-in-place.ts";
@@ -47,10 +50,13 @@ export async function demoCommand(directory: string | undefined, flags: DemoFlag
   const queue = new TaskQueue({ engine, name: queueName });
   const stop = new StopSignal();
   let workers: WorkerPool | undefined;
-  const http = new HttpServer({ queue, workers: () => workers?.stats() ?? [] });
+  let http: HttpService | undefined;
+  let operations: EngineOperations | undefined;
   try {
     await engine.connect();
     for (const warning of engine.warnings()) process.stderr.write(`taskloom: ${warning}\n`);
+    operations = new EngineOperations(engine, [queueName], [(await import(tasksModule().href)) as object]);
+    http = await openHttp(engine, operations, () => workers);
     const address = await http.listen(flags.port);
     await engine.setAddress?.(address);
     const pool = { engine, queue: queueName, module: tasksModule(), threads: flags.threads, drain };
@@ -84,10 +90,31 @@ export async function demoCommand(directory: string | undefined, flags: DemoFlag
     // Closed first, so that the jobs of an interrupted run stay queued rather than be cancelled with their waiters.
     await queue.close().catch(() => {});
     await workers?.stop();
-    await http.close();
+    await http?.close();
+    await operations?.close();
     await engine.close();
     stop.dispose();
   }
+}
+
+function openHttp(
+  engine: Engine,
+  operations: EngineOperations,
+  workers: () => WorkerPool | undefined,
+): Promise<HttpService> {
+  return HttpService.create({
+    engine,
+    operations,
+    queues: [queueName],
+    metrics: new ServiceMetrics(operations, async () => (await workers()?.metrics()) ?? []),
+    isReady: () => workers() !== undefined,
+    host: "127.0.0.1",
+    token: undefined,
+    readToken: undefined,
+    bodyLimit: 1_048_576,
+    rateLimit: 5_000,
+    logger: pino({ level: "silent" }),
+  });
 }
 
 class Interrupted extends Error {}

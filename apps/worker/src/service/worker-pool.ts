@@ -1,15 +1,17 @@
-import { type ChildProcess, fork } from "node:child_process";
-import { fileURLToPath } from "node:url";
-import { type Engine, TaskWorker, type WorkerStats } from "@taskloom/queue";
-import { CliFailure } from "../cli/failure.ts";
+import type { Engine, WorkerStats } from "@taskloom/queue";
+import { pino } from "pino";
 import { type Stall, StallMeter, threadsAreBusy } from "../demo/stall-meter.ts";
-import type { WorkerMessage } from "./worker-messages.ts";
+import type { MetricsSnapshot } from "./service-metrics.ts";
+import { WatchedWorker } from "./watched-worker.ts";
+import { WorkerProcess } from "./worker-process.ts";
 
 /** Workers that a service runs: one in its own process, or several in processes of theirs. */
 export interface WorkerPool {
   /** Ends when every worker takes jobs. */
   ready(): Promise<void>;
   stats(): readonly WorkerStats[];
+  /** What each worker has measured, for Prometheus. */
+  metrics(): Promise<readonly MetricsSnapshot[]>;
   /** What a worker's loop was kept waiting while all its threads were busy; of several workers, the worst. */
   stall(): Stall | undefined;
   /** Fails when the workers cannot go on. */
@@ -29,57 +31,66 @@ export interface WorkerPoolOptions {
   readonly drain: number;
 }
 
+const concurrency = 100;
+
 /** Runs a worker in this process. */
-export async function workInProcess({
-  engine,
-  queue,
-  module,
-  threads,
-  drain,
-}: WorkerPoolOptions): Promise<WorkerPool> {
-  const worker = new TaskWorker({
+export async function workInProcess(options: WorkerPoolOptions): Promise<WorkerPool> {
+  const { engine, queue, module, threads, drain } = options;
+  const worker = new WatchedWorker({
     engine,
     queues: [queue],
-    tasks: [(await import(module.href)) as object],
+    modules: [(await import(module.href)) as object],
     threads,
+    concurrency,
     drain,
+    maxLoopDelay: 1_000,
+    maxUtilization: 1,
+    slot: 0,
+    logger: pino({ level: "silent" }),
   });
   const meter = new StallMeter(() => threadsAreBusy(worker.stats()));
-  const running = worker.run();
-  const broken = (async (): Promise<never> => {
-    await running;
-    throw new CliFailure("WORKER_ENDED", "the worker ended by itself.");
-  })();
+  const { promise: broken, reject } = Promise.withResolvers<never>();
   broken.catch(() => {});
   return {
-    ready: () => worker.ready(),
+    ready: async () => {
+      await worker.start();
+      worker.broken().catch(reject);
+    },
     stats: () => [worker.stats()],
+    metrics: async () => [await worker.metrics()],
     stall: () => meter.stall,
     broken,
     stop: async () => {
       meter.stop();
-      running.cancel("the service stops");
-      await Promise.allSettled([running]);
+      await worker.stop();
     },
   };
 }
 
-/** A worker process that dies this often within a run is not started again. */
-const restartsAtMost = 5;
-
 /** Runs workers in processes of their own; one that dies is started again. */
 export function workInProcesses(count: number, engineUrl: string, options: WorkerPoolOptions): WorkerPool {
-  const slots: ProcessSlot[] = [];
   const { promise: broken, reject } = Promise.withResolvers<never>();
   broken.catch(() => {});
-  for (let index = 0; index < count; index++) slots.push(new ProcessSlot(engineUrl, options, reject));
+  const settings = {
+    engine: engineUrl,
+    queues: [options.queue],
+    modules: [options.module.href],
+    threads: options.threads,
+    drain: options.drain / 1_000,
+    logLevel: "silent",
+  };
+  const processes = Array.from(
+    { length: count },
+    (_, slot) => new WorkerProcess(slot, settings, { died: () => {}, gaveUp: reject }),
+  );
   return {
     ready: async () => {
-      await Promise.race([Promise.all(slots.map((slot) => slot.ready)), broken]);
+      await Promise.race([Promise.all(processes.map(({ ready }) => ready)), broken]);
     },
-    stats: () => slots.flatMap(({ stats }) => (stats === undefined ? [] : [stats])),
+    stats: () => processes.flatMap(({ stats }) => (stats === undefined ? [] : [stats])),
+    metrics: () => Promise.all(processes.map((each) => each.metrics())),
     stall: () =>
-      slots
+      processes
         .flatMap(({ stall }) => (stall === undefined ? [] : [stall]))
         .reduce<Stall | undefined>(
           (worst, stall) => (worst === undefined || stall.longest > worst.longest ? stall : worst),
@@ -87,64 +98,7 @@ export function workInProcesses(count: number, engineUrl: string, options: Worke
         ),
     broken,
     stop: async () => {
-      await Promise.all(slots.map((slot) => slot.stop()));
+      await Promise.all(processes.map((each) => each.stop()));
     },
   };
-}
-
-/** One place in the pool, and the process that fills it now. */
-class ProcessSlot {
-  stats: WorkerStats | undefined;
-  stall: Stall | undefined;
-  readonly ready: Promise<void>;
-  readonly #start: () => ChildProcess;
-  #child: ChildProcess;
-  #restarts = 0;
-  #stopping = false;
-
-  constructor(
-    engineUrl: string,
-    { queue, module, threads, drain }: WorkerPoolOptions,
-    giveUp: (error: Error) => void,
-  ) {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.ready = promise;
-    const bin = fileURLToPath(
-      new URL(import.meta.url.endsWith(".ts") ? "../bin.ts" : "../bin.js", import.meta.url),
-    );
-    const args = ["worker", module.href, "--engine", engineUrl, "--queue", queue];
-    args.push("--threads", String(threads), "--drain", String(drain / 1_000));
-    this.#start = () => {
-      const child = fork(bin, args, { stdio: ["ignore", "inherit", "inherit", "ipc"] });
-      child.on("message", (message: WorkerMessage) => {
-        if (message.type === "ready") return resolve();
-        this.stats = message.stats;
-        this.stall = message.stall;
-      });
-      child.on("exit", (code, signal) => {
-        if (this.#stopping) return;
-        if (this.#restarts++ < restartsAtMost) {
-          this.#child = this.#start();
-        } else {
-          giveUp(
-            new CliFailure(
-              "WORKERS_DIE",
-              `a worker process ended ${this.#restarts} times, at last with ${signal ?? `exit code ${code}`}; the lines above say why.`,
-            ),
-          );
-        }
-      });
-      return child;
-    };
-    this.#child = this.#start();
-  }
-
-  async stop(): Promise<void> {
-    this.#stopping = true;
-    const child = this.#child;
-    if (child.exitCode !== null || child.signalCode !== null) return;
-    const ended = new Promise((resolve) => child.once("exit", resolve));
-    child.kill("SIGTERM");
-    await ended;
-  }
 }

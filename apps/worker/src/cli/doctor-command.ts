@@ -1,0 +1,188 @@
+import { access, constants, mkdir, statfs } from "node:fs/promises";
+import { resolve } from "node:path";
+import { openEngine } from "@taskloom/queue";
+import { readOwner, withoutPassword } from "@taskloom/queue/operating";
+import { loadSettings } from "../config/load-settings.ts";
+import type { Settings } from "../config/settings.ts";
+import { EngineOperations } from "../service/engine-operations.ts";
+import { HttpOperations } from "../service/http-operations.ts";
+import { knownTasks } from "../service/worker-view.ts";
+import { exitCodes } from "./failure.ts";
+import { printJson, styled } from "./output.ts";
+import { importModule } from "./worker-command.ts";
+
+/** One thing that was looked at. */
+interface Finding {
+  readonly what: string;
+  readonly verdict: "ok" | "warning" | "bad";
+  readonly text: string;
+}
+
+/** Beyond this machines' clocks mislead people who compare logs; deadlines use the engine's clock. */
+const clockSkewAtMost = 1_000;
+const leastDisk = 256 * 1_048_576;
+
+/** `taskloom doctor`: looks at all that a worker needs, and says what to mend. */
+export async function doctorCommand(
+  modules: readonly string[],
+  flags: Readonly<Record<string, unknown>> & { readonly json?: boolean },
+): Promise<number> {
+  const { settings } = await loadSettings({ ...flags, ...(modules.length === 0 ? {} : { modules }) });
+  const findings = [node(), ...(await engine(settings)), ...(await taskModules(settings))];
+  if (flags.json === true) printJson(findings);
+  else {
+    for (const { what, verdict, text } of findings) {
+      const mark = {
+        ok: styled("green", "ok     "),
+        warning: styled("yellow", "warning"),
+        bad: styled("red", "bad    "),
+      }[verdict];
+      process.stdout.write(`${mark}  ${what.padEnd(9)}  ${text}\n`);
+    }
+  }
+  return findings.some(({ verdict }) => verdict === "bad") ? exitCodes.failure : exitCodes.ok;
+}
+
+function node(): Finding {
+  const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+  if (major > 22 || (major === 22 && minor >= 12))
+    return { what: "node", verdict: "ok", text: process.version };
+  return {
+    what: "node",
+    verdict: "bad",
+    text: `${process.version} is too old; install Node 22.12 or later.`,
+  };
+}
+
+async function engine(settings: Settings): Promise<Finding[]> {
+  if (settings.engine.startsWith("embedded:")) {
+    const folder = resolve(settings.engine.slice("embedded:".length));
+    const owner = readOwner(folder);
+    if (owner !== undefined) return [await ownedEngine(folder, owner, settings)];
+    const disk = await folderFinding(folder);
+    if (disk.verdict === "bad") return [disk];
+    return [disk, ...(await openedEngine(settings))];
+  }
+  return await openedEngine(settings);
+}
+
+async function ownedEngine(
+  folder: string,
+  owner: { readonly pid: number; readonly address?: string },
+  settings: Settings,
+): Promise<Finding> {
+  if (owner.address === undefined) {
+    return {
+      what: "engine",
+      verdict: "warning",
+      text: `process ${owner.pid} has ${folder} open and gives no HTTP address.`,
+    };
+  }
+  try {
+    const workers = await new HttpOperations(owner.address, settings.token ?? settings.readToken).workers();
+    return {
+      what: "engine",
+      verdict: "ok",
+      text: `${folder} is open in process ${owner.pid}, which answers at ${owner.address} (${workers.length} worker)`,
+    };
+  } catch (error) {
+    return {
+      what: "engine",
+      verdict: "bad",
+      text: `process ${owner.pid} has ${folder} open: ${(error as Error).message}`,
+    };
+  }
+}
+
+async function folderFinding(folder: string): Promise<Finding> {
+  try {
+    await mkdir(folder, { recursive: true });
+    await access(folder, constants.W_OK);
+    const { bavail, bsize } = await statfs(folder);
+    const free = bavail * bsize;
+    const text = `${Math.round(free / 1_048_576).toLocaleString("en-US")} MB free for ${folder}`;
+    return free > leastDisk
+      ? { what: "disk", verdict: "ok", text }
+      : {
+          what: "disk",
+          verdict: "bad",
+          text: `${text}; make room, or name another folder with --engine embedded:FOLDER.`,
+        };
+  } catch (error) {
+    return {
+      what: "disk",
+      verdict: "bad",
+      text: `${folder} cannot be written: ${(error as Error).message}; name another with --engine.`,
+    };
+  }
+}
+
+async function openedEngine(settings: Settings): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  const opened = openEngine(settings.engine);
+  const began = performance.now();
+  try {
+    await opened.connect();
+    findings.push({
+      what: "engine",
+      verdict: "ok",
+      text: `${opened.url} answered in ${Math.round(performance.now() - began)} ms`,
+    });
+    for (const warning of opened.warnings())
+      findings.push({ what: "engine", verdict: "warning", text: warning });
+    const skew = Math.round(opened.now() - Date.now());
+    const late = Math.abs(skew) > clockSkewAtMost;
+    findings.push({
+      what: "clock",
+      verdict: late ? "warning" : "ok",
+      text: late
+        ? `this machine's clock is ${-skew} ms ahead of the engine's; run a time service (NTP).`
+        : `${Math.abs(skew)} ms from the engine's`,
+    });
+    const operations = new EngineOperations(opened, settings.queues);
+    const workers = await operations.workers();
+    findings.push(
+      workers.length > 0
+        ? { what: "workers", verdict: "ok", text: `${workers.length} running` }
+        : { what: "workers", verdict: "warning", text: "none runs; start one with taskloom worker MODULE." },
+    );
+    await operations.close();
+  } catch (error) {
+    findings.push({
+      what: "engine",
+      verdict: "bad",
+      text: `${withoutPassword(settings.engine)}: ${(error as Error).message}`,
+    });
+  } finally {
+    await opened.close().catch(() => {});
+  }
+  return findings;
+}
+
+async function taskModules(settings: Settings): Promise<Finding[]> {
+  if (settings.modules.length === 0) {
+    return [
+      {
+        what: "tasks",
+        verdict: "warning",
+        text: "no task module was named: taskloom doctor ./tasks.ts looks at one.",
+      },
+    ];
+  }
+  return await Promise.all(
+    settings.modules.map(async (specifier): Promise<Finding> => {
+      try {
+        const names = knownTasks([await importModule(specifier)]).map(({ name }) => name);
+        return names.length > 0
+          ? { what: "tasks", verdict: "ok", text: `${specifier}: ${names.join(", ")}` }
+          : {
+              what: "tasks",
+              verdict: "bad",
+              text: `${specifier} exports no task; export what defineTask returns.`,
+            };
+      } catch (error) {
+        return { what: "tasks", verdict: "bad", text: (error as Error).message };
+      }
+    }),
+  );
+}

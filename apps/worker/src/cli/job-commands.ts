@@ -1,0 +1,220 @@
+import { type JobView, hasEnded } from "../service/operations.ts";
+import { CliFailure, exitCodes } from "./failure.ts";
+import { type OpenedOperations, type OperatorFlags, openOperations } from "./open-operations.ts";
+import { brief, printJob, printJson, printTable, stateText } from "./output.ts";
+
+/** The flags of `taskloom submit`. */
+export interface SubmitFlags extends OperatorFlags {
+  readonly wait?: boolean;
+  readonly timeout?: number;
+  readonly id?: string;
+  readonly delay?: number;
+  readonly priority?: number;
+  readonly attempts?: number;
+}
+
+/** `taskloom submit TASK [ARG…]`: every argument is JSON. */
+export async function submitCommand(
+  task: string,
+  words: readonly string[],
+  flags: SubmitFlags,
+): Promise<number> {
+  const args = words.map(parseArgument);
+  return await withOperations(flags, async ({ operations, queue }) => {
+    const { id, delay, priority, attempts } = flags;
+    const job = await operations.submit(task, args, {
+      ...(queue === undefined ? {} : { queue }),
+      ...(id === undefined ? {} : { id }),
+      ...(delay === undefined ? {} : { delay: delay * 1_000 }),
+      ...(priority === undefined ? {} : { priority }),
+      ...(attempts === undefined ? {} : { attempts }),
+    });
+    if (flags.wait !== true) {
+      if (flags.json === true) printJson(job);
+      else process.stdout.write(`${job.id}\n`);
+      return exitCodes.ok;
+    }
+    return reportEnd(await operations.ended(job.id, waitTime(flags), job.queue), flags);
+  });
+}
+
+function parseArgument(word: string): unknown {
+  try {
+    return JSON.parse(word) as unknown;
+  } catch (error) {
+    throw new CliFailure(
+      "ARGUMENT",
+      `${word} is not JSON; a text needs double quotes within the shell's: '${JSON.stringify(word)}'.`,
+      {
+        exitCode: exitCodes.usage,
+        cause: error,
+      },
+    );
+  }
+}
+
+function waitTime({ timeout }: { readonly timeout?: number }): number {
+  return timeout === undefined ? 24 * 3_600_000 : timeout * 1_000;
+}
+
+/** A job that was waited for: its value on standard output, or why there is none on standard error. */
+function reportEnd(job: JobView, { json }: OperatorFlags): number {
+  if (json === true) printJson(job);
+  else if (job.state === "completed") printJson(job.value ?? null);
+  else if (job.state === "failed")
+    process.stderr.write(`taskloom: job ${job.id} failed: ${job.error?.stack ?? job.error?.message}\n`);
+  else if (job.state === "cancelled")
+    process.stderr.write(
+      `taskloom: job ${job.id} was cancelled${job.reason === undefined ? "" : `: ${job.reason}`}.\n`,
+    );
+  else
+    process.stderr.write(
+      `taskloom: job ${job.id} is still ${job.state}; taskloom result ${job.id} --wait waits for it.\n`,
+    );
+  switch (job.state) {
+    case "completed":
+      return exitCodes.ok;
+    case "failed":
+      return exitCodes.jobFailed;
+    case "cancelled":
+      return exitCodes.jobCancelled;
+    default:
+      return exitCodes.jobPending;
+  }
+}
+
+/** `taskloom result ID`. */
+export async function resultCommand(
+  id: string,
+  flags: OperatorFlags & { wait?: boolean; timeout?: number },
+): Promise<number> {
+  return await withOperations(flags, async ({ operations, queue }) => {
+    const job =
+      flags.wait === true
+        ? await operations.ended(id, waitTime(flags), queue)
+        : await operations.job(id, queue);
+    return reportEnd(job, flags);
+  });
+}
+
+/** `taskloom job ID`: everything that is known of it. */
+export async function jobCommand(id: string, flags: OperatorFlags): Promise<number> {
+  return await withOperations(flags, async ({ operations, queue }) => {
+    const job = await operations.job(id, queue);
+    const logs = await operations.logs(id, 0, queue);
+    if (flags.json === true) printJson({ ...job, logs });
+    else {
+      printJob(job);
+      for (const line of logs) process.stdout.write(`log:       ${line}\n`);
+    }
+    return exitCodes.ok;
+  });
+}
+
+/** `taskloom jobs [TEXT]`. */
+export async function jobsCommand(
+  text: string | undefined,
+  flags: OperatorFlags & { state?: JobView["state"]; limit: number },
+): Promise<number> {
+  return await withOperations(flags, async ({ operations, queue }) => {
+    const jobs = await operations.jobs({
+      limit: flags.limit,
+      ...(queue === undefined ? {} : { queue }),
+      ...(flags.state === undefined ? {} : { state: flags.state }),
+      ...(text === undefined ? {} : { text }),
+    });
+    if (flags.json === true) printJson(jobs);
+    else if (jobs.length === 0) process.stdout.write("no such jobs\n");
+    else {
+      printTable(
+        ["job", "task", "state", "queue", "arguments"],
+        jobs.map((job) => [
+          job.id,
+          job.task,
+          stateText(job.state),
+          `${job.queue}.${job.lane}`,
+          brief(job.args, 40),
+        ]),
+      );
+    }
+    return exitCodes.ok;
+  });
+}
+
+/** `taskloom cancel ID…`. */
+export async function cancelCommand(
+  ids: readonly string[],
+  flags: OperatorFlags & { reason?: string },
+): Promise<number> {
+  return await withOperations(flags, async ({ operations, queue }) => {
+    const jobs: JobView[] = [];
+    for (const id of ids) jobs.push(await operations.cancel(id, flags.reason ?? "", queue));
+    if (flags.json === true) printJson(jobs);
+    else {
+      for (const { id, state } of jobs) {
+        const said = hasEnded(state) ? stateText(state) : "told to stop; it has not ended yet";
+        process.stdout.write(`${id}: ${said}\n`);
+      }
+    }
+    return jobs.every(({ state }) => state === "cancelled") ? exitCodes.ok : exitCodes.partial;
+  });
+}
+
+/** `taskloom failed`: dead letters by error. */
+export async function failedCommand(flags: OperatorFlags): Promise<number> {
+  return await withOperations(flags, async ({ operations, queue }) => {
+    const groups = await operations.failed(queue);
+    if (flags.json === true) printJson(groups);
+    else if (groups.length === 0) process.stdout.write("nothing has failed\n");
+    else {
+      printTable(
+        ["jobs", "task", "error", "last", "for example"],
+        groups.map(({ count, task, error, lastAt, ids }) => [
+          count,
+          task,
+          `${error.name}: ${brief(error.message, 60)}`,
+          new Date(lastAt).toLocaleString(),
+          ids[0] ?? "",
+        ]),
+      );
+    }
+    return exitCodes.ok;
+  });
+}
+
+/** `taskloom retry ID… | --task NAME | --all`. */
+export async function retryCommand(
+  ids: readonly string[],
+  flags: OperatorFlags & { task?: string; all?: boolean },
+): Promise<number> {
+  if (ids.length === 0 && flags.task === undefined && flags.all !== true) {
+    throw new CliFailure("USAGE", "say which: job ids, --task NAME, or --all.", {
+      exitCode: exitCodes.usage,
+    });
+  }
+  return await withOperations(flags, async ({ operations, queue }) => {
+    const chosen =
+      ids.length > 0
+        ? ids
+        : (await operations.failed(queue))
+            .filter(({ task }) => flags.task === undefined || task === flags.task)
+            .flatMap((group) => group.ids);
+    for (const id of chosen) await operations.retry(id, queue);
+    if (flags.json === true) printJson({ retried: chosen });
+    else process.stdout.write(`${chosen.length} put back\n`);
+    return exitCodes.ok;
+  });
+}
+
+/** Opens what the flags name, does something with it, and closes it. */
+export async function withOperations(
+  flags: OperatorFlags,
+  body: (opened: OpenedOperations) => Promise<number>,
+): Promise<number> {
+  const opened = await openOperations(flags);
+  try {
+    return await body(opened);
+  } finally {
+    await opened.close();
+  }
+}

@@ -1,0 +1,76 @@
+import { resolve } from "node:path";
+import { readOwner } from "@taskloom/queue/operating";
+import { openEngine } from "@taskloom/queue";
+import { loadSettings } from "../config/load-settings.ts";
+import { EngineOperations } from "../service/engine-operations.ts";
+import { HttpOperations } from "../service/http-operations.ts";
+import type { Operations } from "../service/operations.ts";
+import { CliFailure } from "./failure.ts";
+import { importModule } from "./worker-command.ts";
+
+/** The flags of every command that looks at queues or does something to them. */
+export interface OperatorFlags {
+  readonly json?: boolean;
+  readonly url?: string;
+  readonly engine?: string;
+  readonly queue?: string;
+  readonly module?: readonly string[];
+  readonly config?: string;
+}
+
+/** What the commands do their work on, and where that is. */
+export interface OpenedOperations {
+  readonly operations: Operations;
+  readonly where: string;
+  /** The queue to use when it has to be one. */
+  readonly queue: string | undefined;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens what the flags name: a service's HTTP address, or an engine. An embedded engine that another process has open is
+ * reached through that process's address, since two processes on its folder would destroy it.
+ */
+export async function openOperations(flags: OperatorFlags): Promise<OpenedOperations> {
+  const { queue: named, ...rest } = flags;
+  const { settings } = await loadSettings({ ...rest, ...(named === undefined ? {} : { queue: [named] }) });
+  const token = settings.token ?? settings.readToken;
+  const url = flags.url ?? process.env["TASKLOOM_URL"] ?? ownerAddress(settings.engine);
+  if (url !== undefined) {
+    if (!URL.canParse(url) || !url.startsWith("http")) {
+      throw new CliFailure(
+        "SERVICE_URL",
+        `${url} is no HTTP address; use one such as http://127.0.0.1:7373.`,
+      );
+    }
+    const operations = new HttpOperations(url, token);
+    return { operations, where: url, queue: named, close: () => operations.close() };
+  }
+  const engine = openEngine(settings.engine);
+  await engine.connect();
+  const modules = await Promise.all((flags.module ?? []).map(importModule));
+  const operations = new EngineOperations(engine, settings.queues, modules);
+  return {
+    operations,
+    where: engine.url,
+    queue: named,
+    close: async () => {
+      await operations.close();
+      await engine.close();
+    },
+  };
+}
+
+function ownerAddress(engine: string): string | undefined {
+  if (!engine.startsWith("embedded:")) return undefined;
+  const folder = resolve(engine.slice("embedded:".length));
+  const owner = readOwner(folder);
+  if (owner === undefined) return undefined;
+  if (owner.address === undefined) {
+    throw new CliFailure(
+      "NO_ADDRESS",
+      `process ${owner.pid} has ${folder} open and gives no HTTP address (it was started with --no-http, or is just starting); end it or start it without --no-http.`,
+    );
+  }
+  return owner.address;
+}

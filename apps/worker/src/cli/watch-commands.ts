@@ -1,0 +1,166 @@
+import { formatForest, duration } from "../service/task-tree.ts";
+import type { WorkerView } from "../service/worker-view.ts";
+import { CliFailure, exitCodes } from "./failure.ts";
+import { withOperations } from "./job-commands.ts";
+import type { OperatorFlags } from "./open-operations.ts";
+import { printJson, printTable, styled } from "./output.ts";
+
+/** `taskloom ps`: every worker, and what it runs. */
+export async function psCommand(flags: OperatorFlags): Promise<number> {
+  return await withOperations(flags, async ({ operations, where }) => {
+    const workers = await operations.workers();
+    if (flags.json === true) {
+      printJson(workers.map(({ tree: _tree, ...worker }) => worker));
+      return exitCodes.ok;
+    }
+    if (workers.length === 0) {
+      process.stdout.write(`no worker runs on ${where}; start one with taskloom worker MODULE\n`);
+      return exitCodes.ok;
+    }
+    printTable(
+      ["worker", "pid", "state", "loop", "threads", "loop delay", "busy", "memory", "up"],
+      workers.map((worker) => [
+        worker.slot,
+        String(worker.pid),
+        stateOf(worker),
+        `${worker.lanes.loop.running}/${worker.lanes.loop.limit}`,
+        `${worker.lanes.thread.running}/${worker.lanes.thread.limit}`,
+        `${worker.loop.delayP99.toFixed(1)} ms`,
+        `${Math.round(worker.loop.utilization * 100)} %`,
+        `${Math.round(worker.memory.rss / 1_048_576)} MB`,
+        duration(worker.seenAt - worker.startedAt),
+      ]),
+    );
+    const jobs = workers.flatMap((worker) => worker.jobs.map((job) => ({ worker, job })));
+    if (jobs.length === 0) return exitCodes.ok;
+    printTable(
+      ["job", "task", "queue", "worker", "attempt", "for"],
+      jobs.map(({ worker, job }) => [
+        job.id,
+        job.task,
+        `${job.queue}.${job.lane}`,
+        worker.slot,
+        job.attempt,
+        duration(Math.max(0, worker.seenAt - job.startedAt)),
+      ]),
+    );
+    return exitCodes.ok;
+  });
+}
+
+function stateOf(worker: WorkerView): string {
+  if (worker.state === "draining") return styled("yellow", "draining");
+  return worker.admission.isThrottled ? styled("yellow", "throttled") : styled("green", "running");
+}
+
+/** `taskloom tree [WORKER]`: live tasks, what each waits for and for how long. */
+export async function treeCommand(worker: string | undefined, flags: OperatorFlags): Promise<number> {
+  return await withOperations(flags, async ({ operations }) => {
+    const workers = (await operations.workers()).filter(
+      ({ id, slot, pid }) => worker === undefined || [id, slot, String(pid)].includes(worker),
+    );
+    if (worker !== undefined && workers.length === 0) {
+      throw new CliFailure("WORKER_UNKNOWN", `there is no worker ${worker}; taskloom ps lists them.`, {
+        exitCode: exitCodes.notFound,
+      });
+    }
+    if (flags.json === true) {
+      printJson(workers.map(({ id, slot, pid, jobs, tree }) => ({ id, slot, pid, jobs, tree })));
+      return exitCodes.ok;
+    }
+    for (const { slot, pid, jobs, tree } of workers) {
+      const tasks = new Map(jobs.map((job) => [job.id, job.task]));
+      process.stdout.write(`${styled("bold", `${slot} (pid ${pid}), ${tree.total} tasks`)}\n`);
+      const lines = formatForest(tree, ({ name }) =>
+        tasks.has(name) ? `${tasks.get(name)} ${name}` : undefined,
+      );
+      for (const line of lines) process.stdout.write(`  ${line}\n`);
+    }
+    return exitCodes.ok;
+  });
+}
+
+/** `taskloom queues [--pause NAME | --resume NAME]`. */
+export async function queuesCommand(
+  flags: OperatorFlags & { pause?: string; resume?: string },
+): Promise<number> {
+  return await withOperations(flags, async ({ operations }) => {
+    if (flags.pause !== undefined) await operations.pause(flags.pause, true);
+    if (flags.resume !== undefined) await operations.pause(flags.resume, false);
+    const queues = await operations.queues();
+    if (flags.json === true) {
+      printJson(queues);
+      return exitCodes.ok;
+    }
+    printTable(
+      ["queue", "waiting", "delayed", "active", "completed", "failed", "oldest wait", "state"],
+      Object.entries(queues).flatMap(([name, view]) =>
+        (["loop", "thread"] as const).map((lane) => [
+          `${name}.${lane}`,
+          view[lane].waiting,
+          view[lane].delayed,
+          view[lane].active,
+          view[lane].completed,
+          view[lane].failed,
+          duration(view[lane].oldestWait),
+          view.isPaused ? styled("yellow", "paused") : "open",
+        ]),
+      ),
+    );
+    return exitCodes.ok;
+  });
+}
+
+/** The flags of `taskloom schedule`. */
+export interface ScheduleFlags extends OperatorFlags {
+  readonly cron?: string;
+  /** Seconds. */
+  readonly every?: number;
+  readonly timezone?: string;
+  readonly remove?: boolean;
+}
+
+/** `taskloom schedule [ID] [TASK] [ARG…]`: lists, sets or removes. */
+export async function scheduleCommand(
+  id: string | undefined,
+  task: string | undefined,
+  words: readonly string[],
+  flags: ScheduleFlags,
+): Promise<number> {
+  return await withOperations(flags, async ({ operations, queue }) => {
+    if (id !== undefined && flags.remove === true) await operations.unschedule(id, queue);
+    else if (id !== undefined) {
+      if (task === undefined) {
+        throw new CliFailure("USAGE", "say what to run: taskloom schedule ID TASK --cron '0 3 * * *'.", {
+          exitCode: exitCodes.usage,
+        });
+      }
+      await operations.schedule(id, {
+        task,
+        args: words.map((word) => JSON.parse(word) as unknown),
+        ...(queue === undefined ? {} : { queue }),
+        ...(flags.cron === undefined ? {} : { cron: flags.cron }),
+        ...(flags.every === undefined ? {} : { every: flags.every * 1_000 }),
+        ...(flags.timezone === undefined ? {} : { timezone: flags.timezone }),
+      });
+    }
+    const schedules = await operations.schedules(queue);
+    if (flags.json === true) printJson(schedules);
+    else if (schedules.length === 0) process.stdout.write("nothing is scheduled\n");
+    else {
+      printTable(
+        ["schedule", "task", "queue", "when", "next"],
+        schedules.map((each) => [
+          each.id,
+          each.task,
+          `${each.queue}.${each.lane}`,
+          each.cron === undefined
+            ? `every ${duration(each.every ?? 0)}`
+            : `${each.cron}${each.timezone === undefined ? "" : ` ${each.timezone}`}`,
+          each.next === undefined ? "-" : new Date(each.next).toLocaleString(),
+        ]),
+      );
+    }
+    return exitCodes.ok;
+  });
+}

@@ -1,0 +1,19 @@
+import { InvalidArgumentError } from "commander";
+
+/** A parser for flags that take whole numbers from `least`. */
+export function wholeFrom(least: number): (value: string) => number {
+  return (value) => {
+    const number = Number(value);
+    if (!Number.isSafeInteger(number) || number < least)
+      throw new InvalidArgumentError(`Expected a whole number from ${least}.`);
+    return number;
+  };
+}
+
+/** A parser for flags that take a number of seconds. */
+export function seconds(value: string): number {
+  const number = Number(value);
+  if (value.trim() === "" || !Number.isFinite(number) || number < 0)
+    throw new InvalidArgumentError("Expected a number of seconds from 0.");
+  return number;
+}

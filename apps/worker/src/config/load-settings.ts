@@ -1,0 +1,87 @@
+import Table from "cli-table3";
+import { type ConfigFile, loadConfigFile } from "./config-file.ts";
+import { type SettingName, type Settings, readSetting, settingRules } from "./settings.ts";
+
+/** Every setting, and who said it. */
+export interface LoadedSettings {
+  readonly settings: Settings;
+  readonly sources: Readonly<Record<SettingName, string>>;
+}
+
+/**
+ * Flags go before TASKLOOM_* variables, those before the config file, and that before what holds when nobody says
+ * anything.
+ */
+export async function loadSettings(
+  flags: Readonly<Record<string, unknown>>,
+  environment: NodeJS.ProcessEnv = process.env,
+): Promise<LoadedSettings> {
+  const named = (flags["config"] as string | undefined) ?? environment["TASKLOOM_CONFIG"];
+  const file = await loadConfigFile(named);
+  const settings: Record<string, unknown> = {};
+  const sources: Record<string, string> = {};
+  for (const rule of settingRules) {
+    const [value, source] = pick(rule.name, rule.variable, flags, environment, file);
+    settings[rule.name] = value === undefined ? rule.fallback : readSetting(rule, value, source);
+    sources[rule.name] = value === undefined ? "default" : source;
+  }
+  return { settings: settings as unknown as Settings, sources: sources as LoadedSettings["sources"] };
+}
+
+function pick(
+  name: string,
+  variable: string,
+  flags: Readonly<Record<string, unknown>>,
+  environment: NodeJS.ProcessEnv,
+  file: ConfigFile | undefined,
+): [unknown, string] {
+  const flagName = name === "queues" ? "queue" : name;
+  const flag = flags[flagName];
+  if (flag !== undefined && !(flagName === "http" && flag === true)) {
+    return [
+      flag,
+      name === "modules" ? "the modules" : `--${flagName.replaceAll(/[A-Z]/g, (l) => `-${l.toLowerCase()}`)}`,
+    ];
+  }
+  const fromEnvironment = environment[variable];
+  if (fromEnvironment !== undefined && fromEnvironment !== "") return [fromEnvironment, variable];
+  const fromFile = file?.values[name];
+  return fromFile === undefined ? [undefined, ""] : [fromFile, `${name} in ${file?.path}`];
+}
+
+/** Every setting with its value and who said it, for `--print-config`; secrets are hidden. */
+export function describeSettings(
+  { settings, sources }: LoadedSettings,
+  hidePassword: (url: string) => string,
+): { readonly setting: string; readonly value: unknown; readonly source: string }[] {
+  return settingRules.map(({ name, secret }) => {
+    const value = settings[name];
+    const shown =
+      secret === true && value !== undefined
+        ? "***"
+        : name === "engine"
+          ? hidePassword(settings.engine)
+          : value;
+    return { setting: name, value: shown ?? null, source: sources[name] };
+  });
+}
+
+/** {@link describeSettings} as a table. */
+export function settingsTable(rows: ReturnType<typeof describeSettings>): string {
+  const table = new Table({
+    head: ["setting", "value", "from"],
+    style: { head: [], border: [], compact: true },
+  });
+  for (const { setting, value, source } of rows) {
+    table.push([
+      setting,
+      Array.isArray(value)
+        ? value.join(", ")
+        : value === null
+          ? "-"
+          : `${value as string | number | boolean}`,
+      source,
+    ]);
+  }
+  return table.toString();
+}

@@ -1,0 +1,136 @@
+import type {
+  FailedGroup,
+  JobSearch,
+  JobView,
+  Operations,
+  QueueView,
+  ScheduleRequest,
+  ScheduleView,
+  SubmitRequest,
+} from "./operations.ts";
+import { hasEnded } from "./operations.ts";
+import { ServiceError } from "./service-error.ts";
+import type { WorkerView } from "./worker-view.ts";
+
+/** How long one request waits for a job's end; a longer wait is several requests. */
+const waitAtMost = 60;
+
+/** Operations through a service's HTTP address. */
+export class HttpOperations implements Operations {
+  readonly #address: string;
+  readonly #token: string | undefined;
+
+  constructor(address: string, token: string | undefined) {
+    this.#address = address.replace(/\/+$/, "");
+    this.#token = token;
+  }
+
+  async #ask<T>(
+    method: string,
+    path: string,
+    query: Readonly<Record<string, string | number | undefined>> = {},
+    body?: unknown,
+  ): Promise<T> {
+    const url = new URL(`${this.#address}${path}`);
+    for (const [key, value] of Object.entries(query)) {
+      if (value !== undefined) url.searchParams.set(key, String(value));
+    }
+    const headers: Record<string, string> = {};
+    if (this.#token !== undefined) headers["authorization"] = `Bearer ${this.#token}`;
+    if (body !== undefined) headers["content-type"] = "application/json";
+    let response: Response;
+    try {
+      response = await fetch(url, {
+        method,
+        headers,
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      });
+    } catch (error) {
+      throw new ServiceError(
+        503,
+        "SERVICE_UNREACHABLE",
+        `nobody answers at ${this.#address}; is the worker still running?`,
+        {
+          cause: error,
+        },
+      );
+    }
+    const text = await response.text();
+    const answer: unknown = isJson(response) && text !== "" ? JSON.parse(text) : undefined;
+    if (response.ok) return answer as T;
+    const { code = "HTTP", message = `${this.#address} answered with status ${response.status}.` } =
+      (answer as { code?: string; message?: string } | undefined) ?? {};
+    throw new ServiceError(response.status, code, message);
+  }
+
+  submit(task: string, args: readonly unknown[], request: SubmitRequest = {}): Promise<JobView> {
+    return this.#ask("POST", `/tasks/${encodeURIComponent(task)}`, {}, { args, ...request });
+  }
+
+  job(id: string, queue?: string): Promise<JobView> {
+    return this.#ask("GET", `/jobs/${encodeURIComponent(id)}`, { queue });
+  }
+
+  async ended(id: string, milliseconds: number, queue?: string): Promise<JobView> {
+    const end = performance.now() + milliseconds;
+    while (true) {
+      const left = (end - performance.now()) / 1_000;
+      const wait = Math.max(0, Math.min(left, waitAtMost));
+      const job = await this.#ask<JobView>("GET", `/jobs/${encodeURIComponent(id)}`, { queue, wait });
+      if (hasEnded(job.state) || left <= waitAtMost) return job;
+    }
+  }
+
+  async logs(id: string, from: number, queue?: string): Promise<readonly string[]> {
+    return (await this.#ask<string[]>("GET", `/jobs/${encodeURIComponent(id)}/logs`, { queue })).slice(from);
+  }
+
+  cancel(id: string, reason: string, queue?: string): Promise<JobView> {
+    return this.#ask("DELETE", `/jobs/${encodeURIComponent(id)}`, {
+      queue,
+      reason: reason === "" ? undefined : reason,
+    });
+  }
+
+  jobs(search: JobSearch): Promise<readonly JobView[]> {
+    return this.#ask("GET", "/jobs", { ...search });
+  }
+
+  queues(): Promise<Readonly<Record<string, QueueView>>> {
+    return this.#ask("GET", "/queues");
+  }
+
+  pause(queue: string, isPaused: boolean): Promise<void> {
+    return this.#ask("PUT", `/queues/${encodeURIComponent(queue)}`, {}, { paused: isPaused });
+  }
+
+  workers(): Promise<readonly WorkerView[]> {
+    return this.#ask("GET", "/workers");
+  }
+
+  failed(queue?: string): Promise<readonly FailedGroup[]> {
+    return this.#ask("GET", "/failed", { queue });
+  }
+
+  retry(id: string, queue?: string): Promise<void> {
+    return this.#ask("POST", `/jobs/${encodeURIComponent(id)}/retry`, { queue });
+  }
+
+  schedules(queue?: string): Promise<readonly ScheduleView[]> {
+    return this.#ask("GET", "/schedules", { queue });
+  }
+
+  schedule(id: string, request: ScheduleRequest): Promise<void> {
+    return this.#ask("PUT", `/schedules/${encodeURIComponent(id)}`, {}, request);
+  }
+
+  unschedule(id: string, queue?: string): Promise<void> {
+    return this.#ask("DELETE", `/schedules/${encodeURIComponent(id)}`, { queue });
+  }
+
+  async close(): Promise<void> {}
+}
+
+function isJson(response: Response): boolean {
+  return response.headers.get("content-type")?.includes("json") === true;
+}

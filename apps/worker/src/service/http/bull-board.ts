@@ -1,0 +1,35 @@
+import { createBullBoard } from "@bull-board/api";
+import { BullMQAdapter } from "@bull-board/api/bullMQAdapter";
+import { FastifyAdapter } from "@bull-board/fastify";
+import { lanes } from "@taskloom/queue/operating";
+import type { FastifyInstance } from "fastify";
+import type { EngineOperations } from "../engine-operations.ts";
+
+export const boardPath = "/board";
+
+/** bull-board, for single jobs: each lane of each queue is one of its queues. */
+export async function addBullBoard(
+  app: FastifyInstance,
+  operations: EngineOperations,
+  queues: readonly string[],
+): Promise<void> {
+  const adapter = new FastifyAdapter();
+  createBullBoard({
+    queues: queues.flatMap((queue) => lanes.map((lane) => new BullMQAdapter(operations.lane(queue, lane)))),
+    serverAdapter: adapter,
+    options: { uiConfig: { boardTitle: "Taskloom jobs", miscLinks: [{ text: "Live page", url: "/" }] } },
+  });
+  adapter.setBasePath(boardPath);
+  await app.register(
+    async (scope) => {
+      // Its page asks an outside host for fonts; those of the system do as well, and nobody is told who looks.
+      scope.addHook("onSend", async (_request, reply, payload) => {
+        if (typeof payload !== "string" || !String(reply.getHeader("content-type")).startsWith("text/html"))
+          return payload;
+        return payload.replaceAll(/<link href="https:[^>]*>/g, "");
+      });
+      await scope.register(adapter.registerPlugin());
+    },
+    { prefix: boardPath },
+  );
+}

@@ -1,0 +1,40 @@
+import { inspect } from "node:util";
+import type { JobEvent, JobStart } from "@taskloom/queue";
+import { type Span, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
+
+/**
+ * A span for each attempt of a job, through the OpenTelemetry API: it goes wherever the process's tracer provider sends
+ * it (`node --import ./tracing.ts`), and nowhere when there is none.
+ */
+export class JobSpans {
+  readonly #spans = new Map<string, Span>();
+
+  started({ id, name, queue, lane, attempt, waited }: JobStart): void {
+    const span = trace.getTracer("taskloom").startSpan(`${name} process`, {
+      kind: SpanKind.CONSUMER,
+      attributes: {
+        "messaging.system": "taskloom",
+        "messaging.operation.type": "process",
+        "messaging.destination.name": queue,
+        "messaging.message.id": id,
+        "taskloom.task": name,
+        "taskloom.lane": lane,
+        "taskloom.attempt": attempt,
+        "taskloom.waited_ms": waited,
+      },
+    });
+    if (span.isRecording()) this.#spans.set(id, span);
+  }
+
+  ended({ id, state, error }: JobEvent): void {
+    const span = this.#spans.get(id);
+    if (span === undefined) return;
+    this.#spans.delete(id);
+    span.setAttribute("taskloom.state", state);
+    if (error !== undefined) {
+      span.recordException(error instanceof Error ? error : inspect(error));
+      span.setStatus({ code: SpanStatusCode.ERROR });
+    }
+    span.end();
+  }
+}

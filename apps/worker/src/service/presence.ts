@@ -1,0 +1,63 @@
+import type { Engine } from "@taskloom/queue";
+import { Job, type Queue } from "bullmq";
+import type { WorkerView } from "./worker-view.ts";
+
+const queueName = "taskloom-workers";
+/** A worker that has said nothing for this long is not shown; its record is removed by the others. */
+const silence = 30_000;
+const readAtMost = 1_000;
+
+/**
+ * Where workers tell of themselves, so that any process at the same engine can show them all.
+ *
+ * Each keeps one job in a queue that nobody takes jobs from: that way it works on every engine BullMQ has, and is
+ * removed with everything else that BullMQ keeps.
+ */
+export class Presence {
+  readonly #engine: Engine;
+  #queue: Queue | undefined;
+
+  constructor(engine: Engine) {
+    this.#engine = engine;
+  }
+
+  #open(): Queue {
+    this.#queue ??= this.#engine.openQueue(queueName);
+    return this.#queue;
+  }
+
+  /** Writes or overwrites what a worker says of itself. */
+  async tell(view: WorkerView): Promise<void> {
+    const queue = this.#open();
+    const job = await Job.fromId(queue, view.id);
+    if (job === undefined) await queue.add("worker", view, { jobId: view.id });
+    else await job.updateData(view);
+  }
+
+  async forget(id: string): Promise<void> {
+    await this.#open().remove(id);
+  }
+
+  /** Every worker that has told of itself lately, oldest first. */
+  async all(): Promise<WorkerView[]> {
+    const now = this.#engine.now();
+    return (await this.#records()).filter(({ seenAt }) => now - seenAt < silence);
+  }
+
+  /** Removes what workers that died have left. */
+  async sweep(): Promise<void> {
+    const now = this.#engine.now();
+    for (const { id, seenAt } of await this.#records()) {
+      if (now - seenAt >= silence) await this.#open().remove(id);
+    }
+  }
+
+  async #records(): Promise<WorkerView[]> {
+    const jobs = await this.#open().getJobs(["waiting"], 0, readAtMost, true);
+    return jobs.flatMap((job) => (job?.data === undefined ? [] : [job.data as WorkerView]));
+  }
+
+  async close(): Promise<void> {
+    await this.#queue?.close();
+  }
+}

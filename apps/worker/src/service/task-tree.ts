@@ -1,0 +1,128 @@
+import { type Task, allTasks, captureCallGraph, getEventLoop } from "@taskloom/loop";
+import { inspect } from "node:util";
+
+/** A live task, where it stands, and the tasks that it waits for. */
+export interface TaskNode {
+  readonly name: string;
+  readonly state: string;
+  /** One line a coroutine, outermost first. */
+  readonly stack: readonly string[];
+  /** What it waits for, as it prints. */
+  readonly waitsFor: string | undefined;
+  /** Milliseconds for which every look has found it at the same place. */
+  readonly since: number;
+  readonly children: readonly TaskNode[];
+}
+
+/** The tasks of a process at one moment. */
+export interface TaskForest {
+  readonly roots: readonly TaskNode[];
+  /** How many tasks there are, shown or not. */
+  readonly total: number;
+}
+
+/** How many tasks a forest shows: what a person can look through, and a worker can tell every second. */
+const shownAtMost = 200;
+
+/** Looks at a process's tasks again and again, and so knows how long each has stood where it is. */
+export class TaskWatch {
+  readonly #places = new WeakMap<Task<unknown>, { readonly place: string; readonly since: number }>();
+  readonly #hidden: (task: Task<unknown>) => boolean;
+
+  /** @param hidden tells tasks that belong to the service itself, and are not shown. */
+  constructor(hidden: (task: Task<unknown>) => boolean = () => false) {
+    this.#hidden = hidden;
+  }
+
+  look(): TaskForest {
+    const tasks = [...allTasks(getEventLoop())].filter((task) => !this.#hidden(task));
+    const known = new Set(tasks);
+    const children = new Map<Task<unknown>, Task<unknown>[]>();
+    const roots: Task<unknown>[] = [];
+    for (const task of tasks) {
+      const parents = (captureCallGraph(task)?.awaitedBy ?? [])
+        .map((each) => each.task)
+        .filter((parent) => known.has(parent) && parent !== task);
+      if (parents.length === 0) roots.push(task);
+      for (const parent of parents) {
+        const siblings = children.get(parent);
+        if (siblings === undefined) children.set(parent, [task]);
+        else siblings.push(task);
+      }
+    }
+    // Tasks that wait for each other have no root among them; shown from one of them, they are still found.
+    const budget = { left: shownAtMost };
+    const shown = new Set<Task<unknown>>();
+    const nodes: TaskNode[] = [];
+    for (const task of [...roots, ...tasks]) {
+      if (budget.left <= 0) break;
+      if (!shown.has(task)) nodes.push(this.#node(task, children, shown, budget));
+    }
+    return { roots: nodes, total: tasks.length };
+  }
+
+  #node(
+    task: Task<unknown>,
+    children: ReadonlyMap<Task<unknown>, readonly Task<unknown>[]>,
+    shown: Set<Task<unknown>>,
+    budget: { left: number },
+  ): TaskNode {
+    shown.add(task);
+    budget.left--;
+    const text = inspect(task);
+    const waitsFor = / waitFor=(.*?)>$/s.exec(text)?.[1];
+    const stack = task.getStack().map((line) => line.trim());
+    const nodes: TaskNode[] = [];
+    for (const child of children.get(task) ?? []) {
+      if (budget.left > 0 && !shown.has(child)) nodes.push(this.#node(child, children, shown, budget));
+    }
+    return {
+      name: task.getName(),
+      state: /^<\S+ (\w+)/.exec(text)?.[1] ?? "pending",
+      stack,
+      waitsFor: waitsFor === undefined || waitsFor.length <= 200 ? waitsFor : `${waitsFor.slice(0, 197)}...`,
+      since: this.#since(task, `${stack.at(-1)}\n${waitsFor}`),
+      children: nodes,
+    };
+  }
+
+  #since(task: Task<unknown>, place: string): number {
+    const now = performance.now();
+    const before = this.#places.get(task);
+    if (before?.place === place) return Math.round(now - before.since);
+    this.#places.set(task, { place, since: now });
+    return 0;
+  }
+}
+
+/** A forest as lines of text, a branch a task. */
+export function formatForest(
+  { roots, total }: TaskForest,
+  label: (node: TaskNode) => string | undefined,
+): string[] {
+  const lines: string[] = [];
+  let shown = 0;
+  const add = (node: TaskNode, lead: string, branch: string, next: string): void => {
+    shown++;
+    const name = label(node) ?? node.name;
+    const waits = node.waitsFor === undefined ? node.state : `waits for ${node.waitsFor}`;
+    lines.push(`${lead}${branch}${name}  ${waits}, ${duration(node.since)} or more`);
+    const where = node.stack.at(-1);
+    if (where !== undefined) lines.push(`${lead}${next}${node.children.length > 0 ? "│  " : "   "}${where}`);
+    for (const [index, child] of node.children.entries()) {
+      const last = index === node.children.length - 1;
+      add(child, lead + next, last ? "└─ " : "├─ ", last ? "   " : "│  ");
+    }
+  };
+  for (const root of roots) add(root, "", "", "");
+  if (total > shown) lines.push(`and ${total - shown} more`);
+  return lines;
+}
+
+/** A length of time as people say it. */
+export function duration(milliseconds: number): string {
+  if (milliseconds < 1_000) return `${Math.round(milliseconds)} ms`;
+  if (milliseconds < 120_000) return `${(milliseconds / 1_000).toFixed(1)} s`;
+  if (milliseconds < 7_200_000) return `${Math.round(milliseconds / 60_000)} min`;
+  return `${(milliseconds / 3_600_000).toFixed(1)} h`;
+}

@@ -1,0 +1,67 @@
+import { type ResolvedTaskOptions, type TaskDefinition, isTaskDefinition } from "@taskloom/queue";
+import type { TaskForest } from "./task-tree.ts";
+
+/** A task as a worker tells others that it knows it: enough to submit it without its module. */
+export type KnownTask = Omit<ResolvedTaskOptions, "module" | "args">;
+
+/** A job that runs now. */
+export interface RunningJob {
+  readonly id: string;
+  readonly task: string;
+  readonly queue: string;
+  readonly lane: "loop" | "thread";
+  readonly attempt: number;
+  /** `Date.now()` milliseconds of the worker's machine. */
+  readonly startedAt: number;
+}
+
+/** One lane of a worker: what runs and has run, and how much may at once. */
+export interface LaneView {
+  readonly running: number;
+  readonly finished: number;
+  readonly limit: number;
+}
+
+/** A worker process as it tells of itself, about once a second. */
+export interface WorkerView {
+  readonly id: string;
+  /** The machine and the place in it: the same for the process that takes the place of one that died. */
+  readonly slot: string;
+  readonly host: string;
+  readonly pid: number;
+  readonly node: string;
+  readonly version: string;
+  /** Milliseconds of the engine's clock. */
+  readonly startedAt: number;
+  readonly seenAt: number;
+  readonly state: "running" | "draining";
+  readonly queues: readonly string[];
+  readonly tasks: readonly KnownTask[];
+  readonly lanes: { readonly loop: LaneView; readonly thread: LaneView };
+  readonly loop: {
+    /** Milliseconds since the last look. */
+    readonly delayP50: number;
+    readonly delayP99: number;
+    readonly delayMax: number;
+    /** 0 to 1. */
+    readonly utilization: number;
+  };
+  readonly admission: { readonly isThrottled: boolean; readonly reductions: number };
+  /** Bytes. */
+  readonly memory: { readonly rss: number; readonly heap: number };
+  readonly jobs: readonly RunningJob[];
+  readonly tree: TaskForest;
+}
+
+/** The tasks that modules export, as others are told of them. */
+export function knownTasks(modules: readonly object[]): KnownTask[] {
+  return taskDefinitions(modules).map(({ task }) => {
+    const { name, version, runsOn, timeout, attempts, backoff } = task;
+    return { name, version, runsOn, timeout, attempts, backoff };
+  });
+}
+
+/** The task definitions that modules export. */
+export function taskDefinitions(modules: readonly object[]): TaskDefinition[] {
+  return modules.flatMap((module) => Object.values(module).filter(isTaskDefinition));
+}
