@@ -50,7 +50,8 @@ function carriesStores(resource: AsyncResource): boolean {
  * have none, and then a task costs no resource and a step no scope.
  */
 export function captureContext(): AsyncResource | null {
-  const resource = new AsyncResource("taskloom");
+  // With a trigger id given it costs half; who scheduled it is not what this is for.
+  const resource = new AsyncResource("taskloom", 1);
   return carriesStores(resource) ? resource : null;
 }
 

@@ -8,7 +8,7 @@ import { type ExceptionContext, reportException } from "../diagnosis/exceptions.
 import type { Executor } from "../running/executor.ts";
 import { Future } from "../task/future.ts";
 import type { Startable } from "../task/open.ts";
-import { isAwaitable } from "../task/open.ts";
+import { adopt, isAwaitable, isGenerator } from "../task/open.ts";
 import { describe } from "../diagnosis/describe.ts";
 import { type Task, type TaskOptions, Task as TaskClass } from "../task/task.ts";
 import { TaskList } from "../task/task-list.ts";
@@ -115,11 +115,15 @@ export class EventLoop extends LoopIo {
 
   /** Schedules `callback(...args)` in `delay` milliseconds. Equal deadlines run in the order they were set. */
   callLater<A extends unknown[]>(delay: number, callback: (...args: A) => unknown, ...args: A): TimerHandle {
-    return this.callAt(this.time() + delay, callback, ...args);
+    return this.#at(this.time() + delay, callback, args);
   }
 
   /** Schedules `callback(...args)` at a time of this loop's `time()`. */
   callAt<A extends unknown[]>(when: number, callback: (...args: A) => unknown, ...args: A): TimerHandle {
+    return this.#at(when, callback, args);
+  }
+
+  #at(when: number, callback: (...args: never[]) => unknown, args: readonly unknown[]): TimerHandle {
     this.#check(callback, "callAt");
     if (typeof when !== "number" || Number.isNaN(when)) {
       throw new ArgumentError(`Expected a number of milliseconds as time, got ${describe(when)}`);
@@ -144,18 +148,20 @@ export class EventLoop extends LoopIo {
 
   /** A new pending Future of this loop. */
   createFuture<T = unknown>(): Future<T> {
-    return new Future<T>({ loop: this });
+    return new Future<T>(undefined, this);
   }
 
   /** Makes a Task of something to await, or of a function that gives it; its first step is in the next iteration. */
   createTask<T>(work: Startable<T>, options: TaskOptions = {}): Task<T> {
     this._checkClosed();
     if (this.#taskFactory !== null) return this.#taskFactory(this, work, options) as Task<T>;
+    if (isGenerator(work)) return new TaskClass<T>(work, this, options.name);
     if (typeof work !== "function" && !isAwaitable(work)) {
       throw new ArgumentError(
         `a coroutine was expected, got ${describe(work)}: give something to await, or a function that returns it`,
       );
     }
+    adopt(work);
     return new TaskClass<T>(work, this, options.name);
   }
 

@@ -8,6 +8,8 @@ import type { Timer } from "./timer-heap.ts";
 // oxlint-disable-next-line typescript/no-explicit-any -- any function can be a callback; its arguments are checked where it is given
 type AnyFunction = (...args: any[]) => unknown;
 
+const NOTHING: readonly unknown[] = [];
+
 /** A callback that is to be run: what `callSoon` returns. */
 export class Handle implements Runnable {
   /** @internal null when cancelled */
@@ -45,7 +47,7 @@ export class Handle implements Runnable {
    */
   cancel(): void {
     this._callback = null;
-    this._args = [];
+    this._args = NOTHING;
   }
 
   /** Whether `cancel()` was called. */
@@ -92,8 +94,6 @@ export class Handle implements Runnable {
 export class TimerHandle extends Handle implements Timer {
   /** @internal */
   _sequence = 0;
-  /** @internal */
-  _inHeap = false;
   readonly #when: number;
 
   /** @internal */
@@ -119,8 +119,10 @@ export class TimerHandle extends Handle implements Timer {
   }
 
   override cancel(): void {
-    if (this._callback !== null && this._inHeap) this._loop._timers.cancelled();
-    super.cancel();
+    if (this._callback === null) return;
+    if (this._sequence > 0) this._loop._timers.cancelled();
+    this._callback = null;
+    this._args = NOTHING;
   }
 
   /** @internal */

@@ -2,10 +2,8 @@ import type { Runnable } from "./ready-queue.ts";
 
 /** An entry of the heap. Whoever cancels one says so with `TimerHeap.cancelled()`. */
 export interface Timer extends Runnable {
-  /** @internal breaks ties: equal deadlines run in the order they were set */
+  /** @internal breaks ties: equal deadlines run in the order they were set; 0 while it is not in the heap */
   _sequence: number;
-  /** @internal */
-  _inHeap: boolean;
   /** @internal */
   readonly _dead: boolean;
 }
@@ -40,7 +38,6 @@ export class TimerHeap {
     }
     const keys = this.#keys;
     timer._sequence = ++this.#sequence;
-    timer._inHeap = true;
     timers.push(timer);
     // The new timer has the highest number, so it never passes one that is equally early.
     while (index > 0) {
@@ -59,7 +56,7 @@ export class TimerHeap {
   shift(): Timer {
     const timers = this.#timers;
     const first = timers[0]!;
-    first._inHeap = false;
+    first._sequence = 0;
     if (first._dead) this.#cancelled--;
     const last = timers.pop()!;
     const size = timers.length;
@@ -81,7 +78,7 @@ export class TimerHeap {
       for (let i = 0; i < timers.length; i++) {
         const timer = timers[i]!;
         if (timer._dead) {
-          timer._inHeap = false;
+          timer._sequence = 0;
         } else {
           this.#keys[kept] = this.#keys[i]!;
           timers[kept++] = timer;

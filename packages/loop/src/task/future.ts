@@ -49,8 +49,8 @@ export interface FutureOptions {
  * The semantics are those of CPython 3.13's `asyncio.Future`.
  */
 export class Future<T = unknown> extends FutureCore<T> {
-  constructor(options: FutureOptions = {}) {
-    super(options.loop ?? getEventLoop());
+  constructor(options: FutureOptions = {}, loop: EventLoop = options.loop ?? getEventLoop()) {
+    super(loop);
     if (this._loop._monitor !== null) this._loop._monitor.made(this);
   }
 

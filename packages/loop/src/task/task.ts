@@ -9,7 +9,7 @@ import { awaitingStrand } from "./native-await.ts";
 import { Coroutine } from "./coroutine.ts";
 import { Future } from "./future.ts";
 import { CANCELLED, FULFILLED, PENDING, UNSEEN, type FutureCore } from "./future-core.ts";
-import { adopt, openAwaitable } from "./open.ts";
+import { openAwaitable } from "./open.ts";
 import {
   AWAITING,
   CANCELLING,
@@ -25,9 +25,12 @@ import {
 
 /** What only few tasks have, so that a sleeping task stays small. */
 interface Rare {
+  scope: DeadlineScope | null;
   controller: AbortController | null;
   progress: Set<(value: unknown) => void> | null;
 }
+
+const NO_OPTIONS = {};
 
 let numbered = 0;
 
@@ -63,10 +66,6 @@ export class Task<T = unknown> extends Future<T> implements Strand {
   /** @internal */
   _context: AsyncResource | null = null;
   /** @internal */
-  _thrown: unknown = undefined;
-  /** @internal */
-  _scope: DeadlineScope | null = null;
-  /** @internal */
   _cancels = 0;
   /** @internal */
   _mustCancel = false;
@@ -80,9 +79,8 @@ export class Task<T = unknown> extends Future<T> implements Strand {
 
   /** @internal Use `createTask`. */
   constructor(coro: unknown, loop: EventLoop, name: string | undefined, isExternal = false) {
-    super({ loop });
+    super(NO_OPTIONS, loop);
     this._coro = coro;
-    adopt(coro);
     this._name = name === undefined ? ++numbered : name;
     this._context = captureContextFor(this);
     loop._tasks.add(this);
@@ -92,6 +90,22 @@ export class Task<T = unknown> extends Future<T> implements Strand {
   /** @internal */
   get _task(): Task<unknown> {
     return this;
+  }
+
+  /** @internal The slot for the outcome is free while the task is pending. */
+  get _thrown(): unknown {
+    return this._value;
+  }
+  set _thrown(error: unknown) {
+    this._value = error;
+  }
+
+  /** @internal */
+  get _scope(): DeadlineScope | null {
+    return this.#rare === null ? null : this.#rare.scope;
+  }
+  set _scope(scope: DeadlineScope | null) {
+    if (scope !== null || this.#rare !== null) this.#extend().scope = scope;
   }
 
   /** @internal */
@@ -317,7 +331,7 @@ export class Task<T = unknown> extends Future<T> implements Strand {
   }
 
   #extend(): Rare {
-    this.#rare ??= { controller: null, progress: null };
+    this.#rare ??= { scope: null, controller: null, progress: null };
     return this.#rare;
   }
 

@@ -7,6 +7,8 @@ import type { Startable } from "../task/open.ts";
 import { Task } from "../task/task.ts";
 import { cancellationOf, type SignalOption } from "./signal.ts";
 
+const NO_OPTIONS = {};
+
 /** Options of `gather`. */
 export interface GatherOptions extends SignalOption {
   /** Put errors among the results instead of failing with the first. */
@@ -34,7 +36,7 @@ class GatheringFuture extends Future<unknown[]> implements Waker {
   #isCancelRequested = false;
 
   constructor(children: Future<unknown>[], distinct: number, returnExceptions: boolean, loop: EventLoop) {
-    super({ loop });
+    super(undefined, loop);
     this.#children = children;
     this.#left = distinct;
     this.#returnExceptions = returnExceptions;
@@ -127,23 +129,27 @@ export function gather(work: readonly Startable<unknown>[], options: GatherOptio
   let loop: EventLoop | undefined;
   const scope = currentStrand()?._scope ?? null;
   const children: Future<unknown>[] = [];
-  const distinct: Future<unknown>[] = [];
-  const seen = new Map<unknown, Future<unknown>>();
+  // The same future or coroutine twice is one child; a function is called for each.
+  const seen = work.length > 1 ? new Map<unknown, Future<unknown>>() : null;
+  let distinct = 0;
   for (const each of work) {
-    let child = seen.get(each);
+    let child = typeof each === "function" ? undefined : seen?.get(each);
     if (child === undefined) {
-      child = ensureFuture(each, { loop });
-      if (child !== each && child instanceof Task) child._scope = scope;
+      child = ensureFuture(each, loop === undefined ? NO_OPTIONS : { loop });
+      if (scope !== null && child !== each && child instanceof Task) child._scope = scope;
       loop ??= child._loop;
-      seen.set(each, child);
-      distinct.push(child);
+      if (typeof each !== "function") seen?.set(each, child);
+      distinct++;
     }
     children.push(child);
   }
-  const outer = new GatheringFuture(children, distinct.length, options.returnExceptions === true, loop!);
-  const done = distinct.filter((child) => child._state !== PENDING);
-  for (const child of distinct) if (child._state === PENDING) child._addWaker(outer);
-  for (const child of done) outer._childDone(child);
+  const outer = new GatheringFuture(children, distinct, options.returnExceptions === true, loop!);
+  let done: Set<Future<unknown>> | null = null;
+  for (const child of distinct === children.length ? children : new Set(children)) {
+    if (child._state === PENDING) child._addWaker(outer);
+    else (done ??= new Set()).add(child);
+  }
+  if (done !== null) for (const child of done) outer._childDone(child);
   const signal = options.signal;
   if (signal !== undefined) {
     const abort = (): void => void outer.cancel(cancellationOf(signal).message);

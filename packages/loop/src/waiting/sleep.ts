@@ -10,19 +10,16 @@ import type { Strand } from "../task/strand.ts";
 
 /**
  * A sleep is its future, its timer and its handle in one object, made by `sleep()` and armed when it is
- * awaited: `_loop` is null until then.
+ * awaited: `_loop` is null until then. Its result lies in `_value` from the start.
  */
 class Sleep<T> extends FutureCore<T> implements Timer {
   _sequence = 0;
-  _inHeap = false;
   readonly #ms: number;
-  readonly #result: T;
-  #isStarted = false;
 
   constructor(ms: number, result: T) {
     super(null as unknown as EventLoop);
     this.#ms = ms;
-    this.#result = result;
+    this._value = result;
   }
 
   get _dead(): boolean {
@@ -31,12 +28,12 @@ class Sleep<T> extends FutureCore<T> implements Timer {
 
   /** Time is up. */
   _run(): void {
-    if (this._state === PENDING) this._settle(FULFILLED, this.#result);
+    if (this._state === PENDING) this._settle(FULFILLED, this._value);
   }
 
   override cancel(message?: string): boolean {
     if (!super.cancel(message)) return false;
-    if (this._inHeap) this._loop._timers.cancelled();
+    if (this._sequence > 0) this._loop._timers.cancelled();
     return true;
   }
 
@@ -46,10 +43,9 @@ class Sleep<T> extends FutureCore<T> implements Timer {
   }
 
   #start(loop: EventLoop): void {
-    if (this.#isStarted) {
+    if (this._loop !== null) {
       throw new UsageError("COROUTINE_REUSED", "cannot reuse already awaited sleep(): call sleep() again");
     }
-    this.#isStarted = true;
     this._loop = loop;
     loop._checkClosed();
     loop._addTimer(loop.time() + this.#ms, this);
