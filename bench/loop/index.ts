@@ -33,7 +33,7 @@ function findPython(kind: "asyncio" | "uvloop"): string | null {
   return null;
 }
 
-function python(kind: "asyncio" | "uvloop", name: string): number {
+function onPython(kind: "asyncio" | "uvloop", name: string): number {
   const found = pythons[kind];
   if (found === null) return NaN;
   return Number(execFileSync(found, [join(here, "peers.py"), kind, name], { encoding: "utf8" }));
@@ -55,7 +55,7 @@ function figure(key: string, measure: () => number): number {
 }
 const ours = (name: string): number => figure(name, () => node(name));
 const peer = (kind: "asyncio" | "uvloop", name: string): number =>
-  figure(`${name}, ${kind}`, () => python(kind, name));
+  figure(`${name}, ${kind}`, () => onPython(kind, name));
 
 interface Row {
   what: string;
