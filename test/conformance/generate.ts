@@ -1,4 +1,14 @@
-import type { Block, Catch, Item, ObjectSpec, Program, Reference, ReturnWhen, Statement } from "./program.ts";
+import type {
+  Block,
+  Catch,
+  Item,
+  ObjectSpec,
+  Program,
+  RawStep,
+  Reference,
+  ReturnWhen,
+  Statement,
+} from "./program.ts";
 import { Random } from "./random.ts";
 
 type Step = Statement extends infer S ? (S extends { n: number } ? Omit<S, "n"> : never) : never;
@@ -95,8 +105,13 @@ class Generator {
         const choice = random.weighted([5, 4, 1, 1, 1]);
         if (choice === 0) out.push(...this.#wake(object));
         else if (choice === 1) out.push(this.#cancel(one()));
-        else if (choice === 2) out.push(this.#step({ op: "spawn", fn: random.pick(workers) }));
-        else if (choice === 3) out.push(this.#syncStep(0));
+        else if (choice === 2) {
+          out.push(
+            random.chance(0.6)
+              ? this.#step({ op: "spawn", fn: random.pick(workers) })
+              : this.#step({ op: "spawnRaw", raw: this.#raw() }),
+          );
+        } else if (choice === 3) out.push(this.#syncStep(0));
         else out.push(this.#step({ op: "objectState", object }));
       }
       if (random.chance(0.25)) out.push(this.#guarded(this.#use(object), 1));
@@ -565,7 +580,9 @@ class Generator {
           () => this.#step({ op: "callAt", time: random.pick([-1, 0, 1, 2, 5]), callback }),
           () => this.#step({ op: "cancelHandle", handle: random.below(5) }),
           () => this.#step({ op: "addDone", ref: ["any", random.below(6)], callback }),
+          () => this.#step({ op: "addDone", ref: ["future", -1], callback }),
           () => this.#step({ op: "removeDone", ref: ["any", random.below(6)], callback }),
+          () => this.#step({ op: "removeDone", ref: ["future", -1], callback }),
           () => this.#finish(["future", random.below(4)]),
           () => this.#sleep(random.pick([0, 0, 1])),
         ])(),
@@ -587,6 +604,7 @@ class Generator {
     const random = this.#random;
     const choices: [number, () => Statement][] = [
       [4, () => this.#step({ op: "spawn", fn: this.#function() })],
+      [1.5, () => this.#step({ op: "spawnRaw", raw: this.#raw() })],
       [4, () => this.#cancel(this.#reference())],
       [1, () => this.#step({ op: "uncancel", ref: this.#taskReference() })],
       [1, () => this.#step({ op: "cancelling", ref: this.#taskReference() })],
@@ -780,6 +798,7 @@ class Generator {
 
   #item(): Item {
     const random = this.#random;
+    if (random.chance(0.2)) return { raw: this.#raw() };
     if (random.chance(0.5))
       return { ref: random.chance(0.5) ? ["any", -1 - random.below(5)] : this.#reference() };
     return { fn: random.chance(0.6) ? this.#recentFunction() : this.#function() };
@@ -801,6 +820,35 @@ class Generator {
 
   #function(): number {
     return this.#random.below(this.#functions.length);
+  }
+
+  /** A library's awaitable: of one of the objects there are, or a sleep. */
+  #raw(): RawStep {
+    const random = this.#random;
+    const object = random.below(this.#objects.length + 1);
+    const spec = this.#objects[object];
+    switch (spec?.kind) {
+      case undefined:
+        return {
+          op: "sleep",
+          time: random.pick(delays),
+          value: random.chance(0.5) ? random.below(100) : null,
+        };
+      case "lock":
+      case "semaphore":
+      case "bounded":
+        return { op: "acquire", object };
+      case "event":
+        return { op: "waitEvent", object };
+      case "condition":
+        return { op: random.chance(0.5) ? "acquire" : "waitCondition", object };
+      case "barrier":
+        return { op: "waitBarrier", object };
+      default: {
+        const op = random.pick(["get", "get", "put", "join"] as const);
+        return op === "put" ? { op, object, value: random.below(50) } : { op, object };
+      }
+    }
   }
 
   /** One of the last few: those belong to the scenario at hand. */

@@ -95,6 +95,10 @@ const handOffs = [
   "addDone late",
   "addDone in time",
   "removeDone True",
+  // The library's own awaitables, with nothing around them.
+  ...["sleep", "acquire", "waitEvent", "waitCondition", "waitBarrier", "get", "put", "join"].map(
+    (what) => `raw ${what}`,
+  ),
   "setCancelled",
 ];
 

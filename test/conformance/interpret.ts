@@ -47,6 +47,7 @@ import type {
   Item,
   ObjectSpec,
   Program,
+  RawStep,
   Reference,
   Statement,
   SyncStep,
@@ -92,6 +93,7 @@ const letters = { task: "T", future: "F", outer: "O" } as const;
 
 const syncOperations: ReadonlySet<string> = new Set<SyncStep["op"]>([
   "spawn",
+  "spawnRaw",
   "groupSpawn",
   "cancel",
   "uncancel",
@@ -248,6 +250,8 @@ class Run {
     switch (s.op) {
       case "spawn":
         return this.#full ? "limit" : this.#register("task", this.loop.createTask(callFunction(this, s.fn)));
+      case "spawnRaw":
+        return this.#full ? "limit" : this.#register("task", this.loop.createTask(this.#raw(s.raw)));
       case "groupSpawn": {
         const group = at(this.#groups, s.group);
         return this.#full || !group
@@ -439,9 +443,7 @@ class Run {
         return undefined;
       }
       case "acquire":
-        // Python's acquire gives True; ours gives what releases it.
-        yield* this.#object<Lock>(s).acquire();
-        return true;
+        return yield* this.#object<Lock>(s).acquire();
       case "with":
         return yield* this.#object<Lock>(s).with(() => this.block(s.body));
       case "waitEvent":
@@ -590,7 +592,28 @@ class Run {
   #item(item: Item, items: Anything[] = [], parent?: Node): Anything | undefined {
     if ("ref" in item) return this.#resolve(item.ref);
     if ("same" in item) return items[item.same];
+    if ("raw" in item) return this.#raw(item.raw);
     return callFunction(this, item.fn, parent);
+  }
+
+  #raw(step: RawStep): Awaitable<unknown> {
+    switch (step.op) {
+      case "sleep":
+        return sleep(step.time, step.value);
+      case "acquire":
+        return this.#object<Lock>(step).acquire();
+      case "waitEvent":
+      case "waitCondition":
+        return this.#object<Event | Condition>(step).wait();
+      case "waitBarrier":
+        return this.#object<Barrier>(step).wait();
+      case "get":
+        return this.#object<Queue<number>>(step).get();
+      case "put":
+        return this.#object<Queue<number>>(step).put(step.value);
+      case "join":
+        return this.#object<Queue<number>>(step).join();
+    }
   }
 
   #items(items: readonly Item[], parent?: Node): Anything[] {
@@ -669,6 +692,8 @@ class Run {
     if (value instanceof Error) return this.#error(value);
     if (Array.isArray(value)) return `[${value.map((each) => this.#value(each)).join(", ")}]`;
     if (value instanceof Future) return this.#label(value);
+    // Python's acquire gives True; ours gives what releases it.
+    if (typeof value === "object" && "release" in value) return "true";
     return `${value as string | number | boolean}`;
   }
 

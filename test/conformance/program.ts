@@ -35,8 +35,18 @@ export type Reference = readonly ["task" | "future" | "outer" | "any" | "self", 
 export type Item =
   | { readonly ref: Reference }
   | { readonly fn: number }
+  /** The library's own awaitable, with no function of the program around it. */
+  | { readonly raw: RawStep }
   /** Only in lists: the item with that number, once more. */
   | { readonly same: number };
+
+export type RawStep =
+  | { readonly op: "sleep"; readonly time: number; readonly value: number | null }
+  | {
+      readonly op: "acquire" | "waitEvent" | "waitCondition" | "waitBarrier" | "get" | "join";
+      readonly object: number;
+    }
+  | { readonly op: "put"; readonly object: number; readonly value: number };
 
 export type Catch = "cancelled" | "timeout" | "boom" | "group" | "error" | "all";
 export type ReturnWhen = "ALL_COMPLETED" | "FIRST_COMPLETED" | "FIRST_EXCEPTION";
@@ -47,6 +57,7 @@ export type Statement = { readonly n: number } & (SyncStep | AsyncStep);
 /** Steps that a callback may contain too. */
 export type SyncStep =
   | { readonly op: "spawn"; readonly fn: number }
+  | { readonly op: "spawnRaw"; readonly raw: RawStep }
   | { readonly op: "groupSpawn"; readonly fn: number; readonly group: number }
   | { readonly op: "cancel"; readonly ref: Reference; readonly message: string | null }
   | { readonly op: "uncancel" | "cancelling" | "state" | "result" | "exception"; readonly ref: Reference }

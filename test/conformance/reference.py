@@ -236,7 +236,19 @@ class Program:
             return self.resolve(item["ref"])
         if "same" in item:
             return items[item["same"]]
+        if "raw" in item:
+            return self.raw(item["raw"])
         return self.function(item["fn"], parent)
+
+    def raw(self, step):
+        op = step["op"]
+        self.count(f"raw {op}")
+        if op == "sleep":
+            return asyncio.sleep(step["time"], step["value"])
+        thing = self.objects[step["object"]]
+        if op == "put":
+            return thing.put(step["value"])
+        return getattr(thing, op if op in ("acquire", "get", "join") else "wait")()
 
     def items(self, items, parent=None):
         """The awaitables of a list; None where a reference finds nothing or would close a circle."""
@@ -356,6 +368,11 @@ class Program:
         if self.full():
             return "limit"
         return self.register("task", self.loop.create_task(self.function(s["fn"])))
+
+    def do_spawnRaw(self, s):
+        if self.full():
+            return "limit"
+        return self.register("task", self.loop.create_task(self.raw(s["raw"])))
 
     def do_groupSpawn(self, s):
         if self.full() or not self.groups:
@@ -805,7 +822,7 @@ class Program:
 
 
 SYNC = {
-    "spawn", "groupSpawn", "cancel", "uncancel", "cancelling", "state", "result", "exception", "future",
+    "spawn", "spawnRaw", "groupSpawn", "cancel", "uncancel", "cancelling", "state", "result", "exception", "future",
     "setResult", "setException", "setCancelled", "addDone", "removeDone", "callSoon", "callLater", "callAt",
     "cancelHandle", "storeGather", "storeShield", "reschedule", "scope", "ticker", "bump", "allTasks", "raise",
     "release", "locked", "set", "clear", "notifyAll", "objectState", "getNowait", "taskDone", "notify",

@@ -29,6 +29,8 @@ export const equivalents: readonly Equivalents[] = [
       ["task/cancel-depth.ts", "if (depth === 0) suspect = null;", "if (depth !== 0) suspect = null;"],
       ["task/cancel-depth.ts", "if (depth === 0) suspect = null;", "if (false) suspect = null;"],
       ["waiting/as-completed.ts", "this.#todo.clear();", ";"],
+      ["kernel/timer-heap.ts", "timer._inHeap = false;", ";"],
+      ["kernel/timer-heap.ts", "timer._inHeap = false;", "timer._inHeap = true;"],
     ],
   },
   {
@@ -37,6 +39,7 @@ export const equivalents: readonly Equivalents[] = [
       ["kernel/ready-queue.ts", "this.#ring = Array.from({ length: 64 });", ";"],
       ["kernel/ready-queue.ts", "this.#mask = 63;", ";"],
       ["kernel/scheduler.ts", "this.#todo = 0;", ";"],
+      ["kernel/timer-heap.ts", "this.#keys = new Float64Array(64);", ";"],
       ["kernel/event-loop.ts", "this.#executor = null;", ";"],
       ["kernel/event-loop.ts", "this.#shutdownHooks.delete(hook);", ";"],
     ],
@@ -83,6 +86,8 @@ export const equivalents: readonly Equivalents[] = [
     mutants: [
       ["kernel/timer-heap.ts", "if (this.#cancelled === 0) return;", "if (false) return;"],
       ["kernel/scheduler.ts", "if (timers.size > 0) {", "if (timers.size >= 0) {"],
+      ["kernel/scheduler.ts", "if (timers.size > 0) {", "if (true) {"],
+      ["kernel/timer-heap.ts", "timers.push(timer);", ";"],
       ["kernel/scheduler.ts", "this.#now = clock.now();", ";"],
       [
         "kernel/ready-queue.ts",

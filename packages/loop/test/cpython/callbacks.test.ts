@@ -48,6 +48,35 @@ test("an iteration runs only what was ready at its start (test__run_once)", () =
     ]);
   }));
 
+test("an iteration that the time budget interrupts goes on as the same one", () =>
+  inVirtualTime(function* () {
+    const loop = getRunningLoop();
+    const seen: [number, number][] = [];
+    const busy = (generation: number): void => {
+      const until = performance.now() + 0.02;
+      while (performance.now() < until);
+      seen.push([generation, loop._iterations]);
+      if (generation < 2) loop.callSoon(busy, generation + 1);
+      loop.callLater(0, () => seen.push([10 + generation, loop._iterations]));
+    };
+    for (let i = 0; i < 400; i++) loop.callSoon(busy, 0);
+    yield* sleep(1);
+    const first = seen[0]![1];
+    const expected: [number, number][] = [];
+    // Each generation makes the next one ready, and timers that are due after that.
+    for (const [generation, iteration] of [
+      [0, 0],
+      [1, 1],
+      [10, 1],
+      [2, 2],
+      [11, 2],
+      [12, 3],
+    ] as const) {
+      for (let i = 0; i < 400; i++) expected.push([generation, iteration]);
+    }
+    expect(seen.map(([generation, iteration]) => [generation, iteration - first])).toEqual(expected);
+  }));
+
 test("negative and equal delays run in order (test_call_later_negative_delays)", () =>
   inVirtualTime(function* () {
     const loop = getRunningLoop();

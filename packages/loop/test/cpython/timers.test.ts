@@ -55,6 +55,14 @@ test("exactly half cancelled is not enough to rebuild", () =>
     ran.cancel();
     ran.cancel();
     expect(loop.metrics().timers).toBe(0);
+    // A hundred are not more than a hundred.
+    const few = Array.from({ length: 100 }, (_, i) => loop.callLater(1000 + i, () => {}));
+    for (const timer of few.slice(1)) timer.cancel();
+    yield* sleep(0);
+    expect(loop.metrics().timers).toBe(100);
+    few[0]!.cancel();
+    yield* sleep(0);
+    expect(loop.metrics().timers).toBe(0);
     const hundred = Array.from({ length: 101 }, (_, i) => loop.callLater(1000 + i, () => {}));
     for (const timer of hundred.slice(51)) {
       timer.cancel();
