@@ -1,4 +1,6 @@
 export { defineTask, isTaskDefinition } from "./definition/define-task.ts";
+export { call } from "./client/flow.ts";
+export { RemoteMap } from "./client/remote-map.ts";
 export { RemoteTask } from "./client/remote-task.ts";
 export { TaskQueue } from "./client/task-queue.ts";
 export { currentJob } from "./worker/current-job.ts";
@@ -7,6 +9,7 @@ export { WireError } from "./wire/wire-error.ts";
 export { EmbeddedDatabase } from "./engines/embedded/embedded-database.ts";
 export { EmbeddedDatabaseError, EmbeddedLockedError } from "./engines/embedded/errors.ts";
 export { readOwner } from "./engines/embedded/owner.ts";
+export { propagate } from "@taskloom/offload/context";
 export { openEngine } from "./engines/open-engine.ts";
 export {
   EngineUnavailableError,
@@ -25,8 +28,12 @@ export {
 export type { Backoff, ResolvedTaskOptions, TaskDefinition, TaskOptions } from "./definition/define-task.ts";
 export type { JobSummary } from "./client/job-client.ts";
 export type { RemoteTaskState } from "./client/remote-task.ts";
-export type { SubmitOptions } from "./client/submission.ts";
-export type { QueueCounts, Submitter, TaskQueueOptions } from "./client/task-queue.ts";
+export type { FailedJob, FailureGroup } from "./client/failures.ts";
+export type { FlowTask, TaskCall } from "./client/flow.ts";
+export type { RemoteMapOptions, Settled } from "./client/remote-map.ts";
+export type { Schedule, When } from "./client/schedules.ts";
+export type { Deduplicate, SubmitOptions } from "./client/submit-options.ts";
+export type { QueueCounts, RateLimit, Submitter, TaskQueueOptions } from "./client/task-queue.ts";
 export type { CurrentJob } from "./worker/current-job.ts";
 export type { JobEvent, JobStart, TaskWorkerOptions, WorkerStats } from "./worker/task-worker.ts";
 export type { Stall } from "./worker/lock-renewal.ts";

@@ -20,6 +20,17 @@ export function jobId(lane: Lane, key: string): string {
   return `${lane}.${key}`;
 }
 
+/** The id under which the lane's BullMQ queue has a job: that of a scheduled run is BullMQ's own, without the lane. */
+export function storedId(id: string): string {
+  const scheduled = /^(?:loop|thread)\.(repeat:.*)$/s.exec(id);
+  return scheduled?.[1] ?? id;
+}
+
+/** The id by which users know a job that is stored in a lane. */
+export function publicId(lane: Lane, stored: string): string {
+  return stored.startsWith("repeat:") ? jobId(lane, stored) : stored;
+}
+
 /** The lane in a job's id; undefined when it is the bare key that a user gave. */
 export function laneOfJobId(id: string): Lane | undefined {
   return lanes.find((lane) => id.startsWith(`${lane}.`));

@@ -1,16 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { CancelledError, Event, TimeoutError, gather, getEventLoop, sleep, timeout } from "@taskloom/loop";
-import {
-  TaskQueue,
-  type TaskDefinition,
-  TaskWorker,
-  UnrecoverableError,
-  currentJob,
-  defineTask,
-} from "@taskloom/queue";
+import { UnrecoverableError, currentJob, defineTask } from "@taskloom/queue";
 import { describe, expect } from "vitest";
 import * as fixtures from "./fixtures/tasks.ts";
 import { engines } from "./engines.ts";
+import { Pair } from "./pair.ts";
 
 const echo = defineTask({ name: "test.echo" }, async (value: unknown) => value);
 const add = defineTask({ name: "test.add" }, function* (a: number, b: number) {
@@ -261,42 +255,3 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
     expect(() => queue.submit(echo, 1)).toThrow(expect.objectContaining({ code: "QUEUE_CLOSED" }));
   });
 });
-
-class Pair {
-  readonly queue: TaskQueue;
-  readonly #engine: string;
-  readonly #workers: ReturnType<TaskWorker["run"]>[] = [];
-
-  constructor(engine: string) {
-    this.#engine = engine;
-    this.queue = new TaskQueue({ engine, name: `test-${randomUUID().slice(0, 8)}` });
-  }
-
-  /** Starts one more worker on the queue. */
-  async work(
-    tasks: (TaskDefinition<never> | object)[],
-    options: Partial<ConstructorParameters<typeof TaskWorker>[0]> = {},
-  ): Promise<TaskQueue> {
-    const worker = new TaskWorker({
-      engine: this.#engine,
-      queues: [this.queue.name],
-      tasks,
-      threads: 1,
-      drain: 5_000,
-      ...options,
-    });
-    this.#workers.push(worker.run());
-    await worker.ready();
-    return this.queue;
-  }
-
-  async stopWorkers(): Promise<void> {
-    for (const worker of this.#workers) worker.cancel();
-    await Promise.allSettled(this.#workers.splice(0));
-  }
-
-  async close(): Promise<void> {
-    await this.stopWorkers();
-    await this.queue.close();
-  }
-}

@@ -2,7 +2,7 @@ import { CancelledError, TimeoutError } from "@taskloom/loop";
 import type { Engine, ReplyMessage, StoredJob } from "../engines/engine.ts";
 import type { LaneQueue } from "../engines/lane-queue.ts";
 import { JobLostError, QueueClosedError } from "../errors.ts";
-import { type Lane, laneOfJobId, laneQueueName, lanes } from "../lane.ts";
+import { type Lane, jobId, laneOfJobId, laneQueueName, lanes, storedId } from "../lane.ts";
 import {
   type Outcome,
   cancelledEnvelope,
@@ -12,13 +12,15 @@ import {
 } from "../wire/outcome.ts";
 import { decodeValue } from "../wire/decode.ts";
 import { waitAtMost } from "../patience.ts";
-import type { RemoteTaskControl, RemoteTaskState } from "./remote-task.ts";
-import { type Submission, keepByDefault } from "./submission.ts";
+import type { RemoteTask, RemoteTaskControl, RemoteTaskState } from "./remote-task.ts";
+import { type Submission, ageOf } from "./submission.ts";
 
 /** How often the stored state of what is pending is looked at, in case a reply was lost; milliseconds. */
 const lookInterval = 1_000;
 /** How many jobs one such look takes in at most; the others have their turn at the next. */
 const lookAtMost = 2_000;
+/** How many jobs are encoded and sent at once; a batch of more overlaps with the engine's work on the part before. */
+const addAtOnce = 500;
 /** The pauses between a canceller's tries: most cancels need one, a retry just going into back-off needs two. */
 const cancelPauses = [100, 200, 400, 1_000];
 
@@ -54,6 +56,11 @@ export class JobClient implements RemoteTaskControl {
     return this.#pending.size;
   }
 
+  /** Every task that waits here. */
+  pendingTasks(): RemoteTask<unknown>[] {
+    return [...this.#pending.values()].flatMap(({ tasks }) => tasks);
+  }
+
   /** The queue behind one lane. */
   lane(lane: Lane): LaneQueue {
     let queue = this.#queues.get(lane);
@@ -62,6 +69,23 @@ export class JobClient implements RemoteTaskControl {
       this.#queues.set(lane, queue);
     }
     return queue;
+  }
+
+  /** Takes submissions that are sent already, such as those of a flow, and sees to their ends. */
+  async send(submissions: readonly Submission[], add: () => Promise<unknown>): Promise<void> {
+    for (const submission of submissions) this.#pending.set(submission.id, submission);
+    try {
+      await this.#engine.connect();
+      this.#listen();
+      await add();
+      const now = performance.now();
+      for (const submission of submissions) {
+        submission.addedAt = now;
+        tellSent(submission);
+      }
+    } catch (error) {
+      for (const { id } of submissions) this.#end(id, { error });
+    }
   }
 
   /** Takes a submission; it is sent, with all others of this turn, when the turn ends. */
@@ -112,16 +136,75 @@ export class JobClient implements RemoteTaskControl {
   async #sendLane(lane: Lane, batch: readonly Submission[]): Promise<void> {
     const submissions = batch.filter((submission) => submission.lane === lane);
     if (submissions.length === 0) return;
-    await this.lane(lane).addBulk(
-      submissions.map(({ id, name, data, options }) => ({ name, data, opts: { ...options, jobId: id } })),
-    );
+    const elsewhere = await this.#inOtherLane(lane, submissions);
+    const here = elsewhere.size === 0 ? submissions : submissions.filter((each) => !elsewhere.has(each));
+    // In parts, each sent while the one before is on its way: the engine works while the next is encoded.
+    const adding: Promise<readonly { readonly id?: string | undefined }[]>[] = [];
+    const part = this.#engine.isLocal ? here.length : addAtOnce;
+    for (let from = 0; from < here.length; from += part) {
+      adding.push(
+        this.lane(lane).addBulk(
+          here.slice(from, from + part).map(({ id, name, data, options }) => ({
+            name,
+            data,
+            opts: { ...options, jobId: id },
+          })),
+        ),
+      );
+      if (from + part < here.length) await nextTurn();
+    }
+    const added = (await Promise.all(adding)).flat();
+    for (const [index, submission] of here.entries()) {
+      const holder = added[index]?.id;
+      if (holder !== undefined && holder !== submission.id) elsewhere.set(submission, holder);
+    }
     const now = performance.now();
     for (const submission of submissions) {
       submission.addedAt = now;
       tellSent(submission);
     }
-    const existing = submissions.filter(({ mayExist, id }) => mayExist && this.#pending.has(id));
+    for (const [submission, id] of elsewhere) this.#become(submission, id);
+    const existing = submissions.filter(
+      (each) => (each.mayExist || elsewhere.has(each)) && this.#pending.get(each.id) === each,
+    );
     if (existing.length > 0) await this.#look(existing);
+  }
+
+  /** Submissions whose job is in the other lane, since their task ran there before, and under which id. */
+  async #inOtherLane(lane: Lane, submissions: readonly Submission[]): Promise<Map<Submission, string>> {
+    const found = new Map<Submission, string>();
+    const other: Lane = lane === "loop" ? "thread" : "loop";
+    const chosen = submissions.filter(({ mayExist }) => mayExist);
+    if (chosen.length > 0) {
+      const ids = chosen.map(({ id }) => jobId(other, id.slice(lane.length + 1)));
+      for (const [index, job] of (await this.look(other, ids)).entries())
+        if (job.kind !== "missing") found.set(chosen[index] as Submission, ids[index] as string);
+    }
+    const keyed = submissions.filter(({ options }) => options.deduplication !== undefined);
+    await Promise.all(
+      keyed.map(async (submission) => {
+        const key = submission.options.deduplication?.id as string;
+        const holder = await this.lane(other).getDeduplicationJobId(key);
+        if (holder !== null) found.set(submission, holder);
+      }),
+    );
+    return found;
+  }
+
+  /** A submission turned out to be a job that is there already: who waits for it waits for that one. */
+  #become(submission: Submission, id: string): void {
+    if (this.#pending.get(submission.id) === submission) this.#pending.delete(submission.id);
+    for (const task of submission.tasks) task.become(id);
+    const pending = this.#pending.get(id);
+    submission.id = id;
+    submission.lane = laneOfJobId(id) ?? submission.lane;
+    if (pending === undefined) this.#pending.set(id, submission);
+    else pending.tasks.push(...submission.tasks);
+  }
+
+  /** Looks at stored jobs by the ids that users know. */
+  async look(lane: Lane, ids: readonly string[]): Promise<StoredJob[]> {
+    return await this.#engine.look(laneQueueName(this.#queueName, lane), ids.map(storedId));
   }
 
   #listen(): void {
@@ -133,7 +216,6 @@ export class JobClient implements RemoteTaskControl {
       (message) => this.#receive(message),
       () => void this.#look([...this.#pending.values()]).catch(() => {}),
     );
-    if (this.#engine.replies.lossless) return;
     this.#timer = setInterval(
       () => void this.#look(this.#nextToLookAt()).catch(() => {}),
       lookInterval,
@@ -146,14 +228,20 @@ export class JobClient implements RemoteTaskControl {
     if (submission === undefined) return;
     if ("progress" in message)
       for (const task of submission.tasks) task.reportProgress(decodeValue(message.progress));
-    else this.#settle(message.id, message.outcome);
+    else {
+      for (const task of submission.tasks) task.attempts = message.attempts;
+      this.#settle(message.id, message.outcome);
+    }
   }
 
   /** The next slice of what has been pending for a while, going round, so that a large backlog costs no more per look. */
   #nextToLookAt(): Submission[] {
     const before = performance.now() - lookInterval;
+    // Where no reply can be lost, only a job that was replaced by another ends without one.
+    const { lossless } = this.#engine.replies;
     const old = [...this.#pending.values()].filter(
-      ({ addedAt }) => addedAt !== undefined && addedAt < before,
+      ({ addedAt, options }) =>
+        addedAt !== undefined && addedAt < before && (!lossless || options.deduplication?.replace === true),
     );
     if (old.length <= lookAtMost) return old;
     const from = old.findIndex(({ id }) => id === this.#lookCursor) + 1;
@@ -167,8 +255,8 @@ export class JobClient implements RemoteTaskControl {
     for (const lane of ["loop", "thread"] as const) {
       const ofLane = sent.filter((submission) => submission.lane === lane);
       if (ofLane.length === 0) continue;
-      const stored = await this.#engine.look(
-        laneQueueName(this.#queueName, lane),
+      const stored = await this.look(
+        lane,
         ofLane.map(({ id }) => id),
       );
       for (const [index, job] of stored.entries()) this.#compare(ofLane[index] as Submission, job);
@@ -177,14 +265,18 @@ export class JobClient implements RemoteTaskControl {
 
   #compare(submission: Submission, stored: StoredJob): void {
     if (!this.#pending.has(submission.id) || stored.kind === "pending") return;
-    if (stored.kind === "finished") return this.#settle(submission.id, outcomeOf(stored.record));
+    if (stored.kind === "finished") {
+      for (const task of submission.tasks) task.attempts = stored.attempts;
+      return this.#settle(submission.id, outcomeOf(stored.record));
+    }
     // A record that is missing within the time it would be kept was lost by the engine, with all that it had done: the
     // job is added again under its id. Later it may be one that ended and was removed, and must not run again.
     const age = performance.now() - (submission.addedAt ?? 0);
-    const keep = (submission.options.removeOnComplete as { age: number } | undefined)?.age;
-    if (
+    if (submission.options.deduplication?.replace === true) {
+      void this.#followReplacement(submission).catch(() => {});
+    } else if (
       submission.options.attempts !== undefined &&
-      age < (keep ?? keepByDefault.completed / 1_000) * 1_000
+      age < ageOf(submission.options.removeOnComplete)
     ) {
       submission.addedAt = undefined;
       this.submit(submission); // It is pending still, and only travels again.
@@ -195,6 +287,19 @@ export class JobClient implements RemoteTaskControl {
         ),
       });
     }
+  }
+
+  /** A delayed job gave way to a newer duplicate: who waited for it waits for that one. */
+  async #followReplacement(submission: Submission): Promise<void> {
+    const { lane, options } = submission;
+    const holder = await this.lane(lane).getDeduplicationJobId(options.deduplication?.id as string);
+    if (this.#pending.get(submission.id) !== submission) return;
+    if (holder !== null && holder !== submission.id) return this.#become(submission, holder);
+    this.#end(submission.id, {
+      error: new JobLostError(
+        `Job ${submission.id} gave way to a newer one with the same key, which has ended since; submit it again if it is still wanted.`,
+      ),
+    });
   }
 
   #settle(id: string, outcome: Outcome): void {
@@ -251,7 +356,8 @@ export class JobClient implements RemoteTaskControl {
       }
       if (submission.addedAt !== undefined) {
         try {
-          if (await this.#tryCancel(submission, reason)) await this.#lookAfterCancel(submission, cancelled);
+          if (await this.cancelStored(submission.lane, id, reason))
+            await this.#lookAfterCancel(submission, cancelled);
         } catch {
           // The engine does not answer; it is asked again until it does, as everything that is pending is.
         }
@@ -262,25 +368,25 @@ export class JobClient implements RemoteTaskControl {
     }
   }
 
-  /** One try; true when the job's end is stored, or there is no record of it. */
-  async #tryCancel({ id, lane }: Submission, reason: string): Promise<boolean> {
-    const answer = await this.#engine.cancel(laneQueueName(this.#queueName, lane), id, reason);
+  /** One try to cancel a stored job; true when its end is stored, or there is no record of it. */
+  async cancelStored(lane: Lane, id: string, reason: string): Promise<boolean> {
+    const queueName = laneQueueName(this.#queueName, lane);
+    const answer = await this.#engine.cancel(queueName, storedId(id), reason);
     if (answer.kind !== "claimed") return answer.kind === "gone" || answer.kind === "done";
-    const job = await this.lane(lane).getJob(id);
+    const job = await this.lane(lane).getJob(storedId(id));
     if (job === undefined) return true;
     const message = reason === "" ? undefined : reason;
     await job.moveToCompleted(cancelledEnvelope(message), answer.token, false);
+    this.#engine.noteCancelled(queueName, storedId(id), ageOf(job.opts.removeOnComplete));
     // The one who waits may be another than the one who cancels.
     const { reply } = job.data;
     const outcome: Outcome = message === undefined ? { state: "cancelled" } : { state: "cancelled", message };
-    if (reply !== undefined) this.#engine.replies.send(reply, { id, outcome });
+    if (reply !== undefined) this.#engine.replies.send(reply, { id, outcome, attempts: job.attemptsMade });
     return true;
   }
 
   async #lookAfterCancel(submission: Submission, cancelled: Error): Promise<void> {
-    const [stored] = await this.#engine.look(laneQueueName(this.#queueName, submission.lane), [
-      submission.id,
-    ]);
+    const [stored] = await this.look(submission.lane, [submission.id]);
     if (stored === undefined || stored.kind === "pending") return;
     if (stored.kind === "missing") return this.#end(submission.id, { error: cancelled });
     this.#settle(submission.id, outcomeOf(stored.record));
@@ -291,9 +397,9 @@ export class JobClient implements RemoteTaskControl {
     if (submission !== undefined && submission.addedAt === undefined) return "waiting";
     await this.#engine.connect();
     const queue = this.lane(laneOfJobId(id) ?? "loop");
-    const state = await queue.getJobState(id);
+    const state = await queue.getJobState(storedId(id));
     if (state !== "completed") return state;
-    return isCancelledEnvelope((await queue.getJob(id))?.returnvalue) ? "cancelled" : state;
+    return isCancelledEnvelope((await queue.getJob(storedId(id)))?.returnvalue) ? "cancelled" : state;
   }
 
   /** Where each of many jobs is; a look that costs far less than asking for each one's exact state. */
@@ -303,7 +409,7 @@ export class JobClient implements RemoteTaskControl {
       const ofLane = ids.filter((id) => laneOfJobId(id) === lane);
       for (let from = 0; from < ofLane.length; from += lookAtMost) {
         const slice = ofLane.slice(from, from + lookAtMost);
-        const stored = await this.#engine.look(laneQueueName(this.#queueName, lane), slice);
+        const stored = await this.look(lane, slice);
         for (const [index, job] of stored.entries()) {
           states.set(
             slice[index] as string,
@@ -317,7 +423,7 @@ export class JobClient implements RemoteTaskControl {
 
   async logs(id: string): Promise<string[]> {
     await this.#engine.connect();
-    return (await this.lane(laneOfJobId(id) ?? "loop").getJobLogs(id)).logs;
+    return (await this.lane(laneOfJobId(id) ?? "loop").getJobLogs(storedId(id))).logs;
   }
 
   /** Stops waiting: what is pending fails here and goes on at the engine. */
@@ -337,6 +443,10 @@ export class JobClient implements RemoteTaskControl {
       Promise.allSettled([...this.#queues.values()].map((queue) => queue.close())),
     );
   }
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 function tellSent(submission: Submission): void {

@@ -20,18 +20,19 @@ export type RemoteTaskState = JobState | "cancelled" | "unknown";
  * for it, cancels the job wherever it is; it ends only when the job's end is stored.
  */
 export class RemoteTask<T> extends ExternalTask<T> {
-  /** The id under which the engine holds the job; `queue.attach(id)` finds it again from any process. */
-  readonly id: string;
+  #id: string;
+  /** How many attempts were made, as far as is known here; certain when the task is done. */
+  attempts = 0;
   readonly #control: RemoteTaskControl;
 
   constructor(id: string, taskName: string, control: RemoteTaskControl, isLocal: boolean) {
     super({
       name: id,
       description: taskName,
-      requestCancel: (error) => control.cancel(id, error),
+      requestCancel: (error) => control.cancel(this.#id, error),
       isOutside: !isLocal,
     });
-    this.id = id;
+    this.#id = id;
     this.#control = control;
   }
 
@@ -47,6 +48,16 @@ export class RemoteTask<T> extends ExternalTask<T> {
     if (await this.#control.sent(this.id)) return;
     const error = this.exception();
     if (error !== undefined) throw error;
+  }
+
+  /** The id under which the engine holds the job; `queue.attach(id)` finds it again from any process. */
+  get id(): string {
+    return this.#id;
+  }
+
+  /** @internal It turned out to be a job that was there before. */
+  become(id: string): void {
+    this.#id = id;
   }
 
   /** Where the job is now, as the engine has it. */

@@ -1,30 +1,14 @@
 import type { JobsOptions } from "bullmq";
+import type { Backoff, ResolvedTaskOptions } from "../definition/define-task.ts";
 import type { Lane } from "../lane.ts";
 import type { JobData } from "../wire/job-data.ts";
 import type { RemoteTask } from "./remote-task.ts";
-
-/** What may be said of one submission; what is left out comes from the task's definition. */
-export interface SubmitOptions {
-  /** Milliseconds before the job may start. */
-  readonly delay?: number;
-  /** 1 to 2,097,151, smaller first. Jobs without a priority go before all that have one. */
-  readonly priority?: number;
-  /** How often it is tried in all. */
-  readonly attempts?: number;
-  /** Milliseconds that one attempt may run. */
-  readonly timeout?: number;
-  /** Milliseconds from now after which the result is of no use: the job is not started any more, or stopped. */
-  readonly deadline?: number;
-  /** A name of your own for the job: submitting it again while it is kept gives the same job, not a second one. */
-  readonly id?: string;
-  /** How long what is known of the job stays after its end, in milliseconds. */
-  readonly keep?: { readonly completed?: number; readonly failed?: number };
-}
+import { type SubmitOptions, deduplicationOf } from "./submit-options.ts";
 
 /** A job on its way to its end, as the process that waits for it knows it. */
 export interface Submission {
-  readonly lane: Lane;
-  readonly id: string;
+  lane: Lane;
+  id: string;
   readonly name: string;
   readonly data: JobData;
   readonly options: JobsOptions;
@@ -45,3 +29,35 @@ export const keepByDefault: { readonly completed: number; readonly failed: numbe
   completed: 3_600_000,
   failed: 7 * 24 * 3_600_000,
 };
+
+/** What a job of a task is stored with: the submission's own options, else the task's. */
+export function jobOptions(task: ResolvedTaskOptions, options: SubmitOptions): JobsOptions {
+  const backoff: Backoff | undefined = options.backoff ?? task.backoff;
+  return {
+    attempts: options.attempts ?? task.attempts,
+    removeOnComplete: keepFor(options.keep?.completed ?? keepByDefault.completed),
+    removeOnFail: keepFor(options.keep?.failed ?? keepByDefault.failed),
+    ...(backoff === undefined ? {} : { backoff: { ...backoff } }),
+    ...(options.delay === undefined ? {} : { delay: options.delay }),
+    ...(options.priority === undefined ? {} : { priority: options.priority }),
+    ...(options.deduplicate === undefined ? {} : { deduplication: deduplicationOf(options.deduplicate) }),
+  };
+}
+
+/** For how many milliseconds BullMQ keeps a job with this option. */
+export function ageOf(keep: JobsOptions["removeOnComplete"]): number {
+  const age = typeof keep === "object" && "age" in keep ? keep.age : undefined;
+  return age === undefined ? keepByDefault.completed : age * 1_000;
+}
+
+const kept = new Map<number, { readonly age: number }>();
+
+/** One object for each age: a submission of many jobs makes no copy for each. */
+function keepFor(milliseconds: number): { readonly age: number } {
+  let keep = kept.get(milliseconds);
+  if (keep === undefined) {
+    keep = { age: Math.ceil(milliseconds / 1_000) };
+    if (kept.size < 100) kept.set(milliseconds, keep);
+  }
+  return keep;
+}

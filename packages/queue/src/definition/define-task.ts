@@ -140,14 +140,7 @@ function resolveTaskOptions(options: TaskOptions): ResolvedTaskOptions {
       `Expected \`timeout\` of task ${name} to be a number of milliseconds above 0, got ${String(timeout)}.`,
     );
   }
-  if (
-    backoff !== undefined &&
-    !((backoff.type === "fixed" || backoff.type === "exponential") && backoff.delay >= 0)
-  ) {
-    throw new TaskOptionsError(
-      `Expected \`backoff\` of task ${name} to be { type: "fixed" | "exponential", delay: ms }, got ${JSON.stringify(backoff)}.`,
-    );
-  }
+  if (backoff !== undefined) checkBackoff(`of task ${name}`, backoff);
   return {
     name,
     module,
@@ -158,6 +151,14 @@ function resolveTaskOptions(options: TaskOptions): ResolvedTaskOptions {
     backoff,
     args: args,
   };
+}
+
+/** @throws {@link TaskOptionsError} for a back-off that no engine could keep to. */
+export function checkBackoff(whose: string, { type, delay, jitter = 0 }: Backoff): void {
+  if ((type === "fixed" || type === "exponential") && delay >= 0 && jitter >= 0 && jitter <= 1) return;
+  throw new TaskOptionsError(
+    `Expected \`backoff\` ${whose} to be { type: "fixed" | "exponential", delay: ms, jitter?: 0 to 1 }, got ${JSON.stringify({ type, delay, jitter })}.`,
+  );
 }
 
 function positiveInteger(task: string, option: string, value: number): void {

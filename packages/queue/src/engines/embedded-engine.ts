@@ -15,7 +15,7 @@ import type { FlowAdder, LaneConsumer, LaneQueue } from "./lane-queue.ts";
 import { LaneWorker } from "./lane-worker.ts";
 import { LocalReplies } from "./local-replies.ts";
 import { folderLocks } from "./lock-terms.ts";
-import { type SqlPool, lookAtJobs, markCancelled } from "./sql/job-table.ts";
+import { type SqlPool, countCancelled, lookAtJobs, markCancelled } from "./sql/job-table.ts";
 
 /** Engines of this process by folder: a folder has one database, whoever in the process asks for it. */
 const open = new Map<string, { engine: EmbeddedEngine; users: number }>();
@@ -121,6 +121,12 @@ export class EmbeddedEngine implements Engine {
 
   look(queueName: string, ids: readonly string[]): Promise<StoredJob[]> {
     return lookAtJobs(this.#connectedPool(), queueName, ids);
+  }
+
+  noteCancelled(): void {}
+
+  countCancelled(queueName: string): Promise<number> {
+    return countCancelled(this.#connectedPool(), queueName);
   }
 
   now(): number {

@@ -9,7 +9,7 @@ export type LaneProcessor = (job: BullJob, token: string | undefined) => Promise
 
 /** What travels from a worker to the one process that waits. */
 export type ReplyMessage =
-  | { readonly id: string; readonly outcome: Outcome }
+  | { readonly id: string; readonly outcome: Outcome; readonly attempts: number }
   | { readonly id: string; readonly progress: unknown };
 
 /**
@@ -51,7 +51,7 @@ export interface CancelRequest {
 export type StoredJob =
   | { readonly kind: "missing" }
   | { readonly kind: "pending" }
-  | { readonly kind: "finished"; readonly record: FinishedRecord };
+  | { readonly kind: "finished"; readonly record: FinishedRecord; readonly attempts: number };
 
 /** Where a thread of its own can reach the engine, to renew the locks of jobs while the event loop stands still. */
 export type RenewalAddress =
@@ -102,6 +102,10 @@ export interface Engine {
   onCancelRequest(workerId: string, listener: (request: CancelRequest) => void): () => void;
   /** Looks at what is stored of many jobs at once. */
   look(queueName: string, ids: readonly string[]): Promise<StoredJob[]>;
+  /** Takes down that a job ended as cancelled; it is stored as completed, and kept for so many milliseconds. */
+  noteCancelled(queueName: string, id: string, kept: number): void;
+  /** How many of the jobs that are stored as completed were cancelled. */
+  countCancelled(queueName: string): Promise<number>;
   /** Tells other processes where this one can be reached, where they cannot reach the engine themselves. */
   setAddress?(url: string): Promise<void>;
   /** Milliseconds of the engine's own clock: the one clock that every machine agrees on. */

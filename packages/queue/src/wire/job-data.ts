@@ -15,6 +15,21 @@ export interface JobData {
   readonly deadline?: number;
   /** Milliseconds that one attempt may run. */
   readonly timeout?: number;
+  /** Many calls in one: `args` is a list of lists of arguments. */
+  readonly pack?: true;
+  /** The children of a flow's parent, in the order in which it gets their results. */
+  readonly flow?: FlowData;
+  /** What surrounded the submission: values of propagated stores, and the trace context; encoded. */
+  readonly context?: unknown;
+}
+
+/** The children of a flow's parent. */
+export interface FlowData {
+  /** The Taskloom queue that they are in. */
+  readonly queue: string;
+  readonly children: readonly string[];
+  /** Whether errors stand among the results, as with `gather`'s option of this name, and do not end the parent. */
+  readonly returnExceptions?: true;
 }
 
 /** Encodes the arguments of a submission. */

@@ -7,6 +7,8 @@ export interface CurrentJob {
   readonly attempt: number;
   /** When the job is of no more use, as `Date.now()` milliseconds; undefined without a deadline. */
   readonly deadline: number | undefined;
+  /** What the children of a flow's parent gave, in their order; empty without children. */
+  readonly childResults: readonly unknown[];
   /** Adds a line to the job's log, which `RemoteTask.logs()` and the dashboard show. */
   log(line: string): Promise<void>;
 }

@@ -1,15 +1,20 @@
 import { CancelledError, type Task, TimeoutError, createTask, timeout } from "@taskloom/loop";
 import type { ThreadPoolExecutor } from "@taskloom/offload";
+import { type Propagated, runInContext } from "@taskloom/offload/context";
 import { DelayedError, WaitingError } from "bullmq";
-import type { TaskDefinition } from "../definition/define-task.ts";
+import type { Backoff, TaskDefinition } from "../definition/define-task.ts";
 import { cancelReasonOf, failureOf } from "../engines/deferred-end.ts";
 import type { CancelRequest, Engine } from "../engines/engine.ts";
 import type { BullJob } from "../engines/lane-queue.ts";
-import { FlowChildFailedError, TaskArgumentsError, UnrecoverableError, WorkerDiedError } from "../errors.ts";
+import { TaskArgumentsError, UnrecoverableError, WorkerDiedError } from "../errors.ts";
+import { publicId } from "../lane.ts";
 import { decodeArguments } from "../wire/job-data.ts";
 import { StoredFailure, cancelledEnvelope, resultEnvelope } from "../wire/outcome.ts";
+import { decodeValue } from "../wire/decode.ts";
 import { encodeValue } from "../wire/encode.ts";
 import { runAsJob } from "./current-job.ts";
+import { childFailure, childOutcomes } from "./flow-children.ts";
+import { type ItemTerms, runPack } from "./run-pack.ts";
 
 /**
  * How long a job that no task of this worker fits is put back for; another worker may know it. Short at first, since
@@ -76,7 +81,8 @@ export class JobRunner {
     const cancelled = cancelReasonOf(job);
     if (cancelled !== undefined) return cancelledEnvelope(cancelled || undefined);
     const failure = failureOf(job);
-    if (failure !== undefined) throw new StoredFailure(new FlowChildFailedError(failure), { final: true });
+    if (failure !== undefined)
+      throw new StoredFailure(await childFailure(this.#engine, job, failure), { final: true });
     const definition = this.#tasks.get(job.name);
     if (definition === undefined || definition.task.version !== job.data.version || job.data.v !== 1) {
       // Never failed for that: a worker that knows it may be on its way, as in every rolling deploy.
@@ -106,8 +112,14 @@ export class JobRunner {
         },
       );
     }
+    let childResults: readonly unknown[] = [];
+    if (job.data.flow !== undefined) {
+      const children = await childOutcomes(this.#engine, job, job.data.flow);
+      if (children.cancelled !== undefined) return cancelledEnvelope(children.cancelled);
+      childResults = children.results;
+    }
     const args = await this.#checkedArguments(definition, job);
-    const task = this.#start(definition, args, job, left);
+    const task = this.#start(definition, args, job, left, childResults);
     const run: Run = {
       task,
       token: lock,
@@ -130,28 +142,42 @@ export class JobRunner {
     }
   }
 
-  #start(definition: TaskDefinition, args: never[], job: BullJob, left: number | undefined): Task<unknown> {
-    const limit = Math.min(job.data.timeout ?? Infinity, left ?? Infinity);
+  #start(
+    definition: TaskDefinition,
+    args: never[],
+    job: BullJob,
+    left: number | undefined,
+    childResults: readonly unknown[],
+  ): Task<unknown> {
+    const { pack, context } = job.data;
+    // The timeout and the attempts of a pack are those of each of its items.
+    const limit = Math.min((pack === true ? undefined : job.data.timeout) ?? Infinity, left ?? Infinity);
     const threads = this.#threads;
-    const call = (): unknown =>
-      threads === undefined ? definition(...args) : threads.submit(definition, ...args);
+    const call = (): unknown => {
+      if (pack === true) return runPack(definition, args as unknown[][], itemTerms(job), threads);
+      return threads === undefined ? definition(...args) : threads.submit(definition, ...args);
+    };
     const current = {
-      id: job.id as string,
+      id: publicId(threads === undefined ? "loop" : "thread", job.id as string),
+      childResults,
       attempt: job.attemptsMade + 1,
       deadline: left === undefined ? undefined : Date.now() + left,
       log: async (line: string): Promise<void> => {
         await job.log(line);
       },
     };
-    return runAsJob(current, () =>
-      createTask(
-        async () => {
-          if (limit === Infinity) return await call();
-          return await timeout(limit, async () => await call());
-        },
-        { name: current.id },
-      ),
-    );
+    const start = (): Task<unknown> =>
+      runAsJob(current, () =>
+        createTask(
+          limit === Infinity
+            ? async () => await call()
+            : async () => await timeout(limit, async () => await call()),
+          {
+            name: current.id,
+          },
+        ),
+      );
+    return context === undefined ? start() : runInContext(decodeValue(context) as Propagated, start);
   }
 
   async #checkedArguments({ task }: TaskDefinition, job: BullJob): Promise<never[]> {
@@ -161,7 +187,7 @@ export class JobRunner {
     } catch (error) {
       throw new StoredFailure(error, { final: true });
     }
-    if (task.args === undefined) return args as never[];
+    if (task.args === undefined || job.data.pack === true) return args as never[];
     const result = await task.args["~standard"].validate(args);
     if (result.issues !== undefined)
       throw new StoredFailure(new TaskArgumentsError(task.name, result.issues), { final: true });
@@ -181,7 +207,8 @@ export class JobRunner {
       left !== undefined &&
       error instanceof TimeoutError &&
       (job.data.deadline as number) <= this.#engine.now();
-    throw new StoredFailure(error, { final: error instanceof UnrecoverableError || deadlinePassed });
+    const final = error instanceof UnrecoverableError || deadlinePassed || job.data.pack === true;
+    throw new StoredFailure(error, { final });
   }
 
   #forwardProgress(job: BullJob, task: Task<unknown>): () => void {
@@ -189,7 +216,7 @@ export class JobRunner {
     let stored = 0;
     return task.onProgress((value) => {
       const progress = encodeValue(value);
-      if (reply !== undefined) this.#engine.replies.send(reply, { id: job.id as string, progress });
+      if (reply !== undefined) this.#engine.replies.send(reply, { id: task.getName(), progress });
       const now = performance.now();
       if (now - stored < progressInterval) return;
       stored = now;
@@ -240,4 +267,13 @@ export class JobRunner {
     run.stopping ??= "hand back";
     run.task.cancel("the worker stops");
   }
+}
+
+/** Each item of a pack has what a job of its own would have. */
+function itemTerms({ opts, data }: BullJob): ItemTerms {
+  return {
+    attempts: opts.attempts ?? 1,
+    backoff: opts.backoff as Backoff | undefined,
+    timeout: data.timeout,
+  };
 }

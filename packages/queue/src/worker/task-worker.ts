@@ -8,7 +8,8 @@ import type { BullJob, LaneConsumer } from "../engines/lane-queue.ts";
 import { defaultEngine, openEngine } from "../engines/open-engine.ts";
 import { TaskOptionsError } from "../errors.ts";
 import { waitAtMost } from "../patience.ts";
-import { type Lane, laneQueueName, lanes } from "../lane.ts";
+import { ageOf } from "../client/submission.ts";
+import { type Lane, laneQueueName, lanes, publicId } from "../lane.ts";
 import { type Outcome, StoredFailure, outcomeOf } from "../wire/outcome.ts";
 import { encodeError } from "../wire/encode.ts";
 import { JobRunner, type ReportUnknown } from "./job-runner.ts";
@@ -237,13 +238,13 @@ export class TaskWorker {
         failedReason: undefined,
         stacktrace: [],
       });
-      this.#ended(lane, job, outcome);
+      this.#ended(queue, lane, job, outcome);
     });
     worker.on("failed", (job, error) => {
       if (job === undefined) return;
       const cause = error instanceof StoredFailure ? error.cause : error;
       if (job.finishedOn == null) this.#tell(lane, job, "retrying", cause);
-      else this.#ended(lane, job, { state: "failed", error: encodeError(cause) }, cause);
+      else this.#ended(queue, lane, job, { state: "failed", error: encodeError(cause) }, cause);
     });
     worker.on("lockRenewalFailed", (ids) => {
       for (const id of ids) runner.abandon(id);
@@ -256,10 +257,20 @@ export class TaskWorker {
     return lane === "thread" ? this.threads : (this.#options.concurrency ?? 100);
   }
 
-  #ended(lane: Lane, job: BullJob, outcome: Outcome, error?: unknown): void {
+  #ended(queue: string, lane: Lane, job: BullJob, outcome: Outcome, error?: unknown): void {
     this.#finished[lane]++;
     if (job.data.reply !== undefined)
-      this.engine.replies.send(job.data.reply, { id: job.id as string, outcome });
+      this.engine.replies.send(job.data.reply, {
+        id: publicId(lane, job.id as string),
+        outcome,
+        attempts: job.attemptsMade,
+      });
+    if (outcome.state === "cancelled")
+      this.engine.noteCancelled(
+        laneQueueName(queue, lane),
+        job.id as string,
+        ageOf(job.opts.removeOnComplete),
+      );
     this.#tell(lane, job, outcome.state, error);
   }
 

@@ -13,6 +13,7 @@ import {
 } from "../engine.ts";
 import type { FlowAdder, LaneConsumer, LaneQueue, NewJob } from "../lane-queue.ts";
 import { LocalReplies } from "../local-replies.ts";
+import { isCancelledEnvelope } from "../../wire/outcome.ts";
 import { folderLocks } from "../lock-terms.ts";
 import type { MemoryJob } from "./memory-job.ts";
 import { MemoryLane } from "./memory-lane.ts";
@@ -129,9 +130,18 @@ export class MemoryEngine implements Engine {
       const { state, returnvalue, failedReason, stacktrace } = job;
       return {
         kind: "finished",
+        attempts: job.attemptsMade,
         record: { failed: state === "failed", returnvalue, failedReason, stacktrace },
       };
     });
+  }
+
+  noteCancelled(): void {}
+
+  async countCancelled(queueName: string): Promise<number> {
+    return [...this.#lane(queueName).jobs.values()].filter(({ returnvalue }) =>
+      isCancelledEnvelope(returnvalue),
+    ).length;
   }
 
   /** The loop's time; with a virtual clock, what that clock says, as milliseconds of the epoch. */

@@ -16,7 +16,7 @@ import { waitAtMost } from "../../patience.ts";
 import type { FlowAdder, LaneConsumer, LaneQueue } from "../lane-queue.ts";
 import { LaneWorker } from "../lane-worker.ts";
 import { serverLocks } from "../lock-terms.ts";
-import { lookAtJobs, markCancelled, schema } from "../sql/job-table.ts";
+import { countCancelled, lookAtJobs, markCancelled, schema } from "../sql/job-table.ts";
 import { withoutPassword } from "../without-password.ts";
 import { NotificationChannel } from "./notification-channel.ts";
 import { NotifyReplies } from "./notify-replies.ts";
@@ -166,6 +166,12 @@ export class PostgresEngine implements Engine {
 
   look(queueName: string, ids: readonly string[]): Promise<StoredJob[]> {
     return lookAtJobs(this.#pool, queueName, ids);
+  }
+
+  noteCancelled(): void {}
+
+  countCancelled(queueName: string): Promise<number> {
+    return countCancelled(this.#pool, queueName);
   }
 
   now(): number {

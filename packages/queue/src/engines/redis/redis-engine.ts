@@ -203,16 +203,18 @@ export class RedisEngine implements Engine {
         "returnvalue",
         "failedReason",
         "stacktrace",
+        "atm",
       );
     }
     const rows = (await pipeline.exec()) ?? [];
     return rows.map(([error, fields]): StoredJob => {
       if (error !== null) throw error;
-      const [name, finishedOn, returnvalue, failedReason, stacktrace] = fields as (string | null)[];
+      const [name, finishedOn, returnvalue, failedReason, stacktrace, attempts] = fields as (string | null)[];
       if (name == null) return { kind: "missing" };
       if (finishedOn == null) return { kind: "pending" };
       return {
         kind: "finished",
+        attempts: Number(attempts ?? 0),
         record: {
           failed: returnvalue == null,
           returnvalue: returnvalue == null ? undefined : JSON.parse(returnvalue),
@@ -221,6 +223,18 @@ export class RedisEngine implements Engine {
         },
       };
     });
+  }
+
+  noteCancelled(queueName: string, id: string, kept: number): void {
+    const key = `${prefix}:${queueName}:taskloom-cancelled`;
+    // Only a count depends on it; a worker that dies right now leaves one job counted as completed.
+    this.#client.zadd(key, Date.now() + kept, id).catch(() => {});
+  }
+
+  async countCancelled(queueName: string): Promise<number> {
+    const key = `${prefix}:${queueName}:taskloom-cancelled`;
+    await this.#client.zremrangebyscore(key, "-inf", Date.now());
+    return await this.#client.zcard(key);
   }
 
   now(): number {

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { tag } from "../../wire/format.ts";
 import { type CancelAnswer, cancelFlag, type StoredJob } from "../engine.ts";
 
 /** The schema in which BullMQ's PostgreSQL backend keeps its tables. */
@@ -80,10 +81,20 @@ export async function markCancelled(
   }
 }
 
+/** How many of a queue's completed jobs were cancelled. */
+export async function countCancelled(pool: SqlPool, queue: string): Promise<number> {
+  const { rows } = await pool.query(
+    `SELECT count(*) AS cancelled FROM ${schema}.job
+      WHERE queue = $1 AND state = 'completed' AND return_value ->> '${tag}' = 'cancelled'`,
+    [queue],
+  );
+  return Number(rows[0]?.["cancelled"] ?? 0);
+}
+
 /** Looks at what BullMQ's job table has of many jobs, in one query. */
 export async function lookAtJobs(pool: SqlPool, queue: string, ids: readonly string[]): Promise<StoredJob[]> {
   const { rows } = await pool.query(
-    `SELECT id, state, return_value, failed_reason, stacktrace FROM ${schema}.job WHERE queue = $1 AND id = ANY($2)`,
+    `SELECT id, state, return_value, failed_reason, stacktrace, attempts_made FROM ${schema}.job WHERE queue = $1 AND id = ANY($2)`,
     [queue, [...ids]],
   );
   const byId = new Map(rows.map((row) => [row["id"], row]));
@@ -93,6 +104,7 @@ export async function lookAtJobs(pool: SqlPool, queue: string, ids: readonly str
     if (row["state"] !== "completed" && row["state"] !== "failed") return { kind: "pending" };
     return {
       kind: "finished",
+      attempts: Number(row["attempts_made"] ?? 0),
       record: {
         failed: row["state"] === "failed",
         returnvalue: row["return_value"],
