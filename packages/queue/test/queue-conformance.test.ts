@@ -298,7 +298,7 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
       const brief = groups.map(({ task, name, count }: FailureGroup) => `${task} ${name} ${count}`);
       expect(brief.toSorted()).toEqual(["test.fail RangeError 1", "test.shaky RangeError 2"]);
       const group = groups.find(({ task }) => task === "test.shaky") as FailureGroup;
-      expect(group.jobs.map(({ id }) => id).toSorted()).toEqual([tasks[0]?.id, tasks[1]?.id].toSorted());
+      expect(new Set(group.jobs.map(({ id }) => id))).toEqual(new Set([tasks[0]?.id, tasks[1]?.id]));
       isMended = true;
       expect(await queue.retry(tasks[1]?.id as string)).toBe(2);
       expect(await queue.counts()).toMatchObject({ failed: 2, completed: 1 });

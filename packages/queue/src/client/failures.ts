@@ -55,7 +55,7 @@ export function groupFailures(
     if (group === undefined) groups.set(key, { task, name, message, jobs: [job] });
     else group.jobs.push(job);
   }
-  return [...groups.values()].map((group) => ({ ...group, count: group.jobs.length }));
+  return [...groups.values()].map((group) => Object.assign(group, { count: group.jobs.length }));
 }
 
 /** What a message says apart from the case at hand: numbers, ids and quoted values stand for any. */

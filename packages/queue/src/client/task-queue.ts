@@ -436,7 +436,7 @@ export class TaskQueue {
       };
       return {
         remote,
-        job: below.length === 0 ? job : ({ ...job, children: below.map((each) => each.job) } as FlowJob),
+        job: below.length === 0 ? job : { ...job, children: below.map((each) => each.job) },
       };
     };
     const { job, remote } = build(parent.after(children), false);
@@ -499,10 +499,10 @@ export class TaskQueue {
     const total = { waiting: 0, active: 0, delayed: 0, completed: 0, failed: 0, cancelled: 0 };
     for (const each of lane === undefined ? lanes : [lane]) {
       const [counts, cancelled] = await Promise.all([
-        this.#client.lane(each).getJobCounts(),
+        this.#client.lane(each).getJobCounts(...countedStates),
         this.engine.countCancelled(laneQueueName(this.name, each)),
       ]);
-      for (const state of ["waiting", "wait", "prioritized", "paused", "waiting-children"])
+      for (const state of ["waiting", "wait", "paused", "prioritized", "waiting-children"])
         total.waiting += counts[state] ?? 0;
       total.active += counts["active"] ?? 0;
       total.delayed += counts["delayed"] ?? 0;
@@ -628,6 +628,18 @@ export class TaskQueue {
     await this.close();
   }
 }
+
+/** Named, since by default BullMQ on PostgreSQL leaves out what waits in a queue that is paused. */
+const countedStates = [
+  "wait",
+  "paused",
+  "prioritized",
+  "waiting-children",
+  "active",
+  "delayed",
+  "completed",
+  "failed",
+] as const;
 
 /** What is left until the nearest end: the submission's own deadline or that of the enclosing `timeout()` scope. */
 function timeLeft(own: number | undefined): number | undefined {

@@ -66,7 +66,6 @@ export interface LaneQueue extends Pick<
   Queue,
   | "getJobState"
   | "getJobLogs"
-  | "getJobCounts"
   | "getDeduplicationJobId"
   | "pause"
   | "resume"
@@ -75,6 +74,7 @@ export interface LaneQueue extends Pick<
   | "removeJobScheduler"
   | "close"
 > {
+  getJobCounts(...states: string[]): Promise<Record<string, number>>;
   addBulk(jobs: NewJob[]): Promise<{ readonly id?: string | undefined }[]>;
   getJob(id: string): Promise<LaneJob | undefined>;
   getJobs(

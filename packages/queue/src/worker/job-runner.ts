@@ -154,7 +154,7 @@ export class JobRunner {
     const limit = Math.min((pack === true ? undefined : job.data.timeout) ?? Infinity, left ?? Infinity);
     const threads = this.#threads;
     const call = (): unknown => {
-      if (pack === true) return runPack(definition, args as unknown[][], itemTerms(job), threads);
+      if (pack === true) return runPack(definition, args, itemTerms(job), threads);
       return threads === undefined ? definition(...args) : threads.submit(definition, ...args);
     };
     const current = {
