@@ -40,14 +40,19 @@ async function connect(): Promise<IQueueBackend[]> {
       maxRetriesPerRequest: null,
       retryStrategy: () => 100,
       // A connection that was cut without a word is given up before the locks lapse.
-      socketTimeout: duration / 4,
+      socketTimeout: duration / 8,
     });
     connection.on("error", () => {}); // It retries; locks that lapse meanwhile are told as lost.
     const options = { connection, prefix: address.prefix };
     return queues.map((name) => createRedisBackend(name, options));
   }
   const { default: pg } = await import("pg");
-  const connection = new pg.Pool({ ...address.config, max: 1, query_timeout: duration / 2 });
+  const connection = new pg.Pool({
+    ...address.config,
+    max: 1,
+    query_timeout: duration / 8,
+    connectionTimeoutMillis: duration / 8,
+  });
   connection.on("error", () => {});
   return queues.map((name) => createPostgresBackend(name, { connection: connection as never }));
 }

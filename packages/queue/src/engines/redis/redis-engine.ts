@@ -19,10 +19,13 @@ import { LaneWorker } from "../lane-worker.ts";
 import { serverLocks } from "../lock-terms.ts";
 import { withoutPassword } from "../without-password.ts";
 import { cancelScript } from "./cancel-script.ts";
+import { type Heartbeat, watchConnection } from "./heartbeat.ts";
 import { ReplyStream } from "./reply-stream.ts";
 
 const prefix = "taskloom";
 const connectTimeout = 5_000;
+/** A connection that has been silent for so many heartbeats is given up. */
+const beatsAtMost = 3;
 /** How long a canceller holds a job that it claimed; long enough to end it, short enough if the canceller dies. */
 const claimLock = 2_000;
 
@@ -39,6 +42,7 @@ export class RedisEngine implements Engine {
   #warnings: string[] = [];
   #clockOffset = 0;
   #clockTimer: NodeJS.Timeout | undefined;
+  readonly #heartbeats: Heartbeat[] = [];
   #downSince: number | undefined;
   #closed = false;
 
@@ -94,6 +98,7 @@ export class RedisEngine implements Engine {
         { cause: error },
       );
     }
+    this.#heartbeats.push(watchConnection(this.#client, beatsAtMost, () => this.#client.ping()));
     this.#clockTimer = setInterval(() => void this.#readClock().catch(() => {}), 60_000).unref();
   }
 
@@ -178,6 +183,8 @@ export class RedisEngine implements Engine {
     this.#cancelListeners.set(workerId, listener);
     if (this.#subscriber === undefined) {
       this.#subscriber = this.#client.duplicate();
+      const subscriber = this.#subscriber;
+      this.#heartbeats.push(watchConnection(subscriber, beatsAtMost, () => subscriber.ping()));
       this.#subscriber.on("error", () => {});
       this.#subscriber.on("message", (channel: string, text: string) => {
         this.#cancelListeners.get(channel.slice(`${prefix}:cancel:`.length))?.(
@@ -249,6 +256,7 @@ export class RedisEngine implements Engine {
     if (this.#closed) return;
     this.#closed = true;
     clearInterval(this.#clockTimer);
+    for (const heartbeat of this.#heartbeats) heartbeat.stop();
     this.replies.close();
     this.#subscriber?.disconnect();
     // `quit` lets what was sent before it be answered.

@@ -1,11 +1,14 @@
 import type { Redis } from "ioredis";
 import type { ReplyChannel, ReplyMessage } from "../engine.ts";
+import { type Heartbeat, watchConnection } from "./heartbeat.ts";
 
 /** A stream holds what a slow client has not read yet; older entries go, and the client finds them by looking. */
 const streamLength = 20_000;
 /** How long a stream outlives the last message to it: its client is gone by then, or has looked. */
 const streamLifetime = 600_000;
 const readBlock = 5_000;
+/** A reader that gave nothing back for so many seconds is cut off: a read ends by itself before. */
+const beatsAtMost = 8;
 
 /**
  * Replies over one Redis stream per waiting process.
@@ -20,6 +23,7 @@ export class ReplyStream implements ReplyChannel {
   readonly #prefix: string;
   #reader: Redis | undefined;
   #outgoing = new Map<string, ReplyMessage[]>();
+  #heartbeat: Heartbeat | undefined;
   #closed = false;
 
   constructor(writer: Redis, prefix: string, address: string) {
@@ -34,20 +38,27 @@ export class ReplyStream implements ReplyChannel {
     const reader = this.#writer.duplicate();
     this.#reader = reader;
     reader.on("error", () => {}); // The writer's connection reports; this one only retries.
+    const heartbeat = watchConnection(reader, beatsAtMost, undefined);
+    this.#heartbeat = heartbeat;
     let first = true;
     reader.on("ready", () => {
       if (!first) onGap();
       first = false;
     });
-    void this.#read(reader, onMessage);
+    void this.#read(reader, onMessage, heartbeat);
   }
 
-  async #read(reader: Redis, onMessage: (message: ReplyMessage) => void): Promise<void> {
+  async #read(
+    reader: Redis,
+    onMessage: (message: ReplyMessage) => void,
+    heartbeat: Heartbeat,
+  ): Promise<void> {
     const key = this.#key(this.address);
     let last = "0-0";
     while (!this.#closed) {
       try {
         const streams = await reader.xread("COUNT", 1_000, "BLOCK", readBlock, "STREAMS", key, last);
+        heartbeat.answered();
         for (const [, entries] of streams ?? []) {
           for (const [entry, fields] of entries) {
             last = entry;
@@ -87,6 +98,7 @@ export class ReplyStream implements ReplyChannel {
   close(): void {
     this.#flush();
     this.#closed = true;
+    this.#heartbeat?.stop();
     this.#reader?.disconnect();
   }
 

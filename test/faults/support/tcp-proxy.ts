@@ -1,0 +1,70 @@
+import { type AddressInfo, type Socket, connect, createServer } from "node:net";
+
+/** How a connection is cut: `reset` tells both sides, `silent` tells neither, as a network that drops packets. */
+export type Cut = "reset" | "silent";
+
+/** A TCP proxy on the loopback address that a test can cut and mend. */
+export class TcpProxy {
+  readonly url: string;
+  readonly #close: () => void;
+  readonly #pairs = new Set<readonly [Socket, Socket]>();
+  #cut: Cut | undefined;
+
+  private constructor(port: number, close: () => void) {
+    this.url = `redis://127.0.0.1:${port}`;
+    this.#close = close;
+  }
+
+  static async to(url: string): Promise<TcpProxy> {
+    const { port } = new URL(url);
+    const server = createServer((near) => proxy.#join(near, Number(port)));
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const proxy = new TcpProxy((server.address() as AddressInfo).port, () => server.close());
+    return proxy;
+  }
+
+  #join(near: Socket, port: number): void {
+    near.on("error", () => {});
+    if (this.#cut === "reset") return void near.resetAndDestroy();
+    if (this.#cut === "silent") return void near.pause(); // Taken by the kernel, and never answered.
+    const far = connect(port, "127.0.0.1");
+    far.on("error", () => {});
+    const pair = [near, far] as const;
+    this.#pairs.add(pair);
+    near.pipe(far).pipe(near);
+    for (const side of pair) {
+      side.on("close", () => {
+        this.#pairs.delete(pair);
+        for (const each of pair) if (this.#cut !== "silent") each.destroy();
+      });
+    }
+  }
+
+  /** Nothing passes any more. What was under way is lost: a connection that was cut silently never comes back. */
+  cut(how: Cut): void {
+    this.#cut = how;
+    for (const [near, far] of this.#pairs) {
+      if (how === "reset") {
+        near.resetAndDestroy();
+        far.resetAndDestroy();
+      } else {
+        near.unpipe(far);
+        far.unpipe(near);
+        near.pause();
+        // The server notices in its own time in truth; here it is told, so that it frees what blocks on it.
+        far.destroy();
+      }
+    }
+  }
+
+  /** New connections pass again. */
+  mend(): void {
+    this.#cut = undefined;
+  }
+
+  close(): void {
+    this.#cut = undefined;
+    for (const pair of this.#pairs) for (const side of pair) side.destroy();
+    this.#close();
+  }
+}
