@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { CancelledError } from "@taskloom/loop";
+import { CancelledError, timeout } from "@taskloom/loop";
 import { transfer } from "../src/index.ts";
 import { requestId } from "./fixtures/jobs.ts";
 import { failure, jobs, makePool, words } from "./support.ts";
@@ -220,6 +220,14 @@ describe("across the boundary", () => {
     } finally {
       otel.remove();
     }
+  });
+
+  it("takes the caller's deadline along", async () => {
+    const pool = makePool();
+    expect(await pool.submit(jobs.timeLeft)).toBeUndefined();
+    const left = await timeout(60_000, () => pool.submit(jobs.timeLeft));
+    expect(left).toBeGreaterThan(0);
+    expect(left).toBeLessThanOrEqual(60_001);
   });
 
   it("runs async functions and coroutines as tasks of the thread's loop", async () => {

@@ -288,6 +288,7 @@ export class ThreadServer {
 
   #asTask(call: Running, extras: CallExtras | undefined, body: () => unknown): Task<unknown> {
     const task = createTask(body as () => Promise<unknown>, { name: extras?.name ?? call.label });
+    if (extras?.deadline !== undefined) bindDeadline(task, extras.deadline);
     // Cancelled before it was made, while its module was loading.
     if (call.isCancelled()) task.cancel(call.cancelMessage());
     call.onCancel = (message) => task.cancel(message);
@@ -378,6 +379,16 @@ export class ThreadServer {
       this.#send([STRAY, encodeError(error, import.meta.url), call?.label ?? ""]);
     }
   }
+}
+
+/**
+ * Makes the caller's deadline the task's own, as if it stood in that `timeout` here: what it calls on from
+ * here inherits it. It is the caller's timeout that ends the call.
+ */
+function bindDeadline(task: Task<unknown>, deadline: number): void {
+  const when = deadline - performance.now() - sharedClockOffset + task.getLoop().time();
+  const scope = { _outer: null, _deadline: () => when };
+  Object.assign(task, { _scope: scope });
 }
 
 function isPending(value: unknown): value is PromiseLike<unknown> {
