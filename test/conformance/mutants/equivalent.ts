@@ -29,6 +29,9 @@ export const equivalents: readonly Equivalents[] = [
       ["task/cancel-depth.ts", "if (depth === 0) suspect = null;", "if (depth !== 0) suspect = null;"],
       ["task/cancel-depth.ts", "if (depth === 0) suspect = null;", "if (false) suspect = null;"],
       ["waiting/as-completed.ts", "this.#todo.clear();", ";"],
+      ["task/task.ts", "this._gen = null;", ";"],
+      ["task/task.ts", "this._frame = null;", ";"],
+      ["task/task.ts", "this._context = null;", ";"],
       ["kernel/timer-heap.ts", "timer._inHeap = false;", ";"],
       ["kernel/timer-heap.ts", "timer._inHeap = false;", "timer._inHeap = true;"],
     ],
@@ -168,6 +171,17 @@ export const equivalents: readonly Equivalents[] = [
         "for (let j = i; j < this.#size - 1; j++) {",
         "for (let j = i; j <= this.#size - 1; j++) {",
       ],
+    ],
+  },
+  {
+    reason: "The general way gives the same as the way for this kind.",
+    mutants: [
+      ["task/task.ts", "if (coro instanceof Coroutine) {", "if (false) {"],
+      ["task/current.ts", 'if (typeof work !== "function" && !isAwaitable(work)) {', "if (false) {"],
+      ["task/future-core.ts", "if (wakers === null) return 0;", "if (false) return 0;"],
+      ["task/open.ts", "return Object.getPrototypeOf(fn) === GeneratorFunction;", "return undefined;"],
+      ["task/open.ts", "return null;", "return undefined;"],
+      ["task/coroutine.ts", "if (this.#phase !== CREATED) return;", "if (false) return;"],
     ],
   },
   {

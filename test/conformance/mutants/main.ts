@@ -43,7 +43,7 @@ const { values: options } = parseArgs({
 
 /** Where CPython's semantics live. Diagnosis and what CPython does not have (the async spelling, signals, work elsewhere) have tests of their own. */
 const kernel = ["kernel", "task", "waiting", "sync"];
-const leftOut = /native|context|inspect|branch|external-task|signal/;
+const leftOut = /native|context|inspect|branch|external-task|signal|async-generator/;
 
 const mutants = choose(
   kernel

@@ -14,6 +14,7 @@ import {
   gather,
   getEventLoop,
   getRunningLoop,
+  isAsyncGeneratorFunction,
   isAwaitable,
   isCoroutine,
   isCoroutineFunction,
@@ -182,6 +183,8 @@ test("what is what (test_isfuture, test_iscoroutinefunction…)", () =>
       false,
     ]);
     expect(coro).toBeInstanceOf(Coroutine);
+    const kinds = [async function* () {}, function* () {}, async () => {}, double, 1, undefined];
+    expect(kinds.map(isAsyncGeneratorFunction)).toEqual([true, false, false, false, false, false]);
     const awaitables = [coro, task, generator, sleep(0), sleep(1), Promise.resolve(), 1, null, {}, () => {}];
     expect(awaitables.map(isAwaitable)).toEqual([
       true,
@@ -201,9 +204,12 @@ test("what is what (test_isfuture, test_iscoroutinefunction…)", () =>
 test("a bare yield waits one iteration; yielding an awaitable is an error that says yield* (test_yield_vs_yield_from…)", () =>
   inVirtualTime(function* () {
     const loop = getRunningLoop();
-    const before = loop._iterations;
-    yield undefined;
-    expect(loop._iterations - before).toBe(1);
+    const bare = createTask(function* (): Generator<unknown, number> {
+      const before = loop._iterations;
+      yield;
+      return loop._iterations - before;
+    });
+    expect(yield* bare).toBe(1);
     const wrong = createTask(function* (): Generator<unknown, void> {
       yield sleep(1);
     });
@@ -293,6 +299,21 @@ test("a future and a task as a reader sees them (test_future_repr, test_task_rep
     expect(inspect(done)).toMatch(/^<Task finished .*result='x'/);
     expect(inspect(double(1))).toBe("<coroutine double() not started>");
   }));
+
+test("then, catch and finally are a promise's, of a future, a task and a coroutine", async () => {
+  const log: string[] = [];
+  await run(async () => {
+    for (const make of [() => createTask(double(2)), () => double(2), () => ensureFuture(double(2))]) {
+      expect(await make().then((value) => value + 1)).toBe(5);
+      expect(await make().finally(() => void log.push("finally"))).toBe(4);
+    }
+    for (const make of [() => createTask(failing()), () => failing()]) {
+      expect(await make().catch((error: unknown) => (error as Error).message)).toBe("failed");
+      await expect(make().finally(() => void log.push("finally"))).rejects.toThrow("failed");
+    }
+  });
+  expect(log).toHaveLength(5);
+});
 
 test("outside any run, code after a native await knows the loop that serves it", async () => {
   const loop = await createTask(async () => {
