@@ -75,9 +75,12 @@ export class PrivateRedis implements TestRedis {
   }
 
   /** Fails when there is no `redis-server` on the PATH. With `appendonly` what is acknowledged survives a kill. */
-  static async start({ appendonly = false }: { readonly appendonly?: boolean } = {}): Promise<PrivateRedis> {
+  static async start({
+    appendonly = false,
+    port,
+  }: { readonly appendonly?: boolean; readonly port?: number } = {}): Promise<PrivateRedis> {
     const folder = await mkdtemp(join(tmpdir(), "taskloom-redis-"));
-    const redis = new PrivateRedis(await freePort(), folder, appendonly);
+    const redis = new PrivateRedis(port ?? (await freePort()), folder, appendonly);
     await redis.restart();
     return redis;
   }

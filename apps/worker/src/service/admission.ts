@@ -15,13 +15,15 @@ export interface LoopHealth {
   readonly utilization: number;
 }
 
+/** How many bad readings in a row shut some out: one alone is a machine that was busy with something else. */
+const lateReadings = 2;
 /** How many good readings in a row let more in again: the hysteresis in time. */
 const calmReadings = 3;
 /** A reading is good only below this part of the limit: the hysteresis in level. */
 const calmShare = 0.5;
 
 /**
- * Decides how many jobs the loop lane may run at once: halved at each bad reading, raised by an eighth of the whole
+ * Decides how many jobs the loop lane may run at once: halved when two readings in a row are bad, raised by an eighth of the whole
  * after three good ones in a row, as TCP does with its window. Between good and bad nothing moves, so that it does not
  * swing.
  */
@@ -29,6 +31,7 @@ export class Admission {
   readonly #limits: AdmissionLimits;
   #limit: number;
   #calm = 0;
+  #late = 0;
   /** How often it was lowered. */
   reductions = 0;
 
@@ -53,10 +56,12 @@ export class Admission {
     const before = this.#limit;
     if (delay > maxDelay || (watchesUtilization && utilization > maxUtilization)) {
       this.#calm = 0;
+      if (++this.#late < lateReadings) return false;
       this.#limit = Math.max(1, Math.floor(this.#limit / 2));
       if (this.#limit < before) this.reductions++;
       return this.#limit !== before;
     }
+    this.#late = 0;
     const isCalm =
       delay < maxDelay * calmShare &&
       (!watchesUtilization || utilization < (maxUtilization * (1 + calmShare)) / 2);

@@ -2,8 +2,9 @@ import { createBullBoard } from "@bull-board/api";
 import { BullMQAdapter } from "@bull-board/api/bullMQAdapter";
 import { FastifyAdapter } from "@bull-board/fastify";
 import { lanes } from "@taskloom/queue/operating";
-import type { FastifyInstance } from "fastify";
+import type { FastifyError, FastifyInstance } from "fastify";
 import type { EngineOperations } from "../engine-operations.ts";
+import { answerTo } from "./errors.ts";
 
 export const boardPath = "/board";
 
@@ -20,6 +21,11 @@ export async function addBullBoard(
     options: { uiConfig: { boardTitle: "Taskloom jobs", miscLinks: [{ text: "Live page", url: "/" }] } },
   });
   adapter.setBasePath(boardPath);
+  // Its own would answer a missing token with 500, and show what nobody should see.
+  adapter.setErrorHandler((error) => {
+    const { status, code, message } = answerTo(error as FastifyError);
+    return { status: status as 500, body: { code, message } };
+  });
   await app.register(
     async (scope) => {
       // Its page asks an outside host for fonts; those of the system do as well, and nobody is told who looks.

@@ -26,7 +26,8 @@ export function answerErrors(app: FastifyInstance, logger: Logger): void {
   );
 }
 
-function answerTo(error: FastifyError): {
+/** The status, code and message that an error is answered with. */
+export function answerTo(error: FastifyError): {
   readonly status: number;
   readonly code: string;
   readonly message: string;

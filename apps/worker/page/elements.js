@@ -1,0 +1,55 @@
+// Making and updating elements. Text is always text: nothing that a job says becomes markup.
+
+/** An element with attributes and children; text stays text. */
+export function element(name, attributes, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.append(...children);
+  return made;
+}
+
+/**
+ * Replaces the children of `parent` but leaves those that look the same and the one that has the focus, so that neither
+ * keyboards nor screen readers lose their place.
+ */
+export function replace(parent, next) {
+  const wanted = new Set(next.map(({ dataset }) => dataset.key));
+  const gone = [...parent.children].filter(({ dataset }) => !wanted.has(dataset.key));
+  for (const child of gone) child.remove();
+  for (const [index, fresh] of next.entries()) {
+    const old = [...parent.children].find(({ dataset }) => dataset.key === fresh.dataset.key);
+    if (old === undefined) parent.insertBefore(fresh, parent.children[index] ?? null);
+    else if (old.outerHTML !== fresh.outerHTML) update(old, fresh);
+  }
+}
+
+/** Takes over what is new below an element, and keeps the element that has the focus. */
+function update(old, fresh) {
+  const focused = old.contains(document.activeElement) ? document.activeElement : null;
+  const path = focused === null ? null : pathTo(old, focused);
+  old.replaceWith(fresh);
+  if (path !== null) path.reduce((at, index) => at?.children[index], fresh)?.focus();
+}
+
+function pathTo(root, target) {
+  const path = [];
+  for (let at = target; at !== root; at = at.parentElement)
+    path.unshift([...at.parentElement.children].indexOf(at));
+  return path;
+}
+
+export function number(value) {
+  return value.toLocaleString("en-US");
+}
+
+/** A length of time as people say it. */
+export function milliseconds(value) {
+  if (value < 1_000) return `${Math.round(value)} ms`;
+  if (value < 120_000) return `${(value / 1_000).toFixed(1)} s`;
+  if (value < 7_200_000) return `${Math.round(value / 60_000)} min`;
+  return `${(value / 3_600_000).toFixed(1)} h`;
+}
+
+export function ago(time) {
+  return `${milliseconds(Math.max(0, Date.now() - time))} ago`;
+}

@@ -1,0 +1,308 @@
+// The live page: asks the API every second and shows what it says. No build step: browsers run this file as it is.
+import { Charts } from "./charts.js";
+import { ago, element, milliseconds, number, replace } from "./elements.js";
+import { showTrees } from "./tree.js";
+
+const interval = 1_000;
+const failedInterval = 5;
+
+const place = (id) => document.getElementById(id);
+const charts = new Charts();
+let rounds = 0;
+
+/** Asks the API; throws with its own message. */
+async function ask(path, options = {}) {
+  const response = await fetch(path, options);
+  const text = await response.text();
+  const answer = text === "" ? undefined : JSON.parse(text);
+  if (!response.ok) throw new Error(answer?.message ?? `status ${response.status}`);
+  return answer;
+}
+
+/** Does something that a button asked for, says how it went, and keeps the button from being pressed twice. */
+async function act(button, done, path, options) {
+  button.disabled = true;
+  try {
+    await ask(path, options);
+    say(done);
+  } catch (error) {
+    say(`That failed: ${error.message}`);
+  }
+  button.disabled = false;
+}
+
+function say(text) {
+  place("said").textContent = text;
+  place("status").textContent = text;
+}
+
+function action(label, name, onClick) {
+  const button = element("button", { type: "button", "aria-label": name }, label);
+  button.addEventListener("click", () => onClick(button));
+  return button;
+}
+
+function showQueues(queues) {
+  const rows = Object.entries(queues).flatMap(([name, view]) =>
+    ["loop", "thread"].map((lane) => {
+      const counts = view[lane];
+      const pause =
+        lane === "loop"
+          ? action(
+              view.isPaused ? "Resume" : "Pause",
+              `${view.isPaused ? "Resume" : "Pause"} queue ${name}`,
+              (button) =>
+                act(
+                  button,
+                  view.isPaused ? `Queue ${name} is open.` : `Queue ${name} is paused.`,
+                  `/queues/${encodeURIComponent(name)}`,
+                  {
+                    method: "PUT",
+                    headers: { "content-type": "application/json" },
+                    body: JSON.stringify({ paused: !view.isPaused }),
+                  },
+                ),
+            )
+          : "";
+      return element(
+        "tr",
+        { "data-key": `${name}.${lane}` },
+        element("th", { scope: "row" }, `${name}.${lane}`),
+        ...["waiting", "delayed", "active", "completed", "failed"].map((state) =>
+          element(
+            "td",
+            { class: state === "failed" && counts.failed > 0 ? "number bad" : "number" },
+            number(counts[state]),
+          ),
+        ),
+        element("td", { class: "number" }, counts.oldestWait === 0 ? "–" : milliseconds(counts.oldestWait)),
+        element(
+          "td",
+          {},
+          element("span", { class: view.isPaused ? "warn" : "" }, view.isPaused ? "paused " : "open "),
+          pause,
+        ),
+      );
+    }),
+  );
+  replace(place("queues"), rows);
+}
+
+function stateOf(worker) {
+  if (worker.state === "draining") return ["draining", "warn"];
+  return worker.admission.isThrottled ? ["throttled: the loop is late", "warn"] : ["running", "good"];
+}
+
+function showWorkers(workers) {
+  const list = place("workers");
+  if (workers.length === 0) {
+    list.replaceChildren(
+      element("p", { class: "empty" }, "No worker runs. Start one: taskloom worker ./tasks.ts"),
+    );
+    return;
+  }
+  const gone = [...list.children].filter(({ dataset }) => !workers.some(({ id }) => id === dataset.key));
+  for (const child of gone) {
+    charts.drop(child.dataset.key);
+    child.remove();
+  }
+  for (const worker of workers) {
+    let card = [...list.children].find((child) => child.dataset.key === worker.id);
+    if (card === undefined) {
+      card = element("article", {
+        class: "worker",
+        "data-key": worker.id,
+        "aria-label": `Worker ${worker.slot}`,
+      });
+      card.append(element("div", { class: "facts" }), element("div", { class: "chart" }));
+      list.append(card);
+      charts.add(worker.id, card.lastChild, worker.slot);
+    }
+    const { lanes, loop, memory } = worker;
+    const [state, style] = stateOf(worker);
+    const facts = [
+      ["state", element("span", { class: style }, state)],
+      ["loop lane", `${lanes.loop.running} of ${lanes.loop.limit} run, ${number(lanes.loop.finished)} done`],
+      [
+        "thread lane",
+        `${lanes.thread.running} of ${lanes.thread.limit} run, ${number(lanes.thread.finished)} done`,
+      ],
+      ["loop delay", `${loop.delayP50.toFixed(1)} ms, p99 ${loop.delayP99.toFixed(1)} ms`],
+      ["busy", `${Math.round(loop.utilization * 100)} %`],
+      ["memory", `${Math.round(memory.rss / 1048576)} MB, heap ${Math.round(memory.heap / 1048576)} MB`],
+      [
+        "process",
+        `${worker.pid} on ${worker.host}, Node ${worker.node}, up ${milliseconds(worker.seenAt - worker.startedAt)}`,
+      ],
+    ];
+    card.firstChild.replaceChildren(
+      element("h3", {}, worker.slot),
+      element(
+        "dl",
+        {},
+        ...facts.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]),
+      ),
+    );
+    charts.push(worker.id, worker.seenAt / 1_000, loop.delayP99, loop.utilization * 100);
+  }
+}
+
+function showFailed(groups) {
+  const list = place("failed");
+  if (groups.length === 0) {
+    replace(list, [element("p", { class: "empty", "data-key": "none" }, "Nothing has failed for good.")]);
+    return;
+  }
+  const rows = groups.map(({ task, error, count, lastAt, ids }) =>
+    element(
+      "tr",
+      { "data-key": `${task} ${error.name} ${error.message}` },
+      element("td", { class: "number" }, number(count)),
+      element("th", { scope: "row" }, task),
+      element("td", {}, element("span", { class: "bad" }, error.name), ` ${error.message}`),
+      element("td", {}, ago(lastAt)),
+      element(
+        "td",
+        {},
+        action("Replay", `Replay ${count} of ${task}`, async (button) => {
+          for (const id of ids)
+            await act(button, `${ids.length} of ${task} put back.`, `/jobs/${encodeURIComponent(id)}/retry`, {
+              method: "POST",
+            });
+          await refreshFailed();
+        }),
+      ),
+    ),
+  );
+  replace(list, [
+    element(
+      "div",
+      {
+        class: "scroll",
+        "data-key": "table",
+        role: "region",
+        tabindex: "0",
+        "aria-labelledby": "failed-heading",
+      },
+      element(
+        "table",
+        {},
+        element(
+          "thead",
+          {},
+          element(
+            "tr",
+            {},
+            element("th", { scope: "col", class: "number" }, "Jobs"),
+            ...["Task", "Error", "Last", "Do"].map((text) => element("th", { scope: "col" }, text)),
+          ),
+        ),
+        element("tbody", {}, ...rows),
+      ),
+    ),
+  ]);
+}
+
+async function refreshFailed() {
+  showFailed(await ask("/failed"));
+}
+
+/** While a pointer is down nothing is replaced: a click needs the element that it began on. */
+let isPressed = false;
+addEventListener("pointerdown", () => (isPressed = true));
+for (const name of ["pointerup", "pointercancel"]) addEventListener(name, () => (isPressed = false));
+
+async function refresh() {
+  if (isPressed) return void setTimeout(refresh, 100);
+  try {
+    const [queues, workers] = await Promise.all([ask("/queues"), ask("/workers")]);
+    showQueues(queues);
+    showWorkers(workers);
+    showTrees(place("tasks"), workers, (job, button) =>
+      act(
+        button,
+        `Job ${job.id} was told to stop.`,
+        `/jobs/${encodeURIComponent(job.id)}?queue=${encodeURIComponent(job.queue)}&reason=live%20page`,
+        {
+          method: "DELETE",
+        },
+      ),
+    );
+    if (rounds++ % failedInterval === 0) await refreshFailed();
+    place("status").classList.remove("bad");
+    place("status").textContent = `${workers.length} worker${workers.length === 1 ? "" : "s"}, live`;
+  } catch (error) {
+    place("status").classList.add("bad");
+    place("status").textContent = `No answer: ${error.message}`;
+  }
+  setTimeout(refresh, document.hidden ? 5 * interval : interval);
+}
+
+place("search").addEventListener("submit", async (submitted) => {
+  submitted.preventDefault();
+  const fields = new FormData(submitted.target);
+  const query = new URLSearchParams([...fields].filter(([, value]) => value !== ""));
+  const found = place("found");
+  try {
+    const jobs = await ask(`/jobs?${query}`);
+    if (jobs.length === 0) {
+      found.replaceChildren(element("p", { class: "empty" }, "No such jobs."));
+      return;
+    }
+    found.replaceChildren(
+      element("p", { class: "soft" }, `${jobs.length} found`),
+      element(
+        "div",
+        { class: "scroll", role: "region", tabindex: "0", "aria-label": "Jobs that were found" },
+        element(
+          "table",
+          {},
+          element(
+            "thead",
+            {},
+            element(
+              "tr",
+              {},
+              ...["Job", "Task", "State", "Arguments", "Submitted"].map((text) =>
+                element("th", { scope: "col" }, text),
+              ),
+            ),
+          ),
+          element(
+            "tbody",
+            {},
+            ...jobs.map((job) =>
+              element(
+                "tr",
+                {},
+                element(
+                  "th",
+                  { scope: "row", class: "mono" },
+                  element(
+                    "a",
+                    {
+                      href: `/board/queue/${encodeURIComponent(`${job.queue}.${job.lane}`)}/${encodeURIComponent(job.id)}`,
+                    },
+                    job.id,
+                  ),
+                ),
+                element("td", {}, job.task),
+                element(
+                  "td",
+                  { class: { failed: "bad", completed: "good", cancelled: "warn" }[job.state] ?? "" },
+                  job.state,
+                ),
+                element("td", { class: "mono" }, JSON.stringify(job.args).slice(0, 120)),
+                element("td", {}, ago(job.submittedAt)),
+              ),
+            ),
+          ),
+        ),
+      ),
+    );
+  } catch (error) {
+    found.replaceChildren(element("p", { class: "bad" }, error.message));
+  }
+});
+
+void refresh();

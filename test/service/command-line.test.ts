@@ -1,0 +1,193 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect } from "vitest";
+import { folderTest } from "../support/files.ts";
+import { freePort, redisTest } from "../support/redis.ts";
+import { PrivateRedis } from "../support/redis.ts";
+import { TaskloomProcess, taskloom } from "../support/taskloom-process.ts";
+import { Service, tasksModule } from "./service.ts";
+
+redisTest(
+  "every command, on an engine: people's output, programs' output and exit codes",
+  async ({ redis }) => {
+    const service = await Service.start(redis.url);
+    const run = (...args: string[]): ReturnType<typeof taskloom> => taskloom(...args, "--engine", redis.url);
+    try {
+      expect(await run("submit", "test.add", "1", "2", "--wait")).toMatchObject({ code: 0, stdout: "3\n" });
+      const { stdout } = await run("submit", "test.add", "1", "2");
+      expect(stdout).toMatch(/^loop\.[0-9a-f-]{36}\n$/);
+      expect(await run("result", stdout.trim(), "--wait")).toMatchObject({ code: 0, stdout: "3\n" });
+      expect(await run("submit", "test.fail", '"no disk"', "--wait")).toMatchObject({
+        code: 5,
+        stderr: expect.stringContaining("no disk") as string,
+      });
+      expect(await run("submit", "test.add", "one")).toMatchObject({
+        code: 2,
+        stderr: expect.stringMatching(/'"one"'/) as string,
+      });
+      expect(await run("submit", "test.ad")).toMatchObject({
+        code: 4,
+        stderr: expect.stringMatching(/Did you mean test\.add\?/) as string,
+      });
+      expect(await run("result", "loop.none")).toMatchObject({ code: 4 });
+
+      const { id } = await service.submit("test.wait", 60_000);
+      await expect.poll(async () => (await run("ps")).stdout, { timeout: 30_000 }).toContain(id);
+      expect((await run("tree")).stdout).toMatch(/└─ inner {2}waits for <sleep\(60000\) pending>, \d/);
+      expect(await run("result", id, "--wait", "--timeout", "0.1")).toMatchObject({ code: 7 });
+      expect(await run("cancel", id, "--reason", "enough")).toMatchObject({
+        code: 0,
+        stdout: `${id}: cancelled\n`,
+      });
+      expect(await run("result", id)).toMatchObject({
+        code: 6,
+        stderr: expect.stringContaining("enough") as string,
+      });
+
+      expect(JSON.parse((await run("failed", "--json")).stdout)).toMatchObject([
+        { task: "test.fail", count: 1 },
+      ]);
+      expect((await run("retry", "--task", "test.fail")).stdout).toBe("1 put back\n");
+      expect((await run("jobs", "test.wait")).stdout).toContain("cancelled");
+      expect(JSON.parse((await run("queues", "--json")).stdout)).toMatchObject({
+        default: { isPaused: false },
+      });
+      expect((await run("queues", "--pause", "default")).stdout).toContain("paused");
+      await run("queues", "--resume", "default");
+      expect((await run("schedule", "often", "test.add", "1", "1", "--every", "3600")).stdout).toMatch(
+        /often.*60 min/,
+      );
+      expect((await run("schedule", "often", "--remove")).stdout).toBe("nothing is scheduled\n");
+      // The URL of a service does as well as an engine's.
+      expect((await taskloom("ps", "--url", service.address)).stdout).toContain("running");
+      expect(await taskloom("ps", "--url", "http://127.0.0.1:1")).toMatchObject({
+        code: 1,
+        stderr: expect.stringContaining("nobody answers") as string,
+      });
+    } finally {
+      await service.stop();
+    }
+  },
+  120_000,
+);
+
+folderTest(
+  "a command that meets a running embedded worker talks to it",
+  async ({ folder }) => {
+    const engine = `embedded:${join(folder, "data")}`;
+    const service = await Service.start(engine);
+    expect(await taskloom("submit", "test.add", "20", "3", "--wait", "--engine", engine)).toMatchObject({
+      code: 0,
+      stdout: "23\n",
+    });
+    expect((await taskloom("ps", "--engine", engine)).stdout).toContain("running");
+    expect((await taskloom("doctor", tasksModule, "--engine", engine)).stdout).toMatch(
+      /ok .*engine.*answers at http/,
+    );
+    await service.stop();
+  },
+  60_000,
+);
+
+folderTest(
+  "flags go before variables, those before the file, and secrets are not shown",
+  async ({ folder }) => {
+    await writeFile(
+      join(folder, "taskloom.config.ts"),
+      'export default { threads: 2, concurrency: 7, queues: ["mail"], engine: "redis://me:secret@db" };\n',
+    );
+    const print = (
+      env: NodeJS.ProcessEnv,
+      ...args: string[]
+    ): Promise<{ code: number | null; stdout: string; stderr: string }> =>
+      new TaskloomProcess(["worker", "--print-config", "--json", ...args], { cwd: folder, env }).ended;
+    const { stdout } = await print(
+      { TASKLOOM_THREADS: "3", TASKLOOM_CONCURRENCY: "8", TASKLOOM_TOKEN: "a".repeat(20) },
+      "--threads",
+      "4",
+    );
+    const rows = JSON.parse(stdout) as { setting: string; value: unknown; source: string }[];
+    const setting = (name: string): unknown => rows.find((row) => row.setting === name);
+    expect(setting("threads")).toMatchObject({ value: 4, source: "--threads" });
+    expect(setting("concurrency")).toMatchObject({ value: 8, source: "TASKLOOM_CONCURRENCY" });
+    expect(setting("queues")).toMatchObject({ value: ["mail"] });
+    expect(setting("drain")).toMatchObject({ value: 30, source: "default" });
+    expect(stdout).not.toMatch(/secret|aaaa/);
+    expect(await print({ TASKLOOM_THREADS: "none" })).toMatchObject({
+      code: 2,
+      stderr: 'taskloom: Expected TASKLOOM_THREADS to be a whole number from 1, got "none".\n',
+    });
+    await writeFile(join(folder, "taskloom.config.ts"), "export default { thread: 2 };\n");
+    expect(await print({})).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/no setting thread\. Did you mean threads\?/) as string,
+    });
+  },
+);
+
+folderTest("a poisoned module, none, one without tasks", async ({ folder }) => {
+  const poisoned = join(folder, "poisoned.ts");
+  const empty = join(folder, "empty.ts");
+  await writeFile(poisoned, 'throw new Error("poison");\n');
+  await writeFile(empty, "export {};\n");
+  const engine = `embedded:${join(folder, "data")}`;
+  const run = (...args: string[]): ReturnType<typeof taskloom> =>
+    taskloom("worker", ...args, "--engine", engine, "--port", "0");
+  expect(await run(poisoned)).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/cannot load .*poisoned\.ts: poison/) as string,
+  });
+  expect(await run()).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining("taskloom worker ./tasks.ts") as string,
+  });
+  expect(await run(empty)).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining("at least one task") as string,
+  });
+  expect(await taskloom("doctor", poisoned, "--engine", engine)).toMatchObject({
+    code: 1,
+    stdout: expect.stringContaining("poison") as string,
+  });
+});
+
+folderTest(
+  "Redis that comes up late is waited for; one that does not come is named",
+  async ({ skip }) => {
+    const port = await freePort();
+    const late = new TaskloomProcess([
+      "worker",
+      tasksModule,
+      "--engine",
+      `redis://127.0.0.1:${port}`,
+      "--port",
+      "0",
+      "--threads",
+      "1",
+    ]);
+    await late.printed(/Waiting up to 30 s/);
+    const redis = await PrivateRedis.start({ port }).catch(() => undefined);
+    if (redis === undefined) {
+      await late.kill();
+      return skip("no Redis: put redis-server on the PATH");
+    }
+    await late.printed(/"event":"ready"/);
+    expect((await late.kill("SIGTERM")).code).toBe(0);
+    await redis.stop();
+    const ended = await taskloom(
+      "worker",
+      tasksModule,
+      "--engine",
+      `redis://127.0.0.1:${port}`,
+      "--port",
+      "0",
+      "--patience",
+      "1",
+    );
+    expect(ended).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/Redis at .* cannot be used/) as string,
+    });
+  },
+  60_000,
+);

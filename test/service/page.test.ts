@@ -1,0 +1,131 @@
+import { existsSync, readFileSync } from "node:fs";
+import { type Browser, type Page, chromium } from "playwright-core";
+import { expect } from "vitest";
+import { redisTest } from "../support/redis.ts";
+import { Service } from "./service.ts";
+
+const contrastsOfText = readFileSync(new URL("./fixtures/contrasts.js", import.meta.url), "utf8");
+
+const executablePath =
+  process.env["TASKLOOM_TEST_CHROMIUM"] ??
+  ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync);
+const missing =
+  "no Chromium: put it at /usr/bin/chromium (Debian: apt-get install chromium) or name it in TASKLOOM_TEST_CHROMIUM";
+
+const test = redisTest.extend<{
+  $file: { browser: Browser | undefined };
+  $test: { service: Service; page: Page };
+}>({
+  browser: [
+    // oxlint-disable-next-line no-empty-pattern -- vitest reads the pattern to know what the fixture needs
+    async ({}, use) => {
+      if (executablePath === undefined) return await use(undefined);
+      const browser = await chromium.launch({
+        executablePath,
+        args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+      });
+      await use(browser);
+      await browser.close();
+    },
+    { scope: "file" },
+  ],
+  service: async ({ redis }, use) => {
+    const service = await Service.start(redis.url);
+    await use(service);
+    await service.stop();
+  },
+  page: async ({ browser, service, skip }, use) => {
+    if (browser === undefined) return skip(missing);
+    const page = await browser.newPage();
+    const complaints: string[] = [];
+    page.on("pageerror", (error) => complaints.push(error.message));
+    page.on("console", (message) => {
+      if (message.type() === "error") complaints.push(message.text());
+    });
+    page.on("request", (request) => {
+      if (!request.url().startsWith(service.address)) complaints.push(`asked another host: ${request.url()}`);
+    });
+    await use(page);
+    await page.close();
+    expect(complaints).toEqual([]);
+  },
+});
+
+test("the live page shows workers, running tasks and dead letters, and does what its buttons say", async ({
+  page,
+  service,
+}) => {
+  const { id } = await service.submit("test.wait", 120_000);
+  const failed = await service.submit("test.fail", "<b>no disk</b>");
+  await service.job(failed.id, 10);
+  await page.goto(service.address);
+
+  await page.getByRole("heading", { name: "Workers" }).waitFor();
+  await page.locator(".worker canvas").waitFor();
+  await page.getByRole("img", { name: /loop delay now/ }).waitFor();
+  await page.getByRole("treeitem", { name: new RegExp(id) }).waitFor();
+  await page.getByRole("treeitem", { name: /inner/ }).waitFor();
+  // What a job says is shown as text and never becomes markup.
+  await page.getByRole("cell", { name: /UnrecoverableError <b>no disk<\/b>/ }).waitFor();
+
+  await page.getByLabel("Id, task or argument").fill("NO DISK");
+  await page.getByRole("button", { name: "Search" }).click();
+  await page.getByRole("link", { name: failed.id }).waitFor();
+
+  await page.getByRole("button", { name: "Pause queue default" }).click();
+  await page.getByRole("button", { name: "Resume queue default" }).waitFor();
+  expect(await (await service.ask("GET", "/queues")).json()).toMatchObject({ default: { isPaused: true } });
+  await page.getByRole("button", { name: "Replay 1 of test.fail" }).click();
+  await expect.poll(async () => (await service.job(failed.id)).state).toBe("waiting");
+  await page.getByRole("button", { name: "Resume queue default" }).click();
+
+  await page.getByRole("button", { name: `Cancel test.wait ${id}` }).click();
+  expect(await service.job(id, 10)).toMatchObject({ state: "cancelled", reason: "live page" });
+});
+
+test("the tree is walked and jobs are cancelled by keyboard alone", async ({ page, service }) => {
+  const { id } = await service.submit("test.wait", 120_000);
+  await page.goto(service.address);
+  const item = page.getByRole("treeitem", { name: new RegExp(id) });
+  const inner = page.getByRole("treeitem", { name: /inner/ });
+  await inner.last().waitFor();
+  await page.keyboard.press("Tab");
+  expect(await page.evaluate<string>("document.activeElement.textContent")).toBe("Skip to content");
+  await item.focus();
+  await page.keyboard.press("ArrowLeft");
+  expect(await item.getAttribute("aria-expanded")).toBe("false");
+  expect(await page.locator("[role=treeitem] [role=treeitem]").isVisible()).toBe(false);
+  await page.keyboard.press("ArrowRight");
+  await page.keyboard.press("ArrowRight");
+  const focused = (): Promise<string> =>
+    page.evaluate<string>(`document.activeElement.querySelector("strong")?.textContent`);
+  expect(await focused()).toBe("inner");
+  // The page is drawn again every second; the place in the tree stays.
+  const before = await inner.last().textContent();
+  await expect.poll(async () => await inner.last().textContent(), { timeout: 5_000 }).not.toBe(before);
+  expect(await focused()).toBe("inner");
+  await page.keyboard.press("ArrowLeft");
+  await page.keyboard.press("Delete");
+  expect(await service.job(id, 10)).toMatchObject({ state: "cancelled" });
+});
+
+test("text is readable in light and in dark", async ({ page, service }) => {
+  const { id } = await service.submit("test.wait", 60_000);
+  for (const colorScheme of ["light", "dark"] as const) {
+    await page.emulateMedia({ colorScheme });
+    await page.goto(service.address);
+    await page.getByRole("treeitem", { name: new RegExp(id) }).waitFor();
+    const contrasts = await page.evaluate<{ text: string; contrast: number }[]>(contrastsOfText);
+    expect(contrasts.length).toBeGreaterThan(20);
+    // WCAG 2.2 AA for text of normal size.
+    expect(contrasts.filter(({ contrast }) => contrast < 4.5)).toEqual([]);
+  }
+  await service.ask("DELETE", `/jobs/${id}`);
+});
+
+test("bull-board shows the jobs, from the package alone", async ({ page, service }) => {
+  const { id } = await service.submit("test.add", 1, 2);
+  await service.job(id, 10);
+  await page.goto(`${service.address}/board/queue/default.loop?status=completed`);
+  await page.getByText(id).first().waitFor();
+});
