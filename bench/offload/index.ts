@@ -44,7 +44,7 @@ async function concurrent(): Promise<void> {
 
 async function serial(): Promise<void> {
   const values = await inTurns(
-    9,
+    21,
     forAll(async (call) => {
       const times: number[] = [];
       for (let i = 0; i < 1000; i++) {
@@ -226,7 +226,7 @@ async function responsiveness(): Promise<void> {
     histogram.disable();
     return histogram.percentile(99) / 1e6;
   };
-  const values = await inTurns(3, {
+  const values = await inTurns(7, {
     Taskloom: () => delay(() => Promise.all(Array.from({ length: 40 }, () => pool.submit(busy, 50)))),
     "in place": () =>
       delay(async () => {

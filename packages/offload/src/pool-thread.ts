@@ -153,6 +153,7 @@ export class PoolThread {
         call.thread = null;
         this.load -= call.estimate;
       }
+      for (const [, { port }] of extras ?? []) port?.close();
       for (const definition of definitions ?? []) this.#known.delete(definition[0]);
       throw error;
     }

@@ -160,9 +160,24 @@ export class Pool implements ThreadOwner {
 
   add(call: ThreadTask): void {
     this.#live++;
+    if (this.#queue.size === 0 && this.#sendNow(call)) return;
     this.#queue.push(call);
     if (this.#idle.length > 0 && this.#busy < this.options.maxThreads) this.#dispatch();
     else this.#grow();
+  }
+
+  /** The short way, for a call that need not wait. */
+  #sendNow(call: ThreadTask): boolean {
+    if (this.#idle.length === 0 || this.#busy >= this.options.maxThreads) return false;
+    const thread = this.#idle.at(-1)!;
+    if (thread.state !== "ready" || !this.#hasSlots(thread)) return false;
+    this.#idle.pop();
+    call.estimate = call.ref.meanDuration ?? 2 * BATCH_TIME;
+    this.#sendTo(thread, [call]);
+    if (thread.inFlight > 0) this.#occupy(thread);
+    else this.#idle.push(thread);
+    this.#grow();
+    return true;
   }
 
   #dispatch(): void {
@@ -580,7 +595,13 @@ class StreamAbandoned extends CancelledError {}
 
 function refusal(call: ThreadTask, error: unknown): unknown {
   if (!(error instanceof Error) || error.name !== "DataCloneError") return error;
-  return findUncloneable(call.args, "arguments");
+  const { args, special } = call;
+  try {
+    structuredClone(args, { transfer: (special?.transfer ?? []) as never });
+    return findUncloneable(special?.context, "the propagated stores");
+  } catch {
+    return findUncloneable(args, "arguments");
+  }
 }
 
 function death(label: string, exitCode: number, error: Error | undefined): ThreadDiedError {

@@ -1,6 +1,14 @@
 import { registerErrorClass } from "@taskloom/loop";
+import { AsyncLocalStorage } from "node:async_hooks";
 import { describe, expect, it } from "vitest";
-import { ThreadDiedError, UncloneableError, threaded, transfer, TransferError } from "../src/index.ts";
+import {
+  ThreadDiedError,
+  UncloneableError,
+  propagate,
+  threaded,
+  transfer,
+  TransferError,
+} from "../src/index.ts";
 import { OutOfStock } from "./fixtures/jobs.ts";
 import { failure, jobs, makePool, words } from "./support.ts";
 
@@ -48,6 +56,14 @@ describe("errors from a thread", () => {
     const mixed = Array.from({ length: 50 }, (_, i) => pool.submit(jobs.add, i, 1));
     expect(await failure(odd)).toMatchObject({ code: "UNCLONEABLE" });
     expect(await Promise.all(mixed)).toEqual(Array.from({ length: 50 }, (_, i) => i + 1));
+  });
+
+  it("say so when it is a propagated store whose value cannot cross", async () => {
+    const pool = makePool();
+    const store = propagate(new AsyncLocalStorage<unknown>(), "uncloneable");
+    const error = await failure(store.run({ on: () => 1 }, () => pool.submit(jobs.add, 1, 2)));
+    expect(error).toMatchObject({ code: "UNCLONEABLE", path: "the propagated stores.uncloneable.on" });
+    expect(await pool.submit(jobs.add, 1, 2)).toBe(3);
   });
 
   it("name the path of a result that cannot cross, and leave the thread alive", async () => {

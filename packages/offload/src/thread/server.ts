@@ -17,7 +17,7 @@ import { unpack } from "../pack.ts";
 import { POSTED, Slots, sharedClockOffset } from "../slots.ts";
 import { installThreadCalls } from "../thread-call.ts";
 import { CANCEL, CONSOLE, CREDIT, FAILURE, FORGET, HEAP, RETIRE, RUN, STRAY, UNSOUND } from "../wire.ts";
-import type { CallExtras, Definition, Enlistment, FromThread, ToThread } from "../wire.ts";
+import type { CallExtras, Definition, Enlistment, FromThread, FunctionAddress, ToThread } from "../wire.ts";
 import { forwardConsole } from "./console.ts";
 import { explainReference, hideLoaderWarning, load } from "./load.ts";
 import type { AnyFunction, LoadedFunction } from "./load.ts";
@@ -42,12 +42,40 @@ const LISTEN_IN_ALL = 10;
 /** The heap is looked at no more often than this. */
 const HEAP_INTERVAL = 10;
 
+/** A function as it is known here; one that is still being loaded, or could not be, is a promise. */
+interface Known {
+  readonly label: string;
+  loaded: LoadedFunction | Promise<LoadedFunction>;
+}
+
+function know(address: FunctionAddress, label: string): Known {
+  const known: Known = { label, loaded: attempt(address, label) };
+  if (known.loaded instanceof Promise) {
+    known.loaded.then(
+      (fn) => {
+        known.loaded = fn;
+      },
+      // The call that waits for it gets the error.
+      () => {},
+    );
+  }
+  return known;
+}
+
+function attempt(address: FunctionAddress, label: string): LoadedFunction | Promise<LoadedFunction> {
+  try {
+    return load(address, label);
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}
+
 export class ThreadServer {
   readonly #port: MessagePort;
   readonly #slots: Slots;
   readonly #watchHeap: boolean;
-  readonly #functions = new Map<number, LoadedFunction | Promise<LoadedFunction>>();
-  readonly #labels = new Map<number, string>();
+  readonly #functions = new Map<number, Known>();
+  readonly #deliver = (message: ToThread): void => this.#receive(message);
   readonly #calls = new AsyncLocalStorage<Running>();
   #waiting: Incoming[] = [];
   #next = 0;
@@ -55,7 +83,8 @@ export class ThreadServer {
   #current: Running | undefined;
   /** Results in shared memory that the starter was not told of. */
   #stored = 0;
-  #announcedAt = 0;
+  /** Since when, where there are any. */
+  #storedSince = 0;
   #retiring = false;
   /** Messages so far; the bell was rung once for each. */
   #received = 0;
@@ -101,7 +130,9 @@ export class ThreadServer {
         if (this.#current?.seq === message[1]) this.#current.onCredit?.();
         break;
       case FORGET:
-        for (const id of message.slice(1)) this.#functions.delete(id);
+        for (const id of message.slice(1)) {
+          this.#functions.delete(id);
+        }
         break;
       case RETIRE:
         this.#retiring = true;
@@ -113,21 +144,7 @@ export class ThreadServer {
   #take(message: unknown[]): void {
     let seq = message[1] as number;
     for (const [id, address, label] of (message[2] as Definition[] | null) ?? []) {
-      this.#labels.set(id, label);
-      try {
-        const loaded = load(address, label);
-        this.#functions.set(id, loaded);
-        if (loaded instanceof Promise)
-          loaded.then(
-            (fn) => this.#functions.set(id, fn),
-            // The call that waits for it gets the error.
-            () => {},
-          );
-      } catch (error) {
-        const failed = Promise.reject(error);
-        failed.catch(() => {});
-        this.#functions.set(id, failed);
-      }
+      this.#functions.set(id, know(address, label));
     }
     const extras = message[3] as [number, CallExtras][] | null;
     for (let at = 4; at < message.length; seq++) {
@@ -145,14 +162,13 @@ export class ThreadServer {
    * To a caller who makes one call after the other, it then listens at the bell for the next before it gives
    * the thread back to the event loop: waking it that way takes half the time. (Piscina's `atomics: "sync"`
    * does the same, without an end, and so freezes whatever outlives a call.) It does so only in such a
-   * series, only while nothing else is open on the thread, and gives the event loop a turn every millisecond.
+   * series, only while nothing else is open on the thread, and gives the event loop a turn every 10 ms.
    */
   #drain(): void {
     const enteredAt = performance.now();
     const listens = enteredAt - this.#freeAt < SERIES && !this.#hasOthers();
     do {
-      if (!this.#runAll(performance.now())) return;
-      this.#freeAt = performance.now();
+      if (!this.#runAll()) return;
       // oxlint-disable-next-line no-unmodified-loop-condition -- decided once, when the event loop had its turn
     } while (listens && this.#freeAt - enteredAt < LISTEN_IN_ALL && this.#listen());
     this.#busy = false;
@@ -178,9 +194,8 @@ export class ThreadServer {
   }
 
   /** False when a call has to be waited for. */
-  #runAll(now: number): boolean {
+  #runAll(): boolean {
     this.#busy = true;
-    this.#announcedAt = now;
     while (this.#next < this.#waiting.length) {
       const incoming = this.#waiting[this.#next]!;
       this.#next++;
@@ -204,21 +219,22 @@ export class ThreadServer {
     if (this.#stored === 0) return;
     this.#send(this.#stored);
     this.#stored = 0;
+    this.#storedSince = 0;
   }
 
   #run(incoming: Incoming): Promise<void> | undefined {
     const slot = this.#slots.index(incoming.seq);
     if (!this.#slots.claim(slot)) return undefined;
-    const loaded = this.#functions.get(incoming.fn)!;
+    const { label, loaded } = this.#functions.get(incoming.fn)!;
     const startedAt = performance.now();
     this.#slots.startedAt[slot] = startedAt + sharedClockOffset;
     const call = new Running(
       incoming.seq,
-      this.#labels.get(incoming.fn)!,
+      label,
       this.#slots,
       this.#port,
       incoming.extras?.port,
-      (message) => this.#receive(message),
+      this.#deliver,
     );
     this.#current = call;
     if (loaded instanceof Promise) {
@@ -316,21 +332,20 @@ export class ThreadServer {
     });
   }
 
-  #ended(call: Running, startedAt: number): void {
-    const now = performance.now();
-    this.#slots.durations[call.slot] = now - startedAt;
+  #ended(call: Running, now: number): void {
     call.end();
     this.#current = undefined;
-    if (now - this.#announcedAt > ANNOUNCE_INTERVAL) {
-      this.#announcedAt = now;
-      this.#announce();
-    }
+    this.#freeAt = now;
+    if (this.#stored === 0) return;
+    if (this.#storedSince === 0) this.#storedSince = now;
+    else if (now - this.#storedSince > ANNOUNCE_INTERVAL) this.#announce();
   }
 
   #succeed(call: Running, value: unknown, startedAt: number): void {
     call.flushProgress();
     this.#reportHeap();
-    this.#slots.durations[call.slot] = performance.now() - startedAt;
+    const now = performance.now();
+    this.#slots.durations[call.slot] = now - startedAt;
     if (!call.spoke && this.#slots.store(call.slot, value)) {
       this.#stored++;
     } else {
@@ -341,16 +356,17 @@ export class ThreadServer {
         call.port.postMessage([FAILURE, call.seq, encodeError(error)]);
       }
     }
-    this.#ended(call, startedAt);
+    this.#ended(call, now);
   }
 
   #fail(call: Running, error: unknown, startedAt: number): void {
     call.flushProgress();
     this.#reportHeap();
     Atomics.store(this.#slots.states, call.slot, POSTED);
-    this.#slots.durations[call.slot] = performance.now() - startedAt;
+    const now = performance.now();
+    this.#slots.durations[call.slot] = now - startedAt;
     call.port.postMessage([FAILURE, call.seq, encodeError(error, import.meta.url)]);
-    this.#ended(call, startedAt);
+    this.#ended(call, now);
   }
 
   #heapAt = 0;
