@@ -31,7 +31,17 @@ export function registerErrorClass(errorClass: ErrorClass): void {
   known.set(errorClass.name, errorClass);
 }
 
-/** Makes every error class among a module's exports known. */
+/**
+ * Makes every error class among a module's exports known.
+ *
+ * ```ts
+ * import { knownErrorPrototype, registerErrorClasses } from "@taskloom/loop";
+ *
+ * class OutOfStock extends Error {}
+ * registerErrorClasses({ OutOfStock });
+ * console.log(knownErrorPrototype(["OutOfStock"]) === OutOfStock.prototype); // true
+ * ```
+ */
 export function registerErrorClasses(module: object): void {
   for (const each of Object.values(module) as unknown[]) {
     if (typeof each === "function" && each.prototype instanceof Error) registerErrorClass(each as ErrorClass);
@@ -52,7 +62,15 @@ for (const builtin of [
 }
 registerErrorClasses(own);
 
-/** The names of an error's classes, the most special first. */
+/**
+ * The names of an error's classes, the most special first.
+ *
+ * ```ts
+ * import { errorClassNames, TimeoutError } from "@taskloom/loop";
+ *
+ * console.log(errorClassNames(new TimeoutError())[0]); // TimeoutError
+ * ```
+ */
 export function errorClassNames(error: Error): string[] {
   const names: string[] = [];
   let prototype: unknown = Object.getPrototypeOf(error);
@@ -64,7 +82,15 @@ export function errorClassNames(error: Error): string[] {
   return names;
 }
 
-/** The prototype for an error of these classes: of the most special one that is known here. */
+/**
+ * The prototype for an error of these classes: of the most special one that is known here.
+ *
+ * ```ts
+ * import { knownErrorPrototype, TimeoutError } from "@taskloom/loop";
+ *
+ * console.log(knownErrorPrototype(["MineAlone", "TimeoutError"]) === TimeoutError.prototype); // true
+ * ```
+ */
 export function knownErrorPrototype(names: readonly string[]): object {
   const name = names.find((each) => known.has(each)) ?? "Error";
   return (known.get(name) ?? Error).prototype as object;

@@ -4,7 +4,16 @@
  * stack (that alone is most of what it costs) unless debug mode asks for one.
  */
 
-/** Base of every error this package throws: `code` is stable, the message may change. */
+/**
+ * Base of every error this package throws: `code` is stable, the message may change.
+ *
+ * ```ts
+ * import { TaskloomError, TimeoutError } from "@taskloom/loop";
+ *
+ * const error: TaskloomError = new TimeoutError();
+ * console.log(error.code, error instanceof TaskloomError); // TIMEOUT true
+ * ```
+ */
 export class TaskloomError extends Error {
   /** A stable upper-case identifier of the kind of error. */
   readonly code: string;
@@ -35,6 +44,24 @@ export const cancellationStacks: { enabled: boolean } = { enabled: false };
  * swallows the cancellation.
  *
  * The message is what `cancel(message)` was given. Code: `CANCELLED`.
+ *
+ * ```ts
+ * import { CancelledError, createTask, run, sleep } from "@taskloom/loop";
+ *
+ * await run(async () => {
+ *   const task = createTask(async () => {
+ *     try {
+ *       await sleep(60_000);
+ *     } catch (error) {
+ *       if (error instanceof CancelledError) console.log("cleaning up"); // cleaning up
+ *       throw error;
+ *     }
+ *   });
+ *   await sleep(1);
+ *   task.cancel();
+ *   await task.catch((error: CancelledError) => console.log(error.code)); // CANCELLED
+ * });
+ * ```
  */
 export class CancelledError extends Error {
   /** Always `"CANCELLED"`. */
@@ -49,7 +76,17 @@ export class CancelledError extends Error {
 named(CancelledError);
 Object.defineProperty(CancelledError.prototype, "code", { value: "CANCELLED" });
 
-/** A deadline passed: thrown by `timeout`, `timeoutAt`, `waitFor` and `asCompleted`. Code: `TIMEOUT`. */
+/**
+ * A deadline passed: thrown by `timeout`, `timeoutAt`, `waitFor` and `asCompleted`. Code: `TIMEOUT`.
+ *
+ * ```ts
+ * import { run, sleep, TimeoutError, waitFor } from "@taskloom/loop";
+ *
+ * await run(() => waitFor(sleep(60_000), 5)).catch((error) => {
+ *   console.log(error instanceof TimeoutError); // true
+ * });
+ * ```
+ */
 export class TimeoutError extends TaskloomError {
   constructor(message = "the deadline passed before the work was done", options?: ErrorOptions) {
     super("TIMEOUT", message, options);
@@ -57,7 +94,21 @@ export class TimeoutError extends TaskloomError {
 }
 named(TimeoutError);
 
-/** A future was asked for what its state does not have, or settled twice. Code: `INVALID_STATE`. */
+/**
+ * A future was asked for what its state does not have, or settled twice. Code: `INVALID_STATE`.
+ *
+ * ```ts
+ * import { Future, InvalidStateError } from "@taskloom/loop";
+ *
+ * const future = new Future<number>();
+ * future.setResult(1);
+ * try {
+ *   future.setResult(2);
+ * } catch (error) {
+ *   console.log(error instanceof InvalidStateError); // true
+ * }
+ * ```
+ */
 export class InvalidStateError extends TaskloomError {
   constructor(message?: string, options?: ErrorOptions) {
     super("INVALID_STATE", message, options);
@@ -65,7 +116,19 @@ export class InvalidStateError extends TaskloomError {
 }
 named(InvalidStateError);
 
-/** `getNowait()` on an empty queue. Code: `QUEUE_EMPTY`. */
+/**
+ * `getNowait()` on an empty queue. Code: `QUEUE_EMPTY`.
+ *
+ * ```ts
+ * import { Queue, QueueEmpty } from "@taskloom/loop";
+ *
+ * try {
+ *   new Queue().getNowait();
+ * } catch (error) {
+ *   console.log(error instanceof QueueEmpty); // true
+ * }
+ * ```
+ */
 export class QueueEmpty extends TaskloomError {
   constructor(message = "the queue is empty: await queue.get() instead, or try again later") {
     super("QUEUE_EMPTY", message);
@@ -73,7 +136,21 @@ export class QueueEmpty extends TaskloomError {
 }
 named(QueueEmpty);
 
-/** `putNowait()` on a full queue. Code: `QUEUE_FULL`. */
+/**
+ * `putNowait()` on a full queue. Code: `QUEUE_FULL`.
+ *
+ * ```ts
+ * import { Queue, QueueFull } from "@taskloom/loop";
+ *
+ * try {
+ *   const queue = new Queue<number>(1);
+ *   queue.putNowait(1);
+ *   queue.putNowait(2);
+ * } catch (error) {
+ *   console.log(error instanceof QueueFull); // true
+ * }
+ * ```
+ */
 export class QueueFull extends TaskloomError {
   constructor(message = "the queue is full: await queue.put(item) instead, or try again later") {
     super("QUEUE_FULL", message);
@@ -81,7 +158,21 @@ export class QueueFull extends TaskloomError {
 }
 named(QueueFull);
 
-/** The queue was shut down while, or before, it was used. Code: `QUEUE_SHUT_DOWN`. */
+/**
+ * The queue was shut down while, or before, it was used. Code: `QUEUE_SHUT_DOWN`.
+ *
+ * ```ts
+ * import { Queue, QueueShutDown } from "@taskloom/loop";
+ *
+ * try {
+ *   const queue = new Queue<number>();
+ *   queue.shutdown();
+ *   queue.putNowait(1);
+ * } catch (error) {
+ *   console.log(error instanceof QueueShutDown); // true
+ * }
+ * ```
+ */
 export class QueueShutDown extends TaskloomError {
   constructor(message = "the queue has been shut down: put nothing more, and stop when get() throws this") {
     super("QUEUE_SHUT_DOWN", message);
@@ -89,7 +180,21 @@ export class QueueShutDown extends TaskloomError {
 }
 named(QueueShutDown);
 
-/** A barrier was reset or aborted while, or before, a task waited at it. Code: `BROKEN_BARRIER`. */
+/**
+ * A barrier was reset or aborted while, or before, a task waited at it. Code: `BROKEN_BARRIER`.
+ *
+ * ```ts
+ * import { Barrier, BrokenBarrierError, createTask, run, sleep } from "@taskloom/loop";
+ *
+ * await run(async () => {
+ *   const barrier = new Barrier(2);
+ *   const waiting = createTask(barrier.wait());
+ *   await sleep(0);
+ *   await barrier.abort();
+ *   await waiting.catch((error) => console.log(error instanceof BrokenBarrierError)); // true
+ * });
+ * ```
+ */
 export class BrokenBarrierError extends TaskloomError {
   constructor(message = "the barrier is broken: reset() it before it is used again") {
     super("BROKEN_BARRIER", message);
@@ -97,7 +202,22 @@ export class BrokenBarrierError extends TaskloomError {
 }
 named(BrokenBarrierError);
 
-/** A stream ended before the bytes that were asked for arrived. Code: `INCOMPLETE_READ`. */
+/**
+ * A stream ended before the bytes that were asked for arrived. Code: `INCOMPLETE_READ`.
+ *
+ * ```ts
+ * import { IncompleteReadError, run, StreamReader } from "@taskloom/loop";
+ *
+ * await run(async () => {
+ *   const reader = new StreamReader();
+ *   reader.feedData(Buffer.from("ab"));
+ *   reader.feedEof();
+ *   await reader.readExactly(4).catch((error: IncompleteReadError) => {
+ *     console.log(error instanceof IncompleteReadError, error.partial.length, error.expected); // true 2 4
+ *   });
+ * });
+ * ```
+ */
 export class IncompleteReadError extends TaskloomError {
   /** What was read before the end. */
   readonly partial: Uint8Array;
@@ -115,7 +235,16 @@ export class IncompleteReadError extends TaskloomError {
 }
 named(IncompleteReadError);
 
-/** A stream was written to whose connection is gone; `cause` is the error it was lost to. Code: `CONNECTION_LOST`. */
+/**
+ * A stream was written to whose connection is gone; `cause` is the error it was lost to. Code: `CONNECTION_LOST`.
+ *
+ * ```ts
+ * import { ConnectionLostError } from "@taskloom/loop";
+ *
+ * const error = new ConnectionLostError(new Error("reset by peer"));
+ * console.log(error.code, (error.cause as Error).message); // CONNECTION_LOST reset by peer
+ * ```
+ */
 export class ConnectionLostError extends TaskloomError {
   constructor(cause: Error | null = null) {
     super(
@@ -127,7 +256,19 @@ export class ConnectionLostError extends TaskloomError {
 }
 named(ConnectionLostError);
 
-/** A separator was not found within a stream's limit. Code: `LIMIT_OVERRUN`. */
+/**
+ * A separator was not found within a stream's limit. Code: `LIMIT_OVERRUN`.
+ *
+ * ```ts
+ * import { LimitOverrunError, run, StreamReader } from "@taskloom/loop";
+ *
+ * await run(async () => {
+ *   const reader = new StreamReader({ limit: 4 });
+ *   reader.feedData(Buffer.from("much too long"));
+ *   await reader.readUntil("\\n").catch((error) => console.log(error instanceof LimitOverrunError)); // true
+ * });
+ * ```
+ */
 export class LimitOverrunError extends TaskloomError {
   /** How many bytes can be consumed before reading on. */
   readonly consumed: number;
@@ -138,7 +279,18 @@ export class LimitOverrunError extends TaskloomError {
 }
 named(LimitOverrunError);
 
-/** Every task waits and nothing can wake one; the message names them and what they wait for. Code: `DEADLOCK`. */
+/**
+ * Every task waits and nothing can wake one; the message names them and what they wait for. Code: `DEADLOCK`.
+ *
+ * ```ts
+ * import { DeadlockError, Future, run } from "@taskloom/loop";
+ * import { virtualClock } from "@taskloom/loop/testing";
+ *
+ * await run(() => new Future(), { clock: virtualClock() }).catch((error) => {
+ *   console.log(error instanceof DeadlockError); // true
+ * });
+ * ```
+ */
 export class DeadlockError extends TaskloomError {
   constructor(message: string) {
     super("DEADLOCK", message);
@@ -146,11 +298,35 @@ export class DeadlockError extends TaskloomError {
 }
 named(DeadlockError);
 
-/** An operation that the present state does not allow: the counterpart of Python's RuntimeError; `code` tells which. */
+/**
+ * An operation that the present state does not allow: the counterpart of Python's RuntimeError; `code` tells which.
+ *
+ * ```ts
+ * import { getRunningLoop, UsageError } from "@taskloom/loop";
+ *
+ * try {
+ *   getRunningLoop();
+ * } catch (error) {
+ *   console.log(error instanceof UsageError, (error as UsageError).code); // true NO_RUNNING_LOOP
+ * }
+ * ```
+ */
 export class UsageError extends TaskloomError {}
 named(UsageError);
 
-/** An argument of the wrong kind. Code: `INVALID_ARGUMENT`. */
+/**
+ * An argument of the wrong kind. Code: `INVALID_ARGUMENT`.
+ *
+ * ```ts
+ * import { ArgumentError, sleep } from "@taskloom/loop";
+ *
+ * try {
+ *   sleep("soon" as never);
+ * } catch (error) {
+ *   console.log(error instanceof ArgumentError, (error as ArgumentError).code); // true INVALID_ARGUMENT
+ * }
+ * ```
+ */
 export class ArgumentError extends TypeError {
   /** Always `"INVALID_ARGUMENT"`. */
   readonly code: string = "INVALID_ARGUMENT";

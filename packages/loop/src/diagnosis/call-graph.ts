@@ -60,7 +60,19 @@ function awaiters(future: FutureCore<unknown>, found = new Set<Task<unknown>>())
   return found;
 }
 
-/** A call graph as text. */
+/**
+ * A call graph as text.
+ *
+ * ```ts
+ * import { createTask, formatCallGraph, run, sleep } from "@taskloom/loop";
+ *
+ * await run(async () => {
+ *   const task = createTask(sleep(1), { name: "sleeper" });
+ *   console.log(formatCallGraph(task)); // * Task 'sleeper' pending
+ *   await task;
+ * });
+ * ```
+ */
 export function formatCallGraph(graph: CallGraph | Task<unknown> | null = captureCallGraph()): string {
   const whole = graph instanceof Task ? captureCallGraph(graph) : graph;
   return whole === null ? "" : format(whole, "").join("\n");

@@ -83,6 +83,26 @@ export function createDatagramEndpoint<P extends DatagramProtocol>(
 /**
  * A datagram endpoint. OPEN -> CLOSING (`close`: what is in the send queue still goes) -> closed, where
  * `protocol.connectionLost` is called.
+ *
+ * ```ts
+ * import { DatagramProtocol, Event, getRunningLoop, run } from "@taskloom/loop";
+ *
+ * class Printer extends DatagramProtocol {
+ *   override datagramReceived(data: Buffer): void {
+ *     console.log(data.toString()); // ping
+ *     received.set();
+ *   }
+ * }
+ * const received = new Event();
+ *
+ * await run(async () => {
+ *   const loop = getRunningLoop();
+ *   const [receiver] = await loop.createDatagramEndpoint(() => new Printer(), { local: { host: "127.0.0.1", port: 0 } });
+ *   const [sender] = await loop.createDatagramEndpoint(() => new DatagramProtocol(), { local: { host: "127.0.0.1", port: 0 } });
+ *   sender.sendTo("ping", receiver.getExtraInfo("sockname"));
+ *   await received.wait();
+ * });
+ * ```
  */
 export class DatagramTransport implements OpenResource {
   readonly #loop: EventLoop;

@@ -49,7 +49,29 @@ export class Protocol extends BaseProtocol {
   eofReceived(): boolean | void {}
 }
 
-/** The callbacks of a datagram endpoint. */
+/**
+ * The callbacks of a datagram endpoint.
+ *
+ * ```ts
+ * import { DatagramProtocol, Event, getRunningLoop, run } from "@taskloom/loop";
+ *
+ * class Printer extends DatagramProtocol {
+ *   override datagramReceived(data: Buffer): void {
+ *     console.log(data.toString()); // ping
+ *     received.set();
+ *   }
+ * }
+ * const received = new Event();
+ *
+ * await run(async () => {
+ *   const loop = getRunningLoop();
+ *   const [receiver] = await loop.createDatagramEndpoint(() => new Printer(), { local: { host: "127.0.0.1", port: 0 } });
+ *   const [sender] = await loop.createDatagramEndpoint(() => new DatagramProtocol(), { local: { host: "127.0.0.1", port: 0 } });
+ *   sender.sendTo("ping", receiver.getExtraInfo("sockname"));
+ *   await received.wait();
+ * });
+ * ```
+ */
 export class DatagramProtocol extends BaseProtocol {
   /** The endpoint is bound. */
   connectionMade(_transport: DatagramTransport): void {}
@@ -59,7 +81,26 @@ export class DatagramProtocol extends BaseProtocol {
   errorReceived(_error: Error): void {}
 }
 
-/** The callbacks of a child process. */
+/**
+ * The callbacks of a child process.
+ *
+ * ```ts
+ * import { Event, getRunningLoop, run, SubprocessProtocol } from "@taskloom/loop";
+ *
+ * class Exit extends SubprocessProtocol {
+ *   override processExited(): void {
+ *     exited.set();
+ *   }
+ * }
+ * const exited = new Event();
+ *
+ * await run(async () => {
+ *   const [transport] = await getRunningLoop().createSubprocess(() => new Exit(), "true", []);
+ *   await exited.wait();
+ *   console.log(transport.getReturnCode()); // 0
+ * });
+ * ```
+ */
 export class SubprocessProtocol extends BaseProtocol {
   /** The process has started. */
   connectionMade(_transport: SubprocessTransport): void {}

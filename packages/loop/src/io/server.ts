@@ -65,6 +65,18 @@ export function createServer(
  * IDLE (`startServing: false`) -> LISTENING -> CLOSED: it accepts nothing more, and goes on with the
  * connections it has -> ended, when the last of them is gone: what `waitClosed` waits for. Disposing it with
  * `await using` closes and waits.
+ *
+ * ```ts
+ * import { getRunningLoop, Protocol, run } from "@taskloom/loop";
+ *
+ * await run(async () => {
+ *   const loop = getRunningLoop();
+ *   const server = await loop.createServer(() => new Protocol(), { host: "127.0.0.1" });
+ *   console.log(server.isServing(), server.sockets().length); // true 1
+ *   server.close();
+ *   await server.waitClosed();
+ * });
+ * ```
  */
 export class Server implements OpenResource {
   readonly #loop: EventLoop;

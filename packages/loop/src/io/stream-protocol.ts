@@ -74,7 +74,27 @@ export class FlowControl {
   }
 }
 
-/** The protocol behind the streams: it feeds a StreamReader, and tells a StreamWriter when to hold back. */
+/**
+ * The protocol behind the streams: it feeds a StreamReader, and tells a StreamWriter when to hold back.
+ *
+ * ```ts
+ * import { getRunningLoop, Protocol, run, StreamReader, StreamReaderProtocol } from "@taskloom/loop";
+ *
+ * await run(async () => {
+ *   const loop = getRunningLoop();
+ *   const server = await loop.createServer(() => new Protocol(), { host: "127.0.0.1" });
+ *   const reader = new StreamReader();
+ *   const [transport, protocol] = await loop.createConnection(() => new StreamReaderProtocol(reader), {
+ *     host: "127.0.0.1",
+ *     port: server.sockets()[0]!.port,
+ *   });
+ *   console.log(protocol instanceof StreamReaderProtocol); // true
+ *   transport.close();
+ *   server.close();
+ *   await server.waitClosed();
+ * });
+ * ```
+ */
 export class StreamReaderProtocol extends Protocol {
   readonly #loop: EventLoop;
   readonly #reader: StreamReader;

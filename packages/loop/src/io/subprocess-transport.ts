@@ -100,6 +100,23 @@ class PipeProtocol extends Protocol {
 /**
  * A child process, with a Transport a pipe. RUNNING -> EXITED, when Node reports its end
  * (`protocol.processExited`) -> LOST, when its pipes are closed too (`protocol.connectionLost`).
+ *
+ * ```ts
+ * import { Event, getRunningLoop, run, SubprocessProtocol } from "@taskloom/loop";
+ *
+ * class Exit extends SubprocessProtocol {
+ *   override processExited(): void {
+ *     exited.set();
+ *   }
+ * }
+ * const exited = new Event();
+ *
+ * await run(async () => {
+ *   const [transport] = await getRunningLoop().createSubprocess(() => new Exit(), "true", []);
+ *   await exited.wait();
+ *   console.log(transport.getReturnCode()); // 0
+ * });
+ * ```
  */
 export class SubprocessTransport implements OpenResource {
   readonly #loop: EventLoop;
@@ -109,6 +126,7 @@ export class SubprocessTransport implements OpenResource {
   readonly #pipes = new Map<number, Transport>();
   #open = 0;
   #returnCode: number | null = null;
+  #isBegun = false;
   #isClosed = false;
   #waiters: Future<number>[] = [];
 
@@ -120,11 +138,16 @@ export class SubprocessTransport implements OpenResource {
     this.#resources = resources;
     child.once("exit", (code, signal) => {
       this.#returnCode = signal === null ? code : -constants.signals[signal];
-      this.#call(() => protocol.processExited());
-      for (const waiter of this.#waiters) if (!waiter.done()) waiter.setResult(this.#returnCode!);
-      this.#waiters = [];
-      this.#endIfDone();
+      // It may be over before it was made known: then that comes first.
+      if (this.#isBegun) this.#exited();
     });
+  }
+
+  #exited(): void {
+    this.#call(() => this.#protocol.processExited());
+    for (const waiter of this.#waiters) if (!waiter.done()) waiter.setResult(this.#returnCode!);
+    this.#waiters = [];
+    this.#endIfDone();
   }
 
   /** @internal */
@@ -150,6 +173,8 @@ export class SubprocessTransport implements OpenResource {
     }
     this.#call(() => this.#protocol.connectionMade(this));
     for (const pipe of this.#pipes.values()) pipe._begin();
+    this.#isBegun = true;
+    if (this.#returnCode !== null) this.#exited();
   }
 
   #endIfDone(): void {

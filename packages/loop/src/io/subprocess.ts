@@ -102,7 +102,19 @@ function* start(
   return new Process(transport, protocol);
 }
 
-/** A child process: made by `createSubprocess`. Disposing it with `await using` kills it and waits for its end. */
+/**
+ * A child process: made by `createSubprocess`. Disposing it with `await using` kills it and waits for its end.
+ *
+ * ```ts
+ * import { createSubprocess, run } from "@taskloom/loop";
+ *
+ * await run(async () => {
+ *   const child = await createSubprocess("cat", [], { stdin: "pipe", stdout: "pipe" });
+ *   const { stdout } = await child.communicate("through the pipe");
+ *   console.log(stdout?.toString()); // through the pipe
+ * });
+ * ```
+ */
 export class Process implements AsyncDisposable {
   /** What the child reads, if it is a pipe. */
   readonly stdin: StreamWriter | null;

@@ -37,6 +37,24 @@ export interface ExtraInfo {
  * when the buffer passes the high mark (`protocol.pauseWriting`) until it is down to the low one
  * (`resumeWriting`). OPEN -> CLOSING (`close`, `abort`, the other end's end) -> LOST, where
  * `protocol.connectionLost` is called, once, when Node has closed the socket.
+ *
+ * ```ts
+ * import { getRunningLoop, Protocol, run } from "@taskloom/loop";
+ *
+ * await run(async () => {
+ *   const loop = getRunningLoop();
+ *   const server = await loop.createServer(() => new Protocol(), { host: "127.0.0.1" });
+ *   const [transport] = await loop.createConnection(() => new Protocol(), {
+ *     host: "127.0.0.1",
+ *     port: server.sockets()[0]!.port,
+ *   });
+ *   transport.write("hello");
+ *   transport.close();
+ *   console.log(transport.isClosing()); // true
+ *   server.close();
+ *   await server.waitClosed();
+ * });
+ * ```
  */
 export class Transport implements OpenResource {
   readonly #loop: EventLoop;

@@ -8,8 +8,8 @@ export interface Clock {
    * `"moved"`: time passed. `"stay"`: the clock is moved by hand.
    */
   advanceTo?(deadline: number | undefined): "moved" | "stay";
-  /** Told when a loop starts to use the clock, so that a clock moved by hand can wake it. */
-  attach?(wake: () => void): void;
+  /** Told when a loop starts to use the clock, so that a clock moved by hand can wake it; false: it does not run. */
+  attach?(wake: () => boolean): void;
 }
 
 /** The monotonic clock of the process. */

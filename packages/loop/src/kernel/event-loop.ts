@@ -383,7 +383,17 @@ export class EventLoop extends LoopIo {
 
 loopFactory.make = (options) => new EventLoop(options as EventLoopOptions);
 
-/** Makes a loop: `new EventLoop(options)`. */
+/**
+ * Makes a loop: `new EventLoop(options)`.
+ *
+ * ```ts
+ * import { newEventLoop, sleep } from "@taskloom/loop";
+ *
+ * const loop = newEventLoop();
+ * console.log(await loop.runUntilComplete(sleep(1, "done"))); // done
+ * loop.close();
+ * ```
+ */
 export function newEventLoop(options: EventLoopOptions = {}): EventLoop {
   return new EventLoop(options);
 }

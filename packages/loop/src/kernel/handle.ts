@@ -10,7 +10,20 @@ type AnyFunction = (...args: any[]) => unknown;
 
 const NOTHING: readonly unknown[] = [];
 
-/** A callback that is to be run: what `callSoon` returns. */
+/**
+ * A callback that is to be run: what `callSoon` returns.
+ *
+ * ```ts
+ * import { getRunningLoop, run, sleep } from "@taskloom/loop";
+ *
+ * await run(async () => {
+ *   const handle = getRunningLoop().callSoon(() => console.log("not printed"));
+ *   handle.cancel();
+ *   await sleep(0);
+ *   console.log(handle.cancelled()); // true
+ * });
+ * ```
+ */
 export class Handle implements Runnable {
   /** @internal null when cancelled */
   _callback: AnyFunction | null;
@@ -90,7 +103,20 @@ export class Handle implements Runnable {
   }
 }
 
-/** A callback that is to be run at a time: what `callLater` and `callAt` return. */
+/**
+ * A callback that is to be run at a time: what `callLater` and `callAt` return.
+ *
+ * ```ts
+ * import { getRunningLoop, run } from "@taskloom/loop";
+ *
+ * await run(async () => {
+ *   const loop = getRunningLoop();
+ *   const timer = loop.callAt(loop.time() + 1000, () => {});
+ *   console.log(timer.when() > loop.time()); // true
+ *   timer.cancel();
+ * });
+ * ```
+ */
 export class TimerHandle extends Handle implements Timer {
   /** @internal */
   _sequence = 0;

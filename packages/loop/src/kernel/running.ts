@@ -48,6 +48,12 @@ export function getRunningLoop(): EventLoop {
 /**
  * The running loop; outside any, the one given to `setEventLoop`, else the process's default loop, which
  * starts by itself whenever it has something to do.
+ *
+ * ```ts
+ * import { getEventLoop } from "@taskloom/loop";
+ *
+ * console.log(getEventLoop() === getEventLoop()); // true
+ * ```
  */
 export function getEventLoop(): EventLoop {
   const running = runningLoop();
@@ -57,7 +63,19 @@ export function getEventLoop(): EventLoop {
   return automatic;
 }
 
-/** Makes `loop` the one that `getEventLoop()` gives outside any running loop; null: the process's default again. */
+/**
+ * Makes `loop` the one that `getEventLoop()` gives outside any running loop; null: the process's default again.
+ *
+ * ```ts
+ * import { getEventLoop, newEventLoop, setEventLoop } from "@taskloom/loop";
+ *
+ * const loop = newEventLoop();
+ * setEventLoop(loop);
+ * console.log(getEventLoop() === loop); // true
+ * setEventLoop(null);
+ * loop.close();
+ * ```
+ */
 export function setEventLoop(loop: EventLoop | null): void {
   chosen = loop;
 }

@@ -75,7 +75,10 @@ export abstract class Scheduler extends OneThread {
   protected constructor(clock: Clock) {
     super();
     this._clock = clock;
-    clock.attach?.(() => this._nudge());
+    clock.attach?.(() => {
+      this._nudge();
+      return this._active();
+    });
   }
 
   /** @internal Whether the loop runs what is made ready. */
@@ -207,6 +210,8 @@ export abstract class Scheduler extends OneThread {
       if (this._stopping) {
         this._stopping = false;
         this.#awake = false;
+        // Whoever moves the clock by hand does not wait for a loop that has ended.
+        this._clock.advanceTo?.(undefined);
         this._stopped();
         // The process's default loop is never over: what is ready or set must still come.
         this._nudge();

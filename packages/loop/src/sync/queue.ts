@@ -250,14 +250,36 @@ class Put<T> extends QueueOperation<T, void> {
  */
 export type Compare<T> = (a: T, b: T) => number;
 
-/** A queue that gives the smallest item first. */
+/**
+ * A queue that gives the smallest item first.
+ *
+ * ```ts
+ * import { PriorityQueue } from "@taskloom/loop";
+ *
+ * const queue = new PriorityQueue<[number, string]>();
+ * queue.putNowait([2, "later"]);
+ * queue.putNowait([1, "first"]);
+ * console.log(queue.getNowait()[1]); // first
+ * ```
+ */
 export class PriorityQueue<T> extends Queue<T> {
   constructor(maxsize = 0, compare: Compare<T> = compareValues) {
     super(maxsize, new BinaryHeap<T>(compare));
   }
 }
 
-/** A queue that gives the latest item first. */
+/**
+ * A queue that gives the latest item first.
+ *
+ * ```ts
+ * import { LifoQueue } from "@taskloom/loop";
+ *
+ * const stack = new LifoQueue<string>();
+ * stack.putNowait("first");
+ * stack.putNowait("second");
+ * console.log(stack.getNowait()); // second
+ * ```
+ */
 export class LifoQueue<T> extends Queue<T> {
   constructor(maxsize = 0) {
     super(maxsize, new Stack<T>());

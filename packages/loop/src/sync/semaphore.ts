@@ -103,7 +103,24 @@ export class Semaphore {
   }
 }
 
-/** A semaphore that refuses more releases than acquires. */
+/**
+ * A semaphore that refuses more releases than acquires.
+ *
+ * ```ts
+ * import { BoundedSemaphore, run } from "@taskloom/loop";
+ *
+ * await run(async () => {
+ *   const one = new BoundedSemaphore(1);
+ *   const held = await one.acquire();
+ *   held.release();
+ *   try {
+ *     one.release();
+ *   } catch (error) {
+ *     console.log((error as { code: string }).code); // SEMAPHORE_OVER_RELEASED
+ *   }
+ * });
+ * ```
+ */
 export class BoundedSemaphore extends Semaphore {
   readonly #bound: number;
 

@@ -22,6 +22,17 @@ export type CoroutineBody<A extends unknown[], T> = (...args: A) => Awaitable<T>
  * CREATED -> ENTERED when a strand begins it (`_begin`); ENTERED -> RETURNED or THREW. While ENTERED it is a
  * frame of the strand's stack: `_outer` and `_outerGen` are its caller. `next()` and `throw()` are what the
  * caller's `yield*` sees of it: the call, and then its outcome.
+ *
+ * ```ts
+ * import { coroutine, run, sleep } from "@taskloom/loop";
+ *
+ * const greet = coroutine(function* greet(name: string) {
+ *   yield* sleep(1);
+ *   return `Hello ${name}`;
+ * });
+ * const call = greet("Ada"); // nothing has run yet
+ * console.log(call.name, await run(call)); // greet Hello Ada
+ * ```
  */
 export class Coroutine<T = unknown> extends Operation<T> {
   /** The name of the function. */
@@ -146,7 +157,18 @@ export function coroutine<A extends unknown[], T>(fn: (...args: A) => Awaitable<
   return Object.assign(make, { wrapped: fn });
 }
 
-/** Whether `value` is a coroutine: the result of calling a `coroutine(fn)`, or a generator object. */
+/**
+ * Whether `value` is a coroutine: the result of calling a `coroutine(fn)`, or a generator object.
+ *
+ * ```ts
+ * import { coroutine, isCoroutine } from "@taskloom/loop";
+ *
+ * const nothing = coroutine(async () => {});
+ * const call = nothing();
+ * console.log(isCoroutine(call), isCoroutine(nothing)); // true false
+ * call.close();
+ * ```
+ */
 export function isCoroutine(
   value: unknown,
 ): value is Coroutine<unknown> | Generator<unknown, unknown, unknown> {
@@ -156,7 +178,15 @@ export function isCoroutine(
 const tag = (value: unknown): string =>
   typeof value === "function" ? Object.prototype.toString.call(value) : "";
 
-/** Whether calling `value` gives something to await: a `coroutine(fn)`, a `function*` or an `async` function. */
+/**
+ * Whether calling `value` gives something to await: a `coroutine(fn)`, a `function*` or an `async` function.
+ *
+ * ```ts
+ * import { isCoroutineFunction } from "@taskloom/loop";
+ *
+ * console.log(isCoroutineFunction(async () => {}), isCoroutineFunction(() => {})); // true false
+ * ```
+ */
 export function isCoroutineFunction(value: unknown): value is (...args: never[]) => Awaitable<unknown> {
   return (
     tag(value) === "[object AsyncFunction]" ||
@@ -165,7 +195,15 @@ export function isCoroutineFunction(value: unknown): value is (...args: never[])
   );
 }
 
-/** Whether `value` is an `async function*`. */
+/**
+ * Whether `value` is an `async function*`.
+ *
+ * ```ts
+ * import { isAsyncGeneratorFunction } from "@taskloom/loop";
+ *
+ * console.log(isAsyncGeneratorFunction(async function* () {}), isAsyncGeneratorFunction(async () => {})); // true false
+ * ```
+ */
 export function isAsyncGeneratorFunction(
   value: unknown,
 ): value is (...args: never[]) => AsyncGenerator<unknown, unknown, unknown> {

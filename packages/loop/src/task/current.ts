@@ -42,7 +42,18 @@ export function currentTask(loop?: EventLoop): Task<unknown> | null {
   return loop === undefined || strand._loop === loop ? strand._task : null;
 }
 
-/** The tasks of a loop (by default the running one) that are not done, in the order they were made. */
+/**
+ * The tasks of a loop (by default the running one) that are not done, in the order they were made.
+ *
+ * ```ts
+ * import { allTasks, createTask, run, sleep } from "@taskloom/loop";
+ *
+ * await run(async () => {
+ *   createTask(sleep(1), { name: "other" });
+ *   console.log([...allTasks()].length); // 2
+ * });
+ * ```
+ */
 export function allTasks(loop?: EventLoop): Set<Task<unknown>> {
   return new Set((loop ?? getRunningLoop())._tasks);
 }
@@ -70,6 +81,15 @@ export function createTask<T>(work: Startable<T>, options?: TaskOptions): Task<T
 /**
  * A Future as it is; a Task of anything else that can be awaited. Throws an ArgumentError for what cannot,
  * and a UsageError for a future of a loop other than `loop`.
+ *
+ * ```ts
+ * import { ensureFuture, run, sleep } from "@taskloom/loop";
+ *
+ * await run(async () => {
+ *   const task = ensureFuture(sleep(1, "slept"));
+ *   console.log(ensureFuture(task) === task, await task); // true slept
+ * });
+ * ```
  */
 export function ensureFuture<T>(
   work: Startable<T>,
@@ -100,6 +120,17 @@ export function ensureFuture<T>(
  * The deadline of the nearest enclosing `timeout`, in milliseconds of the loop's `time()`: the earliest of
  * those that are open. Undefined when there is none. Tasks made by `gather` and in a `taskGroup` are enclosed
  * by what encloses those; a task made by `createTask` outlives its maker's scopes, and is not.
+ *
+ * ```ts
+ * import { currentDeadline, getRunningLoop, run, timeout } from "@taskloom/loop";
+ *
+ * await run(() =>
+ *   timeout(1000, async () => {
+ *     const left = currentDeadline()! - getRunningLoop().time();
+ *     console.log(left > 900 && left <= 1000); // true
+ *   }),
+ * );
+ * ```
  */
 export function currentDeadline(): number | undefined {
   let earliest: number | undefined;
@@ -111,7 +142,22 @@ export function currentDeadline(): number | undefined {
   return earliest;
 }
 
-/** Reports progress of the current task, to whoever listens with `task.onProgress`. Outside a task it does nothing. */
+/**
+ * Reports progress of the current task, to whoever listens with `task.onProgress`. Outside a task it does nothing.
+ *
+ * ```ts
+ * import { createTask, reportProgress, run, sleep } from "@taskloom/loop";
+ *
+ * await run(async () => {
+ *   const task = createTask(async () => {
+ *     await sleep(1);
+ *     reportProgress({ done: 50 });
+ *   });
+ *   task.onProgress((value) => console.log(value)); // { done: 50 }
+ *   await task;
+ * });
+ * ```
+ */
 export function reportProgress(value: unknown): void {
   currentStrand()?._task.reportProgress(value);
 }

@@ -126,7 +126,16 @@ export class Future<T = unknown> extends FutureCore<T> {
   }
 }
 
-/** Whether `value` is a Future (a Task is one). */
+/**
+ * Whether `value` is a Future (a Task is one).
+ *
+ * ```ts
+ * import { createTask, isFuture, sleep } from "@taskloom/loop";
+ *
+ * const task = createTask(sleep(0));
+ * console.log(isFuture(task), isFuture(Promise.resolve())); // true false
+ * ```
+ */
 export function isFuture(value: unknown): value is Future<unknown> {
   return value instanceof Future;
 }

@@ -46,7 +46,15 @@ export function adopt(work: unknown): void {
   if (work instanceof Promise) work.then(undefined, () => {});
 }
 
-/** Whether `value` can be awaited by a task. */
+/**
+ * Whether `value` can be awaited by a task.
+ *
+ * ```ts
+ * import { isAwaitable, sleep } from "@taskloom/loop";
+ *
+ * console.log(isAwaitable(sleep(1)), isAwaitable(Promise.resolve()), isAwaitable(42)); // true true false
+ * ```
+ */
 export function isAwaitable(value: unknown): value is Awaitable<unknown> {
   return isGenerator(value) || value instanceof FutureCore || value instanceof Operation || isThenable(value);
 }

@@ -7,6 +7,16 @@ import type { Strand } from "./strand.ts";
  * A routine that has not started: it starts when it is awaited, in the task that awaits it, or when it is
  * made a task. The base of coroutines and of the waiting operations (queues, locks), which are written once
  * as iterators and work from both spellings. It can be awaited once.
+ *
+ * ```ts
+ * import { Operation, Queue, run } from "@taskloom/loop";
+ *
+ * const queue = new Queue<string>();
+ * const put = queue.put("later"); // nothing has happened yet
+ * console.log(put instanceof Operation, queue.size); // true 0
+ * await run(put);
+ * console.log(queue.size); // 1
+ * ```
  */
 export abstract class Operation<T> implements Steppable {
   /** @internal */

@@ -47,6 +47,17 @@ export interface TaskOptions {
  * Cancellation is CPython 3.13's: a request goes to what the task waits for; if that does not take it,
  * `_mustCancel` remembers it and the next step throws. The counts of `cancel` and `uncancel` let scopes
  * tell their own request from somebody else's.
+ *
+ * ```ts
+ * import { createTask, run, sleep } from "@taskloom/loop";
+ *
+ * await run(async () => {
+ *   const task = createTask(sleep(60_000), { name: "slow" });
+ *   task.cancel("not needed any more");
+ *   await task.catch((error: Error) => console.log(error.message)); // not needed any more
+ *   console.log(task.cancelled(), task.getName()); // true slow
+ * });
+ * ```
  */
 export class Task<T = unknown> extends Future<T> implements Strand {
   /** @internal */

@@ -10,7 +10,18 @@ export interface ExploreOptions {
   seeds?: number | Iterable<number> | undefined;
 }
 
-/** A schedule under which a test fails. Code: `SCHEDULE_FAILED`. */
+/**
+ * A schedule under which a test fails. Code: `SCHEDULE_FAILED`.
+ *
+ * ```ts
+ * import { explore, ScheduleError } from "@taskloom/loop/testing";
+ *
+ * const error = await explore(async () => {
+ *   throw new Error("always");
+ * }).catch((reason: unknown) => reason);
+ * console.log(error instanceof ScheduleError && error.seed); // 0
+ * ```
+ */
 export class ScheduleError extends TaskloomError {
   /** Run `explore(test, { seeds: [seed] })` to see the same schedule again. */
   readonly seed: number;

@@ -1,11 +1,29 @@
 import type { Clock } from "../kernel/clock.ts";
 
-/** A clock for tests: time passes only when nothing else can happen, or when the test says so. */
+/**
+ * A clock for tests: time passes only when nothing else can happen, or when the test says so.
+ *
+ * ```ts
+ * import { EventLoop, sleep } from "@taskloom/loop";
+ * import { virtualClock } from "@taskloom/loop/testing";
+ *
+ * const clock = virtualClock({ manual: true });
+ * const loop = new EventLoop({ clock });
+ * const done = loop.runUntilComplete(async () => {
+ *   await sleep(1000);
+ *   return clock.now();
+ * });
+ * await clock.advance(999);
+ * console.log(clock.now()); // 999
+ * await clock.advance(1);
+ * console.log(await done); // 1000
+ * ```
+ */
 export class VirtualClock implements Clock {
   #now: number;
   #target: number;
   readonly #isManual: boolean;
-  readonly #wakes = new Set<() => void>();
+  readonly #wakes = new Set<() => boolean>();
   #settled: (() => void)[] = [];
 
   /** @internal Use `virtualClock()`. */
@@ -21,7 +39,7 @@ export class VirtualClock implements Clock {
   }
 
   /** @internal */
-  attach(wake: () => void): void {
+  attach(wake: () => boolean): void {
     this.#wakes.add(wake);
   }
 
@@ -51,7 +69,9 @@ export class VirtualClock implements Clock {
     this.#target += ms;
     return new Promise((resolve) => {
       this.#settled.push(resolve);
-      for (const wake of this.#wakes) wake();
+      let isRunning = false;
+      for (const wake of this.#wakes) if (wake()) isRunning = true;
+      if (!isRunning) this.advanceTo(undefined);
     });
   }
 }

@@ -18,6 +18,16 @@ export interface AsCompletedOptions extends SignalOption {
 /**
  * Work in the order in which it ends. Iterated with `for … of`, each item is a coroutine that gives the next
  * outcome; with `for await`, each is the next future that is done, so that it can be recognised.
+ *
+ * ```ts
+ * import { AsCompleted, asCompleted, run, sleep } from "@taskloom/loop";
+ *
+ * await run(async () => {
+ *   const items = asCompleted([sleep(20, "slow"), sleep(1, "quick")]);
+ *   console.log(items instanceof AsCompleted); // true
+ *   for await (const future of items) console.log(future.result());
+ * }); // quick, then slow
+ * ```
  */
 export class AsCompleted<T> {
   readonly #done = new Queue<Future<T> | null>();

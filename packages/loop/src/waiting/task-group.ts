@@ -14,6 +14,18 @@ import type { SignalOption } from "./signal.ts";
  * What the body of a `taskGroup` gets. A group ends when its body and all its tasks have; the first error of
  * any cancels the others. Python's rule for whose cancellation it is: the group cancels its parent once
  * (`#isParentCancelRequested`) and takes exactly that request back.
+ *
+ * ```ts
+ * import { run, sleep, taskGroup } from "@taskloom/loop";
+ *
+ * await run(() =>
+ *   taskGroup(async (group) => {
+ *     group.createTask(sleep(1), { name: "first" });
+ *     const second = group.createTask(sleep(2, "second"));
+ *     console.log(await second); // second
+ *   }),
+ * );
+ * ```
  */
 export class TaskGroup {
   readonly #strand: Strand;

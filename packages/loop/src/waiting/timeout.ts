@@ -19,6 +19,18 @@ const EXITED = "finished";
  * CREATED -> ENTERED -> EXPIRING when the deadline passes -> EXPIRED at the end of the scope; or ENTERED ->
  * EXITED. Whether the scope turns a cancellation into a TimeoutError depends on who asked for it: only if no
  * request but its own came since it was entered.
+ *
+ * ```ts
+ * import { getRunningLoop, run, sleep, timeout } from "@taskloom/loop";
+ *
+ * await run(() =>
+ *   timeout(null, async (scope) => {
+ *     scope.reschedule(getRunningLoop().time() + 60_000);
+ *     await sleep(1);
+ *     console.log(scope.expired()); // false
+ *   }),
+ * );
+ * ```
  */
 export class TimeoutScope implements DeadlineScope {
   #state = CREATED;
@@ -159,7 +171,18 @@ export function timeout<T>(
   );
 }
 
-/** Like `timeout`, with the deadline as a time of the loop's `time()`. */
+/**
+ * Like `timeout`, with the deadline as a time of the loop's `time()`.
+ *
+ * ```ts
+ * import { getRunningLoop, run, sleep, timeoutAt } from "@taskloom/loop";
+ *
+ * await run(async () => {
+ *   const deadline = getRunningLoop().time() + 5;
+ *   await timeoutAt(deadline, () => sleep(60_000)).catch((error: Error) => console.log(error.name)); // TimeoutError
+ * });
+ * ```
+ */
 export function timeoutAt<T>(
   when: number | null,
   body: TimeoutBody<T> | Awaitable<T>,

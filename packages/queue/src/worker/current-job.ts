@@ -26,7 +26,7 @@ const storage = new AsyncLocalStorage<CurrentJob>();
  *   await currentJob()?.log(`reading ${path}`);
  *   return currentJob()?.attempt ?? 0;
  * });
- * console.log(await report("a.csv")); // 0: no worker called it
+ * console.log(await report("a.csv")); // 0
  * ```
  */
 export function currentJob(): CurrentJob | undefined {

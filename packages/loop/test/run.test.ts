@@ -1,0 +1,171 @@
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, expect, test } from "vitest";
+import {
+  createTask,
+  Future,
+  getRunningLoop,
+  run,
+  Runner,
+  sleep,
+  type Executor,
+  type Task,
+} from "@taskloom/loop";
+
+const folder = mkdtempSync(join(import.meta.dirname, ".programs-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+let count = 0;
+/** Runs a program of its own, and calls `said` with each line it prints. */
+function program(
+  code: string,
+  said: (line: string, kill: (signal: NodeJS.Signals) => void) => void = () => {},
+) {
+  const file = join(folder, `program-${count++}.ts`);
+  writeFileSync(file, code);
+  return new Promise<{ lines: string[]; code: number | null; signal: string | null; stderr: string }>(
+    (resolve) => {
+      const child = spawn(process.execPath, ["--conditions=@taskloom/source", "--no-warnings", file]);
+      const lines: string[] = [];
+      let stderr = "";
+      let rest = "";
+      child.stderr.on("data", (data) => (stderr += String(data)));
+      child.stdout.on("data", (data) => {
+        const parts = (rest + String(data)).split("\n");
+        rest = parts.pop()!;
+        for (const line of parts) {
+          lines.push(line);
+          said(line, (signal) => child.kill(signal));
+        }
+      });
+      child.on("close", (exitCode, signal) => resolve({ lines, code: exitCode, signal, stderr }));
+    },
+  );
+}
+
+const waiting = (cleanUp: string) => `
+  import { Future, run, sleep } from "@taskloom/loop";
+  await run(async () => {
+    try {
+      console.log("ready");
+      await new Future();
+    } finally {
+      console.log("cleaning up");
+      ${cleanUp}
+      console.log("clean");
+    }
+  });
+`;
+
+test.each(["SIGINT", "SIGTERM"] as const)(
+  "the first %s cancels the main task, which may clean up",
+  async (signal) => {
+    const ended = await program(waiting("await sleep(1);"), (line, kill) => line === "ready" && kill(signal));
+    expect(ended.lines).toEqual(["ready", "cleaning up", "clean"]);
+    expect(ended.stderr).toContain(`cancelled by ${signal}`);
+    expect(ended.code).not.toBe(0);
+  },
+);
+
+test("the second signal ends the process", async () => {
+  const ended = await program(waiting("await sleep(60_000);"), (line, kill) => {
+    if (line === "ready" || line === "cleaning up") kill("SIGINT");
+  });
+  expect(ended.lines).toEqual(["ready", "cleaning up"]);
+  expect(ended.code).toBe(130);
+});
+
+test("a program's own signal handler stays its own", async () => {
+  const ended = await program(
+    `
+    import { Event, run } from "@taskloom/loop";
+    const stop = new Event();
+    process.on("SIGTERM", () => stop.set());
+    await run(async () => {
+      console.log("ready");
+      await stop.wait();
+      console.log("stopped");
+    });
+    `,
+    (line, kill) => line === "ready" && kill("SIGTERM"),
+  );
+  expect(ended.lines).toEqual(["ready", "stopped"]);
+  expect(ended.code).toBe(0);
+});
+
+test("the default loop keeps the process alive for what is awaited, and lets it end when idle", async () => {
+  const ended = await program(`
+    import { createTask, ExternalTask, sleep } from "@taskloom/loop";
+    createTask(async () => {
+      await sleep(5);
+      console.log("slept");
+    });
+    const awaited = new ExternalTask();
+    setTimeout(() => awaited.succeed("outside"), 20).unref();
+    void awaited.then((value) => console.log(value));
+    new ExternalTask(); // nobody waits for this one
+    createTask(async () => { throw new Error("nobody looks"); });
+  `);
+  expect(ended.lines).toEqual(["slept", "outside"]);
+  expect(ended.code).toBe(0);
+  expect(ended.stderr).toMatch(/exception was never retrieved[^]*nobody looks/);
+});
+
+test("at its end run cancels what is left, waits for it, closes executors and the loop", async () => {
+  const order: string[] = [];
+  let left: Task<unknown> | undefined;
+  const executor: Executor = {
+    submit: () => expect.unreachable(),
+    async shutdown() {
+      order.push("executor");
+    },
+  };
+  const loop = await run(async () => {
+    left = createTask(async () => {
+      try {
+        await new Future();
+      } finally {
+        await sleep(1);
+        order.push("left over");
+      }
+    });
+    getRunningLoop().setDefaultExecutor(executor);
+    getRunningLoop().addShutdownHook(() => void order.push("hook"));
+    await sleep(1);
+    order.push("main");
+    return [getRunningLoop()] as const;
+  });
+  expect(order).toEqual(["main", "left over", "executor", "hook"]);
+  expect(left!.cancelled()).toBe(true);
+  expect(loop[0].isClosed()).toBe(true);
+});
+
+test("run inside a running loop is an error that says so", async () => {
+  await run(async () => {
+    await expect(run(sleep(1))).rejects.toMatchObject({ code: "NESTED_RUN", message: /await the coroutine/ });
+  });
+});
+
+test("a runner runs one thing after the other in one loop, and nothing after it was closed", async () => {
+  const runner = new Runner();
+  const loop = runner.getLoop();
+  expect(await runner.run(async () => getRunningLoop() === loop)).toBe(true);
+  expect(await runner.run(sleep(1, "again"))).toBe("again");
+  await runner.close();
+  await expect(runner.run(sleep(1))).rejects.toMatchObject({ code: "RUNNER_CLOSED" });
+});
+
+test("runInExecutor goes to the executor that is asked for, else to the default one", async () => {
+  await run(async () => {
+    const loop = getRunningLoop();
+    expect(() => loop.runInExecutor(null, () => 1)).toThrow(expect.objectContaining({ code: "NO_EXECUTOR" }));
+    const here: Executor = {
+      submit: (fn, ...args) => createTask(async () => await fn(...args)) as never,
+      shutdown: async () => {},
+    };
+    expect(await loop.runInExecutor(here, (a: number, b: number) => a + b, 1, 2)).toBe(3);
+    loop.setDefaultExecutor(here);
+    expect(await loop.runInExecutor(null, () => "default")).toBe("default");
+  });
+});
