@@ -79,7 +79,7 @@ async function asyncFunctions(): Promise<void> {
   // @ts-expect-error the queue's items have a type
   new Queue<string>().putNowait(1);
   // @ts-expect-error a comparison of what the queue holds
-  new PriorityQueue<string>(0, (a: number, b: number) => a - b);
+  void new PriorityQueue<string>(0, (a: number, b: number) => a - b);
   // @ts-expect-error there is no such mode
   wait(tasks, { returnWhen: "SOMETIME" });
   // @ts-expect-error a coroutine's arguments are the function's
