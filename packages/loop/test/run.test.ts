@@ -96,7 +96,7 @@ test("a program's own signal handler stays its own", async () => {
 
 test("the default loop keeps the process alive for what is awaited, and lets it end when idle", async () => {
   const ended = await program(`
-    import { createTask, ExternalTask, sleep } from "@taskloom/loop";
+    import { createTask, ExternalTask, getEventLoop, sleep } from "@taskloom/loop";
     createTask(async () => {
       await sleep(5);
       console.log("slept");
@@ -106,6 +106,11 @@ test("the default loop keeps the process alive for what is awaited, and lets it 
     void awaited.then((value) => console.log(value));
     new ExternalTask(); // nobody waits for this one
     createTask(async () => { throw new Error("nobody looks"); });
+    // A timer that was cancelled is nothing to stay for, whenever that happens.
+    const loop = getEventLoop();
+    const late = loop.callLater(3_600_000, () => {});
+    loop.callLater(3_600_000, () => {}).cancel();
+    setTimeout(() => late.cancel(), 10);
   `);
   expect(ended.lines).toEqual(["slept", "outside"]);
   expect(ended.code).toBe(0);

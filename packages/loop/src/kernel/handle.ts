@@ -146,7 +146,7 @@ export class TimerHandle extends Handle implements Timer {
 
   override cancel(): void {
     if (this._callback === null) return;
-    if (this._sequence > 0) this._loop._timers.cancelled();
+    if (this._sequence > 0) this._loop._timerCancelled();
     this._callback = null;
     this._args = NOTHING;
   }

@@ -107,6 +107,12 @@ export abstract class Scheduler extends OneThread {
     }
   }
 
+  /** @internal A timer that is in the heap was cancelled. The last one no longer keeps the process alive. */
+  _timerCancelled(): void {
+    this._timers.cancelled();
+    if (!this.#awake && this._timers.live === 0) this.#disarm();
+  }
+
   /** @internal Has a turn run soon, if the loop runs at all. */
   _nudge(): void {
     if (this.#awake || !this._active()) return;
@@ -238,7 +244,8 @@ export abstract class Scheduler extends OneThread {
     if (clock.advanceTo === undefined) {
       this._settledNative = false;
       this.#awake = false;
-      if (this._timers.size > 0) this.#arm();
+      if (this._timers.live > 0) this.#arm();
+      else this.#disarm();
       return false;
     }
     if (!this.#isDrained) {
@@ -262,8 +269,16 @@ export abstract class Scheduler extends OneThread {
     return false;
   }
 
+  #disarm(): void {
+    if (this.#timer === null) return;
+    clearTimeout(this.#timer);
+    this.#timer = null;
+    this.#armedFor = Infinity;
+  }
+
   /** Arms the libuv timer for the earliest deadline, unless it will fire early enough anyway. */
   #arm(): void {
+    this._timers.sweep();
     const when = this._timers.earliest;
     if (when >= this.#armedFor) return;
     if (this.#timer !== null) clearTimeout(this.#timer);

@@ -1,6 +1,6 @@
 import type { Runnable } from "./ready-queue.ts";
 
-/** An entry of the heap. Whoever cancels one says so with `TimerHeap.cancelled()`. */
+/** An entry of the heap. Whoever cancels one says so to the loop. */
 export interface Timer extends Runnable {
   /** @internal breaks ties: equal deadlines run in the order they were set; 0 while it is not in the heap */
   _sequence: number;
@@ -21,6 +21,11 @@ export class TimerHeap {
 
   get size(): number {
     return this.#timers.length;
+  }
+
+  /** How many are not cancelled. */
+  get live(): number {
+    return this.#timers.length - this.#cancelled;
   }
 
   /** The earliest deadline. Only when there is one. */

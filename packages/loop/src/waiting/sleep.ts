@@ -33,7 +33,7 @@ class Sleep<T> extends FutureCore<T> implements Timer {
 
   override cancel(message?: string): boolean {
     if (!super.cancel(message)) return false;
-    if (this._sequence > 0) this._loop._timers.cancelled();
+    if (this._sequence > 0) this._loop._timerCancelled();
     return true;
   }
 
