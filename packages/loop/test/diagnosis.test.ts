@@ -340,7 +340,7 @@ test("metrics count iterations, what is ready, timers and tasks", async () => {
   await run(async () => {
     const loop = getRunningLoop();
     const first = loop.metrics();
-    const idle = createTask(sleep(50));
+    const idle = createTask(sleep(3_600_000));
     await sleep(0);
     await sleep(15);
     const second = loop.metrics();
