@@ -26,6 +26,29 @@ export const attempted = defineTask(
   },
 );
 
+/** Takes so long, and gives back its key. `racingStrictly` is the same in strict mode. */
+export const racing = defineTask({ name: "fault.racing" }, async (key: string, milliseconds: number) => {
+  await sleep(milliseconds);
+  return key;
+});
+export const racingStrictly = defineTask(
+  { name: "fault.racing-strictly", strict: true },
+  async (key: string, milliseconds: number) => await racing(key, milliseconds),
+);
+
+/** Fails twice, with short waits in between, and gives back its key at the third attempt. */
+export const stumbling = defineTask(
+  { name: "fault.stumbling", strict: true, attempts: 3, backoff: { type: "fixed", delay: 10 } },
+  async (key: string) => {
+    await sleep(2);
+    if (currentJob()?.attempt !== 3) throw new Error("not yet");
+    return key;
+  },
+);
+
+/** Gives back how many parts it was given. */
+export const collecting = defineTask({ name: "fault.collecting" }, async () => "collected");
+
 /** As {@link marked}, on a thread that it blocks. */
 export const threaded = defineTask(
   { name: "fault.threaded", module: import.meta.url, runsOn: "thread" },

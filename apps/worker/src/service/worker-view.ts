@@ -2,7 +2,7 @@ import { type ResolvedTaskOptions, type TaskDefinition, isTaskDefinition } from 
 import type { TaskForest } from "./task-tree.ts";
 
 /** A task as a worker tells others that it knows it: enough to submit it without its module. */
-export type KnownTask = Omit<ResolvedTaskOptions, "module" | "args">;
+export type KnownTask = Omit<ResolvedTaskOptions, "module" | "args" | "strict">;
 
 /** A job that runs now. */
 export interface RunningJob {

@@ -15,6 +15,8 @@ import { waitAtMost } from "../patience.ts";
 import type { RemoteTask, RemoteTaskControl, RemoteTaskState } from "./remote-task.ts";
 import { type Submission, ageOf } from "./submission.ts";
 
+type OutcomeMessage = Extract<ReplyMessage, { readonly outcome: Outcome }>;
+
 /** How often the stored state of what is pending is looked at, in case a reply was lost; milliseconds. */
 const lookInterval = 1_000;
 /** How many jobs one such look takes in at most; the others have their turn at the next. */
@@ -228,10 +230,25 @@ export class JobClient implements RemoteTaskControl {
     if (submission === undefined) return;
     if ("progress" in message)
       for (const task of submission.tasks) task.reportProgress(decodeValue(message.progress));
-    else {
-      for (const task of submission.tasks) task.attempts = message.attempts;
-      this.#settle(message.id, message.outcome);
-    }
+    else if (submission.mayExist) void this.#confirm(submission, message).catch(() => {});
+    else this.#settleBy(submission, message);
+  }
+
+  #settleBy(submission: Submission, { attempts, outcome }: OutcomeMessage): void {
+    if (this.#pending.get(submission.id) !== submission) return;
+    for (const task of submission.tasks) task.attempts = attempts;
+    this.#settle(submission.id, outcome);
+  }
+
+  /**
+   * Under an id that was chosen there can have been another job before, and this may be the late reply to that one.
+   * What is stored decides; where nothing is stored any more, the reply is all that there is.
+   */
+  async #confirm(submission: Submission, message: OutcomeMessage): Promise<void> {
+    if (submission.addedAt === undefined) return;
+    const [stored] = await this.look(submission.lane, [submission.id]);
+    if (stored?.kind === "missing") this.#settleBy(submission, message);
+    else if (stored !== undefined) this.#compare(submission, stored);
   }
 
   /** The next slice of what has been pending for a while, going round, so that a large backlog costs no more per look. */
@@ -264,7 +281,7 @@ export class JobClient implements RemoteTaskControl {
   }
 
   #compare(submission: Submission, stored: StoredJob): void {
-    if (!this.#pending.has(submission.id) || stored.kind === "pending") return;
+    if (this.#pending.get(submission.id) !== submission || stored.kind === "pending") return;
     if (stored.kind === "finished") {
       for (const task of submission.tasks) task.attempts = stored.attempts;
       return this.#settle(submission.id, outcomeOf(stored.record));
@@ -345,9 +362,10 @@ export class JobClient implements RemoteTaskControl {
 
   /** The canceller's side of the protocol described in `engines/redis/cancel-script.ts`. */
   async #cancel(id: string, reason: string): Promise<void> {
-    for (let attempt = 0; ; attempt++) {
-      const submission = this.#pending.get(id);
-      if (submission === undefined) return;
+    const submission = this.#pending.get(id);
+    if (submission === undefined) return;
+    // Once this one has ended, another may be pending under an id that was chosen; that one is not meant.
+    for (let attempt = 0; this.#pending.get(id) === submission; attempt++) {
       const cancelled =
         submission.expiry ?? (reason === "" ? new CancelledError() : new CancelledError(reason));
       if (submission.addedAt === undefined && this.#collected.includes(submission)) {
@@ -362,7 +380,7 @@ export class JobClient implements RemoteTaskControl {
           // The engine does not answer; it is asked again until it does, as everything that is pending is.
         }
       }
-      if (!this.#pending.has(id)) return;
+      if (this.#pending.get(id) !== submission) return;
       const pause = cancelPauses[Math.min(attempt, cancelPauses.length - 1)] as number;
       await new Promise((resolve) => setTimeout(resolve, submission.addedAt === undefined ? 5 : pause));
     }
@@ -388,6 +406,7 @@ export class JobClient implements RemoteTaskControl {
   async #lookAfterCancel(submission: Submission, cancelled: Error): Promise<void> {
     const [stored] = await this.look(submission.lane, [submission.id]);
     if (stored === undefined || stored.kind === "pending") return;
+    if (this.#pending.get(submission.id) !== submission) return;
     if (stored.kind === "missing") return this.#end(submission.id, { error: cancelled });
     this.#settle(submission.id, outcomeOf(stored.record));
   }

@@ -28,6 +28,11 @@ export interface TaskOptions<A extends readonly unknown[] = readonly unknown[]> 
   readonly attempts?: number;
   /** The wait between attempts. Default: none. */
   readonly backoff?: Backoff;
+  /**
+   * Whether a cancel that the engine accepted is never followed by a result: such a job asks once more before it ends.
+   * It costs a round trip a job. Default false: a job that has done its work keeps its result.
+   */
+  readonly strict?: boolean;
   /** A Standard Schema (zod, valibot, arktype …) for the array of arguments, checked at submission and before running. */
   readonly args?: StandardSchemaV1<unknown, A>;
 }
@@ -41,6 +46,7 @@ export interface ResolvedTaskOptions {
   readonly timeout: number | undefined;
   readonly attempts: number;
   readonly backoff: Backoff | undefined;
+  readonly strict: boolean;
   readonly args: StandardSchemaV1<unknown, readonly unknown[]> | undefined;
 }
 
@@ -112,7 +118,17 @@ export function isTaskDefinition(value: unknown): value is TaskDefinition {
 }
 
 function resolveTaskOptions(options: TaskOptions): ResolvedTaskOptions {
-  const { name, module, version = 1, runsOn = "loop", timeout, attempts = 1, backoff, args } = options;
+  const {
+    name,
+    module,
+    version = 1,
+    runsOn = "loop",
+    timeout,
+    attempts = 1,
+    backoff,
+    args,
+    strict = false,
+  } = options;
   if (typeof name !== "string" || !namePattern.test(name)) {
     throw new TaskOptionsError(
       `Expected \`name\` to be 1 to 128 letters, digits, '.', '_', '-', '/' or '@', such as "image.thumbnail", got ${JSON.stringify(name)}.`,
@@ -149,6 +165,7 @@ function resolveTaskOptions(options: TaskOptions): ResolvedTaskOptions {
     timeout,
     attempts,
     backoff,
+    strict,
     args: args,
   };
 }

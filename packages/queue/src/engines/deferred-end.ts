@@ -1,4 +1,4 @@
-import { cancelFlag } from "./engine.ts";
+import { cancelFlag, sealFlag } from "./engine.ts";
 
 /** How jobs were to end before they started, apart from BullMQ's field for it, which would have BullMQ fail them itself. */
 const ends = new WeakMap<object, string>();
@@ -6,7 +6,7 @@ const ends = new WeakMap<object, string>();
 /** Takes what is said of a job's end from the job, before a worker runs it. */
 export function takeDeferredEnd(job: { deferredFailure?: string }): void {
   if (!job.deferredFailure) return;
-  ends.set(job, job.deferredFailure);
+  if (!job.deferredFailure.startsWith(sealFlag)) ends.set(job, job.deferredFailure);
   Reflect.deleteProperty(job, "deferredFailure");
 }
 

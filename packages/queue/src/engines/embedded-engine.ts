@@ -9,13 +9,14 @@ import type {
   LaneProcessor,
   LaneWorkerOptions,
   LockTerms,
+  SealAnswer,
   StoredJob,
 } from "./engine.ts";
 import type { FlowAdder, LaneConsumer, LaneQueue } from "./lane-queue.ts";
 import { LaneWorker } from "./lane-worker.ts";
 import { LocalReplies } from "./local-replies.ts";
 import { folderLocks } from "./lock-terms.ts";
-import { type SqlPool, countCancelled, lookAtJobs, markCancelled } from "./sql/job-table.ts";
+import { type SqlPool, countCancelled, lookAtJobs, markCancelled, sealRun } from "./sql/job-table.ts";
 
 /** Engines of this process by folder: a folder has one database, whoever in the process asks for it. */
 const open = new Map<string, { engine: EmbeddedEngine; users: number }>();
@@ -108,10 +109,14 @@ export class EmbeddedEngine implements Engine {
   async cancel(queueName: string, id: string, reason: string): Promise<CancelAnswer> {
     const { answer, run } = await markCancelled(this.#connectedPool(), queueName, id, reason);
     if (run !== undefined) {
-      const { workerId, token, attemptsStarted } = run;
-      this.#cancelListeners.get(workerId)?.({ id, token, attemptsStarted, reason });
+      const { workerId, token, attemptsStarted, startedAt } = run;
+      this.#cancelListeners.get(workerId)?.({ id, token, attemptsStarted, startedAt, reason });
     }
     return answer;
+  }
+
+  seal(queueName: string, id: string, token: string, attemptsStarted: number): Promise<SealAnswer> {
+    return sealRun(this.#connectedPool(), queueName, id, token, attemptsStarted);
   }
 
   onCancelRequest(workerId: string, listener: (request: CancelRequest) => void): () => void {

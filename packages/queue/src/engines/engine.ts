@@ -35,15 +35,21 @@ export type CancelAnswer =
   | { readonly kind: "done" }
   /** It is flagged, and the worker that runs it was told. */
   | { readonly kind: "running" }
+  /** Not accepted: its run was sealed before, and its end is being stored. */
+  | { readonly kind: "sealed" }
   /** It was not running: the canceller holds it now, under `token`, and has to end it. */
   | { readonly kind: "claimed"; readonly token: string };
 
 /** A request to a worker to stop one particular run of a job. */
 export interface CancelRequest {
   readonly id: string;
-  /** The lock's token and the count of starts: together they name one run, so that a later run is never hit. */
+  /**
+   * The lock's token, the count of starts and the moment of this one: together they name one run, so that a later run
+   * is never hit, not even the first run of a job that was added again under the id. BullMQ uses tokens again.
+   */
   readonly token: string;
   readonly attemptsStarted: number;
+  readonly startedAt: number;
   readonly reason: string;
 }
 
@@ -73,6 +79,15 @@ export interface LaneWorkerOptions extends Omit<WorkerOptions, "connection"> {
   readonly renewal?: LockRenewal;
 }
 
+/** What the engine says to a worker that is about to end a run; see {@link Engine.seal}. */
+export type SealAnswer =
+  /** No cancel of this run is accepted any more. */
+  | { readonly kind: "sealed" }
+  /** A cancel was accepted before, so the job has to end as cancelled. */
+  | { readonly kind: "cancelled"; readonly reason: string }
+  /** The run has lost its lock: somebody else has the job. */
+  | { readonly kind: "lost" };
+
 /**
  * What the rest of this package needs of a place that holds jobs: BullMQ over one of its backends, and beside it the
  * three things that BullMQ has no fast way for: replies to one process, cancellation, and a look at many jobs at once.
@@ -98,6 +113,11 @@ export interface Engine {
   readonly replies: ReplyChannel;
   /** Step 2 of the cancel protocol: one atomic look and mark. */
   cancel(queueName: string, id: string, reason: string): Promise<CancelAnswer>;
+  /**
+   * Step 8 of the cancel protocol, for strict tasks: one atomic look and mark before the end of a run is stored. From
+   * then on a cancel is told that it came too late; one that was accepted before wins over the result.
+   */
+  seal(queueName: string, id: string, token: string, attemptsStarted: number): Promise<SealAnswer>;
   /** Tells when somebody asks a BullMQ worker of this process, named by its id, to stop a run. */
   onCancelRequest(workerId: string, listener: (request: CancelRequest) => void): () => void;
   /** Looks at what is stored of many jobs at once. */
@@ -117,3 +137,13 @@ export interface Engine {
 
 /** The text of BullMQ's deferred-failure field that marks a job as cancelled; the reason follows it. */
 export const cancelFlag = "tl:cx:";
+/**
+ * The text of the same field that marks a run as sealed; the run follows it. One field for both, since they exclude
+ * each other. A seal is of no meaning to a later run.
+ */
+export const sealFlag = "tl:seal:";
+
+/** A run's name within its job. */
+export function sealOf(token: string, attemptsStarted: number): string {
+  return `${sealFlag}${token}#${attemptsStarted}`;
+}

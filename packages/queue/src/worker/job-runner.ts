@@ -35,6 +35,7 @@ interface Run {
   readonly task: Task<unknown>;
   readonly token: string;
   readonly attemptsStarted: number;
+  readonly startedAt: number | undefined;
   /** Why it is being stopped: the job was cancelled, this worker ends and gives it back, or its lock is lost. */
   stopping: "cancel" | "hand back" | "lost" | undefined;
   reason: string;
@@ -50,6 +51,7 @@ export type ReportUnknown = (job: {
 /** Runs the jobs of one lane: as tasks of the loop, or as calls on the thread pool. */
 export class JobRunner {
   readonly #engine: Engine;
+  readonly #queueName: string;
   readonly #tasks: ReadonlyMap<string, TaskDefinition>;
   readonly #threads: ThreadPoolExecutor | undefined;
   readonly #reportUnknown: ReportUnknown;
@@ -60,11 +62,13 @@ export class JobRunner {
 
   constructor(
     engine: Engine,
+    queueName: string,
     tasks: ReadonlyMap<string, TaskDefinition>,
     threads: ThreadPoolExecutor | undefined,
     reportUnknown: ReportUnknown,
   ) {
     this.#engine = engine;
+    this.#queueName = queueName;
     this.#tasks = tasks;
     this.#threads = threads;
     this.#reportUnknown = reportUnknown;
@@ -124,6 +128,7 @@ export class JobRunner {
       task,
       token: lock,
       attemptsStarted: job.attemptsStarted,
+      startedAt: job.processedOn,
       stopping: undefined,
       reason: "",
     };
@@ -133,8 +138,14 @@ export class JobRunner {
     if (this.#stopping) this.#handBack(run);
     const stopProgress = this.#forwardProgress(job, task);
     try {
-      return resultEnvelope(await task);
+      const result = resultEnvelope(await task);
+      return definition.task.strict ? ((await this.#seal(run, job)) ?? result) : result;
     } catch (error) {
+      // A run that was stopped has to give the job away, or to end it as cancelled, whatever else is true.
+      if (definition.task.strict && run.stopping === undefined && !(error instanceof WaitingError)) {
+        const cancelledBefore = await this.#seal(run, job);
+        if (cancelledBefore !== undefined) return cancelledBefore;
+      }
       return await this.#ended(error, run, job, left);
     } finally {
       stopProgress();
@@ -196,7 +207,7 @@ export class JobRunner {
 
   async #ended(error: unknown, run: Run, job: BullJob, left: number | undefined): Promise<unknown> {
     // Whoever has the job now stores its end; BullMQ leaves one that waits alone.
-    if (run.stopping === "lost") throw new WaitingError();
+    if (run.stopping === "lost" || error instanceof WaitingError) throw new WaitingError();
     if (error instanceof CancelledError && run.stopping === "hand back") {
       await job.moveToWait(run.token);
       throw new WaitingError();
@@ -209,6 +220,13 @@ export class JobRunner {
       (job.data.deadline as number) <= this.#engine.now();
     const final = error instanceof UnrecoverableError || deadlinePassed || job.data.pack === true;
     throw new StoredFailure(error, { final });
+  }
+
+  /** Closes a run to cancels before its end is stored. Gives the envelope to store if one was accepted before. */
+  async #seal(run: Run, job: BullJob): Promise<unknown> {
+    const answer = await this.#engine.seal(this.#queueName, job.id as string, run.token, run.attemptsStarted);
+    if (answer.kind === "lost") throw new WaitingError();
+    return answer.kind === "cancelled" ? cancelledEnvelope(answer.reason || undefined) : undefined;
   }
 
   #forwardProgress(job: BullJob, task: Task<unknown>): () => void {
@@ -239,7 +257,13 @@ export class JobRunner {
       setTimeout(() => this.#unmatched.delete(request.id), unmatchedRequestsFor).unref();
       return;
     }
-    if (run.token !== request.token || run.attemptsStarted !== request.attemptsStarted) return;
+    if (
+      run.token !== request.token ||
+      run.attemptsStarted !== request.attemptsStarted ||
+      run.startedAt !== request.startedAt
+    ) {
+      return;
+    }
     run.stopping = "cancel";
     run.reason = request.reason;
     run.task.cancel(request.reason || undefined);

@@ -207,20 +207,19 @@ export class TaskWorker {
   #openLane(queue: string, lane: Lane): void {
     const threads = lane === "thread" ? this.#threads : undefined;
     // A lane without tasks is opened too: it is how a job that nobody knows is noticed and reported.
-    const runner = new JobRunner(this.engine, this.#tasks, threads, (job) => this.#options.onUnknown?.(job));
-    const worker = this.engine.openWorker(
-      laneQueueName(queue, lane),
-      (job, token) => runner.process(job, token),
-      {
-        autorun: false,
-        concurrency: this.#concurrency(lane),
-        lockDuration: this.engine.locks.duration,
-        stalledInterval: this.engine.locks.stalledInterval,
-        ...(this.#renewal === undefined ? {} : { renewal: this.#renewal }),
-        // How often a job may outlive its workers is the job's own policy; JobRunner holds it.
-        maxStalledCount: 1_000_000,
-      },
+    const name = laneQueueName(queue, lane);
+    const runner = new JobRunner(this.engine, name, this.#tasks, threads, (job) =>
+      this.#options.onUnknown?.(job),
     );
+    const worker = this.engine.openWorker(name, (job, token) => runner.process(job, token), {
+      autorun: false,
+      concurrency: this.#concurrency(lane),
+      lockDuration: this.engine.locks.duration,
+      stalledInterval: this.engine.locks.stalledInterval,
+      ...(this.#renewal === undefined ? {} : { renewal: this.#renewal }),
+      // How often a job may outlive its workers is the job's own policy; JobRunner holds it.
+      maxStalledCount: 1_000_000,
+    });
     worker.on("active", (job) => {
       this.#options.onStart?.({
         id: job.id as string,

@@ -8,8 +8,10 @@ import {
   type Engine,
   type LaneProcessor,
   type LockTerms,
+  type SealAnswer,
   type StoredJob,
   cancelFlag,
+  sealOf,
 } from "../engine.ts";
 import type { FlowAdder, LaneConsumer, LaneQueue, NewJob } from "../lane-queue.ts";
 import { LocalReplies } from "../local-replies.ts";
@@ -105,15 +107,32 @@ export class MemoryEngine implements Engine {
     const job = lane.find(id);
     if (job === undefined) return { kind: "gone" };
     if (job.finishedOn !== undefined) return { kind: "done" };
+    if (job.token !== undefined && job.deferredFailure === sealOf(job.token, job.attemptsStarted))
+      return { kind: "sealed" };
     job.deferredFailure = `${cancelFlag}${reason}`;
     const token = `canceller-${randomUUID()}:0`;
     if (lane.claim(job, token)) return { kind: "claimed", token };
     const run = job.token;
     if (run !== undefined) {
-      const { attemptsStarted } = job;
-      this.#cancelListeners.get(run.replace(/:\d+$/, ""))?.({ id, token: run, attemptsStarted, reason });
+      const { attemptsStarted, processedOn: startedAt } = job;
+      this.#cancelListeners.get(run.replace(/:\d+$/, ""))?.({
+        id,
+        token: run,
+        attemptsStarted,
+        startedAt,
+        reason,
+      });
     }
     return { kind: "running" };
+  }
+
+  async seal(queueName: string, id: string, token: string, attemptsStarted: number): Promise<SealAnswer> {
+    const job = this.#lane(queueName).find(id);
+    if (job === undefined || job.token !== token) return { kind: "lost" };
+    if (job.deferredFailure?.startsWith(cancelFlag) === true)
+      return { kind: "cancelled", reason: job.deferredFailure.slice(cancelFlag.length) };
+    job.deferredFailure = sealOf(token, attemptsStarted);
+    return { kind: "sealed" };
   }
 
   onCancelRequest(workerId: string, listener: (request: CancelRequest) => void): () => void {

@@ -10,13 +10,14 @@ import type {
   LaneProcessor,
   LaneWorkerOptions,
   LockTerms,
+  SealAnswer,
   StoredJob,
 } from "../engine.ts";
 import { waitAtMost } from "../../patience.ts";
 import type { FlowAdder, LaneConsumer, LaneQueue } from "../lane-queue.ts";
 import { LaneWorker } from "../lane-worker.ts";
 import { serverLocks } from "../lock-terms.ts";
-import { countCancelled, lookAtJobs, markCancelled, schema } from "../sql/job-table.ts";
+import { countCancelled, lookAtJobs, markCancelled, sealRun, schema } from "../sql/job-table.ts";
 import { withoutPassword } from "../without-password.ts";
 import { NotificationChannel } from "./notification-channel.ts";
 import { NotifyReplies } from "./notify-replies.ts";
@@ -151,11 +152,21 @@ export class PostgresEngine implements Engine {
   async cancel(queueName: string, id: string, reason: string): Promise<CancelAnswer> {
     const { answer, run } = await markCancelled(this.#pool, queueName, id, reason);
     if (run !== undefined) {
-      const { workerId, token, attemptsStarted } = run;
-      const request: CancelRequest = { id, token, attemptsStarted, reason: reason.slice(0, 1_000) };
+      const { workerId, token, attemptsStarted, startedAt } = run;
+      const request: CancelRequest = {
+        id,
+        token,
+        attemptsStarted,
+        startedAt,
+        reason: reason.slice(0, 1_000),
+      };
       await this.#pool.query("SELECT pg_notify($1, $2)", [channelOf(workerId), JSON.stringify(request)]);
     }
     return answer;
+  }
+
+  seal(queueName: string, id: string, token: string, attemptsStarted: number): Promise<SealAnswer> {
+    return sealRun(this.#pool, queueName, id, token, attemptsStarted);
   }
 
   onCancelRequest(workerId: string, listener: (request: CancelRequest) => void): () => void {

@@ -10,15 +10,17 @@ import {
   type LaneProcessor,
   type LaneWorkerOptions,
   type LockTerms,
+  type SealAnswer,
   type StoredJob,
   cancelFlag,
+  sealOf,
 } from "../engine.ts";
 import { waitAtMost } from "../../patience.ts";
 import type { FlowAdder, LaneConsumer, LaneQueue } from "../lane-queue.ts";
 import { LaneWorker } from "../lane-worker.ts";
 import { serverLocks } from "../lock-terms.ts";
 import { withoutPassword } from "../without-password.ts";
-import { cancelScript } from "./cancel-script.ts";
+import { cancelScript, sealScript } from "./cancel-script.ts";
 import { type Heartbeat, watchConnection } from "./heartbeat.ts";
 import { ReplyStream } from "./reply-stream.ts";
 
@@ -62,6 +64,7 @@ export class RedisEngine implements Engine {
     this.#client.on("close", () => (this.#downSince ??= performance.now()));
     this.#client.on("ready", () => (this.#downSince = undefined));
     this.#client.defineCommand("taskloomCancel", { numberOfKeys: 8, lua: cancelScript });
+    this.#client.defineCommand("taskloomSeal", { numberOfKeys: 2, lua: sealScript });
     this.replies = new ReplyStream(this.#client, prefix, randomUUID());
   }
 
@@ -177,6 +180,20 @@ export class RedisEngine implements Engine {
       reason,
     );
     return kind === "claimed" ? { kind, token } : { kind };
+  }
+
+  async seal(queueName: string, id: string, token: string, attemptsStarted: number): Promise<SealAnswer> {
+    const job = `${prefix}:${queueName}:${id}`;
+    const run = this.#client as unknown as {
+      taskloomSeal(...args: string[]): Promise<[SealAnswer["kind"], string?]>;
+    };
+    const [kind, reason = ""] = await run.taskloomSeal(
+      job,
+      `${job}:lock`,
+      token,
+      sealOf(token, attemptsStarted),
+    );
+    return kind === "cancelled" ? { kind, reason } : { kind };
   }
 
   onCancelRequest(workerId: string, listener: (request: CancelRequest) => void): () => void {

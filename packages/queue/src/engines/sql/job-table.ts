@@ -1,6 +1,13 @@
 import { randomUUID } from "node:crypto";
 import { tag } from "../../wire/format.ts";
-import { type CancelAnswer, cancelFlag, type StoredJob } from "../engine.ts";
+import {
+  type CancelAnswer,
+  type SealAnswer,
+  type StoredJob,
+  cancelFlag,
+  sealFlag,
+  sealOf,
+} from "../engine.ts";
 
 /** The schema in which BullMQ's PostgreSQL backend keeps its tables. */
 export const schema = "bullmq";
@@ -18,11 +25,14 @@ export interface SqlPool {
  */
 const cancelStatement = `
 WITH found AS (
-  SELECT state, lock_token, locked_until_ms, attempts_started, scheduler_id, finished_at_ms
+  SELECT state, lock_token, locked_until_ms, attempts_started, scheduler_id, finished_at_ms,
+      deferred_failure, processed_at_ms
     FROM ${schema}.job WHERE queue = $1 AND id = $2 FOR UPDATE
 ), verdict AS (
   SELECT *, CASE
       WHEN finished_at_ms IS NOT NULL THEN 'done'
+      WHEN state = 'active' AND locked_until_ms > $5::bigint
+        AND deferred_failure = '${sealFlag}' || lock_token || '#' || attempts_started THEN 'sealed'
       WHEN state = 'active' AND lock_token IS NOT NULL AND locked_until_ms > $5::bigint THEN 'running'
       WHEN scheduler_id IS NULL AND state IN ('waiting', 'delayed', 'active') THEN 'claimed'
       ELSE 'flagged' END AS kind
@@ -33,15 +43,49 @@ WITH found AS (
       state = CASE WHEN kind = 'claimed' THEN 'active' ELSE job.state END,
       lock_token = CASE WHEN kind = 'claimed' THEN $4 ELSE job.lock_token END,
       locked_until_ms = CASE WHEN kind = 'claimed' THEN $5::bigint + ${claimLock} ELSE job.locked_until_ms END
-    FROM verdict WHERE queue = $1 AND id = $2 AND kind <> 'done'
+    FROM verdict WHERE queue = $1 AND id = $2 AND kind NOT IN ('done', 'sealed')
 )
-SELECT kind, lock_token, attempts_started FROM verdict`;
+SELECT kind, lock_token, attempts_started, processed_at_ms::float8 FROM verdict`;
+
+/** The same seal as `engines/redis/cancel-script.ts`; what it did not mark tells why. */
+const sealStatement = `
+WITH sealed AS (
+  UPDATE ${schema}.job SET deferred_failure = $4
+    WHERE queue = $1 AND id = $2 AND state = 'active' AND lock_token = $3
+      AND COALESCE(deferred_failure, '') NOT LIKE '${cancelFlag}%'
+    RETURNING 1
+)
+SELECT EXISTS (SELECT 1 FROM sealed) AS sealed, lock_token, deferred_failure
+  FROM ${schema}.job WHERE queue = $1 AND id = $2`;
+
+export async function sealRun(
+  pool: SqlPool,
+  queue: string,
+  id: string,
+  token: string,
+  attemptsStarted: number,
+): Promise<SealAnswer> {
+  const { rows } = await pool.query(sealStatement, [queue, id, token, sealOf(token, attemptsStarted)]);
+  const row = rows[0];
+  if (row?.["sealed"] === true) return { kind: "sealed" };
+  const flag = row?.["deferred_failure"];
+  // A look of the same moment as the mark: it can miss a cancel that the mark waited for, and then says nothing yet.
+  if (row?.["lock_token"] === token && typeof flag === "string" && flag.startsWith(cancelFlag))
+    return { kind: "cancelled", reason: flag.slice(cancelFlag.length) };
+  if (row?.["lock_token"] === token) return await sealRun(pool, queue, id, token, attemptsStarted);
+  return { kind: "lost" };
+}
 
 /** What {@link markCancelled} found, and for a running job, which run it is. */
 export interface CancelMark {
   readonly answer: CancelAnswer;
   readonly run:
-    | { readonly workerId: string; readonly token: string; readonly attemptsStarted: number }
+    | {
+        readonly workerId: string;
+        readonly token: string;
+        readonly attemptsStarted: number;
+        readonly startedAt: number;
+      }
     | undefined;
 }
 
@@ -60,12 +104,16 @@ export async function markCancelled(
     token,
     Date.now(),
   ]);
-  const row = rows[0] as { kind: string; lock_token: string | null; attempts_started: number } | undefined;
+  const row = rows[0] as
+    | { kind: string; lock_token: string | null; attempts_started: number; processed_at_ms: number | null }
+    | undefined;
   switch (row?.kind) {
     case undefined:
       return { answer: { kind: "gone" }, run: undefined };
     case "done":
       return { answer: { kind: "done" }, run: undefined };
+    case "sealed":
+      return { answer: { kind: "sealed" }, run: undefined };
     case "claimed":
       return { answer: { kind: "claimed", token }, run: undefined };
     case "running": {
@@ -73,7 +121,12 @@ export async function markCancelled(
       const workerId = lock.replace(/:\d+$/, "");
       return {
         answer: { kind: "running" },
-        run: { workerId, token: lock, attemptsStarted: row?.attempts_started ?? 0 },
+        run: {
+          workerId,
+          token: lock,
+          attemptsStarted: row?.attempts_started ?? 0,
+          startedAt: row?.processed_at_ms ?? 0,
+        },
       };
     }
     default:
