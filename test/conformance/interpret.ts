@@ -379,7 +379,8 @@ class Run {
   *#async(s: Statement & AsyncStep): Steps<unknown> {
     switch (s.op) {
       case "sleep":
-        return yield* sleep(s.time, s.value);
+        // Python's default is None; ours is a sleep of another kind.
+        return yield* s.value === null ? sleep(s.time) : sleep(s.time, s.value);
       case "return":
         return new Return(s.value);
       case "raiseCancelled":
@@ -599,7 +600,7 @@ class Run {
   #raw(step: RawStep): Awaitable<unknown> {
     switch (step.op) {
       case "sleep":
-        return sleep(step.time, step.value);
+        return step.value === null ? sleep(step.time) : sleep(step.time, step.value);
       case "acquire":
         return this.#object<Lock>(step).acquire();
       case "waitEvent":

@@ -10,6 +10,20 @@ export interface Equivalents {
 
 export const equivalents: readonly Equivalents[] = [
   {
+    reason: "When the group cancelled its parent there is an error, and errors go before a cancellation.",
+    mutants: [
+      [
+        "waiting/task-group.ts",
+        "if (this.#isParentCancelRequested && strand.uncancel() === 0) cancellation = undefined;",
+        "if (this.#isParentCancelRequested && strand.uncancel() !== 0) cancellation = undefined;",
+      ],
+    ],
+  },
+  {
+    reason: "It is done twice, early and for certain; either is enough.",
+    mutants: [["waiting/wait.ts", "timer?.cancel();", ";"]],
+  },
+  {
     reason: "It only lets memory go: what stays behind is done, and everything passes over what is done.",
     mutants: [
       ["sync/condition.ts", "this.#waiters.delete(waiter);", ";"],
@@ -32,8 +46,9 @@ export const equivalents: readonly Equivalents[] = [
       ["task/task.ts", "this._gen = null;", ";"],
       ["task/task.ts", "this._frame = null;", ";"],
       ["task/task.ts", "this._context = null;", ";"],
-      ["kernel/timer-heap.ts", "timer._inHeap = false;", ";"],
-      ["kernel/timer-heap.ts", "timer._inHeap = false;", "timer._inHeap = true;"],
+      ["kernel/timer-heap.ts", "timer._sequence = 0;", ";"],
+      ["sync/deque.ts", "if (ring[(this.#head + i) & mask] !== item) continue;", "if (true) continue;"],
+      ["waiting/timeout.ts", "strand._scope = this._outer;", ";"],
     ],
   },
   {
@@ -43,6 +58,7 @@ export const equivalents: readonly Equivalents[] = [
       ["kernel/ready-queue.ts", "this.#mask = 63;", ";"],
       ["kernel/scheduler.ts", "this.#todo = 0;", ";"],
       ["kernel/timer-heap.ts", "this.#keys = new Float64Array(64);", ";"],
+      ["kernel/timer-heap.ts", "this.#timers = [];", ";"],
       ["kernel/event-loop.ts", "this.#executor = null;", ";"],
       ["kernel/event-loop.ts", "this.#shutdownHooks.delete(hook);", ";"],
     ],
@@ -165,6 +181,17 @@ export const equivalents: readonly Equivalents[] = [
         "sync/queue.ts",
         "for (let i = 0; i < a.length && i < b.length; i++) {",
         "for (let i = 0; i < a.length && i <= b.length; i++) {",
+      ],
+      [
+        "sync/queue.ts",
+        "for (let i = 0; i < a.length && i < b.length; i++) {",
+        "for (let i = 0; i < a.length || i < b.length; i++) {",
+      ],
+      ["task/task.ts", "return null;", "return undefined;"],
+      [
+        "task/open.ts",
+        "return isGenerator(value) || value instanceof FutureCore || value instanceof Operation || isThenable(value);",
+        "return isGenerator(value) || value instanceof FutureCore && value instanceof Operation || isThenable(value);",
       ],
       [
         "sync/deque.ts",

@@ -64,8 +64,8 @@ export function mutate(file: string, source: string): Mutant[] {
       if (/^\}|;$/.test(text)) skipped = false;
       continue;
     }
-    // A parameter's type.
-    if (/^\s*\w+: \w+ & \{/.test(text)) continue;
+    // A type.
+    if (/^\s*\w+: \w+ & \{|^const \w+: \{/.test(text)) continue;
     if (diagnosis.test(text) || turns.test(text) || others.test(text) || field.test(text)) continue;
     if (within || trimmed === "" || trimmed.startsWith("//") || trimmed.startsWith("*")) continue;
     for (const changed of new Set(changes(text))) {

@@ -264,6 +264,23 @@ test("hundreds of readers and writers are served in order, cancelled ones passed
     yield* gather(writers, { returnExceptions: true });
   }));
 
+test.each([3, 0, 7])(
+  "of eight readers the one numbered %i is cancelled, and the others are served",
+  (victim) =>
+    inVirtualTime(function* () {
+      const queue = new Queue<number>();
+      const readers = Array.from({ length: 8 }, () => createTask(queue.get()));
+      yield* sleep(0);
+      readers[victim]!.cancel();
+      yield* sleep(0);
+      for (let item = 0; item < 7; item++) queue.putNowait(item);
+      yield* sleep(1);
+      const served = readers.filter((_, name) => name !== victim);
+      expect(served.map((reader) => reader.result())).toEqual([0, 1, 2, 3, 4, 5, 6]);
+      yield* raised(readers[victim]!);
+    }),
+);
+
 test("join at once when nothing is unfinished; taskDone and shutdown never go below zero", () =>
   inVirtualTime(function* () {
     const queue = new Queue<number>();

@@ -19,6 +19,7 @@ import {
   isCoroutine,
   isCoroutineFunction,
   isFuture,
+  Queue,
   reportProgress,
   run,
   sleep,
@@ -252,6 +253,32 @@ test("a task tells its listeners how far it is, until they are taken away", () =
     loop.callSoon(() => reportProgress(4));
     yield* sleep(1);
     expect(seen).toHaveLength(4);
+  }));
+
+test("an awaitable is no list: to iterate it otherwise than by yield* is an error", () =>
+  inVirtualTime(function* () {
+    const loop = getRunningLoop();
+    const wrong = expect.objectContaining({ code: "NOT_IN_TASK" }) as Error;
+    const makers = [
+      () => sleep(0),
+      () => sleep(0, "x"),
+      () => sleep(5),
+      () => loop.createFuture(),
+      () => new Queue<number>().get(),
+      () => double(1),
+    ];
+    const outside: unknown[] = [];
+    loop.callSoon(() => {
+      for (const make of makers) {
+        try {
+          outside.push([...(make() as Iterable<unknown>)]);
+        } catch (error) {
+          outside.push(error);
+        }
+      }
+    });
+    yield* sleep(0);
+    expect(outside).toEqual(makers.map(() => wrong));
   }));
 
 test("a coroutine whose function gives nothing to await throws where it is awaited", () =>
