@@ -12,12 +12,12 @@
  */
 import { CancelledError, QueueFull, TimeoutError } from "@taskloom/loop";
 import type { ThreadTask } from "./thread-task.ts";
+import { death, refusal } from "./call-failure.ts";
 import { CallQueue } from "./call-queue.ts";
 import { decodeError } from "./error-transport.ts";
 import type { EncodedError } from "./error-transport.ts";
 import { PoolClosedError, ThreadDiedError } from "./errors.ts";
 import { STACKS } from "./function-ref.ts";
-import { findUncloneable } from "./pack.ts";
 import { PoolThread } from "./pool-thread.ts";
 import type { ThreadOwner } from "./pool-thread.ts";
 import { CLAIMED, sharedClockOffset } from "./slots.ts";
@@ -592,31 +592,3 @@ export class Pool implements ThreadOwner {
 
 /** The gentler way to stop: the producer's generator is returned, not thrown into. */
 class StreamAbandoned extends CancelledError {}
-
-function refusal(call: ThreadTask, error: unknown): unknown {
-  if (!(error instanceof Error) || error.name !== "DataCloneError") return error;
-  const { args, special } = call;
-  try {
-    structuredClone(args, { transfer: (special?.transfer ?? []) as never });
-    return findUncloneable(special?.context, "the propagated stores");
-  } catch {
-    return findUncloneable(args, "arguments");
-  }
-}
-
-function death(label: string, exitCode: number, error: Error | undefined): ThreadDiedError {
-  if (error === undefined)
-    return new ThreadDiedError(
-      `The thread that ran ${label} ended with exit code ${exitCode}: something called process.exit there`,
-      "exit",
-      { exitCode },
-    );
-  const memory = (error as { code?: unknown }).code === "ERR_WORKER_OUT_OF_MEMORY";
-  return new ThreadDiedError(
-    memory
-      ? `The thread that ran ${label} ran out of memory; give it more with resourceLimits, or less to do`
-      : `The thread that ran ${label} broke: ${error.message}`,
-    memory ? "out-of-memory" : "crash",
-    { exitCode, cause: error },
-  );
-}

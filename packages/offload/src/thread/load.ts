@@ -53,7 +53,7 @@ export function hideLoaderWarning(): void {
 /** vite (and so vitest) turns `import()` into calls of this function. */
 const VITE_IMPORT = "const __vite_ssr_dynamic_import__ = (specifier) => import(specifier);";
 
-export function load(address: FunctionAddress, label: string): LoadedFunction | Promise<LoadedFunction> {
+function load(address: FunctionAddress, label: string): LoadedFunction | Promise<LoadedFunction> {
   if (address.kind === "export") return loadExport(address, label);
   const { text, method, imports, parent } = address;
   const body =
@@ -113,4 +113,32 @@ export function explainReference(error: unknown, label: string): unknown {
     { cause: error },
   );
   return explained;
+}
+
+/** A function as it is known here; one that is still being loaded, or could not be, is a promise. */
+export interface Known {
+  readonly label: string;
+  loaded: LoadedFunction | Promise<LoadedFunction>;
+}
+
+export function know(address: FunctionAddress, label: string): Known {
+  const known: Known = { label, loaded: attempt(address, label) };
+  if (known.loaded instanceof Promise) {
+    known.loaded.then(
+      (fn) => {
+        known.loaded = fn;
+      },
+      // The call that waits for it gets the error.
+      () => {},
+    );
+  }
+  return known;
+}
+
+function attempt(address: FunctionAddress, label: string): LoadedFunction | Promise<LoadedFunction> {
+  try {
+    return load(address, label);
+  } catch (error) {
+    return Promise.reject(error);
+  }
 }

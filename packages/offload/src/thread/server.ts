@@ -6,21 +6,22 @@ import { receiveMessageOnPort } from "node:worker_threads";
 import type { MessagePort } from "node:worker_threads";
 import { types } from "node:util";
 import { getHeapStatistics } from "node:v8";
-import { CancelledError, createTask } from "@taskloom/loop";
+import { createTask } from "@taskloom/loop";
 import type { Task } from "@taskloom/loop";
 import { CallbackGuest } from "../callbacks.ts";
 import { runInContext } from "../context.ts";
 import { encodeError } from "../error-transport.ts";
-import type { EncodedError } from "../error-transport.ts";
 import { ThreadDiedError } from "../errors.ts";
 import { unpack } from "../pack.ts";
 import { POSTED, Slots, sharedClockOffset } from "../slots.ts";
 import { installThreadCalls } from "../thread-call.ts";
 import { CANCEL, CONSOLE, CREDIT, FAILURE, FORGET, HEAP, RETIRE, RUN, STRAY, UNSOUND } from "../wire.ts";
-import type { CallExtras, Definition, Enlistment, FromThread, FunctionAddress, ToThread } from "../wire.ts";
+import type { CallExtras, Definition, Enlistment, FromThread, ToThread } from "../wire.ts";
 import { forwardConsole } from "./console.ts";
-import { explainReference, hideLoaderWarning, load } from "./load.ts";
-import type { AnyFunction, LoadedFunction } from "./load.ts";
+import { eachPlain, eachTask } from "./each.ts";
+import { explainReference, hideLoaderWarning, know } from "./load.ts";
+import type { Known, LoadedFunction } from "./load.ts";
+import { isPending } from "./pending.ts";
 import { produce } from "./produce.ts";
 import { Running } from "./running.ts";
 
@@ -41,34 +42,6 @@ const LISTEN = 10;
 const LISTEN_IN_ALL = 10;
 /** The heap is looked at no more often than this. */
 const HEAP_INTERVAL = 10;
-
-/** A function as it is known here; one that is still being loaded, or could not be, is a promise. */
-interface Known {
-  readonly label: string;
-  loaded: LoadedFunction | Promise<LoadedFunction>;
-}
-
-function know(address: FunctionAddress, label: string): Known {
-  const known: Known = { label, loaded: attempt(address, label) };
-  if (known.loaded instanceof Promise) {
-    known.loaded.then(
-      (fn) => {
-        known.loaded = fn;
-      },
-      // The call that waits for it gets the error.
-      () => {},
-    );
-  }
-  return known;
-}
-
-function attempt(address: FunctionAddress, label: string): LoadedFunction | Promise<LoadedFunction> {
-  try {
-    return load(address, label);
-  } catch (error) {
-    return Promise.reject(error);
-  }
-}
 
 export class ThreadServer {
   readonly #port: MessagePort;
@@ -405,59 +378,4 @@ function bindDeadline(task: Task<unknown>, deadline: number): void {
   const when = deadline - performance.now() - sharedClockOffset + task.getLoop().time();
   const scope = { _outer: null, _deadline: () => when };
   Object.assign(task, { _scope: scope });
-}
-
-function isPending(value: unknown): value is PromiseLike<unknown> {
-  return (
-    typeof value === "object" &&
-    value !== null &&
-    (typeof (value as { then?: unknown }).then === "function" || types.isGeneratorObject(value))
-  );
-}
-
-type ChunkResult = [results: unknown[], error: EncodedError | null];
-
-/** Calls a function for each item; what fails ends it, and goes with the results before it. */
-function eachPlain(
-  fn: AnyFunction,
-  items: ArrayLike<unknown>,
-  call: Running,
-): ChunkResult | Promise<ChunkResult> {
-  const results: unknown[] = [];
-  try {
-    for (let i = 0; i < items.length; i++) {
-      if ((i & 63) === 63 && call.isCancelled()) throw new CancelledError(call.cancelMessage());
-      const result = fn(items[i]);
-      if (isPending(result)) return eachTask(fn, items, i + 1, results, call, result);
-      results.push(result);
-    }
-    return [results, null];
-  } catch (error) {
-    if (error instanceof CancelledError) throw error;
-    return [results, encodeError(error, import.meta.url)];
-  }
-}
-
-/** The same, one after the other, for a function whose results have to be waited for. */
-async function eachTask(
-  fn: AnyFunction,
-  items: ArrayLike<unknown>,
-  from: number,
-  results: unknown[],
-  call: Running,
-  first?: PromiseLike<unknown>,
-): Promise<ChunkResult> {
-  try {
-    if (first !== undefined)
-      results.push(await (types.isPromise(first) ? first : createTask(first as never)));
-    for (let i = from; i < items.length; i++) {
-      if (call.isCancelled()) throw new CancelledError(call.cancelMessage());
-      // eslint-disable-next-line no-await-in-loop -- one at a time, as everything on a thread
-      results.push(await createTask((() => fn(items[i])) as () => Promise<unknown>));
-    }
-    return [results, null];
-  } catch (error) {
-    if (error instanceof CancelledError) throw error;
-    return [results, encodeError(error, import.meta.url)];
-  }
 }
