@@ -86,7 +86,7 @@ test("what cannot be is answered with a code, and the service stays up", async (
     [service.ask("GET", "/jobs/none"), 404, "JOB_UNKNOWN"],
     [service.ask("GET", "/jobs?limit=0"), 400, "REQUEST"],
     [service.ask("PUT", "/queues/mail", { paused: true }), 404, "QUEUE_UNKNOWN"],
-    [service.ask("PUT", "/schedules/s", { task: "test.add", cron: "not cron" }), 400, "SCHEDULE"],
+    [service.ask("PUT", "/schedules/s", { task: "test.add", cron: "not cron" }), 400, "TASK_OPTIONS"],
     [service.ask("GET", "/nothing"), 404, "NOT_FOUND"],
   ];
   for (const [answer, status, code] of answers) {

@@ -1,6 +1,5 @@
 // What a tool that operates queues needs beside their users' API: where a lane is stored, and how to read a record.
 export { laneOfJobId, laneQueueName, lanes } from "./lane.ts";
-export { encodeArguments } from "./wire/job-data.ts";
 export { outcomeOf } from "./wire/outcome.ts";
 export { decodeError } from "./wire/decode.ts";
 export { readOwner } from "./engines/embedded/owner.ts";

@@ -3,10 +3,11 @@ import {
   type Lane,
   type SubmitOptions,
   type TaskDefinition,
+  type When,
   TaskQueue,
   defineTask,
 } from "@taskloom/queue";
-import { encodeArguments, laneOfJobId, laneQueueName, lanes } from "@taskloom/queue/operating";
+import { laneOfJobId, laneQueueName, lanes } from "@taskloom/queue/operating";
 import type { Job, JobType, Queue } from "bullmq";
 import { viewJob } from "./job-record.ts";
 import {
@@ -319,40 +320,14 @@ export class EngineOperations implements Operations {
     id: string,
     { queue = this.#defaultQueue, task, args, cron, every, timezone }: ScheduleRequest,
   ): Promise<void> {
-    if ((cron === undefined) === (every === undefined)) {
-      throw new ServiceError(
-        400,
-        "SCHEDULE",
-        'a schedule needs either cron or every, such as cron "0 3 * * *" or every 60000.',
-      );
-    }
-    const { task: options } = await this.#definition(task);
-    const repeat = cron === undefined ? { every: every as number } : { pattern: cron };
-    try {
-      await this.lane(queue, options.runsOn).upsertJobScheduler(
-        id,
-        { ...repeat, ...(timezone === undefined ? {} : { tz: timezone }) },
-        {
-          name: task,
-          data: {
-            v: 1,
-            version: options.version,
-            args: encodeArguments(args),
-            ...(options.timeout === undefined ? {} : { timeout: options.timeout }),
-          },
-          opts: {
-            attempts: options.attempts,
-            ...(options.backoff === undefined ? {} : { backoff: { ...options.backoff } }),
-            removeOnComplete: { age: 3_600 },
-            removeOnFail: { age: 7 * 24 * 3_600 },
-          },
-        },
-      );
-    } catch (error) {
-      throw new ServiceError(400, "SCHEDULE", `schedule ${id} cannot be set: ${(error as Error).message}`, {
-        cause: error,
-      });
-    }
+    const definition = await this.#definition(task);
+    // Both or neither of cron and every is for the queue to refuse.
+    const when = {
+      ...(cron === undefined ? {} : { cron }),
+      ...(every === undefined ? {} : { every }),
+      ...(timezone === undefined ? {} : { timezone }),
+    } as When;
+    await this.#queue(queue).schedule(id, when, definition as TaskDefinition<unknown[], unknown>, ...args);
   }
 
   async unschedule(id: string, queue?: string): Promise<void> {

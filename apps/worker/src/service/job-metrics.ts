@@ -9,6 +9,7 @@ export class JobMetrics {
   readonly #duration: Histogram;
   readonly #ended: Counter;
   readonly #unknown: Counter;
+  readonly #stalls: Counter;
   readonly running: Gauge;
   readonly limit: Gauge;
   readonly loopDelay: Gauge;
@@ -45,6 +46,11 @@ export class JobMetrics {
       labelNames: ["task"],
       registers,
     });
+    this.#stalls = new Counter({
+      name: "taskloom_loop_stalls_total",
+      help: "Times in which the event loop stood still for a second and more.",
+      registers,
+    });
     const gauge = (name: string, help: string, labelNames: string[] = []): Gauge =>
       new Gauge({ name, help, labelNames, registers });
     this.running = gauge("taskloom_lane_running", "Jobs that run now, by lane.", ["lane"]);
@@ -74,6 +80,10 @@ export class JobMetrics {
   ended({ lane, name, state, duration }: JobEvent): void {
     this.#duration.observe({ lane, task: name, state }, duration / 1_000);
     this.#ended.inc({ lane, task: name, state });
+  }
+
+  stalled(): void {
+    this.#stalls.inc();
   }
 
   unknown(task: string): void {

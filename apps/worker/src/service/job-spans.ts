@@ -1,16 +1,18 @@
 import { inspect } from "node:util";
 import type { JobEvent, JobStart } from "@taskloom/queue";
-import { type Span, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
+import { type Span, SpanKind, SpanStatusCode, context, trace } from "@opentelemetry/api";
 
 /**
- * A span for each attempt of a job, through the OpenTelemetry API: it goes wherever the process's tracer provider sends
+ * A span for each attempt of a job, linked to the span that submitted it, through the OpenTelemetry API: it goes wherever the process's tracer provider sends
  * it (`node --import ./tracing.ts`), and nowhere when there is none.
  */
 export class JobSpans {
   readonly #spans = new Map<string, Span>();
 
   started({ id, name, queue, lane, attempt, waited }: JobStart): void {
+    const submitter = trace.getSpanContext(context.active());
     const span = trace.getTracer("taskloom").startSpan(`${name} process`, {
+      links: submitter === undefined ? [] : [{ context: submitter }],
       kind: SpanKind.CONSUMER,
       attributes: {
         "messaging.system": "taskloom",

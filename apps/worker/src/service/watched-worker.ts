@@ -88,6 +88,10 @@ export class WatchedWorker {
       drain: options.drain,
       onStart: (start) => this.#started(start),
       onJob: (event) => this.#ended(event),
+      onStall: (stall) => {
+        this.#metrics.stalled();
+        options.logger.warn({ event: "stall", ...stall }, "the event loop stood still; a task holds it");
+      },
       onUnknown: ({ id, name, version: wanted }) => {
         this.#jobs.delete(id);
         this.#metrics.unknown(name);

@@ -2,6 +2,8 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { availableParallelism } from "node:os";
 import { Future, type Task, createTask } from "@taskloom/loop";
 import type { ThreadPoolExecutor } from "@taskloom/offload";
+import { type Propagated, runInContext } from "@taskloom/offload/context";
+import { decodeValue } from "../wire/decode.ts";
 import { type TaskDefinition, isTaskDefinition } from "../definition/define-task.ts";
 import type { Engine } from "../engines/engine.ts";
 import type { BullJob, LaneConsumer } from "../engines/lane-queue.ts";
@@ -221,14 +223,21 @@ export class TaskWorker {
       maxStalledCount: 1_000_000,
     });
     worker.on("active", (job) => {
-      this.#options.onStart?.({
+      const { onStart } = this.#options;
+      if (onStart === undefined) return;
+      const start = {
         id: job.id as string,
         name: job.name,
         queue,
         lane,
         attempt: job.attemptsMade + 1,
         waited: Math.max(0, (job.processedOn ?? Date.now()) - job.timestamp - (job.opts.delay ?? 0)),
-      });
+      };
+      const { context } = job.data;
+      // Within the submitter's context, so that a span that is begun here knows the span that submitted.
+      runInContext(context === undefined ? undefined : (decodeValue(context) as Propagated), () =>
+        onStart(start),
+      );
     });
     worker.on("completed", (job, result) => {
       const outcome = outcomeOf({

@@ -10,6 +10,7 @@ import type { EngineOperations } from "../engine-operations.ts";
 import type { ServiceMetrics } from "../service-metrics.ts";
 import { ServiceError } from "../service-error.ts";
 import { addBullBoard } from "./bull-board.ts";
+import { answerWithoutEngine } from "./engine-patience.ts";
 import { answerErrors } from "./errors.ts";
 import { guard, isLoopback } from "./guard.ts";
 import { addPage } from "./page.ts";
@@ -31,9 +32,6 @@ export interface HttpServiceOptions {
   readonly rateLimit: number;
   readonly logger: Logger;
 }
-
-/** How long an engine may be away before requests are told so, rather than wait for it; milliseconds. */
-const enginePatience = 2_000;
 
 /** Nothing from other hosts, and the page in nobody's frame. bull-board sets styles in its elements. */
 const contentPolicy =
@@ -69,6 +67,7 @@ export class HttpService {
     app.removeContentTypeParser("text/plain");
     answerErrors(app, options.logger);
     guard(app, { operate: token, read: readToken }, host);
+    answerWithoutEngine(app, options.engine);
     app.addHook("onSend", async (_request, reply) => {
       void reply.header("content-security-policy", contentPolicy);
       void reply.header("x-content-type-options", "nosniff");
@@ -92,10 +91,7 @@ export class HttpService {
         security: [{ token: [] }],
       },
     });
-    await app.register(async (scope) => {
-      scope.addHook("onRequest", async () => refuseWhileDown(options.engine));
-      addRoutes(scope, options.operations);
-    });
+    addRoutes(app, options.operations);
     addHealth(app, options);
     await addBullBoard(app, options.operations, options.queues);
     await addPage(app);
@@ -143,16 +139,6 @@ function addHealth(app: FastifyInstance, { engine, isReady, metrics }: HttpServi
     async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text()),
   );
   app.get("/openapi.json", { schema: { hide: true } }, () => app.swagger());
-}
-
-async function refuseWhileDown(engine: Engine): Promise<void> {
-  const down = engine.downFor();
-  if (down <= enginePatience) return;
-  throw new ServiceError(
-    503,
-    "ENGINE_DOWN",
-    `${engine.url} has not answered for ${Math.round(down / 1_000)} s; what is queued there is kept. Try again when it is back.`,
-  );
 }
 
 function cannotListen(error: NodeJS.ErrnoException, host: string, port: number): Error {

@@ -1,4 +1,5 @@
 import { Readable } from "node:stream";
+import { context, propagation } from "@opentelemetry/api";
 import type { FastifyInstance } from "fastify";
 import { formatForest } from "../task-tree.ts";
 import type { JobSearch, Operations, ScheduleRequest, SubmitRequest } from "../operations.ts";
@@ -48,13 +49,14 @@ export function addRoutes(app: FastifyInstance, operations: Operations): void {
         response: { 200: jobSchema, 201: jobSchema, ...failures },
       },
     },
-    async ({ params, body, query }, reply) => {
+    async ({ params, body, query, headers }, reply) => {
       const { args = [], ...request } = body ?? {};
       const queue = request.queue ?? query.queue;
-      const job = await operations.submit(params.name, args, {
-        ...request,
-        ...(queue === undefined ? {} : { queue }),
-      });
+      // The caller's trace goes on in the job.
+      const trace = propagation.extract(context.active(), headers);
+      const job = await context.with(trace, () =>
+        operations.submit(params.name, args, { ...request, ...(queue === undefined ? {} : { queue }) }),
+      );
       reply.header("location", `/jobs/${encodeURIComponent(job.id)}?queue=${job.queue}`);
       if (query.wait === undefined) return await reply.status(201).send(job);
       return await operations.ended(job.id, Math.min(query.wait * 1_000, longestWait), job.queue);
