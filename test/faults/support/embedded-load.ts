@@ -1,0 +1,32 @@
+import { writeSync } from "node:fs";
+import { TaskQueue, TaskWorker } from "@taskloom/queue";
+import { attempted } from "./tasks.ts";
+
+/**
+ * A process that owns an embedded folder, works on it, and says what it has been told: `stored <id>` once a look
+ * found the job, `done <id>` once its waiter had its result. It goes on until it is killed.
+ */
+const [, , folder = "", prefix = ""] = process.argv;
+const say = (line: string): void => void writeSync(1, `${line}\n`);
+
+const queue = new TaskQueue({ engine: `embedded:${folder}` });
+const worker = new TaskWorker({ engine: queue.engine, tasks: [attempted], concurrency: 10 });
+void worker.run();
+await worker.ready();
+await queue.engine.setAddress?.("http://127.0.0.1:4711");
+say("open");
+for (let batch = 0; ; batch++) {
+  const tasks = Array.from({ length: 20 }, (_, index) => {
+    const id = `${prefix}-${batch}-${index}`;
+    return queue.with({ id }).submit(attempted, id, 20);
+  });
+  const all = tasks.map(async (task) => {
+    await task;
+    say(`done ${task.id}`);
+  });
+  await tasks[0]; // All of a turn are stored in one step, so the others are by now.
+  for (const [id, state] of await queue.states(tasks.map((task) => task.id))) {
+    if (state !== "missing") say(`stored ${id}`);
+  }
+  await Promise.all(all.slice(0, 15)); // The next batch is on its way while this one still runs.
+}
