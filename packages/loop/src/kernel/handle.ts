@@ -8,8 +8,6 @@ import type { Timer } from "./timer-heap.ts";
 // oxlint-disable-next-line typescript/no-explicit-any -- any function can be a callback; its arguments are checked where it is given
 type AnyFunction = (...args: any[]) => unknown;
 
-const NOTHING: readonly unknown[] = [];
-
 /**
  * A callback that is to be run: what `callSoon` returns.
  *
@@ -28,7 +26,7 @@ export class Handle implements Runnable {
   /** @internal null when cancelled */
   _callback: AnyFunction | null;
   /** @internal */
-  _args: readonly unknown[];
+  _args: readonly unknown[]; // null, which needs no write barrier, once it is cancelled
   /** @internal */
   readonly _loop: EventLoop;
   /** @internal */
@@ -60,7 +58,7 @@ export class Handle implements Runnable {
    */
   cancel(): void {
     this._callback = null;
-    this._args = NOTHING;
+    this._args = null as never;
   }
 
   /** Whether `cancel()` was called. */
@@ -148,7 +146,7 @@ export class TimerHandle extends Handle implements Timer {
     if (this._callback === null) return;
     if (this._sequence > 0) this._loop._timerCancelled();
     this._callback = null;
-    this._args = NOTHING;
+    this._args = null as never;
   }
 
   /** @internal */
