@@ -134,11 +134,11 @@ async function streaming(): Promise<void> {
 
 async function megabytes(): Promise<void> {
   const size = 1_000_000;
-  const values = await inTurns(5, {
+  const values = await inTurns(9, {
     ...forAll(async (call) => {
       const times: number[] = [];
       const data = new Uint8Array(size);
-      for (let i = 0; i < 20; i++) {
+      for (let i = 0; i < 50; i++) {
         const start = performance.now();
         await call(data);
         times.push((performance.now() - start) * 1000);
@@ -152,7 +152,7 @@ async function megabytes(): Promise<void> {
         ((await import(module)) as typeof import("@taskloom/offload")).transfer(bytes, [bytes.buffer]);
       return async () => {
         const times: number[] = [];
-        for (let i = 0; i < 20; i++) {
+        for (let i = 0; i < 50; i++) {
           const start = performance.now();
           data = await pool.submit(back, url, transfer(data, [data.buffer]));
           times.push((performance.now() - start) * 1000);
@@ -230,7 +230,7 @@ async function responsiveness(): Promise<void> {
     Taskloom: () => delay(() => Promise.all(Array.from({ length: 40 }, () => pool.submit(busy, 50)))),
     "in place": () =>
       delay(async () => {
-        for (let i = 0; i < 20; i++) {
+        for (let i = 0; i < 50; i++) {
           busy(50);
           await new Promise((resolve) => setImmediate(resolve));
         }

@@ -7,6 +7,7 @@ import {
   threaded,
   toThread,
 } from "../src/index.ts";
+import { whoAmI } from "./fixtures/defined.ts";
 import { failure, jobs, makePool } from "./support.ts";
 
 const OUTSIDE = 5;
@@ -48,6 +49,9 @@ describe("naming a function", () => {
       },
     });
     expect(await pool.submit(named, 21)).toBe(42);
+    expect(await pool.map(named, [1, 2, 3]).toArray()).toEqual([2, 4, 6]);
+    // One of an async function looks plain, and is a task all the same.
+    expect(await pool.submit(whoAmI)).toBe("who.am.i");
   });
 
   it("sends a self-contained function by its text", async () => {
@@ -129,7 +133,7 @@ describe("naming a function", () => {
     const module = threaded<{ nothing(): void }>(url, { executor: pool });
     expect(await failure(module.nothing())).toMatchObject({
       code: "NOT_THREADABLE",
-      message: expect.stringContaining("it exports double") as string,
+      message: expect.stringContaining("it exports double, whoAmI") as string,
     });
     const missing = threaded<{ f(): void }>("no-such-package", { executor: pool });
     expect(await failure(missing.f())).toMatchObject({ code: "ERR_MODULE_NOT_FOUND" });

@@ -1,4 +1,5 @@
 /** Calling a function for each item of a chunk. */
+import { ownFrames } from "./own-frames.ts";
 import { types } from "node:util";
 import { CancelledError, createTask } from "@taskloom/loop";
 import { encodeError } from "../error-transport.ts";
@@ -26,7 +27,7 @@ export function eachPlain(
     return [results, null];
   } catch (error) {
     if (error instanceof CancelledError) throw error;
-    return [results, encodeError(error, import.meta.url)];
+    return [results, encodeError(error, ownFrames)];
   }
 }
 
@@ -50,6 +51,6 @@ export async function eachTask(
     return [results, null];
   } catch (error) {
     if (error instanceof CancelledError) throw error;
-    return [results, encodeError(error, import.meta.url)];
+    return [results, encodeError(error, ownFrames)];
   }
 }

@@ -85,6 +85,9 @@ async function loadExport(
         (names.length > 0 ? `it exports ${names.join(", ")}` : "it exports no functions"),
     );
   }
+  // What `defineTask` made is a plain function around one of any kind, and runs as a task wherever it runs.
+  if (functionAddress in fn)
+    return { fn: async (...args) => fn(...args), kind: "async", label, fromSource: false };
   return { fn, kind: kindOf(fn), label, fromSource: false };
 }
 

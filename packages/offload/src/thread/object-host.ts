@@ -1,5 +1,6 @@
 /** An object that lives on this thread, exposed through Comlink. */
 import type { MessagePort } from "node:worker_threads";
+import { ownFrames } from "./own-frames.ts";
 import { types } from "node:util";
 import { expose, transfer } from "comlink";
 import { createTask } from "@taskloom/loop";
@@ -112,7 +113,7 @@ class ObjectHost implements ObjectTable {
       return packed.transfer === null ? answer : transfer(answer, packed.transfer as never);
     } catch (error) {
       running.flushProgress();
-      return { error: encodeError(error, import.meta.url) };
+      return { error: encodeError(error, ownFrames) };
     } finally {
       running.end();
       guest?.release();
@@ -147,7 +148,7 @@ class ObjectHost implements ObjectTable {
       if (typeof dispose === "function") await Reflect.apply(dispose as Method, this.#instance, []);
       return { value: undefined, patches: null };
     } catch (error) {
-      return { error: encodeError(error, import.meta.url) };
+      return { error: encodeError(error, ownFrames) };
     }
   }
 }

@@ -1,6 +1,7 @@
 /**
  * What runs on a thread: takes calls in the order they come, one at a time, and answers.
  */
+import { ownFrames } from "./own-frames.ts";
 import { AsyncLocalStorage } from "node:async_hooks";
 import { receiveMessageOnPort } from "node:worker_threads";
 import type { MessagePort } from "node:worker_threads";
@@ -338,7 +339,7 @@ export class ThreadServer {
     Atomics.store(this.#slots.states, call.slot, POSTED);
     const now = performance.now();
     this.#slots.durations[call.slot] = now - startedAt;
-    call.port.postMessage([FAILURE, call.seq, encodeError(error, import.meta.url)]);
+    call.port.postMessage([FAILURE, call.seq, encodeError(error, ownFrames)]);
     this.#ended(call, now);
   }
 
@@ -365,7 +366,7 @@ export class ThreadServer {
         ),
       );
     } else {
-      this.#send([STRAY, encodeError(error, import.meta.url), call?.label ?? ""]);
+      this.#send([STRAY, encodeError(error, ownFrames), call?.label ?? ""]);
     }
   }
 }
