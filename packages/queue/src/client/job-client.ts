@@ -46,7 +46,7 @@ export class JobClient implements RemoteTaskControl {
   #collected: Submission[] = [];
   #timer: NodeJS.Timeout | undefined;
   #lookCursor: string | undefined;
-  #listening = false;
+  #listening: Promise<void> | undefined;
   #closed = false;
 
   constructor(engine: Engine, queueName: string) {
@@ -78,7 +78,7 @@ export class JobClient implements RemoteTaskControl {
     for (const submission of submissions) this.#pending.set(submission.id, submission);
     try {
       await this.#engine.connect();
-      this.#listen();
+      await this.#listen();
       await add();
       const now = performance.now();
       for (const submission of submissions) {
@@ -116,7 +116,7 @@ export class JobClient implements RemoteTaskControl {
   async #listenAndLook(submissions: Submission[]): Promise<void> {
     try {
       await this.#engine.connect();
-      this.#listen();
+      await this.#listen();
       await this.#look(submissions);
     } catch (error) {
       for (const { id } of submissions) this.#end(id, { error });
@@ -128,7 +128,7 @@ export class JobClient implements RemoteTaskControl {
     this.#collected = [];
     try {
       await this.#engine.connect();
-      this.#listen();
+      await this.#listen();
       await Promise.all([this.#sendLane("loop", batch), this.#sendLane("thread", batch)]);
     } catch (error) {
       for (const { id } of batch) this.#end(id, { error });
@@ -209,12 +209,15 @@ export class JobClient implements RemoteTaskControl {
     return await this.#engine.look(laneQueueName(this.#queueName, lane), ids.map(storedId));
   }
 
-  #listen(): void {
+  async #listen(): Promise<void> {
     if (this.#closed)
       throw new QueueClosedError(`Queue ${this.#queueName} was closed before it could send this job.`);
-    if (this.#listening) return;
-    this.#listening = true;
-    this.#engine.replies.listen(
+    this.#listening ??= this.#beginToListen();
+    await this.#listening;
+  }
+
+  async #beginToListen(): Promise<void> {
+    await this.#engine.replies.listen(
       (message) => this.#receive(message),
       () => void this.#look([...this.#pending.values()]).catch(() => {}),
     );

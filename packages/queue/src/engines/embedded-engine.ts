@@ -94,7 +94,7 @@ export class EmbeddedEngine implements Engine {
   }
 
   defer(callback: () => void): void {
-    setImmediate(callback);
+    process.nextTick(callback);
   }
 
   openWorker(name: string, processor: LaneProcessor, options: LaneWorkerOptions): LaneConsumer {

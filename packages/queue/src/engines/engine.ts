@@ -21,8 +21,8 @@ export interface ReplyChannel {
   readonly address: string;
   /** Whether nothing can be lost between the worker and this process (they are the same process). */
   readonly lossless: boolean;
-  /** Begins to receive. `onGap` tells that messages may have been missed. */
-  listen(onMessage: (message: ReplyMessage) => void, onGap: () => void): void;
+  /** Begins to receive, and ends when it does. `onGap` tells that messages may have been missed. */
+  listen(onMessage: (message: ReplyMessage) => void, onGap: () => void): Promise<void>;
   /** Sends to a waiting process, batched with what else is sent in this turn. */
   send(address: string, message: ReplyMessage): void;
 }

@@ -13,7 +13,7 @@ export class LocalReplies implements ReplyChannel {
     this.#defer = defer;
   }
 
-  listen(onMessage: (message: ReplyMessage) => void): void {
+  async listen(onMessage: (message: ReplyMessage) => void): Promise<void> {
     this.#listeners.add(onMessage);
   }
 

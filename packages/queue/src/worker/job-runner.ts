@@ -41,6 +41,13 @@ interface Run {
   reason: string;
 }
 
+/** A run that has begun. */
+interface Started {
+  readonly task: Task<unknown>;
+  /** How it ends. The value is there as soon as the body has it: a turn of the loop earlier than the task is done. */
+  readonly end: Promise<unknown>;
+}
+
 /** What is told of jobs that this worker cannot run. */
 export type ReportUnknown = (job: {
   readonly id: string;
@@ -122,8 +129,9 @@ export class JobRunner {
       if (children.cancelled !== undefined) return cancelledEnvelope(children.cancelled);
       childResults = children.results;
     }
-    const args = await this.#checkedArguments(definition, job);
-    const task = this.#start(definition, args, job, left, childResults);
+    const checking = this.#checkedArguments(definition, job);
+    const args = checking instanceof Promise ? await checking : checking;
+    const { task, end } = this.#start(definition, args, job, left, childResults);
     const run: Run = {
       task,
       token: lock,
@@ -138,7 +146,7 @@ export class JobRunner {
     if (this.#stopping) this.#handBack(run);
     const stopProgress = this.#forwardProgress(job, task);
     try {
-      const result = resultEnvelope(await task);
+      const result = resultEnvelope(await end);
       return definition.task.strict ? ((await this.#seal(run, job)) ?? result) : result;
     } catch (error) {
       // A run that was stopped has to give the job away, or to end it as cancelled, whatever else is true.
@@ -159,7 +167,7 @@ export class JobRunner {
     job: BullJob,
     left: number | undefined,
     childResults: readonly unknown[],
-  ): Task<unknown> {
+  ): Started {
     const { pack, context } = job.data;
     // The timeout and the attempts of a pack are those of each of its items.
     const limit = Math.min((pack === true ? undefined : job.data.timeout) ?? Infinity, left ?? Infinity);
@@ -177,32 +185,32 @@ export class JobRunner {
         await job.log(line);
       },
     };
-    const start = (): Task<unknown> =>
-      runAsJob(current, () =>
-        createTask(
-          limit === Infinity
-            ? async () => await call()
-            : async () => await timeout(limit, async () => await call()),
-          {
-            name: current.id,
-          },
-        ),
-      );
-    return context === undefined ? start() : runInContext(decodeValue(context) as Propagated, start);
+    const { promise: end, resolve, reject } = Promise.withResolvers<unknown>();
+    const body = async (): Promise<void> => {
+      resolve(limit === Infinity ? await call() : await timeout(limit, async () => await call()));
+    };
+    const start = (): Task<unknown> => runAsJob(current, () => createTask(body, { name: current.id }));
+    const task = context === undefined ? start() : runInContext(decodeValue(context) as Propagated, start);
+    task.addDoneCallback(() => {
+      try {
+        task.result();
+      } catch (error) {
+        reject(error);
+      }
+    });
+    return { task, end };
   }
 
-  async #checkedArguments({ task }: TaskDefinition, job: BullJob): Promise<never[]> {
+  /** At once where there is nothing to wait for: a turn of microtasks for each job shows in how many a worker runs. */
+  #checkedArguments({ task }: TaskDefinition, job: BullJob): never[] | Promise<never[]> {
     let args: unknown[];
     try {
       args = decodeArguments(job.data);
     } catch (error) {
       throw new StoredFailure(error, { final: true });
     }
-    if (task.args === undefined || job.data.pack === true) return args as never[];
-    const result = await task.args["~standard"].validate(args);
-    if (result.issues !== undefined)
-      throw new StoredFailure(new TaskArgumentsError(task.name, result.issues), { final: true });
-    return [...result.value] as never[];
+    const schema = job.data.pack === true ? undefined : task.args;
+    return schema === undefined ? (args as never[]) : checked(task.name, schema, args);
   }
 
   async #ended(error: unknown, run: Run, job: BullJob, left: number | undefined): Promise<unknown> {
@@ -300,4 +308,14 @@ function itemTerms({ opts, data }: BullJob): ItemTerms {
     backoff: opts.backoff as Backoff | undefined,
     timeout: data.timeout,
   };
+}
+
+async function checked(
+  name: string,
+  schema: NonNullable<TaskDefinition["task"]["args"]>,
+  args: readonly unknown[],
+): Promise<never[]> {
+  const result = await schema["~standard"].validate(args);
+  if (result.issues === undefined) return [...result.value] as never[];
+  throw new StoredFailure(new TaskArgumentsError(name, result.issues), { final: true });
 }

@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { availableParallelism } from "node:os";
-import { Future, type Task, createTask } from "@taskloom/loop";
+import { Future, type Task, createTask, getEventLoop, sleep } from "@taskloom/loop";
 import type { ThreadPoolExecutor } from "@taskloom/offload";
 import { type Propagated, runInContext } from "@taskloom/offload/context";
 import { decodeValue } from "../wire/decode.ts";
@@ -339,10 +339,12 @@ export class TaskWorker {
 
   /** Ends when nothing runs any more, when the time for that is over, or when the engine is gone. */
   async #idle(milliseconds: number): Promise<void> {
-    const end = performance.now() + milliseconds;
-    while (this.#open.some(({ runner }) => runner.running > 0) && performance.now() < end) {
+    // By the loop's clock: in virtual time, what runs can only end when that passes.
+    const loop = getEventLoop();
+    const end = loop.time() + milliseconds;
+    while (this.#open.some(({ runner }) => runner.running > 0) && loop.time() < end) {
       if (this.engine.downFor() > 0) return;
-      await new Promise((resolve) => setTimeout(resolve, 5));
+      await sleep(5);
     }
   }
 }

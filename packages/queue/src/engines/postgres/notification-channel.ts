@@ -11,6 +11,7 @@ export class NotificationChannel {
   readonly #listeners = new Map<string, (payload: string) => void>();
   readonly #onGap: () => void;
   #client: pg.Client | undefined;
+  readonly #isOpen = Promise.withResolvers<void>();
   #opening = false;
   #closed = false;
 
@@ -30,6 +31,11 @@ export class NotificationChannel {
     };
   }
 
+  /** Ends when everything that was asked for is listened to, the first time; at once later. */
+  async ready(): Promise<void> {
+    if (this.#client === undefined && !this.#closed) await this.#isOpen.promise;
+  }
+
   async #open(again: boolean): Promise<void> {
     this.#opening = true;
     while (!this.#closed) {
@@ -45,6 +51,7 @@ export class NotificationChannel {
         continue;
       }
       this.#client = client;
+      this.#isOpen.resolve();
       this.#opening = false;
       client.once("end", () => {
         this.#client = undefined;
@@ -57,6 +64,7 @@ export class NotificationChannel {
 
   async close(): Promise<void> {
     this.#closed = true;
+    this.#isOpen.resolve();
     await this.#client?.end().catch(() => {});
   }
 }

@@ -16,26 +16,29 @@ export class NotifyReplies implements ReplyChannel {
   readonly #pool: SqlPool;
   readonly #channel: NotificationChannel;
   #outgoing = new Map<string, ReplyMessage[]>();
-  #onGap: () => void = () => {};
+  readonly #listeners = new Set<{ onMessage(message: ReplyMessage): void; onGap(): void }>();
 
   constructor(pool: SqlPool, channel: NotificationChannel) {
     this.#pool = pool;
     this.#channel = channel;
   }
 
-  listen(onMessage: (message: ReplyMessage) => void, onGap: () => void): void {
-    this.#onGap = onGap;
+  async listen(onMessage: (message: ReplyMessage) => void, onGap: () => void): Promise<void> {
+    this.#listeners.add({ onMessage, onGap });
+    if (this.#listeners.size > 1) return;
     this.#channel.listen(channelOf(this.address), (payload) => {
       for (const message of JSON.parse(payload) as Notified) {
-        if ("look" in message) onGap();
-        else onMessage(message);
+        if ("look" in message) this.gap();
+        else for (const each of this.#listeners) each.onMessage(message);
       }
     });
+    // Progress is not stored: what is sent before this connection listens would not be seen.
+    await this.#channel.ready();
   }
 
   /** Notifications may have been missed. */
   gap(): void {
-    this.#onGap();
+    for (const each of this.#listeners) each.onGap();
   }
 
   send(address: string, message: ReplyMessage): void {

@@ -137,7 +137,7 @@ export class PostgresEngine implements Engine {
   }
 
   defer(callback: () => void): void {
-    setImmediate(callback);
+    process.nextTick(callback);
   }
 
   openWorker(name: string, processor: LaneProcessor, options: LaneWorkerOptions): LaneConsumer {

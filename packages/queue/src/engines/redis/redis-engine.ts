@@ -152,7 +152,7 @@ export class RedisEngine implements Engine {
   }
 
   defer(callback: () => void): void {
-    setImmediate(callback);
+    process.nextTick(callback);
   }
 
   openWorker(name: string, processor: LaneProcessor, options: LaneWorkerOptions): LaneConsumer {

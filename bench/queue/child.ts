@@ -1,0 +1,44 @@
+/** One process of a bench: a worker, a client with a slow trickle of calls, or a client with many pending tasks. */
+import { setTimeout as delay } from "node:timers/promises";
+import { TaskQueue } from "@taskloom/queue";
+import { type Side, client, increment, worker } from "./sides.ts";
+
+const [role, side, url, count] = process.argv.slice(2) as [string, Side, string, string];
+
+if (role === "worker") {
+  // With a count: tells how long so many jobs took, from the first to the last.
+  let done = 0;
+  let start = 0;
+  await worker(side, url, () => {
+    if (done === 0) start = performance.now();
+    if (++done < Number(count)) return;
+    done = 0;
+    process.send?.({ took: performance.now() - start });
+  });
+  process.send?.({ ready: true });
+} else if (role === "trickle") {
+  const own = await client(side, url);
+  await own.call(1);
+  const over = new AbortController();
+  process.once("message", () => over.abort());
+  const before = process.cpuUsage();
+  const start = performance.now();
+  process.send?.({ ready: true });
+  while (!over.signal.aborted) {
+    await own.call(1);
+    await delay(50);
+  }
+  const { user, system } = process.cpuUsage(before);
+  process.send?.({ cpu: (user + system) / 1_000 / (performance.now() - start) });
+} else if (role === "pending") {
+  const queue = new TaskQueue({ engine: url, name: "pending" });
+  await queue.submit(increment, 0).sent();
+  globalThis.gc?.();
+  const before = process.memoryUsage().heapUsed + process.memoryUsage().external;
+  const tasks = Array.from({ length: Number(count) }, (_, n) => queue.submit(increment, n));
+  await tasks.at(-1)?.sent();
+  await delay(100);
+  globalThis.gc?.();
+  const after = process.memoryUsage().heapUsed + process.memoryUsage().external;
+  process.send?.({ bytes: (after - before) / tasks.length });
+}

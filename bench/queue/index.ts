@@ -1,0 +1,302 @@
+/**
+ * What a queue costs beside raw BullMQ, in one run on one Redis of the bench's own. Every figure is the median of
+ * rounds in which both sides take turns, so that what disturbs the machine disturbs both.
+ */
+import { type ChildProcess, fork } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { TaskQueue } from "@taskloom/queue";
+import { privateRedis } from "./redis.ts";
+import { type Client, type Side, client, increment, until } from "./sides.ts";
+
+const only = process.argv.slice(3);
+const rounds = Number(process.env["BENCH_ROUNDS"] ?? 5);
+const sides: readonly Side[] = ["Taskloom", "BullMQ"];
+const redis = await privateRedis();
+const children = new Set<ChildProcess>();
+let missed = 0;
+
+function start(role: string, side: Side, count = 0): ChildProcess {
+  const child = fork(
+    fileURLToPath(new URL("child.ts", import.meta.url)),
+    [role, side, redis.url, String(count)],
+    {
+      execArgv: ["--conditions=@taskloom/source", "--expose-gc"],
+    },
+  );
+  children.add(child);
+  child.once("exit", () => children.delete(child));
+  return child;
+}
+
+/** Waits for a message that has `key`, and gives its value. */
+function told(child: ChildProcess, key: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    child.on("message", (message: Record<string, number>) => {
+      if (key in message) resolve(message[key] as number);
+    });
+    child
+      .setMaxListeners(0)
+      .once("exit", (code) => reject(new Error(`a process of the bench ended with ${code}`)));
+  });
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  child.removeAllListeners("exit");
+  const gone = new Promise((resolve) => child.once("exit", resolve));
+  child.kill("SIGKILL");
+  await gone;
+  children.delete(child);
+}
+
+const median = (values: readonly number[]): number =>
+  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] as number;
+const quantile = (values: readonly number[], q: number): number =>
+  values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * q))] as number;
+
+/** Both sides in turns; the ratio is that of the medians. */
+async function compare(measure: (side: Side) => Promise<number>): Promise<Record<Side, number>> {
+  const samples: Record<Side, number[]> = { Taskloom: [], BullMQ: [] };
+  for (let round = -1; round < rounds; round++) {
+    for (const side of round % 2 === 0 ? sides : sides.toReversed()) {
+      const value = await measure(side);
+      if (round >= 0) samples[side].push(value);
+    }
+  }
+  return { Taskloom: median(samples.Taskloom), BullMQ: median(samples.BullMQ) };
+}
+
+function row(what: string, figures: string, bound: string, holds: boolean): void {
+  if (!holds) missed++;
+  console.log(`${holds ? "holds " : "MISSED"} ${what}: ${figures} (${bound})`);
+}
+
+const rate = (count: number, values: Record<Side, number>): string =>
+  sides.map((side) => `${side} ${Math.round((count / values[side]) * 1_000)}/s`).join(", ");
+
+async function timed(body: () => Promise<unknown>): Promise<number> {
+  const from = performance.now();
+  await body();
+  return performance.now() - from;
+}
+
+async function withClients<T>(body: (clients: Record<Side, Client>) => Promise<T>): Promise<T> {
+  const clients = {
+    Taskloom: await client("Taskloom", redis.url),
+    BullMQ: await client("BullMQ", redis.url),
+  };
+  try {
+    return await body(clients);
+  } finally {
+    for (const side of sides) await clients[side].close();
+  }
+}
+
+async function withWorkers<T>(body: () => Promise<T>): Promise<T> {
+  const workers = sides.map((side) => start("worker", side));
+  await Promise.all(workers.map((each) => told(each, "ready")));
+  try {
+    return await body();
+  } finally {
+    await Promise.all(workers.map(end));
+  }
+}
+
+const benches: Record<string, () => Promise<void>> = {
+  async throughput() {
+    const count = 10_000;
+    // Workers that have run for a while, as they do: each round, the queue is filled while it is paused.
+    const workers = {
+      Taskloom: start("worker", "Taskloom", count),
+      BullMQ: start("worker", "BullMQ", count),
+    };
+    for (const side of sides) await told(workers[side], "ready");
+    const values = await compare(async (side) => {
+      const filler = await client(side, redis.url);
+      await filler.pause();
+      await filler.submit(count);
+      await filler.close();
+      const took = told(workers[side], "took");
+      const again = await client(side, redis.url);
+      await again.resume();
+      await again.close();
+      return await took;
+    });
+    for (const side of sides) await end(workers[side]);
+    const ratio = values.BullMQ / values.Taskloom;
+    row(
+      "worker throughput, concurrency 100",
+      `${ratio.toFixed(2)}x; ${rate(count, values)}`,
+      "at least 0.95x",
+      ratio >= 0.95,
+    );
+  },
+
+  async submit() {
+    const count = 10_000;
+    const values = await compare(async (side) => {
+      // A client of its own for each round: what is pending from the round before is not to be in the figure.
+      const own = await client(side, redis.url);
+      const took = await timed(() => own.submit(count));
+      await own.close();
+      return took;
+    });
+    const ratio = values.BullMQ / values.Taskloom;
+    row(
+      "submit 10,000 at once",
+      `${ratio.toFixed(2)}x; ${rate(count, values)}`,
+      "at least 1.0x addBulk",
+      ratio >= 1,
+    );
+  },
+
+  async calls() {
+    await withWorkers(() =>
+      withClients(async (clients) => {
+        const count = 5_000;
+        const burst = await compare((side) => timed(() => clients[side].call(count)));
+        const ratio = burst.BullMQ / burst.Taskloom;
+        row(
+          "submit -> result, 5,000 at once",
+          `${ratio.toFixed(2)}x; ${rate(count, burst)}`,
+          "at least 1.1x",
+          ratio >= 1.1,
+        );
+        const serial = await compare(async (side) => {
+          const times: number[] = [];
+          for (let n = 0; n < 300; n++) times.push(await timed(() => clients[side].call(1)));
+          return median(times);
+        });
+        const times = sides.map((side) => `${side} ${serial[side].toFixed(2)} ms`).join(", ");
+        const longer = serial.Taskloom / serial.BullMQ;
+        row("serial round trip, p50", `${longer.toFixed(2)}x; ${times}`, "at most 1.0x", longer <= 1);
+      }),
+    );
+  },
+
+  async clients() {
+    const cpu: Record<Side, number[]> = { Taskloom: [], BullMQ: [] };
+    const burst: Partial<Record<Side, number>> = {};
+    const count = 2_000;
+    for (const others of [4, 16]) {
+      for (const side of sides) {
+        const worker = start("worker", side);
+        await told(worker, "ready");
+        const trickles = Array.from({ length: others }, () => start("trickle", side));
+        await Promise.all(trickles.map((each) => told(each, "ready")));
+        const own = await client(side, redis.url);
+        const times: number[] = [];
+        for (let round = -1; round < rounds; round++) {
+          const took = await timed(() => own.call(count));
+          if (round >= 0) times.push(took);
+        }
+        const used = Promise.all(trickles.map((each) => told(each, "cpu")));
+        for (const each of trickles) each.send("over");
+        cpu[side].push(median(await used));
+        if (others === 16) burst[side] = median(times);
+        await own.close();
+        await Promise.all([worker, ...trickles].map(end));
+      }
+    }
+    const { Taskloom, BullMQ } = burst as Record<Side, number>;
+    const ratio = BullMQ / Taskloom;
+    row(
+      "calls with 16 other clients",
+      `${ratio.toFixed(2)}x; ${rate(count, { Taskloom, BullMQ })}`,
+      "at least 2x",
+      ratio >= 2,
+    );
+    const [few = 0, many = 0] = cpu.Taskloom;
+    const raw = cpu.BullMQ[1] ?? 0;
+    const percent = (share: number): string => `${(share * 100).toFixed(1)} %`;
+    row(
+      "CPU of a further client",
+      `${percent(many)} of 16, BullMQ's ${percent(raw)}`,
+      "at most a quarter",
+      many <= raw / 4,
+    );
+    row(
+      "the same at 4 and at 16",
+      `${percent(few)} and ${percent(many)}`,
+      "no higher at 16",
+      many <= few * 1.25,
+    );
+  },
+
+  async map() {
+    const worker = start("worker", "Taskloom");
+    await told(worker, "ready");
+    const queue = new TaskQueue({ engine: redis.url });
+    const tuples = (count: number): [number][] => Array.from({ length: count }, (_, n) => [n]);
+    const packed: number[] = [];
+    const single: number[] = [];
+    for (let round = -1; round < Math.min(rounds, 3); round++) {
+      const all = await timed(async () => {
+        const results = await queue.map(increment, tuples(100_000)).toArray();
+        if (results[99_999] !== 100_000) throw new Error("a map's result is wrong");
+      });
+      // A tenth of them, since it is slow; ten times its time is what all would take.
+      const tenth = await timed(
+        async () => await Promise.all(tuples(10_000).map(([n]) => queue.submit(increment, n))),
+      );
+      if (round < 0) continue;
+      packed.push(all);
+      single.push(tenth * 10);
+    }
+    const ratio = median(single) / median(packed);
+    const figures = `${ratio.toFixed(1)}x; ${Math.round(100_000_000 / median(packed))} items/s`;
+    row("map of 100,000 tiny items", figures, "at least 10x one job an item", ratio >= 10);
+    await queue.close();
+    await end(worker);
+  },
+
+  async cancel() {
+    const worker = start("worker", "Taskloom");
+    await told(worker, "ready");
+    const queue = new TaskQueue({ engine: redis.url });
+    const times: number[] = [];
+    for (let n = -50; n < 300; n++) {
+      const started = told(worker, "started");
+      const stopped = told(worker, "stoppedAt");
+      const task = queue.submit(until);
+      await started;
+      const from = performance.timeOrigin + performance.now();
+      task.cancel();
+      const took = (await stopped) - from;
+      if (n >= 0) times.push(took);
+      await task.catch(() => {});
+      worker.removeAllListeners();
+    }
+    const [p50, p99] = [quantile(times, 0.5), quantile(times, 0.99)];
+    row(
+      "a cancel reaches a running job",
+      `p50 ${p50.toFixed(2)} ms, p99 ${p99.toFixed(2)} ms`,
+      "p50 at most 2, p99 at most 10",
+      p50 <= 2 && p99 <= 10,
+    );
+    await queue.close();
+    await end(worker);
+  },
+
+  async memory() {
+    const child = start("pending", "Taskloom", 100_000);
+    const bytes = await told(child, "bytes");
+    await end(child);
+    row(
+      "memory of a pending task, of 100,000",
+      `${Math.round(bytes)} bytes`,
+      "at most 2,048",
+      bytes <= 2_048,
+    );
+  },
+};
+
+try {
+  for (const [name, bench] of Object.entries(benches))
+    if (only.length === 0 || only.includes(name)) await bench();
+} finally {
+  await Promise.all([...children].map(end));
+  await redis.stop();
+}
+if (missed > 0) process.exitCode = 1;
+process.exit();

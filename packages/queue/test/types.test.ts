@@ -1,0 +1,73 @@
+import { getRunningLoop, type Executor, type Task } from "@taskloom/loop";
+import {
+  type RemoteMap,
+  type RemoteTask,
+  type TaskQueue,
+  type TaskWorkerOptions,
+  call,
+  defineTask,
+} from "@taskloom/queue";
+import { expectTypeOf, test } from "vitest";
+import { z } from "zod";
+
+const add = defineTask({ name: "types.add" }, async (a: number, b: number) => a + b);
+const later = defineTask({ name: "types.later" }, function* (label: string): Generator<
+  unknown,
+  string,
+  never
+> {
+  return label;
+});
+const plain = defineTask({ name: "types.plain" }, (flag: boolean) => [flag]);
+
+/** Never called: what is in here is only compiled. */
+export async function compiles(queue: TaskQueue): Promise<void> {
+  expectTypeOf(queue.submit(add, 1, 2)).toEqualTypeOf<RemoteTask<number>>();
+  expectTypeOf(queue.submit(later, "x")).toEqualTypeOf<RemoteTask<string>>();
+  expectTypeOf(queue.submit(plain, true)).toEqualTypeOf<RemoteTask<boolean[]>>();
+  expectTypeOf(queue.map(add, [[1, 2]])).toEqualTypeOf<RemoteMap<number>>();
+  expectTypeOf(await queue.flow(call(add, 1, 2), [call(later, "x")])).toEqualTypeOf<number>();
+  expectTypeOf(queue.attach(add, "id")).toEqualTypeOf<RemoteTask<number>>();
+  expectTypeOf(queue.attach("loop.id")).toEqualTypeOf<RemoteTask<unknown>>();
+  expectTypeOf(queue).toExtend<Executor>();
+  expectTypeOf(getRunningLoop().runInExecutor(queue, add, 1, 2)).toEqualTypeOf<Task<number>>();
+
+  // @ts-expect-error -- an argument is missing
+  queue.submit(add, 1);
+  // @ts-expect-error -- an argument too many
+  queue.submit(add, 1, 2, 3);
+  // @ts-expect-error -- an argument of the wrong type
+  queue.submit(add, 1, "2");
+  // @ts-expect-error -- a plain function has no name that a worker could find it by
+  queue.submit(async (a: number) => a, 1);
+  // @ts-expect-error -- the result is a number
+  const wrong: RemoteTask<string> = queue.submit(add, 1, 2);
+  // @ts-expect-error -- an item with an argument of the wrong type
+  queue.map(add, [[1, "2"]]);
+  // @ts-expect-error -- an item that is no list of arguments
+  queue.map(later, ["x"]);
+  // @ts-expect-error -- there is no such option
+  queue.with({ prority: 1 });
+  // @ts-expect-error -- a mode that does not exist
+  queue.with({ deduplicate: { key: "k", replaces: true } });
+  // @ts-expect-error -- a call with the wrong argument
+  call(add, 1, "2");
+  // @ts-expect-error -- a schedule has one kind of times
+  void queue.schedule("x", { cron: "* * * * *", every: 5 }, add, 1, 2);
+  // @ts-expect-error -- an interval has no time zone
+  void queue.schedule("x", { every: 5, timezone: "Europe/Berlin" }, add, 1, 2);
+  // @ts-expect-error -- the scheduled task's arguments are checked, too
+  void queue.schedule("x", { every: 5 }, add, 1);
+  // @ts-expect-error -- there is no such option
+  defineTask({ name: "x", retries: 3 }, async () => {});
+  // @ts-expect-error -- a schema for other arguments
+  defineTask({ name: "x", args: z.tuple([z.string()]) }, async (n: number) => n);
+  // @ts-expect-error -- there is no such option
+  const options: TaskWorkerOptions = { tasks: [add], concurency: 5 };
+  void [wrong, options];
+}
+
+test("what must compile compiles, and what must not does not", () => {
+  // `tsc` is what fails when one of the expectations above does not hold; `pnpm run typecheck` runs it.
+  expectTypeOf(compiles).returns.resolves.toBeVoid();
+});
