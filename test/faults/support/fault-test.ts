@@ -26,7 +26,7 @@ export class Workers {
     const { tasks = "tasks.ts", concurrency = 20, drain = 30, engine = this.#engine(), env = {} } = options;
     const module = fileURLToPath(new URL(tasks, import.meta.url));
     const worker = new TaskloomProcess(
-      `worker ${module} --engine ${engine} --queue default --concurrency ${concurrency} --threads 1 --drain ${drain}`.split(
+      `worker ${module} --engine ${engine} --queue default --concurrency ${concurrency} --threads 1 --drain ${drain} --port 0`.split(
         " ",
       ),
       { env: { TASKLOOM_LEDGER: this.#ledger.path, ...env } },
@@ -86,4 +86,11 @@ export function measured(what: string): void {
 /** Waits for a condition by looking every few milliseconds; used where what happens has no signal of its own. */
 export async function until(what: string, condition: () => boolean, timeout = 60_000): Promise<void> {
   await expect.poll(condition, { timeout, interval: 20, message: what }).toBe(true);
+}
+
+/** Waits until a worker has reported that its loop stood still under a task; gives the milliseconds that it says. */
+export async function reportedStall(worker: TaskloomProcess, task: string): Promise<number> {
+  const name = task.replace(".", String.raw`\.`);
+  const [line] = await worker.printed(new RegExp(`^.*stall.*${name}.*$`, "m"));
+  return Number(/duration\W+([\d.]+)/.exec(line)?.[1]);
 }

@@ -70,8 +70,11 @@ export interface LockTerms {
   readonly duration: number;
   /** How often workers look for jobs whose lock has lapsed. */
   readonly stalledInterval: number;
-  /** Undefined where no lock has to be renewed from outside the loop. */
-  readonly renewal: { readonly address: RenewalAddress; readonly interval: number } | undefined;
+  /**
+   * What the thread beside the loop does: it renews locks at `address`, or without one only watches whether the loop
+   * stands still. Undefined where there is no such thread.
+   */
+  readonly renewal: { readonly address: RenewalAddress | undefined; readonly interval: number } | undefined;
 }
 
 /** What a lane's BullMQ worker is opened with. */

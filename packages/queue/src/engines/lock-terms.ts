@@ -16,5 +16,8 @@ export function serverLocks(address: RenewalAddress): LockTerms {
 export const folderLocks: LockTerms = {
   duration: 24 * 3_600_000,
   stalledInterval: 5_000,
-  renewal: undefined,
+  renewal: { address: undefined, interval: 1_000 },
 };
+
+/** Locks in this process's own memory: nothing outlives anything else. */
+export const memoryLocks: LockTerms = { ...folderLocks, renewal: undefined };

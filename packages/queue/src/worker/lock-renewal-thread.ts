@@ -1,12 +1,12 @@
 import { parentPort, workerData } from "node:worker_threads";
-import { type IQueueBackend, createPostgresBackend, createRedisBackend } from "bullmq";
+import type { IQueueBackend } from "bullmq";
 import type { RenewalAddress } from "../engines/engine.ts";
 import { type HeldLock, LockTable } from "./lock-table.ts";
 
 /** What the thread is given. */
 export interface RenewalThreadData {
   readonly memory: SharedArrayBuffer;
-  readonly address: RenewalAddress;
+  readonly address: RenewalAddress | undefined;
   /** The BullMQ queues whose locks it renews; an entry of the table names one by its index. */
   readonly queues: readonly string[];
   /** Milliseconds: how long a lock lasts, how often it is renewed, and for how long of a standing loop. */
@@ -33,7 +33,8 @@ const table = LockTable.reading(memory);
 const tell = (message: RenewalThreadMessage): void => parentPort?.postMessage(message);
 
 /** A connection of the thread's own: the loop's is served by the loop, which may stand still. */
-async function connect(): Promise<IQueueBackend[]> {
+async function connect(address: RenewalAddress): Promise<IQueueBackend[]> {
+  const { createPostgresBackend, createRedisBackend } = await import("bullmq");
   if (address.kind === "redis") {
     const { Redis } = await import("ioredis");
     const connection = new Redis(address.url, {
@@ -60,7 +61,7 @@ async function connect(): Promise<IQueueBackend[]> {
 // It ends by itself: V8 can crash when a thread is terminated while it loads its modules.
 parentPort?.once("message", () => process.exit());
 
-const backends = await connect();
+const backends = address === undefined ? [] : await connect(address);
 for (const backend of backends) backend.on("error", () => {});
 
 let ticks = table.ticks;
@@ -105,7 +106,7 @@ async function renew(queue: number, locks: readonly HeldLock[]): Promise<void> {
 
 setInterval(() => {
   // A loop that stands still for too long may never turn again: its jobs go to another worker.
-  if (performance.now() - turnedAt > stallLimit) return;
+  if (address === undefined || performance.now() - turnedAt > stallLimit) return;
   const byQueue = new Map<number, HeldLock[]>();
   for (const lock of table.entries()) {
     const locks = byQueue.get(lock.queue);

@@ -20,7 +20,7 @@ export interface Stall {
 
 /** What a process's lock renewal needs to know. */
 export interface LockRenewalOptions {
-  readonly address: RenewalAddress;
+  readonly address: RenewalAddress | undefined;
   readonly queues: readonly string[];
   /** How many jobs run at once at most. */
   readonly slots: number;
@@ -46,10 +46,11 @@ export class LockRenewal {
   readonly #managers = new Map<number, ThreadLockManager>();
   readonly #queues: readonly string[];
   readonly #exited: Promise<void>;
-  #working = true;
+  #renews: boolean;
 
   constructor({ slots, onStall, ...data }: LockRenewalOptions) {
     this.#queues = data.queues;
+    this.#renews = data.address !== undefined;
     this.table = LockTable.withSlots(slots);
     this.#thread = new Thread(new URL(`./lock-renewal-thread${extname(import.meta.url)}`, import.meta.url), {
       name: "taskloom-lock-renewal",
@@ -64,18 +65,19 @@ export class LockRenewal {
       else this.#managers.get(message.queue)?.lost(message.id, message.token);
     });
     // Without the thread the loop renews, as BullMQ does by itself.
-    this.#thread.on("error", () => (this.#working = false));
+    this.#thread.on("error", () => (this.#renews = false));
     this.#exited = new Promise((resolve) => {
       this.#thread.on("exit", () => {
-        this.#working = false;
+        this.#renews = false;
         resolve();
       });
     });
     this.#timer = setInterval(() => this.table.tick(), tickInterval).unref();
   }
 
-  get working(): boolean {
-    return this.#working;
+  /** Whether the thread renews what it holds; if not, the loop does. */
+  get renews(): boolean {
+    return this.#renews;
   }
 
   /** The lock manager for a BullMQ worker. */
@@ -124,7 +126,7 @@ class ThreadLockManager extends LockManager {
   }
 
   protected override async extendLocks(jobIds: string[]): Promise<void> {
-    const left = this.#renewal.working ? jobIds.filter((id) => !this.#slots.has(id)) : jobIds;
+    const left = this.#renewal.renews ? jobIds.filter((id) => !this.#slots.has(id)) : jobIds;
     if (left.length > 0) await super.extendLocks(left);
   }
 

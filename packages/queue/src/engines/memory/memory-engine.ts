@@ -16,7 +16,7 @@ import {
 import type { FlowAdder, LaneConsumer, LaneQueue, NewJob } from "../lane-queue.ts";
 import { LocalReplies } from "../local-replies.ts";
 import { isCancelledEnvelope } from "../../wire/outcome.ts";
-import { folderLocks } from "../lock-terms.ts";
+import { memoryLocks } from "../lock-terms.ts";
 import type { MemoryJob } from "./memory-job.ts";
 import { MemoryLane } from "./memory-lane.ts";
 import { MemoryWorker } from "./memory-worker.ts";
@@ -33,7 +33,7 @@ export class MemoryEngine implements Engine {
   readonly isLocal = true;
   readonly replies: LocalReplies = new LocalReplies((deliver) => this.defer(deliver));
   /** The memory and the locks in it end together. */
-  readonly locks: LockTerms = folderLocks;
+  readonly locks: LockTerms = memoryLocks;
   readonly #lanes = new Map<string, MemoryLane>();
   readonly #cancelListeners = new Map<string, (request: CancelRequest) => void>();
 
