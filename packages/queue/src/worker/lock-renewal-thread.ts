@@ -33,23 +33,23 @@ const table = LockTable.reading(memory);
 const tell = (message: RenewalThreadMessage): void => parentPort?.postMessage(message);
 
 /** A connection of the thread's own: the loop's is served by the loop, which may stand still. */
-async function connect(address: RenewalAddress): Promise<IQueueBackend[]> {
+async function connect(server: RenewalAddress): Promise<IQueueBackend[]> {
   const { createPostgresBackend, createRedisBackend } = await import("bullmq");
-  if (address.kind === "redis") {
+  if (server.kind === "redis") {
     const { Redis } = await import("ioredis");
-    const connection = new Redis(address.url, {
+    const connection = new Redis(server.url, {
       maxRetriesPerRequest: null,
       retryStrategy: () => 100,
       // A connection that was cut without a word is given up before the locks lapse.
       socketTimeout: duration / 8,
     });
     connection.on("error", () => {}); // It retries; locks that lapse meanwhile are told as lost.
-    const options = { connection, prefix: address.prefix };
+    const options = { connection, prefix: server.prefix };
     return queues.map((name) => createRedisBackend(name, options));
   }
   const { default: pg } = await import("pg");
   const connection = new pg.Pool({
-    ...address.config,
+    ...server.config,
     max: 1,
     query_timeout: duration / 8,
     connectionTimeoutMillis: duration / 8,
