@@ -70,18 +70,19 @@ export class Handle implements Runnable {
   _run(): void {
     const callback = this._callback;
     if (callback === null) return;
+    // Kept here: the callback may cancel its own handle, and fail afterwards.
+    const args = this._args;
     try {
       if (this._context !== null) {
-        this._context.runInAsyncScope(callback, undefined, ...this._args);
+        this._context.runInAsyncScope(callback, undefined, ...args);
       } else {
-        const args = this._args;
         if (args.length === 0) callback();
         else if (args.length === 1) callback(args[0]);
         else callback(...args);
       }
     } catch (error) {
       this._loop.callExceptionHandler({
-        message: `Exception in callback ${describeCallback(callback, this._args)}`,
+        message: `Exception in callback ${describeCallback(callback, args)}`,
         exception: error,
         handle: this,
         sourceTraceback: this._loop._monitor?.sourceOf(this),

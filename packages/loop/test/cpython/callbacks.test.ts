@@ -155,6 +155,23 @@ test("an error in a callback goes to the exception handler; the other callbacks 
     expect(log).toEqual([boom, "next"]);
   }));
 
+test("a callback that cancels its own handle and fails is reported like any other", () =>
+  inVirtualTime(function* () {
+    const loop = getRunningLoop();
+    const messages: string[] = [];
+    loop.setExceptionHandler((_loop, context) => messages.push(context.message));
+    const handle = loop.callLater(
+      1,
+      function once(_argument: string) {
+        handle.cancel();
+        throw new Error("after that");
+      },
+      "argument",
+    );
+    yield* sleep(2);
+    expect(messages).toEqual(["Exception in callback once('argument')"]);
+  }));
+
 test("a cancelled handle never runs, not even when it is ready", () =>
   inVirtualTime(function* () {
     const loop = getRunningLoop();
