@@ -1,4 +1,7 @@
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
+import { closeSync, constants, mkdtempSync, openSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { run } from "@taskloom/loop";
 import type { ThreadPoolExecutor } from "../src/index.ts";
@@ -73,18 +76,29 @@ describe("the life of a pool", () => {
 
   it("reports a thread that cannot be interrupted as a zombie until it ends, and goes on without it", async () => {
     const pool = makePool({ maxThreads: 1, cancelGrace: 0 });
-    await pool.submit(jobs.add, 0, 0);
-    const crypto = threaded<typeof import("node:crypto")>("node:crypto", { executor: pool });
-    const native = crypto.pbkdf2Sync("secret", "salt", 3_000_000, 64, "sha512");
-    await until(() => pool.stats().running === 1);
-    // It has begun when a thread has claimed it; then only Node's own code runs there.
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    const folder = mkdtempSync(join(tmpdir(), "taskloom-fifo-"));
+    const fifo = join(folder, "fifo");
+    execFileSync("mkfifo", [fifo]);
+    const fs = threaded<typeof import("node:fs")>("node:fs", { executor: pool });
+    const native = fs.readFileSync(fifo, "utf8");
+    // A writer can open the pipe once the thread is inside the native call that reads it, and holds it there.
+    let writer: number | undefined;
+    await until(() => {
+      try {
+        writer = openSync(fifo, constants.O_WRONLY | constants.O_NONBLOCK);
+      } catch (error) {
+        if ((error as { code?: string }).code !== "ENXIO") throw error;
+      }
+      return writer !== undefined;
+    });
     native.cancel();
-    await until(() => pool.stats().zombies === 1);
+    expect(pool.stats().zombies).toBe(1);
     expect(await pool.submit(jobs.add, 1, 2)).toBe(3);
     expect(native.done()).toBe(false);
+    closeSync(writer!);
     expect(await failure(native)).toMatchObject({ name: "CancelledError" });
     expect(pool.stats().zombies).toBe(0);
+    rmSync(folder, { recursive: true });
   });
 
   it("fails what waits when its threads do not come up", async () => {

@@ -5,7 +5,7 @@ import { changed, failure, jobs, makePool, words } from "./support.ts";
 
 describe("stopping", () => {
   it("asks first: a busy function that polls stops by itself, and its thread lives", async () => {
-    const pool = makePool({ maxThreads: 1 });
+    const pool = makePool({ maxThreads: 1, cancelGrace: 5000 });
     const started = words();
     const task = pool.submit(jobs.spinPolitely, started);
     await changed(started);
@@ -80,10 +80,11 @@ describe("stopping", () => {
     const pool = makePool({ maxThreads: 1 });
     await pool.submit(jobs.add, 0, 0);
     const flag = words();
-    const running = pool.with({ queueTimeout: 5 }).submit(jobs.spinUntil, flag);
-    const error = await failure(pool.with({ queueTimeout: 5 }).submit(jobs.add, 1, 1));
+    const running = pool.with({ queueTimeout: 300 }).submit(jobs.spinUntil, flag);
+    await changed(flag, 1);
+    const error = await failure(pool.with({ queueTimeout: 320 }).submit(jobs.add, 1, 1));
     expect(error).toBeInstanceOf(TimeoutError);
-    expect((error as Error).message).toBe("add waited more than 5 ms for a thread");
+    expect((error as Error).message).toBe("add waited more than 320 ms for a thread");
     Atomics.store(flag, 0, 1);
     expect(await running).toBe("released");
   });
@@ -91,7 +92,7 @@ describe("stopping", () => {
   it("obeys an enclosing timeout and a signal", async () => {
     const pool = makePool({ maxThreads: 1, cancelGrace: 5 });
     await pool.submit(jobs.add, 0, 0);
-    const error = await failure(timeout(30, () => pool.submit(jobs.spinForEver)));
+    const error = await failure(timeout(250, () => pool.submit(jobs.spinForEver)));
     expect(error).toBeInstanceOf(TimeoutError);
     const controller = new AbortController();
     const started = words();
