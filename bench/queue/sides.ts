@@ -57,6 +57,7 @@ async function ownClient(url: string): Promise<Client> {
 async function rawClient(url: string): Promise<Client> {
   const connection = connect(url);
   const queue = new Queue(rawQueue, { connection });
+  queue.setMaxListeners(0);
   const events = new QueueEvents(rawQueue, { connection: connect(url) });
   await events.waitUntilReady();
   const add = (count: number) =>

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { DeadlockError, getRunningLoop, run, sleep, timeout, TimeoutError } from "@taskloom/loop";
+import { DeadlockError, Event, getRunningLoop, run, sleep, timeout, TimeoutError } from "@taskloom/loop";
 import { virtualClock } from "@taskloom/loop/testing";
 import { TaskQueue, TaskWorker, defineTask, openEngine } from "@taskloom/queue";
 import { expect, test } from "vitest";
@@ -75,4 +75,53 @@ test("there is no BullMQ queue for tools to look at, and it says so", async () =
     expect.objectContaining({ code: "ENGINE_UNSUPPORTED", message: expect.stringContaining("embedded:") }),
   );
   await engine.close();
+});
+
+test.each([
+  // The clock goes from 02:00 to 03:00: half past two is not there, and the run is at half past three.
+  ["spring", Date.UTC(2026, 2, 28, 12), ["2026-03-29T01:30:00.000Z", "2026-03-30T00:30:00.000Z"]],
+  // The clock goes from 03:00 back to 02:00: half past two comes twice, and the run is at the first.
+  ["autumn", Date.UTC(2026, 9, 24, 12), ["2026-10-25T00:30:00.000Z", "2026-10-26T01:30:00.000Z"]],
+])(
+  "a cron pattern keeps to its zone over the change of the clock in %s",
+  async (_season, start, expected) => {
+    const times: string[] = [];
+    const twice = new Event();
+    const note = defineTask({ name: "memory.note" }, async () => {
+      times.push(new Date(getRunningLoop().time()).toISOString());
+      if (times.length === 2) twice.set();
+    });
+    await run(
+      async () => {
+        const engine = `memory:${randomUUID()}`;
+        const worker = new TaskWorker({ engine, tasks: [note] }).run();
+        await using queue = new TaskQueue({ engine });
+        await queue.schedule("half-past-two", { cron: "30 2 * * *", timezone: "Europe/Berlin" }, note);
+        await twice.wait();
+        worker.cancel();
+        await worker.catch(() => {});
+      },
+      { clock: virtualClock({ start }) },
+    );
+    expect(times).toEqual(expected);
+  },
+);
+
+test("a schedule ends at its `until`", async () => {
+  const times: number[] = [];
+  const note = defineTask({ name: "memory.until" }, async () => void times.push(getRunningLoop().time()));
+  await run(
+    async () => {
+      const engine = `memory:${randomUUID()}`;
+      const worker = new TaskWorker({ engine, tasks: [note] }).run();
+      await using queue = new TaskQueue({ engine });
+      await queue.schedule("short", { every: 1_000, until: 2_500 }, note);
+      await sleep(hour);
+      expect(await queue.schedules()).toEqual([]);
+      worker.cancel();
+      await worker.catch(() => {});
+    },
+    { clock: virtualClock() },
+  );
+  expect(times).toEqual([0, 1_000, 2_000]);
 });

@@ -10,8 +10,8 @@ export type When = (
       /** Five or six fields, seconds first if there are six: `"0 3 * * *"` is every day at three. */
       readonly cron: string;
       /**
-       * The zone that the pattern is meant in, such as `"Europe/Berlin"`; default: the machine's. A time that daylight
-       * saving skips is run at the moment of the change, one that comes twice is run once.
+       * The zone that the pattern is meant in, such as `"Europe/Berlin"`; default: the machine's. A time that the change to
+       * daylight saving skips is run as much later as it skips; one that comes twice is run the first time.
        */
       readonly timezone?: string;
       readonly every?: never;
