@@ -112,7 +112,7 @@ test("the default loop keeps the process alive for what is awaited, and lets it 
     loop.callLater(3_600_000, () => {}).cancel();
     setTimeout(() => late.cancel(), 10);
   `);
-  expect(ended.lines).toEqual(["slept", "outside"]);
+  expect(ended.lines.toSorted()).toEqual(["outside", "slept"]);
   expect(ended.code).toBe(0);
   expect(ended.stderr).toMatch(/exception was never retrieved[^]*nobody looks/);
 });
@@ -144,6 +144,24 @@ test("at its end run cancels what is left, waits for it, closes executors and th
   expect(order).toEqual(["main", "left over", "executor", "hook"]);
   expect(left!.cancelled()).toBe(true);
   expect(loop[0].isClosed()).toBe(true);
+});
+
+test("a callback that cancels its own handle and then fails is reported like any other", async () => {
+  await run(async () => {
+    const loop = getRunningLoop();
+    const reports: string[] = [];
+    loop.setExceptionHandler((_, context) => void reports.push(context.message));
+    const timer = loop.callLater(
+      0,
+      function selfish(_: string) {
+        timer.cancel();
+        throw new Error("after all");
+      },
+      "argument",
+    );
+    await sleep(1);
+    expect(reports).toEqual(["Exception in callback selfish('argument')"]);
+  });
 });
 
 test("run inside a running loop is an error that says so", async () => {
