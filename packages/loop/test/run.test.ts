@@ -153,14 +153,14 @@ test("a callback that cancels its own handle and then fails is reported like any
     loop.setExceptionHandler((_, context) => void reports.push(context.message));
     const timer = loop.callLater(
       0,
-      function selfish(_: string) {
+      function selfish(reason: string) {
         timer.cancel();
-        throw new Error("after all");
+        throw new Error(reason);
       },
-      "argument",
+      "after all",
     );
     await sleep(1);
-    expect(reports).toEqual(["Exception in callback selfish('argument')"]);
+    expect(reports).toEqual(["Exception in callback selfish('after all')"]);
   });
 });
 
