@@ -1,5 +1,5 @@
 // The load: N connections that each keep one message under way. `node echo-client.ts PORT CONNECTIONS MS SIZE`
-// prints messages a second. Raw node:net, so that what is measured is the server.
+// prints "warm", then messages a second. Raw node:net, so that what is measured is the server.
 import { connect, type Socket } from "node:net";
 
 const [port = 0, connections = 50, ms = 2000, size = 1024] = process.argv.slice(2).map(Number);
@@ -24,6 +24,7 @@ for (const socket of sockets) socket.write(message);
 
 await new Promise((resolve) => setTimeout(resolve, ms / 4)); // warm up
 count = 0;
+console.log("warm");
 const began = performance.now();
 await new Promise((resolve) => setTimeout(resolve, ms));
 console.log(Math.round((count / (performance.now() - began)) * 1000));

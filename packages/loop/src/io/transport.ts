@@ -4,6 +4,7 @@ import type { PeerCertificate, TLSSocket } from "node:tls";
 import { ArgumentError, UsageError } from "../errors.ts";
 import { describe, describesItself } from "../diagnosis/describe.ts";
 import type { EventLoop } from "../kernel/event-loop.ts";
+import { machine } from "../kernel/machine.ts";
 import { type SocketAddress, socketAddress } from "./address.ts";
 import { asCallback } from "./callback.ts";
 import type { OpenResource, Owner } from "./open-resources.ts";
@@ -178,10 +179,17 @@ export class Transport implements OpenResource {
   /** @internal */
   _received(data: Buffer): void {
     if (this.#isClosing) return;
+    // asCallback, written out: this is what a server does most.
+    const { loop: outerLoop, strand: outerStrand } = machine;
+    machine.loop = this.#loop;
+    machine.strand = null;
     try {
-      asCallback(this.#loop, deliver, this.#protocol, data);
+      this.#protocol.dataReceived(data);
     } catch (error) {
       this.#fatal(error, "protocol.dataReceived() failed");
+    } finally {
+      machine.loop = outerLoop;
+      machine.strand = outerStrand;
     }
   }
 
@@ -214,13 +222,13 @@ export class Transport implements OpenResource {
     }
     if (data.length === 0 || this.#isClosing) return;
     const stream = this.#stream;
-    if (stream.writableLength + data.length > this.#limits.low) {
-      // Only a write that may leave the buffer above the low mark needs to be told when it is through.
-      this.#flushed ??= () => this.#onFlushed();
-      stream.write(data, this.#flushed);
-    } else {
+    if (stream.writableLength + data.length <= this.#limits.low) {
       stream.write(data);
+      return;
     }
+    // Only a write that may leave the buffer above the low mark needs to be told when it is through.
+    this.#flushed ??= () => this.#onFlushed();
+    stream.write(data, this.#flushed);
     if (!this.#isWritingPaused && stream.writableLength > this.#limits.high) this.#pauseWriting();
   }
 
@@ -350,10 +358,6 @@ export class Transport implements OpenResource {
 }
 
 describesItself(Transport);
-
-function deliver(protocol: Protocol, data: Buffer): void {
-  protocol.dataReceived(data);
-}
 
 function onData(this: DrivenStream, data: Buffer): void {
   this[TRANSPORT]?._received(data);
