@@ -50,7 +50,7 @@ interface Started {
 async function start(command: readonly string[]): Promise<Started> {
   const [program = "", ...args] = command;
   const child = spawn(program, args, { stdio: ["pipe", "pipe", "ignore"] });
-  const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const line = async (): Promise<string> => String((await lines.next()).value);
   return {
     process: child,
@@ -58,7 +58,7 @@ async function start(command: readonly string[]): Promise<Started> {
     line,
     async stop() {
       const exited = new Promise((resolve) => child.once("exit", resolve));
-      child.stdin!.end();
+      child.stdin.end();
       await exited;
     },
   };
@@ -90,7 +90,7 @@ async function echo(command: readonly string[]): Promise<{ perSecond: number; cp
   let used = 0;
   await Promise.all(
     clients.map(async (client) => {
-      for await (const line of createInterface({ input: client.stdout! })) {
+      for await (const line of createInterface({ input: client.stdout })) {
         if (line === "warm") {
           if (Number.isNaN(began)) began = cpuTime(started.process.pid!);
         } else {
