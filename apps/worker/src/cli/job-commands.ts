@@ -1,4 +1,5 @@
 import { type JobView, hasEnded } from "../service/operations.ts";
+import { Progress } from "../demo/progress.ts";
 import { CliFailure, exitCodes } from "./failure.ts";
 import { type OpenedOperations, type OperatorFlags, openOperations } from "./open-operations.ts";
 import { brief, printJob, printJson, printTable, stateText } from "./output.ts";
@@ -199,7 +200,12 @@ export async function retryCommand(
         : (await operations.failed(queue))
             .filter(({ task }) => flags.task === undefined || task === flags.task)
             .flatMap((group) => group.ids);
-    for (const id of chosen) await operations.retry(id, queue);
+    const progress = new Progress(chosen.length, "jobs");
+    for (const id of chosen) {
+      await operations.retry(id, queue);
+      progress.advance();
+    }
+    progress.stop();
     if (flags.json === true) printJson({ retried: chosen });
     else process.stdout.write(`${chosen.length} put back\n`);
     return exitCodes.ok;

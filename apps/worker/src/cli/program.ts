@@ -56,7 +56,7 @@ export async function program(args: readonly string[]): Promise<number> {
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return exitCodes.ok; // --help and --version
-    const message = error.message.replace(/^error: /, "");
+    const message = error.message.replace(/^error: /, "").replaceAll("\n", " ");
     throw new CliFailure("USAGE", `${message.replace(/\.?$/, ".")} See --help.`, {
       exitCode: exitCodes.usage,
       cause: error,

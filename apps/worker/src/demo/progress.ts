@@ -4,11 +4,11 @@ import { Presets, SingleBar } from "cli-progress";
 export class Progress {
   readonly #bar: SingleBar | undefined;
 
-  constructor(total: number) {
+  constructor(total: number, what = "files") {
     if (!process.stderr.isTTY) return;
     this.#bar = new SingleBar(
       {
-        format: "{bar} {percentage}%  {value}/{total} files  {eta_formatted} left",
+        format: `{bar} {percentage}%  {value}/{total} ${what}  {eta_formatted} left`,
         hideCursor: true,
         clearOnComplete: true,
       },

@@ -50,6 +50,14 @@ export function answerTo(error: FastifyError): {
   if (error.code === "FST_ERR_CTP_INVALID_MEDIA_TYPE") {
     return { status: 415, code: "MEDIA_TYPE", message: "send the body as application/json." };
   }
+  // PostgreSQL's and PGlite's words for a full disk, and Redis's for a full memory or disk.
+  if (/No space left on device|disk full|^OOM command|^MISCONF/i.test(message)) {
+    return {
+      status: 507,
+      code: "ENGINE_FULL",
+      message: "the engine has no room left, so the job was not stored; make room, and send it again.",
+    };
+  }
   const status = error.statusCode ?? 500;
   if (status >= 500) {
     return { status: 500, code: "INTERNAL", message: "the service failed at this; its log has the reason." };
