@@ -31,7 +31,7 @@ redisTest(
       });
       expect(await run("result", "loop.none")).toMatchObject({ code: 4 });
 
-      const { id } = await service.submit("test.wait", 60_000);
+      const { id } = await service.submit("test.wait", 120_000);
       await expect.poll(async () => (await run("ps")).stdout, { timeout: 30_000 }).toContain(id);
       expect((await run("tree")).stdout).toMatch(/└─ inner {2}waits for <sleep\(60000\) pending>, \d/);
       expect(await run("result", id, "--wait", "--timeout", "0.1")).toMatchObject({ code: 7 });
@@ -68,7 +68,7 @@ redisTest(
       await service.stop();
     }
   },
-  120_000,
+  240_000,
 );
 
 folderTest(

@@ -43,11 +43,11 @@ test("a worker process that is killed is followed by another, and its job runs t
     .toBeGreaterThan(1);
   expect(await service.job(id, 60)).toMatchObject({ state: "completed", value: "waited" });
   await service.stop();
-}, 120_000);
+}, 240_000);
 
 test("the second signal ends it at once", async ({ redis }) => {
   const service = await Service.start(redis.url);
-  await service.submit("test.wait", 60_000);
+  await service.submit("test.wait", 120_000);
   await service.process.printed(/"event":"ready"/);
   service.process.child.kill("SIGTERM");
   await service.process.printed(/"event":"draining"/);
@@ -71,7 +71,7 @@ test("while the engine is away it says so, and goes on when it is back", async (
   expect(await service.job(again.id, 20)).toMatchObject({ value: 4 });
   await service.stop();
   await redis.stop();
-}, 120_000);
+}, 240_000);
 
 test("a loop that is held takes less, and more again when it is well", async ({ redis }) => {
   const service = await Service.start(redis.url, ["--concurrency", "4", "--max-loop-delay", "200"]);
@@ -82,4 +82,4 @@ test("a loop that is held takes less, and more again when it is well", async ({ 
     /taskloom_admission_reductions\{worker="[^"]+"\} [1-9]/,
   );
   await service.stop();
-}, 120_000);
+}, 240_000);

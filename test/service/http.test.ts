@@ -6,6 +6,8 @@ import { Service, tasksModule } from "./service.ts";
 
 const operate = "operate-token-of-a-test";
 const read = "read-token-of-a-test";
+/** Workers tell of themselves once a second, and later on a machine that is busy. */
+const patience = { timeout: 20_000 };
 
 const test = redisTest.extend<{ $test: { service: Service; guarded: Service } }>({
   service: async ({ redis }, use) => {
@@ -41,12 +43,12 @@ test("a task is submitted, waited for, found, and its error shown", async ({ ser
   expect((await service.ask("POST", `/jobs/${id}/retry`)).status).toBe(409);
 
   const running = await service.submit("test.wait", 60_000);
-  await expect.poll(async () => (await service.job(running.id)).state).toBe("active");
+  await expect.poll(async () => (await service.job(running.id)).state, patience).toBe("active");
   await expect
     .poll(async () => {
       const [worker] = (await (await service.ask("GET", "/workers")).json()) as { id: string }[];
       return await (await service.ask("GET", `/workers/${worker?.id}/tree?format=text`)).text();
-    })
+    }, patience)
     .toMatch(new RegExp(`test.wait ${running.id}[^]*└─ inner  waits for <sleep\\(60000\\)`));
   const cancelled = await service.ask("DELETE", `/jobs/${running.id}?reason=changed%20my%20mind`);
   expect(await cancelled.json()).toMatchObject({ state: "cancelled", reason: "changed my mind" });
@@ -129,7 +131,7 @@ test("the OpenAPI document and the metrics say what there is", async ({ service 
     ]),
   );
   await expect
-    .poll(async () => await (await service.ask("GET", "/metrics")).text())
+    .poll(async () => await (await service.ask("GET", "/metrics")).text(), patience)
     .toMatch(
       /taskloom_job_attempts_total\{lane="loop",task="test.add",state="completed",worker="[^"]+\/0"\} 1/,
     );

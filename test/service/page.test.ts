@@ -76,7 +76,7 @@ test("the live page shows workers, running tasks and dead letters, and does what
   await page.getByRole("button", { name: "Resume queue default" }).waitFor();
   expect(await (await service.ask("GET", "/queues")).json()).toMatchObject({ default: { isPaused: true } });
   await page.getByRole("button", { name: "Replay 1 of test.fail" }).click();
-  await expect.poll(async () => (await service.job(failed.id)).state).toBe("waiting");
+  await expect.poll(async () => (await service.job(failed.id)).state, { timeout: 20_000 }).toBe("waiting");
   await page.getByRole("button", { name: "Resume queue default" }).click();
 
   await page.getByRole("button", { name: `Cancel test.wait ${id}` }).click();
@@ -102,7 +102,7 @@ test("the tree is walked and jobs are cancelled by keyboard alone", async ({ pag
   expect(await focused()).toBe("inner");
   // The page is drawn again every second; the place in the tree stays.
   const before = await inner.last().textContent();
-  await expect.poll(async () => await inner.last().textContent(), { timeout: 5_000 }).not.toBe(before);
+  await expect.poll(async () => await inner.last().textContent(), { timeout: 20_000 }).not.toBe(before);
   expect(await focused()).toBe("inner");
   await page.keyboard.press("ArrowLeft");
   await page.keyboard.press("Delete");
