@@ -2,11 +2,16 @@ import type { LockTerms, RenewalAddress } from "./engine.ts";
 
 /**
  * Locks on a server that many processes share. A worker that dies is noticed when its lock has lapsed and somebody
- * looks: after 7.5 to 9 seconds. A connection that is lost for 5 seconds costs no lock, since at least 7.5 seconds of it
+ * looks: after 7.5 to 9 seconds (a look is cheap on Redis, where only
+ * one worker's counts, and a query of its own on PostgreSQL). A connection that is lost for 5 seconds costs no lock, since at least 7.5 seconds of it
  * are left at any time.
  */
 export function serverLocks(address: RenewalAddress): LockTerms {
-  return { duration: 8_000, stalledInterval: 1_000, renewal: { address, interval: 500 } };
+  return {
+    duration: 8_000,
+    stalledInterval: address.kind === "redis" ? 500 : 1_000,
+    renewal: { address, interval: 500 },
+  };
 }
 
 /**
