@@ -619,7 +619,13 @@ class Run {
 
   #items(items: readonly Item[], parent?: Node): Anything[] {
     const out: Anything[] = [];
-    for (const item of items) out.push(this.#item(item, out, parent)!);
+    for (const item of items) {
+      let known = item;
+      while ("same" in known) known = items[known.same]!;
+      // All sleep(0) are one object, and each is work of its own.
+      const isPause = "raw" in known && known.raw.op === "sleep" && known.raw.time <= 0;
+      out.push(this.#item(isPause ? known : item, out, parent)!);
+    }
     return out.filter((each) => each !== undefined);
   }
 

@@ -254,6 +254,12 @@ class Program:
         """The awaitables of a list; None where a reference finds nothing or would close a circle."""
         out = []
         for item in items:
+            known = item
+            while "same" in known:
+                known = items[known["same"]]
+            # On the other side all sleep(0) are one object, and each is work of its own.
+            if "raw" in known and known["raw"]["op"] == "sleep" and known["raw"]["time"] <= 0:
+                item = known
             out.append(self.item(item, out, parent))
         return [each for each in out if each is not None]
 

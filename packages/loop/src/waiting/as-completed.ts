@@ -8,6 +8,7 @@ import type { Future } from "../task/future.ts";
 import type { Startable } from "../task/open.ts";
 import { routine } from "./routine.ts";
 import type { SignalOption } from "./signal.ts";
+import { isRepeatable } from "./sleep.ts";
 
 /** Options of `asCompleted`. */
 export interface AsCompletedOptions extends SignalOption {
@@ -40,7 +41,13 @@ export class AsCompleted<T> {
   constructor(work: Iterable<Startable<T>>, options: AsCompletedOptions) {
     const loop = getEventLoop();
     this.#signal = options.signal;
-    this.#todo = new Set([...new Set(work)].map((each) => ensureFuture(each, { loop })));
+    const seen = new Set<Startable<T>>();
+    this.#todo = new Set();
+    for (const each of work) {
+      if (seen.has(each)) continue;
+      if (!isRepeatable(each)) seen.add(each);
+      this.#todo.add(ensureFuture(each, { loop }));
+    }
     this.#left = this.#todo.size;
     for (const future of this.#todo) future.addDoneCallback(this.#completed);
     const { timeout = null } = options;

@@ -6,6 +6,7 @@ import { CANCELLED, FULFILLED, PENDING, UNSEEN, type FutureCore, type Waker } fr
 import type { Startable } from "../task/open.ts";
 import { Task } from "../task/task.ts";
 import { cancellationOf, type SignalOption } from "./signal.ts";
+import { isRepeatable } from "./sleep.ts";
 
 const NO_OPTIONS = {};
 
@@ -133,12 +134,12 @@ export function gather(work: readonly Startable<unknown>[], options: GatherOptio
   const seen = work.length > 1 ? new Map<unknown, Future<unknown>>() : null;
   let distinct = 0;
   for (const each of work) {
-    let child = typeof each === "function" ? undefined : seen?.get(each);
+    let child = seen?.get(each);
     if (child === undefined) {
       child = ensureFuture(each, loop === undefined ? NO_OPTIONS : { loop });
       if (scope !== null && child !== each && child instanceof Task) child._scope = scope;
       loop ??= child._loop;
-      if (typeof each !== "function") seen?.set(each, child);
+      if (!isRepeatable(each)) seen?.set(each, child);
       distinct++;
     }
     children.push(child);

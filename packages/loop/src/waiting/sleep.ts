@@ -124,6 +124,11 @@ class PauseWith<T> extends Operation<T> {
 
 const pause = new Pause();
 
+/** Whether what is given twice is work twice: a function, and sleep(0), which is one object for all its calls. */
+export function isRepeatable(work: unknown): boolean {
+  return typeof work === "function" || work === pause;
+}
+
 /** What `sleep` returns: it starts when it is awaited, or made a task. */
 export type Sleeping<T> = Pick<Operation<T>, "then" | "catch" | "finally"> & {
   [Symbol.iterator](): Iterator<never, T>;

@@ -1,4 +1,5 @@
 import {
+  allTasks,
   asCompleted,
   CancelledError,
   coroutine,
@@ -253,6 +254,25 @@ test("a cancelled gather whose last child failed long ago has no message", () =>
     const error = yield* raised(outer);
     expect(error).toBeInstanceOf(CancelledError);
     expect(error.message).toBe("");
+  }));
+
+test("sleep(0) twice, or a function twice, is work twice", () =>
+  inVirtualTime(function* () {
+    let runs = 0;
+    const work = coroutine(function* () {
+      runs += 1;
+      yield* sleep(1);
+      return runs;
+    });
+    const start = () => work();
+    expect([...asCompleted([sleep(0), sleep(0), sleep(0)])]).toHaveLength(3);
+    const results: number[] = [];
+    for (const next of asCompleted([start, start])) results.push(yield* next);
+    expect(results).toEqual([2, 2]);
+    const before = allTasks().size;
+    const outer = gather([sleep(0), sleep(0), start, start]);
+    expect(allTasks().size - before).toBe(4);
+    expect(yield* outer).toEqual([undefined, undefined, 4, 4]);
   }));
 
 test("asCompleted's timeout throws for what is left (test_as_completed_with_timeout)", () =>
