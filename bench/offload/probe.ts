@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { ThreadPoolExecutor, threaded } from "@taskloom/offload";
 import { Piscina } from "piscina";
 import { Tinypool } from "tinypool";
+import { Pool, Worker, spawn } from "threads";
 import workerpool from "workerpool";
 
 const file = fileURLToPath(new URL("./probe-jobs.mjs", import.meta.url));
@@ -60,6 +61,20 @@ const makers: Record<string, Make> = {
         });
       },
       close: async () => pool.terminate(true),
+    };
+  },
+  "threads.js": (threads) => {
+    const pool = Pool(() => spawn<{ run(call: object): unknown }>(new Worker("./probe-jobs-threadsjs.mjs")), {
+      size: threads,
+    });
+    return {
+      run: (job, arg, signal) => {
+        const call = pool.queue((thread) => thread.run({ job, arg }));
+        // It has no signal; its cancel() takes a call out that no thread has begun.
+        signal?.addEventListener("abort", () => call.cancel());
+        return Promise.resolve(call);
+      },
+      close: () => pool.terminate(true),
     };
   },
 };

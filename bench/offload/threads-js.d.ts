@@ -1,0 +1,14 @@
+// threads.js hides its own types behind its `exports`; as much of them as the probe needs.
+declare module "threads" {
+  interface QueuedCall extends PromiseLike<unknown> {
+    cancel(): void;
+  }
+  export class Worker {
+    constructor(path: string);
+  }
+  export function spawn<T>(worker: Worker): Promise<T>;
+  export function Pool<T>(
+    make: () => Promise<T>,
+    options: { size: number },
+  ): { queue(run: (thread: T) => unknown): QueuedCall; terminate(force: boolean): Promise<void> };
+}
