@@ -3,6 +3,7 @@ declare module "threads" {
   interface QueuedCall extends PromiseLike<unknown> {
     cancel(): void;
   }
+  // oxlint-disable-next-line typescript/no-extraneous-class -- it is theirs
   export class Worker {
     constructor(path: string);
   }
