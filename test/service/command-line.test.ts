@@ -33,7 +33,7 @@ redisTest(
 
       const { id } = await service.submit("test.wait", 120_000);
       await expect.poll(async () => (await run("ps")).stdout, { timeout: 30_000 }).toContain(id);
-      expect((await run("tree")).stdout).toMatch(/└─ inner {2}waits for <sleep\(60000\) pending>, \d/);
+      expect((await run("tree")).stdout).toMatch(/└─ inner {2}waits for <sleep\(120000\) pending>, \d/);
       expect(await run("result", id, "--wait", "--timeout", "0.1")).toMatchObject({ code: 7 });
       expect(await run("cancel", id, "--reason", "enough")).toMatchObject({
         code: 0,
