@@ -4,6 +4,10 @@ export type Lane = "loop" | "thread";
 /** Both lanes, in the order in which they are shown. */
 export const lanes: readonly Lane[] = ["loop", "thread"];
 
+export function otherLane(lane: Lane): Lane {
+  return lane === "loop" ? "thread" : "loop";
+}
+
 /**
  * The name of the BullMQ queue that holds one lane of a Taskloom queue. Each lane is a queue of its own, so that a
  * backlog of blocking jobs never delays cooperative ones.

@@ -1,31 +1,15 @@
-import { type RepeatOptions, getNextMillis } from "bullmq";
-import type { LaneQueue, StoredSchedule } from "../engines/lane-queue.ts";
+import type { ResolvedTaskOptions } from "../definition/define-task.ts";
+import type { StoredSchedule } from "../engines/lane-queue.ts";
 import { TaskOptionsError } from "../errors.ts";
-import type { Lane } from "../lane.ts";
+import { type Lane, otherLane } from "../lane.ts";
+import type { JobData } from "../wire/job-data.ts";
+import type { CallToJob } from "./call-to-job.ts";
+import { checkEach } from "./check-arguments.ts";
+import type { JobClient } from "./job-client.ts";
 import type { RemoteTask } from "./remote-task.ts";
-
-/** When a schedule runs its task: at the times of a cron pattern, or at an interval. */
-export type When = (
-  | {
-      /** Five or six fields, seconds first if there are six: `"0 3 * * *"` is every day at three. */
-      readonly cron: string;
-      /**
-       * The zone that the pattern is meant in, such as `"Europe/Berlin"`; default: the machine's. A time that the change to
-       * daylight saving skips is run as much later as it skips; one that comes twice is run the first time.
-       */
-      readonly timezone?: string;
-      readonly every?: never;
-    }
-  | {
-      /** Milliseconds from one run to the next; the first begins at once. */
-      readonly every: number;
-      readonly cron?: never;
-      readonly timezone?: never;
-    }
-) & {
-  /** No run begins after this. */
-  readonly until?: Date | number;
-};
+import { type When, repeatOf } from "./schedule-times.ts";
+import { jobOptions } from "./submission.ts";
+import type { SubmitOptions } from "./submit-options.ts";
 
 /** A task that is run again and again, by whichever worker is free at its times. */
 export interface Schedule {
@@ -47,77 +31,84 @@ export interface Schedule {
   remove(): Promise<boolean>;
 }
 
-/** What a schedule's methods need of the queue. */
-export interface ScheduleControl {
-  run(lane: Lane, stored: StoredSchedule): RemoteTask<unknown>;
-  lane(lane: Lane): LaneQueue;
-}
+/** The schedules of one queue. Each is in the lane of its task. */
+export class Schedules {
+  readonly #client: JobClient;
+  readonly #jobs: CallToJob;
 
-export function scheduleOf(lane: Lane, stored: StoredSchedule, control: ScheduleControl): Schedule {
-  return {
-    id: stored.key,
-    task: stored.name,
-    lane,
-    cron: stored.pattern,
-    timezone: stored.tz,
-    every: stored.every,
-    until: stored.endDate,
-    next: stored.next ?? undefined,
-    run: () => control.run(lane, stored),
-    remove: () => control.lane(lane).removeJobScheduler(stored.key),
-  };
-}
+  constructor(client: JobClient, jobs: CallToJob) {
+    this.#client = client;
+    this.#jobs = jobs;
+  }
 
-/**
- * The same in BullMQ's words.
- *
- * @throws {@link TaskOptionsError} for an id, a pattern, a zone or an interval that no engine could keep to.
- */
-export function repeatOf(id: string, when: When): Omit<RepeatOptions, "key"> {
-  if (!/^[\w.-]{1,100}$/.test(id)) {
-    throw new TaskOptionsError(
-      `Expected a schedule's id to be 1 to 100 letters, digits, '_', '.' or '-', got ${JSON.stringify(id)}.`,
-    );
+  async put(
+    id: string,
+    when: When,
+    task: ResolvedTaskOptions,
+    args: readonly unknown[],
+    options: SubmitOptions,
+  ): Promise<Schedule> {
+    for (const option of ["id", "deduplicate", "delay", "deadline"] as const) {
+      if (options[option] !== undefined)
+        throw new TaskOptionsError(
+          `A schedule takes no \`${option}\`: it makes jobs of its own, at its own times.`,
+        );
+    }
+    const repeat = repeatOf(id, when);
+    const { accepted, refused } = await checkEach(task, [args]);
+    for (const error of refused.values()) throw error;
+    const { queues } = this.#client;
+    await queues.engine.connect();
+    const { runsOn, name } = task;
+    const nowhere = { end: undefined, context: undefined };
+    const { reply: _nobodyWaits, ...data } = this.#jobs.data(task, accepted[0] ?? [], options, nowhere);
+    const opts = jobOptions(task, options);
+    await queues.lane(runsOn).upsertJobScheduler(id, repeat, { name, data, opts });
+    // It may have been in the other lane, when its task ran there.
+    await queues.lane(otherLane(runsOn)).removeJobScheduler(id);
+    const stored = await queues.lane(runsOn).getJobScheduler(id);
+    return this.#schedule(runsOn, stored ?? { key: id, name, template: { data, opts } });
   }
-  const { cron, every, timezone, until } = when;
-  if ((cron === undefined) === (every === undefined))
-    throw new TaskOptionsError("Expected a schedule to have either `cron` or `every`.");
-  if (every !== undefined && !(Number.isSafeInteger(every) && every > 0)) {
-    throw new TaskOptionsError(
-      `Expected \`every\` to be a whole number of milliseconds above 0, got ${String(every)}.`,
-    );
-  }
-  const endDate = until === undefined ? undefined : Number(until);
-  if (endDate !== undefined && !Number.isFinite(endDate))
-    throw new TaskOptionsError(
-      `Expected \`until\` to be a date or milliseconds of the epoch, got ${String(until)}.`,
-    );
-  if (timezone !== undefined && !isTimeZone(timezone)) {
-    throw new TaskOptionsError(
-      `Expected \`timezone\` to be an IANA zone such as "Europe/Berlin", got ${JSON.stringify(timezone)}.`,
-    );
-  }
-  const repeat = {
-    ...(cron === undefined ? {} : { pattern: cron }),
-    ...(every === undefined ? {} : { every }),
-    ...(timezone === undefined ? {} : { tz: timezone }),
-    ...(endDate === undefined ? {} : { endDate }),
-  };
-  try {
-    getNextMillis(Date.now(), repeat);
-  } catch (error) {
-    throw new TaskOptionsError(
-      `Expected \`cron\` to be a pattern such as "0 3 * * *", got ${JSON.stringify(cron)}: ${(error as Error).message}.`,
-      { cause: error },
-    );
-  }
-  return repeat;
-}
 
-function isTimeZone(zone: string): boolean {
-  try {
-    return new Intl.DateTimeFormat("en", { timeZone: zone }).resolvedOptions().timeZone !== "";
-  } catch {
-    return false;
+  /** Every one, the next to run first. */
+  async all(): Promise<Schedule[]> {
+    const { queues } = this.#client;
+    await queues.engine.connect();
+    const found = await queues.both(async (queue, lane) => {
+      const stored = await queue.getJobSchedulers(0, -1, true);
+      return stored.map((each) => this.#schedule(lane, each));
+    });
+    return found.flat().toSorted((a, b) => (a.next ?? Infinity) - (b.next ?? Infinity));
+  }
+
+  #schedule(lane: Lane, stored: StoredSchedule): Schedule {
+    return {
+      id: stored.key,
+      task: stored.name,
+      lane,
+      cron: stored.pattern,
+      timezone: stored.tz,
+      every: stored.every,
+      until: stored.endDate,
+      next: stored.next ?? undefined,
+      run: () => this.#run(lane, stored),
+      remove: () => this.#client.queues.lane(lane).removeJobScheduler(stored.key),
+    };
+  }
+
+  #run(lane: Lane, { name, template }: StoredSchedule): RemoteTask<unknown> {
+    const remote = this.#jobs.remoteFor<unknown>({ runsOn: lane, name }, {});
+    const empty: JobData = { v: 1, version: 1, args: [] };
+    const data = { ...empty, ...template?.data, reply: this.#client.queues.engine.replies.address };
+    const { attempts, backoff, priority, removeOnComplete, removeOnFail } = template?.opts ?? {};
+    const options = Object.fromEntries(
+      Object.entries({ attempts, backoff, priority, removeOnComplete, removeOnFail }).filter(
+        ([, value]) => value !== undefined,
+      ),
+    );
+    const { id } = remote;
+    const tasks = [remote];
+    this.#client.submit({ lane, id, name, data, options, tasks, mayExist: false, addedAt: undefined });
+    return remote;
   }
 }

@@ -117,6 +117,14 @@ export function isTaskDefinition(value: unknown): value is TaskDefinition {
   );
 }
 
+/** @throws {@link TaskOptionsError} when a value that is to be submitted is not a task. */
+export function checkIsTask(value: unknown): asserts value is TaskDefinition {
+  if (isTaskDefinition(value)) return;
+  throw new TaskOptionsError(
+    "Expected a task made by defineTask: a worker has no way to find a plain function.",
+  );
+}
+
 function resolveTaskOptions(options: TaskOptions): ResolvedTaskOptions {
   const {
     name,

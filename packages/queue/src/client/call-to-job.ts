@@ -1,0 +1,96 @@
+import { currentDeadline, getEventLoop } from "@taskloom/loop";
+import { captureContext } from "@taskloom/offload/context";
+import type { ResolvedTaskOptions } from "../definition/define-task.ts";
+import type { Engine } from "../engines/engine.ts";
+import { jobId } from "../lane.ts";
+import { encodeValue } from "../wire/encode.ts";
+import { type JobData, encodeArguments } from "../wire/job-data.ts";
+import type { JobClient } from "./job-client.ts";
+import { RemoteTask } from "./remote-task.ts";
+import { type Submission, jobOptions } from "./submission.ts";
+import type { SubmitOptions } from "./submit-options.ts";
+import { uuidv7 } from "./uuidv7.ts";
+
+/** What of the place where a call is submitted goes with it: the time that is left there, and its context. */
+export interface Surroundings {
+  /** Milliseconds of the engine's clock after which the result is of no use. */
+  readonly end: number | undefined;
+  readonly context: unknown;
+}
+
+/** How a call of a task becomes a job: its id, its data, and the RemoteTask that waits for it. */
+export class CallToJob {
+  readonly #engine: Engine;
+  readonly #client: JobClient;
+
+  constructor(engine: Engine, client: JobClient) {
+    this.#engine = engine;
+    this.#client = client;
+  }
+
+  /** What surrounds the caller now; its nearest `timeout()` scope and the submission's own deadline, whichever is first. */
+  surroundings({ deadline: own = Infinity }: SubmitOptions): Surroundings {
+    const scope = currentDeadline();
+    const left = Math.min(own, scope === undefined ? Infinity : Math.max(0, scope - getEventLoop().time()));
+    return {
+      end: left === Infinity ? undefined : this.#engine.now() + left,
+      context: captureContext(),
+    };
+  }
+
+  /** A task for a job of this id. */
+  remote<R>(id: string, taskName: string): RemoteTask<R> {
+    return new RemoteTask<R>(id, taskName, this.#client, this.#engine.isLocal);
+  }
+
+  /** A task for a job that is new, or that the user has named. */
+  remoteFor<R>(
+    { runsOn, name }: Pick<ResolvedTaskOptions, "runsOn" | "name">,
+    { id = uuidv7() }: SubmitOptions,
+  ): RemoteTask<R> {
+    return this.remote<R>(jobId(runsOn, id), name);
+  }
+
+  data(
+    task: ResolvedTaskOptions,
+    args: readonly unknown[],
+    options: SubmitOptions,
+    { end, context }: Surroundings,
+  ): JobData {
+    const timeout = options.timeout ?? task.timeout;
+    return {
+      v: 1,
+      version: task.version,
+      args: encodeArguments(args),
+      reply: this.#engine.replies.address,
+      ...(end === undefined ? {} : { deadline: Math.ceil(end) }),
+      ...(timeout === undefined ? {} : { timeout }),
+      ...(context === undefined ? {} : { context: encodeValue(context) }),
+    };
+  }
+
+  submission(
+    remote: RemoteTask<unknown>,
+    task: ResolvedTaskOptions,
+    data: JobData,
+    options: SubmitOptions,
+  ): Submission {
+    return {
+      lane: task.runsOn,
+      id: remote.id,
+      name: task.name,
+      data,
+      options: jobOptions(task, options),
+      tasks: [remote],
+      mayExist: options.id !== undefined,
+      addedAt: undefined,
+    };
+  }
+
+  /** Ends it here too when its own deadline passes, wherever it is then. */
+  expire(remote: RemoteTask<unknown>, { deadline }: SubmitOptions): void {
+    if (deadline === undefined) return;
+    const timer = getEventLoop().callLater(deadline, () => this.#client.expire(remote.id, deadline));
+    remote.addDoneCallback(() => timer.cancel());
+  }
+}

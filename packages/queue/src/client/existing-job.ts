@@ -1,0 +1,63 @@
+import { JobLostError, TaskOptionsError } from "../errors.ts";
+import { laneOfJobId, storedId } from "../lane.ts";
+import type { CallToJob } from "./call-to-job.ts";
+import type { JobClient } from "./job-client.ts";
+import type { RemoteTask } from "./remote-task.ts";
+import type { Submission } from "./submission.ts";
+
+/** Waits for a job that was submitted before. */
+export function attachToJob(
+  client: JobClient,
+  jobs: CallToJob,
+  id: string,
+  name: string,
+): RemoteTask<unknown> {
+  const { remote, submission } = known(jobs, id, name);
+  client.attach(submission);
+  return remote;
+}
+
+/** Runs a job that failed for good once more, and waits for it. */
+export function retryJob(client: JobClient, jobs: CallToJob, id: string): RemoteTask<unknown> {
+  const { remote, submission } = known(jobs, id, "retried");
+  const { queues } = client;
+  void client.send([submission], async () => {
+    const queue = queues.lane(submission.lane);
+    const job = await queue.getJob(storedId(id));
+    if (job === undefined)
+      throw new JobLostError(`There is no job ${id} at ${queues.engine.url} any more; submit it again.`);
+    if ((await queue.getJobState(storedId(id))) !== "failed")
+      throw new TaskOptionsError(`Job ${id} did not fail, so there is nothing to retry.`);
+    // The reply goes to whoever waits now. The old deadline has passed, or will before it could help.
+    const { deadline: _old, ...data } = job.data;
+    await job.updateData({ ...data, reply: queues.engine.replies.address });
+    await job.retry("failed", { resetAttemptsMade: true, resetAttemptsStarted: true });
+  });
+  return remote;
+}
+
+/** A job that is known by its id alone. */
+function known(
+  jobs: CallToJob,
+  id: string,
+  name: string,
+): { readonly remote: RemoteTask<unknown>; readonly submission: Submission } {
+  const lane = laneOfJobId(id);
+  if (lane === undefined) {
+    throw new TaskOptionsError(
+      `${JSON.stringify(id)} is not a job's id (loop.… or thread.…); for one that you chose, give the task too: attach(task, id).`,
+    );
+  }
+  const remote = jobs.remote<unknown>(id, name);
+  const submission: Submission = {
+    lane,
+    id,
+    name,
+    data: { v: 1, version: 1, args: [] },
+    options: {},
+    tasks: [remote],
+    mayExist: true,
+    addedAt: undefined,
+  };
+  return { remote, submission };
+}

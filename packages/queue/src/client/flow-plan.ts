@@ -1,0 +1,84 @@
+import type { FlowJob } from "bullmq";
+import { checkIsTask } from "../definition/define-task.ts";
+import { laneQueueName } from "../lane.ts";
+import type { FlowData } from "../wire/job-data.ts";
+import type { CallToJob, Surroundings } from "./call-to-job.ts";
+import { checkArguments } from "./check-arguments.ts";
+import { type TaskCall, childOptions } from "./flow.ts";
+import type { RemoteTask } from "./remote-task.ts";
+import type { Submission } from "./submission.ts";
+
+/** What of a whole flow holds for each of its calls. */
+interface FlowTerms {
+  readonly queueName: string;
+  readonly returnExceptions: boolean;
+  readonly surroundings: Surroundings;
+}
+
+/** A call of a flow, and all that it waits for, as jobs. */
+interface FlowPlan {
+  readonly remote: RemoteTask<unknown>;
+  /** What BullMQ adds in one step. */
+  readonly job: FlowJob;
+  /** This call's and those below. */
+  readonly submissions: readonly Submission[];
+}
+
+/** Makes the jobs of a call and of the calls that it waits for. */
+export function planFlow(jobs: CallToJob, call: TaskCall, terms: FlowTerms, isChild = false): FlowPlan {
+  checkIsTask(call.task);
+  const { task } = call.task;
+  const below = call.children.map((child) => planFlow(jobs, child, terms, true));
+  const children = below.map((plan) => plan.remote);
+  const remote = Object.assign(jobs.remoteFor<unknown>(task, {}), { children });
+  const plain = jobs.data(task, checkedNow(call), call.options, terms.surroundings);
+  const data = children.length === 0 ? plain : { ...plain, flow: flowData(children, terms) };
+  const submission = jobs.submission(remote, task, data, call.options);
+  if (children.length > 0) bindChildren(remote, children);
+  const job = {
+    name: task.name,
+    queueName: laneQueueName(terms.queueName, task.runsOn),
+    data,
+    opts: {
+      ...submission.options,
+      jobId: remote.id,
+      ...(isChild ? childOptions(terms.returnExceptions) : {}),
+    },
+  };
+  return {
+    remote,
+    job: children.length === 0 ? job : { ...job, children: below.map((plan) => plan.job) },
+    submissions: [...below.flatMap((plan) => plan.submissions), submission],
+  };
+}
+
+/** A flow is submitted as a whole: arguments that a schema refuses are thrown, and nothing is sent. */
+function checkedNow({ task, args }: TaskCall): readonly unknown[] {
+  let result = args;
+  checkArguments(
+    task.task,
+    args,
+    (checked) => (result = checked),
+    (error) => {
+      throw error;
+    },
+  );
+  return result;
+}
+
+function flowData(children: readonly RemoteTask<unknown>[], terms: FlowTerms): FlowData {
+  return {
+    queue: terms.queueName,
+    children: children.map(({ id }) => id),
+    ...(terms.returnExceptions ? { returnExceptions: true } : {}),
+  };
+}
+
+/** Cancelling the parent cancels the children, and their ends are the parent's to see. */
+function bindChildren(parent: RemoteTask<unknown>, children: readonly RemoteTask<unknown>[]): void {
+  parent.signal.addEventListener("abort", () => {
+    const { message } = parent.signal.reason as Error;
+    for (const child of children) child.cancel(message);
+  });
+  for (const child of children) child.then(undefined, () => {});
+}

@@ -1,0 +1,74 @@
+import { CancelledError } from "@taskloom/loop";
+import { type Lane, storedId } from "../lane.ts";
+import { type Outcome, cancelledEnvelope, outcomeOf } from "../wire/outcome.ts";
+import type { LaneQueues } from "./lane-queues.ts";
+import type { PendingJobs } from "./pending-jobs.ts";
+import { type Submission, ageOf } from "./submission.ts";
+
+/** The pauses between a canceller's tries: most cancels need one, a retry just going into back-off needs two. */
+const cancelPauses = [100, 200, 400, 1_000];
+/** How soon a cancel looks again at a job that is on its way to the engine. */
+const sendingPause = 5;
+
+/** The canceller's side of the protocol described in `engines/redis/cancel-script.ts`. */
+export class JobCanceller {
+  readonly #queues: LaneQueues;
+  readonly #pending: PendingJobs;
+  readonly #retract: (submission: Submission) => boolean;
+
+  /** `retract` takes a submission back that was not sent yet. */
+  constructor(queues: LaneQueues, pending: PendingJobs, retract: (submission: Submission) => boolean) {
+    this.#queues = queues;
+    this.#pending = pending;
+    this.#retract = retract;
+  }
+
+  /** Cancels a pending job in whichever state it is, and tries until its end is stored. */
+  async cancel(submission: Submission, reason: string): Promise<void> {
+    // Once this one has ended, another may be pending under an id that was chosen; that one is not meant.
+    for (let attempt = 0; this.#pending.holds(submission); attempt++) {
+      const error = submission.expiry ?? (reason === "" ? new CancelledError() : new CancelledError(reason));
+      if (submission.addedAt === undefined && this.#retract(submission))
+        return this.#pending.end(submission, { error });
+      if (submission.addedAt !== undefined) {
+        try {
+          if (await this.cancelStored(submission.lane, submission.id, reason))
+            await this.#lookAfterCancel(submission, error);
+        } catch {
+          // The engine does not answer; it is asked again until it does, as everything that is pending is.
+        }
+      }
+      if (!this.#pending.holds(submission)) return;
+      const pause =
+        submission.addedAt === undefined
+          ? sendingPause
+          : (cancelPauses[Math.min(attempt, cancelPauses.length - 1)] as number);
+      await new Promise((resolve) => setTimeout(resolve, pause));
+    }
+  }
+
+  /** One try to cancel a stored job; true when its end is stored, or there is no record of it. */
+  async cancelStored(lane: Lane, id: string, reason: string): Promise<boolean> {
+    const { engine } = this.#queues;
+    const queueName = this.#queues.nameOf(lane);
+    const answer = await engine.cancel(queueName, storedId(id), reason);
+    if (answer.kind !== "claimed") return answer.kind === "gone" || answer.kind === "done";
+    const job = await this.#queues.lane(lane).getJob(storedId(id));
+    if (job === undefined) return true;
+    const message = reason === "" ? undefined : reason;
+    await job.moveToCompleted(cancelledEnvelope(message), answer.token, false);
+    engine.noteCancelled(queueName, storedId(id), ageOf(job.opts.removeOnComplete));
+    // The one who waits may be another than the one who cancels.
+    const { reply } = job.data;
+    const outcome: Outcome = message === undefined ? { state: "cancelled" } : { state: "cancelled", message };
+    if (reply !== undefined) engine.replies.send(reply, { id, outcome, attempts: job.attemptsMade });
+    return true;
+  }
+
+  async #lookAfterCancel(submission: Submission, cancelled: Error): Promise<void> {
+    const [stored] = await this.#queues.look(submission.lane, [submission.id]);
+    if (stored === undefined || stored.kind === "pending") return;
+    if (stored.kind === "missing") return this.#pending.end(submission, { error: cancelled });
+    this.#pending.settle(submission, outcomeOf(stored.record));
+  }
+}

@@ -1,0 +1,42 @@
+import type { Engine, StoredJob } from "../engines/engine.ts";
+import type { LaneQueue } from "../engines/lane-queue.ts";
+import { type Lane, laneQueueName, lanes, storedId } from "../lane.ts";
+
+/** What the engine has of one queue: its lanes, each opened when it is first used. */
+export class LaneQueues {
+  readonly engine: Engine;
+  readonly queueName: string;
+  readonly #open = new Map<Lane, LaneQueue>();
+
+  constructor(engine: Engine, queueName: string) {
+    this.engine = engine;
+    this.queueName = queueName;
+  }
+
+  lane(lane: Lane): LaneQueue {
+    let queue = this.#open.get(lane);
+    if (queue === undefined) {
+      queue = this.engine.openLane(this.nameOf(lane));
+      this.#open.set(lane, queue);
+    }
+    return queue;
+  }
+
+  nameOf(lane: Lane): string {
+    return laneQueueName(this.queueName, lane);
+  }
+
+  /** Looks at stored jobs of one lane by the ids that users know. */
+  async look(lane: Lane, ids: readonly string[]): Promise<StoredJob[]> {
+    return await this.engine.look(this.nameOf(lane), ids.map(storedId));
+  }
+
+  /** The same for both lanes at once. */
+  async both<T>(ask: (queue: LaneQueue, lane: Lane) => Promise<T>): Promise<T[]> {
+    return await Promise.all(lanes.map((lane) => ask(this.lane(lane), lane)));
+  }
+
+  async close(): Promise<void> {
+    await Promise.allSettled([...this.#open.values()].map((queue) => queue.close()));
+  }
+}

@@ -1,0 +1,142 @@
+import type { ReplyMessage, StoredJob } from "../engines/engine.ts";
+import { JobLostError, QueueClosedError } from "../errors.ts";
+import { lanes } from "../lane.ts";
+import { outcomeOf } from "../wire/outcome.ts";
+import type { LaneQueues } from "./lane-queues.ts";
+import type { OutcomeMessage, PendingJobs } from "./pending-jobs.ts";
+import { type Submission, ageOf } from "./submission.ts";
+
+/** How often the stored state of what is pending is looked at, in case a reply was lost; milliseconds. */
+const lookInterval = 1_000;
+/** How many jobs one such look takes in at most; the others have their turn at the next. */
+export const lookAtMost = 2_000;
+
+/** Learns how pending jobs ended: from replies, which are quick, and from what is stored, which decides. */
+export class OutcomeWatch {
+  readonly #queues: LaneQueues;
+  readonly #pending: PendingJobs;
+  readonly #addAgain: (submission: Submission) => void;
+  #listening: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #lookCursor: string | undefined;
+  #closed = false;
+
+  /** `addAgain` sends a job whose record the engine has lost once more. */
+  constructor(queues: LaneQueues, pending: PendingJobs, addAgain: (submission: Submission) => void) {
+    this.#queues = queues;
+    this.#pending = pending;
+    this.#addAgain = addAgain;
+  }
+
+  /** Begins to listen, once; no job is sent before that. */
+  async listen(): Promise<void> {
+    if (this.#closed) {
+      throw new QueueClosedError(`Queue ${this.#queues.queueName} was closed before it could send this job.`);
+    }
+    this.#listening ??= this.#beginToListen();
+    await this.#listening;
+  }
+
+  async #beginToListen(): Promise<void> {
+    await this.#queues.engine.replies.listen(
+      (message) => this.#receive(message),
+      () => void this.look(this.#pending.all()).catch(() => {}),
+    );
+    this.#timer = setInterval(
+      () => void this.look(this.#nextToLookAt()).catch(() => {}),
+      lookInterval,
+    ).unref();
+  }
+
+  #receive(message: ReplyMessage): void {
+    // An id that nobody waits for is normal: replies can come twice, or after a look was quicker.
+    const submission = this.#pending.get(message.id);
+    if (submission === undefined) return;
+    if ("progress" in message) this.#pending.progress(submission, message.progress);
+    else if (submission.mayExist) void this.#confirm(submission, message).catch(() => {});
+    else this.#pending.settle(submission, message.outcome, message.attempts);
+  }
+
+  /**
+   * Under an id that was chosen there can have been another job before, and this may be the late reply to that one.
+   * What is stored decides; where nothing is stored any more, the reply is all that there is.
+   */
+  async #confirm(submission: Submission, message: OutcomeMessage): Promise<void> {
+    if (submission.addedAt === undefined) return;
+    const [stored] = await this.#queues.look(submission.lane, [submission.id]);
+    if (stored?.kind === "missing") this.#pending.settle(submission, message.outcome, message.attempts);
+    else if (stored !== undefined) this.#compare(submission, stored);
+  }
+
+  /** The next slice of what has been pending for a while, going round, so that a large backlog costs no more per look. */
+  #nextToLookAt(): Submission[] {
+    const before = performance.now() - lookInterval;
+    // Where no reply can be lost, only a job that was replaced by another ends without one.
+    const { lossless } = this.#queues.engine.replies;
+    const old = this.#pending
+      .all()
+      .filter(
+        ({ addedAt, options }) =>
+          addedAt !== undefined && addedAt < before && (!lossless || options.deduplication?.replace === true),
+      );
+    if (old.length <= lookAtMost) return old;
+    const from = old.findIndex(({ id }) => id === this.#lookCursor) + 1;
+    const slice = [...old.slice(from), ...old.slice(0, from)].slice(0, lookAtMost);
+    this.#lookCursor = slice.at(-1)?.id;
+    return slice;
+  }
+
+  /** Looks at what is stored of submissions, and ends those that have ended. */
+  async look(submissions: readonly Submission[]): Promise<void> {
+    const sent = submissions.filter(({ addedAt }) => addedAt !== undefined);
+    for (const lane of lanes) {
+      const ofLane = sent.filter((submission) => submission.lane === lane);
+      if (ofLane.length === 0) continue;
+      const ids = ofLane.map(({ id }) => id);
+      const stored = await this.#queues.look(lane, ids);
+      for (const [index, job] of stored.entries()) this.#compare(ofLane[index] as Submission, job);
+    }
+  }
+
+  #compare(submission: Submission, stored: StoredJob): void {
+    if (!this.#pending.holds(submission) || stored.kind === "pending") return;
+    if (stored.kind === "finished")
+      return this.#pending.settle(submission, outcomeOf(stored.record), stored.attempts);
+    // A record that is missing within the time it would be kept was lost by the engine, with all that it had done: the
+    // job is added again under its id. Later it may be one that ended and was removed, and must not run again.
+    const age = performance.now() - (submission.addedAt ?? 0);
+    const { deduplication, attempts, removeOnComplete } = submission.options;
+    if (deduplication?.replace === true) {
+      void this.#followReplacement(submission).catch(() => {});
+    } else if (attempts !== undefined && age < ageOf(removeOnComplete)) {
+      submission.addedAt = undefined;
+      this.#addAgain(submission);
+    } else {
+      this.#lose(
+        submission,
+        `is not known to ${this.#queues.engine.url}: it was removed, its result was kept for a shorter time than this, or the engine lost its data.`,
+      );
+    }
+  }
+
+  /** A delayed job gave way to a newer duplicate: who waited for it waits for that one. */
+  async #followReplacement(submission: Submission): Promise<void> {
+    const { lane, options } = submission;
+    const holder = await this.#queues.lane(lane).getDeduplicationJobId(options.deduplication?.id as string);
+    if (!this.#pending.holds(submission)) return;
+    if (holder !== null && holder !== submission.id) return this.#pending.become(submission, holder);
+    this.#lose(
+      submission,
+      "gave way to a newer one with the same key, which has ended since; submit it again if it is still wanted.",
+    );
+  }
+
+  #lose(submission: Submission, why: string): void {
+    this.#pending.end(submission, { error: new JobLostError(`Job ${submission.id} ${why}`) });
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearInterval(this.#timer);
+  }
+}

@@ -1,0 +1,79 @@
+import { type RepeatOptions, getNextMillis } from "bullmq";
+import { TaskOptionsError } from "../errors.ts";
+
+/** When a schedule runs its task: at the times of a cron pattern, or at an interval. */
+export type When = (
+  | {
+      /** Five or six fields, seconds first if there are six: `"0 3 * * *"` is every day at three. */
+      readonly cron: string;
+      /**
+       * The zone that the pattern is meant in, such as `"Europe/Berlin"`; default: the machine's. A time that the change to
+       * daylight saving skips is run as much later as it skips; one that comes twice is run the first time.
+       */
+      readonly timezone?: string;
+      readonly every?: never;
+    }
+  | {
+      /** Milliseconds from one run to the next; the first begins at once. */
+      readonly every: number;
+      readonly cron?: never;
+      readonly timezone?: never;
+    }
+) & {
+  /** No run begins after this. */
+  readonly until?: Date | number;
+};
+
+/**
+ * The same in BullMQ's words.
+ *
+ * @throws {@link TaskOptionsError} for an id, a pattern, a zone or an interval that no engine could keep to.
+ */
+export function repeatOf(id: string, when: When): Omit<RepeatOptions, "key"> {
+  if (!/^[\w.-]{1,100}$/.test(id)) {
+    throw new TaskOptionsError(
+      `Expected a schedule's id to be 1 to 100 letters, digits, '_', '.' or '-', got ${JSON.stringify(id)}.`,
+    );
+  }
+  const { cron, every, timezone, until } = when;
+  if ((cron === undefined) === (every === undefined))
+    throw new TaskOptionsError("Expected a schedule to have either `cron` or `every`.");
+  if (every !== undefined && !(Number.isSafeInteger(every) && every > 0)) {
+    throw new TaskOptionsError(
+      `Expected \`every\` to be a whole number of milliseconds above 0, got ${String(every)}.`,
+    );
+  }
+  const endDate = until === undefined ? undefined : Number(until);
+  if (endDate !== undefined && !Number.isFinite(endDate))
+    throw new TaskOptionsError(
+      `Expected \`until\` to be a date or milliseconds of the epoch, got ${String(until)}.`,
+    );
+  if (timezone !== undefined && !isTimeZone(timezone)) {
+    throw new TaskOptionsError(
+      `Expected \`timezone\` to be an IANA zone such as "Europe/Berlin", got ${JSON.stringify(timezone)}.`,
+    );
+  }
+  const repeat = {
+    ...(cron === undefined ? {} : { pattern: cron }),
+    ...(every === undefined ? {} : { every }),
+    ...(timezone === undefined ? {} : { tz: timezone }),
+    ...(endDate === undefined ? {} : { endDate }),
+  };
+  try {
+    getNextMillis(Date.now(), repeat);
+  } catch (error) {
+    throw new TaskOptionsError(
+      `Expected \`cron\` to be a pattern such as "0 3 * * *", got ${JSON.stringify(cron)}: ${(error as Error).message}.`,
+      { cause: error },
+    );
+  }
+  return repeat;
+}
+
+function isTimeZone(zone: string): boolean {
+  try {
+    return new Intl.DateTimeFormat("en", { timeZone: zone }).resolvedOptions().timeZone !== "";
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,123 @@
+import { type Lane, jobId, lanes, otherLane } from "../lane.ts";
+import type { LaneQueues } from "./lane-queues.ts";
+import type { PendingJobs } from "./pending-jobs.ts";
+import type { Submission } from "./submission.ts";
+
+/** How many jobs are encoded and sent at once; a batch of more overlaps with the engine's work on the part before. */
+const addAtOnce = 500;
+
+/** Who sees to the ends of what was sent. */
+interface Watch {
+  listen(): Promise<void>;
+  look(submissions: readonly Submission[]): Promise<void>;
+}
+
+/** Collects the submissions of one turn, and adds them at its end in one round trip for each lane. */
+export class SubmissionSender {
+  readonly #queues: LaneQueues;
+  readonly #pending: PendingJobs;
+  readonly #watch: Watch;
+  #collected: Submission[] = [];
+
+  constructor(queues: LaneQueues, pending: PendingJobs, watch: Watch) {
+    this.#queues = queues;
+    this.#pending = pending;
+    this.#watch = watch;
+  }
+
+  collect(submission: Submission): void {
+    if (this.#collected.length === 0) this.#queues.engine.defer(() => void this.#sendCollected());
+    this.#collected.push(submission);
+  }
+
+  /** Takes one back that was not sent yet; false when it is on its way. */
+  retract(submission: Submission): boolean {
+    const at = this.#collected.indexOf(submission);
+    if (at >= 0) this.#collected.splice(at, 1);
+    return at >= 0;
+  }
+
+  /** Sends what travels in a way of its own, such as a flow. */
+  async send(submissions: readonly Submission[], add: () => Promise<unknown>): Promise<void> {
+    await this.#connected(submissions, async () => {
+      await add();
+      this.#pending.confirm(submissions);
+    });
+  }
+
+  async #sendCollected(): Promise<void> {
+    const batch = this.#collected;
+    this.#collected = [];
+    await this.#connected(batch, () => Promise.all(lanes.map((lane) => this.#sendLane(lane, batch))));
+  }
+
+  async #connected(submissions: readonly Submission[], send: () => Promise<unknown>): Promise<void> {
+    try {
+      await this.#queues.engine.connect();
+      await this.#watch.listen();
+      await send();
+    } catch (error) {
+      this.#pending.fail(submissions, error);
+    }
+  }
+
+  async #sendLane(lane: Lane, batch: readonly Submission[]): Promise<void> {
+    const submissions = batch.filter((submission) => submission.lane === lane);
+    if (submissions.length === 0) return;
+    const elsewhere = await this.#inOtherLane(lane, submissions);
+    const here = elsewhere.size === 0 ? submissions : submissions.filter((each) => !elsewhere.has(each));
+    const added = await this.#add(lane, here);
+    for (const [index, submission] of here.entries()) {
+      const holder = added[index]?.id;
+      if (holder !== undefined && holder !== submission.id) elsewhere.set(submission, holder);
+    }
+    this.#pending.confirm(submissions);
+    for (const [submission, id] of elsewhere) this.#pending.become(submission, id);
+    const existing = submissions.filter(
+      (each) => (each.mayExist || elsewhere.has(each)) && this.#pending.holds(each),
+    );
+    if (existing.length > 0) await this.#watch.look(existing);
+  }
+
+  /** Adds in parts, each sent while the one before is on its way: the engine works while the next is encoded. */
+  async #add(
+    lane: Lane,
+    submissions: readonly Submission[],
+  ): Promise<{ readonly id?: string | undefined }[]> {
+    const adding: Promise<readonly { readonly id?: string | undefined }[]>[] = [];
+    const part = this.#queues.engine.isLocal ? submissions.length : addAtOnce;
+    for (let from = 0; from < submissions.length; from += part) {
+      const jobs = submissions
+        .slice(from, from + part)
+        .map(({ id, name, data, options }) => ({ name, data, opts: { ...options, jobId: id } }));
+      adding.push(this.#queues.lane(lane).addBulk(jobs));
+      if (from + part < submissions.length) await nextTurn();
+    }
+    return (await Promise.all(adding)).flat();
+  }
+
+  /** Submissions whose job is in the other lane, since their task ran there before, and under which id. */
+  async #inOtherLane(lane: Lane, submissions: readonly Submission[]): Promise<Map<Submission, string>> {
+    const found = new Map<Submission, string>();
+    const other = otherLane(lane);
+    const chosen = submissions.filter(({ mayExist }) => mayExist);
+    if (chosen.length > 0) {
+      const ids = chosen.map(({ id }) => jobId(other, id.slice(lane.length + 1)));
+      for (const [index, job] of (await this.#queues.look(other, ids)).entries())
+        if (job.kind !== "missing") found.set(chosen[index] as Submission, ids[index] as string);
+    }
+    const keyed = submissions.filter(({ options }) => options.deduplication !== undefined);
+    await Promise.all(
+      keyed.map(async (submission) => {
+        const key = submission.options.deduplication?.id as string;
+        const holder = await this.#queues.lane(other).getDeduplicationJobId(key);
+        if (holder !== null) found.set(submission, holder);
+      }),
+    );
+    return found;
+  }
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
