@@ -3,18 +3,17 @@
  * prints: a comment at the end of a line that logs is the expected line. An example that needs what a test
  * machine may not have is fenced as ```ts no-run, with the reason behind it.
  */
-import { execFile } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
+import { ExampleRunner, examplesIn } from "./support/examples.ts";
 
 const root = join(import.meta.dirname, "..");
-const folder = mkdtempSync(join(root, "test", ".examples-"));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const runner = new ExampleRunner();
+afterAll(() => runner[Symbol.dispose]());
 
-interface Example {
+interface SourceExample {
   name: string;
-  packageName: string;
   code: string;
 }
 
@@ -36,38 +35,16 @@ function docComments(file: string): { text: string; line: number; after: string 
   }));
 }
 
-function examplesOf(packageName: string): Example[] {
-  const examples: Example[] = [];
-  for (const file of sources(packageName)) {
-    for (const { text, line } of docComments(file)) {
-      for (const match of text.matchAll(/^```ts\n([^]*?)^```/gm)) {
-        const at = line + text.slice(0, match.index).split("\n").length;
-        examples.push({ name: `${relative(root, file)}:${at}`, packageName, code: match[1]! });
-      }
-    }
-  }
-  return examples;
+function examplesOf(packageName: string): SourceExample[] {
+  return sources(packageName).flatMap((file) =>
+    docComments(file).flatMap(({ text, line }) =>
+      examplesIn(text).map((example) => ({
+        name: `${relative(root, file)}:${line + example.line}`,
+        code: example.code,
+      })),
+    ),
+  );
 }
-
-function runExample({ name, packageName, code }: Example): Promise<string> {
-  // Beside the package's own files, so that what it imports is what the package can import.
-  const file = join(folder, `${packageName}-${name.replaceAll(/[^a-z0-9]+/gi, "-")}.ts`);
-  writeFileSync(file, code);
-  return new Promise((resolve, reject) => {
-    execFile(
-      process.execPath,
-      ["--conditions=@taskloom/source", "--no-warnings", "--experimental-strip-types", file],
-      { timeout: 20_000, cwd: root },
-      (error, stdout, stderr) => {
-        if (error) reject(new Error(`${name} failed: ${error.message}\n${stderr}`, { cause: error }));
-        else resolve(stdout);
-      },
-    );
-  });
-}
-
-/** Without white space and commas: how a list is printed is beside the point. */
-const bare = (text: string): string => text.replaceAll(/[\s,]/g, "");
 
 const packageNames = readdirSync(join(root, "packages"))
   .toSorted()
@@ -77,11 +54,8 @@ describe.concurrent.each(packageNames)(
   "the examples in the sources of %s run and print what they say",
   (packageName) => {
     const examples = examplesOf(packageName);
-    test.for(examples)("$name", { timeout: 60_000 }, async (example) => {
-      const printed = bare(await runExample(example));
-      for (const [, line] of example.code.matchAll(/console\.log\(.*\/\/ (.+)$/gm)) {
-        expect(printed).toContain(bare(line!));
-      }
+    test.for(examples)("$name", { timeout: 60_000 }, async ({ name, code }) => {
+      expect(await runner.missing(name, code)).toEqual([]);
     });
   },
 );

@@ -107,7 +107,7 @@ export function createDatagramEndpoint<P extends DatagramProtocol>(
 export class DatagramTransport implements OpenResource {
   readonly #loop: EventLoop;
   readonly #socket: Socket;
-  readonly #protocol: DatagramProtocol;
+  #protocol: DatagramProtocol;
   readonly #resources: OpenResources;
   readonly #isConnected: boolean;
   #limits: WriteBufferLimits = defaultLimits;
@@ -135,18 +135,17 @@ export class DatagramTransport implements OpenResource {
   /** @internal */
   _begin(): void {
     this.#resources.add(this);
-    const protocol = this.#protocol;
     this.#socket.on("message", (data, from) => {
       if (!this.#isClosing) {
-        this.#call(() => protocol.datagramReceived(data, { address: from.address, port: from.port }));
+        this.#call(() => this.#protocol.datagramReceived(data, { address: from.address, port: from.port }));
       }
     });
-    this.#socket.on("error", (error) => this.#call(() => protocol.errorReceived(error)));
+    this.#socket.on("error", (error) => this.#call(() => this.#protocol.errorReceived(error)));
     this.#socket.on("close", () => {
       this.#resources.delete(this);
-      this.#call(() => protocol.connectionLost(this.#error));
+      this.#call(() => this.#protocol.connectionLost(this.#error));
     });
-    this.#call(() => protocol.connectionMade(this));
+    this.#call(() => this.#protocol.connectionMade(this));
   }
 
   #call(fn: () => void): void {
@@ -221,6 +220,11 @@ export class DatagramTransport implements OpenResource {
 
   getProtocol(): DatagramProtocol {
     return this.#protocol;
+  }
+
+  /** From now on, `protocol` gets the calls. */
+  setProtocol(protocol: DatagramProtocol): void {
+    this.#protocol = protocol;
   }
 
   isClosing(): boolean {

@@ -76,12 +76,15 @@ export function createSubprocessTransport<P extends SubprocessProtocol>(
 
 /** Feeds one pipe of a child to the child's protocol. */
 class PipeProtocol extends Protocol {
-  readonly #child: SubprocessProtocol;
+  readonly #transport: SubprocessTransport;
   readonly #fd: number;
-  constructor(child: SubprocessProtocol, fd: number) {
+  constructor(transport: SubprocessTransport, fd: number) {
     super();
-    this.#child = child;
+    this.#transport = transport;
     this.#fd = fd;
+  }
+  get #child(): SubprocessProtocol {
+    return this.#transport.getProtocol();
   }
   override dataReceived(data: Buffer): void {
     this.#child.pipeDataReceived(this.#fd, data);
@@ -121,7 +124,7 @@ class PipeProtocol extends Protocol {
 export class SubprocessTransport implements OpenResource {
   readonly #loop: EventLoop;
   readonly #child: ChildProcess;
-  readonly #protocol: SubprocessProtocol;
+  #protocol: SubprocessProtocol;
   readonly #resources: OpenResources;
   readonly #pipes = new Map<number, Transport>();
   #open = 0;
@@ -166,10 +169,7 @@ export class SubprocessTransport implements OpenResource {
     };
     for (const [fd, stream] of this.#child.stdio.entries()) {
       if (stream === null || stream === undefined) continue;
-      this.#pipes.set(
-        fd,
-        new Transport(this.#loop, stream as Duplex, new PipeProtocol(this.#protocol, fd), owner),
-      );
+      this.#pipes.set(fd, new Transport(this.#loop, stream as Duplex, new PipeProtocol(this, fd), owner));
     }
     this.#call(() => this.#protocol.connectionMade(this));
     for (const pipe of this.#pipes.values()) pipe._begin();
@@ -212,6 +212,11 @@ export class SubprocessTransport implements OpenResource {
 
   getProtocol(): SubprocessProtocol {
     return this.#protocol;
+  }
+
+  /** From now on, `protocol` gets the calls. */
+  setProtocol(protocol: SubprocessProtocol): void {
+    this.#protocol = protocol;
   }
 
   /** Waits for the process's end, and gives its return code. */

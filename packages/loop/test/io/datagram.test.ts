@@ -91,3 +91,23 @@ test("what was given before close is sent", async () => {
     server.abort();
   });
 });
+
+test("another protocol can take over an endpoint", async () => {
+  await run(async () => {
+    const loop = getRunningLoop();
+    const [server, first] = await loop.createDatagramEndpoint(() => new Mailbox(), local);
+    const [client] = await loop.createDatagramEndpoint(() => new Mailbox(), local);
+    const to = server.getExtraInfo("sockname");
+    client.sendTo("one", to);
+    expect((await first.mail.get()).text).toBe("one");
+    const second = new Mailbox();
+    server.setProtocol(second);
+    expect(server.getProtocol()).toBe(second);
+    client.sendTo("two", to);
+    expect((await second.mail.get()).text).toBe("two");
+    server.close();
+    client.close();
+    expect(await second.lost).toBe(null);
+    expect(first.lost.done()).toBe(false);
+  });
+});

@@ -181,3 +181,30 @@ test("the calls of a subprocess protocol", async () => {
     );
   });
 });
+
+test("another protocol can take over a child", async () => {
+  class Collector extends SubprocessProtocol {
+    readonly lost = getRunningLoop().createFuture<string>();
+    #output = "";
+    override pipeDataReceived(_fd: number, data: Buffer): void {
+      this.#output += data.toString();
+    }
+    override connectionLost(): void {
+      this.lost.setResult(this.#output);
+    }
+  }
+  await run(async () => {
+    const [transport, first] = await getRunningLoop().createSubprocess(
+      () => new Collector(),
+      "cat",
+      [],
+      piped,
+    );
+    const second = new Collector();
+    transport.setProtocol(second);
+    transport.getPipeTransport(0)!.write("for the second");
+    transport.getPipeTransport(0)!.close();
+    expect(await second.lost).toBe("for the second");
+    expect(first.lost.done()).toBe(false);
+  });
+});
