@@ -6,7 +6,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import { ExampleRunner, examplesIn } from "./support/examples.ts";
+import { canRun, ExampleRunner, examplesIn, NEEDS_USING } from "./support/examples.ts";
 
 const root = join(import.meta.dirname, "..");
 const runner = new ExampleRunner();
@@ -54,7 +54,8 @@ describe.concurrent.each(packageNames)(
   "the examples in the sources of %s run and print what they say",
   (packageName) => {
     const examples = examplesOf(packageName);
-    test.for(examples)("$name", { timeout: 60_000 }, async ({ name, code }) => {
+    test.for(examples)("$name", { timeout: 60_000 }, async ({ name, code }, { skip }) => {
+      skip(!canRun(code), NEEDS_USING);
       expect(await runner.missing(name, code)).toEqual([]);
     });
   },

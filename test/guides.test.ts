@@ -2,10 +2,8 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import { ExampleRunner, examplesIn } from "./support/examples.ts";
+import { canRun, ExampleRunner, examplesIn, NEEDS_USING } from "./support/examples.ts";
 
-// What a package publishes is compiled down; these programs run as they are written.
-const hasUsing = Number.parseInt(process.versions.node, 10) >= 24;
 const docs = join(import.meta.dirname, "../docs");
 const runner = new ExampleRunner();
 afterAll(() => runner[Symbol.dispose]());
@@ -13,7 +11,7 @@ afterAll(() => runner[Symbol.dispose]());
 describe.concurrent.each(["asyncio-for-node.md", "io.md"])("docs/%s", (guide) => {
   const examples = examplesIn(readFileSync(join(docs, guide), "utf8"));
   test.for(examples)("line $line", { timeout: 60_000 }, async ({ code, line }, { skip }) => {
-    skip(!hasUsing && /\busing \w+ =/.test(code), "`using` is syntax from Node 24 on");
+    skip(!canRun(code), NEEDS_USING);
     expect(await runner.missing(`${guide} ${line}`, code)).toEqual([]);
   });
 });

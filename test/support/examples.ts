@@ -19,6 +19,14 @@ export function examplesIn(text: string): Example[] {
   }));
 }
 
+export const NEEDS_USING = "`using` is syntax from Node 24 on";
+const hasUsing = Number(process.versions.node.split(".")[0]) >= 24;
+
+/** Whether this Node can parse an example: types can be stripped from it, but `using` is syntax from Node 24 on. */
+export function canRun(code: string): boolean {
+  return hasUsing || !/^\s*(?:await )?using /m.test(code);
+}
+
 /** Runs examples, each as a program of its own, in a folder that `dispose` takes away. */
 export class ExampleRunner implements Disposable {
   readonly #folder = mkdtempSync(join(root, "test", ".examples-"));

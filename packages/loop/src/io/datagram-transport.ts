@@ -117,7 +117,7 @@ export class DatagramTransport implements OpenResource {
   #sending = 0;
   #error: Error | null = null;
 
-  /** @internal */
+  /** Made by the library. */
   constructor(
     loop: EventLoop,
     socket: Socket,

@@ -2,7 +2,7 @@ import type { EventLoop } from "../kernel/event-loop.ts";
 
 /** Something of the outside that is open: a server, a connection, a process. */
 export interface OpenResource {
-  /** Closes it at once, without waiting for anything. */
+  /** @internal Closes it at once, without waiting for anything. */
   abort(): void;
 }
 

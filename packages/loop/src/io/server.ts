@@ -91,7 +91,7 @@ export class Server implements OpenResource {
   #waiters: Future<void>[] | null = [];
   #forever: Future<never> | null = null;
 
-  /** @internal */
+  /** Made by the library. */
   constructor(loop: EventLoop, resources: OpenResources, protocolFactory: () => Protocol, options: ListenAt) {
     this.#loop = loop;
     this.#resources = resources;

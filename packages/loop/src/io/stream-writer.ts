@@ -46,7 +46,7 @@ export class StreamWriter {
   readonly #flow: FlowControl;
   readonly #reader: StreamReader | null;
 
-  /** @internal */
+  /** Made by the library. */
   constructor(transport: Transport, flow: FlowControl, reader: StreamReader | null) {
     this.#transport = transport;
     this.#flow = flow;

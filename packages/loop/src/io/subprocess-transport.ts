@@ -133,7 +133,7 @@ export class SubprocessTransport implements OpenResource {
   #isClosed = false;
   #waiters: Future<number>[] = [];
 
-  /** @internal */
+  /** Made by the library. */
   constructor(loop: EventLoop, child: ChildProcess, protocol: SubprocessProtocol, resources: OpenResources) {
     this.#loop = loop;
     this.#child = child;

@@ -123,7 +123,7 @@ export class Process implements AsyncDisposable {
   readonly stderr: StreamReader | null;
   readonly #transport: SubprocessTransport;
 
-  /** @internal */
+  /** Made by the library. */
   constructor(transport: SubprocessTransport, protocol: StreamsProtocol) {
     this.#transport = transport;
     this.stdin = protocol.stdin;

@@ -71,7 +71,7 @@ export class Transport implements OpenResource {
   #isLost = false;
   #flushed: (() => void) | null = null;
 
-  /** @internal */
+  /** Made by the library. */
   constructor(loop: EventLoop, stream: Duplex, protocol: Protocol, owner: Owner) {
     this.#loop = loop;
     this.#stream = stream;

@@ -32,7 +32,7 @@ export class Handle implements Runnable {
   /** @internal */
   readonly _context: AsyncResource | null;
 
-  /** @internal */
+  /** Made by the library. */
   constructor(
     callback: AnyFunction,
     args: readonly unknown[],
@@ -121,7 +121,7 @@ export class TimerHandle extends Handle implements Timer {
   _sequence = 0;
   readonly #when: number;
 
-  /** @internal */
+  /** Made by the library. */
   constructor(
     when: number,
     callback: AnyFunction,

@@ -46,7 +46,7 @@ export class Coroutine<T = unknown> extends Operation<T> {
   #args: readonly unknown[];
   #value: unknown = undefined;
 
-  /** @internal Use `coroutine(fn)`. */
+  /** Use `coroutine(fn)`. */
   constructor(name: string, fn: (...args: never[]) => unknown, args: readonly unknown[]) {
     super();
     this.name = name;
@@ -90,13 +90,13 @@ export class Coroutine<T = unknown> extends Operation<T> {
     reportDropped.awaited(this);
   }
 
-  /** @internal */
+  /** How `yield*` drives it. */
   override [Symbol.iterator](): this {
     if (this.#phase !== CREATED) this.#claim();
     return this;
   }
 
-  /** @internal */
+  /** How `yield*` drives it. */
   next(): IteratorResult<never, T> {
     if (machine.probe !== null) return probed(CALLED) as never;
     if (this.#phase === RETURNED) {
@@ -109,7 +109,7 @@ export class Coroutine<T = unknown> extends Operation<T> {
     return CALLED as never;
   }
 
-  /** @internal */
+  /** How `yield*` drives it. */
   throw(error: unknown): IteratorResult<never, T> {
     throw error;
   }

@@ -46,7 +46,7 @@ export abstract class FutureCore<T> {
   /** @internal */
   _message: unknown = undefined;
 
-  /** @internal */
+  /** Made by the library. */
   constructor(loop: EventLoop) {
     this._loop = loop;
   }
@@ -144,7 +144,7 @@ export abstract class FutureCore<T> {
     return this;
   }
 
-  /** @internal */
+  /** How `yield*` drives it. */
   next(): IteratorResult<never, T> {
     if (machine.probe !== null) return probed(SUSPENDED) as never;
     if (this._state === FULFILLED) return returned(this._value as T);
@@ -156,7 +156,7 @@ export abstract class FutureCore<T> {
     throw this._error();
   }
 
-  /** @internal */
+  /** How `yield*` drives it. */
   throw(error: unknown): IteratorResult<never, T> {
     throw error;
   }

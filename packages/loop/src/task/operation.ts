@@ -19,9 +19,9 @@ import type { Strand } from "./strand.ts";
  * ```
  */
 export abstract class Operation<T> implements Steppable {
-  /** @internal */
+  /** How `yield*` drives it. */
   abstract next(value?: unknown): IteratorResult<never, T>;
-  /** @internal */
+  /** How `yield*` drives it. */
   abstract throw(error: unknown): IteratorResult<never, T>;
 
   [Symbol.iterator](): this {

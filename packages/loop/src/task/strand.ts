@@ -10,7 +10,9 @@ import type { Task } from "./task.ts";
 
 /** What a strand steps: a generator, or one of the kernel's iterators that behave like one. */
 export interface Steppable {
+  /** @internal */
   next(value?: unknown): IteratorResult<unknown, unknown>;
+  /** @internal */
   throw(error: unknown): IteratorResult<unknown, unknown>;
 }
 
@@ -49,44 +51,57 @@ export interface Leaf {
  * and `_outerGen` are those of its caller: resuming costs the same at any depth.
  */
 export interface Strand extends Runnable, Waker {
+  /** @internal */
   readonly _loop: EventLoop;
+  /** @internal */
   readonly _task: Task<unknown>;
-  /** The strand whose `async` function awaits this one; null for a task. */
+  /** @internal The strand whose `async` function awaits this one; null for a task. */
   readonly _parent: Strand | null;
+  /** @internal */
   _phase: number;
+  /** @internal */
   _gen: Steppable | null;
+  /** @internal */
   _frame: Coroutine<unknown> | null;
+  /** @internal */
   _waiter: FutureCore<unknown> | null;
+  /** @internal */
   _leaves: Leaf[] | null;
-  /** How many native bodies (promises of `async` functions that the kernel called) are unsettled. */
+  /** @internal How many native bodies (promises of `async` functions that the kernel called) are unsettled. */
   _bodies: number;
+  /** @internal */
   _context: AsyncResource | null;
+  /** @internal */
   _thrown: unknown;
-  /** The innermost open deadline scope. */
+  /** @internal The innermost open deadline scope. */
   _scope: DeadlineScope | null;
 
-  /** Begins: gives the generator to step. */
+  /** @internal Begins: gives the generator to step. */
   _open(): Steppable;
+  /** @internal */
   _finish(value: unknown): void;
+  /** @internal */
   _fail(error: unknown): void;
-  /** The cancellation that is to be thrown now, or null: a request that found nothing to cancel. */
+  /** @internal The cancellation that is to be thrown now, or null: a request that found nothing to cancel. */
   _takeCancel(error: unknown): CancelledError | null;
-  /** At a new suspension: passes a waiting cancellation on to what is now waited for. */
+  /** @internal At a new suspension: passes a waiting cancellation on to what is now waited for. */
   _passCancel(waiter: FutureCore<unknown>): void;
-  /** Asks everything that is waited for to cancel. */
+  /** @internal Asks everything that is waited for to cancel. */
   _deliver(message: string | undefined): boolean;
   cancel(message?: string): boolean;
   cancelling(): number;
   uncancel(): number;
-  /** Withdraws one request and makes it again, so that the next suspension throws. */
+  /** @internal Withdraws one request and makes it again, so that the next suspension throws. */
   _recancel(): void;
+  /** @internal */
   _signal(): AbortSignal;
 }
 
 /** A scope with a deadline, innermost first. */
 export interface DeadlineScope {
+  /** @internal */
   readonly _outer: DeadlineScope | null;
-  /** The deadline while the scope is open; null without one, and afterwards. */
+  /** @internal The deadline while the scope is open; null without one, and afterwards. */
   _deadline(): number | null;
 }
 

@@ -88,7 +88,7 @@ export class Task<T = unknown> extends Future<T> implements Strand {
   _next: Task<unknown> | null = null;
   #rare: Rare | null = null;
 
-  /** @internal Use `createTask`. */
+  /** Use `createTask`. */
   constructor(coro: unknown, loop: EventLoop, name: string | undefined, isExternal = false) {
     super(NO_OPTIONS, loop);
     this._coro = coro;
@@ -107,6 +107,7 @@ export class Task<T = unknown> extends Future<T> implements Strand {
   get _thrown(): unknown {
     return this._value;
   }
+  /** @internal */
   set _thrown(error: unknown) {
     this._value = error;
   }
@@ -115,6 +116,7 @@ export class Task<T = unknown> extends Future<T> implements Strand {
   get _scope(): DeadlineScope | null {
     return this.#rare === null ? null : this.#rare.scope;
   }
+  /** @internal */
   set _scope(scope: DeadlineScope | null) {
     if (scope !== null || this.#rare !== null) this.#extend().scope = scope;
   }

@@ -26,7 +26,7 @@ export class VirtualClock implements Clock {
   readonly #wakes = new Set<() => boolean>();
   #settled: (() => void)[] = [];
 
-  /** @internal Use `virtualClock()`. */
+  /** Use `virtualClock()`. */
   constructor(start: number, isManual: boolean) {
     this.#now = start;
     this.#target = start;

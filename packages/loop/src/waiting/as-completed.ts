@@ -37,7 +37,7 @@ export class AsCompleted<T> {
   #left: number;
   #timer: Handle | null = null;
 
-  /** @internal */
+  /** Made by the library. */
   constructor(work: Iterable<Startable<T>>, options: AsCompletedOptions) {
     const loop = getEventLoop();
     this.#signal = options.signal;

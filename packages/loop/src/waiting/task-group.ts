@@ -37,7 +37,7 @@ export class TaskGroup {
   #isParentCancelRequested = false;
   #completed: Future<unknown> | null = null;
 
-  /** @internal */
+  /** Made by the library. */
   constructor(strand: Strand) {
     this.#strand = strand;
     this.#scope = strand._scope;

@@ -41,7 +41,7 @@ export class TimeoutScope implements DeadlineScope {
   /** @internal */
   _outer: DeadlineScope | null = null;
 
-  /** @internal */
+  /** Made by the library. */
   constructor(when: number | null) {
     this.#when = when;
   }

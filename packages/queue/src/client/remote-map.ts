@@ -35,7 +35,7 @@ export class RemoteMap<R> implements AsyncIterableIterator<R> {
   #exhausted = false;
   #busy: Promise<unknown> | undefined;
 
-  /** @internal Made by {@link TaskQueue.map}. */
+  /** Made by {@link TaskQueue.map}. */
   constructor(
     items: Iterable<readonly unknown[]> | AsyncIterable<readonly unknown[]>,
     start: (chunk: readonly (readonly unknown[])[]) => Promise<Pack>,
