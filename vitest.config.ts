@@ -2,8 +2,8 @@ import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   // Tests run on the packages' sources: no build stands between an edit and its test.
-  // Setting the conditions replaces vitest's defaults, so those are repeated.
-  ssr: { resolve: { conditions: ["@taskloom/source", "module", "node"] } },
+  // Setting the conditions replaces vitest's defaults; of those, "module" names builds for bundlers that Node cannot load.
+  ssr: { resolve: { conditions: ["@taskloom/source", "node"] } },
   test: {
     include: ["packages/*/test/**/*.test.ts", "apps/*/test/**/*.test.ts", "test/**/*.test.ts"],
     reporters: ["default", "./test/support/closing-line-reporter.ts"],

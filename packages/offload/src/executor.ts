@@ -5,6 +5,7 @@ import { ThreadTask } from "./thread-task.ts";
 import type { Special, StreamSink } from "./thread-task.ts";
 import type { Callback } from "./callbacks.ts";
 import { captureStack } from "./caller.ts";
+import { packLuggage } from "./carrier.ts";
 import { captureContext } from "./context.ts";
 import { refOf } from "./function-ref.ts";
 import type { FunctionRef } from "./function-ref.ts";
@@ -290,6 +291,7 @@ function makeCall(
       each,
       stream: sink,
       context: undefined,
+      luggage: undefined,
       deadline: undefined,
       name: options?.name,
     });
@@ -307,6 +309,8 @@ function makeCall(
   }
   const context = captureContext();
   if (context !== undefined) needed().context = context;
+  const luggage = packLuggage();
+  if (luggage !== undefined) needed().luggage = luggage;
   const deadline = currentDeadline();
   if (deadline !== undefined) needed().deadline = toSharedClock(deadline);
   const call = new ThreadTask(pool, ref, sent, options?.priority ?? 0, special, options?.name);

@@ -22,6 +22,7 @@ import {
   RETIRE,
   RUN,
   STRAY,
+  TELL,
   UNSOUND,
   VALUE,
 } from "./wire.ts";
@@ -168,12 +169,13 @@ export class PoolThread {
   }
 
   #extras(call: ThreadTask): CallExtras {
-    const { patches, callbacks, each, stream, context, deadline, name } = call.special!;
+    const { patches, callbacks, each, stream, context, luggage, deadline, name } = call.special!;
     const extras: CallExtras = {};
     if (patches) extras.patches = patches;
     if (each) extras.each = true;
     if (stream) extras.stream = true;
     if (context) extras.context = context;
+    if (luggage) extras.luggage = luggage.sent;
     if (deadline !== undefined) extras.deadline = deadline;
     if (name !== undefined) extras.name = name;
     if (callbacks) {
@@ -214,6 +216,11 @@ export class PoolThread {
       case ITEM:
         this.#calls[this.slots.index(message[1])]?.special?.stream?.item(unpack(message[2], message[3]));
         break;
+      case TELL: {
+        const [name, told] = unpack(message[2], message[3]) as [string, unknown];
+        this.#calls[this.slots.index(message[1])]?.special?.luggage?.hear(name, told);
+        break;
+      }
       case CONSOLE:
         (message[1] === 1 ? process.stdout : process.stderr).write(message[2]);
         break;

@@ -1,6 +1,7 @@
 /** One call to a thread, from where it was made to its end. */
 import { CancelledError, ExternalTask } from "@taskloom/loop";
 import type { Callback } from "./callbacks.ts";
+import type { Luggage } from "./carrier.ts";
 import type { Propagated } from "./context.ts";
 import type { FunctionRef } from "./function-ref.ts";
 import type { PoolThread } from "./pool-thread.ts";
@@ -21,6 +22,7 @@ export interface Special {
   each: boolean;
   stream: StreamSink | null;
   context: Propagated | undefined;
+  luggage: Luggage | undefined;
   /** Milliseconds of the shared clock. */
   deadline: number | undefined;
   name: string | undefined;

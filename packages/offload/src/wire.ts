@@ -35,6 +35,8 @@ export const STRAY = 5;
 export const HEAP = 6;
 /** `[UNSOUND]`: something escaped on this thread; it should be replaced when it is free. */
 export const UNSOUND = 7;
+/** `[TELL, seq, [store, message], patches | null]`: something for a value that travelled with the call. */
+export const TELL = 8;
 
 /** Where a function is to be found on the other side. */
 export type FunctionAddress =
@@ -68,6 +70,8 @@ export interface CallExtras {
   stream?: boolean;
   /** Propagated values, by name. */
   context?: Readonly<Record<string, unknown>>;
+  /** What stands for values of carried stores, by name. */
+  luggage?: Readonly<Record<string, unknown>>;
   /** The caller's nearest deadline, in milliseconds of the shared clock. */
   deadline?: number;
   /** The task's name outside. */
@@ -83,7 +87,7 @@ export type ToThread =
 
 export type FromThread =
   | number
-  | [typeof VALUE | typeof PROGRESS | typeof ITEM, number, unknown, readonly Patch[] | null]
+  | [typeof VALUE | typeof PROGRESS | typeof ITEM | typeof TELL, number, unknown, readonly Patch[] | null]
   | [typeof FAILURE, number, EncodedError]
   | [typeof CONSOLE, 1 | 2, string]
   | [typeof STRAY, EncodedError, string]

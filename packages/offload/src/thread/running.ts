@@ -6,7 +6,7 @@ import { findUncloneable, pack } from "../pack.ts";
 import type { Packed } from "../pack.ts";
 import type { RunningCall } from "../thread-call.ts";
 import type { Slots } from "../slots.ts";
-import { ITEM, PROGRESS, VALUE } from "../wire.ts";
+import { ITEM, PROGRESS, TELL, VALUE } from "../wire.ts";
 import type { ToThread } from "../wire.ts";
 
 /** A reader sees some 60 values a second. */
@@ -123,11 +123,23 @@ export class Running implements RunningCall {
     this.#post(ITEM, value, "item");
   }
 
+  /** Says something to a value that travelled here with the call. */
+  tell(name: string, message: unknown): void {
+    if (this.ended)
+      throw new Error(`The call of ${this.label} that this belongs to has ended; say it before it does`);
+    this.flushProgress();
+    this.#post(TELL, [name, message], "message");
+  }
+
   sendValue(value: unknown): void {
     this.#post(VALUE, value, "result");
   }
 
-  #post(kind: typeof VALUE | typeof PROGRESS | typeof ITEM, value: unknown, root: string): void {
+  #post(
+    kind: typeof VALUE | typeof PROGRESS | typeof ITEM | typeof TELL,
+    value: unknown,
+    root: string,
+  ): void {
     this.spoke = true;
     const packed: Packed = pack(value, root, null);
     try {

@@ -10,6 +10,7 @@ import { getHeapStatistics } from "node:v8";
 import { createTask } from "@taskloom/loop";
 import type { Task } from "@taskloom/loop";
 import { CallbackGuest } from "../callbacks.ts";
+import { withLuggage } from "../carrier.ts";
 import { runInContext } from "../context.ts";
 import { encodeError } from "../error-transport.ts";
 import { ThreadDiedError } from "../errors.ts";
@@ -238,10 +239,7 @@ export class ThreadServer {
         args = unpack(args, extras.patches, (index) => guest?.standIn(index)) as unknown[];
       }
       const invoke = (): unknown => this.#invoke(loaded, args, extras, call);
-      result = this.#calls.run(
-        call,
-        extras?.context === undefined ? invoke : () => runInContext(extras.context, invoke),
-      );
+      result = this.#calls.run(call, extras === undefined ? invoke : () => surrounded(extras, call, invoke));
     } catch (error) {
       this.#fail(call, loaded.fromSource ? explainReference(error, loaded.label) : error, startedAt);
       guest?.release();
@@ -369,6 +367,14 @@ export class ThreadServer {
       this.#send([STRAY, encodeError(error, ownFrames), call?.label ?? ""]);
     }
   }
+}
+
+/** Runs `invoke` with what surrounded the call where it was made. */
+function surrounded(extras: CallExtras, call: Running, invoke: () => unknown): unknown {
+  const { context, luggage } = extras;
+  if (luggage === undefined) return runInContext(context, invoke);
+  const tell = (name: string, message: unknown): void => call.tell(name, message);
+  return withLuggage(luggage, tell, () => runInContext(context, invoke));
 }
 
 /**

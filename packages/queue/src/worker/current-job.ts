@@ -1,4 +1,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
+import { carryToThreads } from "@taskloom/offload/carrier";
+import { decodeValue } from "../wire/decode.ts";
+import { encodeValue } from "../wire/encode.ts";
 
 /** What a task can know and say of the job that it runs as. */
 export interface CurrentJob {
@@ -9,14 +12,43 @@ export interface CurrentJob {
   readonly deadline: number | undefined;
   /** What the children of a flow's parent gave, in their order; empty without children. */
   readonly childResults: readonly unknown[];
-  /** Adds a line to the job's log, which `RemoteTask.logs()` and the dashboard show. */
+  /**
+   * Adds a line to the job's log, which `RemoteTask.logs()` and the dashboard show. A job ends after its lines are
+   * stored, awaited or not. Awaiting it means that the line is stored; on a thread, that it is on its way.
+   */
   log(line: string): Promise<void>;
 }
 
 const storage = new AsyncLocalStorage<CurrentJob>();
 
+/** A job as it travels to a thread. */
+interface SentJob extends Omit<CurrentJob, "childResults" | "log"> {
+  /** Encoded, since structured clone would strip errors and buffers; undefined without children. */
+  readonly childResults: unknown;
+}
+
+carryToThreads<CurrentJob>(storage, "taskloom.job", {
+  send: ({ id, attempt, deadline, childResults }): SentJob => ({
+    id,
+    attempt,
+    deadline,
+    childResults: childResults.length === 0 ? undefined : encodeValue(childResults),
+  }),
+  receive(sent, tell) {
+    const { childResults, ...job } = sent as SentJob;
+    return {
+      ...job,
+      childResults: childResults === undefined ? [] : (decodeValue(childResults) as unknown[]),
+      // A promise, since what `tell` throws has to be a rejection, as on the loop.
+      log: async (line) => tell(line),
+    };
+  },
+  hear: (job, line) => void job.log(line as string).catch(() => {}),
+});
+
 /**
- * The job that the calling task runs as; undefined when it was called directly, and not by a worker.
+ * The job that the calling task runs as, on the loop or on a thread; undefined when it was called directly, and not by
+ * a worker. A function that a job calls with `toThread` runs as that job too.
  *
  * @example
  * ```ts

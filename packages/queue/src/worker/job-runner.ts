@@ -14,6 +14,7 @@ import { decodeValue } from "../wire/decode.ts";
 import { encodeValue } from "../wire/encode.ts";
 import { runAsJob } from "./current-job.ts";
 import { childFailure, childOutcomes } from "./flow-children.ts";
+import { JobLog } from "./job-log.ts";
 import { type ItemTerms, runPack } from "./run-pack.ts";
 
 /**
@@ -176,18 +177,18 @@ export class JobRunner {
       if (pack === true) return runPack(definition, args, itemTerms(job), threads);
       return threads === undefined ? definition(...args) : threads.submit(definition, ...args);
     };
+    const log = new JobLog((line) => job.log(line));
     const current = {
       id: publicId(threads === undefined ? "loop" : "thread", job.id as string),
       childResults,
       attempt: job.attemptsMade + 1,
       deadline: left === undefined ? undefined : Date.now() + left,
-      log: async (line: string): Promise<void> => {
-        await job.log(line);
-      },
+      log: (line: string): Promise<void> => log.write(line),
     };
     const { promise: end, resolve, reject } = Promise.withResolvers<unknown>();
     const body = async (): Promise<void> => {
-      resolve(limit === Infinity ? await call() : await timeout(limit, async () => await call()));
+      const value = limit === Infinity ? await call() : await timeout(limit, async () => await call());
+      resolve(log.settled()?.then(() => value) ?? value);
     };
     const start = (): Task<unknown> => runAsJob(current, () => createTask(body, { name: current.id }));
     const task = context === undefined ? start() : runInContext(decodeValue(context) as Propagated, start);
@@ -195,7 +196,7 @@ export class JobRunner {
       try {
         task.result();
       } catch (error) {
-        reject(error);
+        void (log.settled() ?? Promise.resolve()).then(() => reject(error));
       }
     });
     return { task, end };

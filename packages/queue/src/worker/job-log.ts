@@ -1,0 +1,25 @@
+/** Stores the lines that a run logs, one after the other, so that they keep their order at every engine. */
+export class JobLog {
+  readonly #store: (line: string) => Promise<unknown>;
+  #tail: Promise<unknown> | undefined;
+
+  constructor(store: (line: string) => Promise<unknown>) {
+    this.#store = store;
+  }
+
+  async write(line: string): Promise<void> {
+    const written = this.#tail === undefined ? this.#store(line) : this.#tail.then(() => this.#store(line));
+    const tail = written
+      .catch(() => {}) // Whoever wrote it hears of it.
+      .then(() => {
+        if (this.#tail === tail) this.#tail = undefined;
+      });
+    this.#tail = tail;
+    await written;
+  }
+
+  /** Ends when every line is stored, so that whoever sees the job's end sees them too; undefined when all are. */
+  settled(): Promise<unknown> | undefined {
+    return this.#tail;
+  }
+}
