@@ -307,7 +307,10 @@ export class TaskQueue {
     return await this.#client.drain(delayed);
   }
 
-  /** Lets at most `max` jobs begin in `per` milliseconds, in each lane, all workers together; `undefined` lifts it. */
+  /**
+   * Lets at most `max` jobs begin in `per` milliseconds, in each lane, all workers together; `undefined` lifts it, and
+   * workers notice that within a second.
+   */
   async limit(limit: RateLimit | undefined): Promise<void> {
     await limitRate(this.#client.queues, limit);
   }

@@ -24,6 +24,9 @@ const outsideTasks = AsyncLocalStorage.snapshot();
 const handBackPatience = 10_000;
 const closePatience = 2_000;
 
+/** How soon a worker notices that a rate limit was lifted or raised, in milliseconds; BullMQ's own pause is 30 s. */
+const rateLimitPause = 1_000;
+
 /** What a worker runs and how much of it at once. */
 export interface TaskWorkerOptions {
   /** An engine's URL. Default `"embedded:.taskloom"`. */
@@ -219,6 +222,7 @@ export class TaskWorker {
       lockDuration: this.engine.locks.duration,
       stalledInterval: this.engine.locks.stalledInterval,
       ...(this.#renewal === undefined ? {} : { renewal: this.#renewal }),
+      maximumRateLimitDelay: rateLimitPause,
       // How often a job may outlive its workers is the job's own policy; JobRunner holds it.
       maxStalledCount: 1_000_000,
     });
