@@ -10,7 +10,7 @@ import { routine } from "../waiting/routine.ts";
 import type { SignalOption } from "../waiting/signal.ts";
 import { builtin } from "./builtin.ts";
 import { asCallback, outsideTask } from "./callback.ts";
-import { eventFuture, ignoreErrors } from "./event-future.ts";
+import { eventFuture } from "./event-future.ts";
 import type { OpenResource, OpenResources, Owner } from "./open-resources.ts";
 import { Protocol, type SubprocessProtocol } from "./protocol.ts";
 import { Transport } from "./transport.ts";
@@ -57,16 +57,11 @@ export function createSubprocessTransport<P extends SubprocessProtocol>(
           stdio: [stdin, stdout, stderr],
         }),
       );
+      // Without a pid the start failed, and an event will say why.
+      if (child.pid === undefined) yield* eventFuture(loop, child, "spawn");
       const protocol = protocolFactory();
       const transport = new SubprocessTransport(loop, child, protocol, resources);
-      const spawned = eventFuture(loop, child, "spawn");
-      try {
-        yield* spawned;
-      } catch (error) {
-        ignoreErrors(child);
-        child.kill("SIGKILL");
-        throw error;
-      }
+      // At once: a child that is quick is over before the next turn, and Node throws away what nobody listens for.
       transport._begin();
       return [transport, protocol] as [SubprocessTransport, P];
     },
@@ -129,7 +124,6 @@ export class SubprocessTransport implements OpenResource {
   readonly #pipes = new Map<number, Transport>();
   #open = 0;
   #returnCode: number | null = null;
-  #isBegun = false;
   #isClosed = false;
   #waiters: Future<number>[] = [];
 
@@ -139,16 +133,13 @@ export class SubprocessTransport implements OpenResource {
     this.#child = child;
     this.#protocol = protocol;
     this.#resources = resources;
-    child.once("exit", (code, signal) => {
-      this.#returnCode = signal === null ? code : -constants.signals[signal];
-      // It may be over before it was made known: then that comes first.
-      if (this.#isBegun) this.#exited();
-    });
+    child.once("exit", (code, signal) => this.#exited(signal === null ? code! : -constants.signals[signal]));
   }
 
-  #exited(): void {
+  #exited(returnCode: number): void {
+    this.#returnCode = returnCode;
     this.#call(() => this.#protocol.processExited());
-    for (const waiter of this.#waiters) if (!waiter.done()) waiter.setResult(this.#returnCode!);
+    for (const waiter of this.#waiters) if (!waiter.done()) waiter.setResult(returnCode);
     this.#waiters = [];
     this.#endIfDone();
   }
@@ -173,8 +164,6 @@ export class SubprocessTransport implements OpenResource {
     }
     this.#call(() => this.#protocol.connectionMade(this));
     for (const pipe of this.#pipes.values()) pipe._begin();
-    this.#isBegun = true;
-    if (this.#returnCode !== null) this.#exited();
   }
 
   #endIfDone(): void {

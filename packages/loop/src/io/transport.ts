@@ -96,7 +96,9 @@ export class Transport implements OpenResource {
     stream.on("error", onError);
     stream.on("close", onClose);
     stream.on("end", onEnd);
-    if (stream.readable && !this.#isReadingPaused) stream.on("data", onData);
+    if (!stream.readable) return;
+    if (this.#isReadingPaused) stream.pause();
+    stream.on("data", onData);
   }
 
   #detach(): void {
@@ -172,13 +174,18 @@ export class Transport implements OpenResource {
   resumeReading(): void {
     if (this.#isClosing || !this.#isReadingPaused) return;
     this.#isReadingPaused = false;
-    if (this.#stream.listenerCount("data") === 0) this.#stream.on("data", onData);
     this.#stream.resume();
   }
 
   /** @internal */
   _received(data: Buffer): void {
     if (this.#isClosing) return;
+    if (this.#isReadingPaused) {
+      // Node resumes a child's pipes when the child ends, whoever paused them: the data waits for its reader.
+      this.#stream.pause();
+      this.#stream.unshift(data);
+      return;
+    }
     // asCallback, written out: this is what a server does most.
     const { loop: outerLoop, strand: outerStrand } = machine;
     machine.loop = this.#loop;

@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { describe, expect, test } from "vitest";
 import {
   createSubprocess,
@@ -206,5 +207,49 @@ test("another protocol can take over a child", async () => {
     transport.getPipeTransport(0)!.close();
     expect(await second.lost).toBe("for the second");
     expect(first.lost.done()).toBe(false);
+  });
+});
+
+test("a child that is over before the loop's next turn loses none of its output", async () => {
+  await run(async () => {
+    const starting = createTask(createSubprocess("echo", ["quick"], { stdout: "pipe" }));
+    // Runs in the iteration in which the child is started, and lasts until the child is surely over.
+    getRunningLoop().callSoon(() => spawnSync("sleep", ["0.3"]));
+    const child = await starting;
+    expect((await child.communicate()).stdout?.toString()).toBe("quick\n");
+  });
+});
+
+test("what a child printed waits for its reader, though the child has ended and reading was paused", async () => {
+  const events: string[] = [];
+  class Paused extends SubprocessProtocol {
+    readonly exited = getRunningLoop().createFuture<null>();
+    readonly lost = getRunningLoop().createFuture<null>();
+    override connectionMade(transport: SubprocessTransport): void {
+      transport.getPipeTransport(1)!.pauseReading();
+    }
+    override pipeDataReceived(_fd: number, data: Buffer): void {
+      events.push(data.toString());
+    }
+    override processExited(): void {
+      this.exited.setResult(null);
+    }
+    override connectionLost(): void {
+      this.lost.setResult(null);
+    }
+  }
+  await run(async () => {
+    const [transport, protocol] = await getRunningLoop().createSubprocess(
+      () => new Paused(),
+      "echo",
+      ["later"],
+      { stdout: "pipe" },
+    );
+    await protocol.exited;
+    for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve)); // Node resumes it in the first
+    expect(events).toEqual([]);
+    transport.getPipeTransport(1)!.resumeReading();
+    await protocol.lost;
+    expect(events).toEqual(["later\n"]);
   });
 });
