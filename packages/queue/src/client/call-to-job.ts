@@ -13,7 +13,7 @@ import { uuidv7 } from "./uuidv7.ts";
 
 /** What of the place where a call is submitted goes with it: the time that is left there, and its context. */
 export interface Surroundings {
-  /** Milliseconds of the engine's clock after which the result is of no use. */
+  /** Milliseconds of this machine's clock after which the result is of no use. */
   readonly end: number | undefined;
   readonly context: unknown;
 }
@@ -32,8 +32,9 @@ export class CallToJob {
   surroundings({ deadline: own = Infinity }: SubmitOptions): Surroundings {
     const scope = currentDeadline();
     const left = Math.min(own, scope === undefined ? Infinity : Math.max(0, scope - getEventLoop().time()));
+    const { clockOffset } = this.#engine;
     return {
-      end: left === Infinity ? undefined : this.#engine.now() + left,
+      end: left === Infinity ? undefined : this.#engine.now() - clockOffset + left,
       context: captureContext(),
     };
   }
@@ -51,11 +52,12 @@ export class CallToJob {
     return this.remote<R>(jobId(runsOn, id), name);
   }
 
+  /** What is stored with a job; its deadline is added when it is sent. */
   data(
     task: ResolvedTaskOptions,
     args: readonly unknown[],
     options: SubmitOptions,
-    { end, context }: Surroundings,
+    context: unknown,
   ): JobData {
     const timeout = options.timeout ?? task.timeout;
     return {
@@ -63,7 +65,6 @@ export class CallToJob {
       version: task.version,
       args: encodeArguments(args),
       reply: this.#engine.replies.address,
-      ...(end === undefined ? {} : { deadline: Math.ceil(end) }),
       ...(timeout === undefined ? {} : { timeout }),
       ...(context === undefined ? {} : { context: encodeValue(context) }),
     };
@@ -72,9 +73,13 @@ export class CallToJob {
   submission(
     remote: RemoteTask<unknown>,
     task: ResolvedTaskOptions,
-    data: JobData,
+    args: readonly unknown[],
     options: SubmitOptions,
+    { end, context }: Surroundings,
+    more?: Pick<JobData, "pack" | "flow">,
   ): Submission {
+    const plain = this.data(task, args, options, context);
+    const data = more === undefined ? plain : { ...plain, ...more };
     return {
       lane: task.runsOn,
       id: remote.id,
@@ -83,6 +88,7 @@ export class CallToJob {
       options: jobOptions(task, options),
       tasks: [remote],
       mayExist: options.id !== undefined,
+      end,
       addedAt: undefined,
     };
   }

@@ -57,6 +57,7 @@ function known(
     options: {},
     tasks: [remote],
     mayExist: true,
+    end: undefined,
     addedAt: undefined,
   };
   return { remote, submission };

@@ -31,14 +31,13 @@ export function planFlow(jobs: CallToJob, call: TaskCall, terms: FlowTerms, isCh
   const below = call.children.map((child) => planFlow(jobs, child, terms, true));
   const children = below.map((plan) => plan.remote);
   const remote = Object.assign(jobs.remoteFor<unknown>(task, {}), { children });
-  const plain = jobs.data(task, checkedNow(call), call.options, terms.surroundings);
-  const data = children.length === 0 ? plain : { ...plain, flow: flowData(children, terms) };
-  const submission = jobs.submission(remote, task, data, call.options);
+  const flow = children.length === 0 ? undefined : { flow: flowData(children, terms) };
+  const submission = jobs.submission(remote, task, checkedNow(call), call.options, terms.surroundings, flow);
   if (children.length > 0) bindChildren(remote, children);
   const job = {
     name: task.name,
     queueName: laneQueueName(terms.queueName, task.runsOn),
-    data,
+    data: submission.data,
     opts: {
       ...submission.options,
       jobId: remote.id,

@@ -60,8 +60,7 @@ export class Schedules {
     const { queues } = this.#client;
     await queues.engine.connect();
     const { runsOn, name } = task;
-    const nowhere = { end: undefined, context: undefined };
-    const { reply: _nobodyWaits, ...data } = this.#jobs.data(task, accepted[0] ?? [], options, nowhere);
+    const { reply: _nobodyWaits, ...data } = this.#jobs.data(task, accepted[0] ?? [], options, undefined);
     const opts = jobOptions(task, options);
     await queues.lane(runsOn).upsertJobScheduler(id, repeat, { name, data, opts });
     // It may have been in the other lane, when its task ran there.
@@ -108,7 +107,17 @@ export class Schedules {
     );
     const { id } = remote;
     const tasks = [remote];
-    this.#client.submit({ lane, id, name, data, options, tasks, mayExist: false, addedAt: undefined });
+    this.#client.submit({
+      lane,
+      id,
+      name,
+      data,
+      options,
+      tasks,
+      mayExist: false,
+      end: undefined,
+      addedAt: undefined,
+    });
     return remote;
   }
 }

@@ -55,10 +55,17 @@ export class SubmissionSender {
     try {
       await this.#queues.engine.connect();
       await this.#watch.listen();
+      this.#setDeadlines(submissions);
       await send();
     } catch (error) {
       this.#pending.fail(submissions, error);
     }
+  }
+
+  #setDeadlines(submissions: readonly Submission[]): void {
+    const { clockOffset } = this.#queues.engine;
+    for (const { end, data } of submissions)
+      if (end !== undefined) data.deadline = Math.ceil(end + clockOffset);
   }
 
   async #sendLane(lane: Lane, batch: readonly Submission[]): Promise<void> {

@@ -16,6 +16,8 @@ export interface Submission {
   readonly tasks: RemoteTask<unknown>[];
   /** Whether the id was chosen by the user, so that the job may have been there, and even finished, before. */
   readonly mayExist: boolean;
+  /** Milliseconds of this machine's clock after which the result is of no use. */
+  readonly end: number | undefined;
   /** When the engine confirmed the job, in `performance.now()` milliseconds; undefined until then. */
   addedAt: number | undefined;
   /** Called once, when the engine has confirmed the job, or it has ended without that. */

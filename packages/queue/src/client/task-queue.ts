@@ -123,8 +123,7 @@ export class TaskQueue {
     const remote = this.#jobs.remoteFor<Awaited<R>>(task.task, options);
     const surroundings = this.#jobs.surroundings(options);
     const send = (checked: readonly unknown[]): void => {
-      const data = this.#jobs.data(task.task, checked, options, surroundings);
-      this.#client.submit(this.#jobs.submission(remote, task.task, data, options));
+      this.#client.submit(this.#jobs.submission(remote, task.task, checked, options, surroundings));
       this.#jobs.expire(remote, options);
     };
     checkArguments(task.task, args, send, (error) => remote.fail(error));
@@ -176,9 +175,9 @@ export class TaskQueue {
         const { accepted, refused } = await checkEach(task.task, chunk);
         if (accepted.length === 0) return { size: chunk.length, refused, task: undefined };
         const remote = this.#jobs.remoteFor<PackResult>(task.task, {});
-        const data = this.#jobs.data(task.task, accepted, options, surroundings);
+        const pack = { pack: true } as const;
         // The attempts are the items' own; a pack as a whole is run again only when its worker died.
-        this.#client.submit(this.#jobs.submission(remote, task.task, { ...data, pack: true }, options));
+        this.#client.submit(this.#jobs.submission(remote, task.task, accepted, options, surroundings, pack));
         return { size: chunk.length, refused, task: remote };
       },
       mapOptions,

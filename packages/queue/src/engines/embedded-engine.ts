@@ -16,6 +16,7 @@ import type { FlowAdder, LaneConsumer, LaneQueue } from "./lane-queue.ts";
 import { LaneWorker } from "./lane-worker.ts";
 import { LocalReplies } from "./local-replies.ts";
 import { folderLocks } from "./lock-terms.ts";
+import { LatePool } from "./sql/late-pool.ts";
 import { type SqlPool, countCancelled, lookAtJobs, markCancelled, sealRun } from "./sql/job-table.ts";
 
 /** Engines of this process by folder: a folder has one database, whoever in the process asks for it. */
@@ -28,6 +29,7 @@ export class EmbeddedEngine implements Engine {
   readonly folder: string;
   readonly replies: LocalReplies = new LocalReplies(setImmediate);
   readonly locks: LockTerms = folderLocks;
+  readonly clockOffset = 0;
   readonly #cancelListeners = new Map<string, (request: CancelRequest) => void>();
   #database: EmbeddedDatabase | undefined;
   #pool: ReturnType<EmbeddedDatabase["createPool"]> | undefined;
@@ -78,7 +80,13 @@ export class EmbeddedEngine implements Engine {
   }
 
   openQueue(name: string): Queue {
-    const queue = new Queue(name, { connection: this.#connectedPool() }, createPostgresBackend as never);
+    const connection =
+      this.#pool ??
+      new LatePool(async () => {
+        await this.connect();
+        return this.#connectedPool();
+      });
+    const queue = new Queue(name, { connection }, createPostgresBackend as never);
     queue.on("error", () => {});
     return queue;
   }

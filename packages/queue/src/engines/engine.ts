@@ -133,6 +133,8 @@ export interface Engine {
   setAddress?(url: string): Promise<void>;
   /** Milliseconds of the engine's own clock: the one clock that every machine agrees on. */
   now(): number;
+  /** By how much that is ahead of this machine's clock; known once {@link connect} has ended. */
+  readonly clockOffset: number;
   /** How long the engine has not answered, in milliseconds; 0 while it does. */
   downFor(): number;
   close(): Promise<void>;

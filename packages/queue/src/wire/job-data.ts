@@ -11,8 +11,11 @@ export interface JobData {
   readonly args: readonly unknown[];
   /** Where the one process that waits wants the outcome sent. */
   readonly reply?: string;
-  /** When the job is of no more use, in milliseconds of the engine's clock: machines' own clocks differ. */
-  readonly deadline?: number;
+  /**
+   * When the job is of no more use, in milliseconds of the engine's clock: machines' own clocks differ. Set when the
+   * job is sent, since that clock is not known before.
+   */
+  deadline?: number;
   /** Milliseconds that one attempt may run. */
   readonly timeout?: number;
   /** Many calls in one: `args` is a list of lists of arguments. */

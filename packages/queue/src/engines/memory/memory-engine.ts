@@ -33,6 +33,7 @@ export class MemoryEngine implements Engine {
   readonly isLocal = true;
   readonly replies: LocalReplies = new LocalReplies((deliver) => this.defer(deliver));
   /** The memory and the locks in it end together. */
+  readonly clockOffset = 0;
   readonly locks: LockTerms = memoryLocks;
   readonly #lanes = new Map<string, MemoryLane>();
   readonly #cancelListeners = new Map<string, (request: CancelRequest) => void>();

@@ -14,10 +14,12 @@ import type {
   StoredJob,
 } from "../engine.ts";
 import { waitAtMost } from "../../patience.ts";
+import { EngineClock } from "../engine-clock.ts";
 import type { FlowAdder, LaneConsumer, LaneQueue } from "../lane-queue.ts";
 import { LaneWorker } from "../lane-worker.ts";
 import { serverLocks } from "../lock-terms.ts";
 import { countCancelled, lookAtJobs, markCancelled, sealRun, schema } from "../sql/job-table.ts";
+import { LatePool } from "../sql/late-pool.ts";
 import { withoutPassword } from "../without-password.ts";
 import { NotificationChannel } from "./notification-channel.ts";
 import { NotifyReplies } from "./notify-replies.ts";
@@ -34,9 +36,10 @@ export class PostgresEngine implements Engine {
   readonly locks: LockTerms;
   readonly #pool: pg.Pool;
   readonly #channel: NotificationChannel;
+  readonly #clock = new EngineClock();
   #connecting: Promise<void> | undefined;
+  #isConnected = false;
   #warnings: string[] = [];
-  #clockOffset = 0;
   #downSince: number | undefined;
   #heartbeat: NodeJS.Timeout | undefined;
   #closed = false;
@@ -93,21 +96,23 @@ export class PostgresEngine implements Engine {
         { cause: error },
       );
     }
+    this.#isConnected = true;
     this.#heartbeat = setInterval(() => void this.#beat(), heartbeat).unref();
   }
 
-  async #readClock(client: pg.PoolClient): Promise<void> {
-    const before = Date.now();
-    const { rows } = await client.query<{ now: string }>(
-      "SELECT extract(epoch FROM clock_timestamp()) * 1000 AS now",
-    );
-    this.#clockOffset = Number(rows[0]?.now) - (before + (Date.now() - before) / 2);
+  async #readClock(client: pg.PoolClient | pg.Pool): Promise<void> {
+    await this.#clock.read(async () => {
+      const { rows } = await client.query<{ now: string }>(
+        "SELECT extract(epoch FROM clock_timestamp()) * 1000 AS now",
+      );
+      return Number(rows[0]?.now);
+    });
   }
 
   async #beat(): Promise<void> {
     try {
       await Promise.race([
-        this.#pool.query("SELECT 1"),
+        this.#readClock(this.#pool),
         delay(connectTimeout, undefined, { ref: false }).then(() => Promise.reject(new Error("slow"))),
       ]);
       this.#downSince = undefined;
@@ -121,7 +126,13 @@ export class PostgresEngine implements Engine {
   }
 
   openQueue(name: string): Queue {
-    const queue = new Queue(name, { connection: this.#pool }, createPostgresBackend as never);
+    const connection = this.#isConnected
+      ? this.#pool
+      : new LatePool(async () => {
+          await this.connect();
+          return this.#pool;
+        });
+    const queue = new Queue(name, { connection }, createPostgresBackend as never);
     queue.on("error", () => {});
     return queue;
   }
@@ -185,8 +196,12 @@ export class PostgresEngine implements Engine {
     return countCancelled(this.#pool, queueName);
   }
 
+  get clockOffset(): number {
+    return this.#clock.offset;
+  }
+
   now(): number {
-    return Date.now() + this.#clockOffset;
+    return Date.now() + this.#clock.offset;
   }
 
   downFor(): number {

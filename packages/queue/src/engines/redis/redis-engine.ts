@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { FlowProducer, Queue } from "bullmq";
 import { Redis } from "ioredis";
@@ -15,6 +16,7 @@ import {
   cancelFlag,
   sealOf,
 } from "../engine.ts";
+import { EngineClock } from "../engine-clock.ts";
 import { waitAtMost } from "../../patience.ts";
 import type { FlowAdder, LaneConsumer, LaneQueue } from "../lane-queue.ts";
 import { LaneWorker } from "../lane-worker.ts";
@@ -38,11 +40,11 @@ export class RedisEngine implements Engine {
   readonly replies: ReplyStream;
   readonly locks: LockTerms;
   readonly #client: Redis;
+  readonly #clock = new EngineClock();
   #subscriber: Redis | undefined;
   readonly #cancelListeners = new Map<string, (request: CancelRequest) => void>();
   #connecting: Promise<void> | undefined;
   #warnings: string[] = [];
-  #clockOffset = 0;
   #clockTimer: NodeJS.Timeout | undefined;
   readonly #heartbeats: Heartbeat[] = [];
   #downSince: number | undefined;
@@ -85,7 +87,8 @@ export class RedisEngine implements Engine {
   async #connect(): Promise<void> {
     try {
       await Promise.race([
-        this.#client.connect(),
+        // A BullMQ queue that was opened before has begun to connect already.
+        this.#client.status === "wait" ? this.#client.connect() : this.#connected(),
         delay(connectTimeout, undefined, { ref: false }).then(() => {
           throw new Error(`no answer within ${connectTimeout} ms`);
         }),
@@ -105,11 +108,15 @@ export class RedisEngine implements Engine {
     this.#clockTimer = setInterval(() => void this.#readClock().catch(() => {}), 60_000).unref();
   }
 
+  async #connected(): Promise<void> {
+    if (this.#client.status !== "ready") await once(this.#client, "ready");
+  }
+
   async #readClock(): Promise<void> {
-    const before = Date.now();
-    const [seconds, microseconds] = await this.#client.time();
-    const halfTrip = (Date.now() - before) / 2;
-    this.#clockOffset = Number(seconds) * 1_000 + Number(microseconds) / 1_000 - (before + halfTrip);
+    await this.#clock.read(async () => {
+      const [seconds, microseconds] = await this.#client.time();
+      return Number(seconds) * 1_000 + Number(microseconds) / 1_000;
+    });
   }
 
   async #inspect(): Promise<void> {
@@ -261,8 +268,12 @@ export class RedisEngine implements Engine {
     return await this.#client.zcard(key);
   }
 
+  get clockOffset(): number {
+    return this.#clock.offset;
+  }
+
   now(): number {
-    return Date.now() + this.#clockOffset;
+    return Date.now() + this.#clock.offset;
   }
 
   downFor(): number {
