@@ -10,7 +10,7 @@ import { routine } from "../waiting/routine.ts";
 import type { SignalOption } from "../waiting/signal.ts";
 import { builtin } from "./builtin.ts";
 import { asCallback, outsideTask } from "./callback.ts";
-import { eventFuture } from "./event-future.ts";
+import { eventFuture, ignoreErrors } from "./event-future.ts";
 import type { OpenResource, OpenResources, Owner } from "./open-resources.ts";
 import { Protocol, type SubprocessProtocol } from "./protocol.ts";
 import { Transport } from "./transport.ts";
@@ -51,6 +51,7 @@ export function createSubprocessTransport<P extends SubprocessProtocol>(
         throw new ArgumentError("Expected the program's name as a string that is not empty");
       }
       const { stdin = "inherit", stdout = "inherit", stderr = "inherit", signal: _, ...rest } = options;
+      const protocol = protocolFactory();
       const child = outsideTask(() =>
         builtin.childProcess.spawn(program, [...args], {
           ...(rest as SpawnOptions),
@@ -58,8 +59,10 @@ export function createSubprocessTransport<P extends SubprocessProtocol>(
         }),
       );
       // Without a pid the start failed, and an event will say why.
-      if (child.pid === undefined) yield* eventFuture(loop, child, "spawn");
-      const protocol = protocolFactory();
+      if (child.pid === undefined) {
+        ignoreErrors(child); // though nobody may wait for it any more
+        yield* eventFuture(loop, child, "spawn");
+      }
       const transport = new SubprocessTransport(loop, child, protocol, resources);
       // At once: a child that is quick is over before the next turn, and Node throws away what nobody listens for.
       transport._begin();
@@ -126,6 +129,7 @@ export class SubprocessTransport implements OpenResource {
   #returnCode: number | null = null;
   #isClosed = false;
   #waiters: Future<number>[] = [];
+  #closeWaiters: Future<void>[] = [];
 
   /** Made by the library. */
   constructor(loop: EventLoop, child: ChildProcess, protocol: SubprocessProtocol, resources: OpenResources) {
@@ -171,6 +175,8 @@ export class SubprocessTransport implements OpenResource {
     this.#isClosed = true;
     this.#resources.delete(this);
     this.#call(() => this.#protocol.connectionLost(null));
+    for (const waiter of this.#closeWaiters) if (!waiter.done()) waiter.setResult();
+    this.#closeWaiters = [];
   }
 
   #call(fn: () => void): void {
@@ -208,12 +214,20 @@ export class SubprocessTransport implements OpenResource {
     this.#protocol = protocol;
   }
 
-  /** Waits for the process's end, and gives its return code. */
+  /** @internal Waits for the process's end, and gives its return code. */
   *_wait(): Generator<never, number, unknown> {
     if (this.#returnCode !== null) return this.#returnCode;
     const waiter = this.#loop.createFuture<number>();
     this.#waiters.push(waiter);
     return yield* waiter;
+  }
+
+  /** @internal Waits until its pipes are closed too. */
+  *_waitClosed(): Generator<never, void, unknown> {
+    if (this.#isClosed) return;
+    const waiter = this.#loop.createFuture<void>();
+    this.#closeWaiters.push(waiter);
+    yield* waiter;
   }
 
   /** Sends a signal. False when the process has ended. */

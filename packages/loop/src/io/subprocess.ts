@@ -103,7 +103,8 @@ function* start(
 }
 
 /**
- * A child process: made by `createSubprocess`. Disposing it with `await using` kills it and waits for its end.
+ * A child process: made by `createSubprocess`. Disposing it with `await using` kills it, and
+ * waits until it is gone and its pipes are closed.
  *
  * ```ts
  * import { createSubprocess, run } from "@taskloom/loop";
@@ -187,7 +188,7 @@ export class Process implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#transport.close();
-    await this.wait();
+    await routine("close", () => this.#transport._waitClosed());
   }
 
   /** @internal */

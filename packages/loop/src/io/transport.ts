@@ -69,7 +69,7 @@ export class Transport implements OpenResource {
   #isEnded = false;
   #isClosing = false;
   #isLost = false;
-  #flushed: (() => void) | null = null;
+  #flushed: ((error?: Error | null) => void) | null = null;
 
   /** Made by the library. */
   constructor(loop: EventLoop, stream: Duplex, protocol: Protocol, owner: Owner) {
@@ -83,6 +83,8 @@ export class Transport implements OpenResource {
   _begin(): void {
     this.#owner.add(this);
     this.#attach();
+    // Its end is past, and will not be told again.
+    if (this.#stream.closed) this.#loop.callSoon(() => this._lost());
     try {
       asCallback(this.#loop, () => this.#protocol.connectionMade(this));
     } catch (error) {
@@ -234,7 +236,7 @@ export class Transport implements OpenResource {
       return;
     }
     // Only a write that may leave the buffer above the low mark needs to be told when it is through.
-    this.#flushed ??= () => this.#onFlushed();
+    this.#flushed ??= (error) => this.#onFlushed(error);
     stream.write(data, this.#flushed);
     if (!this.#isWritingPaused && stream.writableLength > this.#limits.high) this.#pauseWriting();
   }
@@ -278,7 +280,7 @@ export class Transport implements OpenResource {
     this.#limits = writeBufferLimits(limits);
     if (this.#isWritingPaused || this.#stream.writableLength <= this.#limits.high) return;
     // What is under way was perhaps written without asking to be told.
-    this.#flushed ??= () => this.#onFlushed();
+    this.#flushed ??= (error) => this.#onFlushed(error);
     this.#stream.once("drain", this.#flushed);
     this.#pauseWriting();
   }
@@ -288,7 +290,9 @@ export class Transport implements OpenResource {
     this.#call("pauseWriting");
   }
 
-  #onFlushed(): void {
+  /** With an error the buffer was not sent, but dropped: nobody is to go on writing. */
+  #onFlushed(error: Error | null | undefined): void {
+    if (error != null) return;
     if (!this.#isWritingPaused || this.#isLost || this.#stream.writableLength > this.#limits.low) return;
     this.#isWritingPaused = false;
     this.#call("resumeWriting");

@@ -253,3 +253,18 @@ test("what a child printed waits for its reader, though the child has ended and 
     expect(events).toEqual(["later\n"]);
   });
 });
+
+test("no child is started for a protocol that cannot be made; a failed start may be given up", async () => {
+  await run(async () => {
+    const loop = getRunningLoop();
+    const failing = (): never => {
+      throw new RangeError("no protocol");
+    };
+    await expect(loop.createSubprocess(failing, "cat")).rejects.toThrow("no protocol");
+    expect(process.getActiveResourcesInfo()).not.toContain("ProcessWrap");
+    const starting = createTask(createSubprocess("/no/such/program"));
+    loop.callSoon(() => starting.cancel()); // before Node has told that it failed
+    await expect(starting).rejects.toBeInstanceOf(Error);
+    expect(loop._resources.size).toBe(0);
+  });
+});
