@@ -2,6 +2,11 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
 const bin = fileURLToPath(new URL("../../apps/worker/src/bin.ts", import.meta.url));
+const endWithParent = new URL("end-with-parent.ts", import.meta.url).href;
+
+/** Within a test, calls back at its end; a script that uses this module has no tests. */
+const atTestEnd: ((end: () => void) => void) | undefined =
+  process.env["VITEST"] === undefined ? undefined : (await import("vitest")).onTestFinished;
 
 /** How a process ended, and what it had printed. */
 export interface Ended {
@@ -11,7 +16,10 @@ export interface Ended {
   readonly stderr: string;
 }
 
-/** The `taskloom` command in a process of its own, run from its sources. */
+/**
+ * The `taskloom` command in a process of its own, run from its sources. It ends with the test that started it, also when
+ * that ran out of time, and with this process, however that ends.
+ */
 export class TaskloomProcess {
   readonly child: ChildProcess;
   readonly ended: Promise<Ended>;
@@ -21,13 +29,24 @@ export class TaskloomProcess {
 
   constructor(
     args: readonly string[],
-    options: { readonly cwd?: string; readonly uid?: number; readonly env?: NodeJS.ProcessEnv } = {},
+    {
+      stdout = "pipe",
+      ...options
+    }: {
+      readonly cwd?: string;
+      readonly uid?: number;
+      readonly env?: NodeJS.ProcessEnv;
+      /** A file descriptor to write to, in place of what {@link printed} reads. */
+      readonly stdout?: number | "pipe";
+    } = {},
   ) {
-    this.child = spawn(process.execPath, ["--conditions=@taskloom/source", bin, ...args], {
-      stdio: ["ignore", "pipe", "pipe"],
+    const flags = ["--conditions=@taskloom/source", `--import=${endWithParent}`];
+    this.child = spawn(process.execPath, [...flags, bin, ...args], {
+      stdio: ["ignore", stdout, "pipe", "pipe"],
       ...options,
       env: { ...process.env, ...options.env },
     });
+    atTestEnd?.(() => void this.child.kill("SIGKILL"));
     this.child.stdout?.setEncoding("utf8").on("data", (text: string) => {
       this.#stdout += text;
       this.#wake();

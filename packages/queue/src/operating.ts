@@ -2,6 +2,7 @@
 export { laneOfJobId, laneQueueName, lanes } from "./lane.ts";
 export { outcomeOf } from "./wire/outcome.ts";
 export { decodeError } from "./wire/decode.ts";
+export { isEngineFull } from "./engines/engine-full.ts";
 export { readOwner } from "./engines/embedded/owner.ts";
 export { withoutPassword } from "./engines/without-password.ts";
 

@@ -1,9 +1,10 @@
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { withoutPassword } from "@taskloom/queue/operating";
-import { type Logger, destination, pino } from "pino";
+import { type Logger, pino } from "pino";
 import { describeSettings, loadSettings, settingsTable } from "../config/load-settings.ts";
 import type { Settings } from "../config/settings.ts";
+import { LogOutput } from "../service/log-output.ts";
 import { runWorkerChild } from "../service/worker-child.ts";
 import { runWorkerService } from "../service/worker-service.ts";
 import { CliFailure, exitCodes } from "./failure.ts";
@@ -37,12 +38,8 @@ export async function workerCommand(
   return await runWorkerService(settings, objects, logger);
 }
 
-/** Lines of JSON on standard output, without waiting for it. */
 function makeLogger({ logLevel }: Settings): Logger {
-  return pino(
-    { level: logLevel, base: { pid: process.pid } },
-    destination({ fd: 1, sync: false, minLength: 0 }),
-  );
+  return pino({ level: logLevel, base: { pid: process.pid } }, new LogOutput());
 }
 
 /** Imports a task module by path or URL. */

@@ -22,6 +22,8 @@ import { type RunningJob, type WorkerView, knownTasks } from "./worker-view.ts";
 
 /** How often a worker looks at itself and tells of it, in milliseconds. */
 const lookInterval = 1_000;
+/** How often the log repeats an error of the engine that goes on; milliseconds. */
+const complaintInterval = 10_000;
 /** How often it removes what dead workers left. */
 const sweepInterval = 30_000;
 
@@ -63,6 +65,7 @@ export class WatchedWorker {
   #telling = false;
   #sweptAt = 0;
   #state: WorkerView["state"] = "running";
+  #complaint: { readonly message: string; readonly at: number } | undefined;
 
   constructor(options: WatchedWorkerOptions) {
     this.#options = options;
@@ -92,6 +95,7 @@ export class WatchedWorker {
         this.#metrics.stalled();
         options.logger.warn({ event: "stall", ...stall }, "the event loop stood still; a task holds it");
       },
+      onEngineError: (error) => this.#complain(error),
       onUnknown: ({ id, name, version: wanted }) => {
         this.#jobs.delete(id);
         this.#metrics.unknown(name);
@@ -153,8 +157,7 @@ export class WatchedWorker {
   }
 
   #ended(event: JobEvent): void {
-    const { id, name, lane, state, duration, error } = event;
-    const attempt = this.#jobs.get(id)?.attempt;
+    const { id, name, lane, state, attempt, duration, error } = event;
     this.#jobs.delete(id);
     this.#metrics.ended(event);
     this.#spans.ended(event);
@@ -162,6 +165,17 @@ export class WatchedWorker {
     if (error === undefined) this.#options.logger.info(line);
     else
       this.#options.logger.warn({ ...line, error: error instanceof Error ? error.message : inspect(error) });
+  }
+
+  /** What the engine refuses is tried again, often many times a second. */
+  #complain({ message }: Error): void {
+    const now = Date.now();
+    if (this.#complaint?.message === message && now - this.#complaint.at < complaintInterval) return;
+    this.#complaint = { message, at: now };
+    this.#options.logger.error(
+      { event: "engine", error: message },
+      "the engine refused; this is tried again",
+    );
   }
 
   /** Looks at the loop, lets admission decide, and tells what was seen. */

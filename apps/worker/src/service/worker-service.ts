@@ -73,6 +73,9 @@ export async function runWorkerService(
       { event: "draining", signal },
       `${signal}: no more jobs are taken; what runs has ${settings.drain} s`,
     );
+  } catch (error) {
+    logger.fatal({ event: "failed", error: (error as Error).message }, "the service cannot go on");
+    throw error;
   } finally {
     isReady = false;
     await workers?.stop();
@@ -81,9 +84,17 @@ export async function runWorkerService(
     await engine.close();
     signals.dispose();
     logger.info({ event: "stopped" }, "stopped");
-    await new Promise<void>((resolve) => logger.flush(() => resolve()));
+    await flushed(logger);
   }
   return exitCodes.ok;
+}
+
+/** An output that takes nothing, such as a pipe that nobody reads, keeps nothing from ending. */
+function flushed(logger: Logger): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, 1_000);
+    logger.flush(() => resolve());
+  });
 }
 
 async function openHttp(

@@ -19,6 +19,7 @@ export class OutcomeWatch {
   #listening: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #lookCursor: string | undefined;
+  #stopListening: (() => void) | undefined;
   #closed = false;
 
   /** `addAgain` sends a job whose record the engine has lost once more. */
@@ -38,6 +39,9 @@ export class OutcomeWatch {
   }
 
   async #beginToListen(): Promise<void> {
+    this.#stopListening = this.#queues.engine.onBroken?.((error) => {
+      for (const submission of this.#pending.all()) this.#pending.end(submission, { error });
+    });
     await this.#queues.engine.replies.listen(
       (message) => this.#receive(message),
       () => void this.look(this.#pending.all()).catch(() => {}),
@@ -138,5 +142,6 @@ export class OutcomeWatch {
   close(): void {
     this.#closed = true;
     clearInterval(this.#timer);
+    this.#stopListening?.();
   }
 }

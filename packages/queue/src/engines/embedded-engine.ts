@@ -31,6 +31,8 @@ export class EmbeddedEngine implements Engine {
   readonly locks: LockTerms = folderLocks;
   readonly clockOffset = 0;
   readonly #cancelListeners = new Map<string, (request: CancelRequest) => void>();
+  readonly #brokenListeners = new Set<(error: Error) => void>();
+  #brokenAt: number | undefined;
   #database: EmbeddedDatabase | undefined;
   #pool: ReturnType<EmbeddedDatabase["createPool"]> | undefined;
   #connecting: Promise<void> | undefined;
@@ -61,6 +63,10 @@ export class EmbeddedEngine implements Engine {
 
   async #connect(): Promise<void> {
     this.#database = await EmbeddedDatabase.open({ path: this.folder });
+    this.#database.onCrash((error) => {
+      this.#brokenAt = performance.now();
+      for (const listener of this.#brokenListeners) listener(error);
+    });
     this.#pool = this.#database.createPool();
   }
 
@@ -147,7 +153,12 @@ export class EmbeddedEngine implements Engine {
   }
 
   downFor(): number {
-    return 0;
+    return this.#brokenAt === undefined ? 0 : performance.now() - this.#brokenAt;
+  }
+
+  onBroken(listener: (error: Error) => void): () => void {
+    this.#brokenListeners.add(listener);
+    return () => this.#brokenListeners.delete(listener);
   }
 
   async close(): Promise<void> {

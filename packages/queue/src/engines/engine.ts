@@ -137,6 +137,11 @@ export interface Engine {
   readonly clockOffset: number;
   /** How long the engine has not answered, in milliseconds; 0 while it does. */
   downFor(): number;
+  /**
+   * Tells when the engine has stopped and will not be back in this process, as one that lives in it can; gives a
+   * function that stops listening. Whoever runs or waits for jobs then ends with the error.
+   */
+  onBroken?(listener: (error: Error) => void): () => void;
   close(): Promise<void>;
 }
 

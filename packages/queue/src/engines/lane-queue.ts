@@ -99,6 +99,7 @@ export interface LaneConsumer {
   on(event: "completed", listener: (job: BullJob, result: unknown) => void): unknown;
   on(event: "failed", listener: (job: BullJob | undefined, error: Error) => void): unknown;
   on(event: "lockRenewalFailed", listener: (ids: string[]) => void): unknown;
+  on(event: "error", listener: (error: Error) => void): unknown;
   waitUntilReady(): Promise<unknown>;
   run(): Promise<unknown>;
   /** Takes no more jobs. */

@@ -1,8 +1,13 @@
-import { type BackendFactory, type JobJson, Worker, type WorkerOptions } from "bullmq";
+import { type BackendFactory, type Job, type JobJson, Worker, type WorkerOptions } from "bullmq";
 import type { ThreadLockManager } from "../worker/lock-renewal.ts";
 import { takeDeferredEnd } from "./deferred-end.ts";
+import { EmbeddedDatabaseError } from "./embedded/errors.ts";
 import type { LaneProcessor, LaneWorkerOptions } from "./engine.ts";
+import { isEngineFull } from "./engine-full.ts";
 import type { BullJob } from "./lane-queue.ts";
+
+/** How long an end that the engine had no room for waits before it is stored again; milliseconds. */
+const fullPause = 500;
 
 /**
  * BullMQ's worker, taught that a job whose end is decided before it starts, as by the cancel flag, still goes to its
@@ -22,7 +27,7 @@ export class LaneWorker extends Worker {
       options,
       backendFactory as never,
     );
-    this.on("error", () => {}); // BullMQ retries by itself; TaskWorker listens where something has to be done.
+    this.on("error", () => {}); // BullMQ retries by itself, and TaskWorker tells whoever wants to know.
   }
 
   /** BullMQ calls this while it constructs the worker. */
@@ -44,6 +49,46 @@ export class LaneWorker extends Worker {
       return await super.processJob(...args);
     } finally {
       manager?.release(job.id as string);
+    }
+  }
+
+  protected override handleCompleted(
+    result: unknown,
+    job: Job,
+    token: string,
+    ...rest: [fetchNextCallback?: () => boolean]
+  ): Promise<Job> {
+    return this.#untilStored(job, () => super.handleCompleted(result, job, token, ...rest));
+  }
+
+  protected override handleFailed(
+    error: Error,
+    job: Job,
+    token: string,
+    ...rest: [fetchNextCallback?: () => boolean]
+  ): Promise<Job> {
+    const before = job.stacktrace ?? [];
+    return this.#untilStored(job, () => {
+      job.stacktrace = [...before]; // Each try adds the error to it.
+      return super.handleFailed(error, job, token, ...rest);
+    });
+  }
+
+  /**
+   * An end that the engine has no room for is stored when it has: the work is done, and its lock is held. BullMQ would
+   * let go of the job as it is, to run again when the lock lapses, which on the embedded engine takes a day.
+   */
+  async #untilStored(job: Job, store: () => Promise<Job>): Promise<Job> {
+    const { attemptsMade } = job; // Counted up once the end is stored.
+    for (;;) {
+      try {
+        return await store();
+      } catch (error) {
+        const isOver = error instanceof EmbeddedDatabaseError || job.attemptsMade !== attemptsMade;
+        if (isOver || this.closing !== undefined || !isEngineFull(error)) throw error;
+        this.emit("error", error as Error);
+      }
+      await new Promise((resolve) => setTimeout(resolve, fullPause));
     }
   }
 

@@ -54,6 +54,8 @@ export interface TaskWorkerOptions {
   readonly stallLimit?: number;
   /** Told of every time of a second and more in which the event loop stood still. Default: a process warning. */
   readonly onStall?: (stall: Stall) => void;
+  /** Told of everything that the engine refused, such as the end of a job on a full disk; it is tried again. */
+  readonly onEngineError?: (error: Error) => void;
 }
 
 /** One job's start on this worker. */
@@ -74,6 +76,8 @@ export interface JobEvent {
   readonly name: string;
   readonly lane: Lane;
   readonly state: "completed" | "failed" | "cancelled" | "retrying";
+  /** 1 at the first try. */
+  readonly attempt: number;
   /** Milliseconds that this attempt ran. */
   readonly duration: number;
   readonly error?: unknown;
@@ -166,18 +170,23 @@ export class TaskWorker {
 
   /**
    * Runs until it is cancelled. Cancelling it takes no more jobs, lets what runs go on for `drain` ms, hands back what
-   * is left, and ends as cancelled.
+   * is left, and ends as cancelled. Fails when it cannot start, and when an embedded engine has stopped.
    */
   run(): Task<void> {
     return createTask(async () => {
+      const broken = new Future<void>();
+      const stopListening = this.engine.onBroken?.((error) => {
+        if (!broken.done()) broken.setException(error);
+      });
       try {
         await this.#start();
         this.#ready.resolve();
-        await new Future<void>();
+        await broken;
       } catch (error) {
         this.#ready.reject(error);
         throw error;
       } finally {
+        stopListening?.();
         await this.#stop();
       }
     });
@@ -258,6 +267,7 @@ export class TaskWorker {
       if (job.finishedOn == null) this.#tell(lane, job, "retrying", cause);
       else this.#ended(queue, lane, job, { state: "failed", error: encodeError(cause) }, cause);
     });
+    worker.on("error", (error) => this.#options.onEngineError?.(error));
     worker.on("lockRenewalFailed", (ids) => {
       for (const id of ids) runner.abandon(id);
     });
@@ -292,6 +302,7 @@ export class TaskWorker {
       name: job.name,
       lane,
       state,
+      attempt: job.attemptsMade,
       duration: (job.finishedOn ?? Date.now()) - (job.processedOn ?? Date.now()),
       ...(error === undefined ? {} : { error }),
     });

@@ -1,4 +1,5 @@
 import { TaskArgumentsError, TaskloomQueueError } from "@taskloom/queue";
+import { isEngineFull } from "@taskloom/queue/operating";
 import type { FastifyError, FastifyInstance } from "fastify";
 import type { Logger } from "pino";
 import { ServiceError } from "../service-error.ts";
@@ -50,8 +51,7 @@ export function answerTo(error: FastifyError): {
   if (error.code === "FST_ERR_CTP_INVALID_MEDIA_TYPE") {
     return { status: 415, code: "MEDIA_TYPE", message: "send the body as application/json." };
   }
-  // PostgreSQL's and PGlite's words for a full disk, and Redis's for a full memory or disk.
-  if (/No space left on device|disk full|^OOM command|^MISCONF/i.test(message)) {
+  if (isEngineFull(error)) {
     return {
       status: 507,
       code: "ENGINE_FULL",

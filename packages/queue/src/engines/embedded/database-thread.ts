@@ -16,6 +16,9 @@ interface Call {
   reject: (error: Error) => void;
 }
 
+/** How long (ms) a call waits before it is told that the database has ended. */
+const REFUSED_AFTER = 20;
+
 export type NotificationListener = (channel: string, payload: string) => void;
 
 /**
@@ -89,6 +92,11 @@ export class DatabaseThread {
     return this.#ended;
   }
 
+  /** Not at once: BullMQ's workers ask again without a pause, and would keep the loop from everything else. */
+  refuse(): Promise<never> {
+    return new Promise((_, reject) => setTimeout(reject, REFUSED_AFTER, this.#ended));
+  }
+
   /** Ends the thread. In order: what was sent before is done first. `handBack`: let go of running jobs. */
   async close(handBack: boolean): Promise<void> {
     if (this.#ended === undefined) {
@@ -106,7 +114,7 @@ export class DatabaseThread {
   }
 
   #call<T>(message: (call: number) => ToThread): Promise<T> {
-    if (this.#ended !== undefined) return Promise.reject(this.#ended);
+    if (this.#ended !== undefined) return this.refuse();
     return new Promise<T>((resolve, reject) => {
       this.#lastCall += 1;
       if (this.#calls.size === 0) this.#worker.ref();
@@ -170,10 +178,13 @@ export class DatabaseThread {
   }
 
   #crash(reason: string, cause?: unknown): void {
+    const next = /No space left|quota/i.test(reason)
+      ? "make room, and start again"
+      : "open the folder again, in a new process if it repeats";
     const error = new EmbeddedDatabaseError(
       "EMBEDDED_CRASHED",
       this.path,
-      `The embedded database in ${this.path} stopped: ${reason}. What was acknowledged is on disk; open the folder again, in a new process if it repeats.`,
+      `The embedded database in ${this.path} stopped: ${reason}. What was acknowledged is on disk; ${next}.`,
       { cause },
     );
     const first = this.#ended === undefined;

@@ -161,6 +161,8 @@ export class EmbeddedPool extends EventEmitter {
 
   async connect(): Promise<EmbeddedClient> {
     this.#check();
+    const { thread } = this.#runner;
+    if (thread.ended !== undefined) await thread.refuse();
     const client = new EmbeddedClient(this.#runner, (released) => this.#clients.delete(released));
     this.#clients.add(client);
     return client;
@@ -194,6 +196,5 @@ export class EmbeddedPool extends EventEmitter {
   #check(): void {
     // pg-pool's words: BullMQ looks for them to tell a shutdown from a failure.
     if (this.#isEnded) throw new Error("Cannot use a pool after calling end on the pool");
-    if (this.#runner.thread.ended !== undefined) throw this.#runner.thread.ended;
   }
 }
