@@ -3,6 +3,7 @@ import { DeadlockError, Event, getRunningLoop, run, sleep, timeout, TimeoutError
 import { virtualClock } from "@taskloom/loop/testing";
 import { TaskQueue, TaskWorker, defineTask, openEngine } from "@taskloom/queue";
 import { expect, test } from "vitest";
+import { halfPastTwoInBerlin } from "./half-past-two.ts";
 
 const hour = 3_600_000;
 const later = defineTask({ name: "memory.later" }, async (milliseconds: number) => {
@@ -77,19 +78,14 @@ test("there is no BullMQ queue for tools to look at, and it says so", async () =
   await engine.close();
 });
 
-test.each([
-  // The clock goes from 02:00 to 03:00: half past two is not there, and the run is at half past three.
-  ["spring", Date.UTC(2026, 2, 28, 12), ["2026-03-29T01:30:00.000Z", "2026-03-30T00:30:00.000Z"]],
-  // The clock goes from 03:00 back to 02:00: half past two comes twice, and the run is at the first.
-  ["autumn", Date.UTC(2026, 9, 24, 12), ["2026-10-25T00:30:00.000Z", "2026-10-26T01:30:00.000Z"]],
-])(
+test.each(halfPastTwoInBerlin)(
   "a cron pattern keeps to its zone over the change of the clock in %s",
   async (_season, start, expected) => {
     const times: string[] = [];
-    const twice = new Event();
+    const all = new Event();
     const note = defineTask({ name: "memory.note" }, async () => {
       times.push(new Date(getRunningLoop().time()).toISOString());
-      if (times.length === 2) twice.set();
+      if (times.length === expected.length) all.set();
     });
     await run(
       async () => {
@@ -97,11 +93,11 @@ test.each([
         const worker = new TaskWorker({ engine, tasks: [note] }).run();
         await using queue = new TaskQueue({ engine });
         await queue.schedule("half-past-two", { cron: "30 2 * * *", timezone: "Europe/Berlin" }, note);
-        await twice.wait();
+        await all.wait();
         worker.cancel();
         await worker.catch(() => {});
       },
-      { clock: virtualClock({ start }) },
+      { clock: virtualClock({ start: Date.parse(start) }) },
     );
     expect(times).toEqual(expected);
   },
@@ -116,6 +112,8 @@ test("a schedule ends at its `until`", async () => {
       const worker = new TaskWorker({ engine, tasks: [note] }).run();
       await using queue = new TaskQueue({ engine });
       await queue.schedule("short", { every: 1_000, until: 2_500 }, note);
+      const over = await queue.schedule("over", { every: 1_000, until: -1 }, note);
+      expect(over.next).toBeUndefined();
       await sleep(hour);
       expect(await queue.schedules()).toEqual([]);
       worker.cancel();

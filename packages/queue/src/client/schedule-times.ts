@@ -20,7 +20,7 @@ export type When = (
       readonly timezone?: never;
     }
 ) & {
-  /** No run begins after this. */
+  /** No run begins after this. A schedule whose time is over ends any other of its id, and never runs. */
   readonly until?: Date | number;
 };
 
@@ -68,6 +68,19 @@ export function repeatOf(id: string, when: When): Omit<RepeatOptions, "key"> {
     );
   }
   return repeat;
+}
+
+/** Whether no run of a schedule is to come after `time`, which is this machine's. */
+export function hasEnded(
+  { pattern, every, tz, endDate }: Pick<RepeatOptions, "pattern" | "every" | "tz" | "endDate">,
+  time: number,
+): boolean {
+  if (endDate === undefined) return false;
+  const end = Number(endDate);
+  if (end <= time) return true;
+  if (every !== undefined) return false;
+  const repeat = { pattern: pattern ?? "", ...(tz === undefined ? {} : { tz }) };
+  return (getNextMillis(time, repeat) ?? Infinity) > end;
 }
 
 function isTimeZone(zone: string): boolean {

@@ -7,7 +7,7 @@ import type { CallToJob } from "./call-to-job.ts";
 import { checkEach } from "./check-arguments.ts";
 import type { JobClient } from "./job-client.ts";
 import type { RemoteTask } from "./remote-task.ts";
-import { type When, repeatOf } from "./schedule-times.ts";
+import { type When, hasEnded, repeatOf } from "./schedule-times.ts";
 import { jobOptions } from "./submission.ts";
 import type { SubmitOptions } from "./submit-options.ts";
 
@@ -62,7 +62,9 @@ export class Schedules {
     const { runsOn, name } = task;
     const { reply: _nobodyWaits, ...data } = this.#jobs.data(task, accepted[0] ?? [], options, undefined);
     const opts = jobOptions(task, options);
-    await queues.lane(runsOn).upsertJobScheduler(id, repeat, { name, data, opts });
+    const lane = queues.lane(runsOn);
+    if (hasEnded(repeat, this.#now)) await lane.removeJobScheduler(id);
+    else await lane.upsertJobScheduler(id, repeat, { name, data, opts });
     // It may have been in the other lane, when its task ran there.
     await queues.lane(otherLane(runsOn)).removeJobScheduler(id);
     const stored = await queues.lane(runsOn).getJobScheduler(id);
@@ -75,9 +77,34 @@ export class Schedules {
     await queues.engine.connect();
     const found = await queues.both(async (queue, lane) => {
       const stored = await queue.getJobSchedulers(0, -1, true);
-      return stored.map((each) => this.#schedule(lane, each));
+      const over = await this.#sweep(lane, stored);
+      return stored.flatMap((each) => (over.has(each) ? [] : [this.#schedule(lane, each)]));
     });
     return found.flat().toSorted((a, b) => (a.next ?? Infinity) - (b.next ?? Infinity));
+  }
+
+  /** Removes those that have had their last run: BullMQ lets them stand. */
+  async #sweep(lane: Lane, stored: readonly StoredSchedule[]): Promise<Set<StoredSchedule>> {
+    const { queues } = this.#client;
+    const last = stored.filter((each) => {
+      const { next, every } = each;
+      if (next == null || next > this.#now) return false;
+      return hasEnded(each, every === undefined ? this.#now : next + every - 1);
+    });
+    if (last.length === 0) return new Set();
+    const runs = await queues.look(
+      lane,
+      last.map(({ key, next }) => `repeat:${key}:${next}`),
+    );
+    const over = last.filter((_, index) => runs[index]?.kind !== "pending");
+    await Promise.all(over.map(({ key }) => queues.lane(lane).removeJobScheduler(key)));
+    return new Set(over);
+  }
+
+  /** This machine's time, or the virtual one. */
+  get #now(): number {
+    const { engine } = this.#client.queues;
+    return engine.now() - engine.clockOffset;
   }
 
   #schedule(lane: Lane, stored: StoredSchedule): Schedule {
