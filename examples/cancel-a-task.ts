@@ -1,7 +1,7 @@
 // Cancelling throws a CancelledError at the await where the task stands: it can clean up in `catch` and
-// `finally`, and should let the error pass. Without the five seconds' sleep the task would be cancelled
-// before its first step, and would print nothing.
-import { CancelledError, coroutine, createTask, run, sleep } from "@taskloom/loop";
+// `finally`, and should let the error pass. A task that is cancelled before its first step (there is no
+// await between createTask and cancel) never begins: nothing in it runs, not even its `finally`.
+import { CancelledError, coroutine, createTask, run, sleep, wait } from "@taskloom/loop";
 
 const cancelMe = coroutine(async () => {
   console.log("cancelMe(): sleep");
@@ -28,6 +28,11 @@ export async function main(): Promise<void> {
     if (!(error instanceof CancelledError)) throw error;
     console.log("main(): cancelMe is cancelled now");
   }
+
+  const tooSoon = createTask(cancelMe());
+  tooSoon.cancel();
+  await wait([tooSoon]); // does not throw, unlike `await tooSoon`
+  console.log(`main(): cancelled before it began: ${tooSoon.cancelled()}`);
 }
 
 if (import.meta.main) await run(main);

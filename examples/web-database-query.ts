@@ -3,10 +3,10 @@
 // Needs a MariaDB or MySQL: DATABASE_URL=mysql://root@127.0.0.1:3306/test
 import Fastify, { type FastifyInstance } from "fastify";
 import { createPool, type Pool, type PoolConnection, type RowDataPacket } from "mysql2/promise";
-import { ensureFuture, run } from "@taskloom/loop";
+import { CancelledError, ensureFuture, run } from "@taskloom/loop";
 import { asTask, serve } from "./web-request-is-a-task.ts";
 
-/** Runs `use` with a connection of the pool; one whose use was broken off is not given to anyone else. */
+/** Runs `use` with a connection of the pool. If that is cancelled, the query ends in the database too. */
 async function withConnection<T>(pool: Pool, use: (connection: PoolConnection) => Promise<T>): Promise<T> {
   const connection = await pool.getConnection();
   try {
@@ -15,7 +15,9 @@ async function withConnection<T>(pool: Pool, use: (connection: PoolConnection) =
     connection.release();
     return result;
   } catch (error) {
+    // It is in the middle of a query: nobody else may have it, and the database would work on for nobody.
     connection.destroy();
+    if (error instanceof CancelledError) await pool.query("KILL ?", [connection.threadId]).catch(() => {});
     throw error;
   }
 }

@@ -36,3 +36,10 @@ test("the README's table names every example, and only examples that exist", () 
   const named = new Set([...readme.matchAll(/\(\.?\/?([\w-]+\.ts)\)/g)].map((match) => match[1]));
   expect(named).toEqual(new Set(files));
 });
+
+test("every example is run by a test here", () => {
+  const here = readdirSync(import.meta.dirname, { encoding: "utf8" }).filter((name) => name.endsWith(".ts"));
+  const tests = here.map((name) => readFileSync(join(import.meta.dirname, name), "utf8")).join("\n");
+  const examples = readdirSync(join(root, "examples")).filter((name) => name.endsWith(".ts"));
+  expect(examples.filter((name) => !tests.includes(name))).toEqual([]);
+});

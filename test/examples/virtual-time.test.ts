@@ -5,6 +5,7 @@ import * as asyncGenerators from "../../examples/async-generators-and-context-ma
 import * as callLater from "../../examples/call-later.ts";
 import * as callSoon from "../../examples/call-soon-with-a-stopper.ts";
 import * as cancelATask from "../../examples/cancel-a-task.ts";
+import * as chess from "../../examples/chess-exhibition.ts";
 import * as createTask from "../../examples/create-task-and-ensure-future.ts";
 import * as currentTasks from "../../examples/current-and-all-tasks.ts";
 import * as eventLoop from "../../examples/event-loop-by-hand.ts";
@@ -41,6 +42,10 @@ describe("the seeds' programs that only wait, in virtual time", () => {
       "Two",
       "executed in 1.00 seconds",
     ]);
+  });
+
+  test("a chess exhibition of twelve hours takes one", async () => {
+    expect(await inVirtualTime(chess.main)).toEqual(["one after the other: 12.00 h", "all at once: 1.02 h"]);
   });
 
   test("say_after in sequence, as tasks, gathered", async () => {
@@ -103,6 +108,7 @@ describe("the seeds' programs that only wait, in virtual time", () => {
       "cancelMe(): cancel sleep",
       "cancelMe(): after sleep",
       "main(): cancelMe is cancelled now",
+      "main(): cancelled before it began: true",
     ]);
   });
 

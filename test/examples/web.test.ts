@@ -1,14 +1,15 @@
 import { mkdtempSync, rmSync } from "node:fs";
-import { connect } from "node:net";
+import { createServer } from "node:http";
+import { type AddressInfo, connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { allTasks, run, sleep } from "@taskloom/loop";
-import type { FastifyInstance } from "fastify";
-import { createPool } from "mysql2/promise";
+import { allTasks, coroutine, currentTask, Event, gather, run, sleep } from "@taskloom/loop";
+import Fastify, { type FastifyInstance } from "fastify";
+import { createConnection, createPool, type RowDataPacket } from "mysql2/promise";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { databaseApp } from "../../examples/web-database-query.ts";
 import { helloApp } from "../../examples/web-hello.ts";
-import { slowApp } from "../../examples/web-request-is-a-task.ts";
+import { asTask, slowApp } from "../../examples/web-request-is-a-task.ts";
 import { routesApp } from "../../examples/web-several-routes.ts";
 import { staticApp } from "../../examples/web-static-page.ts";
 import { type TestDatabase, testDatabase } from "./maria-db.ts";
@@ -69,14 +70,78 @@ test("several routes", () =>
     expect(requests()).toEqual([]);
   }));
 
-test("a request's task is cancelled when its client goes away", async () => {
-  const lines = await outputOf(() =>
-    served(slowApp(), async (url) => {
-      await askAndLeave(`${url}/slow`, () => requests().length > 0);
-      while (requests().length > 0) await sleep(1);
-    }),
-  );
-  expect(lines).toEqual(["slow: begins", "slow: the client went away"]);
+describe("a client that goes away", () => {
+  test("its request's task is cancelled", async () => {
+    const lines = await outputOf(() =>
+      served(slowApp(), async (url) => {
+        await askAndLeave(`${url}/slow`, () => requests().length > 0);
+        while (requests().length > 0) await sleep(1);
+      }),
+    );
+    expect(lines).toEqual(["slow: begins", "slow: the client went away"]);
+  });
+
+  test("all that the handler waits for is cancelled, another server included, and its finally has run", async () => {
+    const events: string[] = [];
+    const asked = new Event();
+    const upstream = createServer((request) => {
+      request.once("close", () => events.push("upstream: the request was given up"));
+      asked.set(); // and never answered
+    });
+    await new Promise<void>((resolve) => upstream.listen(0, "127.0.0.1", resolve));
+    const { port } = upstream.address() as AddressInfo;
+    const sleeper = coroutine(async () => {
+      try {
+        await sleep(60_000);
+      } finally {
+        events.push("sleeper: ended");
+      }
+    });
+    const app = Fastify();
+    app.get(
+      "/work",
+      asTask(async () => {
+        try {
+          const signal = currentTask()!.signal;
+          await gather([sleeper(), () => fetch(`http://127.0.0.1:${port}/`, { signal })]);
+        } finally {
+          await sleep(1); // cleaning up may take its time
+          events.push("handler: cleaned up");
+        }
+      }),
+    );
+    await served(app, async (url) => {
+      await askAndLeave(`${url}/work`, () => asked.isSet());
+      while (events.length < 3) await sleep(1);
+      while (allTasks().size > 1) await sleep(1);
+    });
+    upstream.closeAllConnections();
+    upstream.close();
+    expect(events.toSorted()).toEqual([
+      "handler: cleaned up",
+      "sleeper: ended",
+      "upstream: the request was given up",
+    ]);
+  });
+
+  test("a client that stays gets its answer, and may ask again over the same connection", async () => {
+    const events: string[] = [];
+    const app = Fastify();
+    app.get(
+      "/:n",
+      asTask(async (request) => {
+        const task = currentTask()!;
+        task.addDoneCallback(() => events.push(task.cancelled() ? "cancelled" : "done"));
+        await sleep(1);
+        return `answer to ${request.url}`;
+      }),
+    );
+    await served(app, async (url) => {
+      for (let i = 0; i < 5; i++) expect(await get(`${url}/${i}`)).toEqual([200, `answer to /${i}`]);
+      expect(requests()).toEqual([]);
+    });
+    expect(events).toEqual(["done", "done", "done", "done", "done"]);
+  });
 });
 
 describe("a database query through a pool", () => {
@@ -101,15 +166,27 @@ describe("a database query through a pool", () => {
     });
   });
 
-  test("a client that goes away frees its place in the pool", async ({ skip }) => {
+  test("a client that goes away frees its place in the pool, and the database stops working for it", async ({
+    skip,
+  }) => {
     skip(database === undefined, note);
     const pool = createPool({ uri: database!.uri, connectionLimit: 1 });
+    const watching = await createConnection(database!.uri);
+    const slowQueries = async (): Promise<number> => {
+      const [rows] = await watching.query<RowDataPacket[]>(
+        "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND info LIKE 'SELECT SLEEP%'",
+      );
+      return rows.length;
+    };
     await served(databaseApp(pool), async (url) => {
-      let isQuerying = false;
-      pool.on("acquire", () => (isQuerying = true));
-      await askAndLeave(`${url}/slow_query`, () => isQuerying);
+      let running = 0;
+      const leaving = askAndLeave(`${url}/slow_query`, () => running > 0);
+      while (running === 0) running = await slowQueries();
+      await leaving;
       while (requests().length > 0) await sleep(1);
+      while ((await slowQueries()) > 0) await sleep(1); // it would be there for a minute
       expect((await get(`${url}/db_query`))[0]).toBe(200);
     });
+    await watching.end();
   });
 });
