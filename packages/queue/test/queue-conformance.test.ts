@@ -414,6 +414,25 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
     expect(await queue.with({ id }).submit(after)).toBe("ran on the loop");
   });
 
+  test("two clients that submit an id for both lanes in the same moment get one job", async ({ pair }) => {
+    const before = defineTask({ name: "test.both" }, async () => {});
+    const after = defineTask(
+      { name: "test.both", module: import.meta.url, runsOn: "thread" },
+      async () => {},
+    );
+    const { queue, engine } = pair;
+    await using other = new TaskQueue({ engine, name: queue.name });
+    await Promise.all([queue.connect(), other.connect()]);
+    const ids = Array.from({ length: 40 }, () => randomUUID());
+    for (const id of ids) {
+      const both = [queue.with({ id }).submit(before), other.with({ id }).submit(after)];
+      await Promise.all(both.map((task) => task.sent()));
+      expect(both[0]?.id).toBe(both[1]?.id);
+      for (const task of both) task.catch(() => {});
+    }
+    expect(await queue.counts()).toMatchObject({ waiting: ids.length });
+  });
+
   test("a schema refuses arguments at submission, and again before running", async ({ pair }) => {
     const schema = z.tuple([z.number().int(), z.string().trim()]);
     const strict = defineTask({ name: "test.strict", args: schema }, async (n: number, s: string) => [n, s]);

@@ -1,10 +1,15 @@
-import { type Lane, jobId, lanes, otherLane } from "../lane.ts";
+import { getEventLoop } from "@taskloom/loop";
+import { type Lane, lanes } from "../lane.ts";
 import type { LaneQueues } from "./lane-queues.ts";
+import { askOtherLane } from "./other-lane.ts";
 import type { PendingJobs } from "./pending-jobs.ts";
 import type { Submission } from "./submission.ts";
 
 /** How many jobs are encoded and sent at once; a batch of more overlaps with the engine's work on the part before. */
 const addAtOnce = 500;
+
+/** How soon a job that somebody is adding to the other lane is looked for again; milliseconds. */
+const onTheWayPause = 10;
 
 /** Who sees to the ends of what was sent. */
 interface Watch {
@@ -69,9 +74,11 @@ export class SubmissionSender {
   }
 
   async #sendLane(lane: Lane, batch: readonly Submission[]): Promise<void> {
-    const submissions = batch.filter((submission) => submission.lane === lane);
-    if (submissions.length === 0) return;
-    const elsewhere = await this.#inOtherLane(lane, submissions);
+    const ofLane = batch.filter((submission) => submission.lane === lane);
+    if (ofLane.length === 0) return;
+    const { jobs: elsewhere, onTheWay } = await askOtherLane(this.#queues, lane, ofLane);
+    if (onTheWay.size > 0) getEventLoop().callLater(onTheWayPause, () => this.#collectAgain(onTheWay));
+    const submissions = onTheWay.size === 0 ? ofLane : ofLane.filter((each) => !onTheWay.has(each));
     const here = elsewhere.size === 0 ? submissions : submissions.filter((each) => !elsewhere.has(each));
     const added = await this.#add(lane, here);
     for (const [index, submission] of here.entries()) {
@@ -84,6 +91,10 @@ export class SubmissionSender {
       (each) => (each.mayExist || elsewhere.has(each)) && this.#pending.holds(each),
     );
     if (existing.length > 0) await this.#watch.look(existing);
+  }
+
+  #collectAgain(submissions: Iterable<Submission>): void {
+    for (const submission of submissions) if (this.#pending.holds(submission)) this.collect(submission);
   }
 
   /** Adds in parts, each sent while the one before is on its way: the engine works while the next is encoded. */
@@ -101,27 +112,6 @@ export class SubmissionSender {
       if (from + part < submissions.length) await nextTurn();
     }
     return (await Promise.all(adding)).flat();
-  }
-
-  /** Submissions whose job is in the other lane, since their task ran there before, and under which id. */
-  async #inOtherLane(lane: Lane, submissions: readonly Submission[]): Promise<Map<Submission, string>> {
-    const found = new Map<Submission, string>();
-    const other = otherLane(lane);
-    const chosen = submissions.filter(({ mayExist }) => mayExist);
-    if (chosen.length > 0) {
-      const ids = chosen.map(({ id }) => jobId(other, id.slice(lane.length + 1)));
-      for (const [index, job] of (await this.#queues.look(other, ids)).entries())
-        if (job.kind !== "missing") found.set(chosen[index] as Submission, ids[index] as string);
-    }
-    const keyed = submissions.filter(({ options }) => options.deduplication !== undefined);
-    await Promise.all(
-      keyed.map(async (submission) => {
-        const key = submission.options.deduplication?.id as string;
-        const holder = await this.#queues.lane(other).getDeduplicationJobId(key);
-        if (holder !== null) found.set(submission, holder);
-      }),
-    );
-    return found;
   }
 }
 

@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import { FlowProducer, Queue, createPostgresBackend } from "bullmq";
 import { EngineUrlError } from "../errors.ts";
 import { EmbeddedDatabase } from "./embedded/embedded-database.ts";
+import type { Lane } from "../lane.ts";
 import type {
   CancelAnswer,
   CancelRequest,
@@ -14,6 +15,7 @@ import type {
 } from "./engine.ts";
 import type { FlowAdder, LaneConsumer, LaneQueue } from "./lane-queue.ts";
 import { LaneWorker } from "./lane-worker.ts";
+import { LocalLaneClaims } from "./local-lane-claims.ts";
 import { LocalReplies } from "./local-replies.ts";
 import { folderLocks } from "./lock-terms.ts";
 import { LatePool } from "./sql/late-pool.ts";
@@ -30,6 +32,7 @@ export class EmbeddedEngine implements Engine {
   readonly replies: LocalReplies = new LocalReplies(setImmediate);
   readonly locks: LockTerms = folderLocks;
   readonly clockOffset = 0;
+  readonly #laneClaims = new LocalLaneClaims();
   readonly #cancelListeners = new Map<string, (request: CancelRequest) => void>();
   readonly #brokenListeners = new Set<(error: Error) => void>();
   #brokenAt: number | undefined;
@@ -140,6 +143,10 @@ export class EmbeddedEngine implements Engine {
 
   look(queueName: string, ids: readonly string[]): Promise<StoredJob[]> {
     return lookAtJobs(this.#connectedPool(), queueName, ids);
+  }
+
+  async claimLane(queue: string, lane: Lane, ids: readonly string[]): Promise<ReadonlySet<string>> {
+    return this.#laneClaims.claim(queue, lane, ids, this.now());
   }
 
   noteCancelled(): void {}

@@ -1,5 +1,6 @@
 import type { Queue, WorkerOptions } from "bullmq";
 import type { PoolConfig } from "pg";
+import type { Lane } from "../lane.ts";
 import type { LockRenewal } from "../worker/lock-renewal.ts";
 import type { FinishedRecord, Outcome } from "../wire/outcome.ts";
 import type { BullJob, FlowAdder, LaneConsumer, LaneQueue } from "./lane-queue.ts";
@@ -125,6 +126,11 @@ export interface Engine {
   onCancelRequest(workerId: string, listener: (request: CancelRequest) => void): () => void;
   /** Looks at what is stored of many jobs at once. */
   look(queueName: string, ids: readonly string[]): Promise<StoredJob[]>;
+  /**
+   * Marks ids that users chose as on their way to a lane of a queue, for {@link laneClaimFor} ms, so that nobody adds
+   * them to the other lane meanwhile. Gives those that are; the others are on their way to the other lane.
+   */
+  claimLane(queue: string, lane: Lane, ids: readonly string[]): Promise<ReadonlySet<string>>;
   /** Takes down that a job ended as cancelled; it is stored as completed, and kept for so many milliseconds. */
   noteCancelled(queueName: string, id: string, kept: number): void;
   /** How many of the jobs that are stored as completed were cancelled. */
@@ -144,6 +150,9 @@ export interface Engine {
   onBroken?(listener: (error: Error) => void): () => void;
   close(): Promise<void>;
 }
+
+/** How long an id is on its way to a lane at most, in milliseconds; from then on the job itself tells where it is. */
+export const laneClaimFor = 10_000;
 
 /** The text of BullMQ's deferred-failure field that marks a job as cancelled; the reason follows it. */
 export const cancelFlag = "tl:cx:";

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { getEventLoop } from "@taskloom/loop";
 import type { FlowJob, Queue, WorkerOptions } from "bullmq";
 import { EngineUnsupportedError } from "../../errors.ts";
+import type { Lane } from "../../lane.ts";
 import {
   type CancelAnswer,
   type CancelRequest,
@@ -14,6 +15,7 @@ import {
   sealOf,
 } from "../engine.ts";
 import type { FlowAdder, LaneConsumer, LaneQueue, NewJob } from "../lane-queue.ts";
+import { LocalLaneClaims } from "../local-lane-claims.ts";
 import { LocalReplies } from "../local-replies.ts";
 import { isCancelledEnvelope } from "../../wire/outcome.ts";
 import { memoryLocks } from "../lock-terms.ts";
@@ -36,6 +38,7 @@ export class MemoryEngine implements Engine {
   readonly clockOffset = 0;
   readonly locks: LockTerms = memoryLocks;
   readonly #lanes = new Map<string, MemoryLane>();
+  readonly #laneClaims = new LocalLaneClaims();
   readonly #cancelListeners = new Map<string, (request: CancelRequest) => void>();
 
   private constructor(url: string) {
@@ -154,6 +157,10 @@ export class MemoryEngine implements Engine {
         record: { failed: state === "failed", returnvalue, failedReason, stacktrace },
       };
     });
+  }
+
+  async claimLane(queue: string, lane: Lane, ids: readonly string[]): Promise<ReadonlySet<string>> {
+    return this.#laneClaims.claim(queue, lane, ids, this.now());
   }
 
   noteCancelled(): void {}

@@ -19,7 +19,9 @@ import type { FlowAdder, LaneConsumer, LaneQueue } from "../lane-queue.ts";
 import { LaneWorker } from "../lane-worker.ts";
 import { serverLocks } from "../lock-terms.ts";
 import { countCancelled, lookAtJobs, markCancelled, sealRun, schema } from "../sql/job-table.ts";
+import { claimLane, createLaneClaims, forgetLaneClaims } from "../sql/lane-claims.ts";
 import { LatePool } from "../sql/late-pool.ts";
+import type { Lane } from "../../lane.ts";
 import { withoutPassword } from "../without-password.ts";
 import { NotificationChannel } from "./notification-channel.ts";
 import { NotifyReplies } from "./notify-replies.ts";
@@ -78,6 +80,7 @@ export class PostgresEngine implements Engine {
       const client = await this.#pool.connect();
       try {
         await runMigrations(client, schema);
+        await createLaneClaims(client);
         await this.#readClock(client);
         const { rows } = await client.query<{ synchronous_commit: string }>("SHOW synchronous_commit");
         if (rows[0]?.synchronous_commit === "off") {
@@ -116,6 +119,7 @@ export class PostgresEngine implements Engine {
         delay(connectTimeout, undefined, { ref: false }).then(() => Promise.reject(new Error("slow"))),
       ]);
       this.#downSince = undefined;
+      await forgetLaneClaims(this.#pool);
     } catch {
       this.#downSince ??= performance.now();
     }
@@ -188,6 +192,10 @@ export class PostgresEngine implements Engine {
 
   look(queueName: string, ids: readonly string[]): Promise<StoredJob[]> {
     return lookAtJobs(this.#pool, queueName, ids);
+  }
+
+  claimLane(queue: string, lane: Lane, ids: readonly string[]): Promise<ReadonlySet<string>> {
+    return claimLane(this.#pool, queue, lane, ids);
   }
 
   noteCancelled(): void {}

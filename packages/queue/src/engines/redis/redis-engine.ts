@@ -14,6 +14,7 @@ import {
   type SealAnswer,
   type StoredJob,
   cancelFlag,
+  laneClaimFor,
   sealOf,
 } from "../engine.ts";
 import { EngineClock } from "../engine-clock.ts";
@@ -22,6 +23,8 @@ import type { FlowAdder, LaneConsumer, LaneQueue } from "../lane-queue.ts";
 import { LaneWorker } from "../lane-worker.ts";
 import { serverLocks } from "../lock-terms.ts";
 import { withoutPassword } from "../without-password.ts";
+import type { Lane } from "../../lane.ts";
+import { claimLaneScript } from "./claim-lane-script.ts";
 import { cancelScript, sealScript } from "./cancel-script.ts";
 import { type Heartbeat, watchConnection } from "./heartbeat.ts";
 import { ReplyStream } from "./reply-stream.ts";
@@ -67,6 +70,7 @@ export class RedisEngine implements Engine {
     this.#client.on("ready", () => (this.#downSince = undefined));
     this.#client.defineCommand("taskloomCancel", { numberOfKeys: 8, lua: cancelScript });
     this.#client.defineCommand("taskloomSeal", { numberOfKeys: 2, lua: sealScript });
+    this.#client.defineCommand("taskloomClaimLane", { lua: claimLaneScript });
     this.replies = new ReplyStream(this.#client, prefix, randomUUID());
   }
 
@@ -254,6 +258,15 @@ export class RedisEngine implements Engine {
         },
       };
     });
+  }
+
+  async claimLane(queue: string, lane: Lane, ids: readonly string[]): Promise<ReadonlySet<string>> {
+    const run = this.#client as unknown as {
+      taskloomClaimLane(...args: (string | number)[]): Promise<(0 | 1)[]>;
+    };
+    const keys = ids.map((id) => `${prefix}:${queue}:taskloom-lane:${id}`);
+    const answers = await run.taskloomClaimLane(keys.length, ...keys, lane, laneClaimFor);
+    return new Set(ids.filter((_, at) => answers[at] === 1));
   }
 
   noteCancelled(queueName: string, id: string, kept: number): void {

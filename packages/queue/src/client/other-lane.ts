@@ -1,0 +1,46 @@
+import { type Lane, jobId, otherLane } from "../lane.ts";
+import type { LaneQueues } from "./lane-queues.ts";
+import type { Submission } from "./submission.ts";
+
+/** What the other lane has to do with submissions to a lane. */
+export interface OtherLane {
+  /** Those whose job is there, since their task ran there before, and under which id. */
+  readonly jobs: Map<Submission, string>;
+  /** Those that somebody is adding there just now: there is a job to wait for in a moment. */
+  readonly onTheWay: ReadonlySet<Submission>;
+}
+
+/**
+ * Looks whether what is submitted to a lane is in the other one. BullMQ sees to it that an id and a key are there once
+ * in a lane; that they are there once in a queue is seen to here.
+ */
+export async function askOtherLane(
+  queues: LaneQueues,
+  lane: Lane,
+  submissions: readonly Submission[],
+): Promise<OtherLane> {
+  const jobs = new Map<Submission, string>();
+  const onTheWay = new Set<Submission>();
+  const other = otherLane(lane);
+  const chosen = submissions.filter(({ mayExist }) => mayExist);
+  if (chosen.length > 0) {
+    const keys = chosen.map(({ id }) => id.slice(lane.length + 1));
+    // Claimed first: whoever claims it for the other lane after this look waits until the job is there to be seen.
+    const claimed = await queues.engine.claimLane(queues.queueName, lane, keys);
+    const ids = keys.map((key) => jobId(other, key));
+    for (const [index, job] of (await queues.look(other, ids)).entries()) {
+      const submission = chosen[index] as Submission;
+      if (job.kind !== "missing") jobs.set(submission, ids[index] as string);
+      else if (!claimed.has(keys[index] as string)) onTheWay.add(submission);
+    }
+  }
+  const keyed = submissions.filter(({ options }) => options.deduplication !== undefined);
+  await Promise.all(
+    keyed.map(async (submission) => {
+      const key = submission.options.deduplication?.id as string;
+      const holder = await queues.lane(other).getDeduplicationJobId(key);
+      if (holder !== null) jobs.set(submission, holder);
+    }),
+  );
+  return { jobs, onTheWay };
+}

@@ -1,0 +1,24 @@
+import { type Lane, otherLane } from "../lane.ts";
+import { laneClaimFor } from "./engine.ts";
+
+/** {@link Engine.claimLane} for an engine whose submitters all live in this process. */
+export class LocalLaneClaims {
+  readonly #claims = new Map<string, { readonly lane: Lane; readonly until: number }>();
+
+  claim(queue: string, lane: Lane, ids: readonly string[], now: number): ReadonlySet<string> {
+    // Oldest first, as they were set: those that have lapsed are at the front.
+    for (const [key, { until }] of this.#claims) {
+      if (until > now) break;
+      this.#claims.delete(key);
+    }
+    const mine = new Set<string>();
+    for (const id of ids) {
+      const key = `${queue}:${id}`;
+      if (this.#claims.get(key)?.lane === otherLane(lane)) continue;
+      this.#claims.delete(key);
+      this.#claims.set(key, { lane, until: now + laneClaimFor });
+      mine.add(id);
+    }
+    return mine;
+  }
+}

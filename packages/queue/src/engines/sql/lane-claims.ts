@@ -1,0 +1,40 @@
+import type { Lane } from "../../lane.ts";
+import { laneClaimFor } from "../engine.ts";
+import { type SqlPool, schema } from "./job-table.ts";
+
+const table = `${schema}.taskloom_lane_claim`;
+const now = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+
+/** Makes the table of {@link claimLane}. What is in it counts for seconds, so it need not survive a crash. */
+export async function createLaneClaims(pool: SqlPool): Promise<void> {
+  try {
+    await pool.query(
+      `CREATE UNLOGGED TABLE IF NOT EXISTS ${table}
+        (queue text, id text, lane text NOT NULL, until_ms bigint NOT NULL, PRIMARY KEY (queue, id))`,
+    );
+  } catch (error) {
+    // Another process made it in the same moment.
+    if (!["23505", "42P07"].includes((error as { code?: string }).code ?? "")) throw error;
+  }
+}
+
+export async function claimLane(
+  pool: SqlPool,
+  queue: string,
+  lane: Lane,
+  ids: readonly string[],
+): Promise<ReadonlySet<string>> {
+  // In order, so that two statements that meet cannot wait for each other in a circle.
+  const { rows } = await pool.query(
+    `INSERT INTO ${table} AS claim SELECT $1, unnest($2::text[]), $3, ${now} + ${laneClaimFor}
+      ON CONFLICT (queue, id) DO UPDATE SET lane = excluded.lane, until_ms = excluded.until_ms
+        WHERE claim.lane = excluded.lane OR claim.until_ms <= ${now}
+      RETURNING id`,
+    [queue, ids.toSorted(), lane],
+  );
+  return new Set(rows.map(({ id }) => id as string));
+}
+
+export async function forgetLaneClaims(pool: SqlPool): Promise<void> {
+  await pool.query(`DELETE FROM ${table} WHERE until_ms <= ${now}`);
+}
