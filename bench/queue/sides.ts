@@ -68,7 +68,10 @@ async function rawClient(url: string): Promise<Client> {
     submit: add,
     pause: () => queue.pause(),
     resume: () => queue.resume(),
-    call: async (count) => await Promise.all((await add(count)).map((job) => job.waitUntilFinished(events))),
+    call: async (count) => {
+      const jobs = count === 1 ? [await queue.add("increment", { args: [0] }, keep)] : await add(count);
+      return await Promise.all(jobs.map((job) => job.waitUntilFinished(events)));
+    },
     close: async () => {
       await events.close();
       await queue.close();

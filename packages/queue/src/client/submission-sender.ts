@@ -1,4 +1,5 @@
 import { getEventLoop } from "@taskloom/loop";
+import type { LaneQueue, NewJob } from "../engines/lane-queue.ts";
 import { type Lane, lanes } from "../lane.ts";
 import type { LaneQueues } from "./lane-queues.ts";
 import { askOtherLane } from "./other-lane.ts";
@@ -108,11 +109,22 @@ export class SubmissionSender {
       const jobs = submissions
         .slice(from, from + part)
         .map(({ id, name, data, options }) => ({ name, data, opts: { ...options, jobId: id } }));
-      adding.push(this.#queues.lane(lane).addBulk(jobs));
+      adding.push(addAll(this.#queues.lane(lane), jobs));
       if (from + part < submissions.length) await nextTurn();
     }
     return (await Promise.all(adding)).flat();
   }
+}
+
+/** One job by itself goes as one command: around many, BullMQ puts a transaction, which takes longer to make than to run. */
+async function addAll(
+  lane: LaneQueue,
+  jobs: NewJob[],
+): Promise<readonly { readonly id?: string | undefined }[]> {
+  const [only, ...others] = jobs;
+  return only === undefined || others.length > 0
+    ? await lane.addBulk(jobs)
+    : [await lane.add(only.name, only.data, only.opts)];
 }
 
 function nextTurn(): Promise<void> {

@@ -26,6 +26,18 @@ export interface ReplyChannel {
   listen(onMessage: (message: ReplyMessage) => void, onGap: () => void): Promise<void>;
   /** Sends to a waiting process, batched with what else is sent in this turn. */
   send(address: string, message: ReplyMessage): void;
+  /**
+   * Sends a job's outcome when the command that stores it is on its way and not yet answered. The engine looks whether
+   * that very run's end is stored, and sends nothing if not; ends with what it did.
+   */
+  sendBehind?(address: string, message: ReplyMessage, run: EndingRun): Promise<boolean>;
+}
+
+/** A run whose end is being stored. */
+export interface EndingRun {
+  readonly queueName: string;
+  readonly id: string;
+  readonly attemptsStarted: number;
 }
 
 /** What the engine says of a job that somebody wants cancelled; see `engines/redis/cancel-script.ts`. */

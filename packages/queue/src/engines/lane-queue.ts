@@ -75,6 +75,7 @@ export interface LaneQueue extends Pick<
   | "close"
 > {
   getJobCounts(...states: string[]): Promise<Record<string, number>>;
+  add(name: string, data: JobData, opts: JobsOptions): Promise<{ readonly id?: string | undefined }>;
   addBulk(jobs: NewJob[]): Promise<{ readonly id?: string | undefined }[]>;
   getJob(id: string): Promise<LaneJob | undefined>;
   getJobs(

@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { type BackendFactory, type Job, type JobJson, Worker, type WorkerOptions } from "bullmq";
 import type { ThreadLockManager } from "../worker/lock-renewal.ts";
 import { takeDeferredEnd } from "./deferred-end.ts";
@@ -14,6 +15,11 @@ const fullPause = 500;
  * processor, which ends it as cancelled or failed. Left to itself BullMQ would fail it with a bare message.
  */
 export class LaneWorker extends Worker {
+  #running = 0;
+  /** The job that was fetched last came while nothing ran: it is to start before more is asked for. */
+  #cameAlone = false;
+  #hasJustStarted = false;
+
   // The connection's type differs per backend; the engine that passes a factory passes the connection that fits it.
   constructor(
     name: string,
@@ -37,6 +43,26 @@ export class LaneWorker extends Worker {
     else this.lockManager = renewal.managerFor(this);
   }
 
+  /**
+   * BullMQ asks for jobs until it has as many as it may run, or none is left, before it starts the first: a job that
+   * comes alone would wait for a round trip that finds nothing. Here it starts, and the question follows.
+   */
+  protected override async moveToActive(
+    ...args: Parameters<Worker["moveToActive"]>
+  ): ReturnType<Worker["moveToActive"]> {
+    if (this.#cameAlone) {
+      this.#cameAlone = false;
+      return undefined as never;
+    }
+    if (this.#hasJustStarted) {
+      this.#hasJustStarted = false;
+      await setImmediate(); // A quick job has ended by then, and its end goes first.
+    }
+    const job = await super.moveToActive(...args);
+    this.#cameAlone = job !== undefined && this.#running === 0;
+    return job;
+  }
+
   /** BullMQ stops renewing a lock when the processor ends; here it is held until the end is stored, too. */
   override async processJob(...args: Parameters<Worker["processJob"]>): ReturnType<Worker["processJob"]> {
     const [job, token] = args;
@@ -45,9 +71,12 @@ export class LaneWorker extends Worker {
         ? undefined
         : (this.lockManager as ThreadLockManager);
     manager?.hold(job.id as string, token, job.name);
+    this.#hasJustStarted = this.#running++ === 0;
+    this.#cameAlone = false;
     try {
       return await super.processJob(...args);
     } finally {
+      this.#running--;
       manager?.release(job.id as string);
     }
   }

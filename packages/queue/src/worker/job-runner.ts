@@ -15,6 +15,7 @@ import { encodeValue } from "../wire/encode.ts";
 import { runAsJob } from "./current-job.ts";
 import { childFailure, childOutcomes } from "./flow-children.ts";
 import { JobLog } from "./job-log.ts";
+import type { OutcomeReplies } from "./outcome-replies.ts";
 import { type ItemTerms, runPack } from "./run-pack.ts";
 
 /**
@@ -62,6 +63,7 @@ export class JobRunner {
   readonly #queueName: string;
   readonly #tasks: ReadonlyMap<string, TaskDefinition>;
   readonly #threads: ThreadPoolExecutor | undefined;
+  readonly #replies: OutcomeReplies;
   readonly #reportUnknown: ReportUnknown;
   readonly #runs = new Map<string, Run>();
   readonly #unmatched = new Map<string, CancelRequest>();
@@ -73,12 +75,14 @@ export class JobRunner {
     queueName: string,
     tasks: ReadonlyMap<string, TaskDefinition>,
     threads: ThreadPoolExecutor | undefined,
+    replies: OutcomeReplies,
     reportUnknown: ReportUnknown,
   ) {
     this.#engine = engine;
     this.#queueName = queueName;
     this.#tasks = tasks;
     this.#threads = threads;
+    this.#replies = replies;
     this.#reportUnknown = reportUnknown;
   }
 
@@ -148,7 +152,9 @@ export class JobRunner {
     const stopProgress = this.#forwardProgress(job, task);
     try {
       const result = resultEnvelope(await end);
-      return definition.task.strict ? ((await this.#seal(run, job)) ?? result) : result;
+      const stored = (definition.task.strict ? await this.#seal(run, job) : undefined) ?? result;
+      if (this.#runs.size === 1) this.#replies.sendBehind(job, stored);
+      return stored;
     } catch (error) {
       // A run that was stopped has to give the job away, or to end it as cancelled, whatever else is true.
       if (definition.task.strict && run.stopping === undefined && !(error instanceof WaitingError)) {

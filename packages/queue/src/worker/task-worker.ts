@@ -11,10 +11,11 @@ import { defaultEngine, openEngine } from "../engines/open-engine.ts";
 import { TaskOptionsError } from "../errors.ts";
 import { waitAtMost } from "../patience.ts";
 import { ageOf } from "../client/submission.ts";
-import { type Lane, laneQueueName, lanes, publicId } from "../lane.ts";
-import { type Outcome, StoredFailure, outcomeOf } from "../wire/outcome.ts";
+import { type Lane, laneQueueName, lanes } from "../lane.ts";
+import { type Outcome, StoredFailure } from "../wire/outcome.ts";
 import { encodeError } from "../wire/encode.ts";
 import { JobRunner, type ReportUnknown } from "./job-runner.ts";
+import { OutcomeReplies, completed } from "./outcome-replies.ts";
 import { LockRenewal, type Stall } from "./lock-renewal.ts";
 
 /** Calls a function as if nothing of this process's tasks had called it. */
@@ -222,7 +223,8 @@ export class TaskWorker {
     const threads = lane === "thread" ? this.#threads : undefined;
     // A lane without tasks is opened too: it is how a job that nobody knows is noticed and reported.
     const name = laneQueueName(queue, lane);
-    const runner = new JobRunner(this.engine, name, this.#tasks, threads, (job) =>
+    const replies = new OutcomeReplies(this.engine, name, lane);
+    const runner = new JobRunner(this.engine, name, this.#tasks, threads, replies, (job) =>
       this.#options.onUnknown?.(job),
     );
     const worker = this.engine.openWorker(name, (job, token) => runner.process(job, token), {
@@ -253,19 +255,13 @@ export class TaskWorker {
       );
     });
     worker.on("completed", (job, result) => {
-      const outcome = outcomeOf({
-        failed: false,
-        returnvalue: result,
-        failedReason: undefined,
-        stacktrace: [],
-      });
-      this.#ended(queue, lane, job, outcome);
+      this.#ended(name, lane, replies, job, completed(result));
     });
     worker.on("failed", (job, error) => {
       if (job === undefined) return;
       const cause = error instanceof StoredFailure ? error.cause : error;
       if (job.finishedOn == null) this.#tell(lane, job, "retrying", cause);
-      else this.#ended(queue, lane, job, { state: "failed", error: encodeError(cause) }, cause);
+      else this.#ended(name, lane, replies, job, { state: "failed", error: encodeError(cause) }, cause);
     });
     worker.on("error", (error) => this.#options.onEngineError?.(error));
     worker.on("lockRenewalFailed", (ids) => {
@@ -279,20 +275,18 @@ export class TaskWorker {
     return lane === "thread" ? this.threads : (this.#options.concurrency ?? 100);
   }
 
-  #ended(queue: string, lane: Lane, job: BullJob, outcome: Outcome, error?: unknown): void {
+  #ended(
+    queueName: string,
+    lane: Lane,
+    replies: OutcomeReplies,
+    job: BullJob,
+    outcome: Outcome,
+    error?: unknown,
+  ): void {
     this.#finished[lane]++;
-    if (job.data.reply !== undefined)
-      this.engine.replies.send(job.data.reply, {
-        id: publicId(lane, job.id as string),
-        outcome,
-        attempts: job.attemptsMade,
-      });
+    replies.ended(job, outcome);
     if (outcome.state === "cancelled")
-      this.engine.noteCancelled(
-        laneQueueName(queue, lane),
-        job.id as string,
-        ageOf(job.opts.removeOnComplete),
-      );
+      this.engine.noteCancelled(queueName, job.id as string, ageOf(job.opts.removeOnComplete));
     this.#tell(lane, job, outcome.state, error);
   }
 

@@ -100,7 +100,7 @@ export class MemoryEngine implements Engine {
   #addFlow(flow: FlowJob): MemoryJob {
     const children = (flow.children ?? []).map((child) => this.#addFlow(child));
     const { name, data, opts, queueName } = flow;
-    return this.#lane(queueName).add(
+    return this.#lane(queueName).insert(
       { name, data: data as NewJob["data"], opts: opts as NewJob["opts"] },
       children,
     );

@@ -53,11 +53,16 @@ export class MemoryLane implements LaneQueue {
 
   async addBulk(jobs: NewJob[]): Promise<{ readonly id: string }[]> {
     this.#forget();
-    return jobs.map((job) => ({ id: this.add(job).id }));
+    return jobs.map((job) => ({ id: this.insert(job).id }));
+  }
+
+  async add(name: string, data: NewJob["data"], opts: NewJob["opts"]): Promise<{ readonly id: string }> {
+    this.#forget();
+    return { id: this.insert({ name, data, opts }).id };
   }
 
   /** Adds one job; gives the one that is there instead, when its id is taken or it is a duplicate. */
-  add(job: NewJob, children?: readonly MemoryJob[]): MemoryJob {
+  insert(job: NewJob, children?: readonly MemoryJob[]): MemoryJob {
     const id = job.opts.jobId as string;
     const existing = this.jobs.get(id) ?? this.#deduplicate(job);
     if (existing !== undefined) return existing;
@@ -198,7 +203,7 @@ export class MemoryLane implements LaneQueue {
     job.finishedOn = this.#now();
     this.#finished.push(job);
     const next = this.#deduplication.release(job);
-    if (next !== undefined) this.add(next);
+    if (next !== undefined) this.insert(next);
   }
 
   #childEnded({ job, key }: NonNullable<MemoryJob["parent"]>, value: unknown): void {
@@ -332,7 +337,7 @@ export class MemoryLane implements LaneQueue {
       return;
     }
     this.#schedules.set(key, { ...schedule, next, count: count + 1 });
-    const job = this.add({
+    const job = this.insert({
       name,
       data: template.data,
       opts: { ...template.opts, jobId: `repeat:${key}:${next}`, delay: next - now },

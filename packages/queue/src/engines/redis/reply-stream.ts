@@ -1,11 +1,20 @@
 import type { Redis } from "ioredis";
-import type { ReplyChannel, ReplyMessage } from "../engine.ts";
+import type { EndingRun, ReplyChannel, ReplyMessage } from "../engine.ts";
 import { type Heartbeat, watchConnection } from "./heartbeat.ts";
 
 /** A stream holds what a slow client has not read yet; older entries go, and the client finds them by looking. */
 const streamLength = 20_000;
 /** How long a stream outlives the last message to it: its client is gone by then, or has looked. */
 const streamLifetime = 600_000;
+/** A reply goes out with the end it tells of, or not at all: see {@link ReplyStream.sendBehind}. */
+const behindScript = `
+local job, stream = unpack(KEYS)
+local started, length, messages = unpack(ARGV)
+local state = redis.call('HMGET', job, 'finishedOn', 'ats')
+if not state[1] or state[2] ~= started or redis.call('HEXISTS', job, 'returnvalue') == 0 then return 0 end
+redis.call('XADD', stream, 'MAXLEN', '~', length, '*', 'm', messages)
+return 1
+`;
 const readBlock = 5_000;
 /** A reader that gave nothing back for so many seconds is cut off: a read ends by itself before. */
 const beatsAtMost = 8;
@@ -33,6 +42,7 @@ export class ReplyStream implements ReplyChannel {
     this.#writer = writer;
     this.#prefix = prefix;
     this.address = address;
+    writer.defineCommand("taskloomReply", { numberOfKeys: 2, lua: behindScript });
   }
 
   async listen(onMessage: (message: ReplyMessage) => void, onGap: () => void): Promise<void> {
@@ -83,6 +93,18 @@ export class ReplyStream implements ReplyChannel {
     this.#isSending = true;
     // What else ends in this moment travels along.
     process.nextTick(() => void this.#sendAll());
+  }
+
+  /** Commands of one connection run in their order, so the script finds what the command before it stored. */
+  async sendBehind(address: string, message: ReplyMessage, run: EndingRun): Promise<boolean> {
+    const key = this.#key(address);
+    const writer = this.#writer as unknown as {
+      taskloomReply(...args: (string | number)[]): Promise<number>;
+    };
+    const job = `${this.#prefix}:${run.queueName}:${run.id}`;
+    const sent = writer.taskloomReply(job, key, run.attemptsStarted, streamLength, JSON.stringify([message]));
+    this.#keepAlive(address, key);
+    return (await sent) === 1;
   }
 
   /**

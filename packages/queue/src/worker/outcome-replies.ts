@@ -1,0 +1,58 @@
+import type { Engine } from "../engines/engine.ts";
+import type { BullJob } from "../engines/lane-queue.ts";
+import { type Lane, publicId } from "../lane.ts";
+import { type Outcome, outcomeOf } from "../wire/outcome.ts";
+
+/** Tells the processes that wait how their jobs of one lane ended. */
+export class OutcomeReplies {
+  readonly #engine: Engine;
+  readonly #queueName: string;
+  readonly #lane: Lane;
+  /** Whether a job's reply went behind its end, for those of which it was tried. */
+  readonly #wentBehind = new WeakMap<BullJob, Promise<boolean>>();
+
+  constructor(engine: Engine, queueName: string, lane: Lane) {
+    this.#engine = engine;
+    this.#queueName = queueName;
+    this.#lane = lane;
+  }
+
+  /**
+   * Sends the reply right behind the end that BullMQ is about to store: a round trip earlier than {@link ended}, and
+   * dearer, so it is for a worker that has time.
+   */
+  sendBehind(job: BullJob, result: unknown): void {
+    const { replies } = this.#engine;
+    const { reply } = job.data;
+    if (reply === undefined || replies.sendBehind === undefined) return;
+    const run = {
+      queueName: this.#queueName,
+      id: job.id as string,
+      attemptsStarted: job.attemptsStarted,
+    };
+    const message = this.#message(job, completed(result), job.attemptsMade + 1);
+    const sent = Promise.withResolvers<boolean>();
+    this.#wentBehind.set(job, sent.promise);
+    // Only microtasks lie between here and the command that stores the end, and a tick comes after them all.
+    process.nextTick(() => sent.resolve(replies.sendBehind?.(reply, message, run) ?? false));
+  }
+
+  /** The end of a job is stored. */
+  ended(job: BullJob, outcome: Outcome): void {
+    const { reply } = job.data;
+    if (reply === undefined) return;
+    const send = (): void => this.#engine.replies.send(reply, this.#message(job, outcome, job.attemptsMade));
+    const wentBehind = this.#wentBehind.get(job);
+    if (wentBehind === undefined) send();
+    else wentBehind.then((did) => (did ? undefined : send()), send);
+  }
+
+  #message(job: BullJob, outcome: Outcome, attempts: number): Parameters<Engine["replies"]["send"]>[1] {
+    return { id: publicId(this.#lane, job.id as string), outcome, attempts };
+  }
+}
+
+/** The outcome of a run whose envelope is stored as BullMQ's result. */
+export function completed(result: unknown): Outcome {
+  return outcomeOf({ failed: false, returnvalue: result, failedReason: undefined, stacktrace: [] });
+}

@@ -1,0 +1,48 @@
+import { Redis } from "ioredis";
+import { expect } from "vitest";
+import type { ReplyMessage } from "../src/engines/engine.ts";
+import { ReplyStream } from "../src/engines/redis/reply-stream.ts";
+import { redisTest } from "../../../test/support/redis.ts";
+
+const job = "test:default:some-id";
+const run = { queueName: "default", id: "some-id", attemptsStarted: 2 };
+const outcome = (value: string): ReplyMessage => ({
+  id: "some-id",
+  outcome: { state: "completed", value },
+  attempts: 1,
+});
+
+redisTest("a reply goes behind the end of its own run, and behind nothing else", async ({ redis }) => {
+  const client = new Redis(redis.url);
+  const replies = new ReplyStream(client, "test", "some-client");
+  try {
+    const received: ReplyMessage[] = [];
+    const last = Promise.withResolvers<void>();
+    await replies.listen(
+      (message) => {
+        received.push(message);
+        if (received.length === 2) last.resolve();
+      },
+      () => {},
+    );
+    const sent = (value: string): Promise<boolean> => replies.sendBehind("some-client", outcome(value), run);
+
+    expect(await sent("no record")).toBe(false);
+    await client.hset(job, { ats: "2", name: "some-task" });
+    expect(await sent("not ended")).toBe(false);
+    await client.hset(job, { finishedOn: "1", failedReason: "no" });
+    expect(await sent("failed")).toBe(false);
+    await client.hset(job, { returnvalue: "1" });
+    await client.hset(job, { ats: "3" });
+    expect(await sent("another run ended it")).toBe(false);
+    await client.hset(job, { ats: "2" });
+    expect(await sent("first")).toBe(true);
+    expect(await sent("second")).toBe(true);
+    await last.promise;
+    expect(received).toEqual([outcome("first"), outcome("second")]);
+  } finally {
+    await client.del(job);
+    replies.close();
+    client.disconnect();
+  }
+});
