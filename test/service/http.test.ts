@@ -1,7 +1,9 @@
-import { request } from "node:http";
+import { createServer, request } from "node:http";
+import { TaskQueue } from "@taskloom/queue";
 import { expect } from "vitest";
 import { redisTest } from "../support/redis.ts";
 import { TaskloomProcess, taskloom } from "../support/taskloom-process.ts";
+import { wait } from "./fixtures/tasks.ts";
 import { Service, tasksModule } from "./service.ts";
 
 const operate = "operate-token-of-a-test";
@@ -118,6 +120,21 @@ test("one id is one job, and a queue is paused and resumed", async ({ service })
   expect(await service.job(id, 10)).toMatchObject({ value: 4 });
 });
 
+test("a pack of calls says how many it carries", async ({ service, redis }) => {
+  await using queue = new TaskQueue({ engine: redis.url });
+  const calls = queue.map(wait, [[60_000], [60_000], [60_000]]);
+  void calls.next().catch(() => {});
+  await expect
+    .poll(async () => (await taskloom("ps", "--engine", redis.url)).stdout, patience)
+    .toMatch(/test\.wait ×3/);
+  const [job] = (await (await service.ask("GET", "/jobs")).json()) as { id: string; calls: number }[];
+  expect(job?.calls).toBe(3);
+  expect((await taskloom("job", job?.id as string, "--engine", redis.url)).stdout).toContain(
+    "test.wait(60000) and 2 more calls, in one pack",
+  );
+  await service.ask("DELETE", `/jobs/${job?.id}`);
+});
+
 test("the OpenAPI document and the metrics say what there is", async ({ service }) => {
   await service.ask("POST", "/tasks/test.add?wait=5", { args: [1, 1] });
   const { paths } = (await (await service.ask("GET", "/openapi.json")).json()) as { paths: object };
@@ -192,6 +209,18 @@ test("it does not start on another address without a token, or where it cannot",
     code: 1,
     stderr: expect.stringMatching(/port \d+ .* is in use.*--port/) as string,
   });
+  // The default port: whoever has it now, a second worker takes another, and says so.
+  const holder = createServer();
+  await new Promise<void>((resolve) => {
+    holder.once("listening", resolve).once("error", () => resolve());
+    holder.listen(7373, "127.0.0.1");
+  });
+  const second = new TaskloomProcess(["worker", tasksModule, "--engine", redis.url]);
+  const [, address] = await second.printed(/port 7373 is in use.*answers at (http:\S+?);/);
+  await second.printed(/"event":"ready"/);
+  expect((await fetch(`${address}/readyz`)).status).toBe(200);
+  expect((await second.kill("SIGTERM")).code).toBe(0);
+  holder.close();
   const open = new TaskloomProcess(
     ["worker", tasksModule, "--engine", redis.url, "--host", "0.0.0.0", "--port", "0"],
     { env: { TASKLOOM_TOKEN: operate } },

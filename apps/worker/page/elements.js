@@ -42,6 +42,11 @@ export function number(value) {
   return value.toLocaleString("en-US");
 }
 
+/** A job's task; of a pack, with how many calls it carries. */
+export function taskLabel({ task, calls }) {
+  return calls === undefined ? task : `${task} ×${number(calls)}`;
+}
+
 /** A length of time as people say it. */
 export function milliseconds(value) {
   if (value < 1_000) return `${Math.round(value)} ms`;

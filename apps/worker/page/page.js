@@ -1,6 +1,6 @@
 // The live page: asks the API every second and shows what it says. No build step: browsers run this file as it is.
 import { Charts } from "./charts.js";
-import { ago, element, milliseconds, number, replace } from "./elements.js";
+import { ago, element, milliseconds, number, replace, taskLabel } from "./elements.js";
 import { showTrees } from "./tree.js";
 
 const interval = 1_000;
@@ -286,7 +286,7 @@ place("search").addEventListener("submit", async (submitted) => {
                     job.id,
                   ),
                 ),
-                element("td", {}, job.task),
+                element("td", {}, taskLabel(job)),
                 element(
                   "td",
                   { class: { failed: "bad", completed: "good", cancelled: "warn" }[job.state] ?? "" },

@@ -1,4 +1,4 @@
-import { element, milliseconds } from "./elements.js";
+import { element, milliseconds, taskLabel } from "./elements.js";
 
 const closed = new Set();
 let focusedKey;
@@ -24,7 +24,11 @@ export function showTrees(place, workers, cancel) {
           "h3",
           {},
           `${worker.slot} `,
-          element("span", { class: "soft" }, `${worker.tree.total} tasks`),
+          element(
+            "span",
+            { class: "soft" },
+            `${worker.tree.total} task${worker.tree.total === 1 ? "" : "s"}`,
+          ),
         ),
         element("ul", { role: "tree", "aria-label": `Tasks of ${worker.slot}` }, ...items),
         rest > 0 ? element("p", { class: "soft" }, `and ${rest} more`) : "",
@@ -48,7 +52,7 @@ function item(node, key, level, jobs, cancel) {
   const row = element(
     "div",
     { class: "row" },
-    element("strong", {}, job?.task ?? node.name),
+    element("strong", {}, job === undefined ? node.name : taskLabel(job)),
     ...(job === undefined ? [] : [element("code", {}, job.id)]),
     element(
       "span",
@@ -61,7 +65,7 @@ function item(node, key, level, jobs, cancel) {
   if (job !== undefined) {
     const button = element(
       "button",
-      { type: "button", tabindex: "-1", "aria-label": `Cancel ${job.task} ${job.id}` },
+      { type: "button", tabindex: "-1", "aria-label": `Cancel ${taskLabel(job)} ${job.id}` },
       "Cancel",
     );
     button.addEventListener("click", () => cancel(job, button));

@@ -218,6 +218,15 @@ test("inspecting a task shows its state, its name and where it stands", async ()
       );
       await task;
       expect(inspect(task)).toBe("<Task finished name='Task-1' coro=<a()> result=5>");
+      const several = createTask(
+        async function several() {
+          await Promise.all([sleep(10), new Future()]);
+        },
+        { name: "Task-2" },
+      );
+      await sleep(1);
+      expect(inspect(several)).toMatch(/ waitFor=<sleep\(10\) pending> <Future pending>>$/);
+      several.cancel();
     },
     { clock: virtualClock() },
   );

@@ -1,8 +1,10 @@
 import { type JobView, hasEnded } from "../service/operations.ts";
 import { Progress } from "../demo/progress.ts";
 import { CliFailure, exitCodes } from "./failure.ts";
+import { endedWithProgress } from "./job-progress.ts";
 import { type OpenedOperations, type OperatorFlags, openOperations } from "./open-operations.ts";
-import { brief, printJob, printJson, printTable, stateText } from "./output.ts";
+import { taskLabel } from "../service/worker-view.ts";
+import { brief, printJob, printJson, printTable, stateText, valueText } from "./output.ts";
 
 /** The flags of `taskloom submit`. */
 export interface SubmitFlags extends OperatorFlags {
@@ -35,7 +37,14 @@ export async function submitCommand(
       else process.stdout.write(`${job.id}\n`);
       return exitCodes.ok;
     }
-    return reportEnd(await operations.ended(job.id, waitTime(flags), job.queue), flags);
+    const ended = await endedWithProgress(
+      operations,
+      job.id,
+      waitTime(flags),
+      job.queue,
+      flags.json !== true,
+    );
+    return reportEnd(ended, flags);
   });
 }
 
@@ -61,7 +70,7 @@ function waitTime({ timeout }: { readonly timeout?: number }): number {
 /** A job that was waited for: its value on standard output, or why there is none on standard error. */
 function reportEnd(job: JobView, { json }: OperatorFlags): number {
   if (json === true) printJson(job);
-  else if (job.state === "completed") printJson(job.value ?? null);
+  else if (job.state === "completed") process.stdout.write(`${valueText(job.value ?? null)}\n`);
   else if (job.state === "failed")
     process.stderr.write(`taskloom: job ${job.id} failed: ${job.error?.stack ?? job.error?.message}\n`);
   else if (job.state === "cancelled")
@@ -92,7 +101,7 @@ export async function resultCommand(
   return await withOperations(flags, async ({ operations, queue }) => {
     const job =
       flags.wait === true
-        ? await operations.ended(id, waitTime(flags), queue)
+        ? await endedWithProgress(operations, id, waitTime(flags), queue, flags.json !== true)
         : await operations.job(id, queue);
     return reportEnd(job, flags);
   });
@@ -131,7 +140,7 @@ export async function jobsCommand(
         ["job", "task", "state", "queue", "arguments"],
         jobs.map((job) => [
           job.id,
-          job.task,
+          taskLabel(job),
           stateText(job.state),
           `${job.queue}.${job.lane}`,
           brief(job.args, 40),
@@ -149,7 +158,12 @@ export async function cancelCommand(
 ): Promise<number> {
   return await withOperations(flags, async ({ operations, queue }) => {
     const jobs: JobView[] = [];
-    for (const id of ids) jobs.push(await operations.cancel(id, flags.reason ?? "", queue));
+    const progress = new Progress(ids.length, "jobs");
+    for (const id of ids) {
+      jobs.push(await operations.cancel(id, flags.reason ?? "", queue));
+      progress.advance();
+    }
+    progress.stop();
     if (flags.json === true) printJson(jobs);
     else {
       for (const { id, state } of jobs) {

@@ -1,6 +1,10 @@
-import { styleText } from "node:util";
+import { inspect, stripVTControlCharacters, styleText } from "node:util";
+import { decodeValue } from "@taskloom/queue/operating";
 import Table from "cli-table3";
 import type { JobView } from "../service/operations.ts";
+
+/** A column is not cut shorter than this. */
+const leastWidth = 12;
 
 type Style = Parameters<typeof styleText>[0];
 
@@ -14,7 +18,10 @@ export function printJson(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
 }
 
-/** Rows for a person; numbers to the right. */
+/**
+ * Rows for a person; numbers to the right. On a terminal that is too narrow the widest columns are cut short, but the
+ * first, which people copy from, is not.
+ */
 export function printTable(head: readonly string[], rows: readonly (readonly (string | number)[])[]): void {
   const table = new Table({
     head: head.map((text) => styled("bold", text)),
@@ -23,9 +30,32 @@ export function printTable(head: readonly string[], rows: readonly (readonly (st
     ),
     style: { head: [], border: [], compact: true },
   });
-  for (const row of rows)
-    table.push(row.map((cell) => (typeof cell === "number" ? cell.toLocaleString("en-US") : cell)));
+  const cells = rows.map((row) =>
+    row.map((cell) => (typeof cell === "number" ? cell.toLocaleString("en-US") : cell)),
+  );
+  const widths = fittingWidths([head, ...cells], process.stdout.columns ?? Infinity);
+  for (const row of cells) table.push(row.map((cell, column) => cut(cell, widths[column] as number)));
   process.stdout.write(`${table.toString()}\n`);
+}
+
+/** How wide the text of each column may be so that a table fits. */
+function fittingWidths(rows: readonly (readonly string[])[], columns: number): number[] {
+  const widths = (rows[0] ?? []).map((_, column) =>
+    Math.max(...rows.map((row) => stripVTControlCharacters(row[column] as string).length)),
+  );
+  const frame = 3 * widths.length + 1;
+  let tooWide = widths.reduce((sum, width) => sum + width, frame) - columns;
+  while (tooWide > 0) {
+    const widest = Math.max(...widths.slice(1));
+    if (widest <= leastWidth) break;
+    widths[widths.lastIndexOf(widest)]!--;
+    tooWide--;
+  }
+  return widths;
+}
+
+function cut(text: string, width: number): string {
+  return stripVTControlCharacters(text).length <= width ? text : `${text.slice(0, width - 1)}…`;
 }
 
 const stateStyles: Readonly<Record<string, Style>> = {
@@ -41,17 +71,32 @@ export function stateText(state: string): string {
   return style === undefined ? state : styled(style, state);
 }
 
+/** What a task returned, for a person: as JSON where JSON can say it, and else as Node prints it. */
+export function valueText(value: unknown): string {
+  const json = JSON.stringify(value, null, 2) ?? "undefined";
+  return json.includes('"$taskloom"')
+    ? inspect(decodeValue(value), { depth: 10, maxArrayLength: 1_000 })
+    : json;
+}
+
 /** A value in one line of at most so many characters. */
 export function brief(value: unknown, length = 60): string {
   const text = JSON.stringify(value) ?? "";
   return text.length <= length ? text : `${text.slice(0, length - 1)}…`;
 }
 
+function callText(job: JobView): string {
+  const args = job.calls === undefined ? job.args : ((job.args[0] ?? []) as readonly unknown[]);
+  const call = `${job.task}(${args.map((arg) => brief(arg, 200)).join(", ")})`;
+  if (job.calls === undefined) return call;
+  return `${call}${job.calls > 1 ? ` and ${(job.calls - 1).toLocaleString("en-US")} more calls` : ""}, in one pack`;
+}
+
 /** One job for a person. */
 export function printJob(job: JobView): void {
   const lines: [string, string][] = [
     ["job", job.id],
-    ["task", `${job.task}(${job.args.map((arg) => brief(arg, 200)).join(", ")})`],
+    ["task", callText(job)],
     ["queue", `${job.queue}, ${job.lane} lane`],
     ["state", `${stateText(job.state)}, attempt ${job.attempts} of ${job.maxAttempts}`],
     ["submitted", new Date(job.submittedAt).toLocaleString()],
@@ -59,7 +104,7 @@ export function printJob(job: JobView): void {
   if (job.startedAt !== undefined && job.finishedAt !== undefined)
     lines.push(["ran", `${job.finishedAt - job.startedAt} ms`]);
   if (job.progress !== undefined) lines.push(["progress", brief(job.progress, 200)]);
-  if (job.value !== undefined) lines.push(["value", JSON.stringify(job.value, null, 2)]);
+  if (job.value !== undefined) lines.push(["value", valueText(job.value)]);
   if (job.reason !== undefined) lines.push(["reason", job.reason]);
   if (job.error !== undefined)
     lines.push(["error", job.error.stack ?? `${job.error.name}: ${job.error.message}`]);

@@ -34,7 +34,11 @@ export async function program(args: readonly string[]): Promise<number> {
       wholeFrom(1),
       Math.max(1, availableParallelism() - 1),
     )
-    .option("--port <number>", "HTTP port on 127.0.0.1; 0 takes any free one", wholeFrom(0), 7373)
+    .option(
+      "--port <number>",
+      "HTTP port on 127.0.0.1; 0 takes any free one (default: 7373, or a free one)",
+      wholeFrom(0),
+    )
     .option("--deadline <seconds>", "give up after this long", wholeFrom(1), 3_600)
     .option(
       "--patience <seconds>",

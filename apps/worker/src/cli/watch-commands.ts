@@ -1,5 +1,5 @@
 import { formatForest, duration } from "../service/task-tree.ts";
-import type { WorkerView } from "../service/worker-view.ts";
+import { type WorkerView, taskLabel } from "../service/worker-view.ts";
 import { CliFailure, exitCodes } from "./failure.ts";
 import { withOperations } from "./job-commands.ts";
 import type { OperatorFlags } from "./open-operations.ts";
@@ -37,7 +37,7 @@ export async function psCommand(flags: OperatorFlags): Promise<number> {
       ["job", "task", "queue", "worker", "attempt", "for"],
       jobs.map(({ worker, job }) => [
         job.id,
-        job.task,
+        taskLabel(job),
         `${job.queue}.${job.lane}`,
         worker.slot,
         job.attempt,
@@ -69,8 +69,10 @@ export async function treeCommand(worker: string | undefined, flags: OperatorFla
       return exitCodes.ok;
     }
     for (const { slot, pid, jobs, tree } of workers) {
-      const tasks = new Map(jobs.map((job) => [job.id, job.task]));
-      process.stdout.write(`${styled("bold", `${slot} (pid ${pid}), ${tree.total} tasks`)}\n`);
+      const tasks = new Map(jobs.map((job) => [job.id, taskLabel(job)]));
+      process.stdout.write(
+        `${styled("bold", `${slot} (pid ${pid}), ${tree.total} task${tree.total === 1 ? "" : "s"}`)}\n`,
+      );
       const lines = formatForest(tree, ({ name }) =>
         tasks.has(name) ? `${tasks.get(name)} ${name}` : undefined,
       );

@@ -35,11 +35,20 @@ export async function workerCommand(
   const slot = process.env["TASKLOOM_SLOT"];
   if (slot !== undefined && process.send !== undefined)
     return await runWorkerChild(settings, objects, Number(slot), logger);
-  return await runWorkerService(settings, objects, logger);
+  const portIsNamed = loaded.sources.port !== "default";
+  return await runWorkerService(settings, objects, logger, { portIsNamed });
 }
 
 function makeLogger({ logLevel }: Settings): Logger {
-  return pino({ level: logLevel, base: { pid: process.pid } }, new LogOutput());
+  return pino(
+    { level: logLevel, base: { pid: process.pid }, hooks: { streamWrite: withoutPasswords } },
+    new LogOutput(),
+  );
+}
+
+/** Whatever a line quotes, an error of a task or its arguments, URLs in it lose their passwords. */
+function withoutPasswords(line: string): string {
+  return line.includes("://") ? line.replaceAll(/(:\/\/[^\s/?#"\\@:]*):[^\s/?#"\\]*@/g, "$1:***@") : line;
 }
 
 /** Imports a task module by path or URL. */

@@ -91,7 +91,13 @@ export const settingRules: readonly SettingRule[] = [
     "127.0.0.1",
     text,
   ),
-  rule("port", "--port <number>", "the HTTP port; 0 takes any free one", 7373, whole(0)),
+  rule(
+    "port",
+    "--port <number>",
+    "the HTTP port; 0 takes any free one, and so does the default when it is in use",
+    7373,
+    whole(0),
+  ),
   rule("http", "--no-http", "no HTTP address at all", true, yesOrNo),
   {
     ...rule("token", undefined, "the token that may do everything (operate)", undefined, secret),

@@ -22,7 +22,7 @@ export interface DemoFlags {
   readonly engine: string;
   readonly workers: number;
   readonly threads: number;
-  readonly port: number;
+  readonly port?: number;
   /** Seconds. */
   readonly deadline: number;
   /** Seconds. */
@@ -32,6 +32,7 @@ export interface DemoFlags {
 
 const queueName = "files";
 const drain = 10_000;
+const defaultPort = 7_373;
 /** How many failed files are named; the rest are counted. */
 const failuresShown = 10;
 
@@ -57,7 +58,7 @@ export async function demoCommand(directory: string | undefined, flags: DemoFlag
     for (const warning of engine.warnings()) process.stderr.write(`taskloom: ${warning}\n`);
     operations = new EngineOperations(engine, [queueName], [(await import(tasksModule().href)) as object]);
     http = await openHttp(engine, operations, () => workers);
-    const address = await http.listen(flags.port);
+    const { address } = await http.listen(flags.port ?? defaultPort, { orAnyFree: flags.port === undefined });
     await engine.setAddress?.(address);
     const pool = { engine, queue: queueName, module: tasksModule(), threads: flags.threads, drain };
     workers =

@@ -15,6 +15,7 @@ export async function viewJob(job: Job, queue: string, lane: Lane, state?: strin
     attempts: job.attemptsMade,
     maxAttempts: job.opts.attempts ?? 1,
     args: data.args ?? [],
+    ...(data.pack === true ? { calls: data.args.length } : {}),
     ...(isEmpty(job.progress) ? {} : { progress: job.progress }),
     submittedAt: job.timestamp,
     ...(job.processedOn == null ? {} : { startedAt: job.processedOn }),

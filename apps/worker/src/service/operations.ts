@@ -30,6 +30,8 @@ export interface JobView {
   readonly attempts: number;
   readonly maxAttempts: number;
   readonly args: readonly unknown[];
+  /** How many calls it carries when it is one pack of a `queue.map`; `args` then has the arguments of each. */
+  readonly calls?: number;
   readonly progress?: unknown;
   readonly submittedAt: number;
   readonly startedAt?: number;

@@ -21,6 +21,8 @@ export interface TaskForest {
   readonly total: number;
 }
 
+/** What an async function waits for when it is nothing of Taskloom's. */
+const outside = "a promise from elsewhere, such as I/O";
 /** How many tasks a forest shows: what a person can look through, and a worker can tell every second. */
 const shownAtMost = 200;
 
@@ -70,7 +72,7 @@ export class TaskWatch {
     shown.add(task);
     budget.left--;
     const text = inspect(task);
-    const waitsFor = / waitFor=(.*?)>$/s.exec(text)?.[1];
+    const waitsFor = / waitFor=(.*?)>$/s.exec(text)?.[1]?.replace("<NativeBody pending>", outside);
     const stack = task.getStack().map((line) => line.trim());
     const nodes: TaskNode[] = [];
     for (const child of children.get(task) ?? []) {

@@ -22,6 +22,8 @@ import { type RunningJob, type WorkerView, knownTasks } from "./worker-view.ts";
 
 /** How often a worker looks at itself and tells of it, in milliseconds. */
 const lookInterval = 1_000;
+/** How much of a job's arguments the log shows, at the level debug; characters. */
+const argumentsShown = 1_000;
 /** How often the log repeats an error of the engine that goes on; milliseconds. */
 const complaintInterval = 10_000;
 /** How often it removes what dead workers left. */
@@ -149,19 +151,25 @@ export class WatchedWorker {
   }
 
   #started(start: JobStart): void {
-    const { id, name, queue, lane, attempt } = start;
-    this.#jobs.set(id, { id, task: name, queue, lane, attempt, startedAt: Date.now() });
+    const { id, name, queue, lane, attempt, args, calls } = start;
+    const pack = calls === undefined ? {} : { calls };
+    this.#jobs.set(id, { id, task: name, queue, lane, attempt, ...pack, startedAt: Date.now() });
     this.#metrics.started(start);
     this.#spans.started(start);
-    this.#options.logger.debug({ event: "started", id, task: name, queue, lane, attempt });
+    const { logger } = this.#options;
+    if (!logger.isLevelEnabled("debug")) return;
+    const text = JSON.stringify(args);
+    const shown = text.length <= argumentsShown ? text : `${text.slice(0, argumentsShown)}…`;
+    logger.debug({ event: "started", id, task: name, queue, lane, attempt, ...pack, args: shown });
   }
 
   #ended(event: JobEvent): void {
-    const { id, name, lane, state, attempt, duration, error } = event;
+    const { id, name, lane, state, attempt, duration, calls, error } = event;
     this.#jobs.delete(id);
     this.#metrics.ended(event);
     this.#spans.ended(event);
-    const line = { event: state, id, task: name, lane, attempt, duration };
+    const pack = calls === undefined ? {} : { calls };
+    const line = { event: state, id, task: name, lane, attempt, duration, ...pack };
     if (error === undefined) this.#options.logger.info(line);
     else
       this.#options.logger.warn({ ...line, error: error instanceof Error ? error.message : inspect(error) });

@@ -25,6 +25,7 @@ export async function runWorkerService(
   settings: Settings,
   modules: readonly object[],
   logger: Logger,
+  { portIsNamed }: { readonly portIsNamed: boolean },
 ): Promise<number> {
   if (settings.workers > 1 && settings.engine.startsWith("embedded:")) {
     throw new CliFailure(
@@ -44,6 +45,7 @@ export async function runWorkerService(
   const operations = new EngineOperations(engine, settings.queues, modules);
   let isReady = false;
   const http = await openHttp(settings, engine, operations, logger, {
+    portIsNamed,
     isReady: () => isReady,
     metrics: async () => (await workers?.metrics()) ?? [],
   });
@@ -103,9 +105,14 @@ async function openHttp(
   operations: EngineOperations,
   logger: Logger,
   {
+    portIsNamed,
     isReady,
     metrics,
-  }: { readonly isReady: () => boolean; readonly metrics: () => Promise<readonly MetricsSnapshot[]> },
+  }: {
+    readonly portIsNamed: boolean;
+    readonly isReady: () => boolean;
+    readonly metrics: () => Promise<readonly MetricsSnapshot[]>;
+  },
 ): Promise<{ readonly service: HttpService; readonly address: string } | undefined> {
   if (!settings.http) return undefined;
   const service = await HttpService.create({
@@ -116,7 +123,12 @@ async function openHttp(
     metrics: new ServiceMetrics(operations, metrics),
     logger,
   });
-  const address = await service.listen(settings.port);
+  const { address, isOther } = await service.listen(settings.port, { orAnyFree: !portIsNamed });
+  if (isOther)
+    logger.warn(
+      { event: "http", port: settings.port },
+      `port ${settings.port} is in use, perhaps by another worker, so this one answers at ${address}; --port names one`,
+    );
   await engine.setAddress?.(address);
   return { service, address };
 }

@@ -11,8 +11,15 @@ export interface RunningJob {
   readonly queue: string;
   readonly lane: "loop" | "thread";
   readonly attempt: number;
+  /** How many calls it carries when it is one pack of a `queue.map`. */
+  readonly calls?: number;
   /** `Date.now()` milliseconds of the worker's machine. */
   readonly startedAt: number;
+}
+
+/** A job's task as people are shown it: of a pack, with how many calls it carries. */
+export function taskLabel({ task, calls }: { readonly task: string; readonly calls?: number }): string {
+  return calls === undefined ? task : `${task} ×${calls.toLocaleString("en-US")}`;
 }
 
 /** One lane of a worker: what runs and has run, and how much may at once. */

@@ -365,7 +365,7 @@ export class Task<T = unknown> extends Future<T> implements Strand {
 
   /** @internal */
   override _describe(): string {
-    const waits = this._phase === AWAITING && this._waiter !== null ? ` waitFor=${waited(this._waiter)}` : "";
+    const waits = this._phase === AWAITING && this._waiter !== null ? ` waitFor=${waitedBy(this)}` : "";
     const state = this._state === PENDING && this._cancels > 0 ? "cancelling" : describeState(this);
     return (
       `<${this.constructor.name} ${state} name='${this.getName()}' coro=<${this._where()}>` +
@@ -379,8 +379,14 @@ export class Task<T = unknown> extends Future<T> implements Strand {
   }
 }
 
-function waited(future: FutureCore<unknown>): string {
-  if (future instanceof Task)
-    return `<${future.constructor.name} ${describeState(future)} name='${future.getName()}'>`;
-  return describe(future);
+/** Of an async function what it awaits itself, as far as that is Taskloom's; else the function's own promise. */
+function waitedBy({ _leaves, _waiter }: Task<unknown>): string {
+  const leaves = _leaves ?? [];
+  return leaves.length === 0 ? waited(_waiter) : leaves.map((leaf) => waited(leaf._waitsFor)).join(" ");
+}
+
+function waited(awaitable: unknown): string {
+  if (awaitable instanceof Task)
+    return `<${awaitable.constructor.name} ${describeState(awaitable)} name='${awaitable.getName()}'>`;
+  return describe(awaitable);
 }

@@ -69,6 +69,15 @@ export interface JobStart {
   readonly attempt: number;
   /** Milliseconds that it waited in the queue, from the time it could first run. */
   readonly waited: number;
+  /** The arguments as they travelled, in the wire's JSON; of a pack, those of each call. */
+  readonly args: readonly unknown[];
+  /** How many calls it carries when it is one pack of a queue's `map`. */
+  readonly calls?: number;
+}
+
+/** How many calls a job carries, when it is a pack. */
+function callsOf({ data }: BullJob): { readonly calls?: number } {
+  return data.pack === true ? { calls: data.args.length } : {};
 }
 
 /** One job's end on this worker. A failed attempt that will be tried again is `"retrying"`. */
@@ -81,6 +90,8 @@ export interface JobEvent {
   readonly attempt: number;
   /** Milliseconds that this attempt ran. */
   readonly duration: number;
+  /** How many calls it carries when it is one pack of a queue's `map`. */
+  readonly calls?: number;
   readonly error?: unknown;
 }
 
@@ -247,6 +258,8 @@ export class TaskWorker {
         lane,
         attempt: job.attemptsMade + 1,
         waited: Math.max(0, (job.processedOn ?? Date.now()) - job.timestamp - (job.opts.delay ?? 0)),
+        args: job.data.args,
+        ...callsOf(job),
       };
       const { context } = job.data;
       // Within the submitter's context, so that a span that is begun here knows the span that submitted.
@@ -298,6 +311,7 @@ export class TaskWorker {
       state,
       attempt: job.attemptsMade,
       duration: (job.finishedOn ?? Date.now()) - (job.processedOn ?? Date.now()),
+      ...callsOf(job),
       ...(error === undefined ? {} : { error }),
     });
   }

@@ -98,16 +98,26 @@ export class HttpService {
     return new HttpService(app, host);
   }
 
-  /** Listens, and gives the address. Port 0 takes any free one. */
-  async listen(port: number): Promise<string> {
+  /**
+   * Listens, and gives the address. Port 0 takes any free one; with `orAnyFree` so does one that is in use, as when
+   * nobody named a port and a second worker starts on the machine.
+   */
+  async listen(
+    port: number,
+    { orAnyFree = false }: { readonly orAnyFree?: boolean } = {},
+  ): Promise<{ readonly address: string; readonly isOther: boolean }> {
     const host = this.#host;
+    let isOther = false;
     try {
       await this.#app.listen({ host, port });
     } catch (error) {
-      throw cannotListen(error as NodeJS.ErrnoException, host, port);
+      isOther = orAnyFree && (error as NodeJS.ErrnoException).code === "EADDRINUSE";
+      if (!isOther) throw cannotListen(error as NodeJS.ErrnoException, host, port);
+      await this.#app.listen({ host, port: 0 });
     }
     const shown = host.includes(":") ? `[${host}]` : host;
-    return `http://${shown}:${(this.#app.server.address() as AddressInfo).port}`;
+    const address = `http://${shown}:${(this.#app.server.address() as AddressInfo).port}`;
+    return { address, isOther };
   }
 
   async close(): Promise<void> {

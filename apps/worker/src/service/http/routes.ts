@@ -4,6 +4,7 @@ import type { FastifyInstance } from "fastify";
 import { formatForest } from "../task-tree.ts";
 import type { JobSearch, Operations, ScheduleRequest, SubmitRequest } from "../operations.ts";
 import { ServiceError } from "../service-error.ts";
+import { taskLabel } from "../worker-view.ts";
 import { jobEvents } from "./job-events.ts";
 import {
   cancelQuery,
@@ -234,7 +235,7 @@ export function addRoutes(app: FastifyInstance, operations: Operations): void {
         );
       }
       if (query.format !== "text") return { jobs: worker.jobs, ...worker.tree };
-      const tasks = new Map(worker.jobs.map((job) => [job.id, job.task]));
+      const tasks = new Map(worker.jobs.map((job) => [job.id, taskLabel(job)]));
       const lines = formatForest(worker.tree, ({ name }) =>
         tasks.has(name) ? `${tasks.get(name)} ${name}` : undefined,
       );

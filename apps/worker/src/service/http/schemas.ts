@@ -32,6 +32,7 @@ export const jobSchema: Schema = {
     attempts: { type: "integer" },
     maxAttempts: { type: "integer" },
     args: { type: "array", items: {} },
+    calls: { type: "integer", description: "How many calls it carries, when it is one pack of queue.map." },
     progress: {},
     submittedAt: { type: "number" },
     startedAt: { type: "number" },
