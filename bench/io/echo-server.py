@@ -33,7 +33,7 @@ async def main():
     await ended
 
 
-if len(sys.argv) > 2 and sys.argv[2] == "uvloop":
+if sys.argv[2] == "uvloop":
     import uvloop
 
     uvloop.install()

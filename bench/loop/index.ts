@@ -26,7 +26,13 @@ function node(name: string): number {
 /** A Python that can do `import <module>`, newest asyncio first. */
 function findPython(kind: "asyncio" | "uvloop"): string | null {
   const pyenv = join(homedir(), ".pyenv/versions/3.13.0/bin/python3.13");
-  for (const python of [process.env["PYTHON"] ?? "", pyenv, "python3.13", "python3", "/usr/bin/python3"]) {
+  for (const python of [
+    process.env["TASKLOOM_PYTHON"] ?? "",
+    pyenv,
+    "python3.13",
+    "python3",
+    "/usr/bin/python3",
+  ]) {
     if (python === "" || (python.startsWith("/") && !existsSync(python))) continue;
     if (spawnSync(python, ["-c", `import ${kind}`], { stdio: "ignore" }).status === 0) return python;
   }

@@ -16,7 +16,8 @@ export class FlowControl {
   #isPaused = false;
   #isLost = false;
   #error: Error | null = null;
-  readonly #drains = new Set<Future<undefined>>();
+  /** None at first: of many connections most never have to wait, and a Set is as large as all the rest here. */
+  #drains: Set<Future<undefined>> | null = null;
   #closed: Future<undefined> | null = null;
 
   constructor(loop: EventLoop) {
@@ -33,20 +34,20 @@ export class FlowControl {
 
   resume(): void {
     this.#isPaused = false;
-    for (const drain of this.#drains) if (!drain.done()) drain.setResult(undefined);
-    this.#drains.clear();
+    for (const drain of this.#drains ?? []) if (!drain.done()) drain.setResult(undefined);
+    this.#drains?.clear();
   }
 
   lost(error: Error | null): void {
     if (this.#isLost) return;
     this.#isLost = true;
     this.#error = error;
-    for (const drain of this.#drains) {
+    for (const drain of this.#drains ?? []) {
       if (drain.done()) continue;
       if (error === null) drain.setResult(undefined);
       else drain.setException(error);
     }
-    this.#drains.clear();
+    this.#drains?.clear();
     if (this.#closed !== null && !this.#closed.done()) {
       if (error === null) this.#closed.setResult(undefined);
       else this.#closed.setException(error);
@@ -58,12 +59,12 @@ export class FlowControl {
     if (this.#isLost) throw new ConnectionLostError(this.#error);
     if (!this.#isPaused) return null;
     const drain = this.#loop.createFuture<undefined>();
-    this.#drains.add(drain);
+    (this.#drains ??= new Set()).add(drain);
     return drain;
   }
 
   stopDraining(drain: Future<undefined>): void {
-    this.#drains.delete(drain);
+    this.#drains?.delete(drain);
   }
 
   /** What waiting for the end waits for, or null. Throws the error that the connection was lost to. */
