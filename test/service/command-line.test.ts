@@ -1,6 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { expect } from "vitest";
+import { expect, test } from "vitest";
 import { folderTest } from "../support/files.ts";
 import { freePort, redisTest } from "../support/redis.ts";
 import { PrivateRedis } from "../support/redis.ts";
@@ -71,6 +71,43 @@ redisTest(
   240_000,
 );
 
+folderTest("a command line that is wrong: what is, the exit code 2, and no stack", async ({ folder }) => {
+  const engine = ["--engine", `embedded:${join(folder, "data")}`];
+  const wrong: [string[], RegExp][] = [
+    [["wroker"], /unknown command 'wroker' \(Did you mean worker\?\)/],
+    [["submit"], /missing required argument 'task'/],
+    [["submit", "test.add", "one", ...engine], /one is not JSON.*'"one"'/],
+    [["submit", "test.add", "--delay", "-1"], /Expected a number of seconds from 0/],
+    [["schedule", "s", "test.add", "x", "--every", "1", ...engine], /x is not JSON/],
+    [["schedule", "s", "test.add", ...engine], /--cron .* or --every/],
+    [["jobs", "--state", "lost"], /Allowed choices are waiting/],
+    [["retry", ...engine], /job ids, --task NAME, or --all/],
+    [["ps", "--engine", "rabbit://x"], /is not an engine; use "redis:/],
+    [["ps", "--url", "x"], /no HTTP address/],
+    [["worker", ...engine], /name at least one module/],
+    [["worker", "--threads", "0", tasksModule], /Expected --threads to be a whole number from 1/],
+  ];
+  const ended = await Promise.all(wrong.map(([args]) => taskloom(...args)));
+  for (const [index, { code, stderr }] of ended.entries()) {
+    const [args, message] = wrong[index] as [string[], RegExp];
+    expect(stderr, args.join(" ")).toMatch(message);
+    expect(stderr, args.join(" ")).toMatch(/^taskloom: .*\n$/);
+    expect(code, args.join(" ")).toBe(2);
+  }
+});
+
+test("help of every command, with examples", async () => {
+  const { code, stdout, stderr } = await taskloom();
+  expect([code, stdout]).toEqual([2, ""]);
+  const names = [...stderr.matchAll(/^ {2}([a-z]+) .*(?:\[|<)/gm)].map(([, name]) => name as string);
+  expect(names).toEqual(expect.arrayContaining(["worker", "submit", "ps", "tree", "doctor", "demo"]));
+  const helps = await Promise.all(
+    names.filter((name) => name !== "help").map((name) => taskloom(name, "--help")),
+  );
+  for (const help of helps)
+    expect(help).toMatchObject({ code: 0, stdout: expect.stringContaining("Example") as string });
+});
+
 folderTest(
   "a command that meets a running embedded worker talks to it",
   async ({ folder }) => {
@@ -135,7 +172,11 @@ folderTest("a poisoned module, none, one without tasks", async ({ folder }) => {
     taskloom("worker", ...args, "--engine", engine, "--port", "0");
   expect(await run(poisoned)).toMatchObject({
     code: 1,
-    stderr: expect.stringMatching(/cannot load .*poisoned\.ts: poison/) as string,
+    stderr: expect.stringMatching(/cannot load .*poisoned\.ts: poison \(.*poisoned\.ts:1\)/) as string,
+  });
+  expect(await run(join(folder, "gone.ts"))).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/cannot load .*gone\.ts: there is no such file/) as string,
   });
   expect(await run()).toMatchObject({
     code: 2,
@@ -143,7 +184,7 @@ folderTest("a poisoned module, none, one without tasks", async ({ folder }) => {
   });
   expect(await run(empty)).toMatchObject({
     code: 1,
-    stderr: expect.stringContaining("at least one task") as string,
+    stderr: expect.stringContaining("exports no task") as string,
   });
   expect(await taskloom("doctor", poisoned, "--engine", engine)).toMatchObject({
     code: 1,

@@ -64,7 +64,7 @@ test("the live page shows workers, running tasks and dead letters, and does what
   await page.locator(".worker canvas").waitFor();
   await page.getByRole("img", { name: /loop delay now/ }).waitFor();
   await page.getByRole("treeitem", { name: new RegExp(id) }).waitFor();
-  await page.getByRole("treeitem", { name: /inner/ }).waitFor();
+  await page.getByRole("treeitem", { name: /inner/ }).last().waitFor();
   // What a job says is shown as text and never becomes markup.
   await page.getByRole("cell", { name: /UnrecoverableError <b>no disk<\/b>/ }).waitFor();
 

@@ -2,6 +2,8 @@ import uPlot from "./uplot/uPlot.esm.js";
 
 /** Ten minutes at one reading a second. */
 const kept = 600;
+/** How much time a chart shows at least, in seconds. */
+const leastSpan = 60;
 
 const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -50,6 +52,8 @@ export class Charts {
         legend: { live: false },
         cursor: { drag: { x: false, y: false } },
         scales: {
+          // A chart that has just begun is not stretched: its axis would count in milliseconds.
+          x: { range: (_plot, from, to) => [Math.min(from, to - leastSpan), to] },
           ms: { range: (_plot, _min, max) => [0, Math.max(10, max * 1.1)] },
           "%": { range: [0, 100] },
         },

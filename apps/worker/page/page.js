@@ -68,7 +68,7 @@ function showQueues(queues) {
         "tr",
         { "data-key": `${name}.${lane}` },
         element("th", { scope: "row" }, `${name}.${lane}`),
-        ...["waiting", "delayed", "active", "completed", "failed"].map((state) =>
+        ...["waiting", "delayed", "active", "completed", "cancelled", "failed"].map((state) =>
           element(
             "td",
             { class: state === "failed" && counts.failed > 0 ? "number bad" : "number" },

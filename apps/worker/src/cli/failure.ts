@@ -1,3 +1,4 @@
+import { EngineUrlError, TaskArgumentsError, TaskOptionsError } from "@taskloom/queue";
 import { ServiceError } from "../service/service-error.ts";
 
 /** A reason to stop that the person at the terminal can do something about: shown as one line, with an exit code. */
@@ -37,6 +38,12 @@ export const exitCodes = {
 /** The exit code that says what went wrong. */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof CliFailure) return error.exitCode;
+  if (
+    error instanceof TaskOptionsError ||
+    error instanceof TaskArgumentsError ||
+    error instanceof EngineUrlError
+  )
+    return exitCodes.usage;
   if (!(error instanceof ServiceError)) return exitCodes.failure;
   if (error.status === 404) return exitCodes.notFound;
   return error.status === 400 || error.status === 422 ? exitCodes.usage : exitCodes.failure;

@@ -4,7 +4,7 @@ import { CliFailure, exitCodes } from "./failure.ts";
 import { endedWithProgress } from "./job-progress.ts";
 import { type OpenedOperations, type OperatorFlags, openOperations } from "./open-operations.ts";
 import { taskLabel } from "../service/worker-view.ts";
-import { brief, printJob, printJson, printTable, stateText, valueText } from "./output.ts";
+import { brief, cut, printJob, printJson, printTable, stateText, valueText } from "./output.ts";
 
 /** The flags of `taskloom submit`. */
 export interface SubmitFlags extends OperatorFlags {
@@ -48,7 +48,8 @@ export async function submitCommand(
   });
 }
 
-function parseArgument(word: string): unknown {
+/** One argument of a task, as JSON. */
+export function parseArgument(word: string): unknown {
   try {
     return JSON.parse(word) as unknown;
   } catch (error) {
@@ -187,7 +188,7 @@ export async function failedCommand(flags: OperatorFlags): Promise<number> {
         groups.map(({ count, task, error, lastAt, ids }) => [
           count,
           task,
-          `${error.name}: ${brief(error.message, 60)}`,
+          cut(`${error.name}: ${error.message.replaceAll(/\s+/g, " ")}`, 80),
           new Date(lastAt).toLocaleString(),
           ids[0] ?? "",
         ]),
@@ -221,7 +222,10 @@ export async function retryCommand(
     }
     progress.stop();
     if (flags.json === true) printJson({ retried: chosen });
-    else process.stdout.write(`${chosen.length} put back\n`);
+    else
+      process.stdout.write(
+        chosen.length === 0 ? "nothing of that has failed\n" : `${chosen.length} put back\n`,
+      );
     return exitCodes.ok;
   });
 }

@@ -5,7 +5,7 @@ import { loadSettings } from "../config/load-settings.ts";
 import { EngineOperations } from "../service/engine-operations.ts";
 import { HttpOperations } from "../service/http-operations.ts";
 import type { Operations } from "../service/operations.ts";
-import { CliFailure } from "./failure.ts";
+import { CliFailure, exitCodes } from "./failure.ts";
 import { importModule } from "./worker-command.ts";
 
 /** The flags of every command that looks at queues or does something to them. */
@@ -41,6 +41,7 @@ export async function openOperations(flags: OperatorFlags): Promise<OpenedOperat
       throw new CliFailure(
         "SERVICE_URL",
         `${url} is no HTTP address; use one such as http://127.0.0.1:7373.`,
+        { exitCode: exitCodes.usage },
       );
     }
     const operations = new HttpOperations(url, token);

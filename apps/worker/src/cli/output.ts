@@ -1,12 +1,20 @@
 import { inspect, stripVTControlCharacters, styleText } from "node:util";
 import { decodeValue } from "@taskloom/queue/operating";
 import Table from "cli-table3";
+import { exitCodes } from "./failure.ts";
 import type { JobView } from "../service/operations.ts";
 
 /** A column is not cut shorter than this. */
 const leastWidth = 12;
 
 type Style = Parameters<typeof styleText>[0];
+
+// Whoever reads may stop early (taskloom jobs | head), and a file may lie on a full disk.
+process.stdout.on("error", ({ code, message }: NodeJS.ErrnoException) => {
+  if (code === "EPIPE") process.exit(exitCodes.ok);
+  process.stderr.write(`taskloom: the output cannot be written: ${message}\n`);
+  process.exit(exitCodes.failure);
+});
 
 /** Text in a style on a terminal, and plain everywhere else. */
 export function styled(style: Style, text: string): string {
@@ -54,7 +62,8 @@ function fittingWidths(rows: readonly (readonly string[])[], columns: number): n
   return widths;
 }
 
-function cut(text: string, width: number): string {
+/** Text of at most so many characters, without its styles when it is longer. */
+export function cut(text: string, width: number): string {
   return stripVTControlCharacters(text).length <= width ? text : `${text.slice(0, width - 1)}…`;
 }
 

@@ -47,6 +47,7 @@ export async function program(args: readonly string[]): Promise<number> {
       10,
     )
     .option("--out <file>", "write one line of JSON for each file")
+    .addHelpText("after", "\nExample:\n  taskloom demo /usr/share/doc --once")
     .action(async (directory: string | undefined, flags: DemoFlags) => {
       const { demoCommand } = await import("../demo/demo-command.ts");
       exitCode = await demoCommand(directory, flags);
@@ -60,6 +61,7 @@ export async function program(args: readonly string[]): Promise<number> {
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return exitCodes.ok; // --help and --version
+    if (error.code === "commander.help") return exitCodes.usage; // No command at all: the help has been shown.
     const message = error.message.replace(/^error: /, "").replaceAll("\n", " ");
     throw new CliFailure("USAGE", `${message.replace(/\.?$/, ".")} See --help.`, {
       exitCode: exitCodes.usage,

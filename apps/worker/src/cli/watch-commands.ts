@@ -1,7 +1,8 @@
+import type { ScheduleRequest } from "../service/operations.ts";
 import { formatForest, duration } from "../service/task-tree.ts";
 import { type WorkerView, taskLabel } from "../service/worker-view.ts";
 import { CliFailure, exitCodes } from "./failure.ts";
-import { withOperations } from "./job-commands.ts";
+import { parseArgument, withOperations } from "./job-commands.ts";
 import type { OperatorFlags } from "./open-operations.ts";
 import { printJson, printTable, styled } from "./output.ts";
 
@@ -95,7 +96,7 @@ export async function queuesCommand(
       return exitCodes.ok;
     }
     printTable(
-      ["queue", "waiting", "delayed", "active", "completed", "failed", "oldest wait", "state"],
+      ["queue", "waiting", "delayed", "active", "completed", "cancelled", "failed", "oldest wait", "state"],
       Object.entries(queues).flatMap(([name, view]) =>
         (["loop", "thread"] as const).map((lane) => [
           `${name}.${lane}`,
@@ -103,6 +104,7 @@ export async function queuesCommand(
           view[lane].delayed,
           view[lane].active,
           view[lane].completed,
+          view[lane].cancelled,
           view[lane].failed,
           duration(view[lane].oldestWait),
           view.isPaused ? styled("yellow", "paused") : "open",
@@ -129,22 +131,11 @@ export async function scheduleCommand(
   words: readonly string[],
   flags: ScheduleFlags,
 ): Promise<number> {
+  const request = id === undefined || flags.remove === true ? undefined : scheduleRequest(task, words, flags);
   return await withOperations(flags, async ({ operations, queue }) => {
-    if (id !== undefined && flags.remove === true) await operations.unschedule(id, queue);
-    else if (id !== undefined) {
-      if (task === undefined) {
-        throw new CliFailure("USAGE", "say what to run: taskloom schedule ID TASK --cron '0 3 * * *'.", {
-          exitCode: exitCodes.usage,
-        });
-      }
-      await operations.schedule(id, {
-        task,
-        args: words.map((word) => JSON.parse(word) as unknown),
-        ...(queue === undefined ? {} : { queue }),
-        ...(flags.cron === undefined ? {} : { cron: flags.cron }),
-        ...(flags.every === undefined ? {} : { every: flags.every * 1_000 }),
-        ...(flags.timezone === undefined ? {} : { timezone: flags.timezone }),
-      });
+    if (id !== undefined) {
+      if (request === undefined) await operations.unschedule(id, queue);
+      else await operations.schedule(id, { ...request, ...(queue === undefined ? {} : { queue }) });
     }
     const schedules = await operations.schedules(queue);
     if (flags.json === true) printJson(schedules);
@@ -165,4 +156,24 @@ export async function scheduleCommand(
     }
     return exitCodes.ok;
   });
+}
+
+/** What the command line asks for; thrown out before an engine is opened. */
+function scheduleRequest(
+  task: string | undefined,
+  words: readonly string[],
+  { cron, every, timezone }: ScheduleFlags,
+): ScheduleRequest {
+  const usage = (message: string): CliFailure =>
+    new CliFailure("USAGE", message, { exitCode: exitCodes.usage });
+  if (task === undefined) throw usage("say what to run: taskloom schedule ID TASK --cron '0 3 * * *'.");
+  if (cron === undefined && every === undefined)
+    throw usage("say when: --cron '0 3 * * *', or --every SECONDS.");
+  return {
+    task,
+    args: words.map(parseArgument),
+    ...(cron === undefined ? {} : { cron }),
+    ...(every === undefined ? {} : { every: every * 1_000 }),
+    ...(timezone === undefined ? {} : { timezone }),
+  };
 }

@@ -10,6 +10,11 @@ export function wholeFrom(least: number): (value: string) => number {
   };
 }
 
+/** A parser for flags that take several values, with commas between them or by being given again. */
+export function collect(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, ...value.split(",").map((each) => each.trim())];
+}
+
 /** A parser for flags that take a number of seconds. */
 export function seconds(value: string): number {
   const number = Number(value);

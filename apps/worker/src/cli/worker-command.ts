@@ -7,6 +7,7 @@ import type { Settings } from "../config/settings.ts";
 import { LogOutput } from "../service/log-output.ts";
 import { runWorkerChild } from "../service/worker-child.ts";
 import { runWorkerService } from "../service/worker-service.ts";
+import { taskDefinitions } from "../service/worker-view.ts";
 import { CliFailure, exitCodes } from "./failure.ts";
 
 /** `taskloom worker`: runs until it is told to stop. */
@@ -32,6 +33,12 @@ export async function workerCommand(
   }
   const logger = makeLogger(settings);
   const objects = await Promise.all(settings.modules.map(importModule));
+  if (taskDefinitions(objects).length === 0) {
+    throw new CliFailure(
+      "NO_TASKS",
+      `${settings.modules.join(", ")} exports no task; export what defineTask returns.`,
+    );
+  }
   const slot = process.env["TASKLOOM_SLOT"];
   if (slot !== undefined && process.send !== undefined)
     return await runWorkerChild(settings, objects, Number(slot), logger);
@@ -51,13 +58,27 @@ function withoutPasswords(line: string): string {
   return line.includes("://") ? line.replaceAll(/(:\/\/[^\s/?#"\\@:]*):[^\s/?#"\\]*@/g, "$1:***@") : line;
 }
 
+function whyNotLoaded(error: unknown, url: string): string {
+  if (!(error instanceof Error)) return String(error);
+  const { code, message, stack = "" } = error as NodeJS.ErrnoException & { url?: string };
+  if (code === "ERR_MODULE_NOT_FOUND" && (error as { url?: string }).url === url)
+    return "there is no such file.";
+  // Where in it, or in what it imports: V8 begins with that for what cannot be parsed.
+  const place = (/^\S+:\d+(?=\n)/.exec(stack) ?? /file:\/\/\S+?:\d+/.exec(stack))?.[0].replace(
+    /^file:\/\//,
+    "",
+  );
+  return place === undefined || code === "ERR_MODULE_NOT_FOUND" ? message : `${message} (${place})`;
+}
+
 /** Imports a task module by path or URL. */
 export async function importModule(specifier: string): Promise<object> {
   const url = URL.canParse(specifier) ? specifier : pathToFileURL(resolve(specifier)).href;
   try {
     return (await import(url)) as object;
   } catch (error) {
-    const { message } = error as Error;
-    throw new CliFailure("MODULE", `cannot load the task module ${specifier}: ${message}`, { cause: error });
+    throw new CliFailure("MODULE", `cannot load the task module ${specifier}: ${whyNotLoaded(error, url)}`, {
+      cause: error,
+    });
   }
 }

@@ -53,7 +53,13 @@ export const settingRules: readonly SettingRule[] = [
     "embedded:.taskloom",
     text,
   ),
-  rule("queues", "--queue <names...>", "the queues to take jobs from", ["default"], list),
+  rule(
+    "queues",
+    "--queue <names>",
+    "the queues to take jobs from, with commas between them",
+    ["default"],
+    list,
+  ),
   rule("modules", undefined, "modules that export tasks made by defineTask", [], list),
   rule(
     "workers",
