@@ -15,6 +15,7 @@ import type { OpenResource, OpenResources } from "./open-resources.ts";
 import type { Protocol } from "./protocol.ts";
 import { HANDSHAKE_TIMEOUT, type ServerTls } from "./tls-options.ts";
 import { Transport } from "./transport.ts";
+import { Waiters } from "./waiters.ts";
 
 /** Where to listen, and how. */
 export interface ListenAt extends SignalOption {
@@ -88,7 +89,8 @@ export class Server implements OpenResource {
   #listeners: NodeServer[] = [];
   #closing = 0;
   #isClosed = false;
-  #waiters: Future<void>[] | null = [];
+  readonly #waiters: Waiters<void>;
+  #isEnded = false;
   #forever: Future<never> | null = null;
 
   /** Made by the library. */
@@ -97,11 +99,12 @@ export class Server implements OpenResource {
     this.#resources = resources;
     this.#protocolFactory = protocolFactory;
     this.#options = options;
+    this.#waiters = new Waiters(loop);
   }
 
   /** Listens, if it does not yet. */
-  startServing(): Coroutine<void> {
-    return routine("startServing", () => this.#listen());
+  startServing(options: SignalOption = {}): Coroutine<void> {
+    return routine("startServing", () => this.#listen(), options.signal);
   }
 
   *#listen(): Generator<never, void, unknown> {
@@ -224,8 +227,8 @@ export class Server implements OpenResource {
    * Accepts until it is closed; closing it, or cancelling this, ends it with a CancelledError, once the
    * connections that there are have ended.
    */
-  serveForever(): Coroutine<never> {
-    return routine("serveForever", () => this.#serveForever());
+  serveForever(options: SignalOption = {}): Coroutine<never> {
+    return routine("serveForever", () => this.#serveForever(), options.signal);
   }
 
   *#serveForever(): Generator<never, never, unknown> {
@@ -288,18 +291,14 @@ export class Server implements OpenResource {
   }
 
   *#waitClosed(): Generator<never, void, unknown> {
-    if (this.#waiters === null) return;
-    const waiter = this.#loop.createFuture<void>();
-    this.#waiters.push(waiter);
-    yield* waiter;
+    if (!this.#isEnded) yield* this.#waiters.wait();
   }
 
   #endIfDone(): void {
-    if (!this.#isClosed || this.#closing > 0 || this.#clients.size > 0 || this.#waiters === null) return;
+    if (!this.#isClosed || this.#closing > 0 || this.#clients.size > 0 || this.#isEnded) return;
+    this.#isEnded = true;
     this.#resources.delete(this);
-    const waiters = this.#waiters;
-    this.#waiters = null;
-    for (const waiter of waiters) if (!waiter.done()) waiter.setResult(undefined);
+    this.#waiters.succeed();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

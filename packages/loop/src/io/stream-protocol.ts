@@ -6,6 +6,7 @@ import { Protocol } from "./protocol.ts";
 import type { StreamReader } from "./stream-reader.ts";
 import { StreamWriter } from "./stream-writer.ts";
 import type { Transport } from "./transport.ts";
+import { Waiters } from "./waiters.ts";
 
 /** Called with every connection's streams; when it gives something to await, that becomes a task. */
 export type ClientConnected = (reader: StreamReader, writer: StreamWriter) => unknown;
@@ -18,7 +19,7 @@ export class FlowControl {
   #error: Error | null = null;
   /** None at first: of many connections most never have to wait, and a Set is as large as all the rest here. */
   #drains: Set<Future<undefined>> | null = null;
-  #closed: Future<undefined> | null = null;
+  #closed: Waiters<void> | null = null;
 
   constructor(loop: EventLoop) {
     this.#loop = loop;
@@ -48,10 +49,8 @@ export class FlowControl {
       else drain.setException(error);
     }
     this.#drains?.clear();
-    if (this.#closed !== null && !this.#closed.done()) {
-      if (error === null) this.#closed.setResult(undefined);
-      else this.#closed.setException(error);
-    }
+    if (error === null) this.#closed?.succeed();
+    else this.#closed?.fail(error);
   }
 
   /** What a drain waits for, or null. Throws a ConnectionLostError when nothing can be written any more. */
@@ -67,11 +66,10 @@ export class FlowControl {
     this.#drains?.delete(drain);
   }
 
-  /** What waiting for the end waits for, or null. Throws the error that the connection was lost to. */
-  closed(): Future<undefined> | null {
-    if (!this.#isLost) return (this.#closed ??= this.#loop.createFuture<undefined>());
-    if (this.#error !== null) throw this.#error;
-    return null;
+  /** Waits for the end. Throws the error that the connection was lost to. */
+  *waitClosed(): Generator<never, void, unknown> {
+    if (!this.#isLost) yield* (this.#closed ??= new Waiters(this.#loop)).wait();
+    else if (this.#error !== null) throw this.#error;
   }
 }
 

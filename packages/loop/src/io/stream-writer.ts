@@ -97,7 +97,7 @@ export class StreamWriter {
 
   /** Waits until the connection is closed. Throws the error that it was lost to. */
   waitClosed(options: SignalOption = {}): Coroutine<void> {
-    return routine("waitClosed", () => waitClosed(this.#flow), options.signal);
+    return routine("waitClosed", () => this.#flow.waitClosed(), options.signal);
   }
 
   getExtraInfo<K extends keyof ExtraInfo>(name: K): ExtraInfo[K] | undefined {
@@ -194,11 +194,6 @@ class Drain extends Operation<void> {
   _describe(): string {
     return "<writer.drain()>";
   }
-}
-
-function* waitClosed(flow: FlowControl): Generator<never, void, unknown> {
-  const closed = flow.closed();
-  if (closed !== null) yield* closed;
 }
 
 function* delegate(operation: Operation<void>): Generator<never, void, unknown> {

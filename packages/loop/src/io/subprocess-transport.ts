@@ -5,7 +5,6 @@ import { ArgumentError } from "../errors.ts";
 import { describesItself } from "../diagnosis/describe.ts";
 import type { EventLoop } from "../kernel/event-loop.ts";
 import type { Coroutine } from "../task/coroutine.ts";
-import type { Future } from "../task/future.ts";
 import { routine } from "../waiting/routine.ts";
 import type { SignalOption } from "../waiting/signal.ts";
 import { builtin } from "./builtin.ts";
@@ -14,6 +13,7 @@ import { eventFuture, ignoreErrors } from "./event-future.ts";
 import type { OpenResource, OpenResources, Owner } from "./open-resources.ts";
 import { Protocol, type SubprocessProtocol } from "./protocol.ts";
 import { Transport } from "./transport.ts";
+import { Waiters } from "./waiters.ts";
 
 /** What one of a child's three descriptors is: a pipe to here, this process's own, nothing, or a descriptor. */
 export type Stdio = "pipe" | "inherit" | "ignore" | number;
@@ -128,8 +128,8 @@ export class SubprocessTransport implements OpenResource {
   #open = 0;
   #returnCode: number | null = null;
   #isClosed = false;
-  #waiters: Future<number>[] = [];
-  #closeWaiters: Future<void>[] = [];
+  readonly #untilExit: Waiters<number>;
+  readonly #untilClosed: Waiters<void>;
 
   /** Made by the library. */
   constructor(loop: EventLoop, child: ChildProcess, protocol: SubprocessProtocol, resources: OpenResources) {
@@ -137,14 +137,15 @@ export class SubprocessTransport implements OpenResource {
     this.#child = child;
     this.#protocol = protocol;
     this.#resources = resources;
+    this.#untilExit = new Waiters(loop);
+    this.#untilClosed = new Waiters(loop);
     child.once("exit", (code, signal) => this.#exited(signal === null ? code! : -constants.signals[signal]));
   }
 
   #exited(returnCode: number): void {
     this.#returnCode = returnCode;
     this.#call(() => this.#protocol.processExited());
-    for (const waiter of this.#waiters) if (!waiter.done()) waiter.setResult(returnCode);
-    this.#waiters = [];
+    this.#untilExit.succeed(returnCode);
     this.#endIfDone();
   }
 
@@ -175,8 +176,7 @@ export class SubprocessTransport implements OpenResource {
     this.#isClosed = true;
     this.#resources.delete(this);
     this.#call(() => this.#protocol.connectionLost(null));
-    for (const waiter of this.#closeWaiters) if (!waiter.done()) waiter.setResult();
-    this.#closeWaiters = [];
+    this.#untilClosed.succeed();
   }
 
   #call(fn: () => void): void {
@@ -216,18 +216,12 @@ export class SubprocessTransport implements OpenResource {
 
   /** @internal Waits for the process's end, and gives its return code. */
   *_wait(): Generator<never, number, unknown> {
-    if (this.#returnCode !== null) return this.#returnCode;
-    const waiter = this.#loop.createFuture<number>();
-    this.#waiters.push(waiter);
-    return yield* waiter;
+    return this.#returnCode ?? (yield* this.#untilExit.wait());
   }
 
   /** @internal Waits until its pipes are closed too. */
   *_waitClosed(): Generator<never, void, unknown> {
-    if (this.#isClosed) return;
-    const waiter = this.#loop.createFuture<void>();
-    this.#closeWaiters.push(waiter);
-    yield* waiter;
+    if (!this.#isClosed) yield* this.#untilClosed.wait();
   }
 
   /** Sends a signal. False when the process has ended. */
