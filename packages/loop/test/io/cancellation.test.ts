@@ -50,9 +50,9 @@ async function pair(): Promise<Pair> {
 const silentServer = (): PromiseLike<Server> => startServer(() => {}, local);
 
 interface Read {
-  read(streams: Streams, options: SignalOption): PromiseLike<Buffer>;
+  readonly read: (streams: Streams, options: SignalOption) => PromiseLike<Buffer>;
   /** What it gives after the cancellation, when "half a " was there before, and "line\n" and the end came then. */
-  gives: string;
+  readonly gives: string;
 }
 const reads: Record<string, Read> = {
   "reader.readLine()": {
