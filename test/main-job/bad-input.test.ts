@@ -39,8 +39,9 @@ test("an engine that there is none of", async ({ folder }) => {
   expectOneLine(
     await taskloom("demo", folder, "--engine", "rabbit://me:secret@x"),
     /"rabbit:\/\/me:\*\*\*@x" is not an engine; use "redis:/,
+    2,
   );
-  expectOneLine(await taskloom("demo", folder, "--engine", "redis://"), /not a Redis address/);
+  expectOneLine(await taskloom("demo", folder, "--engine", "redis://"), /not a Redis address/, 2);
   expectOneLine(
     await demo(folder, folder, "--workers", "2"),
     /embedded engine lives in one process.*--engine redis:/,

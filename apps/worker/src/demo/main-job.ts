@@ -3,7 +3,7 @@ import { Semaphore, gather, timeout } from "@taskloom/loop";
 import type { Lane, RemoteTask, TaskQueue } from "@taskloom/queue";
 import { Progress } from "./progress.ts";
 import type { FileResult } from "./report.ts";
-import { type Run, fileJobId, resumableFor } from "./run-file.ts";
+import { type Run, fileJobIds, resumableFor } from "./run-file.ts";
 import { countText, digestFile } from "./tasks.ts";
 
 /** Files in flight at once: enough to keep every lane busy, few enough that memory does not grow with the directory. */
@@ -34,16 +34,15 @@ export async function mainJob({ root, run, queue, deadline }: MainJobOptions): P
   const room = new Semaphore(filesInFlight);
   const progress = new Progress(run.files.length);
   const clock = new LaneClock(before);
-  const submitter = (file: string): ReturnType<TaskQueue["with"]> =>
-    // A run that is cut off finds its results for as long as it can be taken up again.
-    queue.with({ id: fileJobId(run, file), keep: { completed: resumableFor, failed: resumableFor } });
+  // A run that is cut off finds its results for as long as it can be taken up again.
+  const keep = { completed: resumableFor, failed: resumableFor };
 
   const workOn = async (file: string): Promise<FileResult> => {
     using _ = await room.acquire();
-    const submit = submitter(file);
     const path = join(root, file);
-    const counts = clock.watch("loop", submit.submit(countText, path));
-    const digest = clock.watch("thread", submit.submit(digestFile, path));
+    const ids = fileJobIds(run, file);
+    const counts = clock.watch("loop", queue.with({ id: ids.count, keep }).submit(countText, path));
+    const digest = clock.watch("thread", queue.with({ id: ids.digest, keep }).submit(digestFile, path));
     // Both are waited for, even when one fails: a job left behind would outlive its run.
     const [counted, digested] = await gather([counts, digest], { returnExceptions: true });
     progress.advance();
@@ -81,7 +80,10 @@ export async function mainJob({ root, run, queue, deadline }: MainJobOptions): P
 
 /** The ids of a cut-off run's jobs that have finished already. */
 async function finishedJobs(run: Run, queue: TaskQueue): Promise<Set<string>> {
-  const ids = run.files.flatMap((file) => [`loop.${fileJobId(run, file)}`, `thread.${fileJobId(run, file)}`]);
+  const ids = run.files.flatMap((file) => {
+    const { count, digest } = fileJobIds(run, file);
+    return [`loop.${count}`, `thread.${digest}`];
+  });
   const states = await queue.states(ids);
   return new Set(ids.filter((id) => ["completed", "failed", "cancelled"].includes(states.get(id) ?? "")));
 }

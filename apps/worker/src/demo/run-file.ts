@@ -52,7 +52,8 @@ export class RunFile {
   }
 }
 
-/** The id of a file's job in a run; a task's lane is added by the queue. */
-export function fileJobId(run: Run, file: string): string {
-  return `${run.id}-${createHash("sha256").update(file).digest("hex").slice(0, 24)}`;
+/** The ids of a file's jobs in a run. One id is one job, in whichever lane, so each job has its own. */
+export function fileJobIds(run: Run, file: string): { readonly count: string; readonly digest: string } {
+  const id = `${run.id}-${createHash("sha256").update(file).digest("hex").slice(0, 24)}`;
+  return { count: `${id}-count`, digest: `${id}-digest` };
 }
