@@ -1,0 +1,21 @@
+#!/usr/bin/env node
+// The `taskloom` command. An installed package runs what was built; a checkout runs its sources as they are, so that
+// `npx taskloom` works there with no build, and never on an old one.
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+if (major < 22 || (major === 22 && minor < 12)) {
+  process.stderr.write(
+    `taskloom: this is Node ${process.version}; it needs 22.12 or later, so install that.\n`,
+  );
+  process.exit(1);
+}
+const isCheckout = existsSync(new URL("../../../pnpm-workspace.yaml", import.meta.url));
+if (isCheckout && process.execve !== undefined) {
+  // The condition has to be a flag, so that threads and worker processes have it too.
+  const bin = fileURLToPath(new URL("../src/bin.ts", import.meta.url));
+  const flags = [...process.execArgv, "--conditions=@taskloom/source"];
+  process.execve(process.execPath, [process.execPath, ...flags, bin, ...process.argv.slice(2)], process.env);
+}
+await import("../dist/bin.js");
