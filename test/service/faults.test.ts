@@ -1,5 +1,6 @@
 import { expect } from "vitest";
 import { PrivateRedis, redisTest as test } from "../support/redis.ts";
+import { taskloom } from "../support/taskloom-process.ts";
 import { Service } from "./service.ts";
 
 const jobs = 600;
@@ -35,6 +36,9 @@ test("a worker process that is killed is followed by another, and its job runs t
     .toHaveLength(1);
   const holder = (await workers()).find((worker) => worker.jobs.length === 1);
   process.kill(holder?.pid as number, "SIGKILL");
+  await expect
+    .poll(async () => (await taskloom("ps", "--engine", redis.url)).stdout, { timeout: 20_000 })
+    .toMatch(new RegExp(`${holder?.pid} +│ silent for \\d`));
   await service.process.printed(/"event":"died".*SIGKILL/);
   await expect
     .poll(async () => (await workers()).filter(({ slot }) => slot === holder?.slot).length, {

@@ -89,6 +89,7 @@ function showQueues(queues) {
 }
 
 function stateOf(worker) {
+  if (worker.silentFor !== undefined) return [`silent for ${milliseconds(worker.silentFor)}`, "bad"];
   if (worker.state === "draining") return ["draining", "warn"];
   return worker.admission.isThrottled ? ["throttled: the loop is late", "warn"] : ["running", "good"];
 }
@@ -218,7 +219,9 @@ async function refresh() {
     const [queues, workers] = await Promise.all([ask("/queues"), ask("/workers")]);
     showQueues(queues);
     showWorkers(workers);
-    showTrees(place("tasks"), workers, (job, button) =>
+    // What a silent worker ran last is not what runs: it may be dead, and the job at another.
+    const heard = workers.filter(({ silentFor }) => silentFor === undefined);
+    showTrees(place("tasks"), heard, (job, button) =>
       act(
         button,
         `Job ${job.id} was told to stop.`,

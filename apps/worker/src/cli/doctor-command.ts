@@ -140,7 +140,7 @@ async function openedEngine(settings: Settings): Promise<Finding[]> {
         : `${Math.abs(skew)} ms from the engine's`,
     });
     const operations = new EngineOperations(opened, settings.queues);
-    const workers = await operations.workers();
+    const workers = (await operations.workers()).filter(({ silentFor }) => silentFor === undefined);
     findings.push(
       workers.length > 0
         ? { what: "workers", verdict: "ok", text: `${workers.length} running` }

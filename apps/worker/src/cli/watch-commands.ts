@@ -32,7 +32,9 @@ export async function psCommand(flags: OperatorFlags): Promise<number> {
         duration(worker.seenAt - worker.startedAt),
       ]),
     );
-    const jobs = workers.flatMap((worker) => worker.jobs.map((job) => ({ worker, job })));
+    // What a silent one ran last is not what runs: it may be dead, and the job at another.
+    const heard = workers.filter(({ silentFor }) => silentFor === undefined);
+    const jobs = heard.flatMap((worker) => worker.jobs.map((job) => ({ worker, job })));
     if (jobs.length === 0) return exitCodes.ok;
     printTable(
       ["job", "task", "queue", "worker", "attempt", "for"],
@@ -50,6 +52,7 @@ export async function psCommand(flags: OperatorFlags): Promise<number> {
 }
 
 function stateOf(worker: WorkerView): string {
+  if (worker.silentFor !== undefined) return styled("red", `silent for ${duration(worker.silentFor)}`);
   if (worker.state === "draining") return styled("yellow", "draining");
   return worker.admission.isThrottled ? styled("yellow", "throttled") : styled("green", "running");
 }

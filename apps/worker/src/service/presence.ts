@@ -5,6 +5,8 @@ import type { WorkerView } from "./worker-view.ts";
 const queueName = "taskloom-workers";
 /** A worker that has said nothing for this long is not shown; its record is removed by the others. */
 const silence = 30_000;
+/** One that has said nothing for this long, of what it says every second, is shown as silent. */
+const remarkable = 4_000;
 const readAtMost = 1_000;
 
 /**
@@ -41,7 +43,11 @@ export class Presence {
   /** Every worker that has told of itself lately, oldest first. */
   async all(): Promise<WorkerView[]> {
     const now = this.#engine.now();
-    return (await this.#records()).filter(({ seenAt }) => now - seenAt < silence);
+    return (await this.#records()).flatMap((view) => {
+      const silentFor = now - view.seenAt;
+      if (silentFor >= silence) return [];
+      return silentFor < remarkable ? [view] : [{ ...view, silentFor }];
+    });
   }
 
   /** Removes what workers that died have left. */

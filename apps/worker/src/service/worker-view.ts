@@ -41,6 +41,8 @@ export interface WorkerView {
   /** Milliseconds of the engine's clock. */
   readonly startedAt: number;
   readonly seenAt: number;
+  /** Milliseconds for which it has said nothing, when that is too long: it is dead, cut off, or held by a task. */
+  readonly silentFor?: number;
   readonly state: "running" | "draining";
   readonly queues: readonly string[];
   readonly tasks: readonly KnownTask[];
