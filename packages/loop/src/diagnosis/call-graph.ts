@@ -5,9 +5,11 @@ import { describeState } from "./describe.ts";
 
 /** A task, where it stands, and who awaits it. */
 export interface CallGraph {
+  /** The task. */
   task: Task<unknown>;
   /** One line a coroutine, outermost first, as `task.getStack()` gives. */
   stack: string[];
+  /** The tasks that await it. */
   awaitedBy: CallGraph[];
   /** The task is already above in the graph: tasks that await each other. */
   isCycle: boolean;

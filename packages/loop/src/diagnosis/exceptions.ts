@@ -4,9 +4,13 @@ export interface ExceptionContext {
   message: string;
   /** The error, if there is one. */
   exception?: unknown;
+  /** The future whose error it is. */
   future?: unknown;
+  /** The task it happened in. */
   task?: unknown;
+  /** The callback it happened in. */
   handle?: unknown;
+  /** The connection it happened on. */
   transport?: unknown;
   /** Debug mode: where the failing thing was made. */
   sourceTraceback?: string | undefined;

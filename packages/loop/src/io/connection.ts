@@ -18,6 +18,7 @@ import { Transport } from "./transport.ts";
 export interface ConnectOptions extends SignalOption {
   /** The host's name or address; `localhost` by default. */
   host?: string | undefined;
+  /** Its port. */
   port?: number | undefined;
   /** A Unix socket, instead of `host` and `port`. */
   path?: string | undefined;
@@ -27,7 +28,9 @@ export interface ConnectOptions extends SignalOption {
   tls?: ClientTls | undefined;
   /** 4 or 6: only addresses of that family. */
   family?: 4 | 6 | undefined;
+  /** The address to connect from. */
   localAddress?: string | undefined;
+  /** The port to connect from. */
   localPort?: number | undefined;
   /** Send keep-alive probes, the first after so many milliseconds of silence: a peer that is gone is noticed. */
   keepAlive?: number | undefined;

@@ -14,7 +14,9 @@ import { defaultLimits, type WriteBufferLimits, writeBufferLimits } from "./writ
 
 /** Where a datagram comes from or goes to. */
 export interface UdpAddress {
+  /** The IP address. */
   readonly address: string;
+  /** The port. */
   readonly port: number;
 }
 
@@ -26,7 +28,9 @@ export interface DatagramOptions extends SignalOption {
   remote?: { host?: string | undefined; port: number } | undefined;
   /** 4 (the default) or 6. */
   family?: 4 | 6 | undefined;
+  /** Bind an address that is in use by a socket that allows it too. */
   reuseAddr?: boolean | undefined;
+  /** Several sockets may bind the port, and the system spreads datagrams over them (Linux 3.9 or later). */
   reusePort?: boolean | undefined;
   /** May send to broadcast addresses. */
   broadcast?: boolean | undefined;
@@ -199,6 +203,7 @@ export class DatagramTransport implements OpenResource {
     return this.#isClosed ? 0 : this.#socket.getSendQueueSize();
   }
 
+  /** The marks of flow control, in bytes. */
   getWriteBufferLimits(): WriteBufferLimits {
     return this.#limits;
   }
@@ -208,8 +213,9 @@ export class DatagramTransport implements OpenResource {
     this.#limits = writeBufferLimits(limits);
   }
 
-  /** This end (`sockname`), the other (`peername`) when there is one, or Node's object (`socket`). */
+  /** This end (`sockname`), or the other (`peername`) when there is one. */
   getExtraInfo(name: "sockname" | "peername"): UdpAddress | undefined;
+  /** Node's own object. */
   getExtraInfo(name: "socket"): Socket;
   getExtraInfo(name: "sockname" | "peername" | "socket"): UdpAddress | Socket | undefined {
     if (name === "socket") return this.#socket;
@@ -218,6 +224,7 @@ export class DatagramTransport implements OpenResource {
     return { address, port };
   }
 
+  /** The protocol that gets the calls. */
   getProtocol(): DatagramProtocol {
     return this.#protocol;
   }
@@ -227,6 +234,7 @@ export class DatagramTransport implements OpenResource {
     this.#protocol = protocol;
   }
 
+  /** Whether it is closed, or about to be. */
   isClosing(): boolean {
     return this.#isClosing;
   }

@@ -42,12 +42,65 @@ export abstract class LoopIo extends Scheduler {
   /**
    * Listens at `host` and `port`, or at the Unix socket `path`, and has a protocol of `protocolFactory` serve
    * every connection. Node's errors (`EADDRINUSE` …) are thrown as they are.
+   *
+   * ```ts
+   * import { getRunningLoop, openConnection, Protocol, run, type Transport } from "@taskloom/loop";
+   *
+   * class Greeter extends Protocol {
+   *   override connectionMade(transport: Transport): void {
+   *     transport.write("hello");
+   *     transport.close();
+   *   }
+   * }
+   *
+   * await run(async () => {
+   *   const server = await getRunningLoop().createServer(() => new Greeter(), { host: "127.0.0.1" });
+   *   const { reader, writer } = await openConnection({ host: "127.0.0.1", port: server.sockets()[0]!.port });
+   *   console.log((await reader.read()).toString()); // hello
+   *   writer.close();
+   *   server.close();
+   *   await server.waitClosed();
+   * });
+   * ```
    */
   createServer(protocolFactory: () => Protocol, options: ListenAt = {}): Coroutine<Server> {
     return createServer(this.#loop, this._resources, protocolFactory, options);
   }
 
-  /** Connects to `host` and `port`, or to the Unix socket `path`, and gives the transport and the protocol. */
+  /**
+   * Connects to `host` and `port`, or to the Unix socket `path`, and gives the transport and the protocol.
+   * Node's errors (`ECONNREFUSED` …) are thrown as they are.
+   *
+   * ```ts
+   * import { Event, getRunningLoop, Protocol, run, startServer } from "@taskloom/loop";
+   *
+   * class Printer extends Protocol {
+   *   readonly ended = new Event();
+   *   override dataReceived(data: Buffer): void {
+   *     console.log(data.toString()); // hello
+   *   }
+   *   override connectionLost(): void {
+   *     this.ended.set();
+   *   }
+   * }
+   *
+   * await run(async () => {
+   *   const server = await startServer(
+   *     (_reader, writer) => {
+   *       writer.write("hello");
+   *       writer.close();
+   *     },
+   *     { host: "127.0.0.1" },
+   *   );
+   *   const [, printer] = await getRunningLoop().createConnection(() => new Printer(), {
+   *     host: "127.0.0.1",
+   *     port: server.sockets()[0]!.port,
+   *   });
+   *   await printer.ended.wait();
+   *   server.close();
+   * });
+   * ```
+   */
   createConnection<P extends Protocol>(
     protocolFactory: () => P,
     options: ConnectOptions,
@@ -55,7 +108,20 @@ export abstract class LoopIo extends Scheduler {
     return createConnection(this.#loop, this._resources, protocolFactory, options);
   }
 
-  /** Opens a UDP endpoint. */
+  /**
+   * Opens a UDP endpoint: at the address `local`, to any address, or to `remote` alone.
+   *
+   * ```ts
+   * import { DatagramProtocol, getRunningLoop, run } from "@taskloom/loop";
+   *
+   * await run(async () => {
+   *   const local = { host: "127.0.0.1" };
+   *   const [transport] = await getRunningLoop().createDatagramEndpoint(() => new DatagramProtocol(), { local });
+   *   console.log(transport.getExtraInfo("sockname")?.address); // 127.0.0.1
+   *   transport.close();
+   * });
+   * ```
+   */
   createDatagramEndpoint<P extends DatagramProtocol>(
     protocolFactory: () => P,
     options: DatagramOptions = {},
@@ -63,7 +129,30 @@ export abstract class LoopIo extends Scheduler {
     return createDatagramEndpoint(this.#loop, this._resources, protocolFactory, options);
   }
 
-  /** Starts a program, with a protocol for what it does; the free function `createSubprocess` gives streams. */
+  /**
+   * Starts a program, with a protocol for what it does; the free function `createSubprocess` gives streams.
+   * Node's errors (`ENOENT` …) are thrown as they are.
+   *
+   * ```ts
+   * import { Event, getRunningLoop, run, SubprocessProtocol } from "@taskloom/loop";
+   *
+   * class Output extends SubprocessProtocol {
+   *   readonly ended = new Event();
+   *   override pipeDataReceived(fd: number, data: Buffer): void {
+   *     console.log(fd, data.toString().trim()); // 1 hello
+   *   }
+   *   override connectionLost(): void {
+   *     this.ended.set();
+   *   }
+   * }
+   *
+   * await run(async () => {
+   *   const loop = getRunningLoop();
+   *   const [, output] = await loop.createSubprocess(() => new Output(), "echo", ["hello"], { stdout: "pipe" });
+   *   await output.ended.wait();
+   * });
+   * ```
+   */
   createSubprocess<P extends SubprocessProtocol>(
     protocolFactory: () => P,
     program: string,
@@ -73,12 +162,48 @@ export abstract class LoopIo extends Scheduler {
     return createSubprocessTransport(this.#loop, this._resources, protocolFactory, program, args, options);
   }
 
-  /** Goes on over TLS with a connection that was begun in the clear. The same transport is given back. */
+  /**
+   * Goes on over TLS with a connection that was begun in the clear. The same transport is given back. If the
+   * handshake fails, the connection is closed and the error is thrown.
+   *
+   * ```ts
+   * import { getRunningLoop, Protocol, run, startServer } from "@taskloom/loop";
+   *
+   * await run(async () => {
+   *   const loop = getRunningLoop();
+   *   const server = await startServer((_reader, writer) => writer.close(), { host: "127.0.0.1" });
+   *   const [transport] = await loop.createConnection(() => new Protocol(), {
+   *     host: "127.0.0.1",
+   *     port: server.sockets()[0]!.port,
+   *   });
+   *   try {
+   *     await loop.startTls(transport, { tls: { servername: "localhost" } });
+   *   } catch {
+   *     console.log("the other end does not speak TLS"); // the other end does not speak TLS
+   *   }
+   *   server.close();
+   * });
+   * ```
+   */
   startTls(transport: Transport, options: StartTlsOptions): Coroutine<Transport> {
     return startTls(transport, options);
   }
 
-  /** A transport that reads from a Node stream, such as `process.stdin`. */
+  /**
+   * A transport that reads from a Node stream, such as `process.stdin`.
+   *
+   * ```ts
+   * import { Readable } from "node:stream";
+   * import { getRunningLoop, run, StreamReader, StreamReaderProtocol } from "@taskloom/loop";
+   *
+   * await run(async () => {
+   *   const reader = new StreamReader();
+   *   const stream = Readable.from([Buffer.from("one\ntwo\n")]);
+   *   await getRunningLoop().connectReadPipe(() => new StreamReaderProtocol(reader), stream);
+   *   for await (const line of reader) console.log(line.toString().trim()); // one two
+   * });
+   * ```
+   */
   connectReadPipe<P extends Protocol>(
     protocolFactory: () => P,
     stream: Readable,
@@ -86,7 +211,26 @@ export abstract class LoopIo extends Scheduler {
     return connectPipe(this.#loop, this._resources, protocolFactory, stream);
   }
 
-  /** A transport that writes to a Node stream. */
+  /**
+   * A transport that writes to a Node stream, such as `process.stdout`.
+   *
+   * ```ts
+   * import { Writable } from "node:stream";
+   * import { getRunningLoop, Protocol, run } from "@taskloom/loop";
+   *
+   * await run(async () => {
+   *   const stream = new Writable({
+   *     write(chunk, _encoding, done) {
+   *       console.log(String(chunk)); // hello
+   *       done();
+   *     },
+   *   });
+   *   const [transport] = await getRunningLoop().connectWritePipe(() => new Protocol(), stream);
+   *   transport.write("hello");
+   *   transport.close();
+   * });
+   * ```
+   */
   connectWritePipe<P extends Protocol>(
     protocolFactory: () => P,
     stream: Writable | Duplex,
@@ -96,7 +240,20 @@ export abstract class LoopIo extends Scheduler {
 
   /**
    * Calls `callback(...args)` through the loop when the process gets `signal`. A loop has one handler a
-   * signal; `run`'s own handling of SIGINT and SIGTERM stands back for it.
+   * signal; `run`'s own handling of SIGINT and SIGTERM stands back for it. Throws an ArgumentError for a signal
+   * that cannot be handled.
+   *
+   * ```ts
+   * import { Event, getRunningLoop, run } from "@taskloom/loop";
+   *
+   * await run(async () => {
+   *   const reload = new Event();
+   *   getRunningLoop().addSignalHandler("SIGHUP", () => reload.set());
+   *   process.kill(process.pid, "SIGHUP");
+   *   await reload.wait();
+   *   console.log("reloading"); // reloading
+   * });
+   * ```
    */
   addSignalHandler<A extends unknown[]>(
     signal: NodeJS.Signals,
@@ -106,7 +263,19 @@ export abstract class LoopIo extends Scheduler {
     this._signalHandlers.add(signal, () => callback(...args));
   }
 
-  /** Takes the handler away. False when there was none. */
+  /**
+   * Takes the handler away. False when there was none.
+   *
+   * ```ts
+   * import { getRunningLoop, run } from "@taskloom/loop";
+   *
+   * await run(async () => {
+   *   const loop = getRunningLoop();
+   *   loop.addSignalHandler("SIGHUP", () => {});
+   *   console.log(loop.removeSignalHandler("SIGHUP"), loop.removeSignalHandler("SIGHUP")); // true false
+   * });
+   * ```
+   */
   removeSignalHandler(signal: NodeJS.Signals): boolean {
     return this._signalHandlers.remove(signal);
   }

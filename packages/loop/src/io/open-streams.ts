@@ -10,12 +10,15 @@ import { StreamWriter } from "./stream-writer.ts";
 
 /** What both take: how long a line may be, and half of how much is kept unread, in bytes (64 KiB). */
 export interface StreamLimit {
+  /** In bytes. */
   limit?: number | undefined;
 }
 
 /** A connection as two streams. */
 export interface Streams {
+  /** What comes from the other end. */
   readonly reader: StreamReader;
+  /** What goes to it. */
   readonly writer: StreamWriter;
 }
 

@@ -14,7 +14,9 @@ export const DEFAULT_LIMIT: number = 64 * 1024;
 
 /** What a stream reader holds up while it has enough. */
 export interface PausableSource {
+  /** Let nothing more come. */
   pauseReading(): void;
+  /** Let it come again. */
   resumeReading(): void;
 }
 
@@ -22,6 +24,7 @@ export interface PausableSource {
 export interface StreamReaderOptions {
   /** How long a line may be, and half of how much is kept before the other end is held up, in bytes. 64 KiB by default. */
   limit?: number | undefined;
+  /** The loop it belongs to; the running one, else the process's default loop. */
   loop?: EventLoop | undefined;
 }
 

@@ -82,6 +82,7 @@ export class StreamWriter {
     this.#transport.writeEof();
   }
 
+  /** Whether this side can be ended by itself: not over TLS. */
   canWriteEof(): boolean {
     return this.#transport.canWriteEof();
   }
@@ -91,6 +92,7 @@ export class StreamWriter {
     this.#transport.close();
   }
 
+  /** Whether the connection is closed, or about to be. */
   isClosing(): boolean {
     return this.#transport.isClosing();
   }
@@ -100,6 +102,7 @@ export class StreamWriter {
     return routine("waitClosed", () => this.#flow.waitClosed(), options.signal);
   }
 
+  /** What is known about the connection, as the transport's `getExtraInfo` tells it. */
   getExtraInfo<K extends keyof ExtraInfo>(name: K): ExtraInfo[K] | undefined {
     return this.#transport.getExtraInfo(name);
   }

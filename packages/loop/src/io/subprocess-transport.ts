@@ -20,18 +20,25 @@ export type Stdio = "pipe" | "inherit" | "ignore" | number;
 
 /** Options of a child process. */
 export interface SubprocessOptions extends SignalOption {
-  /** This process's own by default, as in Python. */
+  /** What the child reads; this process's own by default, as in Python. */
   stdin?: Stdio | undefined;
+  /** Where it writes; this process's own by default. */
   stdout?: Stdio | undefined;
+  /** Where it writes errors; this process's own by default. */
   stderr?: Stdio | undefined;
+  /** Where it runs; this process's own directory by default. */
   cwd?: string | URL | undefined;
+  /** Its environment; this process's own by default. */
   env?: NodeJS.ProcessEnv | undefined;
   /** Have a shell run the program (a command line, then). */
   shell?: boolean | string | undefined;
   /** A process group of its own. */
   detached?: boolean | undefined;
+  /** The user it runs as (POSIX). */
   uid?: number | undefined;
+  /** The group it runs as (POSIX). */
   gid?: number | undefined;
+  /** What it sees as its own name. */
   argv0?: string | undefined;
 }
 
@@ -191,6 +198,7 @@ export class SubprocessTransport implements OpenResource {
     }
   }
 
+  /** The process's id. */
   getPid(): number {
     return this.#child.pid!;
   }
@@ -205,6 +213,7 @@ export class SubprocessTransport implements OpenResource {
     return this.#pipes.get(fd);
   }
 
+  /** The protocol that gets the calls. */
   getProtocol(): SubprocessProtocol {
     return this.#protocol;
   }
@@ -239,6 +248,7 @@ export class SubprocessTransport implements OpenResource {
     return this.sendSignal("SIGKILL");
   }
 
+  /** Whether the process has ended and its pipes are closed. */
   isClosing(): boolean {
     return this.#isClosed;
   }

@@ -15,7 +15,9 @@ import type { SubprocessOptions, SubprocessTransport } from "./subprocess-transp
 
 /** What a child wrote, as far as it was piped here. */
 export interface Communicated {
+  /** What came from its standard output; null when that was not a pipe. */
   readonly stdout: Buffer | null;
+  /** What came from its standard error; null when that was not a pipe. */
   readonly stderr: Buffer | null;
 }
 
@@ -121,6 +123,7 @@ export class Process implements AsyncDisposable {
   readonly stdin: StreamWriter | null;
   /** What the child writes, if it is a pipe. Read it, or the child stands still once the pipe is full. */
   readonly stdout: StreamReader | null;
+  /** The same for its standard error. */
   readonly stderr: StreamReader | null;
   readonly #transport: SubprocessTransport;
 
@@ -132,6 +135,7 @@ export class Process implements AsyncDisposable {
     this.stderr = protocol.readers.get(2) ?? null;
   }
 
+  /** The process's id. */
   get pid(): number {
     return this.#transport.getPid();
   }

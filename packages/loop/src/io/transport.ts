@@ -77,6 +77,7 @@ export class Transport implements OpenResource {
     this.#stream = stream;
     this.#protocol = protocol;
     this.#owner = owner;
+    if (!("write" in stream)) this.#isEnded = true;
   }
 
   /** @internal Calls `connectionMade`, and begins to read. */
@@ -149,6 +150,7 @@ export class Transport implements OpenResource {
     }
   }
 
+  /** The protocol that gets the calls. */
   getProtocol(): Protocol {
     return this.#protocol;
   }
@@ -169,14 +171,14 @@ export class Transport implements OpenResource {
   pauseReading(): void {
     if (!this.isReading()) return;
     this.#isReadingPaused = true;
-    this.#stream.pause();
+    if (this.#stream.readable) this.#stream.pause();
   }
 
   /** Passes on data again. */
   resumeReading(): void {
     if (this.#isClosing || !this.#isReadingPaused) return;
     this.#isReadingPaused = false;
-    this.#stream.resume();
+    if (this.#stream.readable) this.#stream.resume();
   }
 
   /** @internal */
@@ -227,7 +229,7 @@ export class Transport implements OpenResource {
       throw new ArgumentError(`Expected a string or bytes to write, got ${describe(data)}`);
     }
     if (this.#isEnded) {
-      throw new UsageError("WRITE_AFTER_EOF", "cannot write after writeEof(): write first, then end");
+      throw new UsageError("WRITE_AFTER_EOF", "cannot write after writeEof(), or to what is only read from");
     }
     if (data.length === 0 || this.#isClosing) return;
     const stream = this.#stream;
@@ -261,6 +263,7 @@ export class Transport implements OpenResource {
     this.#stream.end();
   }
 
+  /** Whether this side can be ended by itself: not over TLS. */
   canWriteEof(): boolean {
     return !("encrypted" in this.#stream);
   }
@@ -318,8 +321,9 @@ export class Transport implements OpenResource {
     if (this.#isClosing) return;
     this.#isClosing = true;
     const stream = this.#stream;
-    stream.pause();
-    if (stream.writableLength === 0 && !("encrypted" in stream)) stream.destroy();
+    if (stream.readable) stream.pause();
+    // Not `=== 0`: a stream that is only read from has no such length.
+    if (!(stream.writableLength > 0) && !("encrypted" in stream)) stream.destroy();
     else if (stream.writable) stream.end(() => stream.destroy());
     else if (stream.writableFinished) stream.destroy();
     else stream.once("finish", () => stream.destroy());

@@ -2,7 +2,9 @@ import { ArgumentError } from "../errors.ts";
 
 /** The marks of a transport's flow control, in bytes: above `high` writing is paused, until `low` is reached. */
 export interface WriteBufferLimits {
+  /** Writing is resumed when no more than this is left. */
   readonly low: number;
+  /** Writing is paused when more than this waits. */
   readonly high: number;
 }
 

@@ -170,6 +170,7 @@ export class EventLoop extends LoopIo {
     this.#taskFactory = factory;
   }
 
+  /** The factory set with `setTaskFactory`, or null. */
   getTaskFactory(): TaskFactory | null {
     return this.#taskFactory;
   }
@@ -232,6 +233,7 @@ export class EventLoop extends LoopIo {
     return this.#running !== null;
   }
 
+  /** Whether it was closed. */
   isClosed(): boolean {
     return this.#isClosed;
   }
@@ -252,6 +254,7 @@ export class EventLoop extends LoopIo {
     this.close();
   }
 
+  /** Whether debug mode is on. */
   getDebug(): boolean {
     return this.#debug;
   }
@@ -271,6 +274,7 @@ export class EventLoop extends LoopIo {
     this.#exceptionHandler = handler;
   }
 
+  /** The handler set with `setExceptionHandler`, or null. */
   getExceptionHandler(): ExceptionHandler | null {
     return this.#exceptionHandler;
   }

@@ -9,6 +9,7 @@ import { Task } from "./task.ts";
 export interface ExternalTaskOptions {
   /** The loop it belongs to; the running one, else the process's default loop. */
   loop?: EventLoop | undefined;
+  /** Its name; `Task-<n>` by default. */
   name?: string | undefined;
   /** What it does, for messages. */
   description?: string | undefined;

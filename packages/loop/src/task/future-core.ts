@@ -161,6 +161,7 @@ export abstract class FutureCore<T> {
     throw error;
   }
 
+  /** A native promise of its outcome. It is what `await` calls. */
   // oxlint-disable-next-line unicorn/no-thenable -- this is what `await` calls
   then<A = T, B = never>(
     onFulfilled?: ((value: T) => A | PromiseLike<A>) | null,
@@ -178,10 +179,12 @@ export abstract class FutureCore<T> {
     awaitFuture(this, strand, resolve, reject);
   }
 
+  /** Handles its error. */
   catch<B = never>(onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null): Promise<T | B> {
     return this.then(null, onRejected);
   }
 
+  /** Calls back when it is done. */
   finally(onFinally?: (() => void) | null): Promise<T> {
     return this.then().finally(onFinally);
   }

@@ -28,6 +28,7 @@ export abstract class Operation<T> implements Steppable {
     return this;
   }
 
+  /** Starts it, and gives a native promise of its outcome. It is what `await` calls. */
   // oxlint-disable-next-line unicorn/no-thenable -- this is what `await` calls
   then<A = T, B = never>(
     onFulfilled?: ((value: T) => A | PromiseLike<A>) | null,
@@ -36,10 +37,12 @@ export abstract class Operation<T> implements Steppable {
     return awaitNatively<T, A, B>(this, onFulfilled, onRejected);
   }
 
+  /** Starts it, and handles its error. */
   catch<B = never>(onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null): Promise<T | B> {
     return this.then(null, onRejected);
   }
 
+  /** Starts it, and calls back at its end. */
   finally(onFinally?: (() => void) | null): Promise<T> {
     return this.then().finally(onFinally);
   }

@@ -13,6 +13,7 @@ export type ReturnWhen = "ALL_COMPLETED" | "FIRST_COMPLETED" | "FIRST_EXCEPTION"
 export interface WaitOptions extends SignalOption {
   /** Milliseconds after which it returns what is done by then; no error is thrown. */
   timeout?: number | null | undefined;
+  /** All, the first, or the first that fails. All by default. */
   returnWhen?: ReturnWhen | undefined;
 }
 

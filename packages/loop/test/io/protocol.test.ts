@@ -1,5 +1,5 @@
 import { connect, type Socket } from "node:net";
-import { PassThrough } from "node:stream";
+import { PassThrough, Readable, Writable } from "node:stream";
 import { describe, expect, test } from "vitest";
 import {
   CancelledError,
@@ -307,5 +307,52 @@ test("any Node stream can be a pipe", async () => {
     await recorder.until("lost null");
     expect(recorder.calls).toEqual(["made", "data from a stream", "eof", "lost null"]);
     writing.abort();
+  });
+});
+
+test("a stream that is only read from, and one that is only written to", async () => {
+  await run(async () => {
+    const loop = getRunningLoop();
+    const reading = new Recorder();
+    const source = new Readable({ read() {} });
+    const [input] = await loop.connectReadPipe(() => reading, source);
+    source.push("one");
+    await reading.until("data one");
+    expect(() => input.write("x")).toThrow(/only read from/);
+    input.pauseReading();
+    input.resumeReading();
+    input.close();
+    await reading.until("lost null");
+
+    const written: string[] = [];
+    const writing = new Recorder();
+    const sink = new Writable({
+      write(chunk, _encoding, done) {
+        setImmediate(() => {
+          written.push(String(chunk));
+          done();
+        });
+      },
+    });
+    const [output] = await loop.connectWritePipe(() => writing, sink);
+    output.pauseReading();
+    output.resumeReading();
+    for (const piece of ["one", "two", "three"]) output.write(piece);
+    output.close();
+    await writing.until("lost null");
+    expect(written).toEqual(["one", "two", "three"]);
+    expect(loop._resources.size).toBe(0);
+  });
+});
+
+test("a connection over a stream that is closed already is lost at once", async () => {
+  await run(async () => {
+    const stream = new PassThrough();
+    stream.destroy();
+    while (!stream.closed) await sleep(0);
+    const recorder = new Recorder();
+    await getRunningLoop().createConnection(() => recorder, { socket: stream });
+    await recorder.until("lost null");
+    expect(recorder.calls).toEqual(["made", "lost null"]);
   });
 });
