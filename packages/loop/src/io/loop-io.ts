@@ -12,7 +12,8 @@ import {
 import { OpenResources } from "./open-resources.ts";
 import { connectPipe } from "./pipes.ts";
 import type { DatagramProtocol, Protocol, SubprocessProtocol } from "./protocol.ts";
-import { createServer, type ListenAt, type Server } from "./server.ts";
+import type { ListenAt } from "./listen-at.ts";
+import { createServer, type Server } from "./server.ts";
 import { SignalHandlers } from "./signal-handlers.ts";
 import { startTls, type StartTlsOptions } from "./start-tls.ts";
 import {

@@ -13,31 +13,10 @@ import { outsideTask } from "./callback.ts";
 import { eventFuture, ignoreErrors } from "./event-future.ts";
 import type { OpenResource, OpenResources } from "./open-resources.ts";
 import type { Protocol } from "./protocol.ts";
-import { HANDSHAKE_TIMEOUT, type ServerTls } from "./tls-options.ts";
+import type { ListenAt } from "./listen-at.ts";
+import { HANDSHAKE_TIMEOUT } from "./tls-options.ts";
 import { Transport } from "./transport.ts";
 import { Waiters } from "./waiters.ts";
-
-/** Where to listen, and how. */
-export interface ListenAt extends SignalOption {
-  /** A host, or several; without one, all interfaces. */
-  host?: string | readonly string[] | undefined;
-  /** 0, the default, takes a free port: see `server.sockets()`. */
-  port?: number | undefined;
-  /** A Unix socket, instead of `host` and `port`. */
-  path?: string | undefined;
-  /** Speak TLS. */
-  tls?: ServerTls | undefined;
-  /** How many connections the system may keep waiting to be accepted. */
-  backlog?: number | undefined;
-  /** Several processes may listen at the port, and the system spreads connections over them (Linux 3.9 or later). */
-  reusePort?: boolean | undefined;
-  /** Do not listen yet: `server.startServing()` does. */
-  startServing?: boolean | undefined;
-  /** Send keep-alive probes to silent clients, the first after so many milliseconds. */
-  keepAlive?: number | undefined;
-  /** Connections beyond so many are closed at once. */
-  maxConnections?: number | undefined;
-}
 
 /** Makes a server whose connections get a protocol each. */
 export function createServer(
@@ -309,9 +288,9 @@ export class Server implements OpenResource {
   /** @internal */
   _describe(): string {
     const where = this.sockets().map((at) =>
-      at.family === "unix" ? at.address : `${at.address}:${at.port}`,
+      at.family === "unix" ? ` ${at.address}` : ` ${at.address}:${at.port}`,
     );
-    return `<Server ${this.#isClosed ? "closed" : "open"} ${where.join(", ")} clients=${this.#clients.size}>`;
+    return `<Server ${this.#isClosed ? "closed" : "open"}${where.join()} clients=${this.#clients.size}>`;
   }
 }
 

@@ -6,10 +6,11 @@ import { Operation } from "../task/operation.ts";
 import type { Strand } from "../task/strand.ts";
 import { routine } from "../waiting/routine.ts";
 import type { SignalOption } from "../waiting/signal.ts";
+import type { ExtraInfo } from "./extra-info.ts";
 import { startTls, type StartTlsOptions } from "./start-tls.ts";
 import type { FlowControl } from "./stream-protocol.ts";
 import type { StreamReader } from "./stream-reader.ts";
-import type { ExtraInfo, Transport } from "./transport.ts";
+import type { Transport } from "./transport.ts";
 
 /**
  * The writing side of a stream. `write` only fills the buffer; `drain` waits while that is above its high

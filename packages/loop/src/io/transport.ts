@@ -1,12 +1,10 @@
 import type { Duplex } from "node:stream";
-import type { Socket } from "node:net";
-import type { PeerCertificate, TLSSocket } from "node:tls";
 import { ArgumentError, UsageError } from "../errors.ts";
 import { describe, describesItself } from "../diagnosis/describe.ts";
 import type { EventLoop } from "../kernel/event-loop.ts";
 import { machine } from "../kernel/machine.ts";
-import { type SocketAddress, socketAddress } from "./address.ts";
 import { asCallback } from "./callback.ts";
+import { type ExtraInfo, extraInfo } from "./extra-info.ts";
 import type { OpenResource, Owner } from "./open-resources.ts";
 import type { Protocol } from "./protocol.ts";
 import { defaultLimits, type WriteBufferLimits, writeBufferLimits } from "./write-buffer-limits.ts";
@@ -15,20 +13,6 @@ const TRANSPORT: unique symbol = Symbol("taskloom.transport");
 
 /** A Node stream that a transport drives. Its listeners find the transport through it: no closure a connection. */
 type DrivenStream = Duplex & { [TRANSPORT]?: Transport | undefined };
-
-/** What a transport can tell, by name. */
-export interface ExtraInfo {
-  /** The other end. */
-  peername: SocketAddress;
-  /** This end. */
-  sockname: SocketAddress;
-  /** Node's own object. Reading from it or closing it behind the transport's back is at your own risk. */
-  socket: Duplex;
-  /** TLS: the other end's certificate. */
-  peercert: PeerCertificate;
-  /** TLS: the protocol chosen by ALPN. */
-  alpnProtocol: string;
-}
 
 /**
  * A stream connection: it writes what a Protocol gives it, and tells the Protocol what comes. Made by
@@ -131,23 +115,7 @@ export class Transport implements OpenResource {
 
   /** What is known about the connection. Undefined where it does not apply, or once the connection is gone. */
   getExtraInfo<K extends keyof ExtraInfo>(name: K): ExtraInfo[K] | undefined {
-    return this.#extra(name) as ExtraInfo[K] | undefined;
-  }
-
-  #extra(name: keyof ExtraInfo): unknown {
-    const socket = this.#stream as Socket & Partial<TLSSocket>;
-    switch (name) {
-      case "socket":
-        return socket;
-      case "peername":
-        return socketAddress(socket.remoteAddress, socket.remotePort, socket.remoteFamily);
-      case "sockname":
-        return socketAddress(socket.localAddress, socket.localPort, socket.localFamily);
-      case "peercert":
-        return socket.getPeerCertificate?.();
-      case "alpnProtocol":
-        return typeof socket.alpnProtocol === "string" ? socket.alpnProtocol : undefined;
-    }
+    return extraInfo(this.#stream, name) as ExtraInfo[K] | undefined;
   }
 
   /** The protocol that gets the calls. */

@@ -47,6 +47,9 @@ test("datagrams there and back, to any address and to a fixed one", async () => 
     expect(fixed.getExtraInfo("peername")?.port).toBe(at.port);
     fixed.sendTo("to the one");
     expect((await inbox.mail.get()).text).toBe("to the one");
+    fixed.setWriteBufferLimits({ high: 1000 });
+    expect(fixed.getWriteBufferLimits()).toEqual({ low: 250, high: 1000 });
+    expect(fixed.getWriteBufferSize()).toBe(0);
     expect(() => fixed.sendTo("x", at)).toThrow(/Expected no address/);
     expect(() => free.sendTo("x")).toThrow(/Expected an address/);
     expect(() => free.sendTo(1 as never, at)).toThrow(/Expected a string or bytes/);
