@@ -185,6 +185,18 @@ test("a token opens the address, one for looking does not operate, and guessing 
   expect([...statuses]).toEqual([401, 429]);
 });
 
+test("one client gets no more than its share of requests", async ({ redis }) => {
+  const service = await Service.start(redis.url, ["--rate-limit", "5"]);
+  const answers = await Promise.all(Array.from({ length: 40 }, () => service.ask("GET", "/queues")));
+  expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200, 429]));
+  const refused = answers.find(({ status }) => status === 429);
+  expect(await refused?.json()).toMatchObject({
+    code: "TOO_MANY_REQUESTS",
+    message: expect.stringContaining("--rate-limit") as string,
+  });
+  await service.stop();
+});
+
 test("it does not start on another address without a token, or where it cannot", async ({
   redis,
   service,

@@ -1,10 +1,13 @@
 import { existsSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { type Browser, type Page, chromium } from "playwright-core";
 import { expect } from "vitest";
 import { redisTest } from "../support/redis.ts";
 import { Service } from "./service.ts";
 
 const contrastsOfText = readFileSync(new URL("./fixtures/contrasts.js", import.meta.url), "utf8");
+
+const axe = readFileSync(fileURLToPath(import.meta.resolve("axe-core/axe.min.js")), "utf8");
 
 const executablePath =
   process.env["TASKLOOM_TEST_CHROMIUM"] ??
@@ -119,6 +122,28 @@ test("text is readable in light and in dark", async ({ page, service }) => {
     expect(contrasts.length).toBeGreaterThan(20);
     // WCAG 2.2 AA for text of normal size.
     expect(contrasts.filter(({ contrast }) => contrast < 4.5)).toEqual([]);
+  }
+  await service.ask("DELETE", `/jobs/${id}`);
+});
+
+test("axe finds nothing that keeps anybody out, in light and in dark", async ({ browser, service, page }) => {
+  const { id } = await service.submit("test.wait", 60_000);
+  const failed = await service.submit("test.fail", "no disk");
+  await service.job(failed.id, 10);
+  await page.close(); // The page's own policy lets no outside script in, axe's neither.
+  for (const colorScheme of ["light", "dark"] as const) {
+    const examined = await (browser as Browser).newPage({ bypassCSP: true, colorScheme });
+    await examined.goto(service.address);
+    await examined.getByRole("treeitem", { name: new RegExp(id) }).waitFor();
+    await examined.getByRole("button", { name: "Replay 1 of test.fail" }).waitFor();
+    await examined.getByRole("button", { name: "Search" }).click();
+    await examined.getByRole("link", { name: id }).waitFor();
+    await examined.addScriptTag({ content: axe });
+    const { violations } = await examined.evaluate<{ violations: { id: string; nodes: { html: string }[] }[] }>(
+      "axe.run()",
+    );
+    expect(violations.map((found) => [found.id, found.nodes.map(({ html }) => html)])).toEqual([]);
+    await examined.close();
   }
   await service.ask("DELETE", `/jobs/${id}`);
 });

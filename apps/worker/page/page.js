@@ -183,7 +183,7 @@ function showFailed(groups) {
         "data-key": "table",
         role: "region",
         tabindex: "0",
-        "aria-labelledby": "failed-heading",
+        "aria-label": "Dead letters by error",
       },
       element(
         "table",
