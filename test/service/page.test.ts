@@ -135,13 +135,13 @@ test("axe finds nothing that keeps anybody out, in light and in dark", async ({ 
     const examined = await (browser as Browser).newPage({ bypassCSP: true, colorScheme });
     await examined.goto(service.address);
     await examined.getByRole("treeitem", { name: new RegExp(id) }).waitFor();
-    await examined.getByRole("button", { name: "Replay 1 of test.fail" }).waitFor();
+    await examined.getByRole("button", { name: "Replay 1 of test.fail" }).first().waitFor();
     await examined.getByRole("button", { name: "Search" }).click();
     await examined.getByRole("link", { name: id }).waitFor();
     await examined.addScriptTag({ content: axe });
-    const { violations } = await examined.evaluate<{ violations: { id: string; nodes: { html: string }[] }[] }>(
-      "axe.run()",
-    );
+    const { violations } = await examined.evaluate<{
+      violations: { id: string; nodes: { html: string }[] }[];
+    }>("axe.run()");
     expect(violations.map((found) => [found.id, found.nodes.map(({ html }) => html)])).toEqual([]);
     await examined.close();
   }
