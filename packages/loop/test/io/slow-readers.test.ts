@@ -4,6 +4,7 @@ import {
   Event,
   Future,
   getRunningLoop,
+  openConnection,
   Protocol,
   run,
   startServer,
@@ -11,6 +12,7 @@ import {
   type StreamWriter,
   type Transport,
 } from "@taskloom/loop";
+import { certificate, key } from "./certificate.ts";
 import { clientsOf, local, openSockets, Peer, portOf, untilAlone, untilStill } from "./peer.ts";
 
 const PIECE = 64 * 1024;
@@ -251,5 +253,31 @@ describe("a peer that floods", () => {
       server.close();
       await server.waitClosed();
     });
+  });
+});
+
+test("over TLS too a peer that does not read holds its writer up", async () => {
+  await run(async () => {
+    const streaming = new Streaming();
+    const server = await startServer((reader, writer) => streaming.serve(reader, writer), {
+      ...local,
+      tls: { key, cert: certificate },
+    });
+    const tls = { ca: certificate, servername: "localhost" };
+    const { reader, writer } = await openConnection({ ...local, port: portOf(server), tls });
+    await using peer = await Peer.start();
+    const before = process.memoryUsage.rss();
+    const standsAt = await untilStill(peer, () => streaming.sent);
+    expect(standsAt).toBeLessThan(TOTAL / 4);
+    expect(reader._buffer.size).toBeLessThanOrEqual(3 * PIECE);
+    let received = 0;
+    while (received < standsAt + 32 * PIECE) received += (await reader.readExactly(PIECE)).length;
+    expect(streaming.largest).toBeLessThanOrEqual(MOST_BUFFERED + PIECE); // what is encrypted already counts too
+    expect(process.memoryUsage.rss() - before).toBeLessThan(MOST_GROWTH);
+    getRunningLoop().setExceptionHandler(() => {});
+    writer.transport.abort();
+    await streaming.lost.wait();
+    server.close();
+    await server.waitClosed();
   });
 });
