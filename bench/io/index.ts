@@ -158,7 +158,7 @@ function ratio(name: string, peer: string, of: keyof Speeds): number {
 }
 
 console.log(`\necho, ${CONNECTIONS} connections, 1 KB, median of ${rounds} rounds\n`);
-console.log("| server | messages/s | of node:net | a second of its processor | of node:net |");
+console.log("| server | messages/s | of node:net | messages per second of its processor | of node:net |");
 console.log("| --- | ---: | ---: | ---: | ---: |");
 for (const [name, { perSecond, perCpuSecond }] of speeds) {
   const cells = [
