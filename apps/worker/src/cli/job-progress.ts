@@ -1,6 +1,7 @@
 import { Presets, SingleBar } from "cli-progress";
 import { type JobView, type Operations, hasEnded } from "../service/operations.ts";
 import { duration } from "../service/task-tree.ts";
+import { CliFailure, exitCodes } from "./failure.ts";
 import { brief } from "./output.ts";
 
 /** How often a job that somebody waits for is looked at, and the line drawn; milliseconds. */
@@ -48,7 +49,7 @@ function share(value: number): Reached {
 
 /**
  * Waits for a job's end as {@link Operations.ended} does, and on a terminal shows meanwhile where it is, how far it says
- * it is, and for how long.
+ * it is, and for how long. Ctrl-C ends the waiting, and says that the job goes on.
  */
 export async function endedWithProgress(
   operations: Operations,
@@ -57,16 +58,43 @@ export async function endedWithProgress(
   queue: string | undefined,
   isShown: boolean,
 ): Promise<JobView> {
-  if (!isShown || !process.stderr.isTTY) return await operations.ended(id, milliseconds, queue);
+  const stop = Promise.withResolvers<never>();
+  const interrupted = (): void =>
+    stop.reject(
+      new CliFailure(
+        "INTERRUPTED",
+        `no longer waiting; the job goes on: taskloom result ${id} --wait waits for it, taskloom cancel ${id} ends it.`,
+        { exitCode: exitCodes.interrupted },
+      ),
+    );
+  process.once("SIGINT", interrupted);
+  try {
+    const isDrawn = isShown && process.stderr.isTTY;
+    const ended = isDrawn
+      ? drawUntilEnd(operations, id, milliseconds, queue, stop.promise)
+      : operations.ended(id, milliseconds, queue);
+    return await Promise.race([ended, stop.promise]);
+  } finally {
+    process.off("SIGINT", interrupted);
+  }
+}
+
+async function drawUntilEnd(
+  operations: Operations,
+  id: string,
+  milliseconds: number,
+  queue: string | undefined,
+  stop: Promise<never>,
+): Promise<JobView> {
   const began = performance.now();
   let job: JobView | undefined;
   const bar = new SingleBar(
     {
       format: ({ barCompleteString = "", barIncompleteString = "" }) =>
         line(job, performance.now() - began, barCompleteString, barIncompleteString),
-      hideCursor: true,
       clearOnComplete: true,
       linewrap: false,
+      gracefulExit: false,
       barsize: barWidth,
       fps: 1_000 / lookInterval,
     },
@@ -76,7 +104,8 @@ export async function endedWithProgress(
   try {
     for (;;) {
       const left = milliseconds - (performance.now() - began);
-      job = await operations.ended(id, Math.max(0, Math.min(left, lookInterval)), queue);
+      const look = operations.ended(id, Math.max(0, Math.min(left, lookInterval)), queue);
+      job = await Promise.race([look, stop]);
       if (hasEnded(job.state) || left <= lookInterval) return job;
       bar.update(reachedOf(job.progress).share ?? 0);
     }

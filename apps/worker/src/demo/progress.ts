@@ -9,7 +9,6 @@ export class Progress {
     this.#bar = new SingleBar(
       {
         format: `{bar} {percentage}%  {value}/{total} ${what}  {eta_formatted} left`,
-        hideCursor: true,
         clearOnComplete: true,
       },
       Presets.shades_classic,
