@@ -118,6 +118,10 @@ folderTest(
       stdout: "23\n",
     });
     expect((await taskloom("ps", "--engine", engine)).stdout).toContain("running");
+    expect(await taskloom("worker", tasksModule, "--engine", engine)).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/in use by process \d+.* second worker use Redis: --engine/) as string,
+    });
     expect((await taskloom("doctor", tasksModule, "--engine", engine)).stdout).toMatch(
       /ok .*engine.*answers at http/,
     );

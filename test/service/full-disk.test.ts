@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { folderTest } from "../support/files.ts";
+import { folderTest, prose, writeFiles } from "../support/files.ts";
 import { freePort } from "../support/redis.ts";
 import { smallDiskTest } from "../support/small-disk.ts";
 import { TaskloomProcess, taskloom } from "../support/taskloom-process.ts";
@@ -64,6 +64,31 @@ smallDiskTest(
     expect(taken.length).toBeGreaterThan(20);
     for (const id of taken) expect(await again.job(id, 60)).toMatchObject({ state: "completed" });
     await again.stop();
+  },
+  120_000,
+);
+
+smallDiskTest(
+  "the main job on a disk that fills ends with the reason, and goes on when there is room",
+  async ({ disk, folder }) => {
+    const files = Object.fromEntries(
+      Array.from({ length: 400 }, (_, index) => [`${index}.txt`, prose(index, 40_000)]),
+    );
+    await writeFiles(join(folder, "files"), files);
+    const demo = ["demo", join(folder, "files"), "--once", "--port", "0"];
+    const args = [...demo, "--engine", `embedded:${join(disk.path, "data")}`];
+    const first = new TaskloomProcess(args);
+    await first.printed(/400 files below/);
+    const giveBack = disk.fill();
+    expect(await first.ended).toMatchObject({
+      code: 1,
+      stdout: "",
+      stderr: expect.stringMatching(/^taskloom: .*No space left on device.*make room, and/m) as string,
+    });
+    giveBack();
+    const second = await taskloom(...args);
+    expect(second.stderr).toContain("Going on with the run");
+    expect(second).toMatchObject({ code: 0, stdout: expect.stringMatching(/total +│ +400/) as string });
   },
   120_000,
 );

@@ -71,9 +71,13 @@ export async function demoCommand(directory: string | undefined, flags: DemoFlag
     const job = cutOff ?? (await runFile.begin(found.files));
     announce(root, job, flags, engine, address);
 
-    const ended = run(() => mainJob({ root, run: job, queue, deadline: flags.deadline * 1_000 }));
+    const full = Promise.withResolvers<never>();
+    const onEngineFull = ({ message }: Error): void => full.reject(engineFull(engine, message));
+    const deadline = flags.deadline * 1_000;
+    const ended = run(() => mainJob({ root, run: job, queue, deadline, onEngineFull }));
     ended.catch(() => {});
-    const outcome = await stop.race([ended, workers.broken, unreachable(engine, flags.patience)]);
+    const lost = [full.promise, broken(engine), unreachable(engine, flags.patience)];
+    const outcome = await stop.race([ended, workers.broken, ...lost]);
     await runFile.end();
     await report(root, found, outcome, workers, flags);
     const exitCode = outcome.failures.length + found.failures.length > 0 ? exitCodes.partial : exitCodes.ok;
@@ -199,6 +203,21 @@ function announce(root: string, job: Run, flags: DemoFlags, engine: Engine, addr
       `Going on with the run of ${new Date(job.startedAt).toLocaleString()} that was cut off.\n`,
     );
   }
+}
+
+function engineFull(engine: Engine, message: string): CliFailure {
+  return new CliFailure(
+    "ENGINE_FULL",
+    `${engine.url} has no room left (${message}); make room, and run the same command again to go on.`,
+  );
+}
+
+/** Fails when an engine in this process has stopped: the files are not to blame, and the run can be taken up again. */
+function broken(engine: Engine): Promise<never> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  promise.catch(() => {});
+  engine.onBroken?.(reject);
+  return promise;
 }
 
 /** Fails when the engine has not answered for too long. */

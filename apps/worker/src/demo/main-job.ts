@@ -3,6 +3,7 @@ import { Semaphore, gather, timeout } from "@taskloom/loop";
 import type { Lane, RemoteTask, TaskQueue } from "@taskloom/queue";
 import { Progress } from "./progress.ts";
 import type { FileResult } from "./report.ts";
+import { isEngineFull } from "@taskloom/queue/operating";
 import { type Run, fileJobIds, resumableFor } from "./run-file.ts";
 import { countText, digestFile } from "./tasks.ts";
 
@@ -16,6 +17,8 @@ export interface MainJobOptions {
   readonly queue: TaskQueue;
   /** Milliseconds for all of it. */
   readonly deadline: number;
+  /** Told when the engine has no room for a job: no file is to blame for that. */
+  readonly onEngineFull: (error: Error) => void;
 }
 
 /** What came of it. */
@@ -29,7 +32,13 @@ export interface MainJobOutcome {
 }
 
 /** Works through the files of a run: two jobs a file, gathered under one deadline, so many files at a time. */
-export async function mainJob({ root, run, queue, deadline }: MainJobOptions): Promise<MainJobOutcome> {
+export async function mainJob({
+  root,
+  run,
+  queue,
+  deadline,
+  onEngineFull,
+}: MainJobOptions): Promise<MainJobOutcome> {
   const before = run.resumed ? await finishedJobs(run, queue) : new Set<string>();
   const room = new Semaphore(filesInFlight);
   const progress = new Progress(run.files.length);
@@ -46,6 +55,7 @@ export async function mainJob({ root, run, queue, deadline }: MainJobOptions): P
     // Both are waited for, even when one fails: a job left behind would outlive its run.
     const [counted, digested] = await gather([counts, digest], { returnExceptions: true });
     progress.advance();
+    for (const outcome of [counted, digested]) if (isEngineFull(outcome)) onEngineFull(outcome as Error);
     if (counted instanceof Error) throw counted;
     if (digested instanceof Error) throw digested;
     return { path: file, ...counted, ...digested };

@@ -51,7 +51,7 @@ port.on("message", (messages: readonly ToThread[]) => {
     shared?.run();
   } catch (error) {
     // Whatever is thrown here is no answer to a statement: the session cannot be trusted any more.
-    reply(["fatal", lastWords(log) ?? describe(error)]);
+    reply(["fatal", whyItEnded(log) ?? describe(error)]);
     flush();
     process.exit(1);
   }
@@ -158,6 +158,14 @@ async function start(beside: boolean): Promise<void> {
   shared = new SharedSession(session, (client, channel, payload) =>
     reply(["notification", client, channel, payload]),
   );
+}
+
+/** PostgreSQL's last complaint, and a full disk where that came before it: what follows one can read like anything. */
+function whyItEnded(lines: readonly string[]): string | undefined {
+  const last = lastWords(lines);
+  if (last === undefined || /No space left/.test(last)) return last;
+  const full = lines.findLast((line) => /No space left/.test(line))?.replace(/^.*?(?=ERROR|LOG|WARNING)/, "");
+  return full === undefined ? last : `${full} (then ${last})`;
 }
 
 /** PostgreSQL's last complaint that ends a session, without its time and process number. */
