@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { CancelledError, Event, TimeoutError, gather, getEventLoop, sleep, timeout } from "@taskloom/loop";
-import { UnrecoverableError, currentJob, defineTask } from "@taskloom/queue";
+import { type TaskDefinition, UnrecoverableError, currentJob, defineTask } from "@taskloom/queue";
 import { describe, expect } from "vitest";
 import * as fixtures from "./fixtures/tasks.ts";
 import { engines } from "./engines.ts";
@@ -209,6 +209,32 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
     expect(seen.at(-1)).toBe(3);
     expect(await task.logs()).toEqual(["counted to 3"]);
   });
+
+  const counting: [string, TaskDefinition<[to: number], number | Promise<number>>][] = [
+    ["the loop", fixtures.countTo],
+    ["a thread", fixtures.countOnThread],
+  ];
+  test.for(counting)(
+    "the last progress of a job on %s comes before its end",
+    async ([_lane, count], { pair }) => {
+      const { queue } = pair;
+      const task = queue.submit(count, 1_000);
+      const listening = (async () => {
+        const seen: unknown[] = [];
+        for await (const value of task.progress()) seen.push(value);
+        return seen.at(-1);
+      })();
+      await pair.work([fixtures]);
+      expect(await task).toBe(1_000);
+      expect(await listening).toBe(1_000);
+      // No message is under way any more: this is what is stored.
+      const later = queue.attach(task.id);
+      const seen: unknown[] = [];
+      later.onProgress((value) => seen.push(value));
+      expect(await later).toBe(1_000);
+      expect(seen).toEqual([1_000]);
+    },
+  );
 
   test("a job that no worker knows waits, is reported, and runs when one comes", async ({ pair }) => {
     const unknown: unknown[] = [];

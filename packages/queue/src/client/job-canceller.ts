@@ -69,6 +69,6 @@ export class JobCanceller {
     const [stored] = await this.#queues.look(submission.lane, [submission.id]);
     if (stored === undefined || stored.kind === "pending") return;
     if (stored.kind === "missing") return this.#pending.end(submission, { error: cancelled });
-    this.#pending.settle(submission, outcomeOf(stored.record));
+    this.#pending.settle(submission, { ...stored, outcome: outcomeOf(stored.record) });
   }
 }

@@ -56,9 +56,9 @@ export class OutcomeWatch {
     // An id that nobody waits for is normal: replies can come twice, or after a look was quicker.
     const submission = this.#pending.get(message.id);
     if (submission === undefined) return;
-    if ("progress" in message) this.#pending.progress(submission, message.progress);
+    if (!("outcome" in message)) this.#pending.progress(submission, message.progress);
     else if (submission.mayExist) void this.#confirm(submission, message).catch(() => {});
-    else this.#pending.settle(submission, message.outcome, message.attempts);
+    else this.#pending.settle(submission, message);
   }
 
   /**
@@ -68,7 +68,7 @@ export class OutcomeWatch {
   async #confirm(submission: Submission, message: OutcomeMessage): Promise<void> {
     if (submission.addedAt === undefined) return;
     const [stored] = await this.#queues.look(submission.lane, [submission.id]);
-    if (stored?.kind === "missing") this.#pending.settle(submission, message.outcome, message.attempts);
+    if (stored?.kind === "missing") this.#pending.settle(submission, message);
     else if (stored !== undefined) this.#compare(submission, stored);
   }
 
@@ -105,7 +105,7 @@ export class OutcomeWatch {
   #compare(submission: Submission, stored: StoredJob): void {
     if (!this.#pending.holds(submission) || stored.kind === "pending") return;
     if (stored.kind === "finished")
-      return this.#pending.settle(submission, outcomeOf(stored.record), stored.attempts);
+      return this.#pending.settle(submission, { ...stored, outcome: outcomeOf(stored.record) });
     // A record that is missing within the time it would be kept was lost by the engine, with all that it had done: the
     // job is added again under its id. Later it may be one that ended and was removed, and must not run again.
     const age = performance.now() - (submission.addedAt ?? 0);

@@ -8,6 +8,9 @@ import type { Submission } from "./submission.ts";
 /** A reply that tells a job's end. */
 export type OutcomeMessage = Extract<ReplyMessage, { readonly outcome: Outcome }>;
 
+/** How a job ended, and what came before. */
+type Ending = Omit<OutcomeMessage, "id">;
+
 /** The jobs that somebody in this process waits for, from their submission to their end. */
 export class PendingJobs {
   readonly #byId = new Map<string, Submission>();
@@ -65,13 +68,17 @@ export class PendingJobs {
   }
 
   progress(submission: Submission, encoded: unknown): void {
+    submission.heard = encoded;
     for (const task of submission.tasks) task.reportProgress(decodeValue(encoded));
   }
 
   /** A job's end is known. */
-  settle(submission: Submission, outcome: Outcome, attempts?: number): void {
+  settle(submission: Submission, { outcome, attempts, progress }: Ending): void {
     if (!this.holds(submission)) return;
-    if (attempts !== undefined) for (const task of submission.tasks) task.attempts = attempts;
+    for (const task of submission.tasks) task.attempts = attempts;
+    // The last value comes before the end, also when the message with it was lost or is late.
+    if (progress != null && JSON.stringify(progress) !== JSON.stringify(submission.heard))
+      this.progress(submission, progress);
     const expiry = outcome.state === "cancelled" ? submission.expiry : undefined;
     this.end(submission, expiry === undefined ? openOutcome(outcome) : { error: expiry });
   }

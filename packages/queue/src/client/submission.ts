@@ -22,6 +22,8 @@ export interface Submission {
   addedAt: number | undefined;
   /** Called once, when the engine has confirmed the job, or it has ended without that. */
   onSent?: ((confirmed: boolean) => void)[];
+  /** The last progress that its waiters have heard of, encoded. */
+  heard?: unknown;
   /** What its waiters get in place of a cancellation, once its deadline has passed here. */
   expiry?: Error;
 }

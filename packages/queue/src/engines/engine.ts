@@ -10,7 +10,13 @@ export type LaneProcessor = (job: BullJob, token: string | undefined) => Promise
 
 /** What travels from a worker to the one process that waits. */
 export type ReplyMessage =
-  | { readonly id: string; readonly outcome: Outcome; readonly attempts: number }
+  | {
+      readonly id: string;
+      readonly outcome: Outcome;
+      readonly attempts: number;
+      /** The last that it reported, encoded: what was sent before can be lost or late. */
+      readonly progress?: unknown;
+    }
   | { readonly id: string; readonly progress: unknown };
 
 /**
@@ -70,7 +76,13 @@ export interface CancelRequest {
 export type StoredJob =
   | { readonly kind: "missing" }
   | { readonly kind: "pending" }
-  | { readonly kind: "finished"; readonly record: FinishedRecord; readonly attempts: number };
+  | {
+      readonly kind: "finished";
+      readonly record: FinishedRecord;
+      readonly attempts: number;
+      /** The last that it reported, encoded; undefined or null when it did not. */
+      readonly progress: unknown;
+    };
 
 /** Where a thread of its own can reach the engine, to renew the locks of jobs while the event loop stands still. */
 export type RenewalAddress =

@@ -19,6 +19,7 @@ export type BullJob = Pick<
   | "attemptsStarted"
   | "stalledCounter"
   | "timestamp"
+  | "progress"
   | "processedOn"
   | "finishedOn"
   | "log"

@@ -11,11 +11,11 @@ import { publicId } from "../lane.ts";
 import { decodeArguments } from "../wire/job-data.ts";
 import { StoredFailure, cancelledEnvelope, resultEnvelope } from "../wire/outcome.ts";
 import { decodeValue } from "../wire/decode.ts";
-import { encodeValue } from "../wire/encode.ts";
 import { runAsJob } from "./current-job.ts";
 import { childFailure, childOutcomes } from "./flow-children.ts";
 import { JobLog } from "./job-log.ts";
 import type { OutcomeReplies } from "./outcome-replies.ts";
+import { ProgressRelay } from "./progress-relay.ts";
 import { type ItemTerms, runPack } from "./run-pack.ts";
 
 /**
@@ -30,7 +30,6 @@ const reportedAtMost = 10_000;
 const unmatchedRequestsFor = 2_000;
 /** How often a job is run again after its worker died, at least: once may be a deploy, more is the job's own doing. */
 const deathsForgiven = 3;
-const progressInterval = 100;
 
 /** One run of one job, from its start to its end. */
 interface Run {
@@ -149,13 +148,20 @@ export class JobRunner {
     const early = this.#unmatched.get(id);
     if (early !== undefined) this.cancel(early);
     if (this.#stopping) this.#handBack(run);
-    const stopProgress = this.#forwardProgress(job, task);
+    const progress = new ProgressRelay(job, (encoded) => {
+      const { reply } = job.data;
+      if (reply !== undefined) this.#engine.replies.send(reply, { id: task.getName(), progress: encoded });
+    });
+    const stopProgress = task.onProgress((value) => progress.report(value));
     try {
       const result = resultEnvelope(await end);
+      const storing = progress.settled();
+      if (storing !== undefined) await storing;
       const stored = (definition.task.strict ? await this.#seal(run, job) : undefined) ?? result;
       if (this.#runs.size === 1) this.#replies.sendBehind(job, stored);
       return stored;
     } catch (error) {
+      await progress.settled();
       // A run that was stopped has to give the job away, or to end it as cancelled, whatever else is true.
       if (definition.task.strict && run.stopping === undefined && !(error instanceof WaitingError)) {
         const cancelledBefore = await this.#seal(run, job);
@@ -181,7 +187,10 @@ export class JobRunner {
     const threads = this.#threads;
     const call = (): unknown => {
       if (pack === true) return runPack(definition, args, itemTerms(job), threads);
-      return threads === undefined ? definition(...args) : threads.submit(definition, ...args);
+      if (threads === undefined) return definition(...args);
+      const running = threads.submit(definition, ...args);
+      running.onProgress((value) => task.reportProgress(value));
+      return running;
     };
     const log = new JobLog((line) => job.log(line));
     const current = {
@@ -242,19 +251,6 @@ export class JobRunner {
     const answer = await this.#engine.seal(this.#queueName, job.id as string, run.token, run.attemptsStarted);
     if (answer.kind === "lost") throw new WaitingError();
     return answer.kind === "cancelled" ? cancelledEnvelope(answer.reason || undefined) : undefined;
-  }
-
-  #forwardProgress(job: BullJob, task: Task<unknown>): () => void {
-    const { reply } = job.data;
-    let stored = 0;
-    return task.onProgress((value) => {
-      const progress = encodeValue(value);
-      if (reply !== undefined) this.#engine.replies.send(reply, { id: task.getName(), progress });
-      const now = performance.now();
-      if (now - stored < progressInterval) return;
-      stored = now;
-      job.updateProgress(progress as object).catch(() => {}); // For dashboards; who waits has it already.
-    });
   }
 
   #reportOnce(job: Parameters<ReportUnknown>[0]): void {

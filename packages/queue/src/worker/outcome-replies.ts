@@ -48,7 +48,10 @@ export class OutcomeReplies {
   }
 
   #message(job: BullJob, outcome: Outcome, attempts: number): Parameters<Engine["replies"]["send"]>[1] {
-    return { id: publicId(this.#lane, job.id as string), outcome, attempts };
+    const id = publicId(this.#lane, job.id as string);
+    const { progress } = job;
+    // 0 is BullMQ's word for none.
+    return progress === 0 ? { id, outcome, attempts } : { id, outcome, attempts, progress };
   }
 }
 

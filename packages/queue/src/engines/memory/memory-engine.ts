@@ -150,10 +150,11 @@ export class MemoryEngine implements Engine {
       const job = lane.find(id);
       if (job === undefined) return { kind: "missing" };
       if (job.finishedOn === undefined) return { kind: "pending" };
-      const { state, returnvalue, failedReason, stacktrace } = job;
+      const { state, returnvalue, failedReason, stacktrace, progress } = job;
       return {
         kind: "finished",
         attempts: job.attemptsMade,
+        progress: progress === 0 ? undefined : progress,
         record: { failed: state === "failed", returnvalue, failedReason, stacktrace },
       };
     });

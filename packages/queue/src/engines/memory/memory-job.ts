@@ -42,6 +42,8 @@ export class MemoryJob implements BullJob, LaneJob {
   schedule: string | undefined;
   readonly #lane: MemoryLane;
 
+  progress: BullJob["progress"] = 0;
+
   constructor(lane: MemoryLane, id: string, { name, data, opts }: NewJob, now: number, sequence: number) {
     this.#lane = lane;
     this.id = id;
@@ -57,7 +59,9 @@ export class MemoryJob implements BullJob, LaneJob {
     return this.logs.push(line);
   }
 
-  async updateProgress(): Promise<void> {}
+  async updateProgress(progress: unknown): Promise<void> {
+    this.progress = JSON.parse(JSON.stringify(progress)) as object;
+  }
 
   async updateData(data: JobData): Promise<void> {
     this.data = JSON.parse(JSON.stringify(data)) as JobData;

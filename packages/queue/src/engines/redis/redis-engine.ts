@@ -239,17 +239,22 @@ export class RedisEngine implements Engine {
         "failedReason",
         "stacktrace",
         "atm",
+        "progress",
       );
     }
     const rows = (await pipeline.exec()) ?? [];
     return rows.map(([error, fields]): StoredJob => {
       if (error !== null) throw error;
-      const [name, finishedOn, returnvalue, failedReason, stacktrace, attempts] = fields as (string | null)[];
+      const [name, finishedOn, returnvalue, failedReason, stacktrace, attempts, progress] = fields as (
+        | string
+        | null
+      )[];
       if (name == null) return { kind: "missing" };
       if (finishedOn == null) return { kind: "pending" };
       return {
         kind: "finished",
         attempts: Number(attempts ?? 0),
+        progress: progress == null ? undefined : JSON.parse(progress),
         record: {
           failed: returnvalue == null,
           returnvalue: returnvalue == null ? undefined : JSON.parse(returnvalue),

@@ -147,7 +147,7 @@ export async function countCancelled(pool: SqlPool, queue: string): Promise<numb
 /** Looks at what BullMQ's job table has of many jobs, in one query. */
 export async function lookAtJobs(pool: SqlPool, queue: string, ids: readonly string[]): Promise<StoredJob[]> {
   const { rows } = await pool.query(
-    `SELECT id, state, return_value, failed_reason, stacktrace, attempts_made FROM ${schema}.job WHERE queue = $1 AND id = ANY($2)`,
+    `SELECT id, state, return_value, failed_reason, stacktrace, attempts_made, progress FROM ${schema}.job WHERE queue = $1 AND id = ANY($2)`,
     [queue, [...ids]],
   );
   const byId = new Map(rows.map((row) => [row["id"], row]));
@@ -158,6 +158,7 @@ export async function lookAtJobs(pool: SqlPool, queue: string, ids: readonly str
     return {
       kind: "finished",
       attempts: Number(row["attempts_made"] ?? 0),
+      progress: row["progress"],
       record: {
         failed: row["state"] === "failed",
         returnvalue: row["return_value"],

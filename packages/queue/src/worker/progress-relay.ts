@@ -1,0 +1,38 @@
+import type { BullJob } from "../engines/lane-queue.ts";
+import { encodeValue } from "../wire/encode.ts";
+
+/** How often a run's progress is stored, in milliseconds; who waits has it sooner. */
+const storeInterval = 100;
+
+/** Takes a run's progress to who waits, and stores it now and then: for dashboards, and for who comes later. */
+export class ProgressRelay {
+  readonly #job: BullJob;
+  readonly #send: (encoded: unknown) => void;
+  #storedAt = -Infinity;
+  #unstored: { readonly encoded: unknown } | undefined;
+
+  constructor(job: BullJob, send: (encoded: unknown) => void) {
+    this.#job = job;
+    this.#send = send;
+  }
+
+  report(value: unknown): void {
+    const encoded = encodeValue(value);
+    this.#send(encoded);
+    this.#unstored = { encoded };
+    if (performance.now() - this.#storedAt >= storeInterval) void this.#store();
+  }
+
+  async #store(): Promise<void> {
+    const { encoded } = this.#unstored ?? {};
+    this.#unstored = undefined;
+    this.#storedAt = performance.now();
+    // One that cannot be stored is lost; the result is what counts.
+    await this.#job.updateProgress(encoded as object).catch(() => {});
+  }
+
+  /** Stores the last value before the job's end is, so that whoever sees the end sees it too; undefined when it is. */
+  settled(): Promise<void> | undefined {
+    return this.#unstored === undefined ? undefined : this.#store();
+  }
+}
