@@ -236,6 +236,18 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
     },
   );
 
+  test("a job that reports nothing has no progress", async ({ pair }) => {
+    const queue = await pair.work([echo]);
+    const task = queue.submit(echo, 1);
+    const seen: unknown[] = [];
+    task.onProgress((value) => seen.push(value));
+    await task;
+    const later = queue.attach(task.id);
+    later.onProgress((value) => seen.push(value));
+    await later;
+    expect(seen).toEqual([]);
+  });
+
   test("a job that no worker knows waits, is reported, and runs when one comes", async ({ pair }) => {
     const unknown: unknown[] = [];
     const reported = new Event();
