@@ -210,7 +210,8 @@ export class TaskWorker {
     if (tasks.some(({ task }) => task.runsOn === "thread")) {
       // Loaded here, since a process that only submits has no use for threads.
       const offload = await import("@taskloom/offload");
-      this.#threads = new offload.ThreadPoolExecutor({ maxThreads: this.threads });
+      // One is there from the start: the first job, such as one that another worker hands over, waits for no start.
+      this.#threads = new offload.ThreadPoolExecutor({ maxThreads: this.threads, minThreads: 1 });
     }
     const queues = this.#options.queues ?? ["default"];
     const { renewal, duration } = this.engine.locks;
