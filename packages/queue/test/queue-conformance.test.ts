@@ -151,6 +151,23 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
       expect(await tolerant).toEqual([10, "CancelledError"]);
     });
 
+    test("arguments are checked by a schema that takes its time, too", async ({ pair }) => {
+      const slowly = z.tuple([
+        z
+          .number()
+          .refine(async (n) => n < 10, "too much")
+          .transform((n) => n + 0.5),
+      ]);
+      const small = defineTask({ name: "test.small", args: slowly }, async (n: number) => n);
+      const queue = await pair.work([small, ten, collect]);
+      // Checked here, and again where it runs.
+      expect(await queue.flow(call(collect), [call(small, 1)])).toEqual([2]);
+      const refused = queue.flow(call(collect), [call(ten, 1), call(small, 11)]);
+      await expect(refused).rejects.toMatchObject({ code: "TASK_ARGUMENTS" });
+      await expect(refused.children[0]).rejects.toMatchObject({ code: "TASK_ARGUMENTS" });
+      expect(await queue.counts()).toMatchObject({ waiting: 0, active: 0, completed: 2 });
+    });
+
     test("cancelling the parent cancels its children", async ({ pair }) => {
       const { queue } = pair;
       const flow = queue.flow(call(collect), [call(ten, 1), call(ten, 2)]);

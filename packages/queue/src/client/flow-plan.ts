@@ -1,7 +1,7 @@
 import type { FlowJob } from "bullmq";
 import { checkIsTask } from "../definition/define-task.ts";
 import { laneQueueName } from "../lane.ts";
-import type { FlowData } from "../wire/job-data.ts";
+import { type FlowData, encodeArguments } from "../wire/job-data.ts";
 import type { CallToJob, Surroundings } from "./call-to-job.ts";
 import { checkArguments } from "./check-arguments.ts";
 import { type TaskCall, childOptions } from "./flow.ts";
@@ -22,6 +22,8 @@ interface FlowPlan {
   readonly job: FlowJob;
   /** This call's and those below. */
   readonly submissions: readonly Submission[];
+  /** Ends when the arguments of all of them have passed their schemas; fails when some do not. */
+  readonly checking: Promise<unknown>;
 }
 
 /** Makes the jobs of a call and of the calls that it waits for. */
@@ -32,7 +34,8 @@ export function planFlow(jobs: CallToJob, call: TaskCall, terms: FlowTerms, isCh
   const children = below.map((plan) => plan.remote);
   const remote = Object.assign(jobs.remoteFor<unknown>(task, {}), { children });
   const flow = children.length === 0 ? undefined : { flow: flowData(children, terms) };
-  const submission = jobs.submission(remote, task, checkedNow(call), call.options, terms.surroundings, flow);
+  const submission = jobs.submission(remote, task, [], call.options, terms.surroundings, flow);
+  const checking = checked(call, (args) => Object.assign(submission.data, { args: encodeArguments(args) }));
   if (children.length > 0) bindChildren(remote, children);
   const job = {
     name: task.name,
@@ -48,21 +51,31 @@ export function planFlow(jobs: CallToJob, call: TaskCall, terms: FlowTerms, isCh
     remote,
     job: children.length === 0 ? job : { ...job, children: below.map((plan) => plan.job) },
     submissions: [...below.flatMap((plan) => plan.submissions), submission],
+    checking: Promise.all([...below.map((plan) => plan.checking), checking]),
   };
 }
 
-/** A flow is submitted as a whole: arguments that a schema refuses are thrown, and nothing is sent. */
-function checkedNow({ task, args }: TaskCall): readonly unknown[] {
-  let result = args;
+/**
+ * A flow is submitted as a whole. Arguments that a schema refuses at once are thrown; a schema that takes its time has
+ * them replaced by what it makes of them, in a promise that has to be awaited before the flow is sent.
+ */
+function checked({ task, args }: TaskCall, replace: (args: readonly unknown[]) => void): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  let isNow = true;
   checkArguments(
     task.task,
     args,
-    (checked) => (result = checked),
+    (accepted) => {
+      replace(accepted);
+      resolve();
+    },
     (error) => {
-      throw error;
+      if (isNow) throw error;
+      reject(error);
     },
   );
-  return result;
+  isNow = false;
+  return promise;
 }
 
 function flowData(children: readonly RemoteTask<unknown>[], terms: FlowTerms): FlowData {

@@ -253,8 +253,10 @@ export class TaskQueue {
   ): FlowTask<R> {
     const surroundings = this.#jobs.surroundings(parent.options);
     const terms = { queueName: this.name, returnExceptions, surroundings };
-    const { job, remote, submissions } = planFlow(this.#jobs, parent.after(children), terms);
+    const { job, remote, submissions, checking } = planFlow(this.#jobs, parent.after(children), terms);
+    checking.catch(() => {}); // Awaited below, after the connection; who waits hears of it there.
     void this.#client.send(submissions, async () => {
+      await checking;
       this.#flows ??= this.engine.openFlows();
       await this.#flows.add(job);
     });
