@@ -6,7 +6,12 @@ import type { FinishedRecord, Outcome } from "../wire/outcome.ts";
 import type { BullJob, FlowAdder, LaneConsumer, LaneQueue } from "./lane-queue.ts";
 
 /** What a worker lane does with a job: a BullMQ processor. */
-export type LaneProcessor = (job: BullJob, token: string | undefined) => Promise<unknown>;
+export type LaneProcessor = (
+  job: BullJob,
+  token: string | undefined,
+  /** Whether the lane runs no other job, and stores no other's end. */
+  isAlone?: () => boolean,
+) => Promise<unknown>;
 
 /** What travels from a worker to the one process that waits. */
 export type ReplyMessage =

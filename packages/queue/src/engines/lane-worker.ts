@@ -1,4 +1,4 @@
-import { setImmediate } from "node:timers/promises";
+import { setImmediate, setTimeout as delay } from "node:timers/promises";
 import { type BackendFactory, type Job, type JobJson, Worker, type WorkerOptions } from "bullmq";
 import type { ThreadLockManager } from "../worker/lock-renewal.ts";
 import { takeDeferredEnd } from "./deferred-end.ts";
@@ -16,6 +16,7 @@ const fullPause = 500;
  */
 export class LaneWorker extends Worker {
   #running = 0;
+  readonly #isAlone = (): boolean => this.#running === 1;
   /** The job that was fetched last came while nothing ran: it is to start before more is asked for. */
   #cameAlone = false;
   #hasJustStarted = false;
@@ -29,7 +30,7 @@ export class LaneWorker extends Worker {
   ) {
     super(
       name,
-      ((job: BullJob, token?: string) => processor(job, token)) as never,
+      ((job: BullJob, token?: string) => processor(job, token, this.#isAlone)) as never,
       options,
       backendFactory as never,
     );
@@ -66,18 +67,16 @@ export class LaneWorker extends Worker {
   /** BullMQ stops renewing a lock when the processor ends; here it is held until the end is stored, too. */
   override async processJob(...args: Parameters<Worker["processJob"]>): ReturnType<Worker["processJob"]> {
     const [job, token] = args;
-    const manager =
-      (this.opts as LaneWorkerOptions).renewal === undefined
-        ? undefined
-        : (this.lockManager as ThreadLockManager);
-    manager?.hold(job.id as string, token, job.name);
+    const { renewal } = this.opts as LaneWorkerOptions;
+    const manager = renewal === undefined ? undefined : (this.lockManager as ThreadLockManager);
+    const slot = manager?.hold(job.id as string, token, job.name);
     this.#hasJustStarted = this.#running++ === 0;
     this.#cameAlone = false;
     try {
       return await super.processJob(...args);
     } finally {
       this.#running--;
-      manager?.release(job.id as string);
+      if (slot !== undefined) manager?.release(slot);
     }
   }
 
@@ -117,7 +116,7 @@ export class LaneWorker extends Worker {
         if (isOver || this.closing !== undefined || !isEngineFull(error)) throw error;
         this.emit("error", error as Error);
       }
-      await new Promise((resolve) => setTimeout(resolve, fullPause));
+      await delay(fullPause);
     }
   }
 

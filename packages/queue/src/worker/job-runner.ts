@@ -90,7 +90,7 @@ export class JobRunner {
   }
 
   /** BullMQ's processor for the lane. */
-  async process(job: BullJob, token: string | undefined): Promise<unknown> {
+  async process(job: BullJob, token: string | undefined, isAlone?: () => boolean): Promise<unknown> {
     const id = job.id as string;
     const lock = token as string;
     const cancelled = cancelReasonOf(job);
@@ -158,7 +158,7 @@ export class JobRunner {
       const storing = progress.settled();
       if (storing !== undefined) await storing;
       const stored = (definition.task.strict ? await this.#seal(run, job) : undefined) ?? result;
-      if (this.#runs.size === 1) this.#replies.sendBehind(job, stored);
+      if (isAlone?.() === true) this.#replies.sendBehind(job, stored);
       return stored;
     } catch (error) {
       await progress.settled();

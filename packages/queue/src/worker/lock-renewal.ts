@@ -99,7 +99,9 @@ export class LockRenewal {
 class ThreadLockManager extends LockManager {
   readonly #renewal: LockRenewal;
   readonly #queue: number;
-  readonly #slots = new Map<string, { readonly slot: number; readonly token: string }>();
+  /** Which job and lock each slot holds; a job is looked for only when something is wrong. */
+  readonly #ids: (string | undefined)[] = [];
+  readonly #tokens: string[] = [];
 
   constructor(worker: Worker, renewal: LockRenewal, queue: number) {
     const { lockRenewTime = 0, lockDuration = 0 } = worker.opts;
@@ -108,30 +110,34 @@ class ThreadLockManager extends LockManager {
     this.#queue = queue;
   }
 
-  /** Puts a job under the thread's care until {@link release}. */
-  hold(id: string, token: string, name: string): void {
+  /** Puts a job under the thread's care until {@link release} of the slot that it gives; undefined without room. */
+  hold(id: string, token: string, name: string): number | undefined {
     const slot = this.#queue < 0 ? undefined : this.#renewal.table.put(this.#queue, id, token, name);
-    if (slot !== undefined) this.#slots.set(id, { slot, token });
+    if (slot === undefined) return undefined;
+    this.#ids[slot] = id;
+    this.#tokens[slot] = token;
+    return slot;
   }
 
-  release(id: string): void {
-    const held = this.#slots.get(id);
-    if (held === undefined) return;
-    this.#slots.delete(id);
-    this.#renewal.table.remove(held.slot);
+  release(slot: number): void {
+    if (this.#ids[slot] === undefined) return;
+    this.#ids[slot] = undefined;
+    this.#renewal.table.remove(slot);
   }
 
   lost(id: string, token: string): void {
-    if (this.#slots.get(id)?.token === token) this.worker.emit("lockRenewalFailed", [id]);
+    if (this.#ids.some((held, slot) => held === id && this.#tokens[slot] === token))
+      this.worker.emit("lockRenewalFailed", [id]);
   }
 
   protected override async extendLocks(jobIds: string[]): Promise<void> {
-    const left = this.#renewal.renews ? jobIds.filter((id) => !this.#slots.has(id)) : jobIds;
+    const held = new Set(this.#ids);
+    const left = this.#renewal.renews ? jobIds.filter((id) => !held.has(id)) : jobIds;
     if (left.length > 0) await super.extendLocks(left);
   }
 
   override async close(): Promise<void> {
-    for (const id of this.#slots.keys()) this.release(id);
+    for (const slot of this.#ids.keys()) this.release(slot);
     await super.close();
   }
 }

@@ -10,9 +10,8 @@ export interface HeldLock {
 
 const slotBytes = 1_024;
 const headerBytes = 8;
-/** Words at the head of a slot: sequence (0: empty), queue, and the three texts' lengths in bytes. */
+/** Words at the head of a slot: sequence (0: empty), queue, length of its text in bytes, lengths of id and token. */
 const slotHeaderWords = 5;
-const textBytes = slotBytes - slotHeaderWords * 4;
 
 /**
  * The locks that a process holds, in memory that a thread can read while the event loop stands still.
@@ -24,7 +23,7 @@ const textBytes = slotBytes - slotHeaderWords * 4;
 export class LockTable {
   readonly memory: SharedArrayBuffer;
   readonly #words: Int32Array;
-  readonly #bytes: Uint8Array;
+  readonly #texts: Uint8Array[] = [];
   readonly #free: number[] = [];
   readonly #encoder = new TextEncoder();
   readonly #decoder = new TextDecoder();
@@ -33,7 +32,6 @@ export class LockTable {
   private constructor(memory: SharedArrayBuffer) {
     this.memory = memory;
     this.#words = new Int32Array(memory);
-    this.#bytes = new Uint8Array(memory);
   }
 
   static withSlots(count: number): LockTable {
@@ -60,22 +58,18 @@ export class LockTable {
   put(queue: number, id: string, token: string, name: string): number | undefined {
     const slot = this.#free.pop();
     if (slot === undefined) return undefined;
-    const at = this.#wordOf(slot);
-    let used = 0;
-    for (const [index, text] of [id, token, name].entries()) {
-      const from = headerBytes + slot * slotBytes + slotHeaderWords * 4 + used;
-      const { read, written } = this.#encoder.encodeInto(
-        text,
-        this.#bytes.subarray(from, from + textBytes - used),
-      );
-      if (read < text.length) {
-        this.#free.push(slot);
-        return undefined;
-      }
-      this.#words[at + 2 + index] = written;
-      used += written;
+    // One text, since each call of the encoder costs more than what it encodes.
+    const text = id + token + name;
+    const { read, written } = this.#encoder.encodeInto(text, this.#textOf(slot));
+    if (read < text.length) {
+      this.#free.push(slot);
+      return undefined;
     }
+    const at = this.#wordOf(slot);
     this.#words[at + 1] = queue;
+    this.#words[at + 2] = written;
+    this.#words[at + 3] = id.length;
+    this.#words[at + 4] = token.length;
     this.#sequence = (this.#sequence % 0x7fff_fffe) + 1;
     Atomics.store(this.#words, at, this.#sequence);
     return slot;
@@ -95,14 +89,11 @@ export class LockTable {
       const sequence = Atomics.load(this.#words, at);
       if (sequence === 0) continue;
       const queue = this.#words[at + 1] as number;
-      let from = headerBytes + slot * slotBytes + slotHeaderWords * 4;
-      const [id = "", token = "", name = ""] = [2, 3, 4].map((word) => {
-        const length = this.#words[at + word] as number;
-        // Copied first: a TextDecoder does not read shared memory.
-        const text = this.#decoder.decode(this.#bytes.slice(from, from + length));
-        from += length;
-        return text;
-      });
+      // Copied first: a TextDecoder does not read shared memory.
+      const text = this.#decoder.decode(this.#textOf(slot).slice(0, this.#words[at + 2]));
+      const tokenAt = this.#words[at + 3] as number;
+      const nameAt = tokenAt + (this.#words[at + 4] as number);
+      const [id, token, name] = [text.slice(0, tokenAt), text.slice(tokenAt, nameAt), text.slice(nameAt)];
       if (Atomics.load(this.#words, at) === sequence) entries.push({ queue, id, token, name, sequence });
     }
     return entries;
@@ -115,6 +106,14 @@ export class LockTable {
       if (Atomics.load(this.#words, this.#wordOf(slot)) === sequence) return true;
     }
     return false;
+  }
+
+  #textOf(slot: number): Uint8Array {
+    return (this.#texts[slot] ??= new Uint8Array(
+      this.memory,
+      headerBytes + slot * slotBytes + slotHeaderWords * 4,
+      slotBytes - slotHeaderWords * 4,
+    ));
   }
 
   #wordOf(slot: number): number {

@@ -239,7 +239,7 @@ export class TaskWorker {
     const runner = new JobRunner(this.engine, name, this.#tasks, threads, replies, (job) =>
       this.#options.onUnknown?.(job),
     );
-    const worker = this.engine.openWorker(name, (job, token) => runner.process(job, token), {
+    const worker = this.engine.openWorker(name, (...args) => runner.process(...args), {
       autorun: false,
       concurrency: this.#concurrency(lane),
       lockDuration: this.engine.locks.duration,
