@@ -220,6 +220,26 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
       await again.remove();
     });
 
+    test("a run that nobody waited for can be waited for", async ({ pair }) => {
+      const gate = new Event();
+      const started = new Event();
+      const ids: string[] = [];
+      const gated = defineTask({ name: "test.run" }, async () => {
+        ids.push(currentJob()?.id ?? "");
+        started.set();
+        await gate.wait();
+        return "ran";
+      });
+      const queue = await pair.work([gated]);
+      const schedule = await queue.schedule("waited-for", { every: 3_600_000 }, gated);
+      await started.wait();
+      const attached = queue.attach(ids[0] as string);
+      await attached.sent();
+      gate.set();
+      expect(await attached).toBe("ran");
+      await schedule.remove();
+    });
+
     test("what cannot be a schedule is refused", async ({ pair }) => {
       const { queue } = pair;
       const refused = { code: "TASK_OPTIONS" };

@@ -59,7 +59,7 @@ export class JobCanceller {
     await job.moveToCompleted(cancelledEnvelope(message), answer.token, false);
     engine.noteCancelled(queueName, storedId(id), ageOf(job.opts.removeOnComplete));
     // The one who waits may be another than the one who cancels.
-    const { reply } = job.data;
+    const reply = job.data.reply ?? (engine.replies.lossless ? "" : undefined);
     const outcome: Outcome = message === undefined ? { state: "cancelled" } : { state: "cancelled", message };
     if (reply !== undefined) engine.replies.send(reply, { id, outcome, attempts: job.attemptsMade });
     return true;

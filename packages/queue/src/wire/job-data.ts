@@ -1,5 +1,6 @@
 import { decodeValue } from "./decode.ts";
 import { encodeValue } from "./encode.ts";
+import { WireError } from "./wire-error.ts";
 
 /** What a submission carries to the worker, readable as it stands in a dashboard. */
 export interface JobData {
@@ -44,7 +45,19 @@ export function encodeArguments(args: readonly unknown[]): JobData["args"] {
   return encoded;
 }
 
-/** Decodes the arguments in a job. */
+/**
+ * Decodes the arguments in a job.
+ *
+ * @throws {@link WireError} for what is no list of arguments, or in a pack no list of such lists.
+ */
 export function decodeArguments(data: JobData): unknown[] {
-  return decodeValue(data.args) as unknown[];
+  const args = decodeValue(data.args);
+  if (!Array.isArray(args)) throw noListAt("arguments");
+  const noList = data.pack === true ? args.findIndex((item) => !Array.isArray(item)) : -1;
+  if (noList >= 0) throw noListAt(`arguments[${noList}]`);
+  return args;
+}
+
+function noListAt(path: string): WireError {
+  return new WireError("MALFORMED", path, `The job cannot be run: its ${path} are no list; submit it again.`);
 }

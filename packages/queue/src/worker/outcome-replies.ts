@@ -39,7 +39,8 @@ export class OutcomeReplies {
 
   /** The end of a job is stored. */
   ended(job: BullJob, outcome: Outcome): void {
-    const { reply } = job.data;
+    // Where all is one process, whoever has attached to a job that nobody waited for hears of its end from this alone.
+    const reply = job.data.reply ?? (this.#engine.replies.lossless ? "" : undefined);
     if (reply === undefined) return;
     const send = (): void => this.#engine.replies.send(reply, this.#message(job, outcome, job.attemptsMade));
     const wentBehind = this.#wentBehind.get(job);
