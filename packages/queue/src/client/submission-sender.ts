@@ -12,6 +12,9 @@ const addAtOnce = 500;
 /** How soon a job that somebody is adding to the other lane is looked for again; milliseconds. */
 const onTheWayPause = 10;
 
+/** How soon what was on its way when the connection was cut is sent again; milliseconds. */
+const cutPause = 100;
+
 /** Who sees to the ends of what was sent. */
 interface Watch {
   listen(): Promise<void>;
@@ -54,7 +57,16 @@ export class SubmissionSender {
   async #sendCollected(): Promise<void> {
     const batch = this.#collected;
     this.#collected = [];
-    await this.#connected(batch, () => Promise.all(lanes.map((lane) => this.#sendLane(lane, batch))));
+    await this.#connected(batch, async () => {
+      try {
+        await Promise.all(lanes.map((lane) => this.#sendLane(lane, batch)));
+      } catch (error) {
+        if (!wasCut(error)) throw error;
+        // Whether they arrived is not known, and need not be: under its own id each is there once.
+        const unconfirmed = batch.filter(({ addedAt }) => addedAt === undefined);
+        getEventLoop().callLater(cutPause, () => this.#collectAgain(unconfirmed));
+      }
+    });
   }
 
   async #connected(submissions: readonly Submission[], send: () => Promise<unknown>): Promise<void> {
@@ -129,4 +141,9 @@ async function addAll(
 
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Whether ioredis gave a transaction up because its connection closed: it sends single commands again, but not those. */
+function wasCut(error: unknown): boolean {
+  return error instanceof Error && error.name === "AbortError";
 }
