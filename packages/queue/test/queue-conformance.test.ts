@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { randomUUID } from "node:crypto";
-import { CancelledError, Event, getRunningLoop, run, sleep } from "@taskloom/loop";
+import { CancelledError, Event, TimeoutError, getRunningLoop, run, sleep } from "@taskloom/loop";
 import {
   type FailureGroup,
   FlowChildFailedError,
@@ -263,6 +263,30 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
       await pair.work([echo]);
       expect([await first, await second]).toEqual(["first", "first"]);
       expect(await queue.with({ deduplicate: "k" }).submit(echo, "third")).toBe("third");
+    });
+
+    test("a cancel of what is just being folded into a job reaches that job", async ({ pair }) => {
+      const { queue } = pair;
+      const first = queue.with({ deduplicate: "c" }).submit(echo, "first");
+      await first.sent();
+      const second = queue.with({ deduplicate: "c" }).submit(echo, "second");
+      // Sent in this turn, and answered in a later one.
+      await new Promise((resolve) => setImmediate(resolve));
+      second.cancel("not needed");
+      await expect(second).rejects.toThrow(new CancelledError("not needed"));
+      await expect(first).rejects.toThrow(CancelledError);
+      expect(await queue.counts()).toMatchObject({ waiting: 0, cancelled: 1 });
+    });
+
+    test("a deadline that passes while it is just being folded into a job holds for that job", async ({
+      pair,
+    }) => {
+      const { queue } = pair;
+      const first = queue.with({ deduplicate: "e" }).submit(echo, "first");
+      await first.sent();
+      const second = queue.with({ deduplicate: "e", deadline: 0 }).submit(echo, "second");
+      await expect(second).rejects.toThrow(TimeoutError);
+      expect(await queue.counts()).toMatchObject({ waiting: 0, cancelled: 1 });
     });
 
     test("a time to live holds the key after the job has ended (throttle)", async ({ pair }) => {

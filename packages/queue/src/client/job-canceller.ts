@@ -23,10 +23,15 @@ export class JobCanceller {
     this.#retract = retract;
   }
 
-  /** Cancels a pending job in whichever state it is, and tries until its end is stored. */
-  async cancel(submission: Submission, reason: string): Promise<void> {
-    // Once this one has ended, another may be pending under an id that was chosen; that one is not meant.
-    for (let attempt = 0; this.#pending.holds(submission); attempt++) {
+  /**
+   * Cancels a pending job in whichever state it is, and tries until its end is stored. A submission that is folded into
+   * another meanwhile has that one's job cancelled.
+   */
+  async cancel(asked: Submission, reason: string): Promise<void> {
+    for (let attempt = 0; ; attempt++) {
+      // Once this one has ended, another may be pending under an id that was chosen; that one is not meant.
+      const submission = this.#pending.current(asked);
+      if (submission === undefined) return;
       const error = submission.expiry ?? (reason === "" ? new CancelledError() : new CancelledError(reason));
       if (submission.addedAt === undefined && this.#retract(submission))
         return this.#pending.end(submission, { error });
@@ -38,7 +43,7 @@ export class JobCanceller {
           // The engine does not answer; it is asked again until it does, as everything that is pending is.
         }
       }
-      if (!this.#pending.holds(submission)) return;
+      if (this.#pending.current(asked) === undefined) return;
       const pause =
         submission.addedAt === undefined
           ? sendingPause

@@ -37,7 +37,16 @@ export class PendingJobs {
     const pending = this.#byId.get(submission.id);
     if (pending === undefined || pending === submission) return false;
     pending.tasks.push(...submission.tasks);
+    if (submission.expiry !== undefined) pending.expiry ??= submission.expiry;
+    submission.joined = pending;
     return true;
+  }
+
+  /** The submission whose job this one's waiters wait for now; undefined when that has ended. */
+  current(submission: Submission): Submission | undefined {
+    let current = submission;
+    while (current.joined !== undefined) current = current.joined;
+    return this.holds(current) ? current : undefined;
   }
 
   /** A submission turned out to be a job that is there already: who waits for it waits for that one. */

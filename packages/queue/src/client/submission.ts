@@ -24,6 +24,8 @@ export interface Submission {
   onSent?: ((confirmed: boolean) => void)[];
   /** The last progress that its waiters have heard of, encoded. */
   heard?: unknown;
+  /** The pending submission that it became a part of: who waited for this one waits for that one. */
+  joined?: Submission;
   /** What its waiters get in place of a cancellation, once its deadline has passed here. */
   expiry?: Error;
 }
