@@ -46,6 +46,22 @@ export const stumbling = defineTask(
   },
 );
 
+/** As {@link marked}, and fails. */
+export const failing = defineTask({ name: "fault.failing" }, async (key: string): Promise<never> => {
+  record("start", key);
+  throw new Error(`${key} failed`);
+});
+
+/** As {@link marked}, the parent of a flow, on a thread: gives back what its children gave. */
+export const parenting = defineTask(
+  { name: "fault.parenting", module: import.meta.url, runsOn: "thread" },
+  (key: string): string[] => {
+    record("start", key);
+    record("end", key);
+    return (currentJob()?.childResults ?? []).map(String);
+  },
+);
+
 /** Gives back how many parts it was given. */
 export const collecting = defineTask({ name: "fault.collecting" }, async () => "collected");
 

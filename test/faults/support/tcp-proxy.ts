@@ -3,12 +3,16 @@ import { type AddressInfo, type Socket, connect, createServer } from "node:net";
 /** How a connection is cut: `reset` tells both sides, `silent` tells neither, as a network that drops packets. */
 export type Cut = "reset" | "silent";
 
+/** When a command is cut off: before it has passed, when its answer has begun to pass, or before any of that has. */
+export type CutWhen = "asked" | "answering" | "answered";
+
 /** A TCP proxy on the loopback address that a test can cut and mend. */
 export class TcpProxy {
   readonly url: string;
   readonly #close: () => void;
   readonly #pairs = new Set<readonly [Socket, Socket]>();
   #cut: Cut | undefined;
+  #next: { readonly command: string; readonly when: CutWhen; readonly done: () => void } | undefined;
 
   private constructor(port: number, close: () => void) {
     this.url = `redis://127.0.0.1:${port}`;
@@ -31,6 +35,7 @@ export class TcpProxy {
     far.on("error", () => {});
     const pair = [near, far] as const;
     this.#pairs.add(pair);
+    near.on("data", (chunk: Buffer) => this.#cutOff(chunk, near, far)); // Before the pipe has it.
     near.pipe(far).pipe(near);
     for (const side of pair) {
       side.on("close", () => {
@@ -55,6 +60,32 @@ export class TcpProxy {
         far.destroy();
       }
     }
+  }
+
+  /** Cuts as soon as a Redis transaction has `command` in it; ends when it has. */
+  cutAt(command: string, when: CutWhen): Promise<void> {
+    return new Promise((resolve) => (this.#next = { command, when, done: resolve }));
+  }
+
+  #cutOff(asked: Buffer, near: Socket, far: Socket): void {
+    const next = this.#next;
+    if (next === undefined || !asked.includes(next.command)) return;
+    this.#next = undefined;
+    const cut = (): void => {
+      this.cut("reset");
+      next.done();
+    };
+    if (next.when === "asked") return cut();
+    far.unpipe(near);
+    let answer = "";
+    far.on("data", (chunk: Buffer) => {
+      answer += chunk.toString("latin1");
+      // What a transaction answers: OK, QUEUED for each command, and then all their results at once.
+      if (!/^\*\d/m.test(answer)) return;
+      if (next.when === "answered") return cut();
+      near.write("+OK\r\n", () => cut());
+    });
+    far.resume(); // Paused when it was unpiped.
   }
 
   /** New connections pass again. */

@@ -47,10 +47,16 @@ export class JobClient implements RemoteTaskControl {
     this.#sender.collect(submission);
   }
 
-  /** Takes submissions that `add` sends in a way of its own, such as those of a flow, and sees to their ends. */
+  /** Takes submissions that `add` sends in a way of its own, and sees to their ends. */
   async send(submissions: readonly Submission[], add: () => Promise<unknown>): Promise<void> {
     for (const submission of submissions) this.#pending.add(submission);
     await this.#sender.send(submissions, add);
+  }
+
+  /** The same for the jobs of a flow, its parent last; `add` adds all or none, and is called again if it was cut off. */
+  async sendFlow(submissions: readonly Submission[], add: () => Promise<unknown>): Promise<void> {
+    for (const submission of submissions) this.#pending.add(submission);
+    await this.#sender.sendFlow(submissions, add);
   }
 
   /** Waits for a job that is there already. */

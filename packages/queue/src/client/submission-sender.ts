@@ -1,4 +1,5 @@
 import { getEventLoop } from "@taskloom/loop";
+import { wasCut } from "../engines/connection-cut.ts";
 import type { LaneQueue, NewJob } from "../engines/lane-queue.ts";
 import { type Lane, lanes } from "../lane.ts";
 import type { LaneQueues } from "./lane-queues.ts";
@@ -52,6 +53,28 @@ export class SubmissionSender {
       await add();
       this.#pending.confirm(submissions);
     });
+  }
+
+  /** Adds the jobs of a flow all in one step; the parent, which is the last of them, is there or none is. */
+  async sendFlow(submissions: readonly Submission[], add: () => Promise<unknown>): Promise<void> {
+    const parent = submissions.at(-1) as Submission;
+    await this.send(submissions, async () => {
+      for (let mayBeThere = false; this.#pending.holds(parent); mayBeThere = true) {
+        try {
+          if (!mayBeThere || !(await this.#isStored(parent))) await add();
+          return;
+        } catch (error) {
+          if (!wasCut(error)) throw error;
+          await new Promise<void>((resolve) => getEventLoop().callLater(cutPause, resolve));
+        }
+      }
+    });
+  }
+
+  /** To add a child again that has failed already would have its parent wait for it for ever. */
+  async #isStored({ lane, id }: Submission): Promise<boolean> {
+    const [stored] = await this.#queues.look(lane, [id]);
+    return stored?.kind !== "missing";
   }
 
   async #sendCollected(): Promise<void> {
@@ -141,9 +164,4 @@ async function addAll(
 
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
-}
-
-/** Whether ioredis gave a transaction up because its connection closed: it sends single commands again, but not those. */
-function wasCut(error: unknown): boolean {
-  return error instanceof Error && error.name === "AbortError";
 }

@@ -255,7 +255,7 @@ export class TaskQueue {
     const terms = { queueName: this.name, returnExceptions, surroundings };
     const { job, remote, submissions, checking } = planFlow(this.#jobs, parent.after(children), terms);
     checking.catch(() => {}); // Awaited below, after the connection; who waits hears of it there.
-    void this.#client.send(submissions, async () => {
+    void this.#client.sendFlow(submissions, async () => {
       await checking;
       this.#flows ??= this.engine.openFlows();
       await this.#flows.add(job);

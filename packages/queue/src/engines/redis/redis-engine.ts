@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
-import { FlowProducer, Queue } from "bullmq";
+import { Queue } from "bullmq";
 import { Redis } from "ioredis";
 import { EngineUnavailableError, EngineUrlError } from "../../errors.ts";
 import {
@@ -26,6 +26,7 @@ import { withoutPassword } from "../without-password.ts";
 import type { Lane } from "../../lane.ts";
 import { claimLaneScript } from "./claim-lane-script.ts";
 import { cancelScript, sealScript } from "./cancel-script.ts";
+import { FlowConnection } from "./flow-connection.ts";
 import { type Heartbeat, watchConnection } from "./heartbeat.ts";
 import { ReplyStream } from "./reply-stream.ts";
 
@@ -50,6 +51,7 @@ export class RedisEngine implements Engine {
   #warnings: string[] = [];
   #clockTimer: NodeJS.Timeout | undefined;
   readonly #heartbeats: Heartbeat[] = [];
+  readonly #flows: FlowConnection[] = [];
   #downSince: number | undefined;
   #closed = false;
 
@@ -157,8 +159,9 @@ export class RedisEngine implements Engine {
   }
 
   openFlows(): FlowAdder {
-    const flows = new FlowProducer({ connection: this.#client, prefix });
-    flows.on("error", () => {});
+    const connect = (): Redis => this.#client.duplicate({ retryStrategy: () => null });
+    const flows = new FlowConnection(connect, prefix, beatsAtMost);
+    this.#flows.push(flows);
     return flows;
   }
 
@@ -305,6 +308,7 @@ export class RedisEngine implements Engine {
     for (const heartbeat of this.#heartbeats) heartbeat.stop();
     this.replies.close();
     this.#subscriber?.disconnect();
+    for (const flows of this.#flows) void flows.close();
     // `quit` lets what was sent before it be answered.
     await waitAtMost(500, this.#client.quit());
     this.#client.disconnect();

@@ -1,0 +1,66 @@
+import { FlowProducer, type FlowJob } from "bullmq";
+import type { Redis } from "ioredis";
+import { ConnectionCutError } from "../connection-cut.ts";
+import type { FlowAdder } from "../lane-queue.ts";
+import { type Heartbeat, watchConnection } from "./heartbeat.ts";
+
+interface OpenConnection {
+  readonly client: Redis;
+  readonly flows: FlowProducer;
+  readonly heartbeat: Heartbeat;
+}
+
+/**
+ * Adds flows on a connection that nothing is sent on twice: when it is cut, what was on its way fails, and the next flow
+ * opens another. On the others ioredis itself sends a transaction again whose answer it has not begun to read, and a
+ * flow that is added again makes its parent wait once more for a child that has failed meanwhile.
+ */
+export class FlowConnection implements FlowAdder {
+  readonly #connect: () => Redis;
+  readonly #prefix: string;
+  readonly #beatsAtMost: number;
+  #open: OpenConnection | undefined;
+  #closed = false;
+
+  /** `connect` makes a client that does not connect again. */
+  constructor(connect: () => Redis, prefix: string, beatsAtMost: number) {
+    this.#connect = connect;
+    this.#prefix = prefix;
+    this.#beatsAtMost = beatsAtMost;
+  }
+
+  async add(flow: FlowJob): Promise<unknown> {
+    if (this.#closed) throw new ConnectionCutError("The connection for flows was closed.");
+    const { client, flows } = (this.#open ??= this.#openOne());
+    try {
+      await flows.waitUntilReady();
+      return await flows.add(flow);
+    } catch (error) {
+      if (client.status === "ready") throw error;
+      throw new ConnectionCutError("The connection was cut while a flow was on its way.", { cause: error });
+    }
+  }
+
+  #openOne(): OpenConnection {
+    const client = this.#connect();
+    client.on("error", () => {}); // What is on its way tells.
+    const flows = new FlowProducer({ connection: client, prefix: this.#prefix });
+    flows.on("error", () => {});
+    const heartbeat = watchConnection(client, this.#beatsAtMost, () => client.ping());
+    const open = { client, flows, heartbeat };
+    client.on("end", () => {
+      heartbeat.stop();
+      if (this.#open === open) this.#open = undefined;
+    });
+    return open;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    const open = this.#open;
+    this.#open = undefined;
+    open?.heartbeat.stop();
+    await open?.flows.close();
+    open?.client.disconnect();
+  }
+}
