@@ -3,6 +3,8 @@ import { laneClaimFor } from "../engine.ts";
 import { type SqlPool, schema } from "./job-table.ts";
 
 const table = `${schema}.taskloom_lane_claim`;
+/** What PostgreSQL answers, for the table, its type or their catalogue, when another process makes it in the same moment. */
+const madeMeanwhile = new Set(["42P07", "42710", "23505"]);
 const now = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
 /** Makes the table of {@link claimLane}. What is in it counts for seconds, so it need not survive a crash. */
@@ -13,8 +15,7 @@ export async function createLaneClaims(pool: SqlPool): Promise<void> {
         (queue text, id text, lane text NOT NULL, until_ms bigint NOT NULL, PRIMARY KEY (queue, id))`,
     );
   } catch (error) {
-    // Another process made it in the same moment.
-    if (!["23505", "42P07"].includes((error as { code?: string }).code ?? "")) throw error;
+    if (!madeMeanwhile.has((error as { code?: string }).code ?? "")) throw error;
   }
 }
 
