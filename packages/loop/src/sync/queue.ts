@@ -1,3 +1,4 @@
+import { describe } from "../diagnosis/describe.ts";
 import { ArgumentError, QueueEmpty, QueueFull, QueueShutDown, UsageError } from "../errors.ts";
 import { checkStepped, machine, probed, returned, SUSPENDED } from "../kernel/machine.ts";
 import type { Coroutine } from "../task/coroutine.ts";
@@ -45,7 +46,7 @@ export class Queue<T> {
 
   constructor(maxsize = 0, store: Store<T> = new Deque<T>()) {
     if (typeof maxsize !== "number" || Number.isNaN(maxsize)) {
-      throw new ArgumentError(`Expected \`maxsize\` to be a number, got ${String(maxsize)}`);
+      throw new ArgumentError(`Expected \`maxsize\` to be a number, got ${describe(maxsize)}`);
     }
     this.maxsize = maxsize;
     this.#items = store;

@@ -1,3 +1,4 @@
+import { describe } from "../diagnosis/describe.ts";
 import { ArgumentError, UsageError } from "../errors.ts";
 import type { EventLoop } from "../kernel/event-loop.ts";
 import { checkStepped, machine, PAUSED, probed, returned } from "../kernel/machine.ts";
@@ -150,7 +151,7 @@ export function sleep(ms: number): Sleeping<undefined>;
 export function sleep<T>(ms: number, result: T): Sleeping<T>;
 export function sleep<T>(ms: number, result?: T): Sleeping<T | undefined> {
   if (typeof ms !== "number" || Number.isNaN(ms)) {
-    throw new ArgumentError(`Expected a number of milliseconds to sleep, got ${String(ms)}`);
+    throw new ArgumentError(`Expected a number of milliseconds to sleep, got ${describe(ms)}`);
   }
   if (ms <= 0) return result === undefined ? pause : new PauseWith(result);
   return new Sleep<T | undefined>(ms, result);

@@ -67,4 +67,5 @@ test("a sleep is used once, and takes a number (test_sleep_when_delay_is_nan)", 
     expect(yield* raised(nap)).toBeInstanceOf(UsageError);
     expect(() => sleep(Number.NaN)).toThrow(ArgumentError);
     expect(() => sleep("1" as never)).toThrow(ArgumentError);
+    expect(() => sleep([1] as never)).toThrow("got [ 1 ]");
   }));
