@@ -64,23 +64,34 @@ export class PrivateRedis implements TestRedis {
   readonly url: string;
   readonly #port: number;
   readonly #folder: string;
-  readonly #appendonly: boolean;
+  readonly #settings: readonly string[];
   #process: ChildProcess | undefined;
 
-  private constructor(port: number, folder: string, appendonly: boolean) {
+  private constructor(port: number, folder: string, settings: readonly string[]) {
     this.url = `redis://127.0.0.1:${port}`;
     this.#port = port;
     this.#folder = folder;
-    this.#appendonly = appendonly;
+    this.#settings = settings;
   }
 
-  /** Fails when there is no `redis-server` on the PATH. With `appendonly` what is acknowledged survives a kill. */
+  /**
+   * Fails when there is no `redis-server` on the PATH. With `appendonly` what is acknowledged survives a kill; with
+   * `cluster` it is a node that is to be joined with others.
+   */
   static async start({
     appendonly = false,
+    cluster = false,
     port,
-  }: { readonly appendonly?: boolean; readonly port?: number } = {}): Promise<PrivateRedis> {
+  }: {
+    readonly appendonly?: boolean;
+    readonly cluster?: boolean;
+    readonly port?: number;
+  } = {}): Promise<PrivateRedis> {
     const folder = await mkdtemp(join(tmpdir(), "taskloom-redis-"));
-    const redis = new PrivateRedis(port ?? (await freePort()), folder, appendonly);
+    const settings = appendonly ? ["--appendonly", "yes", "--appendfsync", "always"] : ["--appendonly", "no"];
+    // The port of the nodes among themselves would be 10,000 higher, which need not be one.
+    if (cluster) settings.push("--cluster-enabled", "yes", "--cluster-port", String(await freePort()));
+    const redis = new PrivateRedis(port ?? (await freePort()), folder, settings);
     await redis.restart();
     return redis;
   }
@@ -90,7 +101,7 @@ export class PrivateRedis implements TestRedis {
     const child = spawn(
       "redis-server",
       ["--port", String(this.#port), "--bind", "127.0.0.1", "--dir", this.#folder, "--save", ""].concat(
-        this.#appendonly ? ["--appendonly", "yes", "--appendfsync", "always"] : ["--appendonly", "no"],
+        this.#settings,
       ),
       { stdio: ["ignore", "pipe", "inherit"] },
     );

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestAPI, test } from "vitest";
 import { postgresTest } from "../../../test/support/postgres.ts";
+import { redisClusterTest } from "../../../test/support/redis-cluster.ts";
 import { redisTest } from "../../../test/support/redis.ts";
 
 /** A test with the URL of an engine of its file's own. */
@@ -27,6 +28,12 @@ export const engines: readonly { readonly name: string; readonly test: EngineTes
     name: "redis",
     test: redisTest.extend<{ engine: string }>({
       engine: async ({ redis }, use) => await use(redis.url),
+    }),
+  },
+  {
+    name: "redis cluster",
+    test: redisClusterTest.extend<{ engine: string }>({
+      engine: async ({ cluster }, use) => await use(cluster.url),
     }),
   },
   {

@@ -9,7 +9,8 @@ import { withoutPassword } from "./without-password.ts";
 /** The engine that is used when none is named. */
 export const defaultEngine = "embedded:.taskloom";
 
-const known = '"redis://HOST:6379", "rediss://…", "postgres://HOST/DATABASE", "embedded:FOLDER" or "memory:"';
+const known =
+  '"redis://HOST:6379", "rediss://…", "redis-cluster://HOST:6379,HOST:6379", "postgres://HOST/DATABASE", "embedded:FOLDER" or "memory:"';
 
 /**
  * Makes the engine that a URL names; it connects on first use.
@@ -17,10 +18,12 @@ const known = '"redis://HOST:6379", "rediss://…", "postgres://HOST/DATABASE", 
  * @throws {@link EngineUrlError} when the URL names none.
  */
 export function openEngine(url: string): Engine {
-  const scheme = /^([a-z]+):/i.exec(url)?.[1]?.toLowerCase();
+  const scheme = /^([a-z-]+):/i.exec(url)?.[1]?.toLowerCase();
   switch (scheme) {
     case "redis":
     case "rediss":
+    case "redis-cluster":
+    case "rediss-cluster":
       return RedisEngine.open(url);
     case "postgres":
     case "postgresql":

@@ -1,4 +1,4 @@
 /** A URL fit to be shown: everything but the password. */
 export function withoutPassword(url: string): string {
-  return url.replace(/^([a-z]+:\/\/[^/@:]*):[^@]*@/i, "$1:***@");
+  return url.replace(/^([a-z-]+:\/\/[^/@:]*):.*@/i, "$1:***@");
 }

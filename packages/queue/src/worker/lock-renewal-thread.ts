@@ -36,9 +36,8 @@ const tell = (message: RenewalThreadMessage): void => parentPort?.postMessage(me
 async function connect(server: RenewalAddress): Promise<IQueueBackend[]> {
   const { createPostgresBackend, createRedisBackend } = await import("bullmq");
   if (server.kind === "redis") {
-    const { Redis } = await import("ioredis");
-    const connection = new Redis(server.url, {
-      maxRetriesPerRequest: null,
+    const { openRedis } = await import("../engines/redis/redis-client.ts");
+    const connection = openRedis(server.url, {
       retryStrategy: () => 100,
       // A connection that was cut without a word is given up before the locks lapse.
       socketTimeout: duration / 8,

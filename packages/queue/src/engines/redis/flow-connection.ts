@@ -1,11 +1,11 @@
 import { FlowProducer, type FlowJob } from "bullmq";
-import type { Redis } from "ioredis";
 import { ConnectionCutError } from "../connection-cut.ts";
 import type { FlowAdder } from "../lane-queue.ts";
-import { type Heartbeat, watchConnection } from "./heartbeat.ts";
+import { type Heartbeat, watchClient } from "./heartbeat.ts";
+import type { RedisClient } from "./redis-client.ts";
 
 interface OpenConnection {
-  readonly client: Redis;
+  readonly client: RedisClient;
   readonly flows: FlowProducer;
   readonly heartbeat: Heartbeat;
 }
@@ -16,14 +16,14 @@ interface OpenConnection {
  * flow that is added again makes its parent wait once more for a child that has failed meanwhile.
  */
 export class FlowConnection implements FlowAdder {
-  readonly #connect: () => Redis;
+  readonly #connect: () => RedisClient;
   readonly #prefix: string;
   readonly #beatsAtMost: number;
   #open: OpenConnection | undefined;
   #closed = false;
 
   /** `connect` makes a client that does not connect again. */
-  constructor(connect: () => Redis, prefix: string, beatsAtMost: number) {
+  constructor(connect: () => RedisClient, prefix: string, beatsAtMost: number) {
     this.#connect = connect;
     this.#prefix = prefix;
     this.#beatsAtMost = beatsAtMost;
@@ -36,7 +36,9 @@ export class FlowConnection implements FlowAdder {
       await flows.waitUntilReady();
       return await flows.add(flow);
     } catch (error) {
-      if (client.status === "ready") throw error;
+      // A cluster that has lost one node is still ready.
+      const isCut = error instanceof Error && error.message === "Connection is closed.";
+      if (client.status === "ready" && !isCut) throw error;
       throw new ConnectionCutError("The connection was cut while a flow was on its way.", { cause: error });
     }
   }
@@ -46,7 +48,7 @@ export class FlowConnection implements FlowAdder {
     client.on("error", () => {}); // What is on its way tells.
     const flows = new FlowProducer({ connection: client, prefix: this.#prefix });
     flows.on("error", () => {});
-    const heartbeat = watchConnection(client, this.#beatsAtMost, () => client.ping());
+    const heartbeat = watchClient(client, this.#beatsAtMost);
     const open = { client, flows, heartbeat };
     client.on("end", () => {
       heartbeat.stop();

@@ -1,4 +1,5 @@
-import type { Redis } from "ioredis";
+import { Cluster, type Redis } from "ioredis";
+import type { RedisClient } from "./redis-client.ts";
 
 /** How often a connection is asked for a sign of life, in milliseconds. */
 const beat = 1_000;
@@ -44,4 +45,51 @@ export function watchConnection(
     }
   }, beat).unref();
   return { answered, stop: () => clearInterval(timer) };
+}
+
+/** Watches over a client: its one connection, or those to the nodes of a cluster as they come and go. */
+export function watchClient(client: RedisClient, beatsAtMost: number): Heartbeat {
+  if (!(client instanceof Cluster)) return watchConnection(client, beatsAtMost, () => client.ping());
+  const heartbeats = new Map<Redis, Heartbeat>();
+  const watch = (node: Redis): void => {
+    if (!heartbeats.has(node))
+      heartbeats.set(
+        node,
+        watchConnection(node, beatsAtMost, () => node.ping()),
+      );
+  };
+  const leave = (node: Redis): void => {
+    heartbeats.get(node)?.stop();
+    heartbeats.delete(node);
+  };
+  client.on("+node", watch);
+  client.on("-node", leave);
+  for (const node of client.nodes()) watch(node);
+  return {
+    answered: () => {},
+    stop: () => {
+      client.off("+node", watch);
+      client.off("-node", leave);
+      for (const node of heartbeats.keys()) leave(node);
+    },
+  };
+}
+
+/**
+ * Tells whether that node of a cluster answers which has a key: the cluster's other nodes say nothing of it, and
+ * commands wait until it is back or replaced.
+ */
+export function watchKey(cluster: Cluster, key: string, tell: (answers: boolean) => void): Heartbeat {
+  let beats = 0; // Since it was asked.
+  const timer = setInterval(() => {
+    if (beats++ > 0) return beats > 2 ? tell(false) : undefined;
+    cluster
+      .exists(key)
+      .then(
+        () => tell(true),
+        () => {},
+      )
+      .finally(() => (beats = 0));
+  }, beat).unref();
+  return { answered: () => {}, stop: () => clearInterval(timer) };
 }

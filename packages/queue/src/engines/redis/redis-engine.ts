@@ -2,8 +2,8 @@ import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { Queue } from "bullmq";
-import { Redis } from "ioredis";
-import { EngineUnavailableError, EngineUrlError } from "../../errors.ts";
+import { Cluster, type Redis } from "ioredis";
+import { EngineUnavailableError } from "../../errors.ts";
 import {
   type CancelAnswer,
   type CancelRequest,
@@ -27,61 +27,65 @@ import type { Lane } from "../../lane.ts";
 import { claimLaneScript } from "./claim-lane-script.ts";
 import { cancelScript, sealScript } from "./cancel-script.ts";
 import { FlowConnection } from "./flow-connection.ts";
-import { type Heartbeat, watchConnection } from "./heartbeat.ts";
+import { type Heartbeat, watchClient, watchKey } from "./heartbeat.ts";
+import {
+  type RedisClient,
+  another,
+  checkRedisUrl,
+  openRedis,
+  prefixAt,
+  unrepeating,
+} from "./redis-client.ts";
 import { ReplyStream } from "./reply-stream.ts";
 
-const prefix = "taskloom";
 const connectTimeout = 5_000;
 /** A connection that has been silent for so many heartbeats is given up. */
 const beatsAtMost = 3;
 /** How long a canceller holds a job that it claimed; long enough to end it, short enough if the canceller dies. */
 const claimLock = 2_000;
 
-/** BullMQ on Redis, through ioredis. */
+/** BullMQ on a Redis server or a Redis Cluster, through ioredis. */
 export class RedisEngine implements Engine {
   readonly url: string;
   readonly isLocal = false;
   readonly replies: ReplyStream;
   readonly locks: LockTerms;
-  readonly #client: Redis;
+  readonly #client: RedisClient;
+  readonly #prefix: string;
   readonly #clock = new EngineClock();
-  #subscriber: Redis | undefined;
+  #subscriber: RedisClient | undefined;
   readonly #cancelListeners = new Map<string, (request: CancelRequest) => void>();
   #connecting: Promise<void> | undefined;
-  #warnings: string[] = [];
+  readonly #warnings = new Set<string>();
   #clockTimer: NodeJS.Timeout | undefined;
   readonly #heartbeats: Heartbeat[] = [];
   readonly #flows: FlowConnection[] = [];
   #downSince: number | undefined;
+  #nodeError: Error | undefined;
   #closed = false;
 
   private constructor(url: string) {
     this.url = withoutPassword(url);
-    this.locks = serverLocks({ kind: "redis", url, prefix });
-    this.#client = new Redis(url, {
-      lazyConnect: true,
+    this.#prefix = prefixAt(url);
+    this.locks = serverLocks({ kind: "redis", url, prefix: this.#prefix });
+    this.#client = openRedis(url, {
       connectTimeout,
-      // BullMQ needs commands to wait for a reconnect rather than fail.
-      maxRetriesPerRequest: null,
       retryStrategy: (times) => Math.min(50 * times, 1_000),
       // Left off on purpose: with it, BullMQ's throughput falls by 40 %.
       enableAutoPipelining: false,
     });
     this.#client.on("error", () => {}); // Kept from being thrown; connect() and downFor() tell.
-    this.#client.on("close", () => (this.#downSince ??= performance.now()));
-    this.#client.on("ready", () => (this.#downSince = undefined));
+    this.#client.on("node error", (error: Error) => (this.#nodeError = error)); // Says more than a cluster's own.
+    this.#client.on("close", () => this.#noteAnswers(false));
+    this.#client.on("ready", () => this.#noteAnswers(true));
     this.#client.defineCommand("taskloomCancel", { numberOfKeys: 8, lua: cancelScript });
     this.#client.defineCommand("taskloomSeal", { numberOfKeys: 2, lua: sealScript });
     this.#client.defineCommand("taskloomClaimLane", { lua: claimLaneScript });
-    this.replies = new ReplyStream(this.#client, prefix, randomUUID());
+    this.replies = new ReplyStream(this.#client, this.#prefix, randomUUID());
   }
 
   static open(url: string): RedisEngine {
-    if (!URL.canParse(url) || new URL(url).hostname === "") {
-      throw new EngineUrlError(
-        `${withoutPassword(url)} is not a Redis address; use one such as redis://127.0.0.1:6379.`,
-      );
-    }
+    checkRedisUrl(url);
     return new RedisEngine(url);
   }
 
@@ -99,57 +103,83 @@ export class RedisEngine implements Engine {
           throw new Error(`no answer within ${connectTimeout} ms`);
         }),
       ]);
+      await this.#refuseNodeOfCluster();
       await this.#readClock();
       await this.#inspect();
     } catch (error) {
       this.#closed = true;
       this.#client.disconnect();
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = this.#nodeError?.message ?? (error instanceof Error ? error.message : String(error));
       throw new EngineUnavailableError(
         `Redis at ${this.url} cannot be used (${reason || "no connection"}); start it or correct the address.`,
         { cause: error },
       );
     }
-    this.#heartbeats.push(watchConnection(this.#client, beatsAtMost, () => this.#client.ping()));
+    this.#heartbeats.push(watchClient(this.#client, beatsAtMost));
+    if (this.#client instanceof Cluster)
+      this.#heartbeats.push(watchKey(this.#client, this.#prefix, (answers) => this.#noteAnswers(answers)));
     this.#clockTimer = setInterval(() => void this.#readClock().catch(() => {}), 60_000).unref();
+  }
+
+  #noteAnswers(answers: boolean): void {
+    if (answers) this.#downSince = undefined;
+    else this.#downSince ??= performance.now();
   }
 
   async #connected(): Promise<void> {
     if (this.#client.status !== "ready") await once(this.#client, "ready");
   }
 
+  /** A node by itself refuses every key that is another's, and much later than here. */
+  async #refuseNodeOfCluster(): Promise<void> {
+    if (this.#client instanceof Cluster) return;
+    const cluster = await this.#client.info("cluster").catch(() => ""); // Some servers do not tell.
+    if (cluster.includes("cluster_enabled:1"))
+      throw new Error(
+        `it is a node of a Redis Cluster, so use ${this.url.replace(/^(rediss?):/i, "$1-cluster:").replace(/(?<=[^/])\/[^/]*$/, "")}`,
+      );
+  }
+
   async #readClock(): Promise<void> {
     await this.#clock.read(async () => {
-      const [seconds, microseconds] = await this.#client.time();
+      // Asked with a key, for the clock of that node of a cluster which has the jobs.
+      const time = this.#client.eval("return redis.call('TIME')", 1, this.#prefix);
+      const [seconds, microseconds] = (await time) as [string, string];
       return Number(seconds) * 1_000 + Number(microseconds) / 1_000;
     });
   }
 
   async #inspect(): Promise<void> {
+    // Any node of a cluster may come to have the jobs.
+    const servers = this.#client instanceof Cluster ? this.#client.nodes() : [this.#client];
+    for (const server of servers) await this.#inspectServer(server);
+  }
+
+  async #inspectServer(server: Redis): Promise<void> {
     const setting = async (name: string): Promise<string | undefined> => {
       // Managed servers forbid CONFIG; then nothing is known, and nothing is claimed.
-      const answer = await this.#client.config("GET", name).catch(() => undefined);
+      const answer = await server.config("GET", name).catch(() => undefined);
       return answer?.[1];
     };
     const policy = await setting("maxmemory-policy");
     if (policy !== undefined && policy !== "noeviction") {
-      this.#warnings.push(
+      this.#warnings.add(
         `${this.url} may evict jobs when memory is short: set maxmemory-policy noeviction (it is ${policy}).`,
       );
     }
     if ((await setting("appendonly")) === "no" && (await setting("save")) === "") {
-      this.#warnings.push(
+      this.#warnings.add(
         `${this.url} keeps nothing on disk, so a restart of it loses what is queued: set appendonly yes.`,
       );
     }
   }
 
   warnings(): readonly string[] {
-    return this.#warnings;
+    return [...this.#warnings];
   }
 
   openQueue(name: string): Queue {
-    const queue = new Queue(name, { connection: this.#client, prefix });
+    const queue = new Queue(name, { connection: this.#client, prefix: this.#prefix });
     queue.on("error", () => {});
     return queue;
   }
@@ -159,8 +189,8 @@ export class RedisEngine implements Engine {
   }
 
   openFlows(): FlowAdder {
-    const connect = (): Redis => this.#client.duplicate({ retryStrategy: () => null });
-    const flows = new FlowConnection(connect, prefix, beatsAtMost);
+    const connect = (): RedisClient => unrepeating(this.#client);
+    const flows = new FlowConnection(connect, this.#prefix, beatsAtMost);
     this.#flows.push(flows);
     return flows;
   }
@@ -170,11 +200,11 @@ export class RedisEngine implements Engine {
   }
 
   openWorker(name: string, processor: LaneProcessor, options: LaneWorkerOptions): LaneConsumer {
-    return new LaneWorker(name, processor, { ...options, connection: this.#client, prefix });
+    return new LaneWorker(name, processor, { ...options, connection: this.#client, prefix: this.#prefix });
   }
 
   async cancel(queueName: string, id: string, reason: string): Promise<CancelAnswer> {
-    const base = `${prefix}:${queueName}`;
+    const base = `${this.#prefix}:${queueName}`;
     const token = `canceller-${randomUUID()}:0`;
     const lists = ["wait", "paused", "prioritized", "delayed", "active", "stalled"].map(
       (list) => `${base}:${list}`,
@@ -190,14 +220,14 @@ export class RedisEngine implements Engine {
       `${cancelFlag}${reason}`,
       token,
       claimLock,
-      `${prefix}:cancel:`,
+      `${this.#prefix}:cancel:`,
       reason,
     );
     return kind === "claimed" ? { kind, token } : { kind };
   }
 
   async seal(queueName: string, id: string, token: string, attemptsStarted: number): Promise<SealAnswer> {
-    const job = `${prefix}:${queueName}:${id}`;
+    const job = `${this.#prefix}:${queueName}:${id}`;
     const run = this.#client as unknown as {
       taskloomSeal(...args: string[]): Promise<[SealAnswer["kind"], string?]>;
     };
@@ -213,21 +243,21 @@ export class RedisEngine implements Engine {
   onCancelRequest(workerId: string, listener: (request: CancelRequest) => void): () => void {
     this.#cancelListeners.set(workerId, listener);
     if (this.#subscriber === undefined) {
-      this.#subscriber = this.#client.duplicate();
+      this.#subscriber = another(this.#client);
       const subscriber = this.#subscriber;
-      this.#heartbeats.push(watchConnection(subscriber, beatsAtMost, () => subscriber.ping()));
+      this.#heartbeats.push(watchClient(subscriber, beatsAtMost));
       this.#subscriber.on("error", () => {});
       this.#subscriber.on("message", (channel: string, text: string) => {
-        this.#cancelListeners.get(channel.slice(`${prefix}:cancel:`.length))?.(
+        this.#cancelListeners.get(channel.slice(`${this.#prefix}:cancel:`.length))?.(
           JSON.parse(text) as CancelRequest,
         );
       });
     }
     const subscriber = this.#subscriber;
-    subscriber.subscribe(`${prefix}:cancel:${workerId}`).catch(() => {});
+    subscriber.subscribe(`${this.#prefix}:cancel:${workerId}`).catch(() => {});
     return () => {
       this.#cancelListeners.delete(workerId);
-      if (!this.#closed) subscriber.unsubscribe(`${prefix}:cancel:${workerId}`).catch(() => {});
+      if (!this.#closed) subscriber.unsubscribe(`${this.#prefix}:cancel:${workerId}`).catch(() => {});
     };
   }
 
@@ -235,7 +265,7 @@ export class RedisEngine implements Engine {
     const pipeline = this.#client.pipeline();
     for (const id of ids) {
       pipeline.hmget(
-        `${prefix}:${queueName}:${id}`,
+        `${this.#prefix}:${queueName}:${id}`,
         "name",
         "finishedOn",
         "returnvalue",
@@ -272,19 +302,19 @@ export class RedisEngine implements Engine {
     const run = this.#client as unknown as {
       taskloomClaimLane(...args: (string | number)[]): Promise<(0 | 1)[]>;
     };
-    const keys = ids.map((id) => `${prefix}:${queue}:taskloom-lane:${id}`);
+    const keys = ids.map((id) => `${this.#prefix}:${queue}:taskloom-lane:${id}`);
     const answers = await run.taskloomClaimLane(keys.length, ...keys, lane, laneClaimFor);
     return new Set(ids.filter((_, at) => answers[at] === 1));
   }
 
   noteCancelled(queueName: string, id: string, kept: number): void {
-    const key = `${prefix}:${queueName}:taskloom-cancelled`;
+    const key = `${this.#prefix}:${queueName}:taskloom-cancelled`;
     // Only a count depends on it; a worker that dies right now leaves one job counted as completed.
     this.#client.zadd(key, Date.now() + kept, id).catch(() => {});
   }
 
   async countCancelled(queueName: string): Promise<number> {
-    const key = `${prefix}:${queueName}:taskloom-cancelled`;
+    const key = `${this.#prefix}:${queueName}:taskloom-cancelled`;
     await this.#client.zremrangebyscore(key, "-inf", Date.now());
     return await this.#client.zcard(key);
   }

@@ -1,6 +1,7 @@
-import type { Redis } from "ioredis";
+import { Cluster } from "ioredis";
 import type { EndingRun, ReplyChannel, ReplyMessage } from "../engine.ts";
-import { type Heartbeat, watchConnection } from "./heartbeat.ts";
+import { type Heartbeat, watchClient, watchConnection } from "./heartbeat.ts";
+import { type RedisClient, another } from "./redis-client.ts";
 
 /** A stream holds what a slow client has not read yet; older entries go, and the client finds them by looking. */
 const streamLength = 20_000;
@@ -28,17 +29,17 @@ const beatsAtMost = 8;
 export class ReplyStream implements ReplyChannel {
   readonly address: string;
   readonly lossless = false;
-  readonly #writer: Redis;
+  readonly #writer: RedisClient;
   readonly #prefix: string;
   readonly #listeners = new Set<{ onMessage(message: ReplyMessage): void; onGap(): void }>();
-  #reader: Redis | undefined;
+  #reader: RedisClient | undefined;
   #outgoing = new Map<string, ReplyMessage[]>();
   #heartbeat: Heartbeat | undefined;
   readonly #keptAlive = new Map<string, number>();
   #isSending = false;
   #closed = false;
 
-  constructor(writer: Redis, prefix: string, address: string) {
+  constructor(writer: RedisClient, prefix: string, address: string) {
     this.#writer = writer;
     this.#prefix = prefix;
     this.address = address;
@@ -49,10 +50,13 @@ export class ReplyStream implements ReplyChannel {
     this.#listeners.add({ onMessage, onGap });
     if (this.#reader !== undefined) return;
     // A connection of its own: a blocking read holds up whatever shares its connection.
-    const reader = this.#writer.duplicate();
+    const reader = another(this.#writer);
     this.#reader = reader;
     reader.on("error", () => {}); // The writer's connection reports; this one only retries.
-    const heartbeat = watchConnection(reader, beatsAtMost, undefined);
+    const heartbeat =
+      reader instanceof Cluster
+        ? watchClient(reader, beatsAtMost)
+        : watchConnection(reader, beatsAtMost, undefined);
     this.#heartbeat = heartbeat;
     let first = true;
     reader.on("ready", () => {
@@ -62,7 +66,7 @@ export class ReplyStream implements ReplyChannel {
     void this.#read(reader, heartbeat);
   }
 
-  async #read(reader: Redis, heartbeat: Heartbeat): Promise<void> {
+  async #read(reader: RedisClient, heartbeat: Heartbeat): Promise<void> {
     const key = this.#key(this.address);
     let last = "0-0";
     while (!this.#closed) {

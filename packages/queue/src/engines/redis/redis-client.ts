@@ -1,0 +1,97 @@
+import { Cluster, Redis, type RedisOptions } from "ioredis";
+import { EngineUrlError } from "../../errors.ts";
+import { withoutPassword } from "../without-password.ts";
+
+/** A connection to one server, or those to the nodes of a cluster. */
+export type RedisClient = Redis | Cluster;
+
+/** What names a cluster: its nodes, or some of them, and who signs in there. */
+interface ClusterAddress {
+  readonly nodes: { readonly host: string; readonly port: number }[];
+  readonly options: Pick<RedisOptions, "username" | "password" | "tls">;
+}
+
+interface ClientOptions extends Pick<
+  RedisOptions,
+  "connectTimeout" | "socketTimeout" | "enableAutoPipelining"
+> {
+  readonly retryStrategy: (times: number) => number;
+}
+
+const clusterUrl = /^redis(s?)-cluster:\/\/(?:([^@:]*)(?::([^@]*))?@)?([^@/?#]+)\/?$/i;
+
+/** Whether a URL names a Redis Cluster and not one server. */
+export function isClusterUrl(url: string): boolean {
+  return /^rediss?-cluster:/i.test(url);
+}
+
+/**
+ * What all keys begin with. Scripts touch keys of several queues at once, and a cluster allows that only on one node:
+ * the braces, a hash tag, put all of them there.
+ */
+export function prefixAt(url: string): string {
+  return isClusterUrl(url) ? "{taskloom}" : "taskloom";
+}
+
+/** @throws {@link EngineUrlError} when the URL is neither a server's nor a cluster's. */
+export function checkRedisUrl(url: string): void {
+  if (isClusterUrl(url)) {
+    clusterAddress(url);
+  } else if (!URL.canParse(url) || new URL(url).hostname === "") {
+    throw new EngineUrlError(
+      `${withoutPassword(url)} is not a Redis address; use one such as redis://127.0.0.1:6379.`,
+    );
+  }
+}
+
+/** Opens a client that connects on first use, and whose commands wait for a lost server rather than fail. */
+export function openRedis(url: string, { retryStrategy, ...options }: ClientOptions): RedisClient {
+  const common = { ...options, maxRetriesPerRequest: null };
+  if (!isClusterUrl(url)) return new Redis(url, { ...common, lazyConnect: true, retryStrategy });
+  const address = clusterAddress(url);
+  return new Cluster(address.nodes, {
+    lazyConnect: true,
+    clusterRetryStrategy: retryStrategy,
+    // As often as it takes until a replica has taken over, or the node is back.
+    maxRedirections: Infinity,
+    slotsRefreshTimeout: 5_000, // An event loop that stood still for ioredis's one second has not lost the cluster.
+    // A certificate is made out to a name.
+    dnsLookup: (host, callback) => callback(null, host),
+    redisOptions: { ...common, ...address.options },
+  });
+}
+
+/** Opens one more client like a given one, for what cannot share its connections. */
+export function another(client: RedisClient): RedisClient {
+  return client instanceof Cluster ? client.duplicate() : client.duplicate();
+}
+
+/** Opens one more that sends nothing again which was on its way when its connection was cut. */
+export function unrepeating(client: RedisClient): RedisClient {
+  return client instanceof Cluster
+    ? client.duplicate([], { clusterRetryStrategy: () => null, retryDelayOnFailover: 0 })
+    : client.duplicate({ retryStrategy: () => null });
+}
+
+function clusterAddress(url: string): ClusterAddress {
+  const [, secure, username, password, hosts] = clusterUrl.exec(url) ?? [];
+  try {
+    const nodes = (hosts as string).split(",").map((host) => {
+      const { hostname, port } = new URL(`redis://${host}`);
+      if (hostname === "") throw new TypeError(host);
+      return { host: hostname.replaceAll(/[[\]]/g, ""), port: port === "" ? 6379 : Number(port) };
+    });
+    return {
+      nodes,
+      options: {
+        ...(username && { username: decodeURIComponent(username) }),
+        ...(password && { password: decodeURIComponent(password) }),
+        ...(secure && { tls: {} }),
+      },
+    };
+  } catch {
+    throw new EngineUrlError(
+      `${withoutPassword(url)} is not the address of a Redis Cluster; name nodes of it, as in redis-cluster://USER:PASSWORD@10.0.0.1:6379,10.0.0.2:6379, with what is special in a password percent-encoded. A cluster has no databases to choose from.`,
+    );
+  }
+}
