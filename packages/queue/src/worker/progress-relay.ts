@@ -10,6 +10,8 @@ export class ProgressRelay {
   readonly #send: (encoded: unknown) => void;
   #storedAt = -Infinity;
   #unstored: { readonly encoded: unknown } | undefined;
+  /** One at a time: of two that are under way on a pool of connections, the older could be stored last. */
+  #storing: Promise<void> | undefined;
 
   constructor(job: BullJob, send: (encoded: unknown) => void) {
     this.#job = job;
@@ -20,19 +22,25 @@ export class ProgressRelay {
     const encoded = encodeValue(value);
     this.#send(encoded);
     this.#unstored = { encoded };
-    if (performance.now() - this.#storedAt >= storeInterval) void this.#store();
+    const isDue = performance.now() - this.#storedAt >= storeInterval;
+    if (isDue && this.#storing === undefined) void this.#store();
   }
 
-  async #store(): Promise<void> {
+  #store(): Promise<void> {
     const { encoded } = this.#unstored ?? {};
     this.#unstored = undefined;
     this.#storedAt = performance.now();
+    const over = (): void => {
+      this.#storing = undefined;
+    };
     // One that cannot be stored is lost; the result is what counts.
-    await this.#job.updateProgress(encoded as object).catch(() => {});
+    this.#storing = this.#job.updateProgress(encoded as object).then(over, over);
+    return this.#storing;
   }
 
   /** Stores the last value before the job's end is, so that whoever sees the end sees it too; undefined when it is. */
   settled(): Promise<void> | undefined {
+    if (this.#storing !== undefined) return this.#storing.then(() => this.settled());
     return this.#unstored === undefined ? undefined : this.#store();
   }
 }
