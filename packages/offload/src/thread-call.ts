@@ -15,10 +15,16 @@ export interface RunningCall {
 }
 
 const key = Symbol.for("taskloom.threadCall");
-const scope = globalThis as unknown as { [key]?: AsyncLocalStorage<RunningCall> };
+/** Where `@taskloom/loop` looks when progress is reported outside any task. */
+const progressKey = Symbol.for("taskloom.outsideProgress");
+const scope = globalThis as unknown as {
+  [key]?: AsyncLocalStorage<RunningCall>;
+  [progressKey]?: (value: unknown) => void;
+};
 
 export function installThreadCalls(store: AsyncLocalStorage<RunningCall>): void {
   scope[key] = store;
+  scope[progressKey] = (value) => store.getStore()?.reportProgress(value);
 }
 
 /** Runs `fn` as a part of a call. */
@@ -90,7 +96,8 @@ export function threadSignal(): AbortSignal {
 
 /**
  * Tells whoever listens to the task (`task.onProgress`) how far this call is. What comes faster than a
- * reader can use is thinned out: the latest value gets through, and always the last one.
+ * reader can use is thinned out: the latest value gets through, and always the last one. That of
+ * `@taskloom/loop` does the same here.
  *
  * ```ts
  * import { reportProgress } from "@taskloom/offload";

@@ -64,6 +64,14 @@ describe("across the boundary", () => {
     expect(seen.length).toBeLessThan(1000);
   });
 
+  it("takes progress from the reportProgress of @taskloom/loop, too", async () => {
+    const seen: unknown[] = [];
+    const task = makePool().submit(jobs.progressOfLoop, 3);
+    task.onProgress((value) => seen.push(value));
+    expect(await task).toBe(3);
+    expect(seen.at(-1)).toBe(3);
+  });
+
   it("clones, transfers and shares buffers; a Buffer is one on both sides", async () => {
     const pool = makePool();
     const isBuffer = await pool.submit((value: { data: Buffer }) => Buffer.isBuffer(value.data), {

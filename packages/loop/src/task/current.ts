@@ -143,7 +143,15 @@ export function currentDeadline(): number | undefined {
 }
 
 /**
- * Reports progress of the current task, to whoever listens with `task.onProgress`. Outside a task it does nothing.
+ * Where progress goes that is reported outside any task: `@taskloom/offload` puts it on its threads, for the call that
+ * runs there. Off `globalThis`, since the copy of this module that a call imports need not be the thread's own.
+ */
+const progressKey = Symbol.for("taskloom.outsideProgress");
+const scope = globalThis as unknown as { [progressKey]?: (value: unknown) => void };
+
+/**
+ * Reports progress of the current task, to whoever listens with `task.onProgress`; on a thread of `@taskloom/offload`,
+ * of the call that runs there. Elsewhere it does nothing.
  *
  * ```ts
  * import { createTask, reportProgress, run, sleep } from "@taskloom/loop";
@@ -159,5 +167,7 @@ export function currentDeadline(): number | undefined {
  * ```
  */
 export function reportProgress(value: unknown): void {
-  currentStrand()?._task.reportProgress(value);
+  const strand = currentStrand();
+  if (strand === null) scope[progressKey]?.(value);
+  else strand._task.reportProgress(value);
 }
