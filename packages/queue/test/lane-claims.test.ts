@@ -1,7 +1,7 @@
 import pg from "pg";
 import { expect } from "vitest";
-import { createLaneClaims } from "../src/engines/sql/lane-claims.ts";
 import { openEngine } from "../src/engines/open-engine.ts";
+import { createLaneClaims } from "../src/engines/sql/lane-claims.ts";
 import { postgresTest } from "../../../test/support/postgres.ts";
 
 postgresTest(
@@ -9,16 +9,20 @@ postgresTest(
   async ({ postgres }) => {
     const engine = openEngine(postgres);
     await engine.connect();
-    const pools = Array.from({ length: 8 }, () => new pg.Pool({ connectionString: postgres, max: 1 }));
+    const processes = Array.from({ length: 8 }, () => new pg.Client({ connectionString: postgres }));
+    await Promise.all(processes.map((each) => each.connect()));
+    // The database is dropped when the test ends, and takes with it what is not closed yet.
+    for (const each of processes) each.on("error", () => {});
     try {
+      const [one] = processes as [pg.Client];
       for (let round = 0; round < 25; round++) {
-        await pools[0]?.query("DROP TABLE bullmq.taskloom_lane_claim");
-        await Promise.all(pools.map((pool) => createLaneClaims(pool)));
+        await one.query("DROP TABLE bullmq.taskloom_lane_claim");
+        await Promise.all(processes.map((each) => createLaneClaims(each)));
       }
-      const { rows } = await pools[0]!.query("SELECT count(*)::int AS count FROM bullmq.taskloom_lane_claim");
+      const { rows } = await one.query("SELECT count(*)::int AS count FROM bullmq.taskloom_lane_claim");
       expect(rows).toEqual([{ count: 0 }]);
     } finally {
-      await Promise.all(pools.map((pool) => pool.end()));
+      await Promise.all(processes.map((each) => each.end()));
       await engine.close();
     }
   },
