@@ -227,12 +227,12 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
       await pair.work([fixtures]);
       expect(await task).toBe(1_000);
       expect(await listening).toBe(1_000);
-      // No message is under way any more: this is what is stored.
+      // What is stored; messages that are still under way, since a look at the engine was quicker, can come before it.
       const later = queue.attach(task.id);
       const seen: unknown[] = [];
       later.onProgress((value) => seen.push(value));
       expect(await later).toBe(1_000);
-      expect(seen).toEqual([1_000]);
+      expect(seen.at(-1)).toBe(1_000);
     },
   );
 
