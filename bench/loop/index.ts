@@ -2,10 +2,9 @@
  * The loop's speed beside its peers, in one run: prints a table, and exits 1 when a bound is missed. Each
  * figure is the median of three processes, each of which gives the best of five.
  */
-import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
-import { homedir } from "node:os";
+import { execFileSync } from "node:child_process";
 import { join } from "node:path";
+import { findPython } from "../find-python.ts";
 
 const ROUNDS = 3;
 const here = import.meta.dirname;
@@ -23,26 +22,10 @@ function node(name: string): number {
   );
 }
 
-/** A Python that can do `import <module>`, newest asyncio first. */
-function findPython(kind: "asyncio" | "uvloop"): string | null {
-  const pyenv = join(homedir(), ".pyenv/versions/3.13.0/bin/python3.13");
-  for (const python of [
-    process.env["TASKLOOM_PYTHON"] ?? "",
-    pyenv,
-    "python3.13",
-    "python3",
-    "/usr/bin/python3",
-  ]) {
-    if (python === "" || (python.startsWith("/") && !existsSync(python))) continue;
-    if (spawnSync(python, ["-c", `import ${kind}`], { stdio: "ignore" }).status === 0) return python;
-  }
-  return null;
-}
-
 function onPython(kind: "asyncio" | "uvloop", name: string): number {
   const found = pythons[kind];
-  if (found === null) return NaN;
-  return Number(execFileSync(found, [join(here, "peers.py"), kind, name], { encoding: "utf8" }));
+  if (found === undefined) return NaN;
+  return Number(execFileSync(found.command, [join(here, "peers.py"), kind, name], { encoding: "utf8" }));
 }
 
 const pythons = { asyncio: findPython("asyncio"), uvloop: findPython("uvloop") };
