@@ -58,3 +58,15 @@ export function milliseconds(value) {
 export function ago(time) {
   return `${milliseconds(Math.max(0, Date.now() - time))} ago`;
 }
+
+/** A table that scrolls by itself where it is wide; a head is a text, or a cell of its own. */
+export function table(label, heads, rows) {
+  const cells = heads.map((head) =>
+    typeof head === "string" ? element("th", { scope: "col" }, head) : head,
+  );
+  return element(
+    "div",
+    { class: "scroll", "data-key": "table", role: "region", tabindex: "0", "aria-label": label },
+    element("table", {}, element("thead", {}, element("tr", {}, ...cells)), element("tbody", {}, ...rows)),
+  );
+}

@@ -1,6 +1,6 @@
 // The live page: asks the API every second and shows what it says. No build step: browsers run this file as it is.
 import { Charts } from "./charts.js";
-import { ago, element, milliseconds, number, replace, taskLabel } from "./elements.js";
+import { ago, element, milliseconds, number, replace, table, taskLabel } from "./elements.js";
 import { showTrees } from "./tree.js";
 
 const interval = 1_000;
@@ -175,33 +175,8 @@ function showFailed(groups) {
       ),
     ),
   );
-  replace(list, [
-    element(
-      "div",
-      {
-        class: "scroll",
-        "data-key": "table",
-        role: "region",
-        tabindex: "0",
-        "aria-label": "Dead letters by error",
-      },
-      element(
-        "table",
-        {},
-        element(
-          "thead",
-          {},
-          element(
-            "tr",
-            {},
-            element("th", { scope: "col", class: "number" }, "Jobs"),
-            ...["Task", "Error", "Last", "Do"].map((text) => element("th", { scope: "col" }, text)),
-          ),
-        ),
-        element("tbody", {}, ...rows),
-      ),
-    ),
-  ]);
+  const jobs = element("th", { scope: "col", class: "number" }, "Jobs");
+  replace(list, [table("Dead letters by error", [jobs, "Task", "Error", "Last", "Do"], rows)]);
 }
 
 async function refreshFailed() {
@@ -254,51 +229,32 @@ place("search").addEventListener("submit", async (submitted) => {
     }
     found.replaceChildren(
       element("p", { class: "soft" }, `${jobs.length} found`),
-      element(
-        "div",
-        { class: "scroll", role: "region", tabindex: "0", "aria-label": "Jobs that were found" },
-        element(
-          "table",
-          {},
+      table(
+        "Jobs that were found",
+        ["Job", "Task", "State", "Arguments", "Submitted"],
+        jobs.map((job) =>
           element(
-            "thead",
+            "tr",
             {},
             element(
-              "tr",
-              {},
-              ...["Job", "Task", "State", "Arguments", "Submitted"].map((text) =>
-                element("th", { scope: "col" }, text),
-              ),
-            ),
-          ),
-          element(
-            "tbody",
-            {},
-            ...jobs.map((job) =>
+              "th",
+              { scope: "row", class: "mono" },
               element(
-                "tr",
-                {},
-                element(
-                  "th",
-                  { scope: "row", class: "mono" },
-                  element(
-                    "a",
-                    {
-                      href: `/board/queue/${encodeURIComponent(`${job.queue}.${job.lane}`)}/${encodeURIComponent(job.id)}`,
-                    },
-                    job.id,
-                  ),
-                ),
-                element("td", {}, taskLabel(job)),
-                element(
-                  "td",
-                  { class: { failed: "bad", completed: "good", cancelled: "warn" }[job.state] ?? "" },
-                  job.state,
-                ),
-                element("td", { class: "mono" }, JSON.stringify(job.args).slice(0, 120)),
-                element("td", {}, ago(job.submittedAt)),
+                "a",
+                {
+                  href: `/board/queue/${encodeURIComponent(`${job.queue}.${job.lane}`)}/${encodeURIComponent(job.id)}`,
+                },
+                job.id,
               ),
             ),
+            element("td", {}, taskLabel(job)),
+            element(
+              "td",
+              { class: { failed: "bad", completed: "good", cancelled: "warn" }[job.state] ?? "" },
+              job.state,
+            ),
+            element("td", { class: "mono" }, JSON.stringify(job.args).slice(0, 120)),
+            element("td", {}, ago(job.submittedAt)),
           ),
         ),
       ),
