@@ -1,4 +1,5 @@
 import { CancelledError } from "@taskloom/loop";
+import { replyAddress } from "../engines/engine.ts";
 import { type Lane, storedId } from "../lane.ts";
 import { type Outcome, cancelledEnvelope, outcomeOf } from "../wire/outcome.ts";
 import type { LaneQueues } from "./lane-queues.ts";
@@ -64,7 +65,7 @@ export class JobCanceller {
     await job.moveToCompleted(cancelledEnvelope(message), answer.token, false);
     engine.noteCancelled(queueName, storedId(id), ageOf(job.opts.removeOnComplete));
     // The one who waits may be another than the one who cancels.
-    const reply = job.data.reply ?? (engine.replies.lossless ? "" : undefined);
+    const reply = replyAddress(job.data, engine.replies);
     const outcome: Outcome = message === undefined ? { state: "cancelled" } : { state: "cancelled", message };
     if (reply !== undefined) engine.replies.send(reply, { id, outcome, attempts: job.attemptsMade });
     return true;

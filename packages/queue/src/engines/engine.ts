@@ -2,6 +2,7 @@ import type { Queue, WorkerOptions } from "bullmq";
 import type { PoolConfig } from "pg";
 import type { Lane } from "../lane.ts";
 import type { LockRenewal } from "../worker/lock-renewal.ts";
+import type { JobData } from "../wire/job-data.ts";
 import type { FinishedRecord, Outcome } from "../wire/outcome.ts";
 import type { BullJob, FlowAdder, LaneConsumer, LaneQueue } from "./lane-queue.ts";
 
@@ -42,6 +43,12 @@ export interface ReplyChannel {
    * that very run's end is stored, and sends nothing if not; ends with what it did.
    */
   sendBehind?(address: string, message: ReplyMessage, run: EndingRun): Promise<boolean>;
+}
+
+/** Where a job's end is told; undefined when nobody can be waiting for it. */
+export function replyAddress(data: Pick<JobData, "reply">, { lossless }: ReplyChannel): string | undefined {
+  // Where all is one process, whoever has attached to a job that nobody waited for hears of its end from this alone.
+  return data.reply ?? (lossless ? "" : undefined);
 }
 
 /** A run whose end is being stored. */

@@ -1,4 +1,4 @@
-import type { Engine } from "../engines/engine.ts";
+import { type Engine, replyAddress } from "../engines/engine.ts";
 import type { BullJob } from "../engines/lane-queue.ts";
 import { type Lane, publicId } from "../lane.ts";
 import { type Outcome, outcomeOf } from "../wire/outcome.ts";
@@ -39,8 +39,7 @@ export class OutcomeReplies {
 
   /** The end of a job is stored. */
   ended(job: BullJob, outcome: Outcome): void {
-    // Where all is one process, whoever has attached to a job that nobody waited for hears of its end from this alone.
-    const reply = job.data.reply ?? (this.#engine.replies.lossless ? "" : undefined);
+    const reply = replyAddress(job.data, this.#engine.replies);
     if (reply === undefined) return;
     const send = (): void => this.#engine.replies.send(reply, this.#message(job, outcome, job.attemptsMade));
     const wentBehind = this.#wentBehind.get(job);
