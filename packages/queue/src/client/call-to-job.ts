@@ -3,6 +3,7 @@ import { captureContext } from "@taskloom/offload/context";
 import type { ResolvedTaskOptions } from "../definition/define-task.ts";
 import type { Engine } from "../engines/engine.ts";
 import { jobId } from "../lane.ts";
+import { ownKeep } from "../retention.ts";
 import { encodeValue } from "../wire/encode.ts";
 import { type JobData, encodeArguments } from "../wire/job-data.ts";
 import type { JobClient } from "./job-client.ts";
@@ -66,6 +67,7 @@ export class CallToJob {
       args: encodeArguments(args),
       reply: this.#engine.replies.address,
       ...(timeout === undefined ? {} : { timeout }),
+      ...ownKeep(options.keep),
       ...(context === undefined ? {} : { context: encodeValue(context) }),
     };
   }

@@ -1,10 +1,11 @@
 import { CancelledError } from "@taskloom/loop";
 import { replyAddress } from "../engines/engine.ts";
 import { type Lane, storedId } from "../lane.ts";
+import { keepOf } from "../retention.ts";
 import { type Outcome, cancelledEnvelope, outcomeOf } from "../wire/outcome.ts";
 import type { LaneQueues } from "./lane-queues.ts";
 import type { PendingJobs } from "./pending-jobs.ts";
-import { type Submission, ageOf } from "./submission.ts";
+import type { Submission } from "./submission.ts";
 
 /** The pauses between a canceller's tries: most cancels need one, a retry just going into back-off needs two. */
 const cancelPauses = [100, 200, 400, 1_000];
@@ -63,7 +64,12 @@ export class JobCanceller {
     if (job === undefined) return true;
     const message = reason === "" ? undefined : reason;
     await job.moveToCompleted(cancelledEnvelope(message), answer.token, false);
-    engine.noteCancelled(queueName, storedId(id), ageOf(job.opts.removeOnComplete));
+    engine.noteEnd(queueName, {
+      id: storedId(id),
+      state: "cancelled",
+      finishedOn: job.finishedOn ?? Date.now(),
+      keep: keepOf(job.data),
+    });
     // The one who waits may be another than the one who cancels.
     const reply = replyAddress(job.data, engine.replies);
     const outcome: Outcome = message === undefined ? { state: "cancelled" } : { state: "cancelled", message };

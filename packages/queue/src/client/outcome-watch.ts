@@ -1,10 +1,11 @@
 import type { ReplyMessage, StoredJob } from "../engines/engine.ts";
 import { JobLostError, QueueClosedError } from "../errors.ts";
 import { lanes } from "../lane.ts";
+import { keptForCertain } from "../retention.ts";
 import { outcomeOf } from "../wire/outcome.ts";
 import type { LaneQueues } from "./lane-queues.ts";
 import type { OutcomeMessage, PendingJobs } from "./pending-jobs.ts";
-import { type Submission, ageOf } from "./submission.ts";
+import type { Submission } from "./submission.ts";
 
 /** How often the stored state of what is pending is looked at, in case a reply was lost; milliseconds. */
 const lookInterval = 1_000;
@@ -109,10 +110,10 @@ export class OutcomeWatch {
     // A record that is missing within the time it would be kept was lost by the engine, with all that it had done: the
     // job is added again under its id. Later it may be one that ended and was removed, and must not run again.
     const age = performance.now() - (submission.addedAt ?? 0);
-    const { deduplication, attempts, removeOnComplete } = submission.options;
+    const { deduplication, attempts } = submission.options;
     if (deduplication?.replace === true) {
       void this.#followReplacement(submission).catch(() => {});
-    } else if (attempts !== undefined && age < ageOf(removeOnComplete)) {
+    } else if (attempts !== undefined && age < keptForCertain(submission.data)) {
       submission.addedAt = undefined;
       this.#addAgain(submission);
     } else {

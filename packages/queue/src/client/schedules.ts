@@ -126,11 +126,9 @@ export class Schedules {
     const remote = this.#jobs.remoteFor<unknown>({ runsOn: lane, name }, {});
     const empty: JobData = { v: 1, version: 1, args: [] };
     const data = { ...empty, ...template?.data, reply: this.#client.queues.engine.replies.address };
-    const { attempts, backoff, priority, removeOnComplete, removeOnFail } = template?.opts ?? {};
+    const { attempts, backoff, priority } = template?.opts ?? {};
     const options = Object.fromEntries(
-      Object.entries({ attempts, backoff, priority, removeOnComplete, removeOnFail }).filter(
-        ([, value]) => value !== undefined,
-      ),
+      Object.entries({ attempts, backoff, priority }).filter(([, value]) => value !== undefined),
     );
     const { id } = remote;
     const tasks = [remote];

@@ -30,40 +30,14 @@ export interface Submission {
   expiry?: Error;
 }
 
-/** How long results and failures are kept unless the submission says otherwise, in milliseconds. */
-export const keepByDefault: { readonly completed: number; readonly failed: number } = {
-  completed: 3_600_000,
-  failed: 7 * 24 * 3_600_000,
-};
-
 /** What a job of a task is stored with: the submission's own options, else the task's. */
 export function jobOptions(task: ResolvedTaskOptions, options: SubmitOptions): JobsOptions {
   const backoff: Backoff | undefined = options.backoff ?? task.backoff;
   return {
     attempts: options.attempts ?? task.attempts,
-    removeOnComplete: keepFor(options.keep?.completed ?? keepByDefault.completed),
-    removeOnFail: keepFor(options.keep?.failed ?? keepByDefault.failed),
     ...(backoff === undefined ? {} : { backoff: { ...backoff } }),
     ...(options.delay === undefined ? {} : { delay: options.delay }),
     ...(options.priority === undefined ? {} : { priority: options.priority }),
     ...(options.deduplicate === undefined ? {} : { deduplication: deduplicationOf(options.deduplicate) }),
   };
-}
-
-/** For how many milliseconds BullMQ keeps a job with this option. */
-export function ageOf(keep: JobsOptions["removeOnComplete"]): number {
-  const age = typeof keep === "object" && "age" in keep ? keep.age : undefined;
-  return age === undefined ? keepByDefault.completed : age * 1_000;
-}
-
-const kept = new Map<number, { readonly age: number }>();
-
-/** One object for each age: a submission of many jobs makes no copy for each. */
-function keepFor(milliseconds: number): { readonly age: number } {
-  let keep = kept.get(milliseconds);
-  if (keep === undefined) {
-    keep = { age: Math.ceil(milliseconds / 1_000) };
-    if (kept.size < 100) kept.set(milliseconds, keep);
-  }
-  return keep;
 }

@@ -39,7 +39,10 @@ export interface SubmitOptions {
   readonly id?: string;
   /** Folds it into a job that is the same work; a string is the key alone. */
   readonly deduplicate?: string | Deduplicate;
-  /** How long what is known of the job stays after its end, in milliseconds. */
+  /**
+   * How long what is known of the job stays after its end, in milliseconds: an hour after it completed or was
+   * cancelled, a week after it failed, unless said here. It is removed within some seconds of that.
+   */
   readonly keep?: { readonly completed?: number; readonly failed?: number };
 }
 

@@ -7,6 +7,7 @@ import type {
   CancelAnswer,
   CancelRequest,
   Engine,
+  JobEnd,
   LaneProcessor,
   LaneWorkerOptions,
   LockTerms,
@@ -19,6 +20,7 @@ import { LocalLaneClaims } from "./local-lane-claims.ts";
 import { LocalReplies } from "./local-replies.ts";
 import { folderLocks } from "./lock-terms.ts";
 import { LatePool } from "./sql/late-pool.ts";
+import { createRetention, forgetJobs, noteRetention } from "./sql/retention.ts";
 import { type SqlPool, countCancelled, lookAtJobs, markCancelled, sealRun } from "./sql/job-table.ts";
 
 /** Engines of this process by folder: a folder has one database, whoever in the process asks for it. */
@@ -71,6 +73,7 @@ export class EmbeddedEngine implements Engine {
       for (const listener of this.#brokenListeners) listener(error);
     });
     this.#pool = this.#database.createPool();
+    await createRetention(this.#connectedPool());
   }
 
   /** Tells other processes where this one can be reached, since they cannot open the folder. */
@@ -149,7 +152,14 @@ export class EmbeddedEngine implements Engine {
     return this.#laneClaims.claim(queue, lane, ids, this.now());
   }
 
-  noteCancelled(): void {}
+  noteEnd(queueName: string, end: JobEnd): void {
+    // A process that dies right now leaves the job with the default; see keptForCertain.
+    noteRetention(this.#connectedPool(), queueName, end).catch(() => {});
+  }
+
+  forget(queueName: string, now: number = this.now()): Promise<void> {
+    return forgetJobs(this.#connectedPool(), queueName, now);
+  }
 
   countCancelled(queueName: string): Promise<number> {
     return countCancelled(this.#connectedPool(), queueName);

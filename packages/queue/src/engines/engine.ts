@@ -1,6 +1,7 @@
 import type { Queue, WorkerOptions } from "bullmq";
 import type { PoolConfig } from "pg";
 import type { Lane } from "../lane.ts";
+import type { Keep } from "../retention.ts";
 import type { LockRenewal } from "../worker/lock-renewal.ts";
 import type { JobData } from "../wire/job-data.ts";
 import type { FinishedRecord, Outcome } from "../wire/outcome.ts";
@@ -96,6 +97,15 @@ export type StoredJob =
       readonly progress: unknown;
     };
 
+/** How a job ended, for {@link Engine.noteEnd}. */
+export interface JobEnd {
+  readonly id: string;
+  /** A cancelled job is stored as completed. */
+  readonly state: "completed" | "failed" | "cancelled";
+  readonly finishedOn: number;
+  readonly keep: Keep;
+}
+
 /** Where a thread of its own can reach the engine, to renew the locks of jobs while the event loop stands still. */
 export type RenewalAddress =
   | { readonly kind: "redis"; readonly url: string; readonly prefix: string }
@@ -167,8 +177,13 @@ export interface Engine {
    * them to the other lane meanwhile. Gives those that are; the others are on their way to the other lane.
    */
   claimLane(queue: string, lane: Lane, ids: readonly string[]): Promise<ReadonlySet<string>>;
-  /** Takes down that a job ended as cancelled; it is stored as completed, and kept for so many milliseconds. */
-  noteCancelled(queueName: string, id: string, kept: number): void;
+  /** Takes down of a job's end what BullMQ does not: that it was cancelled, and how long it is kept. */
+  noteEnd(queueName: string, end: JobEnd): void;
+  /**
+   * Removes the jobs that have been kept for long enough by `now`; workers see to it every few seconds. Left to
+   * BullMQ, the end of a job that is kept for a short time removes every other that is older than that.
+   */
+  forget(queueName: string, now?: number): Promise<void>;
   /** How many of the jobs that are stored as completed were cancelled. */
   countCancelled(queueName: string): Promise<number>;
   /** Tells other processes where this one can be reached, where they cannot reach the engine themselves. */

@@ -19,6 +19,8 @@ export interface JobData {
   deadline?: number;
   /** Milliseconds that one attempt may run. */
   readonly timeout?: number;
+  /** How long what is known of the job stays after its end, where that is not the default; milliseconds. */
+  readonly keep?: { readonly completed?: number; readonly failed?: number };
   /** Many calls in one: `args` is a list of lists of arguments. */
   readonly pack?: true;
   /** The children of a flow's parent, in the order in which it gets their results. */

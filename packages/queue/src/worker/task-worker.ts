@@ -10,10 +10,11 @@ import type { BullJob, LaneConsumer } from "../engines/lane-queue.ts";
 import { defaultEngine, openEngine } from "../engines/open-engine.ts";
 import { TaskOptionsError } from "../errors.ts";
 import { waitAtMost } from "../patience.ts";
-import { ageOf } from "../client/submission.ts";
 import { type Lane, laneQueueName, lanes } from "../lane.ts";
+import { keepOf } from "../retention.ts";
 import { type Outcome, StoredFailure } from "../wire/outcome.ts";
 import { encodeError } from "../wire/encode.ts";
+import { forgetRegularly } from "./forget-regularly.ts";
 import { JobRunner, type ReportUnknown } from "./job-runner.ts";
 import { OutcomeReplies, completed } from "./outcome-replies.ts";
 import { LockRenewal, type Stall } from "./lock-renewal.ts";
@@ -138,6 +139,7 @@ export class TaskWorker {
   #open: OpenLane[] = [];
   #threads: ThreadPoolExecutor | undefined;
   #renewal: LockRenewal | undefined;
+  #stopForgetting: (() => void) | undefined;
 
   /** @throws {@link TaskOptionsError} when an option cannot be right or two tasks have one name. */
   constructor(options: TaskWorkerOptions) {
@@ -214,12 +216,13 @@ export class TaskWorker {
       this.#threads = new offload.ThreadPoolExecutor({ maxThreads: this.threads, minThreads: 1 });
     }
     const queues = this.#options.queues ?? ["default"];
+    const names = queues.flatMap((queue) => lanes.map((lane) => laneQueueName(queue, lane)));
     const { renewal, duration } = this.engine.locks;
     if (renewal !== undefined) {
       this.#renewal = new LockRenewal({
         ...renewal,
         duration,
-        queues: queues.flatMap((queue) => lanes.map((lane) => laneQueueName(queue, lane))),
+        queues: names,
         slots: queues.length * (this.#concurrency("loop") + this.#concurrency("thread")),
         stallLimit: this.#options.stallLimit ?? 60_000,
         onStall: this.#options.onStall ?? warnOfStall,
@@ -227,6 +230,7 @@ export class TaskWorker {
     }
     for (const queue of queues) for (const lane of lanes) this.#openLane(queue, lane);
     await Promise.all(this.#open.map(({ worker }) => worker.waitUntilReady()));
+    this.#stopForgetting = forgetRegularly(this.engine, names);
     // Outside this task: inside it, cancelling it would reach every await on a job's task, and the job with it.
     for (const { worker } of this.#open) outsideTasks(() => void worker.run().catch(() => {}));
   }
@@ -299,8 +303,12 @@ export class TaskWorker {
   ): void {
     this.#finished[lane]++;
     replies.ended(job, outcome);
-    if (outcome.state === "cancelled")
-      this.engine.noteCancelled(queueName, job.id as string, ageOf(job.opts.removeOnComplete));
+    this.engine.noteEnd(queueName, {
+      id: job.id as string,
+      state: outcome.state,
+      finishedOn: job.finishedOn ?? Date.now(),
+      keep: keepOf(job.data),
+    });
     this.#tell(lane, job, outcome.state, error);
   }
 
@@ -356,6 +364,7 @@ export class TaskWorker {
       ),
     );
     this.#open = [];
+    this.#stopForgetting?.();
     await this.#renewal?.close();
     await this.#threads?.shutdown({ cancelPending: true });
     if (this.#ownsEngine) await this.engine.close();

@@ -164,7 +164,11 @@ export class MemoryEngine implements Engine {
     return this.#laneClaims.claim(queue, lane, ids, this.now());
   }
 
-  noteCancelled(): void {}
+  noteEnd(): void {}
+
+  async forget(queueName: string, now?: number): Promise<void> {
+    this.#lane(queueName).forget(now);
+  }
 
   async countCancelled(queueName: string): Promise<number> {
     return [...this.#lane(queueName).jobs.values()].filter(({ returnvalue }) =>

@@ -2,6 +2,7 @@ import { type Handle, getEventLoop } from "@taskloom/loop";
 import { Backoffs, type JobState, type RepeatOptions, getNextMillis } from "bullmq";
 import type { JobData } from "../../wire/job-data.ts";
 import type { LaneQueue, NewJob, StoredSchedule } from "../lane-queue.ts";
+import { keepOf } from "../../retention.ts";
 import { Deduplication } from "./deduplication.ts";
 import { MemoryJob } from "./memory-job.ts";
 import { MemoryRateLimit } from "./rate-limit.ts";
@@ -52,12 +53,12 @@ export class MemoryLane implements LaneQueue {
   }
 
   async addBulk(jobs: NewJob[]): Promise<{ readonly id: string }[]> {
-    this.#forget();
+    this.forget();
     return jobs.map((job) => ({ id: this.insert(job).id }));
   }
 
   async add(name: string, data: NewJob["data"], opts: NewJob["opts"]): Promise<{ readonly id: string }> {
-    this.#forget();
+    this.forget();
     return { id: this.insert({ name, data, opts }).id };
   }
 
@@ -232,13 +233,11 @@ export class MemoryLane implements LaneQueue {
   }
 
   /** Drops what has been kept for long enough. */
-  #forget(): void {
-    const now = this.#now();
+  forget(now: number = this.#now()): void {
     for (let at = this.#finished.length - 1; at >= 0; at--) {
       const job = this.#finished[at] as MemoryJob;
-      const keep = job.state === "completed" ? job.opts.removeOnComplete : job.opts.removeOnFail;
-      const age = (keep as { age?: number } | undefined)?.age ?? Number.POSITIVE_INFINITY;
-      if ((job.finishedOn ?? now) + age * 1_000 > now) continue;
+      const keep = keepOf(job.data)[job.state === "completed" ? "completed" : "failed"];
+      if ((job.finishedOn ?? now) + keep > now) continue;
       this.#finished.splice(at, 1);
       this.jobs.delete(job.id);
     }
@@ -246,7 +245,7 @@ export class MemoryLane implements LaneQueue {
 
   /** The job under an id, unless it has been kept for long enough. */
   find(id: string): MemoryJob | undefined {
-    this.#forget();
+    this.forget();
     return this.jobs.get(id);
   }
 
@@ -255,7 +254,7 @@ export class MemoryLane implements LaneQueue {
   }
 
   async getJobs(types: readonly string[], start: number, end: number): Promise<MemoryJob[]> {
-    this.#forget();
+    this.forget();
     const states = new Set(types.map((type) => (type === "wait" ? "waiting" : type)));
     return [...this.jobs.values()]
       .filter(({ state }) => states.has(state))
@@ -272,7 +271,7 @@ export class MemoryLane implements LaneQueue {
   }
 
   async getJobCounts(): Promise<Record<string, number>> {
-    this.#forget();
+    this.forget();
     const counts: Record<string, number> = {};
     for (const { state } of this.jobs.values()) counts[state] = (counts[state] ?? 0) + 1;
     return counts;

@@ -7,6 +7,7 @@ import type {
   CancelAnswer,
   CancelRequest,
   Engine,
+  JobEnd,
   LaneProcessor,
   LaneWorkerOptions,
   LockTerms,
@@ -21,6 +22,7 @@ import { serverLocks } from "../lock-terms.ts";
 import { countCancelled, lookAtJobs, markCancelled, sealRun, schema } from "../sql/job-table.ts";
 import { claimLane, createLaneClaims, forgetLaneClaims } from "../sql/lane-claims.ts";
 import { LatePool } from "../sql/late-pool.ts";
+import { createRetention, forgetJobs, noteRetention } from "../sql/retention.ts";
 import type { Lane } from "../../lane.ts";
 import { withoutPassword } from "../without-password.ts";
 import { NotificationChannel } from "./notification-channel.ts";
@@ -81,6 +83,7 @@ export class PostgresEngine implements Engine {
       try {
         await runMigrations(client, schema);
         await createLaneClaims(client);
+        await createRetention(client);
         await this.#readClock(client);
         const { rows } = await client.query<{ synchronous_commit: string }>("SHOW synchronous_commit");
         if (rows[0]?.synchronous_commit === "off") {
@@ -198,7 +201,14 @@ export class PostgresEngine implements Engine {
     return claimLane(this.#pool, queue, lane, ids);
   }
 
-  noteCancelled(): void {}
+  noteEnd(queueName: string, end: JobEnd): void {
+    // A process that dies right now leaves the job with the default; see keptForCertain.
+    noteRetention(this.#pool, queueName, end).catch(() => {});
+  }
+
+  forget(queueName: string, now: number = this.now()): Promise<void> {
+    return forgetJobs(this.#pool, queueName, now);
+  }
 
   countCancelled(queueName: string): Promise<number> {
     return countCancelled(this.#pool, queueName);

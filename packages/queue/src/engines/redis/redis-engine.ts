@@ -8,6 +8,7 @@ import {
   type CancelAnswer,
   type CancelRequest,
   type Engine,
+  type JobEnd,
   type LaneProcessor,
   type LaneWorkerOptions,
   type LockTerms,
@@ -24,6 +25,7 @@ import { LaneWorker } from "../lane-worker.ts";
 import { serverLocks } from "../lock-terms.ts";
 import { withoutPassword } from "../without-password.ts";
 import type { Lane } from "../../lane.ts";
+import { keepByDefault } from "../../retention.ts";
 import { claimLaneScript } from "./claim-lane-script.ts";
 import { cancelScript, sealScript } from "./cancel-script.ts";
 import { FlowConnection } from "./flow-connection.ts";
@@ -41,6 +43,8 @@ import { ReplyStream } from "./reply-stream.ts";
 const connectTimeout = 5_000;
 /** A connection that has been silent for so many heartbeats is given up. */
 const beatsAtMost = 3;
+/** So many jobs that were kept for long enough go in one command. */
+const forgottenAtOnce = 1_000;
 /** How long a canceller holds a job that it claimed; long enough to end it, short enough if the canceller dies. */
 const claimLock = 2_000;
 
@@ -60,6 +64,8 @@ export class RedisEngine implements Engine {
   #clockTimer: NodeJS.Timeout | undefined;
   readonly #heartbeats: Heartbeat[] = [];
   readonly #flows: FlowConnection[] = [];
+  /** The queues that {@link forget} has found something in: each that is opened stays with the connection. */
+  readonly #swept = new Map<string, Queue>();
   #downSince: number | undefined;
   #nodeError: Error | undefined;
   #closed = false;
@@ -307,10 +313,31 @@ export class RedisEngine implements Engine {
     return new Set(ids.filter((_, at) => answers[at] === 1));
   }
 
-  noteCancelled(queueName: string, id: string, kept: number): void {
-    const key = `${this.#prefix}:${queueName}:taskloom-cancelled`;
-    // Only a count depends on it; a worker that dies right now leaves one job counted as completed.
-    this.#client.zadd(key, Date.now() + kept, id).catch(() => {});
+  noteEnd(queueName: string, { id, state, finishedOn, keep }: JobEnd): void {
+    const base = `${this.#prefix}:${queueName}`;
+    if (state === "cancelled") {
+      // Only a count depends on it; a worker that dies right now leaves one job counted as completed.
+      this.#client.zadd(`${base}:taskloom-cancelled`, finishedOn + keep.completed, id).catch(() => {});
+    }
+    const set = state === "failed" ? "failed" : "completed";
+    if (keep[set] === keepByDefault[set]) return;
+    // BullMQ orders what has ended by when it ended. One that is kept for longer or shorter takes the place of one that
+    // ended so much later or earlier, so that who is due is always at the front; the job itself tells when it ended.
+    const place = finishedOn + keep[set] - keepByDefault[set];
+    // A process that dies right now leaves the job with the default; see keptForCertain.
+    this.#client.zadd(`${base}:${set}`, "XX", place, id).catch(() => {});
+  }
+
+  async forget(queueName: string, now: number = this.now()): Promise<void> {
+    for (const set of ["completed", "failed"] as const) {
+      const before = now - keepByDefault[set];
+      let due = await this.#client.zcount(`${this.#prefix}:${queueName}:${set}`, "-inf", before);
+      if (due === 0) continue; // BullMQ would tell all who listen that it has removed nothing.
+      let queue = this.#swept.get(queueName);
+      if (queue === undefined) this.#swept.set(queueName, (queue = this.openQueue(queueName)));
+      // Not many at once: Redis does nothing else meanwhile.
+      for (; due > 0; due -= forgottenAtOnce) await queue.clean(Date.now() - before, forgottenAtOnce, set);
+    }
   }
 
   async countCancelled(queueName: string): Promise<number> {

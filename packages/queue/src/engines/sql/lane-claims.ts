@@ -1,22 +1,19 @@
 import type { Lane } from "../../lane.ts";
 import { laneClaimFor } from "../engine.ts";
 import { type SqlPool, schema } from "./job-table.ts";
+import { unlessMadeMeanwhile } from "./own-table.ts";
 
 const table = `${schema}.taskloom_lane_claim`;
-/** What PostgreSQL answers, for the table, its type or their catalogue, when another process makes it in the same moment. */
-const madeMeanwhile = new Set(["42P07", "42710", "23505"]);
 const now = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
 /** Makes the table of {@link claimLane}. What is in it counts for seconds, so it need not survive a crash. */
 export async function createLaneClaims(pool: SqlPool): Promise<void> {
-  try {
-    await pool.query(
+  await unlessMadeMeanwhile(
+    pool.query(
       `CREATE UNLOGGED TABLE IF NOT EXISTS ${table}
         (queue text, id text, lane text NOT NULL, until_ms bigint NOT NULL, PRIMARY KEY (queue, id))`,
-    );
-  } catch (error) {
-    if (!madeMeanwhile.has((error as { code?: string }).code ?? "")) throw error;
-  }
+    ),
+  );
 }
 
 export async function claimLane(

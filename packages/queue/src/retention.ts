@@ -1,0 +1,39 @@
+import type { JobData } from "./wire/job-data.ts";
+
+/** How long what is known of a job stays after its end, in milliseconds: one time for results, one for failures. */
+export interface Keep {
+  readonly completed: number;
+  readonly failed: number;
+}
+
+/** What holds for a submission that says nothing else. */
+export const keepByDefault: Keep = { completed: 3_600_000, failed: 7 * 24 * 3_600_000 };
+
+/** How long a job is kept. What is stored can be anything, so a time that is none counts as not given. */
+export function keepOf({ keep }: Pick<JobData, "keep">): Keep {
+  return {
+    completed: timeOf(keep?.completed) ?? keepByDefault.completed,
+    failed: timeOf(keep?.failed) ?? keepByDefault.failed,
+  };
+}
+
+/** What a job has to say of it in its data: only what differs, so that an ordinary job stays small. */
+export function ownKeep(keep: Partial<Keep> | undefined): Pick<JobData, "keep"> {
+  const own = Object.entries(keep ?? {}).filter(
+    ([state, time]) => time !== undefined && time !== keepByDefault[state as keyof Keep],
+  );
+  return own.length === 0 ? {} : { keep: Object.fromEntries(own) };
+}
+
+/**
+ * For how long a record that is missing was lost for certain, in milliseconds since the job was added: it may have
+ * ended at once, either way, and a worker that dies in that moment leaves it with the default.
+ */
+export function keptForCertain(data: Pick<JobData, "keep">): number {
+  const { completed, failed } = keepOf(data);
+  return Math.min(completed, failed, keepByDefault.completed);
+}
+
+function timeOf(value: unknown): number | undefined {
+  return typeof value === "number" && value >= 0 && Number.isFinite(value) ? value : undefined;
+}
