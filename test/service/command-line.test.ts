@@ -15,7 +15,7 @@ redisTest(
     try {
       expect(await run("submit", "test.add", "1", "2", "--wait")).toMatchObject({ code: 0, stdout: "3\n" });
       const { stdout } = await run("submit", "test.add", "1", "2");
-      expect(stdout).toMatch(/^loop\.[0-9a-f-]{36}\n$/);
+      expect(stdout).toMatch(/^loop\.[0-9A-Z]{26}\n$/);
       expect(await run("result", stdout.trim(), "--wait")).toMatchObject({ code: 0, stdout: "3\n" });
       expect(await run("submit", "test.fail", '"no disk"', "--wait")).toMatchObject({
         code: 5,

@@ -371,5 +371,8 @@ function matches(job: Job, text: string): boolean {
 
 /** A message without its numbers, ids and quoted parts, so that one mistake makes one group. */
 function withoutParticulars(message: string): string {
-  return message.replaceAll(/"[^"]*"|'[^']*'|[0-9a-f]{8}-[0-9a-f-]{27}|\d+/gi, "…");
+  return message.replaceAll(
+    /"[^"]*"|'[^']*'|[0-9a-f]{8}-[0-9a-f-]{27}|\b[0-9A-HJKMNP-TV-Z]{26}\b|\d+/gi,
+    "…",
+  );
 }

@@ -10,7 +10,7 @@ import type { JobClient } from "./job-client.ts";
 import { RemoteTask } from "./remote-task.ts";
 import { type Submission, jobOptions } from "./submission.ts";
 import type { SubmitOptions } from "./submit-options.ts";
-import { uuidv7 } from "./uuidv7.ts";
+import { ulid } from "./ulid.ts";
 
 /** What of the place where a call is submitted goes with it: the time that is left there, and its context. */
 export interface Surroundings {
@@ -48,7 +48,7 @@ export class CallToJob {
   /** A task for a job that is new, or that the user has named. */
   remoteFor<R>(
     { runsOn, name }: Pick<ResolvedTaskOptions, "runsOn" | "name">,
-    { id = uuidv7() }: SubmitOptions,
+    { id = ulid() }: SubmitOptions,
   ): RemoteTask<R> {
     return this.remote<R>(jobId(runsOn, id), name);
   }

@@ -9,6 +9,8 @@ import type { BullJob } from "./lane-queue.ts";
 
 /** How long an end that the engine had no room for waits before it is stored again; milliseconds. */
 const fullPause = 500;
+/** So many jobs are asked for at once at most: each is a command on the engine. */
+const askedForAtMost = 16;
 
 /**
  * BullMQ's worker, taught that a job whose end is decided before it starts, as by the cancel flag, still goes to its
@@ -16,10 +18,17 @@ const fullPause = 500;
  */
 export class LaneWorker extends Worker {
   #running = 0;
-  readonly #isAlone = (): boolean => this.#running === 1;
-  /** The job that was fetched last came while nothing ran: it is to start before more is asked for. */
+  /** Whether the lane runs no other job, and stores no other's end. */
+  readonly isAlone = (): boolean => this.#running === 1;
+  /** How many jobs were fetched and have not started. */
+  #held = 0;
+  /** The job that was fetched last is all there is: it is to start before more is asked for. */
   #cameAlone = false;
   #hasJustStarted = false;
+  /** How many jobs are asked for at once: more each time that there were so many, since BullMQ asks for one by one. */
+  #asking = 1;
+  /** What came beyond the one that was asked for; it goes next. */
+  readonly #spare: Job[] = [];
 
   // The connection's type differs per backend; the engine that passes a factory passes the connection that fits it.
   constructor(
@@ -30,7 +39,7 @@ export class LaneWorker extends Worker {
   ) {
     super(
       name,
-      ((job: BullJob, token?: string) => processor(job, token, this.#isAlone)) as never,
+      ((job: BullJob, token?: string) => processor(job, token, this.isAlone)) as never,
       options,
       backendFactory as never,
     );
@@ -59,9 +68,42 @@ export class LaneWorker extends Worker {
       this.#hasJustStarted = false;
       await setImmediate(); // A quick job has ended by then, and its end goes first.
     }
-    const job = await super.moveToActive(...args);
-    this.#cameAlone = job !== undefined && this.#running === 0;
-    return job;
+    const job = this.#spare.shift() ?? (await this.#fetch(args));
+    this.#cameAlone = this.#held === 1 && this.#running === 0 && job !== undefined;
+    return job as Job;
+  }
+
+  /** Asks for as many jobs as there were the last time, twice over, and keeps all but the first. */
+  async #fetch(args: Parameters<Worker["moveToActive"]>): Promise<Job | undefined> {
+    const room = this.concurrency - this.#running - this.#held;
+    const count = Math.max(1, Math.min(this.#asking, room));
+    const answers = await Promise.allSettled(
+      Array.from({ length: count }, () => super.moveToActive(...args)),
+    );
+    const found = answers.flatMap((answer): Job[] =>
+      answer.status === "fulfilled" && answer.value !== undefined ? [answer.value] : [],
+    );
+    const failed = answers.find((answer) => answer.status === "rejected");
+    if (found.length === 0 && failed !== undefined) throw failed.reason;
+    this.#asking = found.length === count ? Math.min(count * 2, askedForAtMost) : 1;
+    const [first, ...others] = found;
+    if (others.length === 0) return first;
+    this.#spare.push(...others);
+    if (this.isPaused() || this.closing !== undefined) await this.#giveBack();
+    // The last answer may have been that there is no more, or not now; what is here goes before BullMQ heeds it.
+    else Object.assign(this, { drained: false, limitUntil: 0, blockUntil: 0 });
+    return first;
+  }
+
+  async #giveBack(): Promise<void> {
+    const jobs = this.#spare.splice(0);
+    this.#held -= jobs.length;
+    await Promise.allSettled(jobs.map((job) => job.moveToWait(job.token)));
+  }
+
+  override async pause(...args: Parameters<Worker["pause"]>): Promise<void> {
+    await super.pause(...args);
+    await this.#giveBack();
   }
 
   /** BullMQ stops renewing a lock when the processor ends; here it is held until the end is stored, too. */
@@ -70,7 +112,8 @@ export class LaneWorker extends Worker {
     const { renewal } = this.opts as LaneWorkerOptions;
     const manager = renewal === undefined ? undefined : (this.lockManager as ThreadLockManager);
     const slot = manager?.hold(job.id as string, token, job.name);
-    this.#hasJustStarted = this.#running++ === 0;
+    this.#hasJustStarted = this.#running++ === 0 && this.#held === 1;
+    this.#held--;
     this.#cameAlone = false;
     try {
       return await super.processJob(...args);
@@ -122,6 +165,7 @@ export class LaneWorker extends Worker {
 
   protected override createJob(data: JobJson, jobId: string): ReturnType<Worker["createJob"]> {
     const job = super.createJob(data, jobId);
+    this.#held++;
     takeDeferredEnd(job);
     return job;
   }

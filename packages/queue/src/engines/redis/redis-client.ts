@@ -1,6 +1,7 @@
-import { Cluster, Redis, type RedisOptions } from "ioredis";
+import { Cluster, type Redis, type RedisOptions } from "ioredis";
 import { EngineUrlError } from "../../errors.ts";
 import { withoutPassword } from "../without-password.ts";
+import { BatchingRedis } from "./batching-redis.ts";
 
 /** A connection to one server, or those to the nodes of a cluster. */
 export type RedisClient = Redis | Cluster;
@@ -47,7 +48,7 @@ export function checkRedisUrl(url: string): void {
 /** Opens a client that connects on first use, and whose commands wait for a lost server rather than fail. */
 export function openRedis(url: string, { retryStrategy, ...options }: ClientOptions): RedisClient {
   const common = { ...options, maxRetriesPerRequest: null };
-  if (!isClusterUrl(url)) return new Redis(url, { ...common, lazyConnect: true, retryStrategy });
+  if (!isClusterUrl(url)) return new BatchingRedis(url, { ...common, lazyConnect: true, retryStrategy });
   const address = clusterAddress(url);
   return new Cluster(address.nodes, {
     lazyConnect: true,

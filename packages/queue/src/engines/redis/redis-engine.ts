@@ -1,4 +1,4 @@
-import { randomUUID } from "node:crypto";
+import { randomBytes, randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { Queue } from "bullmq";
@@ -26,6 +26,7 @@ import { serverLocks } from "../lock-terms.ts";
 import { withoutPassword } from "../without-password.ts";
 import type { Lane } from "../../lane.ts";
 import { keepByDefault } from "../../retention.ts";
+import { batchEnds } from "./end-batches.ts";
 import { claimLaneScript } from "./claim-lane-script.ts";
 import { cancelScript, sealScript } from "./cancel-script.ts";
 import { FlowConnection } from "./flow-connection.ts";
@@ -87,7 +88,8 @@ export class RedisEngine implements Engine {
     this.#client.defineCommand("taskloomCancel", { numberOfKeys: 8, lua: cancelScript });
     this.#client.defineCommand("taskloomSeal", { numberOfKeys: 2, lua: sealScript });
     this.#client.defineCommand("taskloomClaimLane", { lua: claimLaneScript });
-    this.replies = new ReplyStream(this.#client, this.#prefix, randomUUID());
+    // Every job carries it: 96 random bits, in fewer characters than a UUID's.
+    this.replies = new ReplyStream(this.#client, this.#prefix, randomBytes(12).toString("base64url"));
   }
 
   static open(url: string): RedisEngine {
@@ -206,7 +208,13 @@ export class RedisEngine implements Engine {
   }
 
   openWorker(name: string, processor: LaneProcessor, options: LaneWorkerOptions): LaneConsumer {
-    return new LaneWorker(name, processor, { ...options, connection: this.#client, prefix: this.#prefix });
+    const worker = new LaneWorker(name, processor, {
+      ...options,
+      connection: this.#client,
+      prefix: this.#prefix,
+    });
+    batchEnds(worker.backend, this.#client, worker.isAlone);
+    return worker;
   }
 
   async cancel(queueName: string, id: string, reason: string): Promise<CancelAnswer> {
