@@ -6,14 +6,12 @@ import { type Side, client, increment, worker } from "./sides.ts";
 const [role, side, url, count] = process.argv.slice(2) as [string, Side, string, string];
 
 if (role === "worker") {
-  // With a count: tells how long so many jobs took, from the first to the last.
+  // With a count: tells when so many jobs have ended.
   let done = 0;
-  let start = 0;
   await worker(side, url, () => {
-    if (done === 0) start = performance.now();
     if (++done < Number(count)) return;
     done = 0;
-    process.send?.({ took: performance.now() - start });
+    process.send?.({ endedAt: performance.timeOrigin + performance.now() });
   });
   process.send?.({ ready: true });
 } else if (role === "trickle") {
