@@ -1,3 +1,4 @@
+import type { BullJob } from "./engines/lane-queue.ts";
 import type { JobData } from "./wire/job-data.ts";
 
 /** How long what is known of a job stays after its end, in milliseconds: one time for results, one for failures. */
@@ -14,6 +15,34 @@ export function keepOf({ keep }: Pick<JobData, "keep">): Keep {
   return {
     completed: timeOf(keep?.completed) ?? keepByDefault.completed,
     failed: timeOf(keep?.failed) ?? keepByDefault.failed,
+  };
+}
+
+/** How a job ended, and what follows for how long it is kept. */
+export interface JobEnd {
+  readonly id: string;
+  readonly wasCancelled: boolean;
+  /** Among which of the ended jobs it is stored: a cancelled one is among those that completed. */
+  readonly set: keyof Keep;
+  /** When it is to be removed. */
+  readonly until: number;
+  /** Whether it is kept as long as any other in that set. */
+  readonly isByDefault: boolean;
+}
+
+/** The end of a job that has just ended, in this state. */
+export function endOf(
+  job: Pick<BullJob, "id" | "data" | "finishedOn">,
+  state: "completed" | "failed" | "cancelled",
+): JobEnd {
+  const set = state === "failed" ? "failed" : "completed";
+  const time = keepOf(job.data)[set];
+  return {
+    id: job.id as string,
+    wasCancelled: state === "cancelled",
+    set,
+    until: (job.finishedOn ?? Date.now()) + time,
+    isByDefault: time === keepByDefault[set],
   };
 }
 

@@ -4,7 +4,7 @@ import { type TaskDefinition, UnrecoverableError, currentJob, defineTask } from 
 import { describe, expect } from "vitest";
 import * as fixtures from "./fixtures/tasks.ts";
 import { engines } from "./engines.ts";
-import { Pair } from "./pair.ts";
+import { pairTest } from "./pair.ts";
 
 const echo = defineTask({ name: "test.echo" }, async (value: unknown) => value);
 const add = defineTask({ name: "test.add" }, function* (a: number, b: number) {
@@ -14,13 +14,7 @@ const add = defineTask({ name: "test.add" }, function* (a: number, b: number) {
 
 describe.each(engines)("on $name", ({ test: engineTest }) => {
   /** A queue and a running worker of its own for each test. */
-  const test = engineTest.extend<{ pair: Pair }>({
-    pair: async ({ engine }, use) => {
-      const pair = new Pair(engine);
-      await use(pair);
-      await pair.close();
-    },
-  });
+  const test = pairTest(engineTest);
 
   test("a submitted task gives its result, whichever way it is written and wherever it runs", async ({
     pair,

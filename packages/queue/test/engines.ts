@@ -7,7 +7,7 @@ import { redisClusterTest } from "../../../test/support/redis-cluster.ts";
 import { redisTest } from "../../../test/support/redis.ts";
 
 /** A test with the URL of an engine of its file's own. */
-type EngineTest = TestAPI<{ engine: string }>;
+export type EngineTest = TestAPI<{ engine: string }>;
 
 const embeddedTest = test.extend<{ $file: { folder: string }; $test: { engine: string } }>({
   folder: [

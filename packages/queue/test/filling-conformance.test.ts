@@ -2,16 +2,10 @@ import { Event, sleep } from "@taskloom/loop";
 import { defineTask } from "@taskloom/queue";
 import { describe, expect } from "vitest";
 import { engines } from "./engines.ts";
-import { Pair } from "./pair.ts";
+import { pairTest } from "./pair.ts";
 
 describe.each(engines)("on $name", ({ test: engineTest }) => {
-  const test = engineTest.extend<{ pair: Pair }>({
-    pair: async ({ engine }, use) => {
-      const pair = new Pair(engine);
-      await use(pair);
-      await pair.close();
-    },
-  });
+  const test = pairTest(engineTest);
 
   test("a worker fills up to its concurrency and no further, and each job runs once", async ({ pair }) => {
     const gate = new Event();

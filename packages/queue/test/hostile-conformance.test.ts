@@ -1,7 +1,7 @@
 import { TaskQueue, defineTask, openEngine } from "@taskloom/queue";
 import { describe, expect } from "vitest";
 import { engines } from "./engines.ts";
-import { Pair } from "./pair.ts";
+import { pairTest } from "./pair.ts";
 
 const echo = defineTask({ name: "test.echo", attempts: 3 }, async (...values: unknown[]) => values);
 
@@ -31,13 +31,7 @@ const odd: Record<string, unknown> = {
 const withBullMQ = engines.filter(({ name }) => name !== "memory");
 
 describe.each(withBullMQ)("on $name", ({ test: engineTest }) => {
-  const test = engineTest.extend<{ pair: Pair }>({
-    pair: async ({ engine }, use) => {
-      const pair = new Pair(engine);
-      await use(pair);
-      await pair.close();
-    },
-  });
+  const test = pairTest(engineTest);
 
   test("a hostile payload ends as a failure of its job alone", async ({ pair }) => {
     const warnings: unknown[] = [];

@@ -1,5 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { type TaskDefinition, TaskQueue, TaskWorker } from "@taskloom/queue";
+import type { TestAPI } from "vitest";
+import type { EngineTest } from "./engines.ts";
 
 /** A queue of its own for a test, and the workers that are started for it. */
 export class Pair {
@@ -40,3 +42,13 @@ export class Pair {
     await this.queue.close();
   }
 }
+
+/** A test of an engine that has a {@link Pair} of its own. */
+export const pairTest = (engineTest: EngineTest): TestAPI<{ engine: string; pair: Pair }> =>
+  engineTest.extend<{ pair: Pair }>({
+    pair: async ({ engine }, use) => {
+      const pair = new Pair(engine);
+      await use(pair);
+      await pair.close();
+    },
+  });

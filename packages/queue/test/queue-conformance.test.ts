@@ -14,7 +14,7 @@ import {
 import { describe, expect } from "vitest";
 import { z } from "zod";
 import { engines } from "./engines.ts";
-import { Pair } from "./pair.ts";
+import { pairTest } from "./pair.ts";
 
 const echo = defineTask({ name: "test.echo" }, async (value: unknown) => value);
 const fail = defineTask({ name: "test.fail" }, async (message: string): Promise<never> => {
@@ -25,13 +25,7 @@ const user = propagate(new AsyncLocalStorage<string>(), "test.user");
 const aWhile = 500;
 
 describe.each(engines)("on $name", ({ test: engineTest }) => {
-  const test = engineTest.extend<{ pair: Pair }>({
-    pair: async ({ engine }, use) => {
-      const pair = new Pair(engine);
-      await use(pair);
-      await pair.close();
-    },
-  });
+  const test = pairTest(engineTest);
 
   describe("map", () => {
     const half = defineTask({ name: "test.half" }, async (n: number) => {

@@ -3,7 +3,7 @@ import { describe, expect } from "vitest";
 import { laneQueueName } from "../src/lane.ts";
 import { keepByDefault } from "../src/retention.ts";
 import { engines } from "./engines.ts";
-import { Pair } from "./pair.ts";
+import { pairTest } from "./pair.ts";
 
 const echo = defineTask({ name: "test.echo" }, async (value: unknown) => value);
 const fail = defineTask({ name: "test.fail" }, async (message: string): Promise<never> => {
@@ -13,13 +13,7 @@ const hour = 3_600_000;
 const day = 24 * hour;
 
 describe.each(engines)("on $name", ({ test: engineTest }) => {
-  const test = engineTest.extend<{ pair: Pair }>({
-    pair: async ({ engine }, use) => {
-      const pair = new Pair(engine);
-      await use(pair);
-      await pair.close();
-    },
-  });
+  const test = pairTest(engineTest);
 
   test("a job that is kept for a short time takes no other along", async ({ pair }) => {
     const { queue, engine } = pair;

@@ -3,7 +3,7 @@ import { TaskQueue, currentJob, defineTask } from "@taskloom/queue";
 import { afterEach, describe, expect, vi } from "vitest";
 import { engines } from "./engines.ts";
 import { halfPastTwoInBerlin } from "./half-past-two.ts";
-import { Pair } from "./pair.ts";
+import { pairTest } from "./pair.ts";
 
 const hour = 3_600_000;
 const day = 24 * hour;
@@ -37,13 +37,7 @@ class Note {
 const withThisClock = engines.filter(({ name }) => name !== "memory");
 
 describe.each(withThisClock)("on $name", ({ test: engineTest }) => {
-  const test = engineTest.extend<{ pair: Pair }>({
-    pair: async ({ engine }, use) => {
-      const pair = new Pair(engine);
-      await use(pair);
-      await pair.close();
-    },
-  });
+  const test = pairTest(engineTest);
   afterEach(() => vi.restoreAllMocks());
 
   test.for(halfPastTwoInBerlin)(

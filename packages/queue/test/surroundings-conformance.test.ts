@@ -3,7 +3,7 @@ import { trace } from "@opentelemetry/api";
 import { describe, expect } from "vitest";
 import { engines } from "./engines.ts";
 import * as fixtures from "./fixtures/surroundings.ts";
-import { Pair } from "./pair.ts";
+import { pairTest } from "./pair.ts";
 
 type Looking = TaskDefinition<[], fixtures.Seen | Promise<fixtures.Seen>>;
 type Telling = TaskDefinition<[], fixtures.Known | Promise<fixtures.Known>>;
@@ -19,13 +19,7 @@ const telling: [string, Telling][] = [
 ];
 
 describe.each(engines)("on $name", ({ test: engineTest }) => {
-  const test = engineTest.extend<{ pair: Pair }>({
-    pair: async ({ engine }, use) => {
-      const pair = new Pair(engine);
-      await use(pair);
-      await pair.close();
-    },
-  });
+  const test = pairTest(engineTest);
 
   describe.each(telling)("%s", (_kind, task) => {
     test("knows its job: id, attempt, deadline; and its lines are there when it has ended", async ({

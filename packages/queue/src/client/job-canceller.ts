@@ -1,7 +1,7 @@
 import { CancelledError } from "@taskloom/loop";
 import { replyAddress } from "../engines/engine.ts";
 import { type Lane, storedId } from "../lane.ts";
-import { keepOf } from "../retention.ts";
+import { endOf } from "../retention.ts";
 import { type Outcome, cancelledEnvelope, outcomeOf } from "../wire/outcome.ts";
 import type { LaneQueues } from "./lane-queues.ts";
 import type { PendingJobs } from "./pending-jobs.ts";
@@ -64,12 +64,7 @@ export class JobCanceller {
     if (job === undefined) return true;
     const message = reason === "" ? undefined : reason;
     await job.moveToCompleted(cancelledEnvelope(message), answer.token, false);
-    engine.noteEnd(queueName, {
-      id: storedId(id),
-      state: "cancelled",
-      finishedOn: job.finishedOn ?? Date.now(),
-      keep: keepOf(job.data),
-    });
+    engine.noteEnd(queueName, endOf(job, "cancelled"));
     // The one who waits may be another than the one who cancels.
     const reply = replyAddress(job.data, engine.replies);
     const outcome: Outcome = message === undefined ? { state: "cancelled" } : { state: "cancelled", message };

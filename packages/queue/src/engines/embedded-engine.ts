@@ -3,11 +3,11 @@ import { FlowProducer, Queue, createPostgresBackend } from "bullmq";
 import { EngineUrlError } from "../errors.ts";
 import { EmbeddedDatabase } from "./embedded/embedded-database.ts";
 import type { Lane } from "../lane.ts";
+import type { JobEnd } from "../retention.ts";
 import type {
   CancelAnswer,
   CancelRequest,
   Engine,
-  JobEnd,
   LaneProcessor,
   LaneWorkerOptions,
   LockTerms,

@@ -1,7 +1,7 @@
 import type { Queue, WorkerOptions } from "bullmq";
 import type { PoolConfig } from "pg";
 import type { Lane } from "../lane.ts";
-import type { Keep } from "../retention.ts";
+import type { JobEnd } from "../retention.ts";
 import type { LockRenewal } from "../worker/lock-renewal.ts";
 import type { JobData } from "../wire/job-data.ts";
 import type { FinishedRecord, Outcome } from "../wire/outcome.ts";
@@ -96,15 +96,6 @@ export type StoredJob =
       /** The last that it reported, encoded; undefined or null when it did not. */
       readonly progress: unknown;
     };
-
-/** How a job ended, for {@link Engine.noteEnd}. */
-export interface JobEnd {
-  readonly id: string;
-  /** A cancelled job is stored as completed. */
-  readonly state: "completed" | "failed" | "cancelled";
-  readonly finishedOn: number;
-  readonly keep: Keep;
-}
 
 /** Where a thread of its own can reach the engine, to renew the locks of jobs while the event loop stands still. */
 export type RenewalAddress =

@@ -11,7 +11,7 @@ import { defaultEngine, openEngine } from "../engines/open-engine.ts";
 import { TaskOptionsError } from "../errors.ts";
 import { waitAtMost } from "../patience.ts";
 import { type Lane, laneQueueName, lanes } from "../lane.ts";
-import { keepOf } from "../retention.ts";
+import { endOf } from "../retention.ts";
 import { type Outcome, StoredFailure } from "../wire/outcome.ts";
 import { encodeError } from "../wire/encode.ts";
 import { forgetRegularly } from "./forget-regularly.ts";
@@ -303,12 +303,7 @@ export class TaskWorker {
   ): void {
     this.#finished[lane]++;
     replies.ended(job, outcome);
-    this.engine.noteEnd(queueName, {
-      id: job.id as string,
-      state: outcome.state,
-      finishedOn: job.finishedOn ?? Date.now(),
-      keep: keepOf(job.data),
-    });
+    this.engine.noteEnd(queueName, endOf(job, outcome.state));
     this.#tell(lane, job, outcome.state, error);
   }
 

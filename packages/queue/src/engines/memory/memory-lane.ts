@@ -2,7 +2,7 @@ import { type Handle, getEventLoop } from "@taskloom/loop";
 import { Backoffs, type JobState, type RepeatOptions, getNextMillis } from "bullmq";
 import type { JobData } from "../../wire/job-data.ts";
 import type { LaneQueue, NewJob, StoredSchedule } from "../lane-queue.ts";
-import { keepOf } from "../../retention.ts";
+import { endOf } from "../../retention.ts";
 import { Deduplication } from "./deduplication.ts";
 import { MemoryJob } from "./memory-job.ts";
 import { MemoryRateLimit } from "./rate-limit.ts";
@@ -236,8 +236,7 @@ export class MemoryLane implements LaneQueue {
   forget(now: number = this.#now()): void {
     for (let at = this.#finished.length - 1; at >= 0; at--) {
       const job = this.#finished[at] as MemoryJob;
-      const keep = keepOf(job.data)[job.state === "completed" ? "completed" : "failed"];
-      if ((job.finishedOn ?? now) + keep > now) continue;
+      if (endOf(job, job.state === "failed" ? "failed" : "completed").until > now) continue;
       this.#finished.splice(at, 1);
       this.jobs.delete(job.id);
     }

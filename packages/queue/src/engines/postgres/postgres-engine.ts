@@ -7,7 +7,6 @@ import type {
   CancelAnswer,
   CancelRequest,
   Engine,
-  JobEnd,
   LaneProcessor,
   LaneWorkerOptions,
   LockTerms,
@@ -24,6 +23,7 @@ import { claimLane, createLaneClaims, forgetLaneClaims } from "../sql/lane-claim
 import { LatePool } from "../sql/late-pool.ts";
 import { createRetention, forgetJobs, noteRetention } from "../sql/retention.ts";
 import type { Lane } from "../../lane.ts";
+import type { JobEnd } from "../../retention.ts";
 import { withoutPassword } from "../without-password.ts";
 import { NotificationChannel } from "./notification-channel.ts";
 import { NotifyReplies } from "./notify-replies.ts";

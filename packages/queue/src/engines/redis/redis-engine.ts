@@ -8,7 +8,6 @@ import {
   type CancelAnswer,
   type CancelRequest,
   type Engine,
-  type JobEnd,
   type LaneProcessor,
   type LaneWorkerOptions,
   type LockTerms,
@@ -25,7 +24,7 @@ import { LaneWorker } from "../lane-worker.ts";
 import { serverLocks } from "../lock-terms.ts";
 import { withoutPassword } from "../without-password.ts";
 import type { Lane } from "../../lane.ts";
-import { keepByDefault } from "../../retention.ts";
+import { type JobEnd, keepByDefault } from "../../retention.ts";
 import { batchEnds } from "./end-batches.ts";
 import { claimLaneScript } from "./claim-lane-script.ts";
 import { cancelScript, sealScript } from "./cancel-script.ts";
@@ -321,17 +320,16 @@ export class RedisEngine implements Engine {
     return new Set(ids.filter((_, at) => answers[at] === 1));
   }
 
-  noteEnd(queueName: string, { id, state, finishedOn, keep }: JobEnd): void {
+  noteEnd(queueName: string, { id, wasCancelled, set, until, isByDefault }: JobEnd): void {
     const base = `${this.#prefix}:${queueName}`;
-    if (state === "cancelled") {
+    if (wasCancelled) {
       // Only a count depends on it; a worker that dies right now leaves one job counted as completed.
-      this.#client.zadd(`${base}:taskloom-cancelled`, finishedOn + keep.completed, id).catch(() => {});
+      this.#client.zadd(`${base}:taskloom-cancelled`, until, id).catch(() => {});
     }
-    const set = state === "failed" ? "failed" : "completed";
-    if (keep[set] === keepByDefault[set]) return;
+    if (isByDefault) return;
     // BullMQ orders what has ended by when it ended. One that is kept for longer or shorter takes the place of one that
     // ended so much later or earlier, so that who is due is always at the front; the job itself tells when it ended.
-    const place = finishedOn + keep[set] - keepByDefault[set];
+    const place = until - keepByDefault[set];
     // A process that dies right now leaves the job with the default; see keptForCertain.
     this.#client.zadd(`${base}:${set}`, "XX", place, id).catch(() => {});
   }

@@ -1,5 +1,4 @@
-import { keepByDefault } from "../../retention.ts";
-import type { JobEnd } from "../engine.ts";
+import { type JobEnd, keepByDefault } from "../../retention.ts";
 import { type SqlPool, schema } from "./job-table.ts";
 import { unlessMadeMeanwhile } from "./own-table.ts";
 
@@ -23,14 +22,13 @@ export async function createRetention(pool: SqlPool): Promise<void> {
 export async function noteRetention(
   pool: SqlPool,
   queue: string,
-  { id, state, finishedOn, keep }: JobEnd,
+  { id, until, isByDefault }: JobEnd,
 ): Promise<void> {
-  const set = state === "failed" ? "failed" : "completed";
-  if (keep[set] === keepByDefault[set]) return;
+  if (isByDefault) return;
   await pool.query(
     `INSERT INTO ${table} VALUES ($1, $2, $3)
       ON CONFLICT (queue, id) DO UPDATE SET until_ms = excluded.until_ms`,
-    [queue, id, Math.ceil(finishedOn + keep[set])],
+    [queue, id, Math.ceil(until)],
   );
 }
 
