@@ -1,5 +1,5 @@
 import { Event } from "@taskloom/loop";
-import { TaskQueue, currentJob, defineTask } from "@taskloom/queue";
+import { TaskQueue, currentJob, defineTask, openEngine } from "@taskloom/queue";
 import { afterEach, describe, expect, vi } from "vitest";
 import { engines } from "./engines.ts";
 import { halfPastTwoInBerlin } from "./half-past-two.ts";
@@ -119,8 +119,15 @@ describe.each(withThisClock)("on $name", ({ test: engineTest }) => {
     const note = new Note();
     const queue = await pair.work([note.task, nudge]);
     const { next } = await queue.schedule("daily", { cron: "0 12 * * *", timezone: "UTC" }, note.task);
-    const run = queue.attach(`loop.repeat:daily:${next}`);
+    const id = `repeat:daily:${next}`;
+    const run = queue.attach(`loop.${id}`);
     run.cancel("not today");
+    // Otherwise its day may come before the cancel does.
+    const engine = openEngine(pair.engine);
+    const stored = engine.openQueue(`${queue.name}.loop`);
+    await expect.poll(async () => (await stored.getJob(id))?.deferredFailure).toMatch("not today");
+    await stored.close();
+    await engine.close();
     setClock(next ?? 0);
     await expect.poll(() => queue.submit(nudge).then(() => run.done()), { timeout: 10_000 }).toBe(true);
     expect(run.cancelled()).toBe(true);
