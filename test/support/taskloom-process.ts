@@ -55,12 +55,14 @@ export class TaskloomProcess {
       this.#stderr += text;
       this.#wake();
     });
-    this.ended = new Promise((resolve) => {
+    this.ended = new Promise((resolve, reject) => {
+      this.child.once("error", reject);
       this.child.once("close", (code, signal) => {
         resolve({ code, signal, stdout: this.#stdout, stderr: this.#stderr });
         this.#wake();
       });
     });
+    this.ended.catch(() => {}); // It could not be started; whoever waits for it is told.
   }
 
   #wake(): void {

@@ -16,6 +16,11 @@ const malformed: Record<string, unknown> = {
   "a pack of no lists": { ...good, pack: true, args: [1, "two", null] },
   "a flow of nothing": { ...good, flow: {} },
   "a flow with children that are no ids": { ...good, flow: { queue: 1, children: [null, {}] } },
+  "a flow whose outcomes are none": { ...good, flow: { queue: "q", children: ["loop.a"], outcomes: [5] } },
+  "a flow with fewer outcomes than children": {
+    ...good,
+    flow: { queue: "q", children: ["loop.a"], outcomes: [] },
+  },
 };
 /** Odd, and all the same a call that can be made. */
 const odd: Record<string, unknown> = {

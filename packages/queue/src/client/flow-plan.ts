@@ -34,7 +34,10 @@ export function planFlow(jobs: CallToJob, call: TaskCall, terms: FlowTerms, isCh
   const children = below.map((plan) => plan.remote);
   const remote = Object.assign(jobs.remoteFor<unknown>(task, {}), { children });
   const flow = children.length === 0 ? undefined : { flow: flowData(children, terms) };
-  const submission = jobs.submission(remote, task, [], call.options, terms.surroundings, flow);
+  const submission: Submission = {
+    ...jobs.submission(remote, task, [], call.options, terms.surroundings, flow),
+    ...(children.length === 0 ? {} : { children }),
+  };
   const checking = checked(call, (args) => Object.assign(submission.data, { args: encodeArguments(args) }));
   if (children.length > 0) bindChildren(remote, children);
   const job = {

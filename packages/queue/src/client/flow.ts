@@ -1,6 +1,9 @@
+import { CancelledError } from "@taskloom/loop";
 import type { FlowJob } from "bullmq";
 import type { TaskDefinition } from "../definition/define-task.ts";
 import { TaskOptionsError } from "../errors.ts";
+import { encodeError, encodeValue } from "../wire/encode.ts";
+import { type Outcome, cancelledOutcome } from "../wire/outcome.ts";
 import type { RemoteTask } from "./remote-task.ts";
 import { type SubmitOptions, checkSubmitOptions } from "./submit-options.ts";
 
@@ -57,6 +60,16 @@ function callOf<R>(
     },
     after: (more) => callOf<R>(task, args, options, [...children, ...more]),
   };
+}
+
+/** What the jobs of a flow came to, when the last of them has ended. */
+export async function outcomesOf(tasks: readonly RemoteTask<unknown>[]): Promise<Outcome[]> {
+  const ends = await Promise.allSettled(tasks);
+  return ends.map((end) => {
+    if (end.status === "fulfilled") return { state: "completed", value: encodeValue(end.value) };
+    if (end.reason instanceof CancelledError) return cancelledOutcome(end.reason.message);
+    return { state: "failed", error: encodeError(end.reason) };
+  });
 }
 
 /** What a child's failure means for the parent, in BullMQ's words. */

@@ -35,7 +35,7 @@ export class JobClient implements RemoteTaskControl {
 
   constructor(engine: Engine, queueName: string) {
     this.queues = new LaneQueues(engine, queueName);
-    this.#watch = new OutcomeWatch(this.queues, this.#pending, (lost) => this.#sender.collect(lost));
+    this.#watch = new OutcomeWatch(this.queues, this.#pending, (lost) => this.#sender.sendAgain(lost));
     this.#sender = new SubmissionSender(this.queues, this.#pending, this.#watch);
     this.#canceller = new JobCanceller(this.queues, this.#pending, (each) => this.#sender.retract(each));
   }

@@ -16,18 +16,18 @@ export const lookAtMost = 2_000;
 export class OutcomeWatch {
   readonly #queues: LaneQueues;
   readonly #pending: PendingJobs;
-  readonly #addAgain: (submission: Submission) => void;
+  readonly #sendAgain: (submission: Submission) => void;
   #listening: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #lookCursor: string | undefined;
   #stopListening: (() => void) | undefined;
   #closed = false;
 
-  /** `addAgain` sends a job whose record the engine has lost once more. */
-  constructor(queues: LaneQueues, pending: PendingJobs, addAgain: (submission: Submission) => void) {
+  /** `sendAgain` sends a job whose record the engine has lost once more. */
+  constructor(queues: LaneQueues, pending: PendingJobs, sendAgain: (submission: Submission) => void) {
     this.#queues = queues;
     this.#pending = pending;
-    this.#addAgain = addAgain;
+    this.#sendAgain = sendAgain;
   }
 
   /** Begins to listen, once; no job is sent before that. */
@@ -114,8 +114,7 @@ export class OutcomeWatch {
     if (deduplication?.replace === true) {
       void this.#followReplacement(submission).catch(() => {});
     } else if (attempts !== undefined && age < keptForCertain(submission.data)) {
-      submission.addedAt = undefined;
-      this.#addAgain(submission);
+      this.#sendAgain(submission);
     } else {
       this.#lose(
         submission,

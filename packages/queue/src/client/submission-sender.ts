@@ -2,9 +2,11 @@ import { getEventLoop } from "@taskloom/loop";
 import { wasCut } from "../engines/connection-cut.ts";
 import type { LaneQueue, NewJob } from "../engines/lane-queue.ts";
 import { type Lane, lanes } from "../lane.ts";
+import type { FlowData } from "../wire/job-data.ts";
 import type { LaneQueues } from "./lane-queues.ts";
 import { askOtherLane } from "./other-lane.ts";
 import type { PendingJobs } from "./pending-jobs.ts";
+import { outcomesOf } from "./flow.ts";
 import type { Submission } from "./submission.ts";
 
 /** How many jobs are encoded and sent at once; a batch of more overlaps with the engine's work on the part before. */
@@ -28,6 +30,8 @@ export class SubmissionSender {
   readonly #pending: PendingJobs;
   readonly #watch: Watch;
   #collected: Submission[] = [];
+  /** Parents of flows that the engine has lost, until their children have ended. */
+  readonly #held = new Set<Submission>();
 
   constructor(queues: LaneQueues, pending: PendingJobs, watch: Watch) {
     this.#queues = queues;
@@ -42,9 +46,26 @@ export class SubmissionSender {
 
   /** Takes one back that was not sent yet; false when it is on its way. */
   retract(submission: Submission): boolean {
+    if (this.#held.delete(submission)) return true;
     const at = this.#collected.indexOf(submission);
     if (at >= 0) this.#collected.splice(at, 1);
     return at >= 0;
+  }
+
+  /**
+   * Sends one that the engine has lost once more. With a flow's parent it has lost what it was to wait for: that goes
+   * when its children have ended, with what they came to.
+   */
+  sendAgain(submission: Submission): void {
+    submission.addedAt = undefined;
+    const { children, data } = submission;
+    if (children === undefined) return this.collect(submission);
+    this.#held.add(submission);
+    void outcomesOf(children).then((outcomes) => {
+      if (!this.#held.delete(submission) || !this.#pending.holds(submission)) return;
+      Object.assign(data.flow as FlowData, { outcomes });
+      this.collect(submission);
+    });
   }
 
   /** Sends what travels in a way of its own, such as a flow. */

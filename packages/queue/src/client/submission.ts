@@ -18,6 +18,8 @@ export interface Submission {
   readonly mayExist: boolean;
   /** Milliseconds of this machine's clock after which the result is of no use. */
   readonly end: number | undefined;
+  /** What a flow's parent waits for. */
+  readonly children?: readonly RemoteTask<unknown>[];
   /** When the engine confirmed the job, in `performance.now()` milliseconds; undefined until then. */
   addedAt: number | undefined;
   /** Called once, when the engine has confirmed the job, or it has ended without that. */

@@ -1,5 +1,6 @@
 import { decodeValue } from "./decode.ts";
 import { encodeValue } from "./encode.ts";
+import type { Outcome } from "./outcome.ts";
 import { WireError } from "./wire-error.ts";
 
 /** What a submission carries to the worker, readable as it stands in a dashboard. */
@@ -36,6 +37,11 @@ export interface FlowData {
   readonly children: readonly string[];
   /** Whether errors stand among the results, as with `gather`'s option of this name, and do not end the parent. */
   readonly returnExceptions?: true;
+  /**
+   * What the children came to, in their order. Set when the engine has lost the flow and the parent is added again by
+   * itself: what is stored of the children then may be less than what they gave.
+   */
+  outcomes?: readonly Outcome[];
 }
 
 /** Encodes the arguments of a submission. */

@@ -2,6 +2,7 @@ import { CancelledError } from "@taskloom/loop";
 import { decodeError, decodeValue } from "./decode.ts";
 import { encodeError, encodeValue } from "./encode.ts";
 import { tag } from "./format.ts";
+import { WireError } from "./wire-error.ts";
 
 /** How a job ended, as it is stored and as it travels to who waits; `value` and `error` are encoded. */
 export type Outcome =
@@ -23,6 +24,11 @@ export interface FinishedRecord {
  */
 export function cancelledEnvelope(message: string | undefined): unknown {
   return message === undefined ? { [tag]: "cancelled" } : { [tag]: "cancelled", message };
+}
+
+/** The outcome of a job that was cancelled, with why where that is known. */
+export function cancelledOutcome(message: string | undefined): Outcome {
+  return message === undefined || message === "" ? { state: "cancelled" } : { state: "cancelled", message };
 }
 
 /** The value to store for what a task returned. */
@@ -51,11 +57,7 @@ export class StoredFailure extends Error {
 export function outcomeOf(record: FinishedRecord): Outcome {
   if (!record.failed) {
     const value = record.returnvalue;
-    if (isCancelledEnvelope(value)) {
-      return value.message === undefined
-        ? { state: "cancelled" }
-        : { state: "cancelled", message: value.message };
-    }
+    if (isCancelledEnvelope(value)) return cancelledOutcome(value.message);
     return { state: "completed", value };
   }
   const last = record.stacktrace.at(-1) ?? "";
@@ -81,8 +83,10 @@ export function isCancelledEnvelope(value: unknown): value is { readonly message
 }
 
 /** What a waiter gets: the value, or the error to throw. */
-export function openOutcome(outcome: Outcome): { readonly value: unknown } | { readonly error: unknown } {
-  switch (outcome.state) {
+export function openOutcome(
+  outcome: Outcome | undefined,
+): { readonly value: unknown } | { readonly error: unknown } {
+  switch (outcome?.state) {
     case "completed":
       return { value: decodeValue(outcome.value) };
     case "failed":
@@ -90,6 +94,10 @@ export function openOutcome(outcome: Outcome): { readonly value: unknown } | { r
     case "cancelled":
       return {
         error: outcome.message === undefined ? new CancelledError() : new CancelledError(outcome.message),
+      };
+    default: // It was read from the engine, where anything can be.
+      return {
+        error: new WireError("MALFORMED", "outcome", "The job has ended in a way that is not known."),
       };
   }
 }

@@ -4,7 +4,7 @@ import type { BullJob } from "../engines/lane-queue.ts";
 import { FlowChildFailedError, JobLostError } from "../errors.ts";
 import { laneOfJobId, laneQueueName } from "../lane.ts";
 import type { FlowData } from "../wire/job-data.ts";
-import { openOutcome, outcomeOf } from "../wire/outcome.ts";
+import { type Outcome, StoredFailure, openOutcome, outcomeOf } from "../wire/outcome.ts";
 
 /** What the children of a flow's parent came to. */
 export interface ChildOutcomes {
@@ -14,28 +14,36 @@ export interface ChildOutcomes {
   readonly cancelled: string | undefined;
 }
 
-/** Reads what the children of a flow's parent gave. */
+/**
+ * Reads what the children of a flow's parent gave.
+ *
+ * @throws {@link StoredFailure} when one failed and the parent did not ask for exceptions. BullMQ itself fails the
+ *   parent then; not so when that is retried by hand, or was added again after the engine had lost the flow.
+ */
 export async function childOutcomes(engine: Engine, job: BullJob, flow: FlowData): Promise<ChildOutcomes> {
+  const outcomes = flow.outcomes ?? (await storedOutcomes(engine, job, flow));
+  let cancelled: string | undefined;
+  const results = flow.children.map((id, index) => {
+    const opened = openOutcome(outcomes[index]);
+    if (!("error" in opened)) return opened.value;
+    const { error } = opened;
+    if (flow.returnExceptions === true) return error;
+    if (!(error instanceof CancelledError))
+      throw new StoredFailure(childFailed(job, id, error), { final: true });
+    cancelled ??= error.message || `child ${id} was cancelled`;
+    return error;
+  });
+  return { results, cancelled };
+}
+
+async function storedOutcomes(engine: Engine, job: BullJob, flow: FlowData): Promise<Outcome[]> {
   const stored = await lookAtChildren(engine, flow);
   // Where a child's record has been removed by its age, what BullMQ gave its parent is still there.
   const values = stored.some(({ kind }) => kind === "missing") ? await job.getChildrenValues() : {};
-  let cancelled: string | undefined;
-  const results = stored.map((child, index) => {
-    const id = flow.children[index] as string;
-    const opened = openOutcome(outcomeOfChild(child, id, values));
-    if (!("error" in opened)) return opened.value;
-    if (opened.error instanceof CancelledError)
-      cancelled ??= opened.error.message || `child ${id} was cancelled`;
-    return opened.error;
-  });
-  return { results, cancelled: flow.returnExceptions === true ? undefined : cancelled };
+  return stored.map((child, index) => outcomeOfChild(child, flow.children[index] as string, values));
 }
 
-function outcomeOfChild(
-  child: StoredJob,
-  id: string,
-  values: Record<string, unknown>,
-): ReturnType<typeof outcomeOf> {
+function outcomeOfChild(child: StoredJob, id: string, values: Record<string, unknown>): Outcome {
   if (child.kind === "finished") return outcomeOf(child.record);
   const key = Object.keys(values).find((each) => each.endsWith(`:${id}`));
   if (key === undefined)
@@ -46,22 +54,21 @@ function outcomeOfChild(
 }
 
 /** The error of a parent that BullMQ failed for a child's sake, with the child's own as its cause. */
-export async function childFailure(
-  engine: Engine,
-  { id, name, data }: BullJob,
-  reason: string,
-): Promise<Error> {
-  const { flow } = data;
+export async function childFailure(engine: Engine, job: BullJob, reason: string): Promise<Error> {
+  const { flow } = job.data;
   if (flow === undefined) return new FlowChildFailedError(reason);
   const stored = await lookAtChildren(engine, flow);
   const at = stored.findIndex((child) => child.kind === "finished" && child.record.failed);
   const child = stored[at];
   if (child?.kind !== "finished") return new FlowChildFailedError(reason);
   const opened = openOutcome(outcomeOf(child.record));
-  const cause = "error" in opened ? opened.error : undefined;
-  const message = cause instanceof Error ? cause.message : reason;
+  return childFailed(job, flow.children[at] as string, "error" in opened ? opened.error : undefined);
+}
+
+function childFailed({ id, name }: BullJob, child: string, cause: unknown): FlowChildFailedError {
+  const why = cause instanceof Error ? ` (${cause.message})` : "";
   return new FlowChildFailedError(
-    `Job ${id} (${name}) cannot run: its child ${flow.children[at]} failed (${message}). Retry the child, and submit the flow again.`,
+    `Job ${id} (${name}) cannot run: its child ${child} failed${why}. Retry the child, and submit the flow again.`,
     { cause },
   );
 }
