@@ -508,6 +508,22 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
     expect(statuses).toEqual(["fulfilled", "rejected", "fulfilled"]);
   });
 
+  test("a cancel while a schema takes its time ends the task, and nothing is sent", async ({ pair }) => {
+    const { queue } = pair;
+    const { promise: answered, resolve: answer } = Promise.withResolvers<boolean>();
+    const slowly = z.tuple([z.number().refine(() => answered)]);
+    const slow = defineTask({ name: "test.slow", args: slowly }, async (n: number) => n);
+    const job = queue.submit(slow, 1);
+    expect(job.cancel("never mind")).toBe(true);
+    await expect(job).rejects.toThrow(new CancelledError("never mind"));
+    answer(true);
+    const other = queue.submit(slow, 2);
+    await other.sent(); // Asked later, and answered by the same promise: by now the first would be there, too.
+    expect(await queue.counts()).toMatchObject({ waiting: 1, cancelled: 0 });
+    other.cancel();
+    await expect(other).rejects.toThrow(CancelledError);
+  });
+
   test("a queue is an executor of the loop", async ({ pair }) => {
     await pair.work([echo]);
     const { engine } = pair;

@@ -122,11 +122,17 @@ export class TaskQueue {
     this.#check(task);
     const remote = this.#jobs.remoteFor<Awaited<R>>(task.task, options);
     const surroundings = this.#jobs.surroundings(options);
+    let isChecking = true;
     const send = (checked: readonly unknown[]): void => {
+      isChecking = false;
+      if (remote.done()) return;
       this.#client.submit(this.#jobs.submission(remote, task.task, checked, options, surroundings));
       this.#jobs.expire(remote, options);
     };
     checkArguments(task.task, args, send, (error) => remote.fail(error));
+    // A schema takes its time. Until it has answered nobody else knows of the job, and a cancel ends it here.
+    if (isChecking)
+      remote.signal.addEventListener("abort", () => isChecking && remote.fail(remote.signal.reason));
     return remote;
   }
 
