@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
@@ -5,6 +6,10 @@ export default defineConfig({
   // Setting the conditions replaces vitest's defaults; of those, "module" names builds for bundlers that Node cannot load.
   ssr: { resolve: { conditions: ["@taskloom/source", "node"] } },
   test: {
+    // Threads and processes that tests start load the sources too, and Node strips their types anew in each: with this it
+    // does so once. That halves a thread's start; and two threads that begin to use its stripper, which is WebAssembly, at
+    // the same moment now and then crash Node 24 (https://github.com/nodejs/node/issues/64500).
+    env: { NODE_COMPILE_CACHE: fileURLToPath(new URL("node_modules/.cache/node", import.meta.url)) },
     include: ["packages/*/test/**/*.test.ts", "apps/*/test/**/*.test.ts", "test/**/*.test.ts"],
     reporters: ["default", "./test/support/closing-line-reporter.ts"],
     // No bound on speed, only on hanging: a loaded machine with two cores must pass too.
