@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { nodeFlags } from "./node-flags.ts";
 
 const bin = fileURLToPath(new URL("../../apps/worker/src/bin.ts", import.meta.url));
 const endWithParent = new URL("end-with-parent.ts", import.meta.url).href;
@@ -40,7 +41,7 @@ export class TaskloomProcess {
       readonly stdout?: number | "pipe";
     } = {},
   ) {
-    const flags = ["--conditions=@taskloom/source", `--import=${endWithParent}`];
+    const flags = [...nodeFlags, "--conditions=@taskloom/source", `--import=${endWithParent}`];
     this.child = spawn(process.execPath, [...flags, bin, ...args], {
       stdio: ["ignore", stdout, "pipe", "pipe"],
       ...options,
