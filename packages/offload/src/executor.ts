@@ -21,7 +21,10 @@ import { ThreadStream } from "./thread-stream.ts";
 export interface ThreadPoolOptions extends ThreadOptions {
   /** Threads that are kept even when there is nothing to do. Default 0. */
   minThreads?: number;
-  /** Calls that run at the same time, at most. Default: one less than there are cores, at least 1. */
+  /**
+   * Calls that run at the same time, at most. Default: asyncio's, four more than there are cores, 32 at most
+   * (or `minThreads`, where that is more). Threads are started as calls need them.
+   */
   maxThreads?: number;
   /**
    * Threads kept warm beyond those that run something: they take over at once where a call had to be killed
@@ -356,9 +359,18 @@ function expectNumber(name: string, value: number | undefined, least: number): v
     throw new RangeError(`Expected \`${name}\` to be a number of at least ${least}, got ${String(value)}`);
 }
 
+/**
+ * The rule of Python's `ThreadPoolExecutor`: calls that block without computing need more threads than there
+ * are cores, and threads that nothing needs are never started.
+ */
+export function defaultThreads(cores: number): number {
+  return Math.min(32, cores + 4);
+}
+
 /** Checks options and fills in what is not given. */
 export function defaultOptions(options: ThreadPoolOptions): PoolOptions {
-  const maxThreads = options.maxThreads ?? Math.max(1, availableParallelism() - 1, options.minThreads ?? 0);
+  const maxThreads =
+    options.maxThreads ?? Math.max(defaultThreads(availableParallelism()), options.minThreads ?? 0);
   const filled = { ...DEFAULTS, ...options, maxThreads };
   expectNumber("maxThreads", filled.maxThreads, 1);
   expectNumber("minThreads", filled.minThreads, 0);

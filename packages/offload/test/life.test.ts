@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { run } from "@taskloom/loop";
-import type { ThreadPoolExecutor } from "../src/index.ts";
-import { threaded, toThread } from "../src/index.ts";
+import { ThreadPoolExecutor, threaded, toThread } from "../src/index.ts";
+import { defaultThreads } from "../src/executor.ts";
 import { changed, failure, jobs, makePool, words } from "./support.ts";
 
 /** Resolves when a turn of the event loop has made it true. */
@@ -34,6 +34,27 @@ describe("the life of a pool", () => {
     await Promise.all([first, ...others]);
     await until(() => alive(pool) === 0);
     expect(await pool.submit(jobs.add, 1, 2)).toBe(3);
+  });
+
+  it.each([
+    [1, 5],
+    [2, 6],
+    [28, 32],
+    [64, 32],
+  ])("has as many threads as asyncio's by default: with %i cores, %i", (cores, threads) => {
+    expect(defaultThreads(cores)).toBe(threads);
+  });
+
+  it("runs five blocking calls at once by default, even on one core, and starts no more threads", async () => {
+    await using pool = new ThreadPoolExecutor();
+    const flag = words();
+    const calls = Array.from({ length: 5 }, () => pool.submit(jobs.holdUntil, flag));
+    for (let running = 0; running < 5; running = Atomics.load(flag, 1)) await changed(flag, 1, running);
+    await until(() => pool.stats().starting === 0);
+    expect(pool.stats()).toMatchObject({ busy: 5, threads: 6 });
+    Atomics.store(flag, 0, 1);
+    Atomics.notify(flag, 0);
+    expect(new Set(await Promise.all(calls)).size).toBe(5);
   });
 
   it("keeps minThreads", async () => {
