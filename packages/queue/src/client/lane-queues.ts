@@ -1,5 +1,6 @@
 import type { Engine, StoredJob } from "../engines/engine.ts";
 import type { LaneQueue } from "../engines/lane-queue.ts";
+import { untilAnswered } from "../engines/transient.ts";
 import { type Lane, laneQueueName, lanes, storedId } from "../lane.ts";
 
 /** What the engine has of one queue: its lanes, each opened when it is first used. */
@@ -7,6 +8,7 @@ export class LaneQueues {
   readonly engine: Engine;
   readonly queueName: string;
   readonly #open = new Map<Lane, LaneQueue>();
+  #isClosed = false;
 
   constructor(engine: Engine, queueName: string) {
     this.engine = engine;
@@ -28,7 +30,11 @@ export class LaneQueues {
 
   /** Looks at stored jobs of one lane by the ids that users know. */
   async look(lane: Lane, ids: readonly string[]): Promise<StoredJob[]> {
-    return await this.engine.look(this.nameOf(lane), ids.map(storedId));
+    return await untilAnswered(
+      this.engine,
+      () => this.engine.look(this.nameOf(lane), ids.map(storedId)),
+      () => !this.#isClosed,
+    );
   }
 
   /** The same for both lanes at once. */
@@ -37,6 +43,7 @@ export class LaneQueues {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     await Promise.allSettled([...this.#open.values()].map((queue) => queue.close()));
   }
 }

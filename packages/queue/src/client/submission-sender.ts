@@ -1,6 +1,6 @@
 import { getEventLoop } from "@taskloom/loop";
-import { wasCut } from "../engines/connection-cut.ts";
 import type { LaneQueue, NewJob } from "../engines/lane-queue.ts";
+import { pauseBeforeRepeat } from "../engines/transient.ts";
 import { type Lane, lanes } from "../lane.ts";
 import type { FlowData } from "../wire/job-data.ts";
 import type { LaneQueues } from "./lane-queues.ts";
@@ -15,9 +15,6 @@ const addAtOnce = 500;
 /** How soon a job that somebody is adding to the other lane is looked for again; milliseconds. */
 const onTheWayPause = 10;
 
-/** How soon what was on its way when the connection was cut is sent again; milliseconds. */
-const cutPause = 100;
-
 /** Who sees to the ends of what was sent. */
 interface Watch {
   listen(): Promise<void>;
@@ -30,6 +27,8 @@ export class SubmissionSender {
   readonly #pending: PendingJobs;
   readonly #watch: Watch;
   #collected: Submission[] = [];
+  /** How many batches in a row the engine did not accept. */
+  #failures = 0;
   /** Parents of flows that the engine has lost, until their children have ended. */
   readonly #held = new Set<Submission>();
 
@@ -80,13 +79,16 @@ export class SubmissionSender {
   async sendFlow(submissions: readonly Submission[], add: () => Promise<unknown>): Promise<void> {
     const parent = submissions.at(-1) as Submission;
     await this.send(submissions, async () => {
-      for (let mayBeThere = false; this.#pending.holds(parent); mayBeThere = true) {
+      let mayBeThere = false;
+      for (let times = 1; this.#pending.holds(parent); times++) {
         try {
           if (!mayBeThere || !(await this.#isStored(parent))) await add();
           return;
         } catch (error) {
-          if (!wasCut(error)) throw error;
-          await new Promise<void>((resolve) => getEventLoop().callLater(cutPause, resolve));
+          const reason = this.#repeatable(error);
+          mayBeThere ||= reason === "cut";
+          const pause = pauseBeforeRepeat(times);
+          await new Promise<void>((resolve) => getEventLoop().callLater(pause, resolve));
         }
       }
     });
@@ -104,13 +106,25 @@ export class SubmissionSender {
     await this.#connected(batch, async () => {
       try {
         await Promise.all(lanes.map((lane) => this.#sendLane(lane, batch)));
+        this.#failures = 0;
       } catch (error) {
-        if (!wasCut(error)) throw error;
+        this.#repeatable(error);
         // Whether they arrived is not known, and need not be: under its own id each is there once.
         const unconfirmed = batch.filter(({ addedAt }) => addedAt === undefined);
-        getEventLoop().callLater(cutPause, () => this.#collectAgain(unconfirmed));
+        const pause = pauseBeforeRepeat(++this.#failures);
+        getEventLoop().callLater(pause, () => this.#collectAgain(unconfirmed));
       }
     });
+  }
+
+  /**
+   * Returns why the engine failed a command that can be repeated; throws its error otherwise. A full engine is not asked
+   * again: its submitters know best how long their work can wait.
+   */
+  #repeatable(error: unknown): "refused" | "cut" {
+    const reason = this.#queues.engine.transient(error);
+    if (reason === undefined || reason === "full") throw error;
+    return reason;
   }
 
   async #connected(submissions: readonly Submission[], send: () => Promise<unknown>): Promise<void> {

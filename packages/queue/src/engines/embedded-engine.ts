@@ -21,6 +21,8 @@ import { LocalReplies } from "./local-replies.ts";
 import { folderLocks } from "./lock-terms.ts";
 import { LatePool } from "./sql/late-pool.ts";
 import { createRetention, forgetJobs, noteRetention } from "./sql/retention.ts";
+import { sqlTransient } from "./sql/sql-transient.ts";
+import type { Transient } from "./transient.ts";
 import { type SqlPool, countCancelled, lookAtJobs, markCancelled, sealRun } from "./sql/job-table.ts";
 
 /** Engines of this process by folder: a folder has one database, whoever in the process asks for it. */
@@ -121,6 +123,7 @@ export class EmbeddedEngine implements Engine {
     return new LaneWorker(
       name,
       processor,
+      sqlTransient,
       { ...options, connection: this.#connectedPool() },
       createPostgresBackend as never,
     );
@@ -167,6 +170,10 @@ export class EmbeddedEngine implements Engine {
 
   now(): number {
     return Date.now();
+  }
+
+  transient(error: unknown): Transient | undefined {
+    return sqlTransient(error);
   }
 
   downFor(): number {

@@ -6,6 +6,7 @@ import type { LockRenewal } from "../worker/lock-renewal.ts";
 import type { JobData } from "../wire/job-data.ts";
 import type { FinishedRecord, Outcome } from "../wire/outcome.ts";
 import type { BullJob, FlowAdder, LaneConsumer, LaneQueue } from "./lane-queue.ts";
+import type { Transient } from "./transient.ts";
 
 /** What a worker lane does with a job: a BullMQ processor. */
 export type LaneProcessor = (
@@ -183,6 +184,8 @@ export interface Engine {
   now(): number;
   /** By how much that is ahead of this machine's clock; known once {@link connect} has ended. */
   readonly clockOffset: number;
+  /** Why a command failed that succeeds when it is repeated; undefined when its error is final. */
+  transient(error: unknown): Transient | undefined;
   /** How long the engine has not answered, in milliseconds; 0 while it does. */
   downFor(): number;
   /**

@@ -4,11 +4,9 @@ import type { ThreadLockManager } from "../worker/lock-renewal.ts";
 import { takeDeferredEnd } from "./deferred-end.ts";
 import { EmbeddedDatabaseError } from "./embedded/errors.ts";
 import type { LaneProcessor, LaneWorkerOptions } from "./engine.ts";
-import { isEngineFull } from "./engine-full.ts";
 import type { BullJob } from "./lane-queue.ts";
+import { type Transient, pauseBeforeRepeat } from "./transient.ts";
 
-/** How long an end that the engine had no room for waits before it is stored again; milliseconds. */
-const fullPause = 500;
 /** So many jobs are asked for at once at most: each is a command on the engine. */
 const askedForAtMost = 16;
 
@@ -20,6 +18,7 @@ export class LaneWorker extends Worker {
   #running = 0;
   /** Whether the lane runs no other job, and stores no other's end. */
   readonly isAlone = (): boolean => this.#running === 1;
+  readonly #transient: (error: unknown) => Transient | undefined;
   /** How many jobs were fetched and have not started. */
   #held = 0;
   /** The job that was fetched last is all there is: it is to start before more is asked for. */
@@ -34,6 +33,7 @@ export class LaneWorker extends Worker {
   constructor(
     name: string,
     processor: LaneProcessor,
+    transient: (error: unknown) => Transient | undefined,
     options: WorkerOptions & LaneWorkerOptions,
     backendFactory?: BackendFactory<never, never>,
   ) {
@@ -43,6 +43,7 @@ export class LaneWorker extends Worker {
       options,
       backendFactory as never,
     );
+    this.#transient = transient;
     this.on("error", () => {}); // BullMQ retries by itself, and TaskWorker tells whoever wants to know.
   }
 
@@ -146,20 +147,20 @@ export class LaneWorker extends Worker {
   }
 
   /**
-   * An end that the engine has no room for is stored when it has: the work is done, and its lock is held. BullMQ would
+   * An end that the engine refuses for now is stored when it accepts it: the work is done, and its lock is held. BullMQ would
    * let go of the job as it is, to run again when the lock lapses, which on the embedded engine takes a day.
    */
   async #untilStored(job: Job, store: () => Promise<Job>): Promise<Job> {
     const { attemptsMade } = job; // Counted up once the end is stored.
-    for (;;) {
+    for (let times = 1; ; times++) {
       try {
         return await store();
       } catch (error) {
         const isOver = error instanceof EmbeddedDatabaseError || job.attemptsMade !== attemptsMade;
-        if (isOver || this.closing !== undefined || !isEngineFull(error)) throw error;
+        if (isOver || this.closing !== undefined || this.#transient(error) === undefined) throw error;
         this.emit("error", error as Error);
       }
-      await delay(fullPause);
+      await delay(pauseBeforeRepeat(times));
     }
   }
 

@@ -184,6 +184,10 @@ export class MemoryEngine implements Engine {
     return clock.advanceTo === undefined ? performance.timeOrigin + loop.time() : loop.time();
   }
 
+  transient(): undefined {
+    return undefined;
+  }
+
   downFor(): number {
     return 0;
   }

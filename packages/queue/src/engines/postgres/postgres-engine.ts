@@ -22,6 +22,8 @@ import { countCancelled, lookAtJobs, markCancelled, sealRun, schema } from "../s
 import { claimLane, createLaneClaims, forgetLaneClaims } from "../sql/lane-claims.ts";
 import { LatePool } from "../sql/late-pool.ts";
 import { createRetention, forgetJobs, noteRetention } from "../sql/retention.ts";
+import { sqlTransient } from "../sql/sql-transient.ts";
+import type { Transient } from "../transient.ts";
 import type { Lane } from "../../lane.ts";
 import type { JobEnd } from "../../retention.ts";
 import { withoutPassword } from "../without-password.ts";
@@ -162,6 +164,7 @@ export class PostgresEngine implements Engine {
     return new LaneWorker(
       name,
       processor,
+      sqlTransient,
       { ...options, connection: this.#pool },
       createPostgresBackend as never,
     );
@@ -220,6 +223,10 @@ export class PostgresEngine implements Engine {
 
   now(): number {
     return Date.now() + this.#clock.offset;
+  }
+
+  transient(error: unknown): Transient | undefined {
+    return sqlTransient(error);
   }
 
   downFor(): number {

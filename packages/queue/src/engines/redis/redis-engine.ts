@@ -22,6 +22,7 @@ import { waitAtMost } from "../../patience.ts";
 import type { FlowAdder, LaneConsumer, LaneQueue } from "../lane-queue.ts";
 import { LaneWorker } from "../lane-worker.ts";
 import { serverLocks } from "../lock-terms.ts";
+import type { Transient } from "../transient.ts";
 import { withoutPassword } from "../without-password.ts";
 import type { Lane } from "../../lane.ts";
 import { type JobEnd, keepByDefault } from "../../retention.ts";
@@ -38,6 +39,7 @@ import {
   prefixAt,
   unrepeating,
 } from "./redis-client.ts";
+import { redisTransient } from "./redis-transient.ts";
 import { ReplyStream } from "./reply-stream.ts";
 
 const connectTimeout = 5_000;
@@ -207,7 +209,7 @@ export class RedisEngine implements Engine {
   }
 
   openWorker(name: string, processor: LaneProcessor, options: LaneWorkerOptions): LaneConsumer {
-    const worker = new LaneWorker(name, processor, {
+    const worker = new LaneWorker(name, processor, redisTransient, {
       ...options,
       connection: this.#client,
       prefix: this.#prefix,
@@ -358,6 +360,10 @@ export class RedisEngine implements Engine {
 
   now(): number {
     return Date.now() + this.#clock.offset;
+  }
+
+  transient(error: unknown): Transient | undefined {
+    return redisTransient(error);
   }
 
   downFor(): number {
