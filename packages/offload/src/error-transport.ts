@@ -29,51 +29,116 @@ export interface EncodedError {
 
 registerErrorClasses(own);
 
-/** What can be posted of a property's value: itself, or else how it prints. */
+/** An error may hold so many others. A getter that makes a new error at each reading would have no end. */
+const MAX_ERRORS = 100_000;
+/** Errors below this depth are left out: those who read a chain of causes recurse, and their stack has an end. */
+const MAX_DEPTH = 1000;
+
+const UNREADABLE = "[could not be read]";
+
+/** The value of a property whose getter may throw. */
+function readProperty(object: object, key: string): unknown {
+  try {
+    return (object as Record<string, unknown>)[key];
+  } catch {
+    return UNREADABLE;
+  }
+}
+
+/** How a value prints; a value may define that itself, and throw. */
+function show(value: unknown): string {
+  try {
+    return inspect(value);
+  } catch {
+    return UNREADABLE;
+  }
+}
+
+/** A value that can be posted: the value itself where structured clone takes it, else how it prints. */
 function plain(value: unknown): unknown {
-  if (typeof value === "function" || typeof value === "symbol") return inspect(value);
+  if (typeof value === "function" || typeof value === "symbol") return show(value);
   if (typeof value !== "object" || value === null) return value;
   try {
     return structuredClone(value);
   } catch {
-    return inspect(value);
+    return show(value);
   }
 }
 
+function text(value: unknown, otherwise: string): string {
+  if (value === undefined) return otherwise;
+  return typeof value === "string" ? value : show(value);
+}
+
+/** One error that is still to be encoded, and how many errors it hangs below. */
+type Waiting = [node: ErrorNode, error: Error, depth: number];
+
 /**
+ * The record of what was thrown. It never throws, whatever was: a getter that throws, a name that is no
+ * string, and what structured clone refuses are replaced by text.
+ *
  * @param below a file; frames of it, and those below, are of no use to a reader
  */
 export function encodeError(thrown: unknown, below?: string): EncodedError {
   if (!isErrorLike(thrown)) return { nodes: [], thrown: plain(thrown) };
   const nodes: ErrorNode[] = [];
   const numbers = new Map<object, number>();
-  const encode = (error: Error): number => {
+  // A list and no recursion: a chain of causes may be longer than the stack is deep.
+  const waiting: Waiting[] = [];
+  const number = (error: Error, depth: number): PropertyValue => {
     const before = numbers.get(error);
-    if (before !== undefined) return before;
-    const number = nodes.length;
-    numbers.set(error, number);
-    const node: ErrorNode = {
-      classes: errorClassNames(error),
-      name: error.name,
-      message: error.message,
-      stack: typeof error.stack === "string" ? cut(error.stack, below) : undefined,
-      props: [],
-    };
-    nodes.push(node);
+    if (before !== undefined) return { error: before };
+    if (depth > MAX_DEPTH || nodes.length >= MAX_ERRORS)
+      return { plain: `[left out: ${text(readProperty(error, "message"), "an error")}]` };
+    const node = describe(error, below);
+    numbers.set(error, nodes.push(node) - 1);
+    waiting.push([node, error, depth]);
+    return { error: nodes.length - 1 };
+  };
+  const encodeItem = (value: unknown, depth: number): PropertyValue =>
+    isErrorLike(value) ? number(value, depth) : { plain: plain(value) };
+  const encodeProperty = (value: unknown, depth: number): PropertyValue =>
+    holdsErrors(value)
+      ? { errors: Array.from(value, (item) => encodeItem(item, depth)) }
+      : encodeItem(value, depth);
+  number(thrown, 0);
+  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+    const [node, error, depth] = next;
     for (const key of Object.getOwnPropertyNames(error)) {
-      if (key === "message" || key === "stack") continue;
-      const property = Object.getOwnPropertyDescriptor(error, key)!;
-      node.props.push([key, property.enumerable === true, encodeProperty(error[key as keyof Error])]);
+      if (key === "stack") continue;
+      const value = readProperty(error, key);
+      // A message that is no string arrives as it is.
+      if (key === "message" && typeof value === "string") continue;
+      const { enumerable } = Object.getOwnPropertyDescriptor(error, key)!;
+      node.props.push([key, enumerable === true, encodeProperty(value, depth + 1)]);
     }
-    return number;
-  };
-  const encodeProperty = (value: unknown): PropertyValue => {
-    if (isErrorLike(value)) return { error: encode(value) };
-    if (Array.isArray(value) && value.some(isErrorLike)) return { errors: value.map(encodeProperty) };
-    return { plain: plain(value) };
-  };
-  encode(thrown);
+  }
   return { nodes };
+}
+
+function describe(error: Error, below: string | undefined): ErrorNode {
+  const classes = classesOf(error);
+  const stack = readProperty(error, "stack");
+  return {
+    classes,
+    name: text(readProperty(error, "name"), classes[0] ?? "Error"),
+    message: text(readProperty(error, "message"), ""),
+    stack: typeof stack === "string" ? cut(stack, below) : undefined,
+    props: [],
+  };
+}
+
+function classesOf(error: Error): string[] {
+  try {
+    return errorClassNames(error);
+  } catch {
+    return ["Error"];
+  }
+}
+
+function holdsErrors(value: unknown): value is unknown[] {
+  // Anything can happen in a Proxy's traps.
+  return Array.isArray(value) && !types.isProxy(value) && value.some(isErrorLike);
 }
 
 function cut(stack: string, below: string | undefined): string {
@@ -84,7 +149,7 @@ function cut(stack: string, below: string | undefined): string {
 }
 
 function isErrorLike(value: unknown): value is Error {
-  return types.isNativeError(value) || value instanceof DOMException;
+  return types.isNativeError(value) || (!types.isProxy(value) && value instanceof DOMException);
 }
 
 /**
@@ -132,8 +197,9 @@ function fill(error: Error, node: ErrorNode, errors: readonly Error[]): void {
     // An own property that cannot be set here (a DOMException's) has its value already.
     if (!done) continue;
   }
-  // Of a class that is not known here: at least its name.
-  if (error.name !== node.name) setHidden(error, "name", node.name);
+  // Of a class that is not known here: at least its name. One that is no string has arrived as a property.
+  const name = readProperty(error, "name");
+  if (typeof name === "string" && name !== node.name) setHidden(error, "name", node.name);
 }
 
 function setHidden(error: Error, key: string, value: unknown): void {

@@ -6,10 +6,12 @@ import {
   UncloneableError,
   propagate,
   threaded,
+  threadObject,
   transfer,
   TransferError,
 } from "../src/index.ts";
 import { OutOfStock } from "./fixtures/jobs.ts";
+import type { Jobs } from "./support.ts";
 import { failure, jobs, makePool, words } from "./support.ts";
 
 describe("errors from a thread", () => {
@@ -114,6 +116,61 @@ describe("errors from a thread", () => {
       expect((error.cause as Error).message).toMatch(/nobody awaits me|thrown in a timer/);
     expect(await beside).toBe(3);
     expect(await pool.submit(jobs.where)).not.toBe(before);
+  });
+
+  const oddEnds = [
+    "a getter that throws",
+    "a name that is a function",
+    "a message that throws",
+    "a stack that throws",
+    "20,000 causes",
+    "a hostile Proxy thrown",
+    "a ReferenceError whose message throws",
+    "a last progress that cannot be cloned",
+    "a getter in the result",
+    "a result whose then throws",
+    "a then that throws when it is called",
+    "a result that is a hostile Proxy",
+    "a result deeper than the stack",
+    "output that is no text",
+  ];
+
+  it("end their own call and nothing else, however odd", async () => {
+    const pool = makePool({ maxThreads: 1, spareThreads: 0 });
+    const where = await pool.submit(jobs.where);
+    for (const how of oddEnds) {
+      // A Proxy that throws when the loop looks at it escapes from a task, and its thread is replaced.
+      const asTask = how === "a hostile Proxy thrown" ? [] : [jobs.endOddlyLater];
+      for (const fn of [jobs.endOddly, ...asTask]) {
+        const ends = [pool.submit(fn, how), pool.with({ timeout: 50_000 }).submit(fn, how)];
+        for (const end of ends) expect(await failure(end), how).toBeDefined();
+        expect(await pool.submit(jobs.where), how).toBe(where);
+      }
+      expect(await failure(pool.map(jobs.endOddly, [how]).toArray()), how).toBeDefined();
+    }
+    expect(await pool.submit(jobs.where)).toBe(where);
+    expect(await failure(pool.submit(jobs.endOddlyLater, "a hostile Proxy thrown"))).toBeDefined();
+    expect(await pool.submit(jobs.add, 1, 2)).toBe(3);
+  });
+
+  it("of a method end that method and nothing else, however odd", async () => {
+    const counter = await threadObject<Jobs, "Counter">("./fixtures/jobs.ts", "Counter", [0]);
+    for (const how of oddEnds) {
+      expect(await failure(counter.endOddly(how)), how).toBeDefined();
+      expect(await counter.increment(0), how).toBe(0);
+    }
+    await counter[Symbol.asyncDispose]();
+  });
+
+  it("of a progress value that cannot cross are the call's own, also when a timer sends it", async () => {
+    const pool = makePool({ maxThreads: 1, spareThreads: 0 });
+    const where = await pool.submit(jobs.where);
+    const expected = { code: "UNCLONEABLE", path: "progress.handler" };
+    expect(await failure(pool.submit(jobs.reportOddly))).toMatchObject(expected);
+    const how = "a last progress that cannot be cloned";
+    expect(await failure(pool.submit(jobs.endOddly, how))).toMatchObject(expected);
+    expect(await failure(pool.submit(jobs.endOddlyLater, how))).toMatchObject(expected);
+    expect(await pool.submit(jobs.where)).toBe(where);
   });
 
   it("that escape after their call has ended hit nobody, and are reported", async () => {

@@ -15,6 +15,15 @@ export function forwardConsole(write: Write): void {
       encoding?: BufferEncoding | ((error?: Error | null) => void),
       done?: (error?: Error | null) => void,
     ): boolean => {
+      // As Node refuses it; the other side could only crash over it.
+      if (typeof chunk !== "string" && !ArrayBuffer.isView(chunk))
+        throw Object.assign(
+          new TypeError(
+            `The "chunk" argument must be of type string or an instance of Buffer, TypedArray, or DataView. ` +
+              `Received ${chunk === null ? "null" : typeof chunk}`,
+          ),
+          { code: "ERR_INVALID_ARG_TYPE" },
+        );
       const data =
         typeof chunk === "string" &&
         typeof encoding === "string" &&

@@ -1,5 +1,6 @@
 /** Finding a function on the thread that shall run it. */
 import { fileURLToPath } from "node:url";
+import { types } from "node:util";
 import { compileFunction, constants } from "node:vm";
 import { NotSelfContainedError, NotThreadableError } from "../errors.ts";
 import { functionAddress } from "../function-ref.ts";
@@ -106,8 +107,8 @@ function findFunction(namespace: Record<string, unknown>, name: string): AnyFunc
 
 /** For a function sent by its text: what went wrong when it names something that is not there. */
 export function explainReference(error: unknown, label: string): unknown {
-  if (!(error instanceof ReferenceError)) return error;
-  const name = /^(\S+) is not defined$/.exec(error.message)?.[1];
+  if (!types.isNativeError(error) || !(error instanceof ReferenceError)) return error;
+  const name = undefinedName(error);
   if (name === undefined) return error;
   const explained = new NotSelfContainedError(
     `${label} uses ${name}, which is outside of it. A function sent to a thread by its source text sees ` +
@@ -116,6 +117,15 @@ export function explainReference(error: unknown, label: string): unknown {
     { cause: error },
   );
   return explained;
+}
+
+function undefinedName(error: ReferenceError): string | undefined {
+  try {
+    return /^(\S+) is not defined$/.exec(error.message)?.[1];
+  } catch {
+    // Its message has a getter that throws.
+    return undefined;
+  }
 }
 
 /** A function as it is known here; one that is still being loaded, or could not be, is a promise. */

@@ -107,7 +107,7 @@ class ObjectHost implements ObjectTable {
         runInContext(call.context ?? undefined, () => this.#invoke(call.method, args, label, running)),
       );
       const value = await Promise.race([result, escaped]);
-      running.flushProgress();
+      running.checkProgress();
       const packed = pack(value, "result", null);
       const answer = { value: packed.value, patches: packed.patches };
       return packed.transfer === null ? answer : transfer(answer, packed.transfer as never);

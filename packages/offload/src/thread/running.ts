@@ -36,6 +36,7 @@ export class Running implements RunningCall {
   #pending: unknown = NOTHING;
   #progressAt = -Infinity;
   #timer: NodeJS.Timeout | undefined;
+  #refusal: Error | undefined;
 
   constructor(
     seq: number,
@@ -109,13 +110,26 @@ export class Running implements RunningCall {
     }
   }
 
-  /** Before anything else is said: what is pending goes first. */
+  /**
+   * Before anything else is said: what is pending goes first. It never throws, because its callers (a timer,
+   * the call's end, a line of output) have nothing to do with the value; see `checkProgress`.
+   */
   flushProgress(): void {
     if (this.#pending === NOTHING) return;
     const value = this.#pending;
     this.#pending = NOTHING;
     this.#progressAt = performance.now();
-    this.#post(PROGRESS, value, "progress");
+    try {
+      this.#post(PROGRESS, value, "progress");
+    } catch (error) {
+      this.#refusal ??= error as Error;
+    }
+  }
+
+  /** At the call's end: throws when a value that it reported late could not cross. */
+  checkProgress(): void {
+    this.flushProgress();
+    if (this.#refusal !== undefined) throw this.#refusal;
   }
 
   sendItem(value: unknown): void {

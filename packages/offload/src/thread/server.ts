@@ -13,6 +13,7 @@ import { CallbackGuest } from "../callbacks.ts";
 import { withLuggage } from "../carrier.ts";
 import { runInContext } from "../context.ts";
 import { encodeError } from "../error-transport.ts";
+import type { EncodedError } from "../error-transport.ts";
 import { ThreadDiedError } from "../errors.ts";
 import { unpack } from "../pack.ts";
 import { POSTED, Slots, sharedClockOffset } from "../slots.ts";
@@ -174,12 +175,20 @@ export class ThreadServer {
     while (this.#next < this.#waiting.length) {
       const incoming = this.#waiting[this.#next]!;
       this.#next++;
-      const pending = this.#run(incoming);
+      let pending: Promise<void> | undefined;
+      try {
+        pending = this.#run(incoming);
+      } catch (error) {
+        this.#rescue(incoming, error);
+      }
       if (pending !== undefined) {
         this.#announce();
         pending.then(
           () => this.#drain(),
-          (error: unknown) => this.#escaped(error),
+          (error: unknown) => {
+            this.#rescue(incoming, error);
+            this.#drain();
+          },
         );
         return false;
       }
@@ -195,6 +204,13 @@ export class ThreadServer {
     this.#send(this.#stored);
     this.#stored = 0;
     this.#storedSince = 0;
+  }
+
+  /** Whatever goes wrong around a call is that call's end: the next one runs all the same. */
+  #rescue(incoming: Incoming, error: unknown): void {
+    const call = this.#current;
+    if (call === undefined || call.seq !== incoming.seq || call.ended) return;
+    this.#fail(call, error, this.#slots.startedAt[call.slot]! - sharedClockOffset);
   }
 
   #run(incoming: Incoming): Promise<void> | undefined {
@@ -232,6 +248,7 @@ export class ThreadServer {
     const { extras } = incoming;
     let guest: CallbackGuest | undefined;
     let result: unknown;
+    let waits: boolean;
     try {
       let args: unknown[] = incoming.args;
       if (extras !== undefined) {
@@ -240,17 +257,21 @@ export class ThreadServer {
       }
       const invoke = (): unknown => this.#invoke(loaded, args, extras, call);
       result = this.#calls.run(call, extras === undefined ? invoke : () => surrounded(extras, call, invoke));
+      // Reads the result's `then`, which may be a getter.
+      waits = isPending(result);
     } catch (error) {
       this.#fail(call, loaded.fromSource ? explainReference(error, loaded.label) : error, startedAt);
       guest?.release();
       return undefined;
     }
-    if (!isPending(result)) {
+    if (!waits) {
       this.#succeed(call, result, startedAt);
       guest?.release();
       return undefined;
     }
-    return this.#wait(result, call, loaded, startedAt).finally(() => guest?.release());
+    return this.#wait(result as PromiseLike<unknown>, call, loaded, startedAt).finally(() =>
+      guest?.release(),
+    );
   }
 
   #invoke(loaded: LoadedFunction, args: unknown[], extras: CallExtras | undefined, call: Running): unknown {
@@ -284,7 +305,12 @@ export class ThreadServer {
     return task;
   }
 
-  #wait(result: unknown, call: Running, loaded: LoadedFunction, startedAt: number): Promise<void> {
+  #wait(
+    result: PromiseLike<unknown>,
+    call: Running,
+    loaded: LoadedFunction,
+    startedAt: number,
+  ): Promise<void> {
     return new Promise((resolve) => {
       const finish = (ended: () => void): void => {
         if (call.ended) return;
@@ -297,10 +323,7 @@ export class ThreadServer {
         );
       call.onEscape = failed;
       // An error that escaped from the call is reported when microtasks have run; give it that chance.
-      (result as PromiseLike<unknown>).then(
-        (value) => setImmediate(() => finish(() => this.#succeed(call, value, startedAt))),
-        failed,
-      );
+      result.then((value) => setImmediate(() => finish(() => this.#succeed(call, value, startedAt))), failed);
     });
   }
 
@@ -314,7 +337,12 @@ export class ThreadServer {
   }
 
   #succeed(call: Running, value: unknown, startedAt: number): void {
-    call.flushProgress();
+    try {
+      call.checkProgress();
+    } catch (error) {
+      this.#fail(call, error, startedAt);
+      return;
+    }
     this.#reportHeap();
     const now = performance.now();
     this.#slots.durations[call.slot] = now - startedAt;
@@ -325,7 +353,7 @@ export class ThreadServer {
         Atomics.store(this.#slots.states, call.slot, POSTED);
         call.sendValue(value);
       } catch (error) {
-        call.port.postMessage([FAILURE, call.seq, encodeError(error)]);
+        this.#postFailure(call, encodeError(error));
       }
     }
     this.#ended(call, now);
@@ -337,8 +365,19 @@ export class ThreadServer {
     Atomics.store(this.#slots.states, call.slot, POSTED);
     const now = performance.now();
     this.#slots.durations[call.slot] = now - startedAt;
-    call.port.postMessage([FAILURE, call.seq, encodeError(error, ownFrames)]);
+    this.#postFailure(call, encodeError(error, ownFrames));
     this.#ended(call, now);
+  }
+
+  #postFailure(call: Running, error: EncodedError): void {
+    try {
+      call.port.postMessage([FAILURE, call.seq, error]);
+    } catch (refused) {
+      // Too large for a message, say: at least the end of the call has to arrive.
+      const { nodes } = error;
+      const sent = nodes.length > 0 ? { nodes: [{ ...nodes[0]!, props: [] }] } : encodeError(refused);
+      call.port.postMessage([FAILURE, call.seq, sent]);
+    }
   }
 
   #heapAt = 0;

@@ -45,16 +45,27 @@ export function encodeError(thrown: unknown): Json {
 
 function bareError(thrown: unknown): JsonObject {
   if (!isError(thrown)) return { [tag]: "thrown", value: safeText(print(thrown)) };
-  const [name = "", message = "", stack = ""] = [thrown.name, thrown.message, thrown.stack].map(asText);
+  const [name, message, stack] = (["name", "message", "stack"] as const).map((key) =>
+    attempt(() => asText(thrown[key]), ""),
+  ) as [string, string, string];
   return {
     [tag]: "error",
-    class: errorClassNames(thrown),
+    class: attempt(() => errorClassNames(thrown), ["Error"]),
     name: safeText(name),
     message: safeText(message),
     stack: safeText(stack),
     properties: {},
     hidden: {},
   };
+}
+
+/** What `read` returns, or `otherwise` where it throws: the properties of an error may be getters. */
+function attempt<T>(read: () => T, otherwise: T): T {
+  try {
+    return read();
+  } catch {
+    return otherwise;
+  }
 }
 
 const maxText = 32 * 1024;
