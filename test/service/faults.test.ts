@@ -38,7 +38,7 @@ test("a worker process that is killed is followed by another, and its job runs t
   process.kill(holder?.pid as number, "SIGKILL");
   await expect
     .poll(async () => (await taskloom("ps", "--engine", redis.url)).stdout, { timeout: 20_000 })
-    .toMatch(new RegExp(`${holder?.pid} +│ silent for \\d`));
+    .toMatch(new RegExp(`${holder?.pid} +│ dead`));
   await service.process.printed(/"event":"died".*SIGKILL/);
   await expect
     .poll(async () => (await workers()).filter(({ slot }) => slot === holder?.slot).length, {

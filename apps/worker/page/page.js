@@ -89,6 +89,7 @@ function showQueues(queues) {
 }
 
 function stateOf(worker) {
+  if (worker.state === "dead") return ["dead: its process is gone", "bad"];
   if (worker.silentFor !== undefined) return [`silent for ${milliseconds(worker.silentFor)}`, "bad"];
   if (worker.state === "draining") return ["draining", "warn"];
   return worker.admission.isThrottled ? ["throttled: the loop is late", "warn"] : ["running", "good"];

@@ -59,7 +59,7 @@ function item(node, key, level, jobs, cancel) {
       { class: "soft" },
       node.waitsFor === undefined ? node.state : `waits for ${node.waitsFor}`,
     ),
-    element("span", {}, milliseconds(node.since)),
+    element("span", {}, node.since === undefined ? "" : milliseconds(node.since)),
     ...(node.stack.length === 0 ? [] : [element("code", { class: "soft" }, node.stack.at(-1))]),
   );
   if (job !== undefined) {

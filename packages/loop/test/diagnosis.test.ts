@@ -2,7 +2,13 @@ import { inspect } from "node:util";
 import { Worker } from "node:worker_threads";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import {
+  Barrier,
+  Condition,
+  Event,
+  Queue,
+  Semaphore,
   captureCallGraph,
+  captureWaits,
   coroutine,
   createTask,
   currentTask,
@@ -14,6 +20,7 @@ import {
   Lock,
   run,
   sleep,
+  timeout,
   wait,
 } from "@taskloom/loop";
 import { virtualClock } from "@taskloom/loop/testing";
@@ -200,7 +207,9 @@ test("a deadlock names every task that waits, and what for", async () => {
   ).catch((error: unknown) => error);
   expect(failure).toBeInstanceOf(DeadlockError);
   expect((failure as DeadlockError).code).toBe("DEADLOCK");
-  expect((failure as Error).message).toMatch(/name='second' .*waitFor=<Future pending>/);
+  expect((failure as Error).message).toMatch(
+    /name='second' .*waitFor=<Lock\.acquire\(\) locked held by 'Task-\d+', 1 waiting>/,
+  );
   expect((failure as Error).message).toMatch(/waits for <Future pending>/);
 });
 
@@ -360,4 +369,94 @@ test("metrics count iterations, what is ready, timers and tasks", async () => {
     expect(second.delay.max).toBeGreaterThanOrEqual(second.delay.p50);
     idle.cancel();
   });
+});
+
+test("a wait names the primitive, its state and its holder, in both spellings", async () => {
+  await run(async () => {
+    const lock = new Lock();
+    const event = new Event();
+    const semaphore = new Semaphore(1);
+    const queue = new Queue<number>(2);
+    const full = new Queue<number>(1);
+    full.putNowait(1);
+    const condition = new Condition();
+    const barrier = new Barrier(2);
+    const holder = createTask(
+      async () => {
+        using _lock = await lock.acquire();
+        using _permit = await semaphore.acquire();
+        await event.wait();
+      },
+      { name: "holder" },
+    );
+    await sleep(0);
+    await sleep(0);
+    const waits: Record<string, [() => Iterable<never>, string]> = {
+      lock: [() => lock.acquire() as never, "<Lock.acquire() locked held by 'holder', 2 waiting>"],
+      event: [() => event.wait() as never, "<Event.wait() unset, 3 waiting>"],
+      semaphore: [() => semaphore.acquire() as never, "<Semaphore.acquire() 0 free, 2 waiting>"],
+      get: [() => queue.get() as never, "<queue.get() on <Queue 0 of 2 items, 2 getting, 0 putting>>"],
+      put: [() => full.put(2) as never, "<queue.put() on <Queue 1 of 1 items, 0 getting, 2 putting>>"],
+      condition: [
+        () => condition.with(() => condition.wait()) as never,
+        "<Condition.wait() 2 waiting, <Lock unlocked, 0 waiting>>",
+      ],
+      sleep: [() => sleep(1_000) as never, "<sleep(1000) pending>"],
+    };
+    const started = Object.entries(waits).map(([name, [begin, expected]]) => {
+      const generator = createTask(function* () {
+        yield* begin();
+      });
+      const asynchronous = createTask(async () => {
+        await (begin() as unknown as PromiseLike<void>);
+      });
+      return { name, expected, tasks: [generator, asynchronous] };
+    });
+    const atBarrier = createTask(() => barrier.wait());
+    await sleep(0);
+    await sleep(0);
+    await sleep(0);
+    for (const { name, expected, tasks } of started) {
+      for (const task of tasks)
+        expect(
+          captureWaits(task).map(({ description }) => description),
+          name,
+        ).toEqual([expected]);
+    }
+    expect(captureWaits(atBarrier)[0]?.description).toContain("Condition.wait()");
+    expect(captureWaits(holder)).toHaveLength(1);
+    for (const task of [...started.flatMap(({ tasks }) => tasks), holder, atBarrier]) task.cancel();
+  });
+});
+
+test("each wait is an object of its own, and a scope in an async function is looked into", async () => {
+  await run(
+    async () => {
+      const looping = createTask(async () => {
+        for (;;) await sleep(10);
+      });
+      await sleep(1);
+      const [first] = captureWaits(looping);
+      await sleep(10);
+      const [second] = captureWaits(looping);
+      expect(second?.description).toBe(first?.description);
+      expect(second?.on === first?.on).toBe(false); // Compared by hand: vitest would iterate the sleeps.
+      const queue = new Queue<number>();
+      const scoped = createTask(() => timeout(1_000, async () => await queue.get()));
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const outside = createTask(async () => await promise);
+      // Virtual time stands still while the promise is pending.
+      for (let turn = 0; turn < 3; turn++) await sleep(0);
+      expect(captureWaits(scoped)[0]?.description).toContain("queue.get()");
+      expect(captureWaits(outside)).toEqual([
+        { on: null, description: "a promise that is not Taskloom's, such as I/O" },
+      ]);
+      resolve();
+      looping.cancel();
+      scoped.cancel();
+      await wait([looping, scoped, outside]);
+      expect(captureWaits(scoped)).toEqual([]);
+    },
+    { clock: virtualClock() },
+  );
 });

@@ -52,6 +52,7 @@ export async function psCommand(flags: OperatorFlags): Promise<number> {
 }
 
 function stateOf(worker: WorkerView): string {
+  if (worker.state === "dead") return styled("red", "dead");
   if (worker.silentFor !== undefined) return styled("red", `silent for ${duration(worker.silentFor)}`);
   if (worker.state === "draining") return styled("yellow", "draining");
   return worker.admission.isThrottled ? styled("yellow", "throttled") : styled("green", "running");

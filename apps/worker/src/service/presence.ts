@@ -1,5 +1,6 @@
 import type { Engine } from "@taskloom/queue";
 import { Job, type Queue } from "bullmq";
+import { isGone } from "./pid-space.ts";
 import type { WorkerView } from "./worker-view.ts";
 
 const queueName = "taskloom-workers";
@@ -7,6 +8,8 @@ const queueName = "taskloom-workers";
 const silence = 30_000;
 /** One that has said nothing for this long, of what it says every second, is shown as silent. */
 const remarkable = 4_000;
+/** A worker on this machine that has missed one of its looks is looked for among the processes. */
+const missedLook = 1_200;
 const readAtMost = 1_000;
 
 /**
@@ -46,6 +49,7 @@ export class Presence {
     return (await this.#records()).flatMap((view) => {
       const silentFor = now - view.seenAt;
       if (silentFor >= silence) return [];
+      if (silentFor >= missedLook && isGone(view)) return [{ ...view, state: "dead", silentFor }];
       return silentFor < remarkable ? [view] : [{ ...view, silentFor }];
     });
   }

@@ -1,5 +1,4 @@
-import { type Task, allTasks, captureCallGraph, getEventLoop } from "@taskloom/loop";
-import { inspect } from "node:util";
+import { type Task, allTasks, captureCallGraph, captureWaits, getEventLoop } from "@taskloom/loop";
 
 /** A live task, where it stands, and the tasks that it waits for. */
 export interface TaskNode {
@@ -7,10 +6,13 @@ export interface TaskNode {
   readonly state: string;
   /** One line a coroutine, outermost first. */
   readonly stack: readonly string[];
-  /** What it waits for, as it prints. */
+  /** The awaited objects as text; undefined when it is ready to run. */
   readonly waitsFor: string | undefined;
-  /** Milliseconds for which every look has found it at the same place. */
-  readonly since: number;
+  /**
+   * Milliseconds for which every look has found it waiting for the same object; undefined where looks cannot tell: a
+   * promise that is not Taskloom's has no identity that could be asked for.
+   */
+  readonly since: number | undefined;
   readonly children: readonly TaskNode[];
 }
 
@@ -21,14 +23,12 @@ export interface TaskForest {
   readonly total: number;
 }
 
-/** What an async function waits for when it is nothing of Taskloom's. */
-const outside = "a promise from elsewhere, such as I/O";
 /** How many tasks a forest shows: what a person can look through, and a worker can tell every second. */
 const shownAtMost = 200;
 
 /** Looks at a process's tasks again and again, and so knows how long each has stood where it is. */
 export class TaskWatch {
-  readonly #places = new WeakMap<Task<unknown>, { readonly place: string; readonly since: number }>();
+  readonly #waits = new WeakMap<Task<unknown>, { readonly on: readonly object[]; readonly since: number }>();
   readonly #hidden: (task: Task<unknown>) => boolean;
 
   /** @param hidden tells tasks that belong to the service itself, and are not shown. */
@@ -71,8 +71,9 @@ export class TaskWatch {
   ): TaskNode {
     shown.add(task);
     budget.left--;
-    const text = inspect(task);
-    const waitsFor = / waitFor=(.*?)>$/s.exec(text)?.[1]?.replace("<NativeBody pending>", outside);
+    const waits = captureWaits(task);
+    const waitsFor =
+      waits.length === 0 ? undefined : waits.map(({ description }) => description).join(" and ");
     const stack = task.getStack().map((line) => line.trim());
     const nodes: TaskNode[] = [];
     for (const child of children.get(task) ?? []) {
@@ -80,19 +81,26 @@ export class TaskWatch {
     }
     return {
       name: task.getName(),
-      state: /^<\S+ (\w+)/.exec(text)?.[1] ?? "pending",
+      state: task.done() ? "finished" : task.cancelling() > 0 ? "cancelling" : "pending",
       stack,
       waitsFor: waitsFor === undefined || waitsFor.length <= 200 ? waitsFor : `${waitsFor.slice(0, 197)}...`,
-      since: this.#since(task, `${stack.at(-1)}\n${waitsFor}`),
+      since: this.#since(
+        task,
+        waits.map(({ on }) => on),
+      ),
       children: nodes,
     };
   }
 
-  #since(task: Task<unknown>, place: string): number {
-    const now = performance.now();
-    const before = this.#places.get(task);
-    if (before?.place === place) return Math.round(now - before.since);
-    this.#places.set(task, { place, since: now });
+  /** Objects and not texts are compared: each round of a loop sleeps anew, though it prints the same. */
+  #since(task: Task<unknown>, waits: readonly (object | null)[]): number | undefined {
+    const on = waits.filter((each) => each !== null);
+    if (on.length < waits.length || on.length === 0) return undefined;
+    const now = getEventLoop().time();
+    const before = this.#waits.get(task);
+    if (before?.on.length === on.length && on.every((each) => before.on.includes(each)))
+      return Math.round(now - before.since);
+    this.#waits.set(task, { on, since: now });
     return 0;
   }
 }
@@ -108,7 +116,8 @@ export function formatForest(
     shown++;
     const name = label(node) ?? node.name;
     const waits = node.waitsFor === undefined ? node.state : `waits for ${node.waitsFor}`;
-    lines.push(`${lead}${branch}${name}  ${waits}, ${duration(node.since)} or more`);
+    const since = node.since === undefined ? "" : `, ${duration(node.since)} or more`;
+    lines.push(`${lead}${branch}${name}  ${waits}${since}`);
     const where = node.stack.at(-1);
     if (where !== undefined) lines.push(`${lead}${next}${node.children.length > 0 ? "│  " : "   "}${where}`);
     for (const [index, child] of node.children.entries()) {

@@ -15,6 +15,7 @@ import { version } from "../version.ts";
 import { Admission } from "./admission.ts";
 import { JobMetrics } from "./job-metrics.ts";
 import { JobSpans } from "./job-spans.ts";
+import { pidSpace } from "./pid-space.ts";
 import { Presence } from "./presence.ts";
 import type { MetricsSnapshot } from "./service-metrics.ts";
 import { TaskWatch } from "./task-tree.ts";
@@ -41,8 +42,10 @@ export interface WatchedWorkerOptions {
   /** Milliseconds of loop delay, and a share of busy time, above which the loop lane takes less. */
   readonly maxLoopDelay: number;
   readonly maxUtilization: number;
-  /** Which of several workers on this machine it is, from 0. */
+  /** Which of the service's workers it is, from 0. */
   readonly slot: number;
+  /** The process id of the service, where the worker is a process that the service started. Default: this process. */
+  readonly service?: number;
   readonly logger: Logger;
 }
 
@@ -71,9 +74,10 @@ export class WatchedWorker {
 
   constructor(options: WatchedWorkerOptions) {
     this.#options = options;
-    this.#slot = `${hostname()}/${options.slot}`;
+    this.#slot = `${hostname()}:${options.service ?? process.pid}/${options.slot}`;
     this.#id = `worker-${hostname()}-${process.pid}`.replaceAll(":", "-");
-    this.registry.setDefaultLabels({ worker: this.#slot });
+    // Without the service's process id: a label that changed with each restart would be a new series each time.
+    this.registry.setDefaultLabels({ worker: `${hostname()}/${options.slot}` });
     collectDefaultMetrics({ register: this.registry });
     this.#metrics = new JobMetrics(this.registry);
     this.#admission = new Admission({
@@ -160,19 +164,27 @@ export class WatchedWorker {
     if (!logger.isLevelEnabled("debug")) return;
     const text = JSON.stringify(args);
     const shown = text.length <= argumentsShown ? text : `${text.slice(0, argumentsShown)}…`;
-    logger.debug({ event: "started", id, task: name, queue, lane, attempt, ...pack, args: shown });
+    logger.debug(
+      { event: "started", id, task: name, queue, lane, attempt, ...pack, args: shown },
+      `job ${id} of task ${name} started`,
+    );
   }
 
   #ended(event: JobEvent): void {
-    const { id, name, lane, state, attempt, duration, calls, error } = event;
+    const { id, name, queue, lane, state, attempt, duration, calls, error } = event;
     this.#jobs.delete(id);
     this.#metrics.ended(event);
     this.#spans.ended(event);
     const pack = calls === undefined ? {} : { calls };
-    const line = { event: state, id, task: name, lane, attempt, duration, ...pack };
-    if (error === undefined) this.#options.logger.info(line);
+    const line = { event: state, id, task: name, queue, lane, attempt, duration, ...pack };
+    const text = `job ${id} of task ${name} ${state === "retrying" ? "failed and is tried again" : state}`;
+    if (error === undefined) this.#options.logger.info(line, text);
+    // pino's serializer of `err` writes the class, the message, the stack and the causes.
     else
-      this.#options.logger.warn({ ...line, error: error instanceof Error ? error.message : inspect(error) });
+      this.#options.logger.warn(
+        { ...line, err: asError(error) },
+        `${text} after attempt ${attempt}: ${asError(error).message}`,
+      );
   }
 
   /** What the engine refuses is tried again, often many times a second. */
@@ -213,6 +225,7 @@ export class WatchedWorker {
       slot: this.#slot,
       host: hostname(),
       pid: process.pid,
+      pidSpace,
       node: process.version,
       version,
       startedAt: this.#startedAt,
@@ -272,4 +285,9 @@ export class WatchedWorker {
       this.#telling = false;
     }
   }
+}
+
+/** A task may throw anything; the log wants an error. */
+function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(`the task threw ${inspect(thrown)}`);
 }

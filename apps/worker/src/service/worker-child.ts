@@ -23,6 +23,7 @@ export async function runWorkerChild(
     engine,
     modules,
     slot,
+    service: process.ppid,
     logger,
     drain: settings.drain * 1_000,
   });

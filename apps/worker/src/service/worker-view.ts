@@ -32,10 +32,15 @@ export interface LaneView {
 /** A worker process as it tells of itself, about once a second. */
 export interface WorkerView {
   readonly id: string;
-  /** The machine and the place in it: the same for the process that takes the place of one that died. */
+  /**
+   * `HOST:SERVICE/NUMBER`: the machine, the process id of the service, and the worker's number in it. The process that
+   * takes the place of one that died has the same; two services on one machine differ.
+   */
   readonly slot: string;
   readonly host: string;
   readonly pid: number;
+  /** The space in which `pid` is unique: a machine, or a container on it. */
+  readonly pidSpace: string;
   readonly node: string;
   readonly version: string;
   /** Milliseconds of the engine's clock. */
@@ -43,7 +48,8 @@ export interface WorkerView {
   readonly seenAt: number;
   /** Milliseconds for which it has said nothing, when that is too long: it is dead, cut off, or held by a task. */
   readonly silentFor?: number;
-  readonly state: "running" | "draining";
+  /** A worker tells of itself as running or draining; a reader on its machine sees that its process is gone. */
+  readonly state: "running" | "draining" | "dead";
   readonly queues: readonly string[];
   readonly tasks: readonly KnownTask[];
   readonly lanes: { readonly loop: LaneView; readonly thread: LaneView };

@@ -46,8 +46,18 @@ export function describeState(future: Settled): string {
   return STATES[future._state] ?? "unknown";
 }
 
-/** `<Future pending>`. */
+/** A primitive or an operation that futures of waiters belong to. */
+interface Awaited {
+  /** @internal The wait as text, such as `Lock.acquire() held by 'Task-2'`. */
+  _describeWait(): string;
+}
+
+/** `<Future pending>`; for the waiter of a primitive `<Lock.acquire() held by 'Task-2', 1 waiting>`. */
 export function describeFuture(future: Settled & { constructor: { name: string } }): string {
+  const { _state: state, _value: value } = future;
+  // A pending future has no value yet. The primitives of `sync` put themselves there, which costs no field.
+  if (state === 0 && typeof value === "object" && value !== null && "_describeWait" in value)
+    return `<${(value as Awaited)._describeWait()}>`;
   return `<${future.constructor.name} ${describeState(future)}${describeOutcome(future)}>`;
 }
 

@@ -1,3 +1,4 @@
+import { describe, describesItself } from "../diagnosis/describe.ts";
 import { CancelledError, UsageError } from "../errors.ts";
 import type { Coroutine } from "../task/coroutine.ts";
 import { requireStrand } from "../task/current.ts";
@@ -72,6 +73,7 @@ export class Condition {
     if (!this.locked())
       throw new UsageError("LOCK_NOT_HELD", "cannot wait on un-acquired lock: acquire() it first");
     const waiter = requireStrand("wait")._loop.createFuture();
+    waiter._value = this;
     this.release();
     try {
       try {
@@ -148,4 +150,20 @@ export class Condition {
       }
     }
   }
+
+  /** @internal */
+  _describeWait(): string {
+    return `Condition.wait() ${this.#describeState()}`;
+  }
+
+  /** @internal */
+  _describe(): string {
+    return `<Condition ${this.#describeState()}>`;
+  }
+
+  #describeState(): string {
+    return `${this.#waiters.size} waiting, ${describe(this.#lock)}`;
+  }
 }
+
+describesItself(Condition);

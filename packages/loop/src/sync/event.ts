@@ -1,3 +1,4 @@
+import { describesItself } from "../diagnosis/describe.ts";
 import type { Coroutine } from "../task/coroutine.ts";
 import { requireStrand } from "../task/current.ts";
 import type { Future } from "../task/future.ts";
@@ -51,6 +52,7 @@ export class Event {
   *#waiting(): Generator<never, true, unknown> {
     if (this.#isSet) return true;
     const waiter = requireStrand("wait")._loop.createFuture();
+    waiter._value = this;
     this.#waiters.add(waiter);
     try {
       yield* waiter;
@@ -59,4 +61,20 @@ export class Event {
       this.#waiters.delete(waiter);
     }
   }
+
+  /** @internal */
+  _describeWait(): string {
+    return `Event.wait() ${this.#describeState()}`;
+  }
+
+  /** @internal */
+  _describe(): string {
+    return `<Event ${this.#describeState()}>`;
+  }
+
+  #describeState(): string {
+    return `${this.#isSet ? "set" : "unset"}, ${this.#waiters.size} waiting`;
+  }
 }
+
+describesItself(Event);

@@ -1,8 +1,10 @@
+import { describesItself } from "../diagnosis/describe.ts";
 import { CancelledError, UsageError } from "../errors.ts";
 import type { Coroutine } from "../task/coroutine.ts";
-import { requireStrand } from "../task/current.ts";
+import { currentStrand, requireStrand } from "../task/current.ts";
 import type { Future } from "../task/future.ts";
 import type { Awaitable } from "../task/open.ts";
+import type { Task } from "../task/task.ts";
 import { routine } from "../waiting/routine.ts";
 import type { SignalOption } from "../waiting/signal.ts";
 import { held, holding, type Held } from "./held.ts";
@@ -24,6 +26,8 @@ import { WaitList } from "./wait-list.ts";
  */
 export class Lock {
   #locked = false;
+  /** The task that took the lock; null while it is free. Diagnosis names it. */
+  #holder: Task<unknown> | null = null;
   readonly #waiters = new WaitList<Future<unknown>>();
 
   /** Whether the lock is taken. */
@@ -39,6 +43,7 @@ export class Lock {
   *#acquiring(): Generator<never, Held, unknown> {
     if (this.#locked || this.#someoneWaits()) {
       const waiter = requireStrand("acquire")._loop.createFuture();
+      waiter._value = this;
       this.#waiters.add(waiter);
       try {
         try {
@@ -53,6 +58,7 @@ export class Lock {
       }
     }
     this.#locked = true;
+    this.#holder = currentStrand()?._task ?? null;
     return held(() => this.release());
   }
 
@@ -68,6 +74,7 @@ export class Lock {
     if (!this.#locked)
       throw new UsageError("LOCK_NOT_HELD", "Lock is not acquired: acquire() it before release()");
     this.#locked = false;
+    this.#holder = null;
     this.#wakeFirst();
   }
 
@@ -81,4 +88,21 @@ export class Lock {
   with<T>(body: () => Awaitable<T>): Coroutine<T> {
     return holding("with", this, body);
   }
+
+  /** @internal */
+  _describeWait(): string {
+    return `Lock.acquire() ${this.#describeState()}`;
+  }
+
+  /** @internal */
+  _describe(): string {
+    return `<Lock ${this.#describeState()}>`;
+  }
+
+  #describeState(): string {
+    const holder = this.#holder === null ? "" : ` held by '${this.#holder.getName()}'`;
+    return `${this.#locked ? `locked${holder}` : "unlocked"}, ${this.#waiters.size} waiting`;
+  }
 }
+
+describesItself(Lock);

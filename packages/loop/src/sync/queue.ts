@@ -1,4 +1,4 @@
-import { describe } from "../diagnosis/describe.ts";
+import { describe, describesItself } from "../diagnosis/describe.ts";
 import { ArgumentError, QueueEmpty, QueueFull, QueueShutDown, UsageError } from "../errors.ts";
 import { checkStepped, machine, probed, returned, SUSPENDED } from "../kernel/machine.ts";
 import type { Coroutine } from "../task/coroutine.ts";
@@ -147,7 +147,16 @@ export class Queue<T> {
   get _isShutDown(): boolean {
     return this.#isShutDown;
   }
+
+  /** @internal */
+  _describe(): string {
+    const room = this.maxsize > 0 ? ` of ${this.maxsize}` : "";
+    const waiting = `${this.#getters.size} getting, ${this.#putters.size} putting`;
+    return `<${this.constructor.name} ${this.size}${room} items, ${waiting}>`;
+  }
 }
+
+describesItself(Queue);
 
 function wakeNext(waiters: Deque<Future<undefined>>): void {
   while (waiters.size > 0) {
@@ -196,6 +205,7 @@ abstract class QueueOperation<T, R> extends Operation<R> {
     if (!this.blocked()) return returned(this.perform());
     if (this.queue._isShutDown) throw new QueueShutDown();
     const waiter = requireStrand("queue")._loop.createFuture<undefined>();
+    waiter._value = this;
     this.#waiter = waiter;
     this.#waiters.push(waiter);
     machine.awaited = waiter;
@@ -225,6 +235,9 @@ class Get<T> extends QueueOperation<T, T> {
   _describe(): string {
     return "<queue.get()>";
   }
+  _describeWait(): string {
+    return `queue.get() on ${describe(this.queue)}`;
+  }
 }
 
 class Put<T> extends QueueOperation<T, void> {
@@ -241,6 +254,9 @@ class Put<T> extends QueueOperation<T, void> {
   }
   _describe(): string {
     return "<queue.put()>";
+  }
+  _describeWait(): string {
+    return `queue.put() on ${describe(this.queue)}`;
   }
 }
 

@@ -1,3 +1,4 @@
+import { describesItself } from "../diagnosis/describe.ts";
 import { ArgumentError, UsageError } from "../errors.ts";
 import { FULFILLED } from "../task/future-core.ts";
 import type { Coroutine } from "../task/coroutine.ts";
@@ -62,6 +63,7 @@ export class Semaphore {
       return held(() => this.release());
     }
     const waiter = requireStrand("acquire")._loop.createFuture();
+    waiter._value = this;
     this.#waiters.add(waiter);
     try {
       try {
@@ -101,7 +103,23 @@ export class Semaphore {
   with<T>(body: () => Awaitable<T>): Coroutine<T> {
     return holding("with", this, body);
   }
+
+  /** @internal */
+  _describeWait(): string {
+    return `${this.constructor.name}.acquire() ${this.#describeState()}`;
+  }
+
+  /** @internal */
+  _describe(): string {
+    return `<${this.constructor.name} ${this.#describeState()}>`;
+  }
+
+  #describeState(): string {
+    return `${this.#value} free, ${this.#waiters.size} waiting`;
+  }
 }
+
+describesItself(Semaphore);
 
 /**
  * A semaphore that refuses more releases than acquires.

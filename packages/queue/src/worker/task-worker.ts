@@ -85,6 +85,7 @@ function callsOf({ data }: BullJob): { readonly calls?: number } {
 export interface JobEvent {
   readonly id: string;
   readonly name: string;
+  readonly queue: string;
   readonly lane: Lane;
   readonly state: "completed" | "failed" | "cancelled" | "retrying";
   /** 1 at the first try. */
@@ -273,13 +274,14 @@ export class TaskWorker {
       );
     });
     worker.on("completed", (job, result) => {
-      this.#ended(name, lane, replies, job, completed(result));
+      this.#ended(queue, name, lane, replies, job, completed(result));
     });
     worker.on("failed", (job, error) => {
       if (job === undefined) return;
       const cause = error instanceof StoredFailure ? error.cause : error;
-      if (job.finishedOn == null) this.#tell(lane, job, "retrying", cause);
-      else this.#ended(name, lane, replies, job, { state: "failed", error: encodeError(cause) }, cause);
+      if (job.finishedOn == null) this.#tell(queue, lane, job, "retrying", cause);
+      else
+        this.#ended(queue, name, lane, replies, job, { state: "failed", error: encodeError(cause) }, cause);
     });
     worker.on("error", (error) => this.#options.onEngineError?.(error));
     worker.on("lockRenewalFailed", (ids) => {
@@ -294,6 +296,7 @@ export class TaskWorker {
   }
 
   #ended(
+    queue: string,
     queueName: string,
     lane: Lane,
     replies: OutcomeReplies,
@@ -304,13 +307,14 @@ export class TaskWorker {
     this.#finished[lane]++;
     replies.ended(job, outcome);
     this.engine.noteEnd(queueName, endOf(job, outcome.state));
-    this.#tell(lane, job, outcome.state, error);
+    this.#tell(queue, lane, job, outcome.state, error);
   }
 
-  #tell(lane: Lane, job: BullJob, state: JobEvent["state"], error: unknown): void {
+  #tell(queue: string, lane: Lane, job: BullJob, state: JobEvent["state"], error: unknown): void {
     this.#options.onJob?.({
       id: job.id as string,
       name: job.name,
+      queue,
       lane,
       state,
       attempt: job.attemptsMade,

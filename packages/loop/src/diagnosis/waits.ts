@@ -1,0 +1,55 @@
+import { PENDING } from "../task/future-core.ts";
+import { ForeignPromise, NativeBody } from "../task/native-body.ts";
+import type { Leaf, Strand } from "../task/strand.ts";
+import type { Task } from "../task/task.ts";
+import { describe } from "./describe.ts";
+
+/** One thing that a task waits for. */
+export interface Wait {
+  /**
+   * The awaited object: a future, a task, a sleep, the waiter of a lock. It is the same object for as long as this wait
+   * goes on, and another one for the next wait at the same line. Null for a promise that is not Taskloom's: an async
+   * function cannot be asked which promise it awaits.
+   */
+  readonly on: object | null;
+  /** The same as text, such as `<sleep(500) pending>` or `<Lock.acquire() locked held by 'Task-2', 1 waiting>`. */
+  readonly description: string;
+}
+
+/**
+ * What a task waits for now: nothing when it is done, ready or running; several under `Promise.all`.
+ *
+ * ```ts
+ * import { Lock, captureWaits, createTask, run, sleep } from "@taskloom/loop";
+ *
+ * await run(async () => {
+ *   const lock = new Lock();
+ *   using held = await lock.acquire();
+ *   const second = createTask(() => lock.acquire(), { name: "second" });
+ *   await sleep(0);
+ *   console.log(captureWaits(second)[0]?.description.includes("Lock.acquire() locked held by")); // true
+ *   second.cancel();
+ * });
+ * ```
+ */
+export function captureWaits(task: Task<unknown>): Wait[] {
+  return task._state === PENDING ? waitsOf(task) : [];
+}
+
+function waitsOf(strand: Strand): Wait[] {
+  const leaves = strand._leaves ?? [];
+  if (leaves.length === 0) return strand._waiter === null ? [] : [waitOn(strand._waiter)];
+  return leaves.flatMap((leaf) => (isStrand(leaf) ? waitsOf(leaf) : [waitOn(leaf._waitsFor)]));
+}
+
+/** A scope or a routine that an async function awaits is a strand of its own. */
+function isStrand(leaf: Leaf | (Leaf & Strand)): leaf is Leaf & Strand {
+  return "_leaves" in leaf;
+}
+
+function waitOn(awaited: unknown): Wait {
+  const isOutside = awaited instanceof NativeBody || awaited instanceof ForeignPromise;
+  if (isOutside || typeof awaited !== "object" || awaited === null)
+    return { on: null, description: "a promise that is not Taskloom's, such as I/O" };
+  return { on: awaited, description: describe(awaited) };
+}
