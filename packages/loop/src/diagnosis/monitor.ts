@@ -93,7 +93,7 @@ export class Monitor {
       const task = strand._task;
       if (task._state === FULFILLED && task._cancels > 0)
         this.#swallowed(strand, "returned", delivered.where);
-    } else if (strand.cancelling() === 0) {
+    } else if (strand._requests() === 0) {
       this.#delivered.delete(strand);
     } else {
       if (delivered.suspensions === 0) delivered.where = strandStack(strand);

@@ -44,6 +44,8 @@ export abstract class Scheduler extends OneThread {
   _chooser: Chooser | null = null;
   /** @internal */
   _iterations = 0;
+  /** @internal Turns that have begun; between two of them every microtask runs. */
+  _turns = 0;
   /** @internal */
   protected _stopping = false;
   protected readonly _clock: Clock;
@@ -162,6 +164,7 @@ export abstract class Scheduler extends OneThread {
       this.#awake = false;
       return;
     }
+    this._turns++;
     this._monitor?.turnBegins(this.#budgetEnd > 0);
     const outer = machine.loop;
     machine.loop = this as unknown as EventLoop;

@@ -4,9 +4,9 @@ import { captureContextFor } from "../kernel/context.ts";
 import type { EventLoop } from "../kernel/event-loop.ts";
 import { loopOf, addLeaf, awaitFuture, removeLeaf } from "./native-await.ts";
 import type { FutureCore } from "./future-core.ts";
-import { PENDING } from "./future-core.ts";
 import type { Coroutine } from "./coroutine.ts";
 import { openAwaitable } from "./open.ts";
+import { kindOfRequest, NATIVE, NONE } from "./requests.ts";
 import {
   deliver,
   ENDED,
@@ -45,8 +45,8 @@ class Branch implements Strand, Leaf {
   readonly _context: AsyncResource | null;
   _thrown: unknown = undefined;
   _scope: DeadlineScope | null;
-  #cancels = 0;
-  #mustCancel = false;
+  _cancels = 0;
+  _pending: number = NONE;
   #message: string | undefined = undefined;
   #controller: AbortController | null = null;
   readonly #routine: unknown;
@@ -67,6 +67,10 @@ class Branch implements Strand, Leaf {
 
   get _waitsFor(): unknown {
     return this._waiter;
+  }
+
+  get _branch(): this {
+    return this;
   }
 
   _run(): void {
@@ -99,18 +103,21 @@ class Branch implements Strand, Leaf {
     this._phase = ENDED;
     this._gen = this._frame = null;
     this._loop._settledNative = true;
+    this._task._wokenIn = this._loop._turns;
     removeLeaf(this._parent, this);
   }
 
-  _takeCancel(error: unknown): CancelledError | null {
-    if (!this.#mustCancel) return this._parent._takeCancel(error);
-    this.#mustCancel = false;
+  _takeCancel(error: unknown, isCall: boolean = this._phase === UNSTARTED): CancelledError | null {
+    if (this._pending === NONE || (isCall && this._pending !== NATIVE)) {
+      return this._parent._takeCancel(error, isCall);
+    }
+    this._pending = NONE;
     return error instanceof CancelledError ? null : new CancelledError(this.#message);
   }
 
   _passCancel(waiter: FutureCore<unknown>): void {
-    if (!this.#mustCancel) this._parent._passCancel(waiter);
-    else if (waiter.cancel(this.#message)) this.#mustCancel = false;
+    if (this._pending === NONE) this._parent._passCancel(waiter);
+    else if (waiter.cancel(this.#message)) this._pending = NONE;
   }
 
   _deliver(message: string | undefined): boolean {
@@ -119,32 +126,32 @@ class Branch implements Strand, Leaf {
 
   cancel(message?: string): boolean {
     if (this._phase === ENDED) return false;
-    this.#cancels++;
+    this._cancels++;
     this.#controller?.abort(new CancelledError(message));
     if (deliver(this, message)) return true;
-    this.#mustCancel = true;
+    this._pending = kindOfRequest(this);
     this.#message = message;
     return true;
   }
 
-  cancelling(): number {
-    return this.#cancels + this._parent.cancelling();
+  _requests(): number {
+    return this._cancels + this._parent._requests();
   }
 
-  uncancel(): number {
-    if (this.#cancels === 0) return this._parent.uncancel();
-    this.#cancels--;
-    if (this.#cancels === 0) {
-      this.#mustCancel = false;
+  _withdraw(): number {
+    if (this._cancels === 0) return this._parent._withdraw();
+    this._cancels--;
+    if (this._cancels === 0) {
+      this._pending = NONE;
       this.#controller = null;
     }
-    return this.cancelling();
+    return this._requests();
   }
 
   _recancel(): void {
-    if (this.#cancels === 0) this._parent._recancel();
+    if (this._cancels === 0) this._parent._recancel();
     else {
-      this.uncancel();
+      this._withdraw();
       this.cancel();
     }
   }
@@ -154,10 +161,5 @@ class Branch implements Strand, Leaf {
     const parent = this._parent._signal();
     if (parent.aborted) this.#controller.abort(parent.reason);
     return AbortSignal.any([parent, this.#controller.signal]);
-  }
-
-  /** For diagnosis. */
-  _pending(): boolean {
-    return this._waiter !== null && this._waiter._state === PENDING;
   }
 }

@@ -1,20 +1,14 @@
 import type { EventLoop } from "../kernel/event-loop.ts";
-import { machine } from "../kernel/machine.ts";
 import { currentLoop, getRunningLoop } from "../kernel/running.ts";
 import { notInTask } from "../diagnosis/stack.ts";
 import { ArgumentError, UsageError } from "../errors.ts";
 import { describe } from "../diagnosis/describe.ts";
 import { Coroutine } from "./coroutine.ts";
 import { Future } from "./future.ts";
-import { awaitingStrand } from "./native-await.ts";
+import { currentStrand } from "./current-strand.ts";
 import { isAwaitable, type Startable } from "./open.ts";
 import type { DeadlineScope, Strand } from "./strand.ts";
 import type { Task, TaskOptions } from "./task.ts";
-
-/** The strand of the code that is running now; null outside any task. */
-export function currentStrand(): Strand | null {
-  return machine.strand ?? awaitingStrand();
-}
 
 /** The same, for what makes no sense outside a task. */
 export function requireStrand(what: string): Strand {

@@ -1,11 +1,11 @@
-import { strandStorage } from "../kernel/context.ts";
 import type { EventLoop } from "../kernel/event-loop.ts";
 import { machine } from "../kernel/machine.ts";
 import type { Runnable } from "../kernel/ready-queue.ts";
 import { currentLoop } from "../kernel/running.ts";
 import { CancelledError } from "../errors.ts";
 import { FULFILLED, PENDING, type FutureCore, type Waker } from "./future-core.ts";
-import { ENDED, type Leaf, type Strand } from "./strand.ts";
+import { awaitingStrand } from "./current-strand.ts";
+import { type Leaf, type Strand } from "./strand.ts";
 
 type Settle = (value: unknown) => void;
 
@@ -47,15 +47,6 @@ export function awaitNatively<T, A, B>(
   return new Promise<T>((resolve, reject) =>
     awaitable._awaitFrom(strand, resolve as Settle, reject as Settle),
   ).then(onFulfilled, onRejected);
-}
-
-/** The strand whose `async` function is running now; null outside any, in a generator's step and in a callback. */
-export function awaitingStrand(): Strand | null {
-  // Async functions run in microtasks, when no turn is under way; up to the first await, in the step that calls them.
-  if (!machine.inAsync && (machine.strand !== null || machine.loop !== null)) return null;
-  let strand: Strand | null = strandStorage.getStore() ?? null;
-  while (strand !== null && strand._phase === ENDED) strand = strand._parent;
-  return strand;
 }
 
 /** The loop for an await outside any task. */
@@ -107,6 +98,10 @@ export class NativeAwait implements Runnable, Leaf, Waker {
     return this.#future;
   }
 
+  get _branch(): null {
+    return null;
+  }
+
   _towards(): Strand | null {
     return this.#strand;
   }
@@ -135,6 +130,7 @@ export class NativeAwait implements Runnable, Leaf, Waker {
     loop._settledNative = true;
     if (strand !== null) {
       removeLeaf(strand, this);
+      strand._task._wokenIn = loop._turns;
       const cancel = strand._takeCancel(value);
       if (cancel !== null) {
         failed = true;

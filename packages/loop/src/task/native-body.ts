@@ -1,11 +1,12 @@
 import type { EventLoop } from "../kernel/event-loop.ts";
-import { CancelledError } from "../errors.ts";
 import { CANCELLED, FAILED, FULFILLED, FutureCore, PENDING } from "./future-core.ts";
-import type { Strand } from "./strand.ts";
+import { cancellationIn } from "./requests.ts";
+import { RETURNING, type Strand } from "./strand.ts";
 
 /**
  * The promise of an `async` function that the kernel called for a strand. It cannot be cancelled itself: a
- * cancellation goes to what the function awaits, and a scope never ends before its body has.
+ * cancellation goes to what the function awaits, and a scope never ends before its body has. Its end is a
+ * function's return and no suspension: its strand is RETURNING, where no cancellation takes the result's place.
  */
 export class NativeBody extends FutureCore<unknown> {
   readonly #strand: Strand;
@@ -16,7 +17,7 @@ export class NativeBody extends FutureCore<unknown> {
     if (strand._bodies++ === 0 && !hasLeaves(strand)) this._loop._beginOutside();
     promise.then(
       (value) => this.#end(FULFILLED, value),
-      (error: unknown) => this.#end(FAILED, error),
+      (error: unknown) => this.#end(FAILED, cancellationIn(error) ?? error),
     );
   }
 
@@ -27,8 +28,11 @@ export class NativeBody extends FutureCore<unknown> {
   #end(state: number, value: unknown): void {
     const strand = this.#strand;
     if (--strand._bodies === 0 && !hasLeaves(strand)) this._loop._endOutside();
+    // Null when a thenable settles while it is being asked: then the strand goes on at once.
+    const isAwaited = this._wakers !== null;
+    if (isAwaited) strand._phase = RETURNING;
     // The root of an async task: nothing can come between its end and the task's, so no iteration does.
-    if (this._wakers === strand && strand._frame === null && strand._gen === this) {
+    if (isAwaited && strand._frame === null && strand._gen === this) {
       this._wakers = null;
       this._settle(state, value);
       strand._run();
@@ -50,7 +54,8 @@ export class ForeignPromise extends FutureCore<unknown> {
     promise.then(
       (value) => this.#end(FULFILLED, value),
       (error: unknown) => {
-        if (error instanceof CancelledError) this.#end(CANCELLED, error);
+        const cancellation = cancellationIn(error);
+        if (cancellation !== undefined) this.#end(CANCELLED, cancellation);
         else this.#end(FAILED, error);
       },
     );

@@ -31,6 +31,8 @@ export const RUNNING = 5;
 export const ENDED = 6;
 /** AWAITING, while a cancellation is passed on to what is awaited: coming back here means tasks await each other. */
 export const CANCELLING = 7;
+/** In the ready queue: the `async` body that it called has ended. No suspension, so no cancellation is thrown there. */
+export const RETURNING = 8;
 
 /** Something native that an `async` function of a strand waits for. */
 export interface Leaf {
@@ -38,6 +40,8 @@ export interface Leaf {
   _deliver(message: string | undefined): boolean;
   /** @internal For diagnosis. */
   readonly _waitsFor: unknown;
+  /** @internal The strand that it is, or null for a plain await. */
+  readonly _branch: Strand | null;
 }
 
 /**
@@ -46,8 +50,8 @@ export interface Leaf {
  * another, a Branch, within the same task.
  *
  * Invariants (`_phase`): the strand is in the ready queue at most once; it is there exactly in UNSTARTED,
- * PAUSING, YIELDING, THROWING, and in AWAITING when `_waiter` is done. `_waiter` is null in every phase but
- * AWAITING. `_gen` is the generator to resume; `_frame` the wrapped coroutine it belongs to, whose `_outer`
+ * PAUSING, YIELDING, THROWING, RETURNING, and in AWAITING when `_waiter` is done. `_waiter` is null in every
+ * phase but AWAITING and RETURNING. `_gen` is the generator to resume; `_frame` the wrapped coroutine it belongs to, whose `_outer`
  * and `_outerGen` are those of its caller: resuming costs the same at any depth.
  */
 export interface Strand extends Runnable, Waker {
@@ -82,15 +86,24 @@ export interface Strand extends Runnable, Waker {
   _finish(value: unknown): void;
   /** @internal */
   _fail(error: unknown): void;
-  /** @internal The cancellation that is to be thrown now, or null: a request that found nothing to cancel. */
-  _takeCancel(error: unknown): CancelledError | null;
+  /**
+   * @internal The cancellation that is to be thrown now, or null: a request that found nothing to cancel. At a
+   * call, which is no suspension, only one that came during native work is (see requests.ts).
+   */
+  _takeCancel(error: unknown, isCall?: boolean): CancelledError | null;
   /** @internal At a new suspension: passes a waiting cancellation on to what is now waited for. */
   _passCancel(waiter: FutureCore<unknown>): void;
   /** @internal Asks everything that is waited for to cancel. */
   _deliver(message: string | undefined): boolean;
   cancel(message?: string): boolean;
-  cancelling(): number;
-  uncancel(): number;
+  /** @internal The kind of a request that nothing has taken yet; see requests.ts. */
+  _pending: number;
+  /** @internal Requests to cancel this strand itself that are open. */
+  _cancels: number;
+  /** @internal How many requests to cancel are open here and in the strands around it. */
+  _requests(): number;
+  /** @internal Withdraws one request, an own one before one of the strands around it; returns how many are left. */
+  _withdraw(): number;
   /** @internal Withdraws one request and makes it again, so that the next suspension throws. */
   _recancel(): void;
   /** @internal */
@@ -126,7 +139,7 @@ function advance(strand: Strand): void {
     error = strand._thrown;
     strand._thrown = undefined;
   }
-  const cancel = strand._takeCancel(error);
+  const cancel = phase === RETURNING ? null : strand._takeCancel(error);
   if (cancel !== null) {
     failed = true;
     error = cancel;

@@ -2,14 +2,14 @@ import type { AsyncResource } from "node:async_hooks";
 import { CancelledError, UsageError } from "../errors.ts";
 import { captureContextFor } from "../kernel/context.ts";
 import type { EventLoop } from "../kernel/event-loop.ts";
-import { machine } from "../kernel/machine.ts";
 import { describe, describeOutcome, describeState } from "../diagnosis/describe.ts";
 import { coroutineStack, locate } from "../diagnosis/stack.ts";
-import { awaitingStrand } from "./native-await.ts";
+import { currentStrand } from "./current-strand.ts";
 import { Coroutine } from "./coroutine.ts";
 import { Future } from "./future.ts";
 import { CANCELLED, FULFILLED, PENDING, UNSEEN, type FutureCore } from "./future-core.ts";
 import { openAwaitable } from "./open.ts";
+import { kindOfRequest, NATIVE, NONE, OWN, requestsBelow, withdrawBelow } from "./requests.ts";
 import {
   AWAITING,
   CANCELLING,
@@ -78,8 +78,10 @@ export class Task<T = unknown> extends Future<T> implements Strand {
   _context: AsyncResource | null = null;
   /** @internal */
   _cancels = 0;
-  /** @internal */
-  _mustCancel = false;
+  /** @internal The kind of a request that nothing has taken yet; see requests.ts. */
+  _pending: number = NONE;
+  /** @internal The turn of the loop in which an `async` function of the task was last woken. */
+  _wokenIn = -1;
   /** @internal */
   _name: string | number;
   /** @internal */
@@ -154,13 +156,11 @@ export class Task<T = unknown> extends Future<T> implements Strand {
 
   /** @internal */
   _finish(value: unknown): void {
-    if (this._mustCancel) {
-      // Cancelled by itself, and it returned without suspending again.
-      this._mustCancel = false;
-      this.#end(CANCELLED, null);
-    } else {
-      this.#end(FULFILLED, value);
-    }
+    const pending = this._pending;
+    this._pending = NONE;
+    // Cancelled, and it returned without suspending again.
+    if (pending === OWN || pending === NATIVE) this.#end(CANCELLED, null);
+    else this.#end(FULFILLED, value);
   }
 
   /** @internal */
@@ -184,15 +184,15 @@ export class Task<T = unknown> extends Future<T> implements Strand {
   }
 
   /** @internal */
-  _takeCancel(error: unknown): CancelledError | null {
-    if (!this._mustCancel) return null;
-    this._mustCancel = false;
+  _takeCancel(error: unknown, isCall = false): CancelledError | null {
+    if (this._pending === NONE || (isCall && this._pending !== NATIVE)) return null;
+    this._pending = NONE;
     return error instanceof CancelledError ? null : this._cancelledError();
   }
 
   /** @internal */
   _passCancel(waiter: FutureCore<unknown>): void {
-    if (this._mustCancel && waiter.cancel(this._message as string | undefined)) this._mustCancel = false;
+    if (this._pending !== NONE && waiter.cancel(this._message as string | undefined)) this._pending = NONE;
   }
 
   /** @internal */
@@ -219,7 +219,7 @@ export class Task<T = unknown> extends Future<T> implements Strand {
       this._cancels--;
       throw error;
     }
-    this._mustCancel = true;
+    this._pending = kindOfRequest(this);
     this._message = message;
     return true;
   }
@@ -241,17 +241,41 @@ export class Task<T = unknown> extends Future<T> implements Strand {
     }
   }
 
-  /** How many requests to cancel are open: `cancel` counts up, `uncancel` down. */
+  /**
+   * How many requests to cancel are open: `cancel` counts up, `uncancel` down. Those of the timeouts and
+   * groups that are cancelling their bodies are among them; asked from within a branch of a `Promise.all`,
+   * those around it.
+   */
   cancelling(): number {
-    return this._cancels;
+    const strand = this.#strandHere();
+    return strand === null ? this._cancels + requestsBelow(this) : strand._requests();
   }
 
   /** Withdraws one request to cancel; returns how many are left. At 0 a request not yet delivered is void. */
   uncancel(): number {
+    const strand = this.#strandHere();
+    if (strand !== null) return strand._withdraw();
+    if (!withdrawBelow(this)) this._withdraw();
+    return this.cancelling();
+  }
+
+  /** The strand of this task whose code is running now. */
+  #strandHere(): Strand | null {
+    const strand = currentStrand();
+    return strand !== null && strand._task === (this as Task<unknown>) ? strand : null;
+  }
+
+  /** @internal */
+  _requests(): number {
+    return this._cancels;
+  }
+
+  /** @internal */
+  _withdraw(): number {
     if (this._cancels > 0) {
       this._cancels--;
       if (this._cancels === 0) {
-        this._mustCancel = false;
+        this._pending = NONE;
         if (this.#rare !== null) this.#rare.controller = null;
       }
     }
@@ -266,7 +290,7 @@ export class Task<T = unknown> extends Future<T> implements Strand {
   /** @internal */
   _recancel(): void {
     if (this._cancels > 0) {
-      this.uncancel();
+      this._withdraw();
       this.cancel();
     }
   }
@@ -307,9 +331,7 @@ export class Task<T = unknown> extends Future<T> implements Strand {
    * Read it for each call: after a cancellation was withdrawn (`uncancel`), there is a fresh one.
    */
   get signal(): AbortSignal {
-    const strand = machine.strand ?? awaitingStrand();
-    if (strand !== null && strand._task === (this as Task<unknown>)) return strand._signal();
-    return this._signal();
+    return (this.#strandHere() ?? this)._signal();
   }
 
   /** @internal */
@@ -366,7 +388,7 @@ export class Task<T = unknown> extends Future<T> implements Strand {
   /** @internal */
   override _describe(): string {
     const waits = this._phase === AWAITING && this._waiter !== null ? ` waitFor=${waitedBy(this)}` : "";
-    const state = this._state === PENDING && this._cancels > 0 ? "cancelling" : describeState(this);
+    const state = this._state === PENDING && this.cancelling() > 0 ? "cancelling" : describeState(this);
     return (
       `<${this.constructor.name} ${state} name='${this.getName()}' coro=<${this._where()}>` +
       `${waits}${describeOutcome(this)}>`

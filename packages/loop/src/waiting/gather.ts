@@ -1,6 +1,7 @@
 import { CancelledError } from "../errors.ts";
 import type { EventLoop } from "../kernel/event-loop.ts";
-import { currentStrand, ensureFuture } from "../task/current.ts";
+import { ensureFuture } from "../task/current.ts";
+import { currentStrand } from "../task/current-strand.ts";
 import { Future } from "../task/future.ts";
 import { CANCELLED, FULFILLED, PENDING, UNSEEN, type FutureCore, type Waker } from "../task/future-core.ts";
 import type { Startable } from "../task/open.ts";

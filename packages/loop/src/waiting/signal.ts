@@ -1,5 +1,6 @@
 import { CancelledError } from "../errors.ts";
 import { Future } from "../task/future.ts";
+import { NATIVE } from "../task/requests.ts";
 import type { Strand } from "../task/strand.ts";
 
 /** Options of every function that waits. */
@@ -63,9 +64,11 @@ export function* underSignal<T>(
   };
   signal.addEventListener("abort", abort, { once: true });
   try {
-    return yield* inner;
+    const value = yield* inner;
+    if (isAborted && strand._pending === NATIVE) throw cancellationOf(signal);
+    return value;
   } finally {
     signal.removeEventListener("abort", abort);
-    if (isAborted) strand.uncancel();
+    if (isAborted) strand._withdraw();
   }
 }

@@ -113,11 +113,11 @@ export class TaskGroup {
       }
       this.#completed = null;
     }
-    if (this.#isParentCancelRequested && strand.uncancel() === 0) cancellation = undefined;
+    if (this.#isParentCancelRequested && strand._withdraw() === 0) cancellation = undefined;
     if (cancellation !== undefined && this.#errors.length === 0) throw cancellation;
     if (failed && !isCancelled) this.#errors.push(error);
     if (this.#errors.length === 0) return;
-    if (strand.cancelling() > 0) strand._recancel();
+    if (strand._requests() > 0) strand._recancel();
     const errors = this.#errors;
     this.#errors = [];
     throw new AggregateError(

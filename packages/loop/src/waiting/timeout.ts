@@ -3,6 +3,7 @@ import type { Handle } from "../kernel/handle.ts";
 import type { Coroutine } from "../task/coroutine.ts";
 import { requireStrand } from "../task/current.ts";
 import { openAwaitable, openBody, type Awaitable, type Opened } from "../task/open.ts";
+import { NATIVE } from "../task/requests.ts";
 import type { DeadlineScope, Strand } from "../task/strand.ts";
 import { routine } from "./routine.ts";
 import type { SignalOption } from "./signal.ts";
@@ -89,13 +90,16 @@ export class TimeoutScope implements DeadlineScope {
   _enter(strand: Strand): void {
     this.#state = ENTERED;
     this.#strand = strand;
-    this.#cancelling = strand.cancelling();
+    this.#cancelling = strand._requests();
     this._outer = strand._scope;
     strand._scope = this;
     this.reschedule(this.#when);
   }
 
-  /** @internal Ends the scope; gives the error that the body's becomes. */
+  /**
+   * @internal Ends the scope; returns the error to throw, if any. A deadline that passed while the body awaited
+   * something native could not be thrown anywhere before: it counts now, unless the body ends with an error.
+   */
   _exit(failed: boolean, error: unknown): unknown {
     this.#handle?.cancel();
     this.#handle = null;
@@ -103,8 +107,9 @@ export class TimeoutScope implements DeadlineScope {
     strand._scope = this._outer;
     if (this.#state === EXPIRING) {
       this.#state = EXPIRED;
-      if (strand.uncancel() <= this.#cancelling && failed && error instanceof CancelledError) {
-        return new TimeoutError(undefined, { cause: error });
+      const cause = !failed && strand._pending === NATIVE ? new CancelledError() : error;
+      if (strand._withdraw() <= this.#cancelling && cause instanceof CancelledError) {
+        return new TimeoutError(undefined, { cause });
       }
     } else {
       this.#state = EXITED;
@@ -130,7 +135,8 @@ export function* within<T>(
   } catch (error) {
     throw scope._exit(true, error);
   }
-  scope._exit(false, undefined);
+  const overdue = scope._exit(false, undefined);
+  if (overdue !== undefined) throw overdue;
   return value;
 }
 
