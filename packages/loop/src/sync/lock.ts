@@ -1,7 +1,8 @@
 import { describesItself } from "../diagnosis/describe.ts";
 import { CancelledError, UsageError } from "../errors.ts";
 import type { Coroutine } from "../task/coroutine.ts";
-import { currentStrand, requireStrand } from "../task/current.ts";
+import { requireStrand } from "../task/current.ts";
+import { currentStrand } from "../task/current-strand.ts";
 import type { Future } from "../task/future.ts";
 import type { Awaitable } from "../task/open.ts";
 import type { Task } from "../task/task.ts";
