@@ -18,9 +18,16 @@ export function checkArguments(
     }
   };
   if (task.args === undefined) return conclude({ value: args });
-  const result = task.args["~standard"].validate(args);
-  if (result instanceof Promise) result.then(conclude, refuse);
-  else conclude(result);
+  let result: StandardSchemaV1.Result<readonly unknown[]> | PromiseLike<never>;
+  let isAtOnce: boolean;
+  try {
+    result = task.args["~standard"].validate(args) as typeof result;
+    isAtOnce = !("then" in result);
+  } catch (error) {
+    return refuse(error); // A schema that throws refuses in a way of its own.
+  }
+  if (isAtOnce) conclude(result as StandardSchemaV1.Result<readonly unknown[]>);
+  else (result as PromiseLike<never>).then(conclude, refuse);
 }
 
 /** Checks the arguments of many calls; gives those that pass, and the errors of the others by their place. */
@@ -33,9 +40,13 @@ export async function checkEach(
   if (schema === undefined) return { accepted: items, refused };
   const accepted: (readonly unknown[])[] = [];
   for (const [index, args] of items.entries()) {
-    const result = await schema.validate(args);
-    if (result.issues === undefined) accepted.push(result.value);
-    else refused.set(index, new TaskArgumentsError(task.name, result.issues));
+    try {
+      const result = await schema.validate(args);
+      if (result.issues === undefined) accepted.push(result.value);
+      else refused.set(index, new TaskArgumentsError(task.name, result.issues));
+    } catch (error) {
+      refused.set(index, error);
+    }
   }
   return { accepted, refused };
 }

@@ -26,13 +26,35 @@ interface FlowPlan {
   readonly checking: Promise<unknown>;
 }
 
-/** Makes the jobs of a call and of the calls that it waits for. */
-export function planFlow(jobs: CallToJob, call: TaskCall, terms: FlowTerms, isChild = false): FlowPlan {
+/**
+ * Makes the jobs of a call and of the calls that it waits for.
+ *
+ * @throws the error of a schema that refuses arguments at once, and a WireError for arguments that cannot be sent. All
+ *   tasks of the flow have ended with that error then.
+ */
+export function planFlow(jobs: CallToJob, call: TaskCall, terms: FlowTerms): FlowPlan {
+  const made: RemoteTask<unknown>[] = [];
+  try {
+    return planCall(jobs, call, terms, made, false);
+  } catch (error) {
+    for (const remote of made) remote.abandon(error);
+    throw error;
+  }
+}
+
+function planCall(
+  jobs: CallToJob,
+  call: TaskCall,
+  terms: FlowTerms,
+  made: RemoteTask<unknown>[],
+  isChild: boolean,
+): FlowPlan {
   checkIsTask(call.task);
   const { task } = call.task;
-  const below = call.children.map((child) => planFlow(jobs, child, terms, true));
+  const below = call.children.map((child) => planCall(jobs, child, terms, made, true));
   const children = below.map((plan) => plan.remote);
   const remote = Object.assign(jobs.remoteFor<unknown>(task, {}), { children });
+  made.push(remote);
   const flow = children.length === 0 ? undefined : { flow: flowData(children, terms) };
   const submission: Submission = {
     ...jobs.submission(remote, task, [], call.options, terms.surroundings, flow),

@@ -30,6 +30,7 @@ export class PendingJobs {
 
   add(submission: Submission): void {
     this.#byId.set(submission.id, submission);
+    for (const task of submission.tasks) task.taken();
   }
 
   /** Lets a submission wait for the same job as one that is pending already; false when there is none. */
@@ -37,6 +38,7 @@ export class PendingJobs {
     const pending = this.#byId.get(submission.id);
     if (pending === undefined || pending === submission) return false;
     pending.tasks.push(...submission.tasks);
+    for (const task of submission.tasks) task.taken();
     if (submission.expiry !== undefined) pending.expiry ??= submission.expiry;
     submission.joined = pending;
     return true;

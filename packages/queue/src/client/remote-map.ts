@@ -30,9 +30,12 @@ export class RemoteMap<R> implements AsyncIterableIterator<R> {
   readonly #chunkSize: number;
   readonly #ahead: number;
   readonly #packs: Promise<Pack>[] = [];
+  /** The pack whose results are awaited. */
+  #reading: Promise<Pack> | undefined;
   #results: Settled<R>[] = [];
   #at = 0;
   #exhausted = false;
+  #isOver = false;
   #busy: Promise<unknown> | undefined;
 
   /** Made by {@link TaskQueue.map}. */
@@ -52,11 +55,16 @@ export class RemoteMap<R> implements AsyncIterableIterator<R> {
   }
 
   async next(): Promise<IteratorResult<R, undefined>> {
-    const settled = await this.#nextSettled();
-    if (settled === undefined) return { value: undefined, done: true };
-    if (settled.status === "fulfilled") return { value: settled.value, done: false };
-    await this.return();
-    throw settled.reason;
+    try {
+      const settled = await this.#nextSettled();
+      if (settled === undefined) return { value: undefined, done: true };
+      if (settled.status === "fulfilled") return { value: settled.value, done: false };
+      throw settled.reason;
+    } catch (error) {
+      // An item's error, or that of the source of the items; it counts more than one of the source's clean-up.
+      await this.return().catch(() => {});
+      throw error;
+    }
   }
 
   /** Every item's outcome, in order; a failed one does not end it. */
@@ -76,16 +84,21 @@ export class RemoteMap<R> implements AsyncIterableIterator<R> {
   toArray(): Task<R[]> {
     return createTask<R[]>(async () => {
       const all: R[] = [];
-      for (;;) {
-        // Whole packs at a time: a promise for each item would cost more than the item.
-        for (; this.#at < this.#results.length; this.#at++) {
-          const settled = this.#results[this.#at] as Settled<R>;
-          if (settled.status === "rejected") break;
-          all.push(settled.value);
+      try {
+        for (;;) {
+          // Whole packs at a time: a promise for each item would cost more than the item.
+          for (; this.#at < this.#results.length; this.#at++) {
+            const settled = this.#results[this.#at] as Settled<R>;
+            if (settled.status === "rejected") break;
+            all.push(settled.value);
+          }
+          const next = await this.next();
+          if (next.done === true) return all;
+          all.push(next.value);
         }
-        const next = await this.next();
-        if (next.done === true) return all;
-        all.push(next.value);
+      } finally {
+        // A task that is cancelled does not wait for the source's clean-up, which can be stuck in a `next`.
+        void this.return().catch(() => {});
       }
     });
   }
@@ -108,9 +121,13 @@ export class RemoteMap<R> implements AsyncIterableIterator<R> {
   /** Brings in the next pack's results; false at the end. */
   async #load(): Promise<boolean> {
     await this.#fill();
-    const pack = await this.#packs.shift();
+    this.#reading = this.#packs.shift();
+    const pack = await this.#reading;
     if (pack === undefined) return false;
-    this.#results = await unpack<R>(pack);
+    const results = await unpack<R>(pack);
+    this.#reading = undefined;
+    if (this.#isOver) return false;
+    this.#results = results;
     this.#at = 0;
     return true;
   }
@@ -127,7 +144,7 @@ export class RemoteMap<R> implements AsyncIterableIterator<R> {
         }
         chunk.push(value);
       }
-      if (chunk.length === 0) return;
+      if (chunk.length === 0 || this.#isOver) return;
       const pack = this.#start(chunk);
       pack.catch(() => {}); // Told when its turn comes.
       this.#packs.push(pack);
@@ -136,11 +153,13 @@ export class RemoteMap<R> implements AsyncIterableIterator<R> {
 
   /** Ends the iteration: what is under way is cancelled. */
   async return(): Promise<IteratorResult<R, undefined>> {
-    if (!this.#exhausted) await this.#source.return?.();
+    this.#isOver = true;
+    const hasMore = !this.#exhausted;
     this.#exhausted = true;
     this.#results = [];
     this.#at = 0;
-    for (const pack of this.#packs.splice(0)) {
+    const underWay = [...(this.#reading === undefined ? [] : [this.#reading]), ...this.#packs.splice(0)];
+    for (const pack of underWay) {
       void pack.then(
         ({ task }) => {
           task?.then(undefined, () => {}); // How it ends is no news to anybody.
@@ -149,6 +168,7 @@ export class RemoteMap<R> implements AsyncIterableIterator<R> {
         () => {},
       );
     }
+    if (hasMore) await this.#source.return?.();
     return { value: undefined, done: true };
   }
 }

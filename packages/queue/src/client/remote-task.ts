@@ -24,6 +24,8 @@ export class RemoteTask<T> extends ExternalTask<T> {
   /** How many attempts were made, as far as is known here; certain when the task is done. */
   attempts = 0;
   readonly #control: RemoteTaskControl;
+  /** Called once, when the client has taken the submission; it is on its way from then on. */
+  #onTaken: (() => void)[] | undefined;
 
   constructor(id: string, taskName: string, control: RemoteTaskControl, isLocal: boolean) {
     super({
@@ -42,8 +44,11 @@ export class RemoteTask<T> extends ExternalTask<T> {
    */
   async sent(): Promise<void> {
     // A schema that takes its time to check arguments holds the submission up: the client does not know it yet.
-    while (!this.done() && !this.#control.knows(this.id)) {
-      await new Promise<void>((resolve) => setImmediate(resolve));
+    if (!this.done() && !this.#control.knows(this.id)) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      (this.#onTaken ??= []).push(resolve);
+      this.addDoneCallback(() => resolve());
+      await promise;
     }
     if (await this.#control.sent(this.id)) return;
     const error = this.exception();
@@ -53,6 +58,18 @@ export class RemoteTask<T> extends ExternalTask<T> {
   /** The id under which the engine holds the job; `queue.attach(id)` finds it again from any process. */
   get id(): string {
     return this.#id;
+  }
+
+  /** @internal The client has taken its submission. */
+  taken(): void {
+    for (const tell of this.#onTaken ?? []) tell();
+    this.#onTaken = undefined;
+  }
+
+  /** @internal Ends a task that its submitter never receives, since its submission was refused. */
+  abandon(reason: unknown): void {
+    this.then(undefined, () => {});
+    this.fail(reason);
   }
 
   /** @internal It turned out to be a job that was there before. */

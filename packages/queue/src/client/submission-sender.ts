@@ -1,7 +1,7 @@
 import { getEventLoop } from "@taskloom/loop";
 import type { LaneQueue, NewJob } from "../engines/lane-queue.ts";
 import { pauseBeforeRepeat } from "../engines/transient.ts";
-import { type Lane, lanes } from "../lane.ts";
+import { type Lane, lanes, storedId } from "../lane.ts";
 import type { FlowData } from "../wire/job-data.ts";
 import type { LaneQueues } from "./lane-queues.ts";
 import { askOtherLane } from "./other-lane.ts";
@@ -104,17 +104,25 @@ export class SubmissionSender {
     const batch = this.#collected;
     this.#collected = [];
     await this.#connected(batch, async () => {
-      try {
-        await Promise.all(lanes.map((lane) => this.#sendLane(lane, batch)));
-        this.#failures = 0;
-      } catch (error) {
-        this.#repeatable(error);
-        // Whether they arrived is not known, and need not be: under its own id each is there once.
-        const unconfirmed = batch.filter(({ addedAt }) => addedAt === undefined);
-        const pause = pauseBeforeRepeat(++this.#failures);
-        getEventLoop().callLater(pause, () => this.#collectAgain(unconfirmed));
-      }
+      await Promise.all(lanes.map((lane) => this.#sendLane(lane, batch)));
     });
+  }
+
+  /** Sends the submissions of one lane. A refusal there says nothing about the other lane. */
+  async #sendLane(lane: Lane, batch: readonly Submission[]): Promise<void> {
+    const ofLane = batch.filter((submission) => submission.lane === lane);
+    if (ofLane.length === 0) return;
+    try {
+      const { jobs: elsewhere, onTheWay } = await askOtherLane(this.#queues, lane, ofLane);
+      if (onTheWay.size > 0) getEventLoop().callLater(onTheWayPause, () => this.#collectAgain(onTheWay));
+      this.#confirm([...elsewhere.keys()], elsewhere);
+      await this.#addInParts(
+        lane,
+        ofLane.filter((each) => !onTheWay.has(each) && !elsewhere.has(each)),
+      );
+    } catch (error) {
+      await this.#notAdded(lane, ofLane, error);
+    }
   }
 
   /**
@@ -144,45 +152,73 @@ export class SubmissionSender {
       if (end !== undefined) data.deadline = Math.ceil(end + clockOffset);
   }
 
-  async #sendLane(lane: Lane, batch: readonly Submission[]): Promise<void> {
-    const ofLane = batch.filter((submission) => submission.lane === lane);
-    if (ofLane.length === 0) return;
-    const { jobs: elsewhere, onTheWay } = await askOtherLane(this.#queues, lane, ofLane);
-    if (onTheWay.size > 0) getEventLoop().callLater(onTheWayPause, () => this.#collectAgain(onTheWay));
-    const submissions = onTheWay.size === 0 ? ofLane : ofLane.filter((each) => !onTheWay.has(each));
-    const here = elsewhere.size === 0 ? submissions : submissions.filter((each) => !elsewhere.has(each));
-    const added = await this.#add(lane, here);
-    for (const [index, submission] of here.entries()) {
-      const holder = added[index]?.id;
-      if (holder !== undefined && holder !== submission.id) elsewhere.set(submission, holder);
-    }
-    this.#pending.confirm(submissions);
-    for (const [submission, id] of elsewhere) this.#pending.become(submission, id);
-    const existing = submissions.filter(
-      (each) => (each.mayExist || elsewhere.has(each)) && this.#pending.holds(each),
-    );
-    if (existing.length > 0) await this.#watch.look(existing);
-  }
-
   #collectAgain(submissions: Iterable<Submission>): void {
     for (const submission of submissions) if (this.#pending.holds(submission)) this.collect(submission);
   }
 
   /** Adds in parts, each sent while the one before is on its way: the engine works while the next is encoded. */
-  async #add(
-    lane: Lane,
-    submissions: readonly Submission[],
-  ): Promise<{ readonly id?: string | undefined }[]> {
-    const adding: Promise<readonly { readonly id?: string | undefined }[]>[] = [];
-    const part = this.#queues.engine.isLocal ? submissions.length : addAtOnce;
-    for (let from = 0; from < submissions.length; from += part) {
-      const jobs = submissions
-        .slice(from, from + part)
-        .map(({ id, name, data, options }) => ({ name, data, opts: { ...options, jobId: id } }));
-      adding.push(addAll(this.#queues.lane(lane), jobs));
-      if (from + part < submissions.length) await nextTurn();
+  async #addInParts(lane: Lane, submissions: readonly Submission[]): Promise<void> {
+    const adding: Promise<void>[] = [];
+    const size = this.#queues.engine.isLocal ? submissions.length : addAtOnce;
+    for (let from = 0; from < submissions.length; from += size) {
+      adding.push(this.#addPart(lane, submissions.slice(from, from + size)));
+      if (from + size < submissions.length) await nextTurn();
     }
-    return (await Promise.all(adding)).flat();
+    await Promise.all(adding);
+  }
+
+  async #addPart(lane: Lane, part: readonly Submission[]): Promise<void> {
+    try {
+      const jobs = part.map(({ id, name, data, options }) => ({
+        name,
+        data,
+        opts: { ...options, jobId: id },
+      }));
+      const added = await addAll(this.#queues.lane(lane), jobs);
+      this.#failures = 0;
+      const elsewhere = new Map<Submission, string>();
+      for (const [index, submission] of part.entries()) {
+        const holder = added[index]?.id;
+        if (holder !== undefined && holder !== submission.id) elsewhere.set(submission, holder);
+      }
+      this.#confirm(part, elsewhere);
+    } catch (error) {
+      await this.#notAdded(lane, part, error);
+    }
+  }
+
+  /** The engine has confirmed submissions; some of them turned out to be jobs that were there before. */
+  #confirm(submissions: readonly Submission[], elsewhere: ReadonlyMap<Submission, string>): void {
+    this.#pending.confirm(submissions);
+    for (const [submission, id] of elsewhere) this.#pending.become(submission, id);
+    const existing = submissions.filter(
+      (each) => (each.mayExist || elsewhere.has(each)) && this.#pending.holds(each),
+    );
+    // What is confirmed cannot fail any more: an error of this look is no news about the jobs.
+    if (existing.length > 0) void this.#watch.look(existing).catch(() => {});
+  }
+
+  /** Sees to submissions whose adding failed: they are sent again, or fail, unless the engine has them all the same. */
+  async #notAdded(lane: Lane, submissions: readonly Submission[], error: unknown): Promise<void> {
+    const open = submissions.filter((each) => each.addedAt === undefined && this.#pending.holds(each));
+    const reason = this.#queues.engine.transient(error);
+    if (reason === "refused" || reason === "cut") {
+      // Whether they arrived is not known, and need not be: under its own id each is there once.
+      getEventLoop().callLater(pauseBeforeRepeat(++this.#failures), () => this.#collectAgain(open));
+      return;
+    }
+    // A bulk of jobs can be refused in the middle, and one that is sent again can be there from the first time.
+    const queue = this.#queues.lane(lane);
+    const states = await Promise.allSettled(open.map(({ id }) => queue.getJobState(storedId(id))));
+    const isStored = (_: unknown, at: number): boolean => {
+      const state = states[at];
+      return state?.status === "fulfilled" && state.value !== "unknown";
+    };
+    this.#confirm(open.filter(isStored), new Map());
+    this.#pending.fail(
+      open.filter((each, at) => !isStored(each, at)),
+      error,
+    );
   }
 }
 

@@ -5,14 +5,14 @@ import type { FlowAdder } from "../engines/lane-queue.ts";
 import { defaultEngine, openEngine } from "../engines/open-engine.ts";
 import { QueueClosedError, TaskOptionsError } from "../errors.ts";
 import { type Lane, jobId } from "../lane.ts";
-import type { PackResult } from "../wire/pack.ts";
 import { CallToJob } from "./call-to-job.ts";
-import { checkArguments, checkEach } from "./check-arguments.ts";
+import { checkArguments } from "./check-arguments.ts";
 import { attachToJob, retryJob } from "./existing-job.ts";
 import type { FailureGroup } from "./failures.ts";
 import type { FlowTask, TaskCall } from "./flow.ts";
 import { planFlow } from "./flow-plan.ts";
 import { JobClient, type JobSummary } from "./job-client.ts";
+import { startPack } from "./pack-submission.ts";
 import { type QueueCounts, type RateLimit, countJobs, failedJobs, limitRate } from "./queue-control.ts";
 import { RemoteMap, type RemoteMapOptions } from "./remote-map.ts";
 import type { RemoteTask } from "./remote-task.ts";
@@ -120,8 +120,8 @@ export class TaskQueue {
     options: SubmitOptions,
   ): RemoteTask<Awaited<R>> {
     this.#check(task);
-    const remote = this.#jobs.remoteFor<Awaited<R>>(task.task, options);
     const surroundings = this.#jobs.surroundings(options);
+    const remote = this.#jobs.remoteFor<Awaited<R>>(task.task, options);
     let isChecking = true;
     const send = (checked: readonly unknown[]): void => {
       isChecking = false;
@@ -177,15 +177,7 @@ export class TaskQueue {
     const surroundings = this.#jobs.surroundings(options);
     return new RemoteMap(
       items,
-      async (chunk) => {
-        const { accepted, refused } = await checkEach(task.task, chunk);
-        if (accepted.length === 0) return { size: chunk.length, refused, task: undefined };
-        const remote = this.#jobs.remoteFor<PackResult>(task.task, {});
-        const pack = { pack: true } as const;
-        // The attempts are the items' own; a pack as a whole is run again only when its worker died.
-        this.#client.submit(this.#jobs.submission(remote, task.task, accepted, options, surroundings, pack));
-        return { size: chunk.length, refused, task: remote };
-      },
+      (chunk) => startPack(this.#client, this.#jobs, { task: task.task, chunk, options, surroundings }),
       mapOptions,
     );
   }
