@@ -2,28 +2,44 @@ import type { Socket } from "node:net";
 import { Redis } from "ioredis";
 
 /**
- * So many commands go out in one write: enough to share the system call, and so few that Redis begins with the first
- * while the last are still made.
+ * How many commands share one write. Redis begins with the first commands of a turn while the process still makes the
+ * last ones. A pipeline may exceed this number, because it is never split.
  */
 const commandsAtMost = 8;
 
+type SendArgs = Parameters<Redis["sendCommand"]>;
+
 /**
- * A client whose commands of one turn share their writes. ioredis makes a system call for each, which for a worker
- * with many jobs is a fifth of its time; its pipelines cost more to make than they save.
+ * A client whose commands of one turn share their writes. ioredis makes one system call per command, which for a worker
+ * with many jobs is a fifth of its time; an ioredis pipeline costs more to make than it saves.
+ *
+ * Invariant: the socket is never uncorked in the middle of a pipeline or a transaction. ioredis counts the commands of a
+ * pipeline as it hands them to the socket and writes their text with the last one. If a write fails at once between two
+ * of them, ioredis takes the first commands as sent and queues the others; after the reconnect it sends the first ones
+ * twice and the last ones never, and every answer goes to the wrong command.
  */
 export class BatchingRedis extends Redis {
   #held = 0;
   #socket: Socket | undefined;
+  /** Between `MULTI` and `EXEC` that are sent as single commands, with `multi({ pipeline: false })`. */
+  #isInTransaction = false;
 
-  override sendCommand(...args: Parameters<Redis["sendCommand"]>): ReturnType<Redis["sendCommand"]> {
+  override sendCommand(...args: SendArgs): ReturnType<Redis["sendCommand"]> {
+    const [command, stream] = args;
+    const { pipelineIndex = 0 } = command as { pipelineIndex?: number };
+    if (this.#held >= commandsAtMost && pipelineIndex === 0 && !this.#isInTransaction) this.#release();
     if (this.#held === 0) this.#hold();
+    if (stream === undefined) {
+      if (command.name === "multi") this.#isInTransaction = true;
+      else if (command.name === "exec" || command.name === "discard") this.#isInTransaction = false;
+    }
     const sent = super.sendCommand(...args);
-    if (this.#held > 0 && ++this.#held > commandsAtMost) this.#release();
+    if (this.#held > 0) this.#held++;
     return sent;
   }
 
   #hold(): void {
-    // There is none before the first command has connected; what waits for that is written by ioredis in one go.
+    // There is no socket before the first command has connected; ioredis writes the commands that wait for it at once.
     const socket = (this as unknown as { stream?: Socket }).stream;
     if (socket === undefined) return;
     this.#socket = socket;
