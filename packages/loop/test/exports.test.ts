@@ -1,9 +1,10 @@
 import { expect, test } from "vitest";
 import * as loop from "@taskloom/loop";
 import * as testing from "@taskloom/loop/testing";
+import * as timer from "@taskloom/loop/timer";
 
 test("each public name surfaces exactly once, and what a design promised is there", () => {
-  const names = [...Object.keys(loop), ...Object.keys(testing)];
+  const names = [...Object.keys(loop), ...Object.keys(testing), ...Object.keys(timer)];
   expect(new Set(names).size).toBe(names.length);
   const promised =
     "EventLoop Future Task ExternalTask Coroutine coroutine isCoroutine isCoroutineFunction isAsyncGeneratorFunction " +
@@ -12,7 +13,7 @@ test("each public name surfaces exactly once, and what a design promised is ther
     "reportProgress CancelledError TimeoutError InvalidStateError QueueEmpty QueueFull QueueShutDown " +
     "BrokenBarrierError IncompleteReadError LimitOverrunError DeadlockError Lock Event Condition Semaphore " +
     "BoundedSemaphore Barrier Queue PriorityQueue LifoQueue captureCallGraph formatCallGraph asyncGenerator " +
-    "virtualClock explore";
+    "virtualClock explore startTimer";
   for (const name of promised.split(" ")) expect(names, name).toContain(name);
 });
 

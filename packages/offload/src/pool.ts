@@ -11,6 +11,8 @@
  * is the thread ended. Nothing else in flight is touched.
  */
 import { CancelledError, QueueFull, TimeoutError } from "@taskloom/loop";
+import { startTimer } from "@taskloom/loop/timer";
+import type { LongTimer } from "@taskloom/loop/timer";
 import type { ThreadTask } from "./thread-task.ts";
 import { death, refusal } from "./call-failure.ts";
 import { CallQueue } from "./call-queue.ts";
@@ -84,7 +86,7 @@ export class Pool implements ThreadOwner {
   #drained: (() => void) | undefined;
   #live = 0;
   #watch: NodeJS.Timeout | undefined;
-  #shrink: NodeJS.Timeout | undefined;
+  #shrink: LongTimer | undefined;
   #completed = 0;
   #failed = 0;
   #cancelled = 0;
@@ -302,8 +304,8 @@ export class Pool implements ThreadOwner {
     if (call.ended) return false;
     call.ended = true;
     this.#live--;
-    if (call.timer !== undefined) clearTimeout(call.timer);
-    if (call.queueTimer !== undefined) clearTimeout(call.queueTimer);
+    call.timer?.cancel();
+    call.queueTimer?.cancel();
     // Those who wait for the last one do so in a promise: they hear of it after the call itself.
     if (this.#live === 0) this.#drained?.();
     return true;
@@ -361,11 +363,10 @@ export class Pool implements ThreadOwner {
     if (!(error instanceof StreamAbandoned)) thread.askToStop(call, message);
     if (call.stopSent) return;
     call.stopSent = true;
-    if (call.timer !== undefined) clearTimeout(call.timer);
+    call.timer?.cancel();
     const { cancelGrace } = this.options;
     if (cancelGrace === 0) this.#kill(call, thread, call.seq);
-    else if (cancelGrace !== Infinity)
-      call.timer = setTimeout(() => this.#kill(call, thread, call.seq), cancelGrace);
+    else call.timer = startTimer(cancelGrace, () => this.#kill(call, thread, call.seq));
   }
 
   /** Nobody reads a stream any more: its producer is told, and ended if it does not stop by itself. */
@@ -407,18 +408,18 @@ export class Pool implements ThreadOwner {
           ? performance.now() + sharedClockOffset - thread.slots.startedAt[slot]!
           : 0;
       if (ran < timeout - 0.5) {
-        call.timer = setTimeout(check, timeout - ran);
+        call.timer = startTimer(timeout - ran, check);
         return;
       }
       const message = `${call.ref.label} ran for more than ${timeout} ms`;
       this.#stop(call, new TimeoutError(message), message);
     };
-    call.timer = setTimeout(check, timeout);
+    call.timer = startTimer(timeout, check);
   }
 
   /** Limits how long a call may wait for a thread to begin it. */
   limitQueueing(call: ThreadTask, limit: number): void {
-    call.queueTimer = setTimeout(() => {
+    call.queueTimer = startTimer(limit, () => {
       if (call.ended) return;
       const { thread } = call;
       if (thread !== null && !thread.revoke(call)) return;
@@ -427,7 +428,7 @@ export class Pool implements ThreadOwner {
       if (this.#end(call))
         call.fail(new TimeoutError(`${call.ref.label} waited more than ${limit} ms for a thread`));
       if (thread !== null) this.progressed(thread);
-    }, limit);
+    });
   }
 
   // ---- the watch
@@ -453,11 +454,15 @@ export class Pool implements ThreadOwner {
 
   // ---- threads come and go
 
-  /** Starts the threads that the calls at hand are short of. */
+  /**
+   * Starts the threads that the calls at hand are short of. Without calls it starts no spare thread either: that
+   * one would end after `idleTimeout`, and its end would start the next one, for ever.
+   */
   #grow(): void {
     if (this.#closed !== undefined && this.#live === 0) return;
     const { maxThreads, spareThreads, minThreads } = this.options;
-    const wanted = Math.min(this.#busy + this.#queue.size, maxThreads) + spareThreads;
+    const calls = this.#busy + this.#queue.size;
+    const wanted = calls === 0 ? 0 : Math.min(calls, maxThreads) + spareThreads;
     const have = this.#starting + this.#busy + this.#idle.length;
     for (let i = have; i < Math.max(wanted, minThreads); i++) this.#startThread();
   }
@@ -487,10 +492,12 @@ export class Pool implements ThreadOwner {
   #startFailed(error: unknown): void {
     if (this.#closed !== undefined && this.#live === 0) return;
     // Once may be an accident; what waits is not left waiting for threads that will not come.
-    if (++this.#failedStarts < 2 || this.#busy + this.#idle.length > 0) {
+    if (++this.#failedStarts < 2) {
       this.#grow();
       return;
     }
+    // Threads that are there, or may yet come up, take what waits; the next call tries again to have more of them.
+    if (this.#busy + this.#idle.length + this.#starting > 0) return;
     this.#failedStarts = 0;
     for (const call of this.#queue.clear()) {
       this.#failed++;
@@ -536,9 +543,7 @@ export class Pool implements ThreadOwner {
   }
 
   #startShrink(): void {
-    const { idleTimeout } = this.options;
-    if (idleTimeout === Infinity || this.#shrink !== undefined) return;
-    this.#shrink = setTimeout(() => this.#shrinkNow(), idleTimeout).unref();
+    this.#shrink ??= startTimer(this.options.idleTimeout, () => this.#shrinkNow()).unref();
   }
 
   #shrinkNow(): void {
@@ -584,7 +589,7 @@ export class Pool implements ThreadOwner {
       });
     }
     clearTimeout(this.#watch);
-    clearTimeout(this.#shrink);
+    this.#shrink?.cancel();
     for (const thread of this.#threads) if (thread.state !== "starting") thread.stop();
     await this.#supervisor.destroy();
   }

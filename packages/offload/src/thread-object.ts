@@ -4,6 +4,8 @@ import { releaseProxy, transfer, wrap } from "comlink";
 import type { Remote } from "comlink";
 import { CancelledError, ExternalTask } from "@taskloom/loop";
 import type { Task } from "@taskloom/loop";
+import { startTimer } from "@taskloom/loop/timer";
+import type { LongTimer } from "@taskloom/loop/timer";
 import { hostCallbacks } from "./callbacks.ts";
 import type { Callback } from "./callbacks.ts";
 import { callerModule } from "./caller.ts";
@@ -104,7 +106,7 @@ interface Pending {
   readonly method: string;
   readonly args: unknown[];
   seq: number;
-  timer?: NodeJS.Timeout;
+  timer?: LongTimer;
 }
 
 class RemoteObject {
@@ -214,7 +216,7 @@ class RemoteObject {
   }
 
   #end(call: Pending): void {
-    clearTimeout(call.timer);
+    call.timer?.cancel();
     if (!this.#pending.delete(call.seq)) return;
     if (this.#pending.size === 0) this.#port.unref();
     while (this.#waiting.length > 0 && this.#pending.size < SLOTS / 2) this.#send(this.#waiting.shift()!);
@@ -246,7 +248,7 @@ class RemoteObject {
     }
     Atomics.or(this.slots.cancels, slot, 1);
     this.#control.postMessage([CANCEL, call.seq, error.message || undefined]);
-    if (this.#grace !== Infinity) call.timer ??= setTimeout(() => this.#kill(), this.#grace);
+    call.timer ??= startTimer(this.#grace, () => this.#kill());
   }
 
   #kill(): void {
@@ -263,7 +265,7 @@ class RemoteObject {
     this.#pending.clear();
     this.#waiting = [];
     for (const call of lost) {
-      clearTimeout(call.timer);
+      call.timer?.cancel();
       // Asked to stop, and stopped it has.
       call.task.fail(call.timer === undefined ? error : new CancelledError());
     }

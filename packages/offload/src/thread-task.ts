@@ -1,5 +1,6 @@
 /** One call to a thread, from where it was made to its end. */
 import { CancelledError, ExternalTask } from "@taskloom/loop";
+import type { LongTimer } from "@taskloom/loop/timer";
 import type { Callback } from "./callbacks.ts";
 import type { Luggage } from "./carrier.ts";
 import type { Propagated } from "./context.ts";
@@ -52,8 +53,8 @@ export class ThreadTask extends ExternalTask<unknown> implements Queued {
   stopError: Error | null = null;
   /** The wish to stop was passed on to the thread it is on. */
   stopSent = false;
-  timer: NodeJS.Timeout | undefined = undefined;
-  queueTimer: NodeJS.Timeout | undefined = undefined;
+  timer: LongTimer | undefined = undefined;
+  queueTimer: LongTimer | undefined = undefined;
   /** Limit of its run in milliseconds. */
   timeout: number | undefined = undefined;
   callerStack: { readonly stack: string } | null = null;

@@ -2,9 +2,11 @@ import { execFileSync, spawn } from "node:child_process";
 import { closeSync, constants, mkdtempSync, openSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { run } from "@taskloom/loop";
-import { ThreadPoolExecutor, threaded, toThread } from "../src/index.ts";
+import { ThreadPoolExecutor, threadObject, threaded, toThread } from "../src/index.ts";
+import { Supervisor } from "../src/supervisor.ts";
+import type { Jobs } from "./support.ts";
 import { defaultThreads } from "../src/executor.ts";
 import { changed, failure, jobs, makePool, words } from "./support.ts";
 
@@ -55,6 +57,73 @@ describe("the life of a pool", () => {
     Atomics.store(flag, 0, 1);
     Atomics.notify(flag, 0);
     expect(new Set(await Promise.all(calls)).size).toBe(5);
+  });
+
+  it("comes to rest when it is idle: its threads end and no others start", async () => {
+    const starts = vi.spyOn(Supervisor.prototype, "start");
+    onTestFinished(() => starts.mockRestore());
+    const pool = makePool({ idleTimeout: 20, spareThreads: 2 });
+    await pool.submit(jobs.add, 1, 2);
+    expect(starts.mock.calls.length).toBe(3);
+    // The end of a thread is when the pool decides whether it needs another.
+    await until(() => alive(pool) + pool.stats().zombies === 0);
+    expect(starts.mock.calls.length).toBe(3);
+  });
+
+  it("does not try for ever to start threads that do not come up while others run", async () => {
+    const { start } = Supervisor.prototype;
+    let starts = 0;
+    const spy = vi.spyOn(Supervisor.prototype, "start").mockImplementation(async function (
+      this: Supervisor,
+      enlistment,
+    ) {
+      if (starts++ === 0) return start.call(this, enlistment);
+      await new Promise((resolve) => setImmediate(resolve));
+      throw new Error("no more threads");
+    });
+    onTestFinished(() => spy.mockRestore());
+    const pool = makePool({ maxThreads: 1, spareThreads: 1 });
+    const started = words();
+    const running = pool.submit(jobs.spinUntil, started);
+    await changed(started, 1);
+    for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve));
+    // Some attempts, and not one a turn.
+    expect(starts).toBeLessThan(10);
+    Atomics.store(started, 0, 1);
+    expect(await running).toBe("released");
+  });
+
+  it("waits for as long as it is told: 2^31 ms, and for ever", async () => {
+    const delays: unknown[] = [];
+    const { setTimeout: real } = globalThis;
+    const spy = vi.spyOn(globalThis, "setTimeout").mockImplementation(((fn: () => void, delay?: number) => {
+      delays.push(delay);
+      return real(fn, delay);
+    }) as never);
+    onTestFinished(() => spy.mockRestore());
+    for (const time of [2 ** 31, Infinity]) {
+      const pool = makePool({ maxThreads: 1, idleTimeout: time, cancelGrace: time });
+      const flag = words();
+      const limited = pool.with({ timeout: time, queueTimeout: time });
+      const first = limited.submit(jobs.spinUntil, flag);
+      const second = limited.submit(jobs.block, 5);
+      await changed(flag, 1);
+      first.cancel();
+      // Time for a kill that comes at once.
+      await new Promise((resolve) => real(resolve, 20));
+      Atomics.store(flag, 0, 1);
+      expect(await first).toBe("released");
+      expect(await second).toBeGreaterThan(0);
+      expect(pool.stats()).toMatchObject({ killed: 0, failed: 0, completed: 2 });
+      await using counter = await threadObject<Jobs, "Counter">("./fixtures/jobs.ts", "Counter", [0], {
+        cancelGrace: time,
+      });
+      const slow = counter.slowly("slow", 30);
+      slow.cancel();
+      await failure(slow);
+      expect(await counter.increment()).toBe(1);
+    }
+    expect(delays.filter((delay) => typeof delay === "number" && delay >= 2 ** 31)).toEqual([]);
   });
 
   it("keeps minThreads", async () => {

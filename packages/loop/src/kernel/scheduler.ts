@@ -4,6 +4,7 @@ import { inBaseContext } from "./context.ts";
 import type { EventLoop } from "./event-loop.ts";
 import { machine } from "./machine.ts";
 import type { Monitor } from "../diagnosis/monitor.ts";
+import { LONGEST_DELAY } from "../timer.ts";
 import { OneThread } from "./one-thread.ts";
 import { ReadyQueue, type Runnable } from "./ready-queue.ts";
 import { TimerHeap, type Timer } from "./timer-heap.ts";
@@ -15,8 +16,6 @@ import { TimerHeap, type Timer } from "./timer-heap.ts";
 const BUDGET = 0.5;
 /** Handles between two looks at the clock. */
 const LOOK = 128;
-/** libuv timers take 32-bit delays; a longer wait is made of several. */
-const LONGEST_DELAY = 2 ** 31 - 1;
 
 /** How a seeded exploration orders an iteration's ready handles. */
 export type Chooser = (n: number) => number;
