@@ -17,7 +17,7 @@ describe("a long timer", () => {
   it.each([0, 5, 2 ** 31 - 1, 2 ** 31, 60 * DAY, 10 * 366 * DAY])(
     "fires after %d ms and not before",
     (time) => {
-      const fired = vi.fn();
+      const fired = vi.fn<() => void>();
       startTimer(time, fired);
       if (time > 0) vi.advanceTimersByTime(time - 1);
       expect(fired).not.toHaveBeenCalled();
@@ -49,7 +49,7 @@ describe("a loop's timer", () => {
     vi.useFakeTimers({
       toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "performance"],
     });
-    const fired = vi.fn();
+    const fired = vi.fn<() => void>();
     const done = run(async () => {
       await new Promise<void>((resolve) => {
         getRunningLoop().callLater(60 * DAY, () => {

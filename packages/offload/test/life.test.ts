@@ -96,10 +96,10 @@ describe("the life of a pool", () => {
   it("waits for as long as it is told: 2^31 ms, and for ever", async () => {
     const delays: unknown[] = [];
     const { setTimeout: real } = globalThis;
-    const spy = vi.spyOn(globalThis, "setTimeout").mockImplementation(((fn: () => void, delay?: number) => {
+    const spy = vi.spyOn(globalThis, "setTimeout").mockImplementation((fn: () => void, delay?: number) => {
       delays.push(delay);
       return real(fn, delay);
-    }) as never);
+    });
     onTestFinished(() => spy.mockRestore());
     for (const time of [2 ** 31, Infinity]) {
       const pool = makePool({ maxThreads: 1, idleTimeout: time, cancelGrace: time });
