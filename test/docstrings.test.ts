@@ -54,7 +54,7 @@ describe.concurrent.each(packageNames)(
   "the examples in the sources of %s run and print what they say",
   (packageName) => {
     const examples = examplesOf(packageName);
-    test.for(examples)("$name", { timeout: 60_000 }, async ({ name, code }, { skip }) => {
+    test.for(examples)("$name", { timeout: 90_000 }, async ({ name, code }, { skip }) => {
       skip(!canRun(code), NEEDS_USING);
       expect(await runner.missing(name, code)).toEqual([]);
     });

@@ -10,7 +10,7 @@ afterAll(() => runner[Symbol.dispose]());
 
 describe.concurrent.each(["asyncio-for-node.md", "io.md"])("docs/%s", (guide) => {
   const examples = examplesIn(readFileSync(join(docs, guide), "utf8"));
-  test.for(examples)("line $line", { timeout: 60_000 }, async ({ code, line }, { skip }) => {
+  test.for(examples)("line $line", { timeout: 90_000 }, async ({ code, line }, { skip }) => {
     skip(!canRun(code), NEEDS_USING);
     expect(await runner.missing(`${guide} ${line}`, code)).toEqual([]);
   });

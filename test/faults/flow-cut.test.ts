@@ -26,7 +26,7 @@ describe.each<{ when: CutWhen; ended: Progress }>([
 ])("a flow whose connection is reset when it is $when, until of its jobs $ended ended", ({ when, ended }) => {
   test.for([{ returnExceptions: false }, { returnExceptions: true }])(
     "is there once, with %o",
-    { timeout: 12_000 },
+    { timeout: 120_000 },
     async ({ returnExceptions }, { redis, proxy, workers, ledger }) => {
       await using direct = new TaskQueue({ engine: redis.url });
       await using queue = new TaskQueue({ engine: proxy.url });

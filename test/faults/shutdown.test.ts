@@ -4,7 +4,7 @@ import { faultTest, measured } from "./support/fault-test.ts";
 import { attempted, threaded } from "./support/tasks.ts";
 
 faultTest(
-  "SIGTERM under load, with a drain shorter than the jobs: another worker has them within a second, and no attempt is spent",
+  "SIGTERM under load, with a drain shorter than the jobs: another worker has them long before their locks lapse, and no attempt is spent",
   { timeout: 120_000 },
   async ({ redis, workers, ledger }) => {
     await using queue = new TaskQueue({ engine: redis.url });
@@ -33,6 +33,7 @@ faultTest(
     measured(
       `21 jobs handed over, the last ${slowest} ms after the drain; the worker had gone after ${exited} ms`,
     );
-    expect(slowest).toBeLessThanOrEqual(1_000);
+    // The jobs were handed over, and did not wait until their locks had lapsed.
+    expect(slowest).toBeLessThan(queue.engine.locks.duration / 2);
   },
 );

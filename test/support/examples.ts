@@ -53,7 +53,7 @@ export class ExampleRunner implements Disposable {
       execFile(
         process.execPath,
         ["--conditions=@taskloom/source", "--no-warnings", "--experimental-strip-types", file],
-        { timeout: 20_000, cwd: root },
+        { timeout: 60_000, cwd: root },
         (error, stdout, stderr) => {
           if (error) reject(new Error(`${name} failed: ${error.message}\n${stderr}`, { cause: error }));
           else resolve(stdout);

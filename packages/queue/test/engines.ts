@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { openEngine } from "@taskloom/queue";
 import { type TestAPI, test } from "vitest";
 import { postgresTest } from "../../../test/support/postgres.ts";
 import { redisClusterTest } from "../../../test/support/redis-cluster.ts";
@@ -9,17 +10,21 @@ import { redisTest } from "../../../test/support/redis.ts";
 /** A test with the URL of an engine of its file's own. */
 export type EngineTest = TestAPI<{ engine: string }>;
 
-const embeddedTest = test.extend<{ $file: { folder: string }; $test: { engine: string } }>({
-  folder: [
+const embeddedTest = test.extend<{ $file: { embedded: string }; $test: { engine: string } }>({
+  embedded: [
     // oxlint-disable-next-line no-empty-pattern -- vitest reads the pattern to know what the fixture needs
     async ({}, use) => {
       const folder = await mkdtemp(join(tmpdir(), "taskloom-embedded-"));
-      await use(folder);
+      // Everything in a process shares the database of a folder. Held open here, it is not started anew for each test.
+      const engine = openEngine(`embedded:${folder}`);
+      await engine.connect();
+      await use(`embedded:${folder}`);
+      await engine.close();
       await rm(folder, { recursive: true, force: true });
     },
     { scope: "file" },
   ],
-  engine: async ({ folder }, use) => await use(`embedded:${folder}`),
+  engine: async ({ embedded }, use) => await use(embedded),
 });
 
 /** Every engine that the conformance suite runs on. */

@@ -10,6 +10,9 @@ import { Ledger } from "./ledger.ts";
 /** Whether the counts of the full form hold (`pnpm faults`), or those of the form that runs with every `npm test`. */
 export const full: boolean = process.env["TASKLOOM_FAULTS"] === "full";
 
+/** How long a blocked loop stands still, as a multiple of its lock: the full form waits for several renewals more. */
+export const blockedForLocks: number = full ? 3 : 1.3;
+
 /** Starts worker processes on one engine and one ledger, and ends those that are left. */
 export class Workers {
   readonly #engine: () => string;
