@@ -37,10 +37,12 @@ test("a task is submitted, waited for, found, and its error shown", async ({ ser
   const failed = await service.ask("POST", "/tasks/test.fail?wait=10", { args: ["no disk 7"] });
   expect(await failed.json()).toMatchObject({ state: "failed", error: { message: "no disk 7" } });
   await service.ask("POST", "/tasks/test.fail?wait=10", { args: ["no disk 8"] });
-  const groups = (await (await service.ask("GET", "/failed")).json()) as { count: number; ids: string[] }[];
+  const { groups } = (await (await service.ask("GET", "/failed")).json()) as {
+    groups: { count: number; ids: string[] }[];
+  };
   expect(groups).toMatchObject([{ task: "test.fail", count: 2 }]);
-  const found = (await (await service.ask("GET", "/jobs?text=DISK%207")).json()) as unknown[];
-  expect(found).toHaveLength(1);
+  const found = (await (await service.ask("GET", "/jobs?text=DISK%207")).json()) as { jobs: unknown[] };
+  expect(found.jobs).toHaveLength(1);
   expect((await service.ask("POST", `/jobs/${groups[0]?.ids[0]}/retry`)).status).toBe(204);
   expect((await service.ask("POST", `/jobs/${id}/retry`)).status).toBe(409);
 
@@ -127,7 +129,10 @@ test("a pack of calls says how many it carries", async ({ service, redis }) => {
   await expect
     .poll(async () => (await taskloom("ps", "--engine", redis.url)).stdout, patience)
     .toMatch(/test\.wait ×3/);
-  const [job] = (await (await service.ask("GET", "/jobs")).json()) as { id: string; calls: number }[];
+  const { jobs } = (await (await service.ask("GET", "/jobs")).json()) as {
+    jobs: { id: string; calls: number }[];
+  };
+  const job = jobs[0];
   expect(job?.calls).toBe(3);
   expect((await taskloom("job", job?.id as string, "--engine", redis.url)).stdout).toContain(
     "test.wait(60000) and 2 more calls, in one pack",

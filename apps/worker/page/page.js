@@ -149,13 +149,13 @@ function showWorkers(workers) {
   }
 }
 
-function showFailed(groups) {
+function showFailed({ groups, searched, next }) {
   const list = place("failed");
   if (groups.length === 0) {
     replace(list, [element("p", { class: "empty", "data-key": "none" }, "Nothing has failed for good.")]);
     return;
   }
-  const rows = groups.map(({ task, error, count, lastAt, ids }) =>
+  const rows = groups.map(({ task, error, count, lastAt }) =>
     element(
       "tr",
       { "data-key": `${task} ${error.name} ${error.message}` },
@@ -167,17 +167,33 @@ function showFailed(groups) {
         "td",
         {},
         action("Replay", `Replay ${count} of ${task}`, async (button) => {
-          for (const id of ids)
-            await act(button, `${ids.length} of ${task} put back.`, `/jobs/${encodeURIComponent(id)}/retry`, {
+          button.disabled = true;
+          let retried = 0;
+          for (let cursor; ;) {
+            const page = await ask("/failed/retry", {
               method: "POST",
+              headers: { "content-type": "application/json" },
+              body: JSON.stringify({ task, error: { name: error.name, message: error.message }, cursor }),
             });
+            retried += page.retried.length;
+            cursor = page.next;
+            if (cursor === undefined) break;
+          }
+          say(`${retried} of ${task} put back.`);
+          button.disabled = false;
           await refreshFailed();
         }),
       ),
     ),
   );
   const jobs = element("th", { scope: "col", class: "number" }, "Jobs");
-  replace(list, [table("Dead letters by error", [jobs, "Task", "Error", "Last", "Do"], rows)]);
+  const note = element(
+    "p",
+    { class: "soft", "data-key": "note" },
+    `Of the ${number(searched)} jobs submitted last that failed; taskloom failed shows all.`,
+  );
+  const dead = table("Dead letters by error", [jobs, "Task", "Error", "Last", "Do"], rows);
+  replace(list, next === undefined ? [dead] : [dead, note]);
 }
 
 async function refreshFailed() {
@@ -217,19 +233,28 @@ async function refresh() {
   setTimeout(refresh, document.hidden ? 5 * interval : interval);
 }
 
-place("search").addEventListener("submit", async (submitted) => {
+place("search").addEventListener("submit", (submitted) => {
   submitted.preventDefault();
-  const fields = new FormData(submitted.target);
+  void search(new FormData(submitted.target));
+});
+
+/** Shows one page of the jobs that were asked for. The service reads only so much for each. */
+async function search(fields, cursor) {
   const query = new URLSearchParams([...fields].filter(([, value]) => value !== ""));
+  if (cursor !== undefined) query.set("cursor", cursor);
   const found = place("found");
   try {
-    const jobs = await ask(`/jobs?${query}`);
+    const { jobs, searched, next } = await ask(`/jobs?${query}`);
+    const more = element("p", { class: "soft" }, `Looked at ${number(searched)} jobs. `);
+    more.append(action("Look further", "Look further", () => search(fields, next)));
     if (jobs.length === 0) {
-      found.replaceChildren(element("p", { class: "empty" }, "No such jobs."));
+      found.replaceChildren(
+        ...(next === undefined ? [element("p", { class: "empty" }, "No such jobs.")] : [more]),
+      );
       return;
     }
     found.replaceChildren(
-      element("p", { class: "soft" }, `${jobs.length} found`),
+      next === undefined ? element("p", { class: "soft" }, `${jobs.length} found`) : more,
       table(
         "Jobs that were found",
         ["Job", "Task", "State", "Arguments", "Submitted"],
@@ -243,7 +268,7 @@ place("search").addEventListener("submit", async (submitted) => {
               element(
                 "a",
                 {
-                  href: `/board/queue/${encodeURIComponent(`${job.queue}.${job.lane}`)}/${encodeURIComponent(job.id)}`,
+                  href: `/board/queue/${encodeURIComponent(`${job.queue}.${job.lane}`)}/${encodeURIComponent(job.id.replace(/^(loop|thread)\.(?=repeat:)/, ""))}`,
                 },
                 job.id,
               ),
@@ -254,7 +279,7 @@ place("search").addEventListener("submit", async (submitted) => {
               { class: { failed: "bad", completed: "good", cancelled: "warn" }[job.state] ?? "" },
               job.state,
             ),
-            element("td", { class: "mono" }, JSON.stringify(job.args).slice(0, 120)),
+            element("td", { class: "mono" }, argumentText(job)),
             element("td", {}, ago(job.submittedAt)),
           ),
         ),
@@ -263,6 +288,13 @@ place("search").addEventListener("submit", async (submitted) => {
   } catch (error) {
     found.replaceChildren(element("p", { class: "bad" }, error.message));
   }
-});
+}
+
+/** The arguments of a job that was found, or why there are none. */
+function argumentText({ args, omitted, unreadable }) {
+  if (unreadable !== undefined) return `unreadable: ${unreadable}`;
+  if (omitted?.data !== undefined) return `${number(omitted.data)} bytes`;
+  return JSON.stringify(args).slice(0, 120);
+}
 
 void refresh();

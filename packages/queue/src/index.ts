@@ -28,10 +28,11 @@ export {
 export type { Backoff, ResolvedTaskOptions, TaskDefinition, TaskOptions } from "./definition/define-task.ts";
 export type { JobSummary } from "./client/job-client.ts";
 export type { RemoteTaskState } from "./client/remote-task.ts";
-export type { FailedJob, FailureGroup } from "./client/failures.ts";
+export type { FailedJob, FailureGroup } from "./operate/failures.ts";
 export type { FlowTask, TaskCall } from "./client/flow.ts";
 export type { RemoteMapOptions, Settled } from "./client/remote-map.ts";
-export type { QueueCounts, RateLimit } from "./client/queue-control.ts";
+export type { QueueCounts } from "./operate/counts.ts";
+export type { RateLimit } from "./operate/rate-limit.ts";
 export type { When } from "./client/schedule-times.ts";
 export type { Schedule } from "./client/schedules.ts";
 export type { Deduplicate, SubmitOptions } from "./client/submit-options.ts";

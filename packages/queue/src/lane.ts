@@ -16,6 +16,12 @@ export function laneQueueName(queue: string, lane: Lane): string {
   return `${queue}.${lane}`;
 }
 
+/** The Taskloom queue whose lane a BullMQ queue is; undefined for any other BullMQ queue. */
+export function queueOfLaneName(name: string): string | undefined {
+  const lane = lanes.find((each) => name.endsWith(`.${each}`));
+  return lane === undefined ? undefined : name.slice(0, -lane.length - 1);
+}
+
 /**
  * The id under which a job is stored. It carries its lane, because the id alone has to tell which BullMQ queue holds
  * the job; BullMQ reserves integers (its own counter) and `:` (its own separator).

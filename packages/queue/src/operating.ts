@@ -1,11 +1,26 @@
-// What a tool that operates queues needs beside their users' API: where a lane is stored, and how to read a record.
-export { laneOfJobId, laneQueueName, lanes } from "./lane.ts";
+// What a tool that operates queues needs beside their users' API: where a lane is stored, how to read a record, and
+// each operator function. TaskQueue, the command line, the HTTP API and the live page all call these.
+export { laneOfJobId, laneQueueName, lanes, publicId } from "./lane.ts";
+export { LaneQueues } from "./operate/lane-queues.ts";
+export { countJobs, oldestWait } from "./operate/counts.ts";
+export { FailureGroups, failureKey, groupedFailures, nameOfError, readFailures } from "./operate/failures.ts";
+export { readSnapshot } from "./operate/job-snapshot.ts";
+export { listJobs } from "./operate/list-jobs.ts";
+export { findJob, readJob } from "./operate/read-job.ts";
+export { retryFailed, retryStored } from "./operate/retry.ts";
+export { allQueues, unservedReason, whyNotServed } from "./operate/serving.ts";
 export { outcomeOf } from "./wire/outcome.ts";
 export { decodeError, decodeValue } from "./wire/decode.ts";
 export { isEngineFull } from "./engines/engine-full.ts";
 export { readOwner } from "./engines/embedded/owner.ts";
 export { withoutPassword } from "./engines/without-password.ts";
 
+export type { FailurePage } from "./operate/failures.ts";
+export type { JobSnapshot, JobState } from "./operate/job-snapshot.ts";
+export type { JobPage, JobQuery } from "./operate/list-jobs.ts";
+export type { JobPlace } from "./operate/read-job.ts";
+export type { RetryPage, RetryQuery } from "./operate/retry.ts";
+export type { ServingWorker } from "./engines/serving.ts";
 export type { FinishedRecord, Outcome } from "./wire/outcome.ts";
 export type { Owner } from "./engines/embedded/owner.ts";
 export type { JobData } from "./wire/job-data.ts";

@@ -1,4 +1,11 @@
-import { type JobView, hasEnded } from "../service/operations.ts";
+import { allFailures, findAll, retryAll } from "../service/all-pages.ts";
+import {
+  type JobView,
+  type Operations,
+  type RetryPage,
+  type RetrySearch,
+  hasEnded,
+} from "../service/operations.ts";
 import { Progress } from "../demo/progress.ts";
 import { CliFailure, exitCodes } from "./failure.ts";
 import { endedWithProgress } from "./job-progress.ts";
@@ -32,6 +39,7 @@ export async function submitCommand(
       ...(priority === undefined ? {} : { priority }),
       ...(attempts === undefined ? {} : { attempts }),
     });
+    if (job.notice !== undefined) process.stderr.write(`taskloom: ${job.notice}\n`);
     if (flags.wait !== true) {
       if (flags.json === true) printJson(job);
       else process.stdout.write(`${job.id}\n`);
@@ -128,7 +136,7 @@ export async function jobsCommand(
   flags: OperatorFlags & { state?: JobView["state"]; limit: number },
 ): Promise<number> {
   return await withOperations(flags, async ({ operations, queue }) => {
-    const jobs = await operations.jobs({
+    const { jobs, searched, unsearched, isCut } = await findAll(operations, {
       limit: flags.limit,
       ...(queue === undefined ? {} : { queue }),
       ...(flags.state === undefined ? {} : { state: flags.state }),
@@ -144,12 +152,25 @@ export async function jobsCommand(
           taskLabel(job),
           stateText(job.state),
           `${job.queue}.${job.lane}`,
-          brief(job.args, 40),
+          argumentText(job),
         ]),
       );
     }
+    if (unsearched > 0)
+      process.stderr.write(
+        `taskloom: the arguments of ${unsearched} of ${searched} jobs are too large to search.\n`,
+      );
+    if (isCut && flags.json !== true)
+      process.stderr.write(`taskloom: there may be more than these ${jobs.length}; --limit shows more.\n`);
     return exitCodes.ok;
   });
+}
+
+function argumentText({ args, omitted, unreadable }: JobView): string {
+  if (unreadable !== undefined) return `unreadable: ${unreadable}`;
+  return omitted?.["data"] === undefined
+    ? brief(args, 40)
+    : `${omitted["data"].toLocaleString("en-US")} bytes`;
 }
 
 /** `taskloom cancel ID…`. */
@@ -179,7 +200,7 @@ export async function cancelCommand(
 /** `taskloom failed`: dead letters by error. */
 export async function failedCommand(flags: OperatorFlags): Promise<number> {
   return await withOperations(flags, async ({ operations, queue }) => {
-    const groups = await operations.failed(queue);
+    const groups = await allFailures(operations, queue);
     if (flags.json === true) printJson(groups);
     else if (groups.length === 0) process.stdout.write("nothing has failed\n");
     else {
@@ -192,6 +213,13 @@ export async function failedCommand(flags: OperatorFlags): Promise<number> {
           new Date(lastAt).toLocaleString(),
           ids[0] ?? "",
         ]),
+      );
+    }
+    for (const [name, view] of Object.entries(await operations.queues())) {
+      if (view.workers > 0 || view.loop.failed + view.thread.failed === 0) continue;
+      if (queue !== undefined && queue !== name) continue;
+      process.stderr.write(
+        `taskloom: no live worker serves queue ${name}; what is retried there waits for one.\n`,
       );
     }
     return exitCodes.ok;
@@ -209,25 +237,56 @@ export async function retryCommand(
     });
   }
   return await withOperations(flags, async ({ operations, queue }) => {
-    const chosen =
+    const { retried, skipped } =
       ids.length > 0
-        ? ids
-        : (await operations.failed(queue))
-            .filter(({ task }) => flags.task === undefined || task === flags.task)
-            .flatMap((group) => group.ids);
-    const progress = new Progress(chosen.length, "jobs");
-    for (const id of chosen) {
+        ? await retryEach(operations, ids, queue)
+        : await retryMatching(operations, {
+            ...(queue === undefined ? {} : { queue }),
+            ...(flags.task === undefined ? {} : { task: flags.task }),
+          });
+    if (flags.json === true) printJson({ retried, skipped });
+    else {
+      const nothing = retried.length === 0 && skipped.length === 0;
+      process.stdout.write(nothing ? "nothing of that has failed\n" : `${retried.length} put back\n`);
+    }
+    for (const { message } of skipped.slice(0, shownSkips)) process.stderr.write(`taskloom: ${message}\n`);
+    if (skipped.length > shownSkips)
+      process.stderr.write(`taskloom: and ${skipped.length - shownSkips} more were not put back.\n`);
+    return skipped.length === 0 ? exitCodes.ok : exitCodes.partial;
+  });
+}
+
+/** So many jobs that could not be retried are named one by one. */
+const shownSkips = 10;
+
+async function retryEach(
+  operations: Operations,
+  ids: readonly string[],
+  queue: string | undefined,
+): Promise<Pick<RetryPage, "retried" | "skipped">> {
+  const progress = new Progress(ids.length, "jobs");
+  try {
+    for (const id of ids) {
       await operations.retry(id, queue);
       progress.advance();
     }
+  } finally {
     progress.stop();
-    if (flags.json === true) printJson({ retried: chosen });
-    else
-      process.stdout.write(
-        chosen.length === 0 ? "nothing of that has failed\n" : `${chosen.length} put back\n`,
-      );
-    return exitCodes.ok;
-  });
+  }
+  return { retried: ids, skipped: [] };
+}
+
+async function retryMatching(
+  operations: Operations,
+  search: RetrySearch,
+): Promise<Pick<RetryPage, "retried" | "skipped">> {
+  const retried: string[] = [];
+  const skipped: RetryPage["skipped"][number][] = [];
+  for await (const page of retryAll(operations, search)) {
+    retried.push(...page.retried);
+    skipped.push(...page.skipped);
+  }
+  return { retried, skipped };
 }
 
 /** Opens what the flags name, does something with it, and closes it. */

@@ -7,16 +7,36 @@ import {
   TaskQueue,
   defineTask,
 } from "@taskloom/queue";
-import { laneOfJobId, laneQueueName, lanes } from "@taskloom/queue/operating";
-import type { Job, JobType, Queue } from "bullmq";
-import { viewJob } from "./job-record.ts";
 import {
-  type FailedGroup,
+  FailureGroups,
+  type JobPlace,
+  LaneQueues,
+  type RetryPage,
+  type ServingWorker,
+  allQueues,
+  findJob,
+  laneQueueName,
+  lanes,
+  listJobs,
+  oldestWait,
+  publicId,
+  readFailures,
+  readJob,
+  retryFailed,
+  retryStored,
+  whyNotServed,
+} from "@taskloom/queue/operating";
+import type { Queue } from "bullmq";
+import { viewError, viewJob } from "./job-record.ts";
+import {
+  type FailedPage,
+  type JobPage,
   type JobSearch,
   type JobView,
   type LaneCounts,
   type Operations,
   type QueueView,
+  type RetrySearch,
   type ScheduleRequest,
   type ScheduleView,
   type SubmitRequest,
@@ -25,12 +45,13 @@ import { Presence } from "./presence.ts";
 import { ServiceError, didYouMean } from "./service-error.ts";
 import { type WorkerView, taskDefinitions } from "./worker-view.ts";
 
-/** How many jobs of a state a search or a grouping looks at. */
-const searchedAtMost = 1_000;
+/** So many jobs one listing shows when nobody says, and so many ids a group of failures names. */
+const listedByDefault = 50;
+const idsOfGroup = 1_000;
 /** The pauses between looks at a job that somebody waits for, in milliseconds. */
 const firstPause = 20;
 const longestPause = 250;
-/** How long the tasks that other workers know are taken as known; a submission must not cost a look at all workers. */
+/** How long the tasks and queues of other workers are taken as known; a submission must not cost a look at all workers. */
 const knownFor = 2_000;
 
 /** Operations on an engine that this process can reach. */
@@ -40,11 +61,14 @@ export class EngineOperations implements Operations {
   readonly #local: ReadonlyMap<string, TaskDefinition>;
   readonly #presence: Presence;
   readonly #queues = new Map<string, TaskQueue>();
+  readonly #laneQueues = new Map<string, LaneQueues>();
   readonly #lanes = new Map<string, Queue>();
+  #names: { readonly at: number; readonly all: Promise<readonly string[]> } | undefined;
+  #serving: { readonly at: number; readonly workers: readonly ServingWorker[] } | undefined;
   #known: { readonly at: number; readonly tasks: Promise<ReadonlyMap<string, TaskDefinition>> } | undefined;
 
   /**
-   * @param queues the queues that are shown; the first one is used when a request names none.
+   * @param queues the queues that are shown even while they are empty; the first is submitted to when a request names none.
    * @param modules task modules of this process: with them arguments are checked before they are sent.
    */
   constructor(engine: Engine, queues: readonly string[], modules: readonly object[] = []) {
@@ -69,6 +93,37 @@ export class EngineOperations implements Operations {
     return open;
   }
 
+  #stored(queue: string): LaneQueues {
+    let open = this.#laneQueues.get(queue);
+    if (open === undefined) this.#laneQueues.set(queue, (open = new LaneQueues(this.#engine, queue)));
+    return open;
+  }
+
+  /**
+   * The queues that a request is about: the one that it names, or all that there are. A queue that nobody uses is
+   * refused, since to look into one would make it.
+   */
+  async #scope(queue: string | undefined): Promise<readonly string[]> {
+    if (queue !== undefined && this.#queueNames.includes(queue)) return [queue];
+    const isFresh = this.#names !== undefined && performance.now() - this.#names.at < knownFor;
+    let names = await (isFresh ? this.#names?.all : this.#lookForQueues());
+    if (queue === undefined) return names as readonly string[];
+    if (isFresh && names?.includes(queue) !== true) names = await this.#lookForQueues();
+    if (names?.includes(queue) === true) return [queue];
+    throw new ServiceError(
+      404,
+      "QUEUE_UNKNOWN",
+      `there is no queue ${queue}.${didYouMean(queue, names ?? [])} There are: ${(names ?? []).join(", ")}.`,
+    );
+  }
+
+  #lookForQueues(): Promise<readonly string[]> {
+    const all = allQueues(this.#engine, this.#queueNames);
+    this.#names = { at: performance.now(), all };
+    all.catch(() => (this.#names = undefined));
+    return all;
+  }
+
   #queue(name: string): TaskQueue {
     let queue = this.#queues.get(name);
     if (queue === undefined) {
@@ -86,6 +141,7 @@ export class EngineOperations implements Operations {
       .submit(definition as TaskDefinition<unknown[], unknown>, ...args);
     submitted.catch(() => {}); // Whoever asks for the result gets the error from what is stored.
     await submitted.sent();
+    const notice = await this.#whyNotServed(queue, task);
     return {
       id: submitted.id,
       task,
@@ -96,7 +152,21 @@ export class EngineOperations implements Operations {
       maxAttempts: options.attempts ?? definition.task.attempts,
       args,
       submittedAt: Math.round(this.#engine.now()),
+      ...(notice === undefined ? {} : { notice }),
     };
+  }
+
+  /** Asks for the live workers anew only when those that are known do not serve the job. */
+  async #whyNotServed(queue: string, task: string): Promise<string | undefined> {
+    const known = this.#serving;
+    const isServed =
+      known !== undefined &&
+      performance.now() - known.at < knownFor &&
+      whyNotServed(known.workers, queue, task) === undefined;
+    if (isServed) return undefined;
+    const workers = await this.#engine.serving();
+    this.#serving = { at: performance.now(), workers };
+    return whyNotServed(workers, queue, task);
   }
 
   async #definition(name: string): Promise<TaskDefinition> {
@@ -146,30 +216,25 @@ export class EngineOperations implements Operations {
     return tasks;
   }
 
-  async #find(
-    id: string,
-    queue: string | undefined,
-  ): Promise<{ readonly job: Job; readonly queue: string; readonly lane: Lane }> {
-    // A scheduled run has an id of BullMQ's own, and one's own id may have been given without its lane.
-    const own = laneOfJobId(id);
-    for (const name of queue === undefined ? this.#queueNames : [queue]) {
-      for (const lane of own === undefined ? lanes : [own]) {
-        const open = this.lane(name, lane);
-        const job =
-          (await open.getJob(id)) ?? (own === undefined ? await open.getJob(`${lane}.${id}`) : undefined);
-        if (job !== undefined) return { job, queue: name, lane };
-      }
-    }
+  async #find(id: string, queue: string | undefined): Promise<JobPlace> {
+    const queues = await this.#scope(queue);
+    const found = await findJob(this.#engine, queues, id);
+    if (found !== undefined) return found;
     throw new ServiceError(
       404,
       "JOB_UNKNOWN",
-      `there is no job ${id} in ${queue === undefined ? `queue ${this.#queueNames.join(", ")}` : `queue ${queue}`}: it was never there, or was removed at the end of its time.`,
+      `there is no job ${id} in queue ${queues.join(", ")}: it was never there, or was removed at the end of its time.`,
     );
   }
 
   async job(id: string, queue?: string): Promise<JobView> {
-    const found = await this.#find(id, queue);
-    return await viewJob(found.job, found.queue, found.lane);
+    return await this.#view(await this.#find(id, queue));
+  }
+
+  async #view(place: JobPlace): Promise<JobView> {
+    const snapshot = await readJob(this.#stored(place.queue), place);
+    if (snapshot !== undefined) return viewJob(snapshot);
+    throw new ServiceError(404, "JOB_UNKNOWN", `job ${place.stored} was removed at the end of its time.`);
   }
 
   async ended(id: string, milliseconds: number, queue?: string): Promise<JobView> {
@@ -177,140 +242,114 @@ export class EngineOperations implements Operations {
     const found = await this.#find(id, queue);
     const lane = laneQueueName(found.queue, found.lane);
     for (let pause = firstPause; ; pause = Math.min(pause * 1.5, longestPause)) {
-      const [stored] = await this.#engine.look(lane, [found.job.id as string]);
+      // The result is read once, at the end.
+      const [record] = await this.#engine.readRecords(lane, [found.stored], {});
       const left = end - performance.now();
-      if (stored?.kind !== "pending" || left <= 0) return await this.job(found.job.id as string, found.queue);
+      if (record === undefined || record.finishedOn !== undefined || left <= 0)
+        return await this.#view(found);
       await new Promise((resolve) => setTimeout(resolve, Math.min(pause, left)));
     }
   }
 
   async logs(id: string, from: number, queue?: string): Promise<readonly string[]> {
-    const found = await this.#find(id, queue);
-    return (await this.lane(found.queue, found.lane).getJobLogs(found.job.id as string, from)).logs;
+    const { queue: name, lane, stored } = await this.#find(id, queue);
+    return (await this.#stored(name).lane(lane).getJobLogs(stored, from)).logs;
   }
 
   async cancel(id: string, reason: string, queue?: string): Promise<JobView> {
     const found = await this.#find(id, queue);
-    const task = this.#queue(found.queue).attach(found.job.id as string);
+    const full = publicId(found.lane, found.stored);
+    const task = this.#queue(found.queue).attach(full);
     task.catch(() => {});
     task.cancel(reason);
-    return await this.ended(found.job.id as string, 2_000, found.queue);
+    return await this.ended(full, 2_000, found.queue);
   }
 
-  async jobs({ queue, state, text, limit = 50 }: JobSearch): Promise<readonly JobView[]> {
-    const found: JobView[] = [];
-    const wanted = text?.toLowerCase() ?? "";
-    for (const name of queue === undefined ? this.#queueNames : [queue]) {
-      for (const lane of lanes) {
-        for (const [stored, states] of storedStates) {
-          if (state !== undefined && !states.includes(state)) continue;
-          const jobs = await this.lane(name, lane).getJobs([stored], 0, searchedAtMost - 1);
-          for (const job of jobs) {
-            if (job === undefined || !matches(job, wanted)) continue;
-            const view = await viewJob(job, name, lane, stored);
-            if (state === undefined || view.state === state) found.push(view);
-          }
-        }
-      }
-    }
-    return found.toSorted((a, b) => b.submittedAt - a.submittedAt).slice(0, limit);
+  async jobs({ queue, limit = listedByDefault, ...search }: JobSearch): Promise<JobPage<JobView>> {
+    const page = await listJobs(this.#engine, await this.#scope(queue), { ...search, limit });
+    return { ...page, jobs: page.jobs.map(viewJob) };
   }
 
   async queues(): Promise<Readonly<Record<string, QueueView>>> {
-    const views: Record<string, QueueView> = {};
-    await Promise.all(
-      this.#queueNames.map(async (name) => {
+    const [names, workers] = await Promise.all([this.#lookForQueues(), this.#engine.serving()]);
+    const views = await Promise.all(
+      names.map(async (name): Promise<readonly [string, QueueView]> => {
         const [loop, thread, isPaused] = await Promise.all([
           this.#laneCounts(name, "loop"),
           this.#laneCounts(name, "thread"),
-          this.lane(name, "loop").isPaused(),
+          this.#stored(name).lane("loop").isPaused(),
         ]);
-        views[name] = { loop, thread, isPaused };
+        const serving = workers.filter(({ queues }) => queues.includes(name)).length;
+        return [name, { loop, thread, isPaused, workers: serving }];
       }),
     );
-    return Object.fromEntries(this.#queueNames.map((name) => [name, views[name] as QueueView]));
+    return Object.fromEntries(
+      views.filter(([name, view]) => this.#queueNames.includes(name) || isInUse(view)),
+    );
   }
 
   async #laneCounts(queue: string, lane: Lane): Promise<LaneCounts> {
-    const [counts, [oldest]] = await Promise.all([
-      this.#queue(queue).counts(lane),
-      this.lane(queue, lane).getJobs(["waiting", "prioritized"], 0, 0, true),
-    ]);
-    return {
-      ...counts,
-      oldestWait: oldest === undefined ? 0 : Math.max(0, Math.round(this.#engine.now() - oldest.timestamp)),
-    };
+    const stored = this.#stored(queue);
+    const [counts, oldest] = await Promise.all([this.#queue(queue).counts(lane), oldestWait(stored, lane)]);
+    return { ...counts, oldestWait: oldest };
   }
 
   async pause(queue: string, isPaused: boolean): Promise<void> {
-    this.#checkQueue(queue);
+    await this.#scope(queue);
     await (isPaused ? this.#queue(queue).pause() : this.#queue(queue).resume());
-  }
-
-  #checkQueue(queue: string): void {
-    if (!this.#queueNames.includes(queue)) {
-      throw new ServiceError(
-        404,
-        "QUEUE_UNKNOWN",
-        `this service has no queue ${queue}.${didYouMean(queue, this.#queueNames)} It has: ${this.#queueNames.join(", ")}.`,
-      );
-    }
   }
 
   async workers(): Promise<readonly WorkerView[]> {
     return (await this.#presence.all()).toSorted((a, b) => a.slot.localeCompare(b.slot));
   }
 
-  async failed(queue?: string): Promise<readonly FailedGroup[]> {
-    const groups = new Map<string, FailedGroup & { count: number; lastAt: number; ids: string[] }>();
-    for (const job of await this.jobs({
-      state: "failed",
-      limit: searchedAtMost,
-      ...(queue === undefined ? {} : { queue }),
-    })) {
-      const error = job.error ?? { name: "Error", message: "without a reason" };
-      const key = `${job.task}\n${error.name}\n${withoutParticulars(error.message)}`;
-      const group = groups.get(key);
-      if (group === undefined) {
-        groups.set(key, { task: job.task, error, count: 1, lastAt: job.finishedAt ?? 0, ids: [job.id] });
-      } else {
-        group.count++;
-        group.lastAt = Math.max(group.lastAt, job.finishedAt ?? 0);
-        group.ids.push(job.id);
-      }
-    }
-    return [...groups.values()].toSorted((a, b) => b.count - a.count);
+  async failed(queue?: string, cursor?: string): Promise<FailedPage> {
+    const page = await readFailures(this.#engine, await this.#scope(queue), cursor);
+    const groups = new FailureGroups(idsOfGroup);
+    for (const failure of page.failures) groups.add(failure);
+    return {
+      groups: groups.all().map(({ task, count, jobs }) => ({
+        task,
+        error: viewError(jobs[0]?.error),
+        count,
+        lastAt: jobs[0]?.failedAt ?? 0,
+        ids: jobs.map(({ id }) => id),
+      })),
+      searched: page.searched,
+      ...(page.next === undefined ? {} : { next: page.next }),
+    };
   }
 
   async retry(id: string, queue?: string): Promise<void> {
-    const found = await this.#find(id, queue);
-    const state = await found.job.getState();
-    if (state !== "failed") {
-      throw new ServiceError(
-        409,
-        "JOB_NOT_FAILED",
-        `job ${id} is ${state}; only what has failed for good can be retried.`,
-      );
+    const { queue: name, lane, stored } = await this.#find(id, queue);
+    try {
+      await retryStored(this.#stored(name), lane, stored);
+    } catch (error) {
+      const { code, message } = error as Error & { code?: string };
+      if (code === "TASK_OPTIONS") throw new ServiceError(409, "JOB_NOT_FAILED", message, { cause: error });
+      if (code === "JOB_LOST") throw new ServiceError(404, "JOB_UNKNOWN", message, { cause: error });
+      throw error;
     }
-    await found.job.retry("failed");
+  }
+
+  async retryFailed({ queue, ...search }: RetrySearch): Promise<RetryPage> {
+    return await retryFailed(this.#engine, (name) => this.#stored(name), await this.#scope(queue), search);
   }
 
   async schedules(queue?: string): Promise<readonly ScheduleView[]> {
     const views: ScheduleView[] = [];
-    for (const name of queue === undefined ? this.#queueNames : [queue]) {
-      for (const lane of lanes) {
-        for (const scheduler of await this.lane(name, lane).getJobSchedulers(0, searchedAtMost - 1)) {
-          views.push({
-            id: scheduler.key,
-            task: scheduler.name,
-            queue: name,
-            lane,
-            ...(scheduler.pattern == null ? {} : { cron: scheduler.pattern }),
-            ...(scheduler.every == null ? {} : { every: scheduler.every }),
-            ...(scheduler.tz == null ? {} : { timezone: scheduler.tz }),
-            ...(scheduler.next == null ? {} : { next: scheduler.next }),
-          });
-        }
+    for (const name of await this.#scope(queue)) {
+      for (const { id, task, lane, cron, every, timezone, next } of await this.#queue(name).schedules()) {
+        views.push({
+          id,
+          task,
+          queue: name,
+          lane,
+          ...(cron === undefined ? {} : { cron }),
+          ...(every === undefined ? {} : { every }),
+          ...(timezone === undefined ? {} : { timezone }),
+          ...(next === undefined ? {} : { next }),
+        });
       }
     }
     return views;
@@ -331,8 +370,8 @@ export class EngineOperations implements Operations {
   }
 
   async unschedule(id: string, queue?: string): Promise<void> {
-    for (const name of queue === undefined ? this.#queueNames : [queue]) {
-      for (const lane of lanes) if (await this.lane(name, lane).removeJobScheduler(id)) return;
+    for (const name of await this.#scope(queue)) {
+      for (const lane of lanes) if (await this.#stored(name).lane(lane).removeJobScheduler(id)) return;
     }
     throw new ServiceError(
       404,
@@ -344,35 +383,18 @@ export class EngineOperations implements Operations {
   async close(): Promise<void> {
     await Promise.allSettled([
       ...[...this.#queues.values()].map((queue) => queue.close()),
+      ...[...this.#laneQueues.values()].map((queues) => queues.close()),
       ...[...this.#lanes.values()].map((queue) => queue.close()),
       this.#presence.close(),
     ]);
   }
 }
 
-/** BullMQ's states, and what they are called here: a cancelled job is stored as completed. */
-const storedStates: readonly (readonly [JobType, readonly string[]])[] = [
-  ["active", ["active"]],
-  ["waiting", ["waiting"]],
-  ["prioritized", ["waiting"]],
-  ["delayed", ["delayed"]],
-  ["waiting-children", ["waiting-children"]],
-  ["failed", ["failed"]],
-  ["completed", ["completed", "cancelled"]],
-];
-
-function matches(job: Job, text: string): boolean {
-  if (text === "") return true;
-  if ((job.id ?? "").toLowerCase().includes(text) || job.name.toLowerCase().includes(text)) return true;
-  return JSON.stringify((job.data as { args?: unknown }).args ?? [])
-    .toLowerCase()
-    .includes(text);
-}
-
-/** A message without its numbers, ids and quoted parts, so that one mistake makes one group. */
-function withoutParticulars(message: string): string {
-  return message.replaceAll(
-    /"[^"]*"|'[^']*'|[0-9a-f]{8}-[0-9a-f-]{27}|\b[0-9A-HJKMNP-TV-Z]{26}\b|\d+/gi,
-    "…",
+/** Whether anything is in a queue, or anybody takes jobs from it. */
+function isInUse({ loop, thread, isPaused, workers }: QueueView): boolean {
+  const jobs = [loop, thread].map(
+    ({ waiting, active, delayed, completed, failed, cancelled }) =>
+      waiting + active + delayed + completed + failed + cancelled,
   );
+  return isPaused || workers > 0 || jobs.some((count) => count > 0);
 }

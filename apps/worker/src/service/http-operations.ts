@@ -1,9 +1,12 @@
 import type {
-  FailedGroup,
+  FailedPage,
+  JobPage,
   JobSearch,
   JobView,
   Operations,
   QueueView,
+  RetryPage,
+  RetrySearch,
   ScheduleRequest,
   ScheduleView,
   SubmitRequest,
@@ -92,7 +95,7 @@ export class HttpOperations implements Operations {
     });
   }
 
-  jobs(search: JobSearch): Promise<readonly JobView[]> {
+  jobs(search: JobSearch): Promise<JobPage<JobView>> {
     return this.#ask("GET", "/jobs", { ...search });
   }
 
@@ -108,12 +111,16 @@ export class HttpOperations implements Operations {
     return this.#ask("GET", "/workers");
   }
 
-  failed(queue?: string): Promise<readonly FailedGroup[]> {
-    return this.#ask("GET", "/failed", { queue });
+  failed(queue?: string, cursor?: string): Promise<FailedPage> {
+    return this.#ask("GET", "/failed", { queue, cursor });
   }
 
   retry(id: string, queue?: string): Promise<void> {
     return this.#ask("POST", `/jobs/${encodeURIComponent(id)}/retry`, { queue });
+  }
+
+  retryFailed({ queue, ...search }: RetrySearch): Promise<RetryPage> {
+    return this.#ask("POST", "/failed/retry", { queue }, search);
   }
 
   schedules(queue?: string): Promise<readonly ScheduleView[]> {

@@ -1,16 +1,15 @@
 import type { Lane, QueueCounts } from "@taskloom/queue";
+import type {
+  JobPage,
+  JobQuery,
+  JobSnapshot,
+  JobState,
+  RetryPage,
+  RetryQuery,
+} from "@taskloom/queue/operating";
 import type { WorkerView } from "./worker-view.ts";
 
-/** Where a job is; `cancelled` is an outcome of its own. */
-export type JobState =
-  | "waiting"
-  | "delayed"
-  | "active"
-  | "waiting-children"
-  | "completed"
-  | "failed"
-  | "cancelled"
-  | "unknown";
+export type { JobPage, JobState, RetryPage };
 
 /** What went wrong, as it is shown. */
 export interface ErrorView {
@@ -20,27 +19,11 @@ export interface ErrorView {
   readonly stack?: string;
 }
 
-/** One job with everything that is known of it; times are `Date.now()` milliseconds. */
-export interface JobView {
-  readonly id: string;
-  readonly task: string;
-  readonly queue: string;
-  readonly lane: Lane;
-  readonly state: JobState;
-  readonly attempts: number;
-  readonly maxAttempts: number;
-  readonly args: readonly unknown[];
-  /** How many calls it carries when it is one pack of a `queue.map`; `args` then has the arguments of each. */
-  readonly calls?: number;
-  readonly progress?: unknown;
-  readonly submittedAt: number;
-  readonly startedAt?: number;
-  readonly finishedAt?: number;
-  /** What it returned, in the wire's JSON: what JSON cannot say is tagged. */
-  readonly value?: unknown;
+/** One job as it is shown: a {@link JobSnapshot} with its error in a form for people. */
+export interface JobView extends Omit<JobSnapshot, "error"> {
   readonly error?: ErrorView;
-  /** Why it was cancelled, when somebody said. */
-  readonly reason?: string;
+  /** Why nothing will run it for now, such as that no live worker serves its queue; of a job just submitted. */
+  readonly notice?: string;
 }
 
 /** What may be said of one submission. Durations in milliseconds. */
@@ -59,6 +42,8 @@ export interface QueueView {
   readonly loop: LaneCounts;
   readonly thread: LaneCounts;
   readonly isPaused: boolean;
+  /** How many live workers take jobs from it. */
+  readonly workers: number;
 }
 
 /** One lane's jobs by state, and how long the oldest that could run has waited, in milliseconds. */
@@ -72,8 +57,17 @@ export interface FailedGroup {
   readonly error: ErrorView;
   readonly count: number;
   readonly lastAt: number;
-  /** The newest ones. */
+  /** The latest ones, at most 1,000. */
   readonly ids: readonly string[];
+}
+
+/** Failures by error. One answer reads a bounded number of bytes, and names where the next goes on. */
+export interface FailedPage {
+  readonly groups: readonly FailedGroup[];
+  /** How many failed jobs were looked at for this answer. */
+  readonly searched: number;
+  /** The cursor of the next answer; undefined when everything was looked at. */
+  readonly next?: string;
 }
 
 /** A task that is submitted again and again. */
@@ -100,13 +94,14 @@ export interface ScheduleRequest {
   readonly timezone?: string;
 }
 
-/** Which jobs {@link Operations.jobs} looks for. */
-export interface JobSearch {
+/** The jobs that {@link Operations.jobs} looks for. */
+export interface JobSearch extends Partial<JobQuery> {
   readonly queue?: string;
-  readonly state?: JobState;
-  /** In the id, the task's name or the arguments. */
-  readonly text?: string;
-  readonly limit?: number;
+}
+
+/** The jobs that {@link Operations.retryFailed} puts back. */
+export interface RetrySearch extends RetryQuery {
+  readonly queue?: string;
 }
 
 /**
@@ -121,12 +116,15 @@ export interface Operations {
   ended(id: string, milliseconds: number, queue?: string): Promise<JobView>;
   logs(id: string, from: number, queue?: string): Promise<readonly string[]>;
   cancel(id: string, reason: string, queue?: string): Promise<JobView>;
-  jobs(search: JobSearch): Promise<readonly JobView[]>;
+  /** Jobs, the last submitted first. One answer reads a bounded number of bytes; `next` goes on where it stopped. */
+  jobs(search: JobSearch): Promise<JobPage<JobView>>;
   queues(): Promise<Readonly<Record<string, QueueView>>>;
   pause(queue: string, isPaused: boolean): Promise<void>;
   workers(): Promise<readonly WorkerView[]>;
-  failed(queue?: string): Promise<readonly FailedGroup[]>;
+  failed(queue?: string, cursor?: string): Promise<FailedPage>;
   retry(id: string, queue?: string): Promise<void>;
+  /** Puts back up to 1,000 of the jobs that failed for good; `next` goes on with the others. */
+  retryFailed(search: RetrySearch): Promise<RetryPage>;
   schedules(queue?: string): Promise<readonly ScheduleView[]>;
   schedule(id: string, request: ScheduleRequest): Promise<void>;
   unschedule(id: string, queue?: string): Promise<void>;

@@ -1,5 +1,6 @@
-import { JobLostError, TaskOptionsError } from "../errors.ts";
+import { TaskOptionsError } from "../errors.ts";
 import { laneOfJobId, storedId } from "../lane.ts";
+import { retryStored } from "../operate/retry.ts";
 import type { CallToJob } from "./call-to-job.ts";
 import type { JobClient } from "./job-client.ts";
 import type { RemoteTask } from "./remote-task.ts";
@@ -21,18 +22,9 @@ export function attachToJob(
 export function retryJob(client: JobClient, jobs: CallToJob, id: string): RemoteTask<unknown> {
   const { remote, submission } = known(jobs, id, "retried");
   const { queues } = client;
-  void client.send([submission], async () => {
-    const queue = queues.lane(submission.lane);
-    const job = await queue.getJob(storedId(id));
-    if (job === undefined)
-      throw new JobLostError(`There is no job ${id} at ${queues.engine.url} any more; submit it again.`);
-    if ((await queue.getJobState(storedId(id))) !== "failed")
-      throw new TaskOptionsError(`Job ${id} did not fail, so there is nothing to retry.`);
-    // The reply goes to whoever waits now. The old deadline has passed, or will before it could help.
-    const { deadline: _old, ...data } = job.data;
-    await job.updateData({ ...data, reply: queues.engine.replies.address });
-    await job.retry("failed", { resetAttemptsMade: true, resetAttemptsStarted: true });
-  });
+  // The reply goes to whoever waits now.
+  const { address } = queues.engine.replies;
+  void client.send([submission], () => retryStored(queues, submission.lane, storedId(id), address));
   return remote;
 }
 

@@ -3,7 +3,7 @@ import { replyAddress } from "../engines/engine.ts";
 import { type Lane, storedId } from "../lane.ts";
 import { endOf } from "../retention.ts";
 import { cancelledEnvelope, cancelledOutcome, outcomeOf } from "../wire/outcome.ts";
-import type { LaneQueues } from "./lane-queues.ts";
+import type { LaneQueues } from "../operate/lane-queues.ts";
 import type { PendingJobs } from "./pending-jobs.ts";
 import type { Submission } from "./submission.ts";
 
@@ -62,12 +62,13 @@ export class JobCanceller {
     if (answer.kind !== "claimed") return answer.kind === "gone" || answer.kind === "done";
     const job = await this.#queues.lane(lane).getJob(storedId(id));
     if (job === undefined) return true;
+    const { attemptsMade: attempts } = job; // BullMQ counts this end as one more.
     await job.moveToCompleted(cancelledEnvelope(reason || undefined), answer.token, false);
     engine.noteEnd(queueName, endOf(job, "cancelled"));
     // The one who waits may be another than the one who cancels.
     const reply = replyAddress(job.data, engine.replies);
     const outcome = cancelledOutcome(reason);
-    if (reply !== undefined) engine.replies.send(reply, { id, outcome, attempts: job.attemptsMade });
+    if (reply !== undefined) engine.replies.send(reply, { id, outcome, attempts });
     return true;
   }
 

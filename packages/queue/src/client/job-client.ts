@@ -5,7 +5,7 @@ import { laneOfJobId, lanes, storedId } from "../lane.ts";
 import { waitAtMost } from "../patience.ts";
 import { type Outcome, isCancelledEnvelope, outcomeOf } from "../wire/outcome.ts";
 import { JobCanceller } from "./job-canceller.ts";
-import { LaneQueues } from "./lane-queues.ts";
+import { LaneQueues } from "../operate/lane-queues.ts";
 import { OutcomeWatch, lookAtMost } from "./outcome-watch.ts";
 import { PendingJobs } from "./pending-jobs.ts";
 import type { RemoteTask, RemoteTaskControl, RemoteTaskState } from "./remote-task.ts";

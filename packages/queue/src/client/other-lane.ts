@@ -1,5 +1,5 @@
 import { type Lane, jobId, otherLane } from "../lane.ts";
-import type { LaneQueues } from "./lane-queues.ts";
+import type { LaneQueues } from "../operate/lane-queues.ts";
 import type { Submission } from "./submission.ts";
 
 /** What the other lane has to do with submissions to a lane. */

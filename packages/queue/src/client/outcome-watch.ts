@@ -3,7 +3,7 @@ import { JobLostError, QueueClosedError } from "../errors.ts";
 import { lanes } from "../lane.ts";
 import { keptForCertain } from "../retention.ts";
 import { outcomeOf } from "../wire/outcome.ts";
-import type { LaneQueues } from "./lane-queues.ts";
+import type { LaneQueues } from "../operate/lane-queues.ts";
 import type { OutcomeMessage, PendingJobs } from "./pending-jobs.ts";
 import type { Submission } from "./submission.ts";
 

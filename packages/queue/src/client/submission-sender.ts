@@ -3,7 +3,7 @@ import type { LaneQueue, NewJob } from "../engines/lane-queue.ts";
 import { pauseBeforeRepeat } from "../engines/transient.ts";
 import { type Lane, lanes, storedId } from "../lane.ts";
 import type { FlowData } from "../wire/job-data.ts";
-import type { LaneQueues } from "./lane-queues.ts";
+import type { LaneQueues } from "../operate/lane-queues.ts";
 import { askOtherLane } from "./other-lane.ts";
 import type { PendingJobs } from "./pending-jobs.ts";
 import { outcomesOf } from "./flow.ts";

@@ -5,15 +5,17 @@ import type { FlowAdder } from "../engines/lane-queue.ts";
 import { defaultEngine, openEngine } from "../engines/open-engine.ts";
 import { QueueClosedError, TaskOptionsError } from "../errors.ts";
 import { type Lane, jobId } from "../lane.ts";
+import { type QueueCounts, countJobs } from "../operate/counts.ts";
+import { type FailureGroup, groupedFailures } from "../operate/failures.ts";
+import { type RateLimit, limitRate } from "../operate/rate-limit.ts";
+import { type RetryPage, retryFailed } from "../operate/retry.ts";
 import { CallToJob } from "./call-to-job.ts";
 import { checkArguments } from "./check-arguments.ts";
 import { attachToJob, retryJob } from "./existing-job.ts";
-import type { FailureGroup } from "./failures.ts";
 import type { FlowTask, TaskCall } from "./flow.ts";
 import { planFlow } from "./flow-plan.ts";
 import { JobClient, type JobSummary } from "./job-client.ts";
 import { startPack } from "./pack-submission.ts";
-import { type QueueCounts, type RateLimit, countJobs, failedJobs, limitRate } from "./queue-control.ts";
 import { RemoteMap, type RemoteMapOptions } from "./remote-map.ts";
 import type { RemoteTask } from "./remote-task.ts";
 import type { When } from "./schedule-times.ts";
@@ -288,9 +290,27 @@ export class TaskQueue {
     return await countJobs(this.#client.queues, lane);
   }
 
-  /** The jobs that failed for good and are still kept, grouped by task and error; the latest `limit` of each lane. */
+  /**
+   * The jobs that failed for good and are still kept, grouped by task and error. All of them are counted; each group
+   * lists its latest `limit`, so that many failures of one kind do not fill the memory.
+   */
   async failed({ limit = 1_000 }: { readonly limit?: number } = {}): Promise<FailureGroup[]> {
-    return await failedJobs(this.#client.queues, limit);
+    return await groupedFailures(this.engine, [this.name], limit);
+  }
+
+  /**
+   * Retries every job that has failed for good, or every one of a task, as {@link retry} does; returns how many. Jobs
+   * that fail once more meanwhile are not retried again.
+   */
+  async retryFailed({ task }: { readonly task?: string } = {}): Promise<number> {
+    const only = task === undefined ? {} : { task };
+    let retried = 0;
+    for (let page: RetryPage | undefined; page === undefined || page.next !== undefined;) {
+      const cursor: { readonly cursor?: string } = page?.next === undefined ? {} : { cursor: page.next };
+      page = await retryFailed(this.engine, () => this.#client.queues, [this.name], { ...only, ...cursor });
+      retried += page.retried.length;
+    }
+    return retried;
   }
 
   /**

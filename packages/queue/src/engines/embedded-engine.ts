@@ -14,11 +14,15 @@ import type {
   SealAnswer,
   StoredJob,
 } from "./engine.ts";
+import type { FieldLimits, JobRecord, StateOrder, StoredState } from "./job-record.ts";
 import type { FlowAdder, LaneConsumer, LaneQueue } from "./lane-queue.ts";
 import { LaneWorker } from "./lane-worker.ts";
 import { LocalLaneClaims } from "./local-lane-claims.ts";
 import { LocalReplies } from "./local-replies.ts";
+import { LocalServing } from "./local-serving.ts";
 import { folderLocks } from "./lock-terms.ts";
+import type { ServingWorker } from "./serving.ts";
+import { idsIn, queueNames, readRecords, renewAttempts } from "./sql/job-records.ts";
 import { LatePool } from "./sql/late-pool.ts";
 import { createRetention, forgetJobs, noteRetention } from "./sql/retention.ts";
 import { sqlTransient } from "./sql/sql-transient.ts";
@@ -37,6 +41,7 @@ export class EmbeddedEngine implements Engine {
   readonly locks: LockTerms = folderLocks;
   readonly clockOffset = 0;
   readonly #laneClaims = new LocalLaneClaims();
+  readonly #serving = new LocalServing();
   readonly #cancelListeners = new Map<string, (request: CancelRequest) => void>();
   readonly #brokenListeners = new Set<(error: Error) => void>();
   #brokenAt: number | undefined;
@@ -149,6 +154,47 @@ export class EmbeddedEngine implements Engine {
 
   look(queueName: string, ids: readonly string[]): Promise<StoredJob[]> {
     return lookAtJobs(this.#connectedPool(), queueName, ids);
+  }
+
+  idsIn(
+    queueName: string,
+    state: StoredState,
+    from: number,
+    count: number,
+    order: StateOrder = "newest",
+  ): Promise<string[]> {
+    return idsIn(this.#connectedPool(), queueName, state, from, count, order);
+  }
+
+  readRecords(
+    queueName: string,
+    ids: readonly string[],
+    limits: FieldLimits,
+  ): Promise<(JobRecord | undefined)[]> {
+    return readRecords(this.#connectedPool(), queueName, ids, limits);
+  }
+
+  renewAttempts(queueName: string, id: string): Promise<void> {
+    return renewAttempts(this.#connectedPool(), queueName, id);
+  }
+
+  async serve(worker: ServingWorker): Promise<void> {
+    this.#serving.serve(worker, this.now());
+  }
+
+  async stopServing(workerId: string): Promise<void> {
+    this.#serving.stop(workerId);
+  }
+
+  async serving(): Promise<ServingWorker[]> {
+    return this.#serving.all(this.now());
+  }
+
+  /** Its jobs name it. */
+  async noteQueue(): Promise<void> {}
+
+  queueNames(): Promise<string[]> {
+    return queueNames(this.#connectedPool());
   }
 
   async claimLane(queue: string, lane: Lane, ids: readonly string[]): Promise<ReadonlySet<string>> {

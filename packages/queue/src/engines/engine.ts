@@ -5,8 +5,10 @@ import type { JobEnd } from "../retention.ts";
 import type { LockRenewal } from "../worker/lock-renewal.ts";
 import type { JobData } from "../wire/job-data.ts";
 import type { FinishedRecord, Outcome } from "../wire/outcome.ts";
+import type { FieldLimits, JobRecord, StateOrder, StoredState } from "./job-record.ts";
 import type { BullJob, FlowAdder, LaneConsumer, LaneQueue } from "./lane-queue.ts";
 import type { Transient } from "./transient.ts";
+import type { ServingWorker } from "./serving.ts";
 
 /** What a worker lane does with a job: a BullMQ processor. */
 export type LaneProcessor = (
@@ -164,6 +166,31 @@ export interface Engine {
   onCancelRequest(workerId: string, listener: (request: CancelRequest) => void): () => void;
   /** Looks at what is stored of many jobs at once. */
   look(queueName: string, ids: readonly string[]): Promise<StoredJob[]>;
+  /** The ids of a lane's jobs in one state, the newest or the oldest first, from the `from`th on; at most `count`. */
+  idsIn(
+    queueName: string,
+    state: StoredState,
+    from: number,
+    count: number,
+    order?: StateOrder,
+  ): Promise<string[]>;
+  /** Reads stored jobs for an operator: of each text at most as many bytes as `limits` says; undefined for no job. */
+  readRecords(
+    queueName: string,
+    ids: readonly string[],
+    limits: FieldLimits,
+  ): Promise<(JobRecord | undefined)[]>;
+  /** Before a failed job is retried: forgets the deaths of its workers, and a failure that was decided before a run. */
+  renewAttempts(queueName: string, id: string): Promise<void>;
+  /** Stores that a worker of this process serves its queues, for a few seconds; workers repeat it. */
+  serve(worker: ServingWorker): Promise<void>;
+  stopServing(workerId: string): Promise<void>;
+  /** The workers that serve queues now, of every process at the engine. */
+  serving(): Promise<ServingWorker[]>;
+  /** Stores that a Taskloom queue is used, where the engine cannot list its queues otherwise. */
+  noteQueue(queue: string): Promise<void>;
+  /** The names of the Taskloom queues that are known here: those that have jobs, or were used before. */
+  queueNames(): Promise<string[]>;
   /**
    * Marks ids that users chose as on their way to a lane of a queue, for {@link laneClaimFor} ms, so that nobody adds
    * them to the other lane meanwhile. Gives those that are; the others are on their way to the other lane.

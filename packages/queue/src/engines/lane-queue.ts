@@ -68,6 +68,7 @@ export interface LaneQueue extends Pick<
   | "getJobState"
   | "getJobLogs"
   | "getDeduplicationJobId"
+  | "isPaused"
   | "pause"
   | "resume"
   | "setGlobalRateLimit"

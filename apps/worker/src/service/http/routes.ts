@@ -1,5 +1,6 @@
 import { Readable } from "node:stream";
 import { context, propagation } from "@opentelemetry/api";
+import type { RetryQuery } from "@taskloom/queue/operating";
 import type { FastifyInstance } from "fastify";
 import { formatForest } from "../task-tree.ts";
 import type { JobSearch, Operations, ScheduleRequest, SubmitRequest } from "../operations.ts";
@@ -9,11 +10,16 @@ import { jobEvents } from "./job-events.ts";
 import {
   cancelQuery,
   errorSchema,
+  failedPageSchema,
+  failedQuery,
   idParams,
+  jobPageSchema,
   jobSchema,
   nameParams,
   pauseBody,
   queueQuery,
+  retryBody,
+  retryPageSchema,
   scheduleBody,
   searchQuery,
   submitBody,
@@ -68,10 +74,11 @@ export function addRoutes(app: FastifyInstance, operations: Operations): void {
     "/jobs",
     {
       schema: {
-        summary: "The newest jobs, by state, or by a text in id, name or arguments.",
+        summary:
+          "The newest jobs, by state, or by a text in id, name or arguments. One answer reads a bounded number of bytes; next goes on.",
         tags: ["jobs"],
         querystring: searchQuery,
-        response: { 200: { type: "array", items: jobSchema }, ...failures },
+        response: { 200: jobPageSchema, ...failures },
       },
     },
     ({ query }) => operations.jobs(query),
@@ -172,16 +179,33 @@ export function addRoutes(app: FastifyInstance, operations: Operations): void {
     },
   );
 
-  app.get<{ Querystring: InQueue }>(
+  app.get<{ Querystring: InQueue & { cursor?: string } }>(
     "/failed",
     {
       schema: {
-        summary: "What failed for good, grouped by task and error.",
+        summary:
+          "The jobs that failed for good, grouped by task and error; next goes on where one answer stops.",
         tags: ["jobs"],
-        querystring: queueQuery,
+        querystring: failedQuery,
+        response: { 200: failedPageSchema, ...failures },
       },
     },
-    ({ query }) => operations.failed(query.queue),
+    ({ query }) => operations.failed(query.queue, query.cursor),
+  );
+
+  app.post<{ Querystring: InQueue; Body: RetryQuery | null }>(
+    "/failed/retry",
+    {
+      schema: {
+        summary:
+          "Puts back up to 1,000 jobs that failed for good, all or those of a task; next goes on with the others.",
+        tags: ["jobs"],
+        querystring: queueQuery,
+        body: { anyOf: [retryBody, { type: "null" }] },
+        response: { 200: retryPageSchema, ...failures },
+      },
+    },
+    ({ query, body }) => operations.retryFailed({ ...body, ...query }),
   );
 
   app.get("/queues", { schema: { summary: "Jobs by queue, lane and state.", tags: ["queues"] } }, () =>

@@ -20,6 +20,17 @@ export const errorSchema: Schema = {
   required: ["code", "message"],
 };
 
+const errorView: Schema = {
+  type: "object",
+  additionalProperties: true,
+  properties: {
+    name: { type: "string" },
+    message: { type: "string" },
+    code: { type: "string" },
+    stack: { type: "string" },
+  },
+};
+
 export const jobSchema: Schema = {
   type: "object",
   additionalProperties: true,
@@ -40,17 +51,95 @@ export const jobSchema: Schema = {
     value: {
       description: "What the task returned; what JSON cannot say is an object with the key $taskloom.",
     },
-    error: {
+    error: errorView,
+    reason: { type: "string" },
+    omitted: {
       type: "object",
-      additionalProperties: true,
-      properties: {
-        name: { type: "string" },
-        message: { type: "string" },
-        code: { type: "string" },
-        stack: { type: "string" },
+      additionalProperties: { type: "number" },
+      description: "Fields that are left out of a listing because they are large, with their bytes.",
+    },
+    unreadable: { type: "string", description: "Why the record is not one that Taskloom wrote." },
+    data: { description: "The record's data, where it is not a submission." },
+    notice: { type: "string", description: "Why nothing will run it for now." },
+  },
+};
+
+const searched = { type: "integer", description: "How many jobs were looked at for this answer." };
+const next = { type: "string", description: "The cursor of the next answer; absent when all was looked at." };
+
+export const jobPageSchema: Schema = {
+  type: "object",
+  required: ["jobs", "searched"],
+  properties: {
+    jobs: { type: "array", items: jobSchema },
+    searched,
+    unsearched: {
+      type: "integer",
+      description: "How many jobs of those have arguments too large to search.",
+    },
+    next,
+  },
+};
+
+export const failedPageSchema: Schema = {
+  type: "object",
+  required: ["groups", "searched"],
+  properties: {
+    groups: {
+      type: "array",
+      items: {
+        type: "object",
+        required: ["task", "error", "count", "lastAt", "ids"],
+        properties: {
+          task: { type: "string" },
+          error: errorView,
+          count: { type: "integer" },
+          lastAt: { type: "number" },
+          ids: { type: "array", items: { type: "string" }, description: "The latest ones, at most 1,000." },
+        },
       },
     },
-    reason: { type: "string" },
+    searched,
+    next,
+  },
+};
+
+export const retryPageSchema: Schema = {
+  type: "object",
+  required: ["retried", "skipped"],
+  properties: {
+    retried: { type: "array", items: { type: "string" } },
+    skipped: {
+      type: "array",
+      items: {
+        type: "object",
+        properties: { id: { type: "string" }, code: { type: "string" }, message: { type: "string" } },
+      },
+    },
+    next,
+  },
+};
+
+const cursor = { type: "string", maxLength: 8_192, description: "The next of an earlier answer." };
+
+export const failedQuery: Schema = {
+  type: "object",
+  additionalProperties: false,
+  properties: { queue: text, cursor },
+};
+
+export const retryBody: Schema = {
+  type: "object",
+  additionalProperties: false,
+  properties: {
+    task: text,
+    error: {
+      type: "object",
+      additionalProperties: false,
+      required: ["name", "message"],
+      properties: { name: { type: "string" }, message: { type: "string" } },
+    },
+    cursor,
   },
 };
 
@@ -95,6 +184,7 @@ export const searchQuery: Schema = {
     state: jobState,
     text: { type: "string", maxLength: 256, description: "In the id, the task's name or the arguments." },
     limit: { type: "integer", minimum: 1, maximum: 1_000, default: 50 },
+    cursor,
   },
 };
 

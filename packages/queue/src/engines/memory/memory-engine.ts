@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { getEventLoop } from "@taskloom/loop";
 import type { FlowJob, Queue, WorkerOptions } from "bullmq";
 import { EngineUnsupportedError } from "../../errors.ts";
-import type { Lane } from "../../lane.ts";
+import { type Lane, queueOfLaneName } from "../../lane.ts";
 import {
   type CancelAnswer,
   type CancelRequest,
@@ -14,11 +14,21 @@ import {
   cancelFlag,
   sealOf,
 } from "../engine.ts";
+import {
+  type FieldLimits,
+  type JobRecord,
+  type StateOrder,
+  type StoredState,
+  triesOf,
+} from "../job-record.ts";
 import type { FlowAdder, LaneConsumer, LaneQueue, NewJob } from "../lane-queue.ts";
 import { LocalLaneClaims } from "../local-lane-claims.ts";
 import { LocalReplies } from "../local-replies.ts";
+import { LocalServing } from "../local-serving.ts";
+import type { ServingWorker } from "../serving.ts";
 import { isCancelledEnvelope } from "../../wire/outcome.ts";
 import { memoryLocks } from "../lock-terms.ts";
+import { idsIn, recordOf } from "./job-records.ts";
 import type { MemoryJob } from "./memory-job.ts";
 import { MemoryLane } from "./memory-lane.ts";
 import { MemoryWorker } from "./memory-worker.ts";
@@ -39,6 +49,7 @@ export class MemoryEngine implements Engine {
   readonly locks: LockTerms = memoryLocks;
   readonly #lanes = new Map<string, MemoryLane>();
   readonly #laneClaims = new LocalLaneClaims();
+  readonly #serving = new LocalServing();
   readonly #cancelListeners = new Map<string, (request: CancelRequest) => void>();
 
   private constructor(url: string) {
@@ -153,11 +164,60 @@ export class MemoryEngine implements Engine {
       const { state, returnvalue, failedReason, stacktrace, progress } = job;
       return {
         kind: "finished",
-        attempts: job.attemptsMade,
+        attempts: triesOf(job.attemptsMade, job.attemptsStarted),
         progress: progress === 0 ? undefined : progress,
         record: { failed: state === "failed", returnvalue, failedReason, stacktrace },
       };
     });
+  }
+
+  async idsIn(
+    queueName: string,
+    state: StoredState,
+    from: number,
+    count: number,
+    order: StateOrder = "newest",
+  ): Promise<string[]> {
+    return idsIn(this.#lane(queueName), state, from, count, order);
+  }
+
+  async readRecords(
+    queueName: string,
+    ids: readonly string[],
+    limits: FieldLimits,
+  ): Promise<(JobRecord | undefined)[]> {
+    const lane = this.#lane(queueName);
+    return ids.map((id) => {
+      const job = lane.find(id);
+      return job === undefined ? undefined : recordOf(job, limits);
+    });
+  }
+
+  async renewAttempts(queueName: string, id: string): Promise<void> {
+    const job = this.#lane(queueName).find(id);
+    if (job?.state === "failed") delete job.deferredFailure;
+  }
+
+  async serve(worker: ServingWorker): Promise<void> {
+    this.#serving.serve(worker, this.now());
+  }
+
+  async stopServing(workerId: string): Promise<void> {
+    this.#serving.stop(workerId);
+  }
+
+  async serving(): Promise<ServingWorker[]> {
+    return this.#serving.all(this.now());
+  }
+
+  /** Its lanes name it. */
+  async noteQueue(): Promise<void> {}
+
+  async queueNames(): Promise<string[]> {
+    const names = [...this.#lanes.values()].flatMap(({ name, jobs }) =>
+      jobs.size === 0 ? [] : (queueOfLaneName(name) ?? []),
+    );
+    return [...new Set(names)].toSorted();
   }
 
   async claimLane(queue: string, lane: Lane, ids: readonly string[]): Promise<ReadonlySet<string>> {

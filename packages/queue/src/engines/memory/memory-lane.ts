@@ -33,7 +33,7 @@ export class MemoryLane implements LaneQueue {
   readonly #deduplication: Deduplication;
   readonly #wakes = new Set<() => void>();
   #limit: MemoryRateLimit | undefined;
-  #isPaused = false;
+  #paused = false;
   #sequence = 0;
 
   constructor(name: string, now: Now) {
@@ -128,7 +128,7 @@ export class MemoryLane implements LaneQueue {
 
   /** Takes the next job for a worker, if there is one and the lane is not paused or at its limit. */
   take(token: string, wake: () => void): MemoryJob | undefined {
-    if (this.#isPaused || this.#waiting.length === 0) return undefined;
+    if (this.#paused || this.#waiting.length === 0) return undefined;
     const wait = this.#limit?.take(this.#now()) ?? 0;
     if (wait > 0) {
       if (this.#limit?.arm() === true) getEventLoop().callLater(wait, () => this.#wake());
@@ -226,6 +226,7 @@ export class MemoryLane implements LaneQueue {
     if (job.state !== "failed") throw new Error(`Job ${job.id} is not in the failed state`);
     this.#finished.splice(this.#finished.indexOf(job), 1);
     job.attemptsMade = 0;
+    job.attemptsStarted = 0;
     delete job.finishedOn;
     job.failedReason = "";
     job.stacktrace.length = 0;
@@ -281,11 +282,15 @@ export class MemoryLane implements LaneQueue {
   }
 
   async pause(): Promise<void> {
-    this.#isPaused = true;
+    this.#paused = true;
+  }
+
+  async isPaused(): Promise<boolean> {
+    return this.#paused;
   }
 
   async resume(): Promise<void> {
-    this.#isPaused = false;
+    this.#paused = false;
     this.#wake();
   }
 

@@ -15,15 +15,19 @@ import type {
 } from "../engine.ts";
 import { waitAtMost } from "../../patience.ts";
 import { EngineClock } from "../engine-clock.ts";
+import type { FieldLimits, JobRecord, StateOrder, StoredState } from "../job-record.ts";
 import type { FlowAdder, LaneConsumer, LaneQueue } from "../lane-queue.ts";
 import { LaneWorker } from "../lane-worker.ts";
 import { serverLocks } from "../lock-terms.ts";
+import type { ServingWorker } from "../serving.ts";
+import { idsIn, queueNames, readRecords, renewAttempts } from "../sql/job-records.ts";
 import { countCancelled, lookAtJobs, markCancelled, sealRun, schema } from "../sql/job-table.ts";
 import { claimLane, createLaneClaims, forgetLaneClaims } from "../sql/lane-claims.ts";
 import { LatePool } from "../sql/late-pool.ts";
 import { createRetention, forgetJobs, noteRetention } from "../sql/retention.ts";
 import { sqlTransient } from "../sql/sql-transient.ts";
 import type { Transient } from "../transient.ts";
+import { createServing, serve, servingWorkers, stopServing } from "../sql/serving-table.ts";
 import type { Lane } from "../../lane.ts";
 import type { JobEnd } from "../../retention.ts";
 import { withoutPassword } from "../without-password.ts";
@@ -86,6 +90,7 @@ export class PostgresEngine implements Engine {
         await runMigrations(client, schema);
         await createLaneClaims(client);
         await createRetention(client);
+        await createServing(client);
         await this.#readClock(client);
         const { rows } = await client.query<{ synchronous_commit: string }>("SHOW synchronous_commit");
         if (rows[0]?.synchronous_commit === "off") {
@@ -198,6 +203,47 @@ export class PostgresEngine implements Engine {
 
   look(queueName: string, ids: readonly string[]): Promise<StoredJob[]> {
     return lookAtJobs(this.#pool, queueName, ids);
+  }
+
+  idsIn(
+    queueName: string,
+    state: StoredState,
+    from: number,
+    count: number,
+    order: StateOrder = "newest",
+  ): Promise<string[]> {
+    return idsIn(this.#pool, queueName, state, from, count, order);
+  }
+
+  readRecords(
+    queueName: string,
+    ids: readonly string[],
+    limits: FieldLimits,
+  ): Promise<(JobRecord | undefined)[]> {
+    return readRecords(this.#pool, queueName, ids, limits);
+  }
+
+  renewAttempts(queueName: string, id: string): Promise<void> {
+    return renewAttempts(this.#pool, queueName, id);
+  }
+
+  serve(worker: ServingWorker): Promise<void> {
+    return serve(this.#pool, worker);
+  }
+
+  stopServing(workerId: string): Promise<void> {
+    return stopServing(this.#pool, workerId);
+  }
+
+  serving(): Promise<ServingWorker[]> {
+    return servingWorkers(this.#pool);
+  }
+
+  /** Its jobs name it. */
+  async noteQueue(): Promise<void> {}
+
+  queueNames(): Promise<string[]> {
+    return queueNames(this.#pool);
   }
 
   claimLane(queue: string, lane: Lane, ids: readonly string[]): Promise<ReadonlySet<string>> {

@@ -19,8 +19,16 @@ import {
 } from "../engine.ts";
 import { EngineClock } from "../engine-clock.ts";
 import { waitAtMost } from "../../patience.ts";
+import {
+  type FieldLimits,
+  type JobRecord,
+  type StateOrder,
+  type StoredState,
+  triesOf,
+} from "../job-record.ts";
 import type { FlowAdder, LaneConsumer, LaneQueue } from "../lane-queue.ts";
 import { LaneWorker } from "../lane-worker.ts";
+import type { ServingWorker } from "../serving.ts";
 import { serverLocks } from "../lock-terms.ts";
 import type { Transient } from "../transient.ts";
 import { withoutPassword } from "../without-password.ts";
@@ -30,6 +38,9 @@ import { batchEnds } from "./end-batches.ts";
 import { claimLaneScript } from "./claim-lane-script.ts";
 import { cancelScript, sealScript } from "./cancel-script.ts";
 import { FlowConnection } from "./flow-connection.ts";
+import { idsIn, readRecords } from "./job-records.ts";
+import { renewAttemptsScript } from "./renew-attempts-script.ts";
+import { ServingKeys } from "./serving-keys.ts";
 import { type Heartbeat, watchClient, watchKey } from "./heartbeat.ts";
 import {
   type RedisClient,
@@ -59,6 +70,7 @@ export class RedisEngine implements Engine {
   readonly #client: RedisClient;
   readonly #prefix: string;
   readonly #clock = new EngineClock();
+  readonly #serving: ServingKeys;
   #subscriber: RedisClient | undefined;
   readonly #cancelListeners = new Map<string, (request: CancelRequest) => void>();
   #connecting: Promise<void> | undefined;
@@ -89,6 +101,8 @@ export class RedisEngine implements Engine {
     this.#client.defineCommand("taskloomCancel", { numberOfKeys: 8, lua: cancelScript });
     this.#client.defineCommand("taskloomSeal", { numberOfKeys: 2, lua: sealScript });
     this.#client.defineCommand("taskloomClaimLane", { lua: claimLaneScript });
+    this.#client.defineCommand("taskloomRenewAttempts", { numberOfKeys: 2, lua: renewAttemptsScript });
+    this.#serving = new ServingKeys(this.#client, this.#prefix);
     // Every job carries it: 96 random bits, in fewer characters than a UUID's.
     this.replies = new ReplyStream(this.#client, this.#prefix, randomBytes(12).toString("base64url"));
   }
@@ -287,21 +301,20 @@ export class RedisEngine implements Engine {
         "failedReason",
         "stacktrace",
         "atm",
+        "ats",
         "progress",
       );
     }
     const rows = (await pipeline.exec()) ?? [];
     return rows.map(([error, fields]): StoredJob => {
       if (error !== null) throw error;
-      const [name, finishedOn, returnvalue, failedReason, stacktrace, attempts, progress] = fields as (
-        | string
-        | null
-      )[];
+      const [name, finishedOn, returnvalue, failedReason, stacktrace, attempts, starts, progress] =
+        fields as (string | null)[];
       if (name == null) return { kind: "missing" };
       if (finishedOn == null) return { kind: "pending" };
       return {
         kind: "finished",
-        attempts: Number(attempts ?? 0),
+        attempts: triesOf(Number(attempts ?? 0), Number(starts ?? 0)),
         progress: progress == null ? undefined : JSON.parse(progress),
         record: {
           failed: returnvalue == null,
@@ -311,6 +324,50 @@ export class RedisEngine implements Engine {
         },
       };
     });
+  }
+
+  idsIn(
+    queueName: string,
+    state: StoredState,
+    from: number,
+    count: number,
+    order: StateOrder = "newest",
+  ): Promise<string[]> {
+    return idsIn(this.#client, `${this.#prefix}:${queueName}`, state, from, count, order);
+  }
+
+  readRecords(
+    queueName: string,
+    ids: readonly string[],
+    limits: FieldLimits,
+  ): Promise<(JobRecord | undefined)[]> {
+    return readRecords(this.#client, `${this.#prefix}:${queueName}`, ids, limits);
+  }
+
+  async renewAttempts(queueName: string, id: string): Promise<void> {
+    const base = `${this.#prefix}:${queueName}`;
+    const run = this.#client as unknown as { taskloomRenewAttempts(...args: string[]): Promise<number> };
+    await run.taskloomRenewAttempts(`${base}:${id}`, `${base}:failed`, id);
+  }
+
+  serve(worker: ServingWorker): Promise<void> {
+    return this.#serving.serve(worker, this.now());
+  }
+
+  stopServing(workerId: string): Promise<void> {
+    return this.#serving.stop(workerId);
+  }
+
+  serving(): Promise<ServingWorker[]> {
+    return this.#serving.all(this.now());
+  }
+
+  noteQueue(queue: string): Promise<void> {
+    return this.#serving.noteQueue(queue);
+  }
+
+  queueNames(): Promise<string[]> {
+    return this.#serving.queueNames();
   }
 
   async claimLane(queue: string, lane: Lane, ids: readonly string[]): Promise<ReadonlySet<string>> {

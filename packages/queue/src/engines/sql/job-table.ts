@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { tag } from "../../wire/format.ts";
+import { triesOf } from "../job-record.ts";
 import {
   type CancelAnswer,
   type SealAnswer,
@@ -147,7 +148,7 @@ export async function countCancelled(pool: SqlPool, queue: string): Promise<numb
 /** Looks at what BullMQ's job table has of many jobs, in one query. */
 export async function lookAtJobs(pool: SqlPool, queue: string, ids: readonly string[]): Promise<StoredJob[]> {
   const { rows } = await pool.query(
-    `SELECT id, state, return_value, failed_reason, stacktrace, attempts_made, progress FROM ${schema}.job WHERE queue = $1 AND id = ANY($2)`,
+    `SELECT id, state, return_value, failed_reason, stacktrace, attempts_made, attempts_started, progress FROM ${schema}.job WHERE queue = $1 AND id = ANY($2)`,
     [queue, [...ids]],
   );
   const byId = new Map(rows.map((row) => [row["id"], row]));
@@ -157,7 +158,7 @@ export async function lookAtJobs(pool: SqlPool, queue: string, ids: readonly str
     if (row["state"] !== "completed" && row["state"] !== "failed") return { kind: "pending" };
     return {
       kind: "finished",
-      attempts: Number(row["attempts_made"] ?? 0),
+      attempts: triesOf(Number(row["attempts_made"] ?? 0), Number(row["attempts_started"] ?? 0)),
       progress: row["progress"],
       record: {
         failed: row["state"] === "failed",

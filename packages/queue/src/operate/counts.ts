@@ -1,6 +1,4 @@
-import { TaskOptionsError } from "../errors.ts";
 import { type Lane, lanes } from "../lane.ts";
-import { type FailureGroup, failedJob, groupFailures } from "./failures.ts";
 import type { LaneQueues } from "./lane-queues.ts";
 
 /** How many jobs of a queue are in each state. A cancelled job counts as neither completed nor failed. */
@@ -11,12 +9,6 @@ export interface QueueCounts {
   readonly completed: number;
   readonly failed: number;
   readonly cancelled: number;
-}
-
-/** At most `max` jobs begin in `per` milliseconds, in each lane, all workers together. */
-export interface RateLimit {
-  readonly max: number;
-  readonly per: number;
 }
 
 /** Named, since by default BullMQ on PostgreSQL leaves out what waits in a queue that is paused. */
@@ -51,28 +43,14 @@ export async function countJobs(queues: LaneQueues, lane?: Lane): Promise<QueueC
   return total;
 }
 
-/** The latest `limit` jobs of each lane that failed for good, grouped. */
-export async function failedJobs(queues: LaneQueues, limit: number): Promise<FailureGroup[]> {
-  await queues.engine.connect();
-  const found = await queues.both(async (queue, lane) => {
-    const jobs = await queue.getJobs(["failed"], 0, limit - 1);
-    return jobs.flatMap((job) => (job === undefined ? [] : [{ task: job.name, job: failedJob(lane, job) }]));
-  });
-  return groupFailures(found.flat());
-}
-
-/** Sets or lifts the rate limit of each lane. */
-export async function limitRate(queues: LaneQueues, limit: RateLimit | undefined): Promise<void> {
-  if (
-    limit !== undefined &&
-    !(Number.isSafeInteger(limit.max) && limit.max > 0 && Number.isSafeInteger(limit.per) && limit.per > 0)
-  ) {
-    throw new TaskOptionsError(
-      `Expected a rate limit to be { max, per }, whole numbers above 0, got ${JSON.stringify(limit)}.`,
-    );
-  }
-  await queues.engine.connect();
-  await queues.both((queue) =>
-    limit === undefined ? queue.removeGlobalRateLimit() : queue.setGlobalRateLimit(limit.max, limit.per),
+/** How long the oldest job that a worker could take has waited in a lane, in milliseconds; 0 when none waits. */
+export async function oldestWait(queues: LaneQueues, lane: Lane): Promise<number> {
+  const { engine } = queues;
+  const name = queues.nameOf(lane);
+  const ids = await Promise.all(
+    (["waiting", "paused", "prioritized"] as const).map((state) => engine.idsIn(name, state, 0, 1, "oldest")),
   );
+  const records = await engine.readRecords(name, ids.flat(), {});
+  const times = records.flatMap((record) => (record === undefined ? [] : [record.timestamp]));
+  return times.length === 0 ? 0 : Math.max(0, Math.round(engine.now() - Math.min(...times)));
 }

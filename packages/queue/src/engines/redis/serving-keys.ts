@@ -1,0 +1,77 @@
+import { type ServingWorker, servesFor } from "../serving.ts";
+import type { RedisClient } from "./redis-client.ts";
+
+/** How many keys one step of a walk through all keys looks at. */
+const scanCount = 1_000;
+
+/**
+ * Live workers and used queues on Redis, since BullMQ can tell neither: it names no queue that it was not asked for,
+ * and its list of workers is that of connections, which managed servers forbid and which does not know tasks.
+ */
+export class ServingKeys {
+  readonly #client: RedisClient;
+  readonly #workers: string;
+  readonly #queues: string;
+  readonly #prefix: string;
+
+  constructor(client: RedisClient, prefix: string) {
+    this.#client = client;
+    this.#prefix = prefix;
+    this.#workers = `${prefix}:taskloom-serving`;
+    this.#queues = `${prefix}:taskloom-queues`;
+  }
+
+  async serve(worker: ServingWorker, now: number): Promise<void> {
+    const record = JSON.stringify({ until: now + servesFor, worker });
+    await this.#client.hset(this.#workers, worker.id, record);
+    await this.#client.sadd(this.#queues, ...worker.queues);
+  }
+
+  async stop(id: string): Promise<void> {
+    await this.#client.hdel(this.#workers, id);
+  }
+
+  async all(now: number): Promise<ServingWorker[]> {
+    const records = Object.entries(await this.#client.hgetall(this.#workers));
+    const live: ServingWorker[] = [];
+    const dead: string[] = [];
+    for (const [id, text] of records) {
+      const { until, worker } = JSON.parse(text) as { until: number; worker: ServingWorker };
+      if (until > now) live.push(worker);
+      else dead.push(id);
+    }
+    if (dead.length > 0) await this.#client.hdel(this.#workers, ...dead);
+    return live.toSorted((a, b) => a.id.localeCompare(b.id));
+  }
+
+  async noteQueue(queue: string): Promise<void> {
+    await this.#client.sadd(this.#queues, queue);
+  }
+
+  /** Every Taskloom queue that was submitted to or served. A database from before this list is walked through once. */
+  async queueNames(): Promise<string[]> {
+    const mark = `${this.#prefix}:taskloom-queues-listed`;
+    if ((await this.#client.exists(mark)) === 0) {
+      for (const name of await this.#walk()) await this.noteQueue(name);
+      await this.#client.set(mark, "1");
+    }
+    return await this.#client.smembers(this.#queues);
+  }
+
+  async #walk(): Promise<Set<string>> {
+    const found = new Set<string>();
+    const nodes = "nodes" in this.#client ? this.#client.nodes("master") : [this.#client];
+    for (const node of nodes) {
+      let cursor = "0";
+      do {
+        const [next, keys] = await node.scan(cursor, "MATCH", `${this.#prefix}:*:meta`, "COUNT", scanCount);
+        cursor = next;
+        for (const key of keys) {
+          const name = /^(.+)\.(?:loop|thread):meta$/.exec(key.slice(this.#prefix.length + 1))?.[1];
+          if (name !== undefined) found.add(name);
+        }
+      } while (cursor !== "0");
+    }
+    return found;
+  }
+}

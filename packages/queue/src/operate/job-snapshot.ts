@@ -1,0 +1,175 @@
+import type { JobRecord, StoredState, StoredText } from "../engines/job-record.ts";
+import { triesOf } from "../engines/job-record.ts";
+import { type Lane, publicId } from "../lane.ts";
+import { decodeError } from "../wire/decode.ts";
+import { outcomeOf } from "../wire/outcome.ts";
+
+/** Where a job is; `cancelled` is an outcome of its own. */
+export type JobState =
+  | "waiting"
+  | "delayed"
+  | "active"
+  | "waiting-children"
+  | "completed"
+  | "failed"
+  | "cancelled"
+  | "unknown";
+
+/** A stored job as an operator sees it; times are milliseconds of the epoch. */
+export interface JobSnapshot {
+  readonly id: string;
+  /** The task's name. */
+  readonly task: string;
+  readonly queue: string;
+  readonly lane: Lane;
+  readonly state: JobState;
+  /** How often it was tried; 0 for a job that was cancelled before it started. */
+  readonly attempts: number;
+  readonly maxAttempts: number;
+  /** The arguments in the wire's JSON; empty when they are left out or cannot be read. */
+  readonly args: readonly unknown[];
+  /** How many calls it carries when it is one pack of a `queue.map`; `args` then has the arguments of each. */
+  readonly calls?: number;
+  readonly progress?: unknown;
+  readonly submittedAt: number;
+  readonly startedAt?: number;
+  readonly finishedAt?: number;
+  /** The result, in the wire's JSON. */
+  readonly value?: unknown;
+  /** The error of a job that failed for good. */
+  readonly error?: unknown;
+  /** Why it was cancelled, when somebody said. */
+  readonly reason?: string;
+  /** What is left out because it is large, with the size of each in bytes. */
+  readonly omitted?: Readonly<Record<string, number>>;
+  /** Why the record is not that of a job which Taskloom submitted; `data` then has what is stored in place of one. */
+  readonly unreadable?: string;
+  readonly data?: unknown;
+}
+
+/** BullMQ's states, as they are called here. A completed job can turn out to be a cancelled one. */
+export function plainState(state: string): JobState {
+  return state === "prioritized" || state === "paused" ? "waiting" : (state as JobState);
+}
+
+/**
+ * Reads a stored job. Any client of the database can have written it, so nothing in it is taken to be what it should
+ * be: a record that is not a submission is shown as it is, and marked.
+ */
+export function readSnapshot(
+  record: JobRecord,
+  state: StoredState | "unknown",
+  queue: string,
+  lane: Lane,
+): JobSnapshot {
+  const faults: string[] = [];
+  const omitted: Record<string, number> = {};
+  const parse = (name: string, { text, bytes }: StoredText): unknown => {
+    if (text === undefined) {
+      if (bytes > 0) omitted[name] = bytes;
+      return undefined;
+    }
+    try {
+      return JSON.parse(text);
+    } catch {
+      faults.push(`its ${name} is not JSON`);
+      return undefined;
+    }
+  };
+  const { texts } = record;
+  const data = parse("data", texts.data);
+  const call = omitted["data"] === undefined ? callOf(data, texts.data, faults) : { args: [] };
+  const opts = parse("opts", texts.opts);
+  const progress = parse("progress", texts.progress);
+  const attempts = isObject(opts) ? opts["attempts"] : undefined;
+  if (texts.opts.text !== undefined && !isObject(opts) && faults.every((fault) => !fault.includes("opts")))
+    faults.push("its opts is not an object");
+  return {
+    id: publicId(lane, record.id),
+    task: record.name,
+    queue,
+    lane,
+    ...endOf(record, state, parse),
+    attempts: triesOf(record.attemptsMade, record.attemptsStarted),
+    maxAttempts: typeof attempts === "number" && attempts >= 1 ? attempts : 1,
+    ...call,
+    ...(isEmpty(progress) ? {} : { progress }),
+    submittedAt: record.timestamp,
+    ...(record.processedOn === undefined ? {} : { startedAt: record.processedOn }),
+    ...(record.finishedOn === undefined ? {} : { finishedAt: record.finishedOn }),
+    ...(Object.keys(omitted).length === 0 ? {} : { omitted }),
+    ...(faults.length === 0
+      ? {}
+      : { unreadable: `${faults.join(", ")}`, data: data === undefined ? texts.data.text : data }),
+  };
+}
+
+function callOf(
+  data: unknown,
+  { text }: StoredText,
+  faults: string[],
+): Pick<JobSnapshot, "args"> & { readonly calls?: number } {
+  const fault = (why: string): { readonly args: [] } => {
+    faults.push(why);
+    return { args: [] };
+  };
+  if (faults.length > 0) return { args: [] };
+  if (text === undefined) return fault("it has no data");
+  if (!isObject(data)) return fault(`its data is ${kindOf(data)} and not an object`);
+  const { args, pack } = data;
+  if (!Array.isArray(args)) return fault(`its arguments are ${kindOf(args)} and not a list`);
+  if (pack !== true) return { args };
+  if (!args.every((item) => Array.isArray(item)))
+    return { ...fault("its pack holds what is not a list"), args };
+  return { args, calls: args.length };
+}
+
+function endOf(
+  { texts }: JobRecord,
+  state: StoredState | "unknown",
+  parse: (name: string, text: StoredText) => unknown,
+): Pick<JobSnapshot, "state" | "value" | "error" | "reason"> {
+  if (state !== "completed" && state !== "failed") return { state: plainState(state) };
+  const stack = state === "failed" ? parse("stacktrace", texts.stacktrace) : undefined;
+  const outcome = outcomeOf({
+    failed: state === "failed",
+    returnvalue: state === "completed" ? parse("returnvalue", texts.returnvalue) : undefined,
+    failedReason: texts.failedReason.text,
+    stacktrace: Array.isArray(stack) ? stack.filter((each) => typeof each === "string") : [],
+  });
+  switch (outcome.state) {
+    case "completed":
+      return { state: "completed", value: outcome.value };
+    case "failed":
+      return { state: "failed", error: safelyDecoded(outcome.error) };
+    case "cancelled":
+      return outcome.message === undefined
+        ? { state: "cancelled" }
+        : { state: "cancelled", reason: String(outcome.message) };
+  }
+}
+
+function safelyDecoded(error: unknown): unknown {
+  try {
+    return decodeError(error);
+  } catch (cause) {
+    return new Error("the error that is stored cannot be read", { cause });
+  }
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isEmpty(progress: unknown): boolean {
+  // BullMQ's own "none yet".
+  return (
+    progress === undefined || progress === 0 || (isObject(progress) && Object.keys(progress).length === 0)
+  );
+}
+
+function kindOf(value: unknown): string {
+  if (value === undefined) return "missing";
+  if (value === null) return "null";
+  return Array.isArray(value) ? "a list" : `a ${typeof value}`;
+}

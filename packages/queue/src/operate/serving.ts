@@ -1,0 +1,35 @@
+import type { Engine } from "../engines/engine.ts";
+import type { ServingWorker } from "../engines/serving.ts";
+
+/**
+ * Why nothing will run a job for now, in a sentence: no live worker serves its queue, or none that does knows its task.
+ * Undefined when a worker will run it.
+ */
+export function whyNotServed(
+  workers: readonly ServingWorker[],
+  queue: string,
+  task?: string,
+): string | undefined {
+  const serving = workers.filter(({ queues }) => queues.includes(queue));
+  if (serving.length === 0)
+    return `No live worker serves queue ${queue}; its jobs wait until one does: taskloom worker MODULE --queue ${queue}.`;
+  if (task === undefined || serving.some(({ tasks }) => Object.hasOwn(tasks, task))) return undefined;
+  return `None of the ${serving.length} live worker${serving.length === 1 ? "" : "s"} of queue ${queue} knows a task ${task}; its jobs wait for one that does.`;
+}
+
+/** {@link whyNotServed} as things are now. */
+export async function unservedReason(
+  engine: Engine,
+  queue: string,
+  task?: string,
+): Promise<string | undefined> {
+  return whyNotServed(await engine.serving(), queue, task);
+}
+
+/** The names of all queues that are known at an engine: used before, served now, or named by the caller. */
+export async function allQueues(engine: Engine, named: readonly string[] = []): Promise<string[]> {
+  await engine.connect();
+  const [used, workers] = await Promise.all([engine.queueNames(), engine.serving()]);
+  const others = [...used, ...workers.flatMap(({ queues }) => queues)].toSorted();
+  return [...new Set([...named, ...others])];
+}
