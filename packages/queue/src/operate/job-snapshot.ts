@@ -100,7 +100,7 @@ export function readSnapshot(
     ...(Object.keys(omitted).length === 0 ? {} : { omitted }),
     ...(faults.length === 0
       ? {}
-      : { unreadable: `${faults.join(", ")}`, data: data === undefined ? texts.data.text : data }),
+      : { unreadable: faults.join(", "), data: data === undefined ? texts.data.text : data }),
   };
 }
 
@@ -145,7 +145,7 @@ function endOf(
     case "cancelled":
       return outcome.message === undefined
         ? { state: "cancelled" }
-        : { state: "cancelled", reason: String(outcome.message) };
+        : { state: "cancelled", reason: outcome.message };
   }
 }
 

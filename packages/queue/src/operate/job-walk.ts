@@ -98,10 +98,10 @@ export class JobWalk {
   /** Where a later walk goes on; undefined when there is nothing left. */
   async cursor(): Promise<string | undefined> {
     await Promise.all(this.#sections.map((section) => this.#readAhead(section)));
-    const isOver = this.#sections.every(
+    const isAll = this.#sections.every(
       ({ isOver, at, ahead, handed, passed }) => isOver && at >= ahead.length && passed >= handed,
     );
-    if (isOver) return undefined;
+    if (isAll) return undefined;
     const places = this.#sections.flatMap(({ queue, lane, state, passed }) =>
       passed === 0 ? [] : [[`${laneQueueName(queue, lane)}:${state}`, passed] as const],
     );

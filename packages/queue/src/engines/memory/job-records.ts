@@ -50,8 +50,8 @@ export function recordOf(job: MemoryJob, limits: FieldLimits): JobRecord {
     const limit = limits[field];
     const value = values[field];
     if (limit === undefined || value === undefined) return { text: undefined, bytes: 0 };
-    const text = field === "failedReason" ? (value as string) : JSON.stringify(value);
-    return { text: text.length > limit ? undefined : text, bytes: text.length };
+    const written = field === "failedReason" ? (value as string) : JSON.stringify(value);
+    return { text: written.length > limit ? undefined : written, bytes: written.length };
   };
   return {
     id,
