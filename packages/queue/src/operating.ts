@@ -13,7 +13,7 @@ export { outcomeOf } from "./wire/outcome.ts";
 export { decodeError, decodeValue } from "./wire/decode.ts";
 export { isEngineFull } from "./engines/engine-full.ts";
 export { readOwner } from "./engines/embedded/owner.ts";
-export { withoutPassword } from "./engines/without-password.ts";
+export { withoutPassword, withoutPasswords } from "./engines/without-password.ts";
 
 export type { FailurePage } from "./operate/failures.ts";
 export type { JobSnapshot, JobState } from "./operate/job-snapshot.ts";

@@ -1,4 +1,5 @@
 import { EngineUrlError, TaskArgumentsError, TaskOptionsError } from "@taskloom/queue";
+import { withoutPasswords } from "@taskloom/queue/operating";
 import { ServiceError } from "../service/service-error.ts";
 
 /** A reason to stop that the person at the terminal can do something about: shown as one line, with an exit code. */
@@ -51,6 +52,7 @@ export function exitCodeOf(error: unknown): number {
 
 /** One line for a person: the message of an error that was made to be read, the stack of one that was not. */
 export function failureLine(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  return "code" in error && typeof error.code === "string" ? error.message : (error.stack ?? error.message);
+  if (!(error instanceof Error)) return withoutPasswords(String(error));
+  const isForReading = "code" in error && typeof error.code === "string";
+  return withoutPasswords(isForReading ? error.message : (error.stack ?? error.message));
 }

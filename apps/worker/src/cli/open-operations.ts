@@ -1,5 +1,5 @@
 import { resolve } from "node:path";
-import { readOwner } from "@taskloom/queue/operating";
+import { readOwner, withoutPassword } from "@taskloom/queue/operating";
 import { openEngine } from "@taskloom/queue";
 import { loadSettings } from "../config/load-settings.ts";
 import { EngineOperations } from "../service/engine-operations.ts";
@@ -45,7 +45,7 @@ export async function openOperations(flags: OperatorFlags): Promise<OpenedOperat
       );
     }
     const operations = new HttpOperations(url, token);
-    return { operations, where: url, queue: named, close: () => operations.close() };
+    return { operations, where: withoutPassword(url), queue: named, close: () => operations.close() };
   }
   const engine = openEngine(settings.engine);
   await engine.connect();

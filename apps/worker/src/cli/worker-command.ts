@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { withoutPassword } from "@taskloom/queue/operating";
+import { withoutPassword, withoutPasswords } from "@taskloom/queue/operating";
 import { type Logger, pino } from "pino";
 import { describeSettings, loadSettings, settingsTable } from "../config/load-settings.ts";
 import type { Settings } from "../config/settings.ts";
@@ -46,16 +46,12 @@ export async function workerCommand(
   return await runWorkerService(settings, objects, logger, { portIsNamed });
 }
 
+/** Lines may quote URLs, as in a task's error or its arguments: those lose their passwords. */
 function makeLogger({ logLevel }: Settings): Logger {
   return pino(
     { level: logLevel, base: { pid: process.pid }, hooks: { streamWrite: withoutPasswords } },
     new LogOutput(),
   );
-}
-
-/** Whatever a line quotes, an error of a task or its arguments, URLs in it lose their passwords. */
-function withoutPasswords(line: string): string {
-  return line.includes("://") ? line.replaceAll(/(:\/\/[^\s/?#"\\@:]*):[^\s/?#"\\]*@/g, "$1:***@") : line;
 }
 
 function whyNotLoaded(error: unknown, url: string): string {

@@ -1,5 +1,5 @@
 import { TaskArgumentsError, TaskloomQueueError } from "@taskloom/queue";
-import { isEngineFull } from "@taskloom/queue/operating";
+import { isEngineFull, withoutPasswords } from "@taskloom/queue/operating";
 import type { FastifyError, FastifyInstance } from "fastify";
 import type { Logger } from "pino";
 import { ServiceError } from "../service-error.ts";
@@ -17,7 +17,7 @@ export function answerErrors(app: FastifyInstance, logger: Logger): void {
         error: error.stack,
       });
     }
-    return reply.status(status).send({ code, message });
+    return reply.status(status).send({ code, message: withoutPasswords(message) });
   });
   app.setNotFoundHandler((request, reply) =>
     reply.status(404).send({
