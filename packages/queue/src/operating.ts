@@ -9,6 +9,7 @@ export { listJobs } from "./operate/list-jobs.ts";
 export { findJob, readJob } from "./operate/read-job.ts";
 export { retryFailed, retryStored } from "./operate/retry.ts";
 export { allQueues, unservedReason, whyNotServed } from "./operate/serving.ts";
+export { WireError } from "./wire/wire-error.ts";
 export { outcomeOf } from "./wire/outcome.ts";
 export { decodeError, decodeValue } from "./wire/decode.ts";
 export { isEngineFull } from "./engines/engine-full.ts";

@@ -59,7 +59,8 @@ function addSettings(command: Command, only?: readonly string[]): Command {
   for (const { flag, name, description, fallback } of settingRules) {
     if (flag === undefined || (only !== undefined && !only.includes(name))) continue;
     const shown = Array.isArray(fallback) ? fallback.join(", ") : fallback;
-    const text = typeof fallback === "boolean" ? description : `${description} (default: ${String(shown)})`;
+    const isNamed = typeof shown === "number" || (typeof shown === "string" && shown !== "");
+    const text = isNamed ? `${description} (default: ${shown})` : description;
     if (Array.isArray(fallback)) command.option(flag, text, collect);
     else command.option(flag, text);
   }

@@ -1,5 +1,6 @@
 import { availableParallelism } from "node:os";
 import { CliFailure, exitCodes } from "../cli/failure.ts";
+import { trustedProxies } from "../service/http/trusted-proxies.ts";
 
 /** Everything that a worker service can be told. Durations are in the unit that the description names. */
 export interface Settings {
@@ -13,6 +14,10 @@ export interface Settings {
   readonly workers: number;
   readonly host: string;
   readonly port: number;
+  /** `unix:PATH`, in place of `host` and `port`. */
+  readonly listen: string | undefined;
+  /** Addresses and ranges of proxies whose `X-Forwarded-For` counts. */
+  readonly trustProxy: readonly string[];
   readonly http: boolean;
   readonly token: string | undefined;
   readonly readToken: string | undefined;
@@ -20,6 +25,10 @@ export interface Settings {
   readonly bodyLimit: number;
   /** Requests a second of one client. */
   readonly rateLimit: number;
+  /** Seconds in which a whole request has to arrive. */
+  readonly requestTimeout: number;
+  /** Event streams and requests with `wait` that are open at once. */
+  readonly maxStreams: number;
   /** Milliseconds. */
   readonly maxLoopDelay: number;
   /** 0 to 1. */
@@ -82,7 +91,13 @@ export const settingRules: readonly SettingRule[] = [
     100,
     whole(1),
   ),
-  rule("drain", "--drain <seconds>", "how long running jobs may go on at the end", 30, number(0)),
+  rule(
+    "drain",
+    "--drain <seconds>",
+    "how long the stop may take: running jobs go on until shortly before",
+    25,
+    number(0),
+  ),
   rule(
     "patience",
     "--patience <seconds>",
@@ -104,6 +119,20 @@ export const settingRules: readonly SettingRule[] = [
     7373,
     whole(0),
   ),
+  rule(
+    "listen",
+    "--listen <unix:path>",
+    "a Unix socket in place of --host and --port, for this user alone",
+    undefined,
+    unixSocket,
+  ),
+  rule(
+    "trustProxy",
+    "--trust-proxy <addresses>",
+    "proxies whose X-Forwarded-For counts: addresses, ranges such as 10.0.0.0/8, or loopback",
+    [],
+    proxies,
+  ),
   rule("http", "--no-http", "no HTTP address at all", true, yesOrNo),
   {
     ...rule("token", undefined, "the token that may do everything (operate)", undefined, secret),
@@ -112,6 +141,20 @@ export const settingRules: readonly SettingRule[] = [
   { ...rule("readToken", undefined, "the token that may only look (read)", undefined, secret), secret: true },
   rule("bodyLimit", "--body-limit <bytes>", "the largest body of a request", 1_048_576, whole(1)),
   rule("rateLimit", "--rate-limit <number>", "requests a second that one client may make", 5_000, whole(1)),
+  rule(
+    "requestTimeout",
+    "--request-timeout <seconds>",
+    "in how many seconds a whole request has to arrive",
+    30,
+    number(0.1),
+  ),
+  rule(
+    "maxStreams",
+    "--max-streams <number>",
+    "event streams and requests with wait that are open at once",
+    500,
+    whole(1),
+  ),
   rule(
     "maxLoopDelay",
     "--max-loop-delay <ms>",
@@ -159,6 +202,22 @@ function list(value: unknown): readonly string[] {
   )
     throw new TypeError("names, as a list or with commas between them");
   return items as string[];
+}
+
+function unixSocket(value: unknown): string {
+  if (typeof value !== "string" || !/^unix:./.test(value))
+    throw new TypeError("unix: and the path of a socket, such as unix:/run/taskloom.sock");
+  return value;
+}
+
+function proxies(value: unknown): readonly string[] {
+  const names = Array.isArray(value) && value.length === 0 ? [] : list(value);
+  try {
+    trustedProxies(names);
+  } catch {
+    throw new TypeError("addresses or ranges of proxies, such as 10.0.0.2, 10.0.0.0/8 or loopback");
+  }
+  return names;
 }
 
 function number(least: number): (value: unknown) => number {

@@ -58,7 +58,11 @@ export async function demoCommand(directory: string | undefined, flags: DemoFlag
     for (const warning of engine.warnings()) process.stderr.write(`taskloom: ${warning}\n`);
     operations = new EngineOperations(engine, [queueName], [(await import(tasksModule().href)) as object]);
     http = await openHttp(engine, operations, () => workers);
-    const { address } = await http.listen(flags.port ?? defaultPort, { orAnyFree: flags.port === undefined });
+    const { address } = await http.listen({
+      host: "127.0.0.1",
+      port: flags.port ?? defaultPort,
+      orAnyFree: flags.port === undefined,
+    });
     await engine.setAddress?.(address);
     const pool = { engine, queue: queueName, module: tasksModule(), threads: flags.threads, drain };
     workers =
@@ -118,6 +122,9 @@ function openHttp(
     readToken: undefined,
     bodyLimit: 1_048_576,
     rateLimit: 5_000,
+    requestTimeout: 30,
+    maxStreams: 500,
+    trustProxy: [],
     logger: pino({ level: "silent" }),
   });
 }

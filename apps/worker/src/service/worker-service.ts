@@ -1,3 +1,4 @@
+import { resolve as resolvePath } from "node:path";
 import type { Engine } from "@taskloom/queue";
 import type { Logger } from "pino";
 import { CliFailure, exitCodes } from "../cli/failure.ts";
@@ -115,15 +116,21 @@ async function openHttp(
   },
 ): Promise<{ readonly service: HttpService; readonly address: string } | undefined> {
   if (!settings.http) return undefined;
+  const socket = settings.listen?.slice("unix:".length);
   const service = await HttpService.create({
     ...settings,
+    host: socket === undefined ? settings.host : undefined,
     engine,
     operations,
     isReady,
     metrics: new ServiceMetrics(operations, metrics),
     logger,
   });
-  const { address, isOther } = await service.listen(settings.port, { orAnyFree: !portIsNamed });
+  const { address, isOther } = await service.listen(
+    socket === undefined
+      ? { host: settings.host, port: settings.port, orAnyFree: !portIsNamed }
+      : { path: resolvePath(socket) },
+  );
   if (isOther)
     logger.warn(
       { event: "http", port: settings.port },

@@ -67,9 +67,9 @@ export function checkSubmitOptions(options: SubmitOptions): void {
       `There is no option \`${unknown}\` for a submission; there are ${[...known].join(", ")}.`,
     );
   }
-  if (id !== undefined && !/^[^:\s]{1,200}$/.test(id)) {
+  if (id !== undefined && !(/^[^:\s\p{Cc}]{1,200}$/u.test(id) && id.isWellFormed())) {
     throw new TaskOptionsError(
-      `Expected \`id\` to be 1 to 200 characters without ':' and white space, got ${JSON.stringify(id)}.`,
+      `Expected \`id\` to be 1 to 200 characters without ':', white space and control characters, got ${JSON.stringify(id)}.`,
     );
   }
   const times = { delay, deadline, timeout, "keep.completed": keep?.completed, "keep.failed": keep?.failed };

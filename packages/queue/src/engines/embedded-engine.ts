@@ -105,7 +105,7 @@ export class EmbeddedEngine implements Engine {
         await this.connect();
         return this.#connectedPool();
       });
-    const queue = new Queue(name, { connection }, createPostgresBackend as never);
+    const queue = new Queue(name, { connection, skipMetasUpdate: true }, createPostgresBackend as never);
     queue.on("error", () => {});
     return queue;
   }

@@ -143,7 +143,7 @@ export interface Engine {
   connect(): Promise<void>;
   /** What is unsafe about the way the engine is set up, in sentences; empty before {@link connect}. */
   warnings(): readonly string[];
-  /** BullMQ's Queue, for tools that know BullMQ. Throws where there is no BullMQ. */
+  /** BullMQ's Queue, for tools that know BullMQ; opening one writes nothing. Throws where there is no BullMQ. */
   openQueue(name: string): Queue;
   /** The same as its users here see it. */
   openLane(name: string): LaneQueue;

@@ -31,6 +31,7 @@ export async function findJob(
   queues: readonly string[],
   id: string,
 ): Promise<JobPlace | undefined> {
+  if (id.includes("\0")) return undefined; // PostgreSQL refuses the character in any text.
   await engine.connect();
   const own = laneOfJobId(id);
   for (const queue of queues) {

@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { isIP } from "node:net";
-import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import type { FastifyReply, FastifyRequest } from "fastify";
 import { ServiceError } from "../service-error.ts";
 
 /** Who may do what: `operate` everything, `read` only look. Without tokens, whoever reaches the address. */
@@ -9,7 +9,7 @@ export interface Tokens {
   readonly read: string | undefined;
 }
 
-/** Bad tokens a minute from one address, beyond which it gets no answer to any. */
+/** Bad tokens a minute from one address, beyond which that address is told nothing about further ones. */
 const guessesAtMost = 20;
 const guessWindow = 60_000;
 
@@ -19,37 +19,62 @@ export function isLoopback(host: string): boolean {
 }
 
 /**
- * Lets through only who may: by token, and, because a browser sends requests on behalf of any page, only requests that
- * no other site has caused.
+ * Lets a request through by its token and, because a browser sends requests on behalf of any page, only when no other
+ * site has caused it.
  */
-export function guard(app: FastifyInstance, tokens: Tokens, host: string): void {
-  const operate = digest(tokens.operate);
-  const read = digest(tokens.read);
-  const isOpen = operate === undefined && read === undefined;
-  const guesses = new Guesses();
-  app.addHook("onRequest", async (request, reply) => {
-    refuseOtherSites(request, isOpen && isLoopback(host));
-    // What asks whether the process lives has no token, and learns nothing else.
-    if (isOpen || request.url === "/healthz" || request.url === "/readyz") return;
+export class Guard {
+  readonly #operate: Buffer | undefined;
+  readonly #read: Buffer | undefined;
+  /** Whether the service has no tokens and answers to the names of this machine alone. */
+  readonly #onlyLoopback: boolean;
+  readonly #guesses = new Guesses();
+
+  /** @param host the address to listen on; undefined for a Unix socket. */
+  constructor(tokens: Tokens, host: string | undefined) {
+    this.#operate = digest(tokens.operate);
+    this.#read = digest(tokens.read);
+    this.#onlyLoopback = this.#isOpen && host !== undefined && isLoopback(host);
+  }
+
+  get #isOpen(): boolean {
+    return this.#operate === undefined && this.#read === undefined;
+  }
+
+  /** @throws ServiceError when the request may not be answered. */
+  check(request: FastifyRequest, reply: FastifyReply): void {
+    const name = hostName(request);
+    if (this.#onlyLoopback) refuseOtherNames(name);
+    refuseOtherSites(request);
+    // A probe that asks whether the process lives has no token, and learns nothing else.
+    if (this.#isOpen || request.url === "/healthz" || request.url === "/readyz") return;
     const given = tokenOf(request);
-    if (guesses.isTooMany(request.ip)) {
+    const hash = digest(given);
+    // Before the guesses are counted: everybody behind a proxy shares its address, and a right token is no guess.
+    if (isSame(hash, this.#operate)) return;
+    if (isSame(hash, this.#read)) {
+      if (request.method === "GET" || request.method === "HEAD") return;
+      throw new ServiceError(403, "READ_ONLY", "this token may only look; use the one that may operate.");
+    }
+    const address = clientOf(request);
+    if (this.#guesses.isTooMany(address)) {
+      void reply.header("retry-after", guessWindow / 1_000);
       throw new ServiceError(
         429,
         "TOO_MANY_GUESSES",
-        "too many bad tokens from this address; wait a minute.",
+        "too many bad tokens from this address; wait a minute, or send the right one.",
       );
     }
     if (given === undefined)
       throw askForToken(reply, "this address needs a token: send Authorization: Bearer TOKEN.");
-    const hash = digest(given) as Buffer;
-    if (isSame(hash, operate)) return;
-    if (isSame(hash, read)) {
-      if (request.method === "GET" || request.method === "HEAD") return;
-      throw new ServiceError(403, "READ_ONLY", "this token may only look; use the one that may operate.");
-    }
-    guesses.add(request.ip);
+    this.#guesses.add(address);
     throw askForToken(reply, "this token is not known; check TASKLOOM_TOKEN.");
-  });
+  }
+}
+
+/** The address that a request came from; a Unix socket has none. */
+export function clientOf(request: FastifyRequest): string {
+  const ip: string | undefined = request.ip;
+  return ip ?? "unix";
 }
 
 function askForToken(reply: FastifyReply, message: string): ServiceError {
@@ -72,26 +97,46 @@ function digest(token: string | undefined): Buffer | undefined {
   return token === undefined ? undefined : createHash("sha256").update(token).digest();
 }
 
-function isSame(given: Buffer, expected: Buffer | undefined): boolean {
-  return expected !== undefined && timingSafeEqual(given, expected);
+function isSame(given: Buffer | undefined, expected: Buffer | undefined): boolean {
+  return given !== undefined && expected !== undefined && timingSafeEqual(given, expected);
 }
 
-function refuseOtherSites(request: FastifyRequest, onlyLoopback: boolean): void {
-  const { origin } = request.headers;
-  const site = request.headers["sec-fetch-site"];
-  const isUnsafe = request.method !== "GET" && request.method !== "HEAD";
-  const crossed =
-    (origin !== undefined && !(URL.canParse(origin) && new URL(origin).host === request.headers.host)) ||
-    (site !== undefined && site !== "same-origin" && site !== "none");
-  if (isUnsafe && crossed) {
-    throw new ServiceError(403, "OTHER_SITE", "a page of another site caused this request; that is refused.");
-  }
-  if (!onlyLoopback) return;
-  // A name that an attacker's DNS points at this machine is a site of the attacker's to the browser.
-  const name = new URL(`http://${request.headers.host ?? "localhost"}`).hostname.replaceAll(/[[\]]/g, "");
+/** @throws ServiceError when the Host header is missing, or is not the name of a host. */
+function hostName({ headers, raw }: FastifyRequest): string {
+  const { host = raw.httpVersion === "1.0" ? "localhost" : "" } = headers;
+  const url = `http://${host}/`;
+  if (/[/?#@\\]/.test(host) || !URL.canParse(url))
+    throw new ServiceError(400, "HOST", "the Host header names no host; send the name of this address.");
+  return new URL(url).hostname.replaceAll(/[[\]]/g, "");
+}
+
+/** A name that an attacker's DNS points at this machine is a site of the attacker's to the browser. */
+function refuseOtherNames(name: string): void {
   if (!isLoopback(name) && isIP(name) === 0) {
     throw new ServiceError(403, "OTHER_NAME", `this address answers to localhost, and not to ${name}.`);
   }
+}
+
+/** Reading is refused too: a page of another site sees no answer, but it could keep the service busy. */
+function refuseOtherSites(request: FastifyRequest): void {
+  const { origin } = request.headers;
+  const site = request.headers["sec-fetch-site"];
+  const crossed =
+    (origin !== undefined && !(URL.canParse(origin) && new URL(origin).host === request.host)) ||
+    (site !== undefined && site !== "same-origin" && site !== "none");
+  if (crossed && !isFollowedLink(request)) {
+    throw new ServiceError(403, "OTHER_SITE", "a page of another site caused this request; that is refused.");
+  }
+}
+
+/** A link to the live page that somebody follows: the site with the link can neither read nor frame the page. */
+function isFollowedLink({ method, url, headers }: FastifyRequest): boolean {
+  return (
+    method === "GET" &&
+    url === "/" &&
+    headers["sec-fetch-mode"] === "navigate" &&
+    headers["sec-fetch-dest"] === "document"
+  );
 }
 
 /** Counts bad tokens by address over the last minute. */

@@ -1,8 +1,8 @@
-import type { AddressInfo } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 import rateLimit from "@fastify/rate-limit";
 import swagger from "@fastify/swagger";
 import type { Engine } from "@taskloom/queue";
-import { type FastifyInstance, fastify } from "fastify";
+import { type FastifyError, type FastifyInstance, fastify } from "fastify";
 import type { Logger } from "pino";
 import { CliFailure, exitCodes } from "../../cli/failure.ts";
 import { version } from "../../version.ts";
@@ -11,10 +11,15 @@ import type { ServiceMetrics } from "../service-metrics.ts";
 import { ServiceError } from "../service-error.ts";
 import { addBullBoard } from "./bull-board.ts";
 import { answerWithoutEngine } from "./engine-patience.ts";
-import { answerErrors } from "./errors.ts";
-import { guard, isLoopback } from "./guard.ts";
+import { answerClientError, answerError, answerErrors } from "./errors.ts";
+import { Guard, clientOf, isLoopback } from "./guard.ts";
+import { addHealth } from "./health-routes.ts";
+import { type ListenTarget, listen } from "./listening.ts";
 import { addPage } from "./page.ts";
 import { addRoutes } from "./routes.ts";
+import { trustedProxies } from "./trusted-proxies.ts";
+import { validateRequests } from "./validation.ts";
+import { Waits } from "./waits.ts";
 
 /** What the HTTP address is made with. */
 export interface HttpServiceOptions {
@@ -24,12 +29,19 @@ export interface HttpServiceOptions {
   readonly metrics: ServiceMetrics;
   /** Whether the workers take jobs. */
   readonly isReady: () => boolean;
-  readonly host: string;
+  /** The address that is going to be listened on; undefined for a Unix socket. */
+  readonly host: string | undefined;
   readonly token: string | undefined;
   readonly readToken: string | undefined;
   readonly bodyLimit: number;
   /** Requests a second of one client. */
   readonly rateLimit: number;
+  /** Seconds in which a whole request has to arrive. */
+  readonly requestTimeout: number;
+  /** Event streams and requests with `wait` that are open at once. */
+  readonly maxStreams: number;
+  /** Proxies whose `X-Forwarded-For` counts. */
+  readonly trustProxy: readonly string[];
   readonly logger: Logger;
 }
 
@@ -37,36 +49,61 @@ export interface HttpServiceOptions {
 const contentPolicy =
   "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; base-uri 'self'; frame-ancestors 'none'; form-action 'self'";
 
+/** How long the answers that are being sent when the service closes may take, in milliseconds. */
+const closePatience = 1_000;
+/** How often connections that have nothing more to send are closed meanwhile. */
+const closeInterval = 10;
+
 /** The service's HTTP address: API, live page, bull-board and metrics. */
 export class HttpService {
   readonly #app: FastifyInstance;
-  readonly #host: string;
+  readonly #waits: Waits;
 
-  private constructor(app: FastifyInstance, host: string) {
+  private constructor(app: FastifyInstance, waits: Waits) {
     this.#app = app;
-    this.#host = host;
+    this.#waits = waits;
   }
 
   /** @throws CliFailure when it would listen beyond this machine without a token. */
   static async create(options: HttpServiceOptions): Promise<HttpService> {
-    const { host, token, readToken } = options;
-    if (!isLoopback(host) && token === undefined && readToken === undefined) {
+    const { host, token, readToken, logger } = options;
+    if (host !== undefined && !isLoopback(host) && token === undefined && readToken === undefined) {
       throw new CliFailure(
         "NO_TOKEN",
         `${host} can be reached from other machines, so it needs a token: set TASKLOOM_TOKEN (and TASKLOOM_READ_TOKEN), or leave --host out.`,
         { exitCode: exitCodes.usage },
       );
     }
+    const guard = new Guard({ operate: token, read: readToken }, host);
+    const requestTimeout = options.requestTimeout * 1_000;
     const app = fastify({
-      forceCloseConnections: true,
+      forceCloseConnections: "idle",
       bodyLimit: options.bodyLimit,
       routerOptions: { maxParamLength: 300 },
-      ajv: { customOptions: { coerceTypes: true, removeAdditional: false, useDefaults: true } },
+      requestTimeout,
+      http: {
+        headersTimeout: requestTimeout,
+        connectionsCheckingInterval: Math.min(1_000, requestTimeout / 2),
+        requireHostHeader: false, // The guard asks for it, and its answer is in the format of all others.
+      },
+      trustProxy: options.trustProxy.length > 0 && trustedProxies(options.trustProxy),
+      clientErrorHandler: (error, socket) => answerClientError(error, socket),
+      // Requests whose URL fits no route: hooks do not run for these, so the guard is asked here.
+      frameworkErrors: (error, request, reply) => {
+        let refused: unknown = error;
+        try {
+          guard.check(request, reply);
+        } catch (thrown) {
+          refused = thrown;
+        }
+        void answerError(refused as FastifyError, request, reply, logger);
+      },
     });
     // Only JSON: a form on another site can send plain text without asking.
     app.removeContentTypeParser("text/plain");
-    answerErrors(app, options.logger);
-    guard(app, { operate: token, read: readToken }, host);
+    validateRequests(app);
+    answerErrors(app, logger);
+    app.addHook("onRequest", async (request, reply) => guard.check(request, reply));
     answerWithoutEngine(app, options.engine);
     app.addHook("onSend", async (_request, reply) => {
       void reply.header("content-security-policy", contentPolicy);
@@ -76,6 +113,7 @@ export class HttpService {
     await app.register(rateLimit, {
       max: options.rateLimit,
       timeWindow: 1_000,
+      keyGenerator: clientOf,
       errorResponseBuilder: (_request, { after }) =>
         new ServiceError(
           429,
@@ -91,86 +129,31 @@ export class HttpService {
         security: [{ token: [] }],
       },
     });
-    addRoutes(app, options.operations);
+    const waits = new Waits(options.maxStreams);
+    addRoutes(app, options.operations, waits);
     addHealth(app, options);
     await addBullBoard(app, options.operations, options.queues);
     await addPage(app);
-    return new HttpService(app, host);
+    return new HttpService(app, waits);
+  }
+
+  /** Listens, and returns the address as clients name it. */
+  async listen(target: ListenTarget): Promise<{ readonly address: string; readonly isOther: boolean }> {
+    return await listen(this.#app, target);
   }
 
   /**
-   * Listens, and gives the address. Port 0 takes any free one; with `orAnyFree` so does one that is in use, as when
-   * nobody named a port and a second worker starts on the machine.
+   * Closes after the answers that are due: streams and waiting requests look once more and end with what they find.
+   * Connections that take longer than a second over it are cut.
    */
-  async listen(
-    port: number,
-    { orAnyFree = false }: { readonly orAnyFree?: boolean } = {},
-  ): Promise<{ readonly address: string; readonly isOther: boolean }> {
-    const host = this.#host;
-    let isOther = false;
-    try {
-      await this.#app.listen({ host, port });
-    } catch (error) {
-      isOther = orAnyFree && (error as NodeJS.ErrnoException).code === "EADDRINUSE";
-      if (!isOther) throw cannotListen(error as NodeJS.ErrnoException, host, port);
-      await this.#app.listen({ host, port: 0 });
-    }
-    const shown = host.includes(":") ? `[${host}]` : host;
-    const address = `http://${shown}:${(this.#app.server.address() as AddressInfo).port}`;
-    return { address, isOther };
-  }
-
   async close(): Promise<void> {
-    await this.#app.close();
-  }
-}
-
-function addHealth(app: FastifyInstance, { engine, isReady, metrics }: HttpServiceOptions): void {
-  app.get("/healthz", { schema: { summary: "Whether the process lives.", tags: ["health"] } }, () => ({
-    status: "ok",
-    pid: process.pid,
-  }));
-  app.get(
-    "/readyz",
-    { schema: { summary: "Whether it takes jobs.", tags: ["health"] } },
-    (_request, reply) => {
-      if (!isReady())
-        return reply.status(503).send({ code: "NOT_READY", message: "the workers do not take jobs yet." });
-      const down = engine.downFor();
-      if (down === 0) return reply.send({ status: "ready" });
-      return reply
-        .status(503)
-        .send({ code: "ENGINE_DOWN", message: `the engine has not answered for ${Math.round(down)} ms.` });
-    },
-  );
-  app.get(
-    "/metrics",
-    { schema: { summary: "Prometheus text.", tags: ["health"] } },
-    async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text()),
-  );
-  app.get("/openapi.json", { schema: { hide: true } }, () => app.swagger());
-}
-
-function cannotListen(error: NodeJS.ErrnoException, host: string, port: number): Error {
-  switch (error.code) {
-    case "EADDRINUSE":
-      return new CliFailure(
-        "PORT_IN_USE",
-        `port ${port} on ${host} is in use; end what uses it, or choose another with --port (0 takes any free one).`,
-        { cause: error },
-      );
-    case "EACCES":
-      return new CliFailure(
-        "PORT_REFUSED",
-        `port ${port} is not allowed to this user; choose one from 1024 with --port.`,
-        { cause: error },
-      );
-    case "EADDRNOTAVAIL":
-    case "ENOTFOUND":
-      return new CliFailure("HOST", `${host} is no address of this machine; correct --host.`, {
-        cause: error,
-      });
-    default:
-      return error;
+    await Promise.race([this.#waits.close(), delay(closePatience, undefined, { ref: false })]);
+    const { server } = this.#app;
+    const closed = this.#app.close();
+    const timer = setInterval(() => server.closeIdleConnections(), closeInterval);
+    await Promise.race([closed, delay(closePatience, undefined, { ref: false })]);
+    clearInterval(timer);
+    server.closeAllConnections();
+    await closed;
   }
 }

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { type Operations, hasEnded } from "../operations.ts";
+import { type Wait, pauseUntil } from "./waits.ts";
 
-const pollInterval = 250;
 /** A comment this often, so that proxies and clients know that the connection lives. */
 const heartbeat = 15_000;
 
@@ -9,20 +9,23 @@ const heartbeat = 15_000;
  * A job's progress, logs and result as server-sent events.
  *
  * An event's id says how far the reader is: how many log lines it has and which progress it saw. With the last one in
- * `Last-Event-ID` any server at the same engine goes on from there, since all of it is read from what is stored.
+ * `Last-Event-ID` any server at the same engine goes on from there, since all of it is read from what is stored. A
+ * service that closes looks once more, so that the result of a job that ended during the drain is sent, and ends the
+ * stream.
  */
 export async function* jobEvents(
   operations: Operations,
   id: string,
   queue: string | undefined,
   lastEventId: string | undefined,
-  signal: AbortSignal,
+  wait: Wait,
 ): AsyncGenerator<string, void, undefined> {
   let { logs, progress } = parseEventId(lastEventId);
   let state: string | undefined;
   let quietSince = performance.now();
   yield "retry: 1000\n\n";
-  while (!signal.aborted) {
+  while (true) {
+    const isLast = wait.over.aborted;
     const job = await operations.job(id, queue);
     const lines = await operations.logs(id, logs, queue);
     const events: string[] = [];
@@ -53,7 +56,8 @@ export async function* jobEvents(
       quietSince = performance.now();
       yield ": still here\n\n";
     }
-    await new Promise((resolve) => setTimeout(resolve, pollInterval));
+    if (isLast) return;
+    await pauseUntil(wait.pause, wait.over);
   }
 }
 

@@ -1,123 +1,14 @@
-/** A JSON Schema. */
-type Schema = Readonly<Record<string, unknown>>;
+/** A JSON Schema, or an answer's media types with one each. */
+export type Schema = Readonly<Record<string, unknown>>;
 
-// JSON Schemas of the HTTP API: what requests are held to, and what the OpenAPI document shows.
+// JSON Schemas of requests, which are held to them. Those of answers are in answer-schemas.ts.
 
 const text = { type: "string", minLength: 1, maxLength: 256 };
 const milliseconds = { type: "number", minimum: 0, description: "Milliseconds." };
 
-const jobState: Schema = {
+export const jobState: Schema = {
   type: "string",
   enum: ["waiting", "delayed", "active", "waiting-children", "completed", "failed", "cancelled", "unknown"],
-};
-
-export const errorSchema: Schema = {
-  type: "object",
-  properties: {
-    code: { type: "string", description: "Stable, for programs." },
-    message: { type: "string", description: "For people: what is wrong and what to do." },
-  },
-  required: ["code", "message"],
-};
-
-const errorView: Schema = {
-  type: "object",
-  additionalProperties: true,
-  properties: {
-    name: { type: "string" },
-    message: { type: "string" },
-    code: { type: "string" },
-    stack: { type: "string" },
-  },
-};
-
-export const jobSchema: Schema = {
-  type: "object",
-  additionalProperties: true,
-  properties: {
-    id: { type: "string" },
-    task: { type: "string" },
-    queue: { type: "string" },
-    lane: { type: "string", enum: ["loop", "thread"] },
-    state: jobState,
-    attempts: { type: "integer" },
-    maxAttempts: { type: "integer" },
-    args: { type: "array", items: {} },
-    calls: { type: "integer", description: "How many calls it carries, when it is one pack of queue.map." },
-    progress: {},
-    submittedAt: { type: "number" },
-    startedAt: { type: "number" },
-    finishedAt: { type: "number" },
-    value: {
-      description: "What the task returned; what JSON cannot say is an object with the key $taskloom.",
-    },
-    error: errorView,
-    reason: { type: "string" },
-    omitted: {
-      type: "object",
-      additionalProperties: { type: "number" },
-      description: "Fields that are left out of a listing because they are large, with their bytes.",
-    },
-    unreadable: { type: "string", description: "Why the record is not one that Taskloom wrote." },
-    data: { description: "The record's data, where it is not a submission." },
-    notice: { type: "string", description: "Why nothing will run it for now." },
-  },
-};
-
-const searched = { type: "integer", description: "How many jobs were looked at for this answer." };
-const next = { type: "string", description: "The cursor of the next answer; absent when all was looked at." };
-
-export const jobPageSchema: Schema = {
-  type: "object",
-  required: ["jobs", "searched"],
-  properties: {
-    jobs: { type: "array", items: jobSchema },
-    searched,
-    unsearched: {
-      type: "integer",
-      description: "How many jobs of those have arguments too large to search.",
-    },
-    next,
-  },
-};
-
-export const failedPageSchema: Schema = {
-  type: "object",
-  required: ["groups", "searched"],
-  properties: {
-    groups: {
-      type: "array",
-      items: {
-        type: "object",
-        required: ["task", "error", "count", "lastAt", "ids"],
-        properties: {
-          task: { type: "string" },
-          error: errorView,
-          count: { type: "integer" },
-          lastAt: { type: "number" },
-          ids: { type: "array", items: { type: "string" }, description: "The latest ones, at most 1,000." },
-        },
-      },
-    },
-    searched,
-    next,
-  },
-};
-
-export const retryPageSchema: Schema = {
-  type: "object",
-  required: ["retried", "skipped"],
-  properties: {
-    retried: { type: "array", items: { type: "string" } },
-    skipped: {
-      type: "array",
-      items: {
-        type: "object",
-        properties: { id: { type: "string" }, code: { type: "string" }, message: { type: "string" } },
-      },
-    },
-    next,
-  },
 };
 
 const cursor = { type: "string", maxLength: 8_192, description: "The next of an earlier answer." };
@@ -129,7 +20,7 @@ export const failedQuery: Schema = {
 };
 
 export const retryBody: Schema = {
-  type: "object",
+  type: ["object", "null"], // No body at all puts back whatever failed.
   additionalProperties: false,
   properties: {
     task: text,
@@ -144,7 +35,7 @@ export const retryBody: Schema = {
 };
 
 export const submitBody: Schema = {
-  type: "object",
+  type: ["object", "null"], // No body at all is a call without arguments.
   additionalProperties: false,
   properties: {
     args: { type: "array", items: {}, description: "The task's arguments." },
@@ -213,4 +104,10 @@ export const pauseBody: Schema = {
   additionalProperties: false,
   required: ["paused"],
   properties: { paused: { type: "boolean" } },
+};
+
+export const treeQuery: Schema = {
+  type: "object",
+  additionalProperties: false,
+  properties: { format: { type: "string", enum: ["json", "text"] } },
 };

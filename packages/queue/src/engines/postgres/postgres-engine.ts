@@ -146,7 +146,7 @@ export class PostgresEngine implements Engine {
           await this.connect();
           return this.#pool;
         });
-    const queue = new Queue(name, { connection }, createPostgresBackend as never);
+    const queue = new Queue(name, { connection, skipMetasUpdate: true }, createPostgresBackend as never);
     queue.on("error", () => {});
     return queue;
   }

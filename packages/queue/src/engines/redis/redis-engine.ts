@@ -202,7 +202,7 @@ export class RedisEngine implements Engine {
   }
 
   openQueue(name: string): Queue {
-    const queue = new Queue(name, { connection: this.#client, prefix: this.#prefix });
+    const queue = new Queue(name, { connection: this.#client, prefix: this.#prefix, skipMetasUpdate: true });
     queue.on("error", () => {});
     return queue;
   }

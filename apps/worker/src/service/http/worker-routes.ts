@@ -1,0 +1,52 @@
+import type { FastifyInstance } from "fastify";
+import type { Operations } from "../operations.ts";
+import { ServiceError } from "../service-error.ts";
+import { formatForest } from "../task-tree.ts";
+import { taskLabel } from "../worker-view.ts";
+import { treeSchema, workersSchema } from "./answer-schemas.ts";
+import { answers } from "./answers.ts";
+import { idParams, treeQuery } from "./schemas.ts";
+
+/** Shows workers and what they run. */
+export function addWorkerRoutes(app: FastifyInstance, operations: Operations): void {
+  app.get(
+    "/workers",
+    {
+      schema: {
+        summary: "Every worker at the engine, as of the last second.",
+        tags: ["workers"],
+        response: answers({ 200: workersSchema }),
+      },
+    },
+    () => operations.workers(),
+  );
+
+  app.get<{ Params: { readonly id: string }; Querystring: { readonly format?: string } }>(
+    "/workers/:id/tree",
+    {
+      schema: {
+        summary: "A worker's live tasks, what each waits for and for how long; as text with format=text.",
+        tags: ["workers"],
+        params: idParams,
+        querystring: treeQuery,
+        response: answers({ 200: treeSchema }, 404, 414),
+      },
+    },
+    async ({ params, query }, reply) => {
+      const worker = (await operations.workers()).find(({ id }) => id === params.id);
+      if (worker === undefined) {
+        throw new ServiceError(
+          404,
+          "WORKER_UNKNOWN",
+          `there is no worker ${params.id}; GET /workers lists them.`,
+        );
+      }
+      if (query.format !== "text") return { jobs: worker.jobs, ...worker.tree };
+      const tasks = new Map(worker.jobs.map((job) => [job.id, taskLabel(job)]));
+      const lines = formatForest(worker.tree, ({ name }) =>
+        tasks.has(name) ? `${tasks.get(name)} ${name}` : undefined,
+      );
+      return await reply.type("text/plain; charset=utf-8").send(`${lines.join("\n")}\n`);
+    },
+  );
+}
