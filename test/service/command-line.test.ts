@@ -152,7 +152,7 @@ folderTest(
     expect(setting("threads")).toMatchObject({ value: 4, source: "--threads" });
     expect(setting("concurrency")).toMatchObject({ value: 8, source: "TASKLOOM_CONCURRENCY" });
     expect(setting("queues")).toMatchObject({ value: ["mail"] });
-    expect(setting("drain")).toMatchObject({ value: 30, source: "default" });
+    expect(setting("drain")).toMatchObject({ value: 25, source: "default" });
     expect(stdout).not.toMatch(/secret|aaaa/);
     expect(await print({ TASKLOOM_THREADS: "none" })).toMatchObject({
       code: 2,
