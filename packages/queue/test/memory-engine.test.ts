@@ -3,7 +3,7 @@ import { DeadlockError, Event, getRunningLoop, run, sleep, timeout, TimeoutError
 import { virtualClock } from "@taskloom/loop/testing";
 import { TaskQueue, TaskWorker, defineTask, openEngine } from "@taskloom/queue";
 import { expect, test } from "vitest";
-import { halfPastTwoInBerlin } from "./half-past-two.ts";
+import { clockChanges } from "./clock-changes.ts";
 
 const hour = 3_600_000;
 const later = defineTask({ name: "memory.later" }, async (milliseconds: number) => {
@@ -78,9 +78,9 @@ test("there is no BullMQ queue for tools to look at, and it says so", async () =
   await engine.close();
 });
 
-test.each(halfPastTwoInBerlin)(
-  "a cron pattern keeps to its zone over the change of the clock in %s",
-  async (_season, start, expected) => {
+test.each(clockChanges)(
+  "a cron pattern keeps to its zone over the change of the clock: %s",
+  async (_name, when, start, expected) => {
     const times: string[] = [];
     const all = new Event();
     const note = defineTask({ name: "memory.note" }, async () => {
@@ -92,7 +92,7 @@ test.each(halfPastTwoInBerlin)(
         const engine = `memory:${randomUUID()}`;
         const worker = new TaskWorker({ engine, tasks: [note] }).run();
         await using queue = new TaskQueue({ engine });
-        await queue.schedule("half-past-two", { cron: "30 2 * * *", timezone: "Europe/Berlin" }, note);
+        await queue.schedule("over-a-change", when, note);
         await all.wait();
         worker.cancel();
         await worker.catch(() => {});
@@ -122,4 +122,27 @@ test("a schedule ends at its `until`", async () => {
     { clock: virtualClock() },
   );
   expect(times).toEqual([0, 1_000, 2_000]);
+});
+
+test("an interval that was paused for several beats runs once to make up for them", async () => {
+  const times: number[] = [];
+  const note = defineTask({ name: "memory.beat" }, async () => void times.push(getRunningLoop().time()));
+  await run(
+    async () => {
+      const engine = `memory:${randomUUID()}`;
+      const worker = new TaskWorker({ engine, tasks: [note] }).run();
+      await using queue = new TaskQueue({ engine });
+      const schedule = await queue.schedule("beat", { every: 1_000 }, note);
+      await sleep(500);
+      await queue.pause();
+      await sleep(3_800);
+      await queue.resume();
+      await sleep(2_000);
+      await schedule.remove();
+      worker.cancel();
+      await worker.catch(() => {});
+    },
+    { clock: virtualClock() },
+  );
+  expect(times).toEqual([0, 4_300, 5_000, 6_000]);
 });

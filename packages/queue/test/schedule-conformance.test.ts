@@ -2,7 +2,7 @@ import { Event } from "@taskloom/loop";
 import { TaskQueue, currentJob, defineTask, openEngine } from "@taskloom/queue";
 import { afterEach, describe, expect, vi } from "vitest";
 import { engines } from "./engines.ts";
-import { halfPastTwoInBerlin } from "./half-past-two.ts";
+import { clockChanges } from "./clock-changes.ts";
 import { pairTest } from "./pair.ts";
 
 const hour = 3_600_000;
@@ -40,14 +40,13 @@ describe.each(withThisClock)("on $name", ({ test: engineTest }) => {
   const test = pairTest(engineTest);
   afterEach(() => vi.restoreAllMocks());
 
-  test.for(halfPastTwoInBerlin)(
-    "a cron pattern keeps to its zone over the change of the clock in %s",
-    async ([_season, start, times], { pair }) => {
+  test.for(clockChanges)(
+    "a cron pattern keeps to its zone over the change of the clock: %s",
+    async ([_name, when, start, times], { pair }) => {
       setClock(start);
       const note = new Note();
       const queue = await pair.work([note.task, nudge]);
-      const when = { cron: "30 2 * * *", timezone: "Europe/Berlin" };
-      let { next } = await queue.schedule("half-past-two", when, note.task);
+      let { next } = await queue.schedule("over-a-change", when, note.task);
       for (const time of times) {
         expect(new Date(next ?? 0).toISOString()).toBe(time);
         setClock(time);

@@ -5,7 +5,7 @@ import { TaskOptionsError } from "../errors.ts";
 import { encodeError, encodeValue } from "../wire/encode.ts";
 import { type Outcome, cancelledOutcome } from "../wire/outcome.ts";
 import type { RemoteTask } from "./remote-task.ts";
-import { type SubmitOptions, checkSubmitOptions } from "./submit-options.ts";
+import { type SubmitOptions, resolveSubmitOptions } from "./submit-options.ts";
 
 /** One call in a flow: a task with its arguments; made by {@link call}. */
 export interface TaskCall<R = unknown> {
@@ -50,13 +50,12 @@ function callOf<R>(
     options,
     children,
     with(more) {
-      checkSubmitOptions(more);
       if (more.id !== undefined || more.deduplicate !== undefined || more.delay !== undefined) {
         throw new TaskOptionsError(
           "A call in a flow takes no `id`, `deduplicate` or `delay`: the flow is submitted as a whole, and its parts run in its order.",
         );
       }
-      return callOf<R>(task, args, { ...options, ...more }, children);
+      return callOf<R>(task, args, { ...options, ...resolveSubmitOptions(more) }, children);
     },
     after: (more) => callOf<R>(task, args, options, [...children, ...more]),
   };

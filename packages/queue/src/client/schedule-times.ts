@@ -1,5 +1,9 @@
-import { type RepeatOptions, getNextMillis } from "bullmq";
+import type { RepeatOptions } from "bullmq";
+import { CronPattern } from "../cron/cron-pattern.ts";
+import { nextRun } from "../cron/next-run.ts";
+import { nextRunOf } from "../cron/repeat-strategy.ts";
 import { TaskOptionsError } from "../errors.ts";
+import { wholeMilliseconds } from "../milliseconds.ts";
 
 /** When a schedule runs its task: at the times of a cron pattern, or at an interval. */
 export type When = (
@@ -7,14 +11,15 @@ export type When = (
       /** Five or six fields, seconds first if there are six: `"0 3 * * *"` is every day at three. */
       readonly cron: string;
       /**
-       * The zone that the pattern is meant in, such as `"Europe/Berlin"`; default: the machine's. A time that the change to
-       * daylight saving skips is run as much later as it skips; one that comes twice is run the first time.
+       * The zone that the pattern is meant in, such as `"Europe/Berlin"`; default: the machine's. A run that falls into a
+       * daylight-saving gap is shifted by the length of the gap; a time that comes twice is run the first time. A pattern
+       * that matches every hour runs whenever the clock shows a time of it.
        */
       readonly timezone?: string;
       readonly every?: never;
     }
   | {
-      /** Milliseconds from one run to the next; the first begins at once. */
+      /** Milliseconds from one run to the next, at most 10 years; the first begins at once. */
       readonly every: number;
       readonly cron?: never;
       readonly timezone?: never;
@@ -38,13 +43,10 @@ export function repeatOf(id: string, when: When): Omit<RepeatOptions, "key"> {
   const { cron, every, timezone, until } = when;
   if ((cron === undefined) === (every === undefined))
     throw new TaskOptionsError("Expected a schedule to have either `cron` or `every`.");
-  if (every !== undefined && !(Number.isSafeInteger(every) && every > 0)) {
-    throw new TaskOptionsError(
-      `Expected \`every\` to be a whole number of milliseconds above 0, got ${String(every)}.`,
-    );
-  }
-  const endDate = until === undefined ? undefined : Number(until);
-  if (endDate !== undefined && !Number.isFinite(endDate))
+  const interval = every === undefined ? {} : { every: wholeMilliseconds("`every`", every, { from: 1 }) };
+  // Rounded down: runs are at whole milliseconds, and none may be later.
+  const endDate = until === undefined ? undefined : Math.floor(Number(until));
+  if (endDate !== undefined && Number.isNaN(new Date(endDate).getTime()))
     throw new TaskOptionsError(
       `Expected \`until\` to be a date or milliseconds of the epoch, got ${String(until)}.`,
     );
@@ -55,18 +57,11 @@ export function repeatOf(id: string, when: When): Omit<RepeatOptions, "key"> {
   }
   const repeat = {
     ...(cron === undefined ? {} : { pattern: cron }),
-    ...(every === undefined ? {} : { every }),
+    ...interval,
     ...(timezone === undefined ? {} : { tz: timezone }),
     ...(endDate === undefined ? {} : { endDate }),
   };
-  try {
-    getNextMillis(Date.now(), repeat);
-  } catch (error) {
-    throw new TaskOptionsError(
-      `Expected \`cron\` to be a pattern such as "0 3 * * *", got ${JSON.stringify(cron)}: ${(error as Error).message}.`,
-      { cause: error },
-    );
-  }
+  if (cron !== undefined) checkCron(cron, timezone);
   return repeat;
 }
 
@@ -80,7 +75,23 @@ export function hasEnded(
   if (end <= time) return true;
   if (every !== undefined) return false;
   const repeat = { pattern: pattern ?? "", ...(tz === undefined ? {} : { tz }) };
-  return (getNextMillis(time, repeat) ?? Infinity) > end;
+  return (nextRunOf(time, repeat) ?? Infinity) > end;
+}
+
+function checkCron(cron: string, timezone: string | undefined): void {
+  let next: number | undefined;
+  try {
+    next = nextRun(new CronPattern(cron), timezone, Date.now());
+  } catch (error) {
+    throw new TaskOptionsError(
+      `Expected \`cron\` to be a pattern such as "0 3 * * *", got ${JSON.stringify(cron)}: ${(error as Error).message}.`,
+      { cause: error },
+    );
+  }
+  if (next === undefined)
+    throw new TaskOptionsError(
+      `Expected \`cron\` to be a pattern that comes within some years, got ${JSON.stringify(cron)}.`,
+    );
 }
 
 function isTimeZone(zone: string): boolean {

@@ -1,6 +1,7 @@
 import type { DeduplicationOptions } from "bullmq";
-import { type Backoff, checkBackoff } from "../definition/define-task.ts";
+import { type Backoff, resolveBackoff } from "../definition/define-task.ts";
 import { TaskOptionsError } from "../errors.ts";
+import { wholeMilliseconds } from "../milliseconds.ts";
 
 /**
  * When a submission is the same work as one that is there already, and what to do then. The key alone: nothing, until
@@ -21,7 +22,10 @@ export interface Deduplicate {
   readonly keepLastIfActive?: boolean;
 }
 
-/** What may be said of one submission; what is left out comes from the task's definition. */
+/**
+ * What may be said of one submission; what is left out comes from the task's definition. Times are milliseconds of at
+ * most 10 years, and are rounded up to whole ones.
+ */
 export interface SubmitOptions {
   /** Milliseconds before the job may start. */
   readonly delay?: number;
@@ -58,8 +62,12 @@ const known = new Set([
   "keep",
 ]);
 
-/** @throws {@link TaskOptionsError} naming the first option that cannot be right. */
-export function checkSubmitOptions(options: SubmitOptions): void {
+/**
+ * The same options with whole milliseconds.
+ *
+ * @throws {@link TaskOptionsError} naming the first option that cannot be right.
+ */
+export function resolveSubmitOptions(options: SubmitOptions): SubmitOptions {
   const { id, delay, deadline, priority, attempts, timeout, backoff, deduplicate, keep } = options;
   const unknown = Object.keys(options).find((option) => !known.has(option));
   if (unknown !== undefined) {
@@ -72,41 +80,41 @@ export function checkSubmitOptions(options: SubmitOptions): void {
       `Expected \`id\` to be 1 to 200 characters without ':', white space and control characters, got ${JSON.stringify(id)}.`,
     );
   }
-  const times = { delay, deadline, timeout, "keep.completed": keep?.completed, "keep.failed": keep?.failed };
-  for (const [option, value] of Object.entries(times)) {
-    if (value !== undefined && !(value >= 0 && Number.isFinite(value))) {
-      throw new TaskOptionsError(
-        `Expected \`${option}\` to be a number of milliseconds from 0, got ${String(value)}.`,
-      );
-    }
-  }
+  const times = wholeTimes("", { delay, deadline, timeout });
+  const kept = keep === undefined ? {} : { keep: wholeTimes("keep.", { ...keep }) };
   for (const [option, value] of Object.entries({ priority, attempts })) {
     if (value !== undefined && !(Number.isSafeInteger(value) && value >= 1 && value < 2 ** 21)) {
       throw new TaskOptionsError(`Expected \`${option}\` to be a whole number from 1, got ${String(value)}.`);
     }
   }
-  if (backoff !== undefined) checkBackoff("of a submission", backoff);
-  if (deduplicate !== undefined) checkDeduplicate(deduplicate);
+  const waits = backoff === undefined ? {} : { backoff: resolveBackoff("of a submission", backoff) };
+  const folds = deduplicate === undefined ? {} : { deduplicate: resolveDeduplicate(deduplicate) };
   if (id !== undefined && deduplicate !== undefined) {
     throw new TaskOptionsError(
       "Expected `id` or `deduplicate`, got both: an id is one job for as long as that is kept, a key is one at a time.",
     );
   }
+  return { ...options, ...times, ...kept, ...waits, ...folds };
 }
 
-function checkDeduplicate(deduplicate: string | Deduplicate): void {
-  const { key, ttl, extend, keepLastIfActive } =
-    typeof deduplicate === "string"
-      ? ({ key: deduplicate } satisfies Deduplicate as Deduplicate)
-      : deduplicate;
+/** The times among options that are given, in whole milliseconds. */
+function wholeTimes<K extends string>(
+  prefix: string,
+  times: Readonly<Partial<Record<K, number | undefined>>>,
+): Partial<Record<K, number>> {
+  const given = Object.entries<number | undefined>(times as Record<string, number | undefined>).flatMap(
+    ([option, value]) =>
+      value === undefined ? [] : [[option, wholeMilliseconds(`\`${prefix}${option}\``, value)]],
+  );
+  return Object.fromEntries(given) as Partial<Record<K, number>>;
+}
+
+function resolveDeduplicate(deduplicate: string | Deduplicate): Deduplicate {
+  const given: Deduplicate = typeof deduplicate === "string" ? { key: deduplicate } : deduplicate;
+  const { key, ttl, extend, keepLastIfActive } = given;
   if (typeof key !== "string" || key === "" || key.length > 200) {
     throw new TaskOptionsError(
       `Expected \`deduplicate.key\` to be 1 to 200 characters, got ${JSON.stringify(key)}.`,
-    );
-  }
-  if (ttl !== undefined && !(Number.isSafeInteger(ttl) && ttl > 0)) {
-    throw new TaskOptionsError(
-      `Expected \`deduplicate.ttl\` to be a whole number of milliseconds above 0, got ${String(ttl)}.`,
     );
   }
   if (extend === true && ttl === undefined)
@@ -117,6 +125,9 @@ function checkDeduplicate(deduplicate: string | Deduplicate): void {
     throw new TaskOptionsError(
       "Expected no `deduplicate.ttl` with `keepLastIfActive`: the key holds as long as the job does.",
     );
+  return ttl === undefined
+    ? given
+    : { ...given, ttl: wholeMilliseconds("`deduplicate.ttl`", ttl, { from: 1 }) };
 }
 
 /** The same in BullMQ's words. */

@@ -4,6 +4,7 @@ import type { Engine } from "../engines/engine.ts";
 import type { FlowAdder } from "../engines/lane-queue.ts";
 import { defaultEngine, openEngine } from "../engines/open-engine.ts";
 import { QueueClosedError, TaskOptionsError } from "../errors.ts";
+import { wholeMilliseconds } from "../milliseconds.ts";
 import { type Lane, jobId } from "../lane.ts";
 import { type QueueCounts, countJobs } from "../operate/counts.ts";
 import { type FailureGroup, groupedFailures } from "../operate/failures.ts";
@@ -20,7 +21,7 @@ import { RemoteMap, type RemoteMapOptions } from "./remote-map.ts";
 import type { RemoteTask } from "./remote-task.ts";
 import type { When } from "./schedule-times.ts";
 import { type Schedule, Schedules } from "./schedules.ts";
-import { type SubmitOptions, checkSubmitOptions } from "./submit-options.ts";
+import { type SubmitOptions, resolveSubmitOptions } from "./submit-options.ts";
 
 /** Where a queue is and what it is called. */
 export interface TaskQueueOptions {
@@ -107,8 +108,8 @@ export class TaskQueue {
   }
 
   /** The same queue with options for each submission. */
-  with(options: SubmitOptions): Submitter {
-    checkSubmitOptions(options);
+  with(given: SubmitOptions): Submitter {
+    const options = resolveSubmitOptions(given);
     return {
       submit: (task, ...args) => this.#submit(task, args, options),
       map: (task, items, mapOptions) => this.#map(task, items, mapOptions, options),
@@ -331,7 +332,8 @@ export class TaskQueue {
    * workers notice that within a second.
    */
   async limit(limit: RateLimit | undefined): Promise<void> {
-    await limitRate(this.#client.queues, limit);
+    const per = limit && wholeMilliseconds("`per` of a rate limit", limit.per, { from: 1 });
+    await limitRate(this.#client.queues, limit && { ...limit, per: per as number });
   }
 
   /** Workers take no more jobs of this queue, in either lane, until {@link resume}; what runs goes on. */

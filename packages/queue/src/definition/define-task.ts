@@ -2,6 +2,7 @@ import { type Coroutine, coroutine } from "@taskloom/loop";
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { TaskOptionsError } from "../errors.ts";
 import type { Lane } from "../lane.ts";
+import { wholeMilliseconds } from "../milliseconds.ts";
 
 /** How long to wait before the next attempt: always `delay` ms, or `delay` doubled at each attempt. */
 export interface Backoff {
@@ -159,31 +160,36 @@ function resolveTaskOptions(options: TaskOptions): ResolvedTaskOptions {
   }
   positiveInteger(name, "version", version);
   positiveInteger(name, "attempts", attempts);
-  if (timeout !== undefined && !(timeout > 0)) {
-    throw new TaskOptionsError(
-      `Expected \`timeout\` of task ${name} to be a number of milliseconds above 0, got ${String(timeout)}.`,
-    );
-  }
-  if (backoff !== undefined) checkBackoff(`of task ${name}`, backoff);
   return {
     name,
     module,
     version,
     runsOn,
-    timeout,
+    // An endless one is none.
+    timeout:
+      timeout === undefined || timeout === Infinity
+        ? undefined
+        : wholeMilliseconds(`\`timeout\` of task ${name}`, timeout, { from: 1 }),
     attempts,
-    backoff,
+    backoff: backoff === undefined ? undefined : resolveBackoff(`of task ${name}`, backoff),
     strict,
-    args: args,
+    args,
   };
 }
 
-/** @throws {@link TaskOptionsError} for a back-off that no engine could keep to. */
-export function checkBackoff(whose: string, { type, delay, jitter = 0 }: Backoff): void {
-  if ((type === "fixed" || type === "exponential") && delay >= 0 && jitter >= 0 && jitter <= 1) return;
-  throw new TaskOptionsError(
-    `Expected \`backoff\` ${whose} to be { type: "fixed" | "exponential", delay: ms, jitter?: 0 to 1 }, got ${JSON.stringify({ type, delay, jitter })}.`,
-  );
+/**
+ * The same back-off with whole milliseconds.
+ *
+ * @throws {@link TaskOptionsError} for a back-off that no engine could keep to.
+ */
+export function resolveBackoff(whose: string, backoff: Backoff): Backoff {
+  const { type, delay, jitter = 0 } = backoff;
+  if (!((type === "fixed" || type === "exponential") && delay >= 0 && jitter >= 0 && jitter <= 1)) {
+    throw new TaskOptionsError(
+      `Expected \`backoff\` ${whose} to be { type: "fixed" | "exponential", delay: ms, jitter?: 0 to 1 }, got ${JSON.stringify({ type, delay, jitter })}.`,
+    );
+  }
+  return { ...backoff, delay: wholeMilliseconds(`\`backoff.delay\` ${whose}`, delay) };
 }
 
 function positiveInteger(task: string, option: string, value: number): void {

@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import { FlowProducer, Queue, createPostgresBackend } from "bullmq";
+import { repeatSettings } from "../cron/repeat-strategy.ts";
 import { EngineUrlError } from "../errors.ts";
 import { EmbeddedDatabase } from "./embedded/embedded-database.ts";
 import type { Lane } from "../lane.ts";
@@ -105,7 +106,8 @@ export class EmbeddedEngine implements Engine {
         await this.connect();
         return this.#connectedPool();
       });
-    const queue = new Queue(name, { connection, skipMetasUpdate: true }, createPostgresBackend as never);
+    const options = { connection, skipMetasUpdate: true, settings: repeatSettings };
+    const queue = new Queue(name, options, createPostgresBackend as never);
     queue.on("error", () => {});
     return queue;
   }

@@ -1,5 +1,6 @@
 import { setImmediate, setTimeout as delay } from "node:timers/promises";
 import { type BackendFactory, type Job, type JobJson, Worker, type WorkerOptions } from "bullmq";
+import { repeatSettings } from "../cron/repeat-strategy.ts";
 import type { ThreadLockManager } from "../worker/lock-renewal.ts";
 import { takeDeferredEnd } from "./deferred-end.ts";
 import { EmbeddedDatabaseError } from "./embedded/errors.ts";
@@ -40,7 +41,7 @@ export class LaneWorker extends Worker {
     super(
       name,
       ((job: BullJob, token?: string) => processor(job, token, this.isAlone)) as never,
-      options,
+      { ...options, settings: repeatSettings },
       backendFactory as never,
     );
     this.#transient = transient;

@@ -1,5 +1,6 @@
 import { type Handle, getEventLoop } from "@taskloom/loop";
-import { Backoffs, type JobState, type RepeatOptions, getNextMillis } from "bullmq";
+import { Backoffs, type JobState, type RepeatOptions } from "bullmq";
+import { nextRunOf } from "../../cron/repeat-strategy.ts";
 import type { JobData } from "../../wire/job-data.ts";
 import type { LaneQueue, NewJob, StoredSchedule } from "../lane-queue.ts";
 import { endOf } from "../../retention.ts";
@@ -327,14 +328,15 @@ export class MemoryLane implements LaneQueue {
     const { key, name, repeat, template, count, next: previous } = schedule;
     const now = this.#now();
     const end = repeat.endDate === undefined ? Number.POSITIVE_INFINITY : Number(repeat.endDate);
-    // As BullMQ has it: an interval begins at once, and keeps its beat; a pattern names its own times.
+    // As BullMQ has it: an interval begins at once and keeps its beat, and runs that were missed are made up for by one;
+    // a pattern names its own times.
     const { every } = repeat;
     const next =
       every === undefined
-        ? getNextMillis(Math.max(previous, now), repeat)
+        ? nextRunOf(Math.max(previous, now), repeat)
         : count === 0
-          ? now
-          : previous + every * Math.max(1, Math.floor((now - previous) / every));
+          ? Math.ceil(now)
+          : previous + every * (1 + Math.max(0, Math.floor((now - previous) / every)));
     if (next === undefined || next > end || count >= (repeat.limit ?? Number.POSITIVE_INFINITY)) {
       this.#schedules.delete(key);
       return;
@@ -343,7 +345,7 @@ export class MemoryLane implements LaneQueue {
     const job = this.insert({
       name,
       data: template.data,
-      opts: { ...template.opts, jobId: `repeat:${key}:${next}`, delay: next - now },
+      opts: { ...template.opts, jobId: `repeat:${key}:${next}`, delay: Math.max(0, next - now) },
     });
     job.schedule = key;
   }

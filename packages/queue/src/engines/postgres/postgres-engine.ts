@@ -2,6 +2,7 @@ import { userInfo } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { FlowProducer, Queue, createPostgresBackend, runMigrations } from "bullmq";
 import pg from "pg";
+import { repeatSettings } from "../../cron/repeat-strategy.ts";
 import { EngineUnavailableError, EngineUrlError } from "../../errors.ts";
 import type {
   CancelAnswer,
@@ -146,7 +147,8 @@ export class PostgresEngine implements Engine {
           await this.connect();
           return this.#pool;
         });
-    const queue = new Queue(name, { connection, skipMetasUpdate: true }, createPostgresBackend as never);
+    const options = { connection, skipMetasUpdate: true, settings: repeatSettings };
+    const queue = new Queue(name, options, createPostgresBackend as never);
     queue.on("error", () => {});
     return queue;
   }

@@ -34,6 +34,7 @@ import type { Transient } from "../transient.ts";
 import { withoutPassword } from "../without-password.ts";
 import type { Lane } from "../../lane.ts";
 import { type JobEnd, keepByDefault } from "../../retention.ts";
+import { repeatSettings } from "../../cron/repeat-strategy.ts";
 import { batchEnds } from "./end-batches.ts";
 import { claimLaneScript } from "./claim-lane-script.ts";
 import { cancelScript, sealScript } from "./cancel-script.ts";
@@ -202,7 +203,12 @@ export class RedisEngine implements Engine {
   }
 
   openQueue(name: string): Queue {
-    const queue = new Queue(name, { connection: this.#client, prefix: this.#prefix, skipMetasUpdate: true });
+    const queue = new Queue(name, {
+      connection: this.#client,
+      prefix: this.#prefix,
+      skipMetasUpdate: true,
+      settings: repeatSettings,
+    });
     queue.on("error", () => {});
     return queue;
   }
