@@ -38,6 +38,19 @@ export const redisTest = test.extend<{
   },
 });
 
+/** A test with a `redis-server` of its own, which it may flush, reconfigure and kill. Skipped where there is none. */
+export const ownRedisTest = test.extend<{ redis: PrivateRedis }>({
+  redis: async ({ skip }, use) => {
+    const redis = await PrivateRedis.start().catch(() => undefined);
+    if (redis === undefined)
+      return skip(
+        "no redis-server on the PATH (Debian: apt-get install redis-server): these tests need their own",
+      );
+    await use(redis);
+    await redis.stop();
+  },
+});
+
 async function findRedis(): Promise<TestRedis | undefined> {
   const url = process.env["TASKLOOM_TEST_REDIS_URL"];
   if (url !== undefined && url !== "") return { url, stop: async () => {} };

@@ -66,6 +66,11 @@ export class TaskloomProcess {
     this.ended.catch(() => {}); // It could not be started; whoever waits for it is told.
   }
 
+  /** Everything that it has printed so far. */
+  get output(): string {
+    return this.#stdout + this.#stderr;
+  }
+
   #wake(): void {
     this.#changed.resolve();
     this.#changed = Promise.withResolvers<void>();

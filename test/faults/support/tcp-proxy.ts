@@ -10,28 +10,34 @@ export type CutWhen = "asked" | "answering" | "answered";
 export class TcpProxy {
   readonly url: string;
   readonly #close: () => void;
+  #port: number;
   readonly #pairs = new Set<readonly [Socket, Socket]>();
   #cut: Cut | undefined;
   #next: { readonly command: string; readonly when: CutWhen; readonly done: () => void } | undefined;
 
-  private constructor(port: number, close: () => void) {
+  private constructor(port: number, target: string, close: () => void) {
     this.url = `redis://127.0.0.1:${port}`;
+    this.#port = Number(new URL(target).port);
     this.#close = close;
   }
 
   static async to(url: string): Promise<TcpProxy> {
-    const { port } = new URL(url);
-    const server = createServer((near) => proxy.#join(near, Number(port)));
+    const server = createServer((near) => proxy.#join(near));
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    const proxy = new TcpProxy((server.address() as AddressInfo).port, () => server.close());
+    const proxy = new TcpProxy((server.address() as AddressInfo).port, url, () => server.close());
     return proxy;
   }
 
-  #join(near: Socket, port: number): void {
+  /** New connections lead to another server; those that are open stay where they are. */
+  leadTo(url: string): void {
+    this.#port = Number(new URL(url).port);
+  }
+
+  #join(near: Socket): void {
     near.on("error", () => {});
     if (this.#cut === "reset") return void near.resetAndDestroy();
     if (this.#cut === "silent") return void near.pause(); // Taken by the kernel, and never answered.
-    const far = connect(port, "127.0.0.1");
+    const far = connect(this.#port, "127.0.0.1");
     far.on("error", () => {});
     const pair = [near, far] as const;
     this.#pairs.add(pair);

@@ -3,6 +3,9 @@ import { ConnectionCutError } from "../connection-cut.ts";
 import type { FlowAdder } from "../lane-queue.ts";
 import { type Heartbeat, watchClient } from "./heartbeat.ts";
 import type { RedisClient } from "./redis-client.ts";
+import { redisTransient } from "./redis-transient.ts";
+import { bringScripts } from "./transaction-scripts.ts";
+import { isNotPrimary } from "./writable-redis.ts";
 
 interface OpenConnection {
   readonly client: RedisClient;
@@ -36,6 +39,8 @@ export class FlowConnection implements FlowAdder {
       await flows.waitUntilReady();
       return await flows.add(flow);
     } catch (error) {
+      if (isNotPrimary(error)) client.disconnect(); // The next flow goes to the new primary.
+      if (redisTransient(error) === "refused") throw error;
       // A cluster that has lost one node is still ready.
       const isCut = error instanceof Error && error.message === "Connection is closed.";
       if (client.status === "ready" && !isCut) throw error;
@@ -46,7 +51,9 @@ export class FlowConnection implements FlowAdder {
   #openOne(): OpenConnection {
     const client = this.#connect();
     client.on("error", () => {}); // What is on its way tells.
+    bringScripts(client);
     const flows = new FlowProducer({ connection: client, prefix: this.#prefix });
+    failWhole(flows);
     flows.on("error", () => {});
     const heartbeat = watchClient(client, this.#beatsAtMost);
     const open = { client, flows, heartbeat };
@@ -65,4 +72,16 @@ export class FlowConnection implements FlowAdder {
     await open?.flows.close();
     open?.client.disconnect();
   }
+}
+
+/** BullMQ looks at the answer for the parent alone: a flow of which a child could not be added would be confirmed. */
+function failWhole(flows: FlowProducer): void {
+  const backend = flows.getBackend();
+  const addFlow = backend.addFlow.bind(backend);
+  backend.addFlow = async (entries) => {
+    const results = await addFlow(entries);
+    const failed = results.find(([error]) => error != null);
+    if (failed !== undefined) throw failed[0];
+    return results;
+  };
 }

@@ -1,7 +1,7 @@
 import { Cluster, type Redis, type RedisOptions } from "ioredis";
 import { EngineUrlError } from "../../errors.ts";
 import { withoutPassword } from "../without-password.ts";
-import { BatchingRedis } from "./batching-redis.ts";
+import { Refusals, WritableRedis } from "./writable-redis.ts";
 
 /** A connection to one server, or those to the nodes of a cluster. */
 export type RedisClient = Redis | Cluster;
@@ -16,7 +16,8 @@ interface ClientOptions extends Pick<
   RedisOptions,
   "connectTimeout" | "socketTimeout" | "enableAutoPipelining"
 > {
-  readonly retryStrategy: (times: number) => number;
+  /** How long to wait before the next try, in milliseconds; null to give up. */
+  readonly retryStrategy: (times: number) => number | null;
 }
 
 const clusterUrl = /^redis(s?)-cluster:\/\/(?:([^@:]*)(?::([^@]*))?@)?([^@/?#]+)\/?$/i;
@@ -38,9 +39,13 @@ export function prefixAt(url: string): string {
 export function checkRedisUrl(url: string): void {
   if (isClusterUrl(url)) {
     clusterAddress(url);
-  } else if (!URL.canParse(url) || new URL(url).hostname === "") {
+  } else if (
+    !URL.canParse(url) ||
+    !/^\/?\d{0,9}$/.test(new URL(url).pathname) ||
+    new URL(url).hostname === ""
+  ) {
     throw new EngineUrlError(
-      `${withoutPassword(url)} is not a Redis address; use one such as redis://127.0.0.1:6379.`,
+      `${withoutPassword(url)} is not a Redis address; use one such as redis://127.0.0.1:6379, or redis://127.0.0.1:6379/1 for database 1.`,
     );
   }
 }
@@ -48,7 +53,15 @@ export function checkRedisUrl(url: string): void {
 /** Opens a client that connects on first use, and whose commands wait for a lost server rather than fail. */
 export function openRedis(url: string, { retryStrategy, ...options }: ClientOptions): RedisClient {
   const common = { ...options, maxRetriesPerRequest: null };
-  if (!isClusterUrl(url)) return new BatchingRedis(url, { ...common, lazyConnect: true, retryStrategy });
+  if (!isClusterUrl(url)) {
+    const refusals = new Refusals();
+    return new WritableRedis(url, {
+      ...common,
+      lazyConnect: true,
+      reconnectOnError: (error) => refusals.reconnects(error),
+      retryStrategy: (times) => retryStrategy(times + refusals.inRow),
+    });
+  }
   const address = clusterAddress(url);
   return new Cluster(address.nodes, {
     lazyConnect: true,
@@ -71,7 +84,7 @@ export function another(client: RedisClient): RedisClient {
 export function unrepeating(client: RedisClient): RedisClient {
   return client instanceof Cluster
     ? client.duplicate([], { clusterRetryStrategy: () => null, retryDelayOnFailover: 0 })
-    : client.duplicate({ retryStrategy: () => null });
+    : client.duplicate({ retryStrategy: () => null, reconnectOnError: null });
 }
 
 function clusterAddress(url: string): ClusterAddress {

@@ -2,7 +2,7 @@ import { randomBytes, randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { Queue } from "bullmq";
-import { Cluster, type Redis } from "ioredis";
+import { Cluster } from "ioredis";
 import { EngineUnavailableError } from "../../errors.ts";
 import {
   type CancelAnswer,
@@ -42,6 +42,8 @@ import { FlowConnection } from "./flow-connection.ts";
 import { idsIn, readRecords } from "./job-records.ts";
 import { renewAttemptsScript } from "./renew-attempts-script.ts";
 import { ServingKeys } from "./serving-keys.ts";
+import { connectionFailure } from "./connection-failure.ts";
+import { inspectServers, refuseNodeOfCluster } from "./inspect-servers.ts";
 import { type Heartbeat, watchClient, watchKey } from "./heartbeat.ts";
 import {
   type RedisClient,
@@ -75,14 +77,16 @@ export class RedisEngine implements Engine {
   #subscriber: RedisClient | undefined;
   readonly #cancelListeners = new Map<string, (request: CancelRequest) => void>();
   #connecting: Promise<void> | undefined;
-  readonly #warnings = new Set<string>();
+  #warnings: ReadonlySet<string> = new Set();
   #clockTimer: NodeJS.Timeout | undefined;
   readonly #heartbeats: Heartbeat[] = [];
   readonly #flows: FlowConnection[] = [];
   /** The queues that {@link forget} has found something in: each that is opened stays with the connection. */
   readonly #swept = new Map<string, Queue>();
   #downSince: number | undefined;
-  #nodeError: Error | undefined;
+  #lastError: Error | undefined;
+  /** Whether a lost connection is made again: not before the first one, unless BullMQ's objects wait for it. */
+  #keepsTrying = false;
   #closed = false;
 
   private constructor(url: string) {
@@ -91,12 +95,14 @@ export class RedisEngine implements Engine {
     this.locks = serverLocks({ kind: "redis", url, prefix: this.#prefix });
     this.#client = openRedis(url, {
       connectTimeout,
-      retryStrategy: (times) => Math.min(50 * times, 1_000),
+      // A first connection that fails ends its connect(); the next use begins anew.
+      retryStrategy: (times) => (this.#keepsTrying ? Math.min(50 * times, 1_000) : null),
       // Left off on purpose: with it, BullMQ's throughput falls by 40 %.
       enableAutoPipelining: false,
     });
-    this.#client.on("error", () => {}); // Kept from being thrown; connect() and downFor() tell.
-    this.#client.on("node error", (error: Error) => (this.#nodeError = error)); // Says more than a cluster's own.
+    // connect() reports the first, and downFor() the others.
+    this.#client.on("error", (error: Error) => (this.#lastError ??= error));
+    this.#client.on("node error", (error: Error) => (this.#lastError = error)); // Says more than a cluster's own.
     this.#client.on("close", () => this.#noteAnswers(false));
     this.#client.on("ready", () => this.#noteAnswers(true));
     this.#client.defineCommand("taskloomCancel", { numberOfKeys: 8, lua: cancelScript });
@@ -114,31 +120,37 @@ export class RedisEngine implements Engine {
   }
 
   connect(): Promise<void> {
-    this.#connecting ??= this.#connect();
+    this.#connecting ??= this.#connect().catch((error: unknown) => {
+      this.#connecting = undefined; // The next use asks again: the server may have come up.
+      throw error;
+    });
     return this.#connecting;
   }
 
   async #connect(): Promise<void> {
+    if (this.#closed)
+      throw new EngineUnavailableError(`The engine at ${this.url} was closed in this process.`);
+    this.#lastError = undefined;
     try {
       await Promise.race([
-        // A BullMQ queue that was opened before has begun to connect already.
-        this.#client.status === "wait" ? this.#client.connect() : this.#connected(),
+        this.#connected(),
         delay(connectTimeout, undefined, { ref: false }).then(() => {
           throw new Error(`no answer within ${connectTimeout} ms`);
         }),
       ]);
-      await this.#refuseNodeOfCluster();
+      this.#lastError = undefined;
+      await refuseNodeOfCluster(this.#client, this.url);
       await this.#readClock();
-      await this.#inspect();
+      this.#warnings = await inspectServers(this.#client, this.url);
     } catch (error) {
-      this.#closed = true;
-      this.#client.disconnect();
-      const reason = this.#nodeError?.message ?? (error instanceof Error ? error.message : String(error));
-      throw new EngineUnavailableError(
-        `Redis at ${this.url} cannot be used (${reason || "no connection"}); start it or correct the address.`,
-        { cause: error },
-      );
+      const cause = this.#lastError ?? error;
+      if (!this.#keepsTrying) await this.#letGo();
+      const { reason, next } = connectionFailure(cause, this.url);
+      throw new EngineUnavailableError(`Redis at ${this.url} cannot be used (${reason}); ${next}.`, {
+        cause,
+      });
     }
+    this.#keepsTrying = true;
     this.#heartbeats.push(watchClient(this.#client, beatsAtMost));
     if (this.#client instanceof Cluster)
       this.#heartbeats.push(watchKey(this.#client, this.#prefix, (answers) => this.#noteAnswers(answers)));
@@ -150,18 +162,26 @@ export class RedisEngine implements Engine {
     else this.#downSince ??= performance.now();
   }
 
+  /** Resolves when the client is ready, and rejects when its next try to connect fails. */
   async #connected(): Promise<void> {
-    if (this.#client.status !== "ready") await once(this.#client, "ready");
+    const { status } = this.#client;
+    if (status === "ready") return;
+    if (status === "wait" || status === "end") return await this.#client.connect();
+    // A BullMQ queue that was opened before has begun to connect already.
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const onClose = (): void => reject(new Error("Connection is closed."));
+    this.#client.once("ready", resolve).once("close", onClose);
+    await promise.finally(() => this.#client.off("ready", resolve).off("close", onClose));
   }
 
-  /** A node by itself refuses every key that is another's, and much later than here. */
-  async #refuseNodeOfCluster(): Promise<void> {
-    if (this.#client instanceof Cluster) return;
-    const cluster = await this.#client.info("cluster").catch(() => ""); // Some servers do not tell.
-    if (cluster.includes("cluster_enabled:1"))
-      throw new Error(
-        `it is a node of a Redis Cluster, so use ${this.url.replace(/^(rediss?):/i, "$1-cluster:").replace(/(?<=[^/])\/[^/]*$/, "")}`,
-      );
+  /** Ends what is left of a connection that failed. */
+  async #letGo(): Promise<void> {
+    if (this.#client.status === "end") return;
+    const ended = once(this.#client, "end");
+    // `disconnect` waits for the server, which may never answer.
+    if (this.#client instanceof Cluster) this.#client.disconnect();
+    else this.#client.stream.destroy();
+    await waitAtMost(1_000, ended);
   }
 
   async #readClock(): Promise<void> {
@@ -173,36 +193,12 @@ export class RedisEngine implements Engine {
     });
   }
 
-  async #inspect(): Promise<void> {
-    // Any node of a cluster may come to have the jobs.
-    const servers = this.#client instanceof Cluster ? this.#client.nodes() : [this.#client];
-    for (const server of servers) await this.#inspectServer(server);
-  }
-
-  async #inspectServer(server: Redis): Promise<void> {
-    const setting = async (name: string): Promise<string | undefined> => {
-      // Managed servers forbid CONFIG; then nothing is known, and nothing is claimed.
-      const answer = await server.config("GET", name).catch(() => undefined);
-      return answer?.[1];
-    };
-    const policy = await setting("maxmemory-policy");
-    if (policy !== undefined && policy !== "noeviction") {
-      this.#warnings.add(
-        `${this.url} may evict jobs when memory is short: set maxmemory-policy noeviction (it is ${policy}).`,
-      );
-    }
-    if ((await setting("appendonly")) === "no" && (await setting("save")) === "") {
-      this.#warnings.add(
-        `${this.url} keeps nothing on disk, so a restart of it loses what is queued: set appendonly yes.`,
-      );
-    }
-  }
-
   warnings(): readonly string[] {
     return [...this.#warnings];
   }
 
   openQueue(name: string): Queue {
+    this.#beginToConnect();
     const queue = new Queue(name, {
       connection: this.#client,
       prefix: this.#prefix,
@@ -211,6 +207,13 @@ export class RedisEngine implements Engine {
     });
     queue.on("error", () => {});
     return queue;
+  }
+
+  /** An object of BullMQ's is of no more use when the connection that it began with fails; this one is tried again. */
+  #beginToConnect(): void {
+    this.#keepsTrying = true;
+    if (this.#client.status === "wait" || this.#client.status === "end")
+      this.#client.connect().catch(() => {});
   }
 
   openLane(name: string): LaneQueue {
