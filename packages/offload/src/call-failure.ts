@@ -7,12 +7,13 @@ import type { ThreadTask } from "./thread-task.ts";
 export function refusal(call: ThreadTask, error: unknown): unknown {
   if (!(error instanceof Error) || error.name !== "DataCloneError") return error;
   const { args, special } = call;
+  // The stores first: to try the arguments would move what they transfer, and this call never ran.
   try {
-    structuredClone(args, { transfer: (special?.transfer ?? []) as never });
-    return findUncloneable(special?.context, "the propagated stores");
+    structuredClone(special?.context);
   } catch {
-    return findUncloneable(args, "arguments");
+    return findUncloneable(special?.context, "the propagated stores", error.message);
   }
+  return findUncloneable(args, "arguments", error.message, special?.transfer ?? []);
 }
 
 /** How its thread ended. */

@@ -14,6 +14,17 @@ export class NotSelfContainedError extends ReferenceError {
   readonly code = "NOT_SELF_CONTAINED";
 }
 
+/**
+ * A call that would start threads without end: a module calls its own function on a thread at its top level,
+ * which every thread runs that imports the module. `code` is `THREAD_RECURSION`.
+ */
+export class ThreadRecursionError extends Error {
+  static {
+    this.prototype.name = "ThreadRecursionError";
+  }
+  readonly code = "THREAD_RECURSION";
+}
+
 /** A value that cannot cross a thread boundary; the message names its path. `code` is `UNCLONEABLE`. */
 export class UncloneableError extends TypeError {
   static {

@@ -12,6 +12,7 @@ import type { FunctionRef } from "./function-ref.ts";
 import { isSimple, pack } from "./pack.ts";
 import { Pool } from "./pool.ts";
 import type { PoolOptions, PoolStats } from "./pool.ts";
+import { checkRecursion } from "./recursion.ts";
 import { sharedClockOffset } from "./slots.ts";
 import type { ThreadOptions } from "./supervisor.ts";
 import { ThreadMap } from "./thread-map.ts";
@@ -145,6 +146,7 @@ export class ThreadPoolExecutor implements Executor, Submitter {
    *
    * @throws NotThreadableError when no thread could find the function
    * @throws UncloneableError when an argument cannot cross
+   * @throws ThreadRecursionError when a module that a thread imports makes the call at its top level
    * @throws QueueFull, PoolClosedError
    */
   submit<A extends unknown[], T>(
@@ -283,6 +285,7 @@ function makeCall(
   each: boolean,
   sink: StreamSink | null,
 ): ThreadTask {
+  checkRecursion(ref.address, ref.label);
   pool.admit();
   let sent = args;
   let special: Special | null = null;

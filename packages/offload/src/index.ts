@@ -5,6 +5,7 @@ export {
   NotThreadableError,
   PoolClosedError,
   ThreadDiedError,
+  ThreadRecursionError,
   TransferError,
   UncloneableError,
 } from "./errors.ts";

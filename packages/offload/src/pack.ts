@@ -9,10 +9,12 @@
 import { isMarkedAsUntransferable } from "node:worker_threads";
 import type { MessagePort } from "node:worker_threads";
 import { types } from "node:util";
-import { UncloneableError } from "./errors.ts";
+import { TransferError, UncloneableError } from "./errors.ts";
 import { decodeError, encodeError } from "./error-transport.ts";
 import type { EncodedError } from "./error-transport.ts";
 import { transferListOf } from "./transfer.ts";
+
+const MOVED = "a buffer that was moved before";
 
 /** One step of a path: a key, an index, or the nth entry of a Map or Set. */
 export type Step = string | number | { readonly entry: number; readonly part: "key" | "value" };
@@ -33,7 +35,8 @@ export type FunctionSink = (fn: (...args: unknown[]) => unknown) => number;
 
 class Walk {
   patches: Patch[] | null = null;
-  transfer: Transferable[] | null = null;
+  /** A set: two arguments may be views of one buffer, which moves once. */
+  transfer: Set<object> | null = null;
   /** What has to be replaced before structured clone sees it. */
   replaced: Map<object, unknown> | null = null;
   readonly #path: Step[] = [];
@@ -78,7 +81,10 @@ class Walk {
     }
     if (typeof value !== "object" || value === null) return;
     const list = transferListOf(value);
-    if (list !== undefined) (this.transfer ??= []).push(...(list as Transferable[]));
+    if (list !== undefined) {
+      this.transfer ??= new Set();
+      for (const item of list) this.transfer.add(item);
+    }
     if (ArrayBuffer.isView(value)) {
       if (Buffer.isBuffer(value)) this.#visitBuffer(value);
       return;
@@ -102,8 +108,7 @@ class Walk {
     const whole = buffer.buffer;
     // A small Buffer is a window on a pool of 8 kB, which structured clone would copy whole.
     if (whole.byteLength > buffer.byteLength && !(whole instanceof SharedArrayBuffer))
-      if (this.transfer === null || !this.transfer.includes(whole))
-        this.#replace(buffer, new Uint8Array(buffer));
+      if (this.transfer === null || !this.transfer.has(whole)) this.#replace(buffer, new Uint8Array(buffer));
   }
 
   #visitMembers(value: object): void {
@@ -233,7 +238,11 @@ export function pack(value: unknown, root: string, sink: FunctionSink | null): P
   const walk = new Walk(root, sink);
   walk.visit(value);
   const { patches, transfer, replaced } = walk;
-  return { value: replaced === null ? value : rebuild(value, replaced, new Map()), patches, transfer };
+  return {
+    value: replaced === null ? value : rebuild(value, replaced, new Map()),
+    patches,
+    transfer: transfer === null ? null : ([...transfer] as Transferable[]),
+  };
 }
 
 /** Puts back what `pack` noted. */
@@ -297,13 +306,32 @@ function write(holder: unknown, step: Step, value: unknown): void {
   }
 }
 
-/** For a value that structured clone refused although `pack` saw nothing wrong: where, and what. */
-export function findUncloneable(value: unknown, root: string): UncloneableError {
+/** Whether a buffer, or the one behind a view, was moved to another thread before. */
+function wasMoved(value: unknown): boolean {
+  const buffer: unknown = ArrayBuffer.isView(value) ? value.buffer : value;
+  return types.isArrayBuffer(buffer) && buffer.detached;
+}
+
+/**
+ * For a value that structured clone refused although `pack` saw nothing wrong: where, and what.
+ *
+ * @param refused why structured clone refused it, where no part of the value explains it
+ * @param transfer what was to be moved with it
+ */
+export function findUncloneable(
+  value: unknown,
+  root: string,
+  refused: string,
+  transfer: readonly object[] = [],
+): UncloneableError | TransferError {
   const path: Step[] = [];
   const seen = new Set<unknown>();
+  const moves = new Set<unknown>(transfer);
   const search = (at: unknown): string | null => {
     if (isSimple(at) || seen.has(at)) return null;
     seen.add(at);
+    if (wasMoved(at)) return MOVED;
+    if (moves.has(at)) return null;
     let reason: string;
     try {
       structuredClone(at);
@@ -321,6 +349,12 @@ export function findUncloneable(value: unknown, root: string): UncloneableError 
     }
     return isMarkedAsUntransferable(at as object) ? "a pooled or otherwise untransferable buffer" : reason;
   };
-  const what = search(value) ?? "something that structured clone refuses";
-  return new UncloneableError(showPath(root, path), what);
+  const what = search(value) ?? refused;
+  const where = showPath(root, path);
+  if (what === MOVED)
+    return new TransferError(
+      `${where} was moved to another thread before, and there is nothing left of it here: an earlier call ` +
+        "transferred its buffer. Copy what is needed twice with slice(), or use what came back",
+    );
+  return new UncloneableError(where, what);
 }

@@ -1,13 +1,15 @@
 /**
  * A thread as its pool sees it: what was sent to it and did not end, and how it is doing.
  */
-import { MessageChannel, receiveMessageOnPort } from "node:worker_threads";
+import { MessageChannel } from "node:worker_threads";
 import type { MessagePort, Worker } from "node:worker_threads";
 import { hostCallbacks } from "./callbacks.ts";
+import { deliverNow } from "./deliver-now.ts";
 import type { ThreadTask } from "./thread-task.ts";
 import { decodeError } from "./error-transport.ts";
 import { unpack } from "./pack.ts";
 import type { Patch } from "./pack.ts";
+import { threadDepth } from "./recursion.ts";
 import { CLAIMED, DONE, REVOKED, SLOTS, Slots, WAITING, sharedClockOffset } from "./slots.ts";
 import type { Supervisor } from "./supervisor.ts";
 import {
@@ -93,7 +95,12 @@ export class PoolThread {
   }
 
   async start(supervisor: Supervisor, watchHeap: boolean): Promise<void> {
-    const worker = await supervisor.start({ port: this.#far, slots: this.slots.buffer, watchHeap });
+    const worker = await supervisor.start({
+      port: this.#far,
+      slots: this.slots.buffer,
+      watchHeap,
+      depth: threadDepth() + 1,
+    });
     this.#worker = worker;
     worker.on("error", (error: Error) => {
       this.#workerError = error;
@@ -381,14 +388,7 @@ export class PoolThread {
 
   /** Reads what has arrived and was not looked at yet. */
   drain(): void {
-    for (const port of [this.#port, ...this.#openPorts]) {
-      for (;;) {
-        const next = receiveMessageOnPort(port);
-        if (next === undefined) break;
-        const message = next.message as unknown;
-        if (typeof message === "number" || Array.isArray(message)) this.#receive(message as FromThread);
-      }
-    }
+    for (const port of [this.#port, ...this.#openPorts]) deliverNow(port);
     this.collect();
   }
 

@@ -64,24 +64,37 @@ export class ThreadMap<R> implements AsyncIterableIterator<R> {
   }
 
   async #advance(): Promise<IteratorResult<R>> {
+    try {
+      return await this.#step();
+    } catch (error) {
+      this.#abandon();
+      await this.#closeSource();
+      throw error;
+    }
+  }
+
+  async #step(): Promise<IteratorResult<R>> {
     for (;;) {
       if (this.#at < this.#results.length) return { value: this.#results[this.#at++] as R, done: false };
       if (this.#error !== null) {
         const error = decodeError(this.#error);
         this.#error = null;
-        this.#abandon();
         throw error;
       }
       await this.#fill();
       const task = this.#pending.shift();
       if (task === undefined) return { value: undefined, done: true };
-      try {
-        [this.#results, this.#error] = (await task) as ChunkResult;
-      } catch (error) {
-        this.#abandon();
-        throw error;
-      }
+      [this.#results, this.#error] = (await task) as ChunkResult;
       this.#at = 0;
+    }
+  }
+
+  /** No more items are read: the `finally` blocks of their generator run. The map's own error counts. */
+  async #closeSource(): Promise<void> {
+    try {
+      await this.#source.return?.();
+    } catch {
+      // See above.
     }
   }
 
@@ -125,12 +138,22 @@ export class ThreadMap<R> implements AsyncIterableIterator<R> {
   toArray(): Task<R[]> {
     return createTask<R[]>(async () => {
       const all: R[] = [];
-      for (;;) {
-        // Whole chunks at a time.
-        while (this.#at < this.#results.length) all.push(this.#results[this.#at++] as R);
-        const next = await this.next();
-        if (next.done === true) return all;
-        all.push(next.value);
+      let isComplete = false;
+      try {
+        for (;;) {
+          // Whole chunks at a time.
+          while (this.#at < this.#results.length) all.push(this.#results[this.#at++] as R);
+          const next = await this.next();
+          isComplete = next.done === true;
+          if (next.done === true) return all;
+          all.push(next.value);
+        }
+      } finally {
+        // Cancelled: not waited for, because the source may be in the middle of an item.
+        if (!isComplete) {
+          this.#abandon();
+          void this.#closeSource();
+        }
       }
     });
   }

@@ -10,12 +10,14 @@ import { hostCallbacks } from "./callbacks.ts";
 import type { Callback } from "./callbacks.ts";
 import { callerModule } from "./caller.ts";
 import { captureContext } from "./context.ts";
+import { deliverNow } from "./deliver-now.ts";
 import { decodeError } from "./error-transport.ts";
 import { PoolClosedError, ThreadDiedError } from "./errors.ts";
 import { defaultOptions, submit } from "./executor.ts";
 import { addressed } from "./function-ref.ts";
 import { findUncloneable, pack, unpack } from "./pack.ts";
 import { Pool } from "./pool.ts";
+import { checkModule } from "./recursion.ts";
 import { FREE, SLOTS, Slots } from "./slots.ts";
 import type { ThreadOptions } from "./supervisor.ts";
 import { transfer as marked } from "./transfer.ts";
@@ -62,6 +64,7 @@ const hostModule = new URL(
  * @param className the export
  * @param args the constructor's arguments
  * @throws NotThreadableError when there is no such module or class; what the constructor throws
+ * @throws ThreadRecursionError when a module that a thread imports makes the call at its top level
  *
  * ```ts
  * import { threadObject } from "@taskloom/offload";
@@ -77,6 +80,7 @@ export async function threadObject<M extends object, K extends keyof M & string>
   options: ThreadObjectOptions = {},
 ): Promise<ThreadObject<M[K] extends AnyClass ? InstanceType<M[K]> : never>> {
   const { module, parent } = locate(String(specifier), callerModule(threadObject));
+  checkModule(module, className);
   const { parallel = false, cancelGrace = Infinity, ...threadOptions } = options;
   const calls = new MessageChannel();
   const control = new MessageChannel();
@@ -105,6 +109,8 @@ interface Pending {
   readonly task: ExternalTask<unknown>;
   readonly method: string;
   readonly args: unknown[];
+  /** What is moved with the arguments. */
+  transfer: readonly object[];
   seq: number;
   timer?: LongTimer;
 }
@@ -118,6 +124,8 @@ class RemoteObject {
   readonly #grace: number;
   readonly #table: Remote<ObjectTable>;
   readonly #pending = new Map<number, Pending>();
+  /** Of the callbacks of methods. */
+  readonly #openPorts = new Set<MessagePort>();
   /** Those for which there is no slot. */
   #waiting: Pending[] = [];
   #next = 0;
@@ -169,7 +177,7 @@ class RemoteObject {
       description: `${this.#className}.${method}`,
       requestCancel: (error) => this.#cancel(call, error),
     });
-    const call: Pending = { task, method, args, seq: -1 };
+    const call: Pending = { task, method, args, transfer: [], seq: -1 };
     if (this.#gone !== undefined) task.fail(this.#gone);
     else if (this.#pending.size < SLOTS / 2 && this.#waiting.length === 0) this.#send(call);
     else this.#waiting.push(call);
@@ -190,7 +198,9 @@ class RemoteObject {
       if (callbacks.length > 0) {
         const { port1, port2 } = new MessageChannel();
         hostCallbacks(port1, callbacks);
+        port1.on("close", () => this.#openPorts.delete(port1));
         port1.unref();
+        this.#openPorts.add(port1);
         ports.push(port2);
       }
       const message = {
@@ -201,6 +211,7 @@ class RemoteObject {
         callbacks: ports[0] ?? null,
         context: captureContext() ?? null,
       };
+      call.transfer = packed.transfer ?? [];
       answer = this.#table.call(transfer(message, [...(packed.transfer ?? []), ...ports] as never));
     } catch (error) {
       this.slots.states[this.slots.index(call.seq)] = FREE;
@@ -230,7 +241,7 @@ class RemoteObject {
 
   #refused(call: Pending, error: unknown): void {
     const cloning = error instanceof Error && error.name === "DataCloneError";
-    call.task.fail(cloning ? findUncloneable(call.args, "arguments") : error);
+    call.task.fail(cloning ? findUncloneable(call.args, "arguments", error.message, call.transfer) : error);
     this.#end(call);
   }
 
@@ -261,6 +272,12 @@ class RemoteObject {
   died(error: Error): void {
     this.#gone ??= error;
     this.#death.resolve({ value: undefined, patches: null });
+    for (const port of [this.#port, ...this.#openPorts]) deliverNow(port);
+    // Comlink passes an answer on in microtasks.
+    setImmediate(() => this.#failPending(error));
+  }
+
+  #failPending(error: Error): void {
     const lost = [...this.#pending.values(), ...this.#waiting];
     this.#pending.clear();
     this.#waiting = [];

@@ -52,6 +52,7 @@ function make(pool: () => Pool, options: CallOptions | undefined): ToThread {
  *
  * @throws NotThreadableError when the function cannot be found from a thread
  * @throws UncloneableError when an argument cannot cross
+ * @throws ThreadRecursionError when a module that a thread imports makes the call at its top level
  *
  * ```ts
  * import { toThread } from "@taskloom/offload";

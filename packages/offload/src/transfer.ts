@@ -36,7 +36,8 @@ export function transfer<T extends object>(value: T, list: readonly object[] = [
       );
     return target;
   });
-  lists.set(value, moved);
+  // Two views of one buffer move it once.
+  lists.set(value, [...new Set(moved)]);
   used = true;
   return value;
 }

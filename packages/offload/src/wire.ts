@@ -125,4 +125,6 @@ export interface Enlistment {
   slots: SharedArrayBuffer;
   /** Report the heap's size after calls. */
   watchHeap: boolean;
+  /** 1 for a thread of the main thread's pool, 2 for a thread of a thread's pool, and so on. */
+  depth: number;
 }

@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { CancelledError, timeout } from "@taskloom/loop";
-import { transfer } from "../src/index.ts";
+import { threadObject, transfer } from "../src/index.ts";
 import { requestId } from "./fixtures/jobs.ts";
-import { failure, jobs, makePool, words } from "./support.ts";
+import type { Jobs } from "./support.ts";
+import { changed, failure, jobs, makePool, words } from "./support.ts";
 
 describe("across the boundary", () => {
   it("calls back at any depth, in order, and before the result", async () => {
@@ -133,6 +134,116 @@ describe("across the boundary", () => {
     for await (const item of pool.stream(jobs.countSlowly, 1e9)) if (item === 3) break;
     expect(await pool.submit(jobs.add, 1, 1)).toBe(2);
     expect(pool.stats()).toMatchObject({ killed: 0, busy: 0 });
+  });
+
+  /** Blocks this thread until the other one has said all it has to say, and for as long as it takes to exit. */
+  function lookAway(done: Int32Array): void {
+    expect(Atomics.wait(done, 0, 0, 20_000)).not.toBe("timed-out");
+    Atomics.wait(words(), 0, 0, 100);
+  }
+
+  it("hears all that a thread said before it ended, also from a caller that was busy", async () => {
+    const pool = makePool({ maxThreads: 1 });
+    await pool.submit(jobs.add, 1, 2);
+    const heard: number[] = [];
+    const done = words();
+    const call = pool.submit(jobs.callBackAndExit, 100, done, (i: number) => heard.push(i));
+    lookAway(done);
+    expect(await failure(call)).toMatchObject({ code: "THREAD_DIED", reason: "exit" });
+    expect(heard.length).toBe(100);
+
+    const seen: number[] = [];
+    const over = words();
+    await pool.submit(jobs.add, 1, 2);
+    const stream = pool.stream(jobs.countAndExit, 100, over);
+    const first = stream.next();
+    lookAway(over);
+    seen.push((await first).value as number);
+    const rest = async (): Promise<void> => {
+      for await (const item of stream) seen.push(item);
+    };
+    expect(await failure(rest())).toMatchObject({ code: "THREAD_DIED" });
+    expect(seen.length).toBe(100);
+  });
+
+  it("hears all that an object said before its thread ended", async () => {
+    const counter = await threadObject<Jobs, "Counter">("./fixtures/jobs.ts", "Counter", [5]);
+    const heard: number[] = [];
+    const done = words();
+    const answered = counter.increment();
+    const call = counter.callBackAndExit(100, done, (i: number) => heard.push(i));
+    lookAway(done);
+    expect(await answered).toBe(6);
+    expect(await failure(call)).toMatchObject({ code: "THREAD_DIED", reason: "exit" });
+    expect(heard.length).toBe(100);
+  });
+
+  it("closes a stream's generator when an item cannot cross: its finally runs", async () => {
+    const pool = makePool({ maxThreads: 1 });
+    for (const kind of ["generator", "async generator"]) {
+      const log = words();
+      const seen: unknown[] = [];
+      const stream =
+        kind === "generator" ? pool.stream(jobs.countOddly, log) : pool.stream(jobs.countOddlyLater, log);
+      const reading = async (): Promise<void> => {
+        for await (const item of stream) seen.push(item);
+      };
+      expect(await failure(reading())).toMatchObject({ code: "UNCLONEABLE", path: "item" });
+      expect(seen).toEqual([1]);
+      expect(Atomics.load(log, 0)).toBe(1);
+    }
+  });
+
+  it("closes the source of a map that fails, whatever it fails of", async () => {
+    const pool = makePool({ maxThreads: 1 });
+    const kinds: ((item: unknown) => unknown)[] = [
+      (item) => item,
+      () => {
+        throw new Error("no");
+      },
+    ];
+    for (const fn of kinds) {
+      let closed = 0;
+      const source = function* (): Generator<unknown, void, unknown> {
+        try {
+          yield 1;
+          for (;;) yield Symbol("cannot cross");
+        } finally {
+          closed++;
+        }
+      };
+      expect(await failure(pool.map(fn, source(), { chunkSize: 1 }).toArray())).toBeInstanceOf(Error);
+      expect(closed).toBe(1);
+      const map = pool.map(fn, source(), { chunkSize: 1 });
+      expect(
+        await failure(
+          (async () => {
+            for await (const _ of map);
+          })(),
+        ),
+      ).toBeInstanceOf(Error);
+      expect(closed).toBe(2);
+    }
+    expect(pool.stats()).toMatchObject({ queued: 0 });
+  });
+
+  it("closes the source of a map whose reader is cancelled", async () => {
+    const pool = makePool({ maxThreads: 1 });
+    const flag = words();
+    const closed = Promise.withResolvers<void>();
+    const source = function* (): Generator<Int32Array, void, unknown> {
+      try {
+        for (;;) yield flag;
+      } finally {
+        closed.resolve();
+      }
+    };
+    const reading = pool.map(jobs.spinUntil, source(), { chunkSize: 1 }).toArray();
+    await changed(flag, 1);
+    reading.cancel();
+    Atomics.store(flag, 0, 1);
+    expect(await failure(reading)).toBeInstanceOf(CancelledError);
+    await closed.promise;
   });
 
   it("gives a stream's items before its error, and ends when it is cancelled", async () => {

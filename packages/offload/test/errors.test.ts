@@ -90,6 +90,52 @@ describe("errors from a thread", () => {
     expect(attempt).toThrow(/pool.*Buffer\.alloc/s);
   });
 
+  it("move a buffer once that two views share, in one argument or in two", async () => {
+    const pool = makePool({ maxThreads: 1 });
+    const sum = (...views: (Uint8Array | Float64Array)[]): number =>
+      views.reduce((total, view) => total + view[0]!, 0);
+    const buffer = (): ArrayBuffer => new Uint8Array(64).fill(1).buffer;
+    const one = buffer();
+    const pair = transfer([new Uint8Array(one), new Float64Array(one)], [one, new Uint8Array(one, 8), one]);
+    expect(await pool.submit((views: (Uint8Array | Float64Array)[]) => views[0]![0], pair)).toBe(1);
+    expect(one.detached).toBe(true);
+    const two = buffer();
+    const views = [transfer(new Uint8Array(two)), transfer(new Uint8Array(two, 8))];
+    expect(await pool.submit(sum, ...views)).toBe(2);
+    expect(two.detached).toBe(true);
+  });
+
+  it("name the argument that was moved before", async () => {
+    const pool = makePool({ maxThreads: 1 });
+    const take = (_n: number, data: { samples: Uint8Array }): number => data.samples.length;
+    const samples = new Uint8Array(16);
+    const first = pool.submit(take, 1, transfer({ samples }, [samples]));
+    const second = pool.submit(take, 2, transfer({ samples }, [samples]));
+    expect(await first).toBe(16);
+    for (const error of [await failure(second), await failure(pool.submit(take, 3, { samples }))]) {
+      expect(error).toBeInstanceOf(TransferError);
+      expect((error as Error).message).toContain("arguments[1].samples was moved to another thread before");
+    }
+    const result = await failure(
+      pool.submit(() => {
+        const moved = new Uint8Array(4);
+        structuredClone(moved, { transfer: [moved.buffer] });
+        return { kept: moved };
+      }),
+    );
+    expect(result).toMatchObject({ code: "UNTRANSFERABLE" });
+    expect((result as Error).message).toContain("result.kept was moved");
+  });
+
+  it("leave the buffers of a call that was not sent where they are", async () => {
+    const pool = makePool();
+    const store = propagate(new AsyncLocalStorage<unknown>(), "uncloneable-too");
+    const samples = new Uint8Array(16);
+    const call = store.run({ on: () => 1 }, () => pool.submit((data) => data, transfer(samples)));
+    expect(await failure(call)).toMatchObject({ code: "UNCLONEABLE" });
+    expect(samples.length).toBe(16);
+  });
+
   it.each([
     ["process.exit", "exit", /ended with exit code 7: something called process\.exit/],
     ["a full heap", "out-of-memory", /ran out of memory; give it more with resourceLimits/],

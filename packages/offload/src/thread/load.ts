@@ -5,6 +5,7 @@ import { compileFunction, constants } from "node:vm";
 import { NotSelfContainedError, NotThreadableError } from "../errors.ts";
 import { functionAddress } from "../function-ref.ts";
 import type { Address } from "../function-ref.ts";
+import { loading } from "../recursion.ts";
 import type { FunctionAddress } from "../wire.ts";
 
 export type AnyFunction = (...args: unknown[]) => unknown;
@@ -65,12 +66,14 @@ function load(address: FunctionAddress, label: string): LoadedFunction | Promise
 }
 
 /** Imports a module as `parent` would. */
-export async function importModule(module: string, parent: string | null): Promise<Record<string, unknown>> {
-  const imported =
-    parent === null
-      ? import(module)
-      : compileAt(parent, "return import(specifier);", ["specifier"], true)(module);
-  return (await imported) as Record<string, unknown>;
+export function importModule(module: string, parent: string | null): Promise<Record<string, unknown>> {
+  return loading(module, () => {
+    const imported =
+      parent === null
+        ? import(module)
+        : compileAt(parent, "return import(specifier);", ["specifier"], true)(module);
+    return imported as Promise<Record<string, unknown>>;
+  });
 }
 
 async function loadExport(

@@ -34,8 +34,22 @@ function produceSync(slots: Slots, call: Running, iterator: Iterator<unknown>): 
     if (call.isStopped()) return iterator.return?.().value;
     const next = iterator.next();
     if (next.done) return next.value;
-    call.sendItem(next.value);
+    try {
+      call.sendItem(next.value);
+    } catch (error) {
+      closeQuietly(iterator);
+      throw error;
+    }
     Atomics.sub(credits, slot, 1);
+  }
+}
+
+/** As `for…of` leaves an iterator when its body throws: that error counts, and not one of the clean-up. */
+function closeQuietly(iterator: Iterator<unknown>): void {
+  try {
+    iterator.return?.();
+  } catch {
+    // The item that could not cross is the reason to be told.
   }
 }
 
@@ -56,7 +70,13 @@ async function produceAsync(slots: Slots, call: Running, iterator: AsyncIterator
     }
     const next = await iterator.next();
     if (next.done) return next.value;
-    call.sendItem(next.value);
+    try {
+      call.sendItem(next.value);
+    } catch (error) {
+      // As `for await` does: the clean-up is waited for, and its own error does not count.
+      await iterator.return?.().catch(() => {});
+      throw error;
+    }
     Atomics.sub(credits, slot, 1);
   }
 }

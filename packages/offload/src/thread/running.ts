@@ -159,7 +159,9 @@ export class Running implements RunningCall {
     try {
       this.port.postMessage([kind, this.seq, packed.value, packed.patches], packed.transfer ?? []);
     } catch (error) {
-      throw error instanceof Error && error.name === "DataCloneError" ? findUncloneable(value, root) : error;
+      throw error instanceof Error && error.name === "DataCloneError"
+        ? findUncloneable(value, root, error.message)
+        : error;
     }
   }
 
