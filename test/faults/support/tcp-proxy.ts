@@ -6,25 +6,35 @@ export type Cut = "reset" | "silent";
 /** When a command is cut off: before it has passed, when its answer has begun to pass, or before any of that has. */
 export type CutWhen = "asked" | "answering" | "answered";
 
+/** By what the end of an answer is known: all results of a Redis transaction, and PostgreSQL's ReadyForQuery. */
+const ends = {
+  redis: (answer: string): boolean => /^\*\d/m.test(answer),
+  postgres: (answer: string): boolean => answer.includes("Z\0\0\0\u0005"),
+};
+
 /** A TCP proxy on the loopback address that a test can cut and mend. */
 export class TcpProxy {
   readonly url: string;
+  readonly #isEnd: (answer: string) => boolean;
   readonly #close: () => void;
   #port: number;
   readonly #pairs = new Set<readonly [Socket, Socket]>();
   #cut: Cut | undefined;
   #next: { readonly command: string; readonly when: CutWhen; readonly done: () => void } | undefined;
 
-  private constructor(port: number, target: string, close: () => void) {
-    this.url = `redis://127.0.0.1:${port}`;
-    this.#port = Number(new URL(target).port);
+  private constructor(url: URL, target: URL, close: () => void) {
+    this.url = url.href;
+    this.#isEnd = url.protocol === "postgres:" ? ends.postgres : ends.redis;
+    this.#port = Number(target.port);
     this.#close = close;
   }
 
   static async to(url: string): Promise<TcpProxy> {
+    const address = new URL(url);
     const server = createServer((near) => proxy.#join(near));
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    const proxy = new TcpProxy((server.address() as AddressInfo).port, url, () => server.close());
+    address.host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const proxy = new TcpProxy(address, new URL(url), () => server.close());
     return proxy;
   }
 
@@ -68,7 +78,7 @@ export class TcpProxy {
     }
   }
 
-  /** Cuts as soon as a Redis transaction has `command` in it; ends when it has. */
+  /** Cuts as soon as a Redis transaction or a PostgreSQL statement has `command` in it; ends when it has. */
   cutAt(command: string, when: CutWhen): Promise<void> {
     return new Promise((resolve) => (this.#next = { command, when, done: resolve }));
   }
@@ -86,8 +96,8 @@ export class TcpProxy {
     let answer = "";
     far.on("data", (chunk: Buffer) => {
       answer += chunk.toString("latin1");
-      // What a transaction answers: OK, QUEUED for each command, and then all their results at once.
-      if (!/^\*\d/m.test(answer)) return;
+      // What a Redis transaction answers: OK, QUEUED for each command, and then all their results at once.
+      if (!this.#isEnd(answer)) return;
       if (next.when === "answered") return cut();
       near.write("+OK\r\n", () => cut());
     });

@@ -35,7 +35,11 @@ export class OutcomeWatch {
     if (this.#closed) {
       throw new QueueClosedError(`Queue ${this.#queues.queueName} was closed before it could send this job.`);
     }
-    this.#listening ??= this.#beginToListen();
+    this.#listening ??= this.#beginToListen().catch((error: unknown) => {
+      this.#listening = undefined; // The next submission tries again.
+      this.#stopListening?.();
+      throw error;
+    });
     await this.#listening;
   }
 

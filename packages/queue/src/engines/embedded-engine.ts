@@ -1,8 +1,9 @@
 import { resolve } from "node:path";
-import { FlowProducer, Queue, createPostgresBackend } from "bullmq";
+import { FlowProducer, Queue } from "bullmq";
 import { repeatSettings } from "../cron/repeat-strategy.ts";
 import { EngineUrlError } from "../errors.ts";
 import { EmbeddedDatabase } from "./embedded/embedded-database.ts";
+import { EmbeddedDatabaseError } from "./embedded/errors.ts";
 import type { Lane } from "../lane.ts";
 import type { JobEnd } from "../retention.ts";
 import type {
@@ -26,6 +27,7 @@ import type { ServingWorker } from "./serving.ts";
 import { idsIn, queueNames, readRecords, renewAttempts } from "./sql/job-records.ts";
 import { LatePool } from "./sql/late-pool.ts";
 import { createRetention, forgetJobs, noteRetention } from "./sql/retention.ts";
+import { sqlBackend } from "./sql/sql-backend.ts";
 import { sqlTransient } from "./sql/sql-transient.ts";
 import type { Transient } from "./transient.ts";
 import { type SqlPool, countCancelled, lookAtJobs, markCancelled, sealRun } from "./sql/job-table.ts";
@@ -41,6 +43,7 @@ export class EmbeddedEngine implements Engine {
   readonly replies: LocalReplies = new LocalReplies(setImmediate);
   readonly locks: LockTerms = folderLocks;
   readonly clockOffset = 0;
+  readonly #backend = sqlBackend(() => this.connect());
   readonly #laneClaims = new LocalLaneClaims();
   readonly #serving = new LocalServing();
   readonly #cancelListeners = new Map<string, (request: CancelRequest) => void>();
@@ -70,7 +73,10 @@ export class EmbeddedEngine implements Engine {
   }
 
   connect(): Promise<void> {
-    this.#connecting ??= this.#connect();
+    this.#connecting ??= this.#connect().catch((error: unknown) => {
+      this.#connecting = undefined; // Another process may have left the folder the next time.
+      throw error;
+    });
     return this.#connecting;
   }
 
@@ -107,7 +113,7 @@ export class EmbeddedEngine implements Engine {
         return this.#connectedPool();
       });
     const options = { connection, skipMetasUpdate: true, settings: repeatSettings };
-    const queue = new Queue(name, options, createPostgresBackend as never);
+    const queue = new Queue(name, options, this.#backend);
     queue.on("error", () => {});
     return queue;
   }
@@ -117,7 +123,7 @@ export class EmbeddedEngine implements Engine {
   }
 
   openFlows(): FlowAdder {
-    const flows = new FlowProducer({ connection: this.#connectedPool() }, createPostgresBackend as never);
+    const flows = new FlowProducer({ connection: this.#connectedPool() }, this.#backend);
     flows.on("error", () => {});
     return flows;
   }
@@ -130,9 +136,9 @@ export class EmbeddedEngine implements Engine {
     return new LaneWorker(
       name,
       processor,
-      sqlTransient,
+      transientHere,
       { ...options, connection: this.#connectedPool() },
-      createPostgresBackend as never,
+      this.#backend,
     );
   }
 
@@ -221,7 +227,7 @@ export class EmbeddedEngine implements Engine {
   }
 
   transient(error: unknown): Transient | undefined {
-    return sqlTransient(error);
+    return transientHere(error);
   }
 
   downFor(): number {
@@ -241,4 +247,9 @@ export class EmbeddedEngine implements Engine {
     await this.#pool?.end();
     await this.#database?.close();
   }
+}
+
+/** A database that has stopped, or was closed, does not come back in this process. */
+function transientHere(error: unknown): Transient | undefined {
+  return error instanceof EmbeddedDatabaseError ? undefined : sqlTransient(error);
 }

@@ -10,13 +10,16 @@ import type { BullJob, FlowAdder, LaneConsumer, LaneQueue } from "./lane-queue.t
 import type { Transient } from "./transient.ts";
 import type { ServingWorker } from "./serving.ts";
 
-/** What a worker lane does with a job: a BullMQ processor. */
-export type LaneProcessor = (
-  job: BullJob,
-  token: string | undefined,
+/** A worker's lane as the processor of its jobs sees it. */
+export interface LaneView {
   /** Whether the lane runs no other job, and stores no other's end. */
-  isAlone?: () => boolean,
-) => Promise<unknown>;
+  isAlone(): boolean;
+  /** Lets other workers be first to take a job that this one has put back, and that is due at `time`. */
+  leaveToOthers(time: number): void;
+}
+
+/** What a worker lane does with a job: a BullMQ processor. */
+export type LaneProcessor = (job: BullJob, token: string | undefined, lane?: LaneView) => Promise<unknown>;
 
 /** What travels from a worker to the one process that waits. */
 export type ReplyMessage =

@@ -1,24 +1,35 @@
 import { setImmediate, setTimeout as delay } from "node:timers/promises";
-import { type BackendFactory, type Job, type JobJson, Worker, type WorkerOptions } from "bullmq";
+import {
+  type BackendFactory,
+  type ConnectionOptions,
+  Job,
+  type JobJson,
+  type RedisQueueBackend,
+  Worker,
+  type WorkerOptions,
+} from "bullmq";
 import { repeatSettings } from "../cron/repeat-strategy.ts";
 import type { ThreadLockManager } from "../worker/lock-renewal.ts";
 import { takeDeferredEnd } from "./deferred-end.ts";
-import { EmbeddedDatabaseError } from "./embedded/errors.ts";
-import type { LaneProcessor, LaneWorkerOptions } from "./engine.ts";
+import type { LaneProcessor, LaneView, LaneWorkerOptions } from "./engine.ts";
 import type { BullJob } from "./lane-queue.ts";
-import { type Transient, pauseBeforeRepeat } from "./transient.ts";
+import { type Transient, pauseBeforeRepeat, untilAnswered } from "./transient.ts";
 
 /** So many jobs are asked for at once at most: each is a command on the engine. */
 const askedForAtMost = 16;
+/** How long an idle worker leaves a job that it has put back to others, from the time it is due; milliseconds. */
+const leftToOthersFor = 100;
+/** BullMQ's pause after a refused connection, which comes on top of those of {@link LaneWorker.delay}; milliseconds. */
+const refusedPause = 500;
+/** For how long a worker that closes goes on to store ends that the engine refuses; milliseconds. */
+const storesWhileClosing = 2_000;
 
 /**
  * BullMQ's worker, taught that a job whose end is decided before it starts, as by the cancel flag, still goes to its
  * processor, which ends it as cancelled or failed. Left to itself BullMQ would fail it with a bare message.
  */
-export class LaneWorker extends Worker {
+export class LaneWorker extends Worker implements LaneView {
   #running = 0;
-  /** Whether the lane runs no other job, and stores no other's end. */
-  readonly isAlone = (): boolean => this.#running === 1;
   readonly #transient: (error: unknown) => Transient | undefined;
   /** How many jobs were fetched and have not started. */
   #held = 0;
@@ -29,6 +40,14 @@ export class LaneWorker extends Worker {
   #asking = 1;
   /** What came beyond the one that was asked for; it goes next. */
   readonly #spare: Job[] = [];
+  /** How often in a row the engine did not answer when it was asked for jobs. */
+  #failures = 0;
+  /** Whether the last question for jobs found none. */
+  #isIdle = false;
+  /** When jobs are due that this worker has put back for others. */
+  #leftToOthers: number[] = [];
+  /** Ends that the engine refuses are not stored any more: the worker is closed. */
+  #gaveUp = false;
 
   // The connection's type differs per backend; the engine that passes a factory passes the connection that fits it.
   constructor(
@@ -36,16 +55,26 @@ export class LaneWorker extends Worker {
     processor: LaneProcessor,
     transient: (error: unknown) => Transient | undefined,
     options: WorkerOptions & LaneWorkerOptions,
-    backendFactory?: BackendFactory<never, never>,
+    backendFactory?: BackendFactory<RedisQueueBackend, ConnectionOptions>,
   ) {
     super(
       name,
-      ((job: BullJob, token?: string) => processor(job, token, this.isAlone)) as never,
-      { ...options, settings: repeatSettings },
+      ((job: BullJob, token?: string) => processor(job, token, this)) as never,
+      { runRetryDelay: refusedPause, ...options, settings: repeatSettings },
       backendFactory as never,
     );
     this.#transient = transient;
     this.on("error", () => {}); // BullMQ retries by itself, and TaskWorker tells whoever wants to know.
+  }
+
+  isAlone(): boolean {
+    return this.#running === 1;
+  }
+
+  leaveToOthers(time: number): void {
+    const now = Date.now();
+    this.#leftToOthers = this.#leftToOthers.filter((due) => due + leftToOthersFor > now);
+    this.#leftToOthers.push(time);
   }
 
   /** BullMQ calls this while it constructs the worker. */
@@ -77,6 +106,7 @@ export class LaneWorker extends Worker {
 
   /** Asks for as many jobs as there were the last time, twice over, and keeps all but the first. */
   async #fetch(args: Parameters<Worker["moveToActive"]>): Promise<Job | undefined> {
+    if (this.#isIdle) await this.#leave();
     const room = this.concurrency - this.#running - this.#held;
     const count = Math.max(1, Math.min(this.#asking, room));
     const answers = await Promise.allSettled(
@@ -86,7 +116,12 @@ export class LaneWorker extends Worker {
       answer.status === "fulfilled" && answer.value !== undefined ? [answer.value] : [],
     );
     const failed = answers.find((answer) => answer.status === "rejected");
-    if (found.length === 0 && failed !== undefined) throw failed.reason;
+    if (found.length === 0 && failed !== undefined) {
+      if (this.#transient(failed.reason) !== undefined && this.closing === undefined) await this.delay();
+      throw failed.reason;
+    }
+    this.#failures = 0;
+    this.#isIdle = found.length === 0;
     this.#asking = found.length === count ? Math.min(count * 2, askedForAtMost) : 1;
     const [first, ...others] = found;
     if (others.length === 0) return first;
@@ -97,15 +132,37 @@ export class LaneWorker extends Worker {
     return first;
   }
 
+  /**
+   * Waits while a job is due that this worker has put back: all idle workers wake at that time, and the one that knows
+   * no task for it would be as quick as the one that does.
+   */
+  async #leave(): Promise<void> {
+    const now = Date.now();
+    const until = this.#leftToOthers.filter((due) => due <= now).map((due) => due + leftToOthersFor);
+    const left = Math.min(...until.filter((time) => time > now)) - now;
+    if (left < Infinity) await delay(left);
+  }
+
+  /** The pauses grow: BullMQ asks again after 100 ms, and at once in places, however long the engine is away. */
+  override async delay(...[milliseconds, abort]: Parameters<Worker["delay"]>): Promise<void> {
+    await super.delay(milliseconds ?? pauseBeforeRepeat(++this.#failures), abort);
+  }
+
   async #giveBack(): Promise<void> {
     const jobs = this.#spare.splice(0);
     this.#held -= jobs.length;
-    await Promise.allSettled(jobs.map((job) => job.moveToWait(job.token)));
+    // The last first: on Redis each goes in front of all that waits.
+    await Promise.allSettled(jobs.toReversed().map((job) => job.moveToWait(job.token)));
   }
 
   override async pause(...args: Parameters<Worker["pause"]>): Promise<void> {
     await super.pause(...args);
     await this.#giveBack();
+  }
+
+  override async close(force?: boolean): Promise<void> {
+    global.setTimeout(() => (this.#gaveUp = true), force === true ? 0 : storesWhileClosing).unref();
+    await super.close(force);
   }
 
   /** BullMQ stops renewing a lock when the processor ends; here it is held until the end is stored, too. */
@@ -131,7 +188,7 @@ export class LaneWorker extends Worker {
     token: string,
     ...rest: [fetchNextCallback?: () => boolean]
   ): Promise<Job> {
-    return this.#untilStored(job, () => super.handleCompleted(result, job, token, ...rest));
+    return this.#untilStored(job, undefined, () => super.handleCompleted(result, job, token, ...rest));
   }
 
   protected override handleFailed(
@@ -141,28 +198,66 @@ export class LaneWorker extends Worker {
     ...rest: [fetchNextCallback?: () => boolean]
   ): Promise<Job> {
     const before = job.stacktrace ?? [];
-    return this.#untilStored(job, () => {
+    return this.#untilStored(job, error, () => {
       job.stacktrace = [...before]; // Each try adds the error to it.
       return super.handleFailed(error, job, token, ...rest);
     });
   }
 
   /**
-   * An end that the engine refuses for now is stored when it accepts it: the work is done, and its lock is held. BullMQ would
-   * let go of the job as it is, to run again when the lock lapses, which on the embedded engine takes a day.
+   * Stores an end until the engine has it: the work is done, and its lock is held. BullMQ would fail a job for an error
+   * of the engine that passes, whatever the job came to, or let go of it, to run again when its lock lapses.
    */
-  async #untilStored(job: Job, store: () => Promise<Job>): Promise<Job> {
+  async #untilStored(job: Job, error: Error | undefined, store: () => Promise<Job>): Promise<Job> {
     const { attemptsMade } = job; // Counted up once the end is stored.
     for (let times = 1; ; times++) {
       try {
         return await store();
-      } catch (error) {
-        const isOver = error instanceof EmbeddedDatabaseError || job.attemptsMade !== attemptsMade;
-        if (isOver || this.closing !== undefined || this.#transient(error) === undefined) throw error;
-        this.emit("error", error as Error);
+      } catch (refusal) {
+        if (job.attemptsMade !== attemptsMade) throw refusal; // A listener's.
+        if (this.#transient(refusal) === undefined) {
+          if (times > 1 && (await this.#wasStored(job, error))) return undefined as never;
+          throw refusal;
+        }
+        this.emit("error", refusal as Error);
+        // Not thrown: BullMQ would store it as the job's failure.
+        if (this.#gaveUp) return undefined as never;
       }
       await delay(pauseBeforeRepeat(times));
     }
+  }
+
+  /**
+   * Whether an end that the engine refuses now was stored by a try before, whose answer was lost; then its listeners are
+   * notified as if the answer had come.
+   */
+  async #wasStored(job: Job, error: Error | undefined): Promise<boolean> {
+    const engine = { transient: this.#transient };
+    const stored = await untilAnswered(
+      engine,
+      () => Job.fromId(this as never, job.id as string),
+      () => !this.#gaveUp,
+    ).catch(() => undefined);
+    if (stored === undefined || stored.attemptsMade <= job.attemptsMade) return false;
+    const { finishedOn, returnvalue, attemptsStarted } = stored;
+    const wasStartedAgain = attemptsStarted !== job.attemptsStarted;
+    // A success is not tried again; a failure may have been, by this worker or another, and may have ended since.
+    if (wasStartedAgain && error === undefined) return false;
+    const hasEnded = finishedOn !== undefined && !wasStartedAgain;
+    const attemptsMade = job.attemptsMade + 1;
+    Object.assign(job, { attemptsMade, ...(hasEnded ? { finishedOn, returnvalue } : {}) });
+    if (hasEnded && returnvalue !== null) this.emit("completed", job, returnvalue, "active");
+    else this.emit("failed", job, error ?? new Error(stored.failedReason), "active");
+    return true;
+  }
+
+  protected override async nextJobFromJobData(
+    ...args: Parameters<Worker["nextJobFromJobData"]>
+  ): ReturnType<Worker["nextJobFromJobData"]> {
+    const job = await super.nextJobFromJobData(...args);
+    // BullMQ drops a schedule's job whose next run it cannot store; it is taken again when its lock has lapsed.
+    if (job === undefined && args[0] != null) this.#held--;
+    return job;
   }
 
   protected override createJob(data: JobJson, jobId: string): ReturnType<Worker["createJob"]> {

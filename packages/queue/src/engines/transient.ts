@@ -45,14 +45,19 @@ export function pauseBeforeRepeat(times: number): number {
   return pause * (0.75 + Math.random() / 2);
 }
 
+/** What {@link untilAnswered} needs of an engine. */
+interface Fallible {
+  transient(error: unknown): Transient | undefined;
+}
+
 /**
  * Asks an engine until it answers, or fails for good. The question is asked again after a `cut` too, so the engine may
  * execute it more than once: it must be a look, or a command that changes nothing the second time.
  *
- * @param isWanted - Whether to ask again; the last error is thrown if not. A `full` engine is not asked again.
+ * @param isWanted - Whether to ask again; the last error is thrown if not.
  */
 export async function untilAnswered<T>(
-  engine: { transient(error: unknown): Transient | undefined },
+  engine: Fallible,
   ask: () => Promise<T>,
   isWanted: () => boolean = () => true,
 ): Promise<T> {
@@ -60,9 +65,26 @@ export async function untilAnswered<T>(
     try {
       return await ask();
     } catch (error) {
-      const reason = engine.transient(error);
-      if (reason === undefined || reason === "full" || !isWanted()) throw error;
+      if (engine.transient(error) === undefined || !isWanted()) throw error;
     }
     await delay(pauseBeforeRepeat(times));
   }
+}
+
+/**
+ * Has an engine execute a command that it accepts only once, such as one that gives a job's lock up. If it refuses the
+ * command after a try whose answer was lost, the try before was executed.
+ */
+export async function untilDone(engine: Fallible, command: () => Promise<unknown>): Promise<void> {
+  let mayBeDone = false;
+  await untilAnswered(engine, async () => {
+    try {
+      await command();
+    } catch (error) {
+      const reason = engine.transient(error);
+      if (reason === undefined && mayBeDone) return;
+      mayBeDone ||= reason === "cut";
+      throw error;
+    }
+  });
 }

@@ -4,8 +4,9 @@ import { type Propagated, runInContext } from "@taskloom/offload/context";
 import { DelayedError, WaitingError } from "bullmq";
 import type { Backoff, TaskDefinition } from "../definition/define-task.ts";
 import { cancelReasonOf, failureOf } from "../engines/deferred-end.ts";
-import type { CancelRequest, Engine } from "../engines/engine.ts";
+import type { CancelRequest, Engine, LaneView } from "../engines/engine.ts";
 import type { BullJob } from "../engines/lane-queue.ts";
+import { untilAnswered, untilDone } from "../engines/transient.ts";
 import { TaskArgumentsError, UnrecoverableError, WorkerDiedError } from "../errors.ts";
 import { publicId } from "../lane.ts";
 import { decodeArguments } from "../wire/job-data.ts";
@@ -13,17 +14,13 @@ import { StoredFailure, cancelledEnvelope, resultEnvelope } from "../wire/outcom
 import { decodeValue } from "../wire/decode.ts";
 import { runAsJob } from "./current-job.ts";
 import { childFailure, childOutcomes } from "./flow-children.ts";
+import { HandBacks } from "./hand-backs.ts";
 import { JobLog } from "./job-log.ts";
 import type { OutcomeReplies } from "./outcome-replies.ts";
 import { ProgressRelay } from "./progress-relay.ts";
+import { PutBacks } from "./put-backs.ts";
 import { type ItemTerms, runPack } from "./run-pack.ts";
 
-/**
- * How long a job that no task of this worker fits is put back for; another worker may know it. Short at first, since
- * in a rolling deploy one is there already; longer each time, since a job that nobody knows must not keep all busy.
- */
-const putBackAtFirst = 50;
-const putBackAtMost = 5_000;
 /** So many jobs are remembered as reported. */
 const reportedAtMost = 10_000;
 /** A cancel request can overtake the start of its run; it is kept for this long. */
@@ -34,6 +31,8 @@ const deathsForgiven = 3;
 /** One run of one job, from its start to its end. */
 interface Run {
   readonly task: Task<unknown>;
+  /** Counts the runs of a lane. */
+  readonly order: number;
   readonly token: string;
   readonly attemptsStarted: number;
   readonly startedAt: number | undefined;
@@ -67,6 +66,11 @@ export class JobRunner {
   readonly #runs = new Map<string, Run>();
   readonly #unmatched = new Map<string, CancelRequest>();
   readonly #reported = new Set<string>();
+  readonly #putBacks = new PutBacks();
+  readonly #handBacks = new HandBacks(
+    () => [...this.#runs.values()].filter(({ stopping }) => stopping === "hand back").length,
+  );
+  #begun = 0;
   #stopping = false;
 
   constructor(
@@ -90,20 +94,23 @@ export class JobRunner {
   }
 
   /** BullMQ's processor for the lane. */
-  async process(job: BullJob, token: string | undefined, isAlone?: () => boolean): Promise<unknown> {
+  async process(job: BullJob, token: string | undefined, lane?: LaneView): Promise<unknown> {
     const id = job.id as string;
     const lock = token as string;
     const cancelled = cancelReasonOf(job);
     if (cancelled !== undefined) return cancelledEnvelope(cancelled || undefined);
     const failure = failureOf(job);
-    if (failure !== undefined)
-      throw new StoredFailure(await childFailure(this.#engine, job, failure), { final: true });
+    if (failure !== undefined) {
+      const error = await untilAnswered(this.#engine, () => childFailure(this.#engine, job, failure));
+      throw new StoredFailure(error, { final: true });
+    }
     const definition = this.#tasks.get(job.name);
     if (definition === undefined || definition.task.version !== job.data.version || job.data.v !== 1) {
       // Never failed for that: a worker that knows it may be on its way, as in every rolling deploy.
       this.#reportOnce({ id, name: job.name, version: job.data.version });
-      const putBackFor = Math.min(putBackAtMost, putBackAtFirst * 2 ** Math.min(job.attemptsStarted - 1, 10));
-      await job.moveToDelayed(Date.now() + putBackFor, lock);
+      const due = Date.now() + this.#putBacks.next(id);
+      lane?.leaveToOthers(due);
+      await untilDone(this.#engine, () => job.moveToDelayed(due, lock));
       throw new DelayedError();
     }
     const attempts = job.opts.attempts ?? 1;
@@ -129,7 +136,8 @@ export class JobRunner {
     }
     let childResults: readonly unknown[] = [];
     if (job.data.flow !== undefined) {
-      const children = await childOutcomes(this.#engine, job, job.data.flow);
+      const { flow } = job.data;
+      const children = await untilAnswered(this.#engine, () => childOutcomes(this.#engine, job, flow));
       if (children.cancelled !== undefined) return cancelledEnvelope(children.cancelled);
       childResults = children.results;
     }
@@ -138,6 +146,7 @@ export class JobRunner {
     const { task, end } = this.#start(definition, args, job, left, childResults);
     const run: Run = {
       task,
+      order: this.#begun++,
       token: lock,
       attemptsStarted: job.attemptsStarted,
       startedAt: job.processedOn,
@@ -158,7 +167,7 @@ export class JobRunner {
       const storing = progress.settled();
       if (storing !== undefined) await storing;
       const stored = (definition.task.strict ? await this.#seal(run, job) : undefined) ?? result;
-      if (isAlone?.() === true) this.#replies.sendBehind(job, stored);
+      if (lane?.isAlone() === true) this.#replies.sendBehind(job, stored);
       return stored;
     } catch (error) {
       await progress.settled();
@@ -192,7 +201,7 @@ export class JobRunner {
       running.onProgress((value) => task.reportProgress(value));
       return running;
     };
-    const log = new JobLog((line) => job.log(line));
+    const log = new JobLog((line) => untilAnswered(this.#engine, () => job.log(line)));
     const current = {
       id: publicId(threads === undefined ? "loop" : "thread", job.id as string),
       childResults,
@@ -233,7 +242,7 @@ export class JobRunner {
     // Whoever has the job now stores its end; BullMQ leaves one that waits alone.
     if (run.stopping === "lost" || error instanceof WaitingError) throw new WaitingError();
     if (error instanceof CancelledError && run.stopping === "hand back") {
-      await job.moveToWait(run.token);
+      await this.#handBacks.add(run.order, () => untilDone(this.#engine, () => job.moveToWait(run.token)));
       throw new WaitingError();
     }
     if (error instanceof CancelledError)
@@ -248,7 +257,9 @@ export class JobRunner {
 
   /** Closes a run to cancels before its end is stored. Gives the envelope to store if one was accepted before. */
   async #seal(run: Run, job: BullJob): Promise<unknown> {
-    const answer = await this.#engine.seal(this.#queueName, job.id as string, run.token, run.attemptsStarted);
+    const answer = await untilAnswered(this.#engine, () =>
+      this.#engine.seal(this.#queueName, job.id as string, run.token, run.attemptsStarted),
+    );
     if (answer.kind === "lost") throw new WaitingError();
     return answer.kind === "cancelled" ? cancelledEnvelope(answer.reason || undefined) : undefined;
   }

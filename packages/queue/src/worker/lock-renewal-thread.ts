@@ -34,7 +34,7 @@ const tell = (message: RenewalThreadMessage): void => parentPort?.postMessage(me
 
 /** A connection of the thread's own: the loop's is served by the loop, which may stand still. */
 async function connect(server: RenewalAddress): Promise<IQueueBackend[]> {
-  const { createPostgresBackend, createRedisBackend } = await import("bullmq");
+  const { createRedisBackend } = await import("bullmq");
   if (server.kind === "redis") {
     const { openRedis } = await import("../engines/redis/redis-client.ts");
     const connection = openRedis(server.url, {
@@ -47,14 +47,18 @@ async function connect(server: RenewalAddress): Promise<IQueueBackend[]> {
     return queues.map((name) => createRedisBackend(name, options));
   }
   const { default: pg } = await import("pg");
+  const { Session } = await import("../engines/postgres/session.ts");
+  const { sqlBackend } = await import("../engines/sql/sql-backend.ts");
+  const backend = sqlBackend(async () => {}); // The engine of this process has made the tables.
   const connection = new pg.Pool({
     ...server.config,
     max: 1,
+    Client: Session,
     query_timeout: duration / 8,
     connectionTimeoutMillis: duration / 8,
   });
   connection.on("error", () => {});
-  return queues.map((name) => createPostgresBackend(name, { connection: connection as never }));
+  return queues.map((name) => backend(name, { connection }));
 }
 
 // It ends by itself: V8 can crash when a thread is terminated while it loads its modules.

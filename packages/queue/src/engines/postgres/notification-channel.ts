@@ -1,4 +1,5 @@
-import pg from "pg";
+import type pg from "pg";
+import { Session } from "./session.ts";
 
 const reconnectPause = 500;
 
@@ -10,7 +11,7 @@ export class NotificationChannel {
   readonly #config: pg.ClientConfig;
   readonly #listeners = new Map<string, (payload: string) => void>();
   readonly #onGap: () => void;
-  #client: pg.Client | undefined;
+  #client: Session | undefined;
   readonly #isOpen = Promise.withResolvers<void>();
   #opening = false;
   #closed = false;
@@ -39,9 +40,8 @@ export class NotificationChannel {
   async #open(again: boolean): Promise<void> {
     this.#opening = true;
     while (!this.#closed) {
-      const client = new pg.Client({ ...this.#config, keepAlive: true });
+      const client = new Session({ ...this.#config, keepAlive: true });
       client.on("notification", ({ channel, payload }) => this.#listeners.get(channel)?.(payload ?? ""));
-      client.on("error", () => {}); // "end" follows, and brings it back.
       try {
         await client.connect();
         for (const channel of this.#listeners.keys()) await client.query(`LISTEN ${quoted(channel)}`);

@@ -1,6 +1,6 @@
 import { userInfo } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
-import { FlowProducer, Queue, createPostgresBackend, runMigrations } from "bullmq";
+import { FlowProducer, Queue, runMigrations } from "bullmq";
 import pg from "pg";
 import { repeatSettings } from "../../cron/repeat-strategy.ts";
 import { EngineUnavailableError, EngineUrlError } from "../../errors.ts";
@@ -22,10 +22,18 @@ import { LaneWorker } from "../lane-worker.ts";
 import { serverLocks } from "../lock-terms.ts";
 import type { ServingWorker } from "../serving.ts";
 import { idsIn, queueNames, readRecords, renewAttempts } from "../sql/job-records.ts";
-import { countCancelled, lookAtJobs, markCancelled, sealRun, schema } from "../sql/job-table.ts";
+import {
+  type SqlPool,
+  countCancelled,
+  lookAtJobs,
+  markCancelled,
+  sealRun,
+  schema,
+} from "../sql/job-table.ts";
 import { claimLane, createLaneClaims, forgetLaneClaims } from "../sql/lane-claims.ts";
-import { LatePool } from "../sql/late-pool.ts";
+import { patientQuery } from "../sql/patient-query.ts";
 import { createRetention, forgetJobs, noteRetention } from "../sql/retention.ts";
+import { sqlBackend } from "../sql/sql-backend.ts";
 import { sqlTransient } from "../sql/sql-transient.ts";
 import type { Transient } from "../transient.ts";
 import { createServing, serve, servingWorkers, stopServing } from "../sql/serving-table.ts";
@@ -34,6 +42,7 @@ import type { JobEnd } from "../../retention.ts";
 import { withoutPassword } from "../without-password.ts";
 import { NotificationChannel } from "./notification-channel.ts";
 import { NotifyReplies } from "./notify-replies.ts";
+import { Session } from "./session.ts";
 
 const connectTimeout = 5_000;
 /** How often it is asked whether the server still answers; milliseconds. */
@@ -48,9 +57,9 @@ export class PostgresEngine implements Engine {
   readonly #pool: pg.Pool;
   readonly #channel: NotificationChannel;
   readonly #clock = new EngineClock();
+  readonly #backend = sqlBackend(() => this.connect());
   #connecting: Promise<void> | undefined;
-  #isConnected = false;
-  #warnings: string[] = [];
+  readonly #warnings = new Set<string>();
   #downSince: number | undefined;
   #heartbeat: NodeJS.Timeout | undefined;
   #closed = false;
@@ -64,7 +73,11 @@ export class PostgresEngine implements Engine {
       connectionTimeoutMillis: connectTimeout,
     };
     this.locks = serverLocks({ kind: "postgres", config });
-    this.#pool = new pg.Pool({ ...config, max: 20, keepAlive: true });
+    this.#pool = new pg.Pool({ ...config, max: 20, keepAlive: true, Client: Session });
+    const query = this.#pool.query.bind(this.#pool) as SqlPool["query"];
+    // Nothing here holds a transaction over several statements.
+    this.#pool.query = ((...args: Parameters<typeof query>) =>
+      patientQuery(() => query(...args))) as pg.Pool["query"];
     this.#pool.on("error", () => {}); // An idle connection that was lost; the pool opens another.
     this.#channel = new NotificationChannel(config, () => this.replies.gap());
     this.replies = new NotifyReplies(this.#pool, this.#channel);
@@ -80,38 +93,45 @@ export class PostgresEngine implements Engine {
   }
 
   connect(): Promise<void> {
-    this.#connecting ??= this.#connect();
+    this.#connecting ??= this.#connect().catch((error: unknown) => {
+      this.#connecting = undefined; // The server may be there the next time.
+      throw error;
+    });
     return this.#connecting;
   }
 
   async #connect(): Promise<void> {
     try {
-      const client = await this.#pool.connect();
-      try {
-        await runMigrations(client, schema);
-        await createLaneClaims(client);
-        await createRetention(client);
-        await createServing(client);
-        await this.#readClock(client);
-        const { rows } = await client.query<{ synchronous_commit: string }>("SHOW synchronous_commit");
-        if (rows[0]?.synchronous_commit === "off") {
-          this.#warnings.push(
-            `${this.url} acknowledges jobs before they are on disk: a crash of it loses the last ones (synchronous_commit is off).`,
-          );
-        }
-      } finally {
-        client.release();
-      }
+      await patientQuery(() => this.#prepare());
     } catch (error) {
-      await this.close();
       const { message, code } = error as Error & { code?: string };
       throw new EngineUnavailableError(
         `PostgreSQL at ${this.url} cannot be used (${message || code || "no connection"}); start it or correct the address.`,
         { cause: error },
       );
     }
-    this.#isConnected = true;
-    this.#heartbeat = setInterval(() => void this.#beat(), heartbeat).unref();
+    if (!this.#closed) this.#heartbeat = setInterval(() => void this.#beat(), heartbeat).unref();
+  }
+
+  async #prepare(): Promise<void> {
+    const client = await this.#pool.connect();
+    let isReady = false;
+    try {
+      await runMigrations(client, schema);
+      await createLaneClaims(client);
+      await createRetention(client);
+      await createServing(client);
+      await this.#readClock(client);
+      const { rows } = await client.query<{ synchronous_commit: string }>("SHOW synchronous_commit");
+      if (rows[0]?.synchronous_commit === "off") {
+        this.#warnings.add(
+          `${this.url} acknowledges jobs before they are on disk: a crash of it loses the last ones (synchronous_commit is off).`,
+        );
+      }
+      isReady = true;
+    } finally {
+      client.release(!isReady); // An idle connection would keep a process alive that gave up.
+    }
   }
 
   async #readClock(client: pg.PoolClient | pg.Pool): Promise<void> {
@@ -137,18 +157,12 @@ export class PostgresEngine implements Engine {
   }
 
   warnings(): readonly string[] {
-    return this.#warnings;
+    return [...this.#warnings];
   }
 
   openQueue(name: string): Queue {
-    const connection = this.#isConnected
-      ? this.#pool
-      : new LatePool(async () => {
-          await this.connect();
-          return this.#pool;
-        });
-    const options = { connection, skipMetasUpdate: true, settings: repeatSettings };
-    const queue = new Queue(name, options, createPostgresBackend as never);
+    const options = { connection: this.#pool, skipMetasUpdate: true, settings: repeatSettings };
+    const queue = new Queue(name, options, this.#backend);
     queue.on("error", () => {});
     return queue;
   }
@@ -158,7 +172,7 @@ export class PostgresEngine implements Engine {
   }
 
   openFlows(): FlowAdder {
-    const flows = new FlowProducer({ connection: this.#pool }, createPostgresBackend as never);
+    const flows = new FlowProducer({ connection: this.#pool }, this.#backend);
     flows.on("error", () => {});
     return flows;
   }
@@ -173,7 +187,7 @@ export class PostgresEngine implements Engine {
       processor,
       sqlTransient,
       { ...options, connection: this.#pool },
-      createPostgresBackend as never,
+      this.#backend,
     );
   }
 

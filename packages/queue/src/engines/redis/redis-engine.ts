@@ -237,7 +237,7 @@ export class RedisEngine implements Engine {
       connection: this.#client,
       prefix: this.#prefix,
     });
-    batchEnds(worker.backend, this.#client, worker.isAlone);
+    batchEnds(worker.backend, this.#client, () => worker.isAlone());
     return worker;
   }
 

@@ -21,10 +21,15 @@ export class LatePool extends EventEmitter {
   }
 
   #pool(): Promise<PoolLike> {
-    this.#opening ??= this.#open().then((pool) =>
-      pool.on("error", (error) => {
-        if (this.listenerCount("error") > 0) this.emit("error", error);
-      }),
+    this.#opening ??= this.#open().then(
+      (pool) =>
+        pool.on("error", (error) => {
+          if (this.listenerCount("error") > 0) this.emit("error", error);
+        }),
+      (error: unknown) => {
+        this.#opening = undefined;
+        throw error;
+      },
     );
     return this.#opening;
   }

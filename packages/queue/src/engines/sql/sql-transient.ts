@@ -32,7 +32,7 @@ export function sqlTransient(error: unknown): Transient | undefined {
   if (isEngineFull(error)) return "full";
   if (isConnectionLost(error)) return "cut";
   if (!(error instanceof Error)) return undefined;
-  const code = (error as { code?: string }).code ?? "";
+  const code = String((error as { code?: unknown }).code); // BullMQ's own errors have numbers.
   if (refused.has(code)) return "refused";
   // Class 08 is PostgreSQL's for connections.
   if (cut.has(code) || code.startsWith("08") || lostByMessage.test(error.message)) return "cut";
