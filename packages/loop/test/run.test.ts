@@ -69,11 +69,25 @@ test.each(["SIGINT", "SIGTERM"] as const)(
 );
 
 test("the second signal ends the process", async () => {
-  const ended = await program(waiting("await sleep(60_000);"), (line, kill) => {
-    if (line === "ready" || line === "cleaning up") kill("SIGINT");
+  const cleanUp = 'await sleep(150); console.log("still cleaning up"); await sleep(60_000);';
+  const ended = await program(waiting(cleanUp), (line, kill) => {
+    if (line === "ready" || line === "still cleaning up") kill("SIGINT");
   });
-  expect(ended.lines).toEqual(["ready", "cleaning up"]);
+  expect(ended.lines).toEqual(["ready", "cleaning up", "still cleaning up"]);
   expect(ended.code).toBe(130);
+});
+
+test("a signal that arrives twice at once counts once, also when the run has ended in between", async () => {
+  const cleanUp = 'process.emit("SIGINT"); process.emit("SIGTERM");';
+  const ended = await program(
+    `${waiting(cleanUp).replace(/\}\);\s*$/, '}).catch(() => console.log("ended"));')}
+    process.emit("SIGINT");
+    console.log("lived on");
+    `,
+    (line, kill) => line === "ready" && kill("SIGINT"),
+  );
+  expect(ended.lines).toEqual(["ready", "cleaning up", "clean", "ended", "lived on"]);
+  expect(ended.signal).toBe(null);
 });
 
 test("a program's own signal handler stays its own", async () => {

@@ -1,5 +1,6 @@
 import { Presets, SingleBar } from "cli-progress";
 import { type JobView, type Operations, hasEnded } from "../service/operations.ts";
+import { StopSignals } from "../service/stop-signals.ts";
 import { duration } from "../service/task-tree.ts";
 import { CliFailure, exitCodes } from "./failure.ts";
 import { brief } from "./output.ts";
@@ -59,15 +60,18 @@ export async function endedWithProgress(
   isShown: boolean,
 ): Promise<JobView> {
   const stop = Promise.withResolvers<never>();
-  const interrupted = (): void =>
-    stop.reject(
-      new CliFailure(
-        "INTERRUPTED",
-        `no longer waiting; the job goes on: taskloom result ${id} --wait waits for it, taskloom cancel ${id} ends it.`,
-        { exitCode: exitCodes.interrupted },
+  const signals = new StopSignals();
+  void signals
+    .asked()
+    .then(() =>
+      stop.reject(
+        new CliFailure(
+          "INTERRUPTED",
+          `no longer waiting; the job goes on: taskloom result ${id} --wait waits for it, taskloom cancel ${id} ends it.`,
+          { exitCode: exitCodes.interrupted },
+        ),
       ),
     );
-  process.once("SIGINT", interrupted);
   try {
     const isDrawn = isShown && process.stderr.isTTY;
     const ended = isDrawn
@@ -75,7 +79,7 @@ export async function endedWithProgress(
       : operations.ended(id, milliseconds, queue);
     return await Promise.race([ended, stop.promise]);
   } finally {
-    process.off("SIGINT", interrupted);
+    signals.dispose();
   }
 }
 

@@ -9,6 +9,7 @@ import { CliFailure, exitCodes } from "../cli/failure.ts";
 import { EngineOperations } from "../service/engine-operations.ts";
 import { HttpService } from "../service/http/http-service.ts";
 import { ServiceMetrics } from "../service/service-metrics.ts";
+import { StopSignals } from "../service/stop-signals.ts";
 import { type WorkerPool, workInProcess, workInProcesses } from "../service/worker-pool.ts";
 import { type MainJobOutcome, mainJob } from "./main-job.ts";
 import { measureInPlace } from "./measure-in-place.ts";
@@ -133,23 +134,20 @@ class Interrupted extends Error {}
 
 /** Ctrl-C and SIGTERM as something to race against. The second one ends the process at once. */
 class StopSignal {
-  readonly #stopped = Promise.withResolvers<never>();
-  readonly #listener = (): void => {
-    this.#stopped.reject(new Interrupted());
-    process.once("SIGINT", () => process.exit(exitCodes.interrupted));
-  };
+  readonly #signals = new StopSignals();
+  readonly #stopped: Promise<never>;
 
   constructor() {
-    this.#stopped.promise.catch(() => {});
-    process.once("SIGINT", this.#listener).once("SIGTERM", this.#listener);
+    this.#stopped = this.#signals.asked().then(() => Promise.reject(new Interrupted()));
+    this.#stopped.catch(() => {});
   }
 
   race<T>(promises: readonly Promise<T>[]): Promise<T> {
-    return Promise.race([...promises, this.#stopped.promise]);
+    return Promise.race([...promises, this.#stopped]);
   }
 
   dispose(): void {
-    process.off("SIGINT", this.#listener).off("SIGTERM", this.#listener);
+    this.#signals.dispose();
   }
 }
 

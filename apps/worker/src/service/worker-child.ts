@@ -14,7 +14,8 @@ export async function runWorkerChild(
   logger: Logger,
 ): Promise<number> {
   const stop = Promise.withResolvers<void>();
-  process.once("SIGTERM", () => stop.resolve());
+  // It can come twice: from the parent, and from a supervisor that ends all processes of a group.
+  process.on("SIGTERM", () => stop.resolve());
   process.once("disconnect", () => stop.resolve());
   process.on("SIGINT", () => {}); // Ctrl-C reaches the whole group; the parent then tells its workers when to stop.
   const engine = await connectPatiently(settings.engine, settings.patience * 1_000, logger);

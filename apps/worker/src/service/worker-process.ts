@@ -16,6 +16,9 @@ const longEnough = 60_000;
 /** How long a worker may take to give its metrics before the last ones are shown again. */
 const metricsPatience = 500;
 
+/** How much longer than its drain a process may take to stop before it is killed; milliseconds. */
+const stopPatience = 5_000;
+
 /** What is told of a place's deaths and starts. */
 export interface ProcessListener {
   died(slot: number, reason: string, restartIn: number): void;
@@ -129,6 +132,7 @@ export class WorkerProcess {
     return this.#metrics;
   }
 
+  /** Stops the process within its drain; one that takes longer, such as a loop that stands still, is killed. */
   async stop(): Promise<void> {
     this.#stopping = true;
     clearTimeout(this.#restart);
@@ -136,7 +140,9 @@ export class WorkerProcess {
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
     const ended = new Promise((resolve) => child.once("exit", resolve));
     child.kill("SIGTERM");
+    const timer = setTimeout(() => child.kill("SIGKILL"), (this.#settings.drain ?? 0) * 1_000 + stopPatience);
     await ended;
+    clearTimeout(timer);
   }
 
   /** Ends the process as it stands. */

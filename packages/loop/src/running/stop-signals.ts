@@ -4,6 +4,12 @@ import type { Task } from "../task/task.ts";
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 type StopSignal = (typeof SIGNALS)[number];
 
+/**
+ * A signal that follows the first one within so many milliseconds is the same one: Ctrl-C reaches the whole process
+ * group, and a runner such as npm or pnpm forwards it once more.
+ */
+const ECHO_TIME = 100;
+
 /** What a run knows about the signals that came. */
 export interface StopSignals {
   readonly received: StopSignal | undefined;
@@ -18,13 +24,17 @@ export interface StopSignals {
  */
 export function onStopSignals(task: Task<unknown>, isAsked: boolean): StopSignals {
   let received: StopSignal | undefined;
+  let receivedAt = -Infinity;
+  const echoLeft = (): number => receivedAt + ECHO_TIME - performance.now();
   const handlers = new Map<StopSignal, () => void>();
   for (const signal of SIGNALS) {
     if (!isAsked && process.listenerCount(signal) > 0) continue;
     const handler = (): void => {
       if (task.getLoop()._signalHandlers.has(signal)) return; // the program handles this one itself
+      if (echoLeft() > 0) return;
       if (received !== undefined || task.done()) process.exit(128 + constants.signals[signal]);
       received = signal;
+      receivedAt = performance.now();
       task.cancel(`cancelled by ${signal}`);
     };
     process.on(signal, handler);
@@ -38,7 +48,13 @@ export function onStopSignals(task: Task<unknown>, isAsked: boolean): StopSignal
       return received === undefined ? 0 : 128 + constants.signals[received];
     },
     stop() {
-      for (const [signal, handler] of handlers) process.off(signal, handler);
+      const remove = (): void => {
+        for (const [signal, handler] of handlers) process.off(signal, handler);
+      };
+      const left = echoLeft();
+      // An echo that comes after the run must not end the process either.
+      if (left > 0) setTimeout(remove, left).unref();
+      else remove();
     },
   };
 }

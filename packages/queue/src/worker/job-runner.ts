@@ -93,6 +93,11 @@ export class JobRunner {
     return this.#runs.size;
   }
 
+  /** How many of the runs have stopped, and have their end stored or their job handed back now. */
+  get ending(): number {
+    return [...this.#runs.values()].filter(({ task }) => task.done()).length;
+  }
+
   /** BullMQ's processor for the lane. */
   async process(job: BullJob, token: string | undefined, lane?: LaneView): Promise<unknown> {
     const id = job.id as string;

@@ -22,8 +22,13 @@ import { LockRenewal, type Stall } from "./lock-renewal.ts";
 /** Calls a function as if nothing of this process's tasks had called it. */
 const outsideTasks = AsyncLocalStorage.snapshot();
 
-/** How long a job that is handed back may take to stop, and how long closing waits for the engine; milliseconds. */
-const handBackPatience = 10_000;
+/**
+ * The last part of the drain, in milliseconds, is for handing back the jobs that still run: of a short drain a third.
+ * Tasks have at least as long to stop, so that a worker without a drain hands back too.
+ */
+const handBackTime = 1_000;
+const handBackShare = 1 / 3;
+/** How long closing waits for the engine, in milliseconds. */
 const closePatience = 2_000;
 
 /** How soon a worker notices that a rate limit was lifted or raised, in milliseconds; BullMQ's own pause is 30 s. */
@@ -41,7 +46,11 @@ export interface TaskWorkerOptions {
   readonly concurrency?: number;
   /** How many threads run the thread lanes, all queues together. Default: one less than there are cores, at least 1. */
   readonly threads?: number;
-  /** How long {@link TaskWorker.run}, when it is cancelled, lets running jobs go on, in milliseconds. Default 30,000. */
+  /**
+   * How long the end of {@link TaskWorker.run} may take once it is cancelled, in milliseconds: running jobs go on until
+   * the last second of it (of less than three seconds, until the last third), which is for handing back those that are
+   * left. Default 30,000.
+   */
   readonly drain?: number;
   /** Told of every job that starts to run here, for logs and figures. */
   readonly onStart?: (start: JobStart) => void;
@@ -184,8 +193,8 @@ export class TaskWorker {
   }
 
   /**
-   * Runs until it is cancelled. Cancelling it takes no more jobs, lets what runs go on for `drain` ms, hands back what
-   * is left, and ends as cancelled. Fails when it cannot start, and when an embedded engine has stopped.
+   * Runs until it is cancelled. A worker that is cancelled takes no more jobs, lets running ones go on until shortly
+   * before `drain` ms are over, hands back those that are left, and ends as cancelled. Fails when it cannot start, and when an embedded engine has stopped.
    */
   run(): Task<void> {
     return createTask(async () => {
@@ -344,14 +353,24 @@ export class TaskWorker {
     return { running, finished: { ...this.#finished }, threads: this.threads };
   }
 
+  /**
+   * Stops within the drain: running jobs go on until its last part, and are then cancelled and handed back. A task that
+   * ignores its cancellation does not hold the worker up: its job stays locked, and another worker has it when the lock
+   * lapses.
+   */
   async #stop(): Promise<void> {
     const open = this.#open;
+    const drain = this.#options.drain ?? 30_000;
+    // By the loop's clock: in virtual time, what runs can only end when that passes.
+    const loop = getEventLoop();
+    const end = loop.time() + drain;
     await waitAtMost(closePatience, Promise.allSettled(open.map(({ worker }) => worker.pause(true))));
     // Without an engine no end can be stored and nothing handed back: its stalled check does that when it is back.
-    await this.#idle(this.#options.drain ?? 30_000);
-    const patience = this.engine.downFor() > 0 ? closePatience : handBackPatience;
-    await waitAtMost(patience, Promise.allSettled(open.map(({ runner }) => runner.handBackAll())));
-    await this.#idle(closePatience);
+    await this.#idle(end - Math.min(handBackTime, drain * handBackShare), ({ running }) => running);
+    const stopped = Promise.allSettled(open.map(({ runner }) => runner.handBackAll()));
+    const patience = this.engine.downFor() > 0 ? closePatience : Math.max(handBackTime, end - loop.time());
+    await waitAtMost(patience, stopped);
+    await this.#idle(loop.time() + closePatience, ({ ending }) => ending);
     const force = open.some(({ runner }) => runner.running > 0);
     await waitAtMost(
       closePatience,
@@ -365,16 +384,16 @@ export class TaskWorker {
     this.#open = [];
     this.#stopForgetting?.();
     await this.#renewal?.close();
-    await this.#threads?.shutdown({ cancelPending: true });
+    // A thread within a native call cannot be stopped; it does not hold up the worker either.
+    const threads = this.#threads?.shutdown({ cancelPending: true, cancelRunning: true });
+    if (threads !== undefined) await waitAtMost(closePatience, threads);
     if (this.#ownsEngine) await this.engine.close();
   }
 
-  /** Ends when nothing runs any more, when the time for that is over, or when the engine is gone. */
-  async #idle(milliseconds: number): Promise<void> {
-    // By the loop's clock: in virtual time, what runs can only end when that passes.
+  /** Resolves when no runner counts anything any more, at a time of the loop's clock, or when the engine is gone. */
+  async #idle(end: number, count: (runner: JobRunner) => number): Promise<void> {
     const loop = getEventLoop();
-    const end = loop.time() + milliseconds;
-    while (this.#open.some(({ runner }) => runner.running > 0) && loop.time() < end) {
+    while (this.#open.some(({ runner }) => count(runner) > 0) && loop.time() < end) {
       if (this.engine.downFor() > 0) return;
       await sleep(5);
     }

@@ -25,7 +25,9 @@ export function answerError(
   logger: Logger,
 ): FastifyReply {
   const { status, code, message } = answerTo(error);
-  if (status >= 500) {
+  if (status === 503) void reply.header("retry-after", 1);
+  // Refusals under load are the service's own, and no news.
+  if (status >= 500 && !(error instanceof ServiceError && status === 503)) {
     logger.error({
       event: "http",
       method: request.method,

@@ -1,0 +1,105 @@
+import { connect } from "node:net";
+import { TaskQueue } from "@taskloom/queue";
+import { expect } from "vitest";
+import { redisTest as test } from "../support/redis.ts";
+import { add } from "./fixtures/tasks.ts";
+import { type Job, Service } from "./service.ts";
+
+const patience = { timeout: 30_000 };
+const operate = "operate-token-of-a-test";
+
+test("a request that does not arrive in time is answered and cut, with and without a token", async ({
+  redis,
+}) => {
+  const service = await Service.start(redis.url, ["--request-timeout", "0.5"], { TASKLOOM_TOKEN: operate });
+  const head =
+    "POST /tasks/test.add HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n";
+  const token = `Authorization: Bearer ${operate}\r\n`;
+  expect(await trickle(service.address, `${head}${token}\r\n`)).toMatch(
+    /^HTTP\/1.1 408 [^]*\{"code":"REQUEST_TIMEOUT","message":"[^"]*--request-timeout/,
+  );
+  expect(await trickle(service.address, `${head}\r\n`)).toMatch(/^HTTP\/1.1 401 [^]*\{"code":"TOKEN"/);
+  expect(await trickle(service.address, "GET /queues HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")).toMatch(
+    /^HTTP\/1.1 408 [^]*\{"code":"REQUEST_TIMEOUT"/,
+  );
+  // One that says nothing at all is cut too.
+  expect(await trickle(service.address, "")).toMatch(/^(HTTP\/1.1 408 [^]*)?$/);
+  const headers = { authorization: `Bearer ${operate}` };
+  expect((await service.ask("GET", "/queues", undefined, headers)).status).toBe(200);
+  await service.stop();
+});
+
+test("no more event streams and waiting requests are open than --max-streams allows", async ({ redis }) => {
+  const service = await Service.start(redis.url, ["--max-streams", "2"]);
+  const { id } = await service.submit("test.wait", 600_000);
+  const leave = new AbortController();
+  const streams = await Promise.all(
+    [1, 2].map(() => fetch(`${service.address}/jobs/${id}/events`, { signal: leave.signal })),
+  );
+  expect(streams.map(({ status }) => status)).toEqual([200, 200]);
+  const before = await jobCount(service);
+  for (const [method, path] of [
+    ["GET", `/jobs/${id}/events`],
+    ["GET", `/jobs/${id}?wait=1`],
+    ["POST", "/tasks/test.add?wait=1"],
+  ] as const) {
+    const refused = await service.ask(method, path);
+    expect(refused.status).toBe(503);
+    expect(refused.headers.get("retry-after")).toBe("1");
+    expect(await refused.json()).toMatchObject({
+      code: "TOO_MANY_STREAMS",
+      message: expect.stringContaining("--max-streams") as string,
+    });
+  }
+  expect(await jobCount(service)).toBe(before); // What may not wait has submitted nothing.
+  expect((await service.ask("GET", `/jobs/${id}`)).status).toBe(200);
+  leave.abort();
+  await expect.poll(async () => (await service.ask("GET", `/jobs/${id}?wait=0`)).status, patience).toBe(200);
+  await service.ask("DELETE", `/jobs/${id}`);
+  await service.stop();
+});
+
+test("many searches in large jobs at once leave the other routes as they are", async ({ redis }) => {
+  await using queue = new TaskQueue({ engine: redis.url });
+  const service = await Service.start(redis.url);
+  await service.ask("PUT", "/queues/default", { paused: true });
+  const large = "x".repeat(500_000);
+  const tasks = Array.from({ length: 80 }, () => queue.submit(add, large as never, 1));
+  await Promise.all(tasks.map((task) => task.sent()));
+  const searches = [1, 2, 3, 4, 5, 6].map(() => service.ask("GET", "/jobs?limit=1&text=nothing-has-this"));
+  const over = Promise.all(searches);
+  let isOver = false;
+  void over.then(() => (isOver = true));
+  const statuses = new Set<number>();
+  do {
+    for (const path of ["/healthz", "/readyz", "/queues", "/workers"])
+      statuses.add((await service.ask("GET", path)).status);
+  } while (!isOver);
+  expect(statuses).toEqual(new Set([200]));
+  for (const answer of await over) {
+    expect(answer.status).toBe(200);
+    expect(((await answer.json()) as { searched: number }).searched).toBeGreaterThan(0);
+  }
+  for (const task of tasks) void task.catch(() => {});
+  await service.stop();
+});
+
+async function jobCount(service: Service): Promise<number> {
+  return ((await (await service.ask("GET", "/jobs")).json()) as { jobs: Job[] }).jobs.length;
+}
+
+/** Sends a text and then a byte now and then, until the other end closes; resolves with the answer. */
+function trickle(address: string, text: string): Promise<string> {
+  const { hostname, port } = new URL(address);
+  return new Promise((resolve) => {
+    let answer = "";
+    const socket = connect(Number(port), hostname, () => text !== "" && socket.write(text));
+    const timer = setInterval(() => text !== "" && socket.write("x"), 50);
+    socket.setEncoding("utf8").on("data", (chunk: string) => (answer += chunk));
+    socket.on("error", () => {}); // Cut while it sends.
+    socket.once("close", () => {
+      clearInterval(timer);
+      resolve(answer);
+    });
+  });
+}
