@@ -152,7 +152,7 @@ export const settingRules: readonly SettingRule[] = [
     "maxStreams",
     "--max-streams <number>",
     "event streams and requests with wait that are open at once",
-    500,
+    1_000,
     whole(1),
   ),
   rule(

@@ -124,7 +124,7 @@ function openHttp(
     bodyLimit: 1_048_576,
     rateLimit: 5_000,
     requestTimeout: 30,
-    maxStreams: 500,
+    maxStreams: 1_000,
     trustProxy: [],
     logger: pino({ level: "silent" }),
   });

@@ -16,9 +16,8 @@ export interface RunOptions {
   /** Where time comes from. */
   clock?: Clock | undefined;
   /**
-   * Have the first SIGINT or SIGTERM cancel the main task, and the second end the process; one within
-   * 100 ms of the first counts as the same. By default on
-   * the main thread, where the program has no handler of its own.
+   * Have the first SIGINT or SIGTERM cancel the main task, and the second end the process; one that
+   * comes within 100 ms of the first counts as the same. By default on the main thread, where the program has no handler of its own.
    */
   handleSignals?: boolean | undefined;
   /** Makes the loop. */

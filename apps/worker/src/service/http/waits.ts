@@ -49,7 +49,9 @@ export class Waits {
       if (this.#isClosing && this.#open.size === 0) this.#over.resolve();
     };
     answer.once("close", leave);
-    const pause = (): number => Math.max(lookInterval, (1_000 * this.#open.size) / looksAtMost);
+    // Spread by a quarter either way: streams that were opened at once would look at once for ever.
+    const pause = (): number =>
+      Math.max(lookInterval, (1_000 * this.#open.size) / looksAtMost) * (0.75 + Math.random() / 2);
     return {
       over: over.signal,
       get pause() {
