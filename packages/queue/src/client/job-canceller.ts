@@ -4,6 +4,7 @@ import { type Lane, storedId } from "../lane.ts";
 import { endOf } from "../retention.ts";
 import { cancelledEnvelope, cancelledOutcome, outcomeOf } from "../wire/outcome.ts";
 import type { LaneQueues } from "../operate/lane-queues.ts";
+import { type KeptSubmissions, isKeepable } from "./kept-submissions.ts";
 import type { PendingJobs } from "./pending-jobs.ts";
 import type { Submission } from "./submission.ts";
 
@@ -16,12 +17,19 @@ const sendingPause = 5;
 export class JobCanceller {
   readonly #queues: LaneQueues;
   readonly #pending: PendingJobs;
+  readonly #kept: KeptSubmissions;
   readonly #retract: (submission: Submission) => boolean;
 
   /** `retract` takes a submission back that was not sent yet. */
-  constructor(queues: LaneQueues, pending: PendingJobs, retract: (submission: Submission) => boolean) {
+  constructor(
+    queues: LaneQueues,
+    pending: PendingJobs,
+    kept: KeptSubmissions,
+    retract: (submission: Submission) => boolean,
+  ) {
     this.#queues = queues;
     this.#pending = pending;
+    this.#kept = kept;
     this.#retract = retract;
   }
 
@@ -75,7 +83,14 @@ export class JobCanceller {
   async #lookAfterCancel(submission: Submission, cancelled: Error): Promise<void> {
     const [stored] = await this.#queues.look(submission.lane, [submission.id]);
     if (stored === undefined || stored.kind === "pending") return;
-    if (stored.kind === "missing") return this.#pending.end(submission, { error: cancelled });
+    if (stored.kind === "missing") {
+      // A kept submission has no record. One that can no longer be dropped may have become a job just now.
+      if (isKeepable(submission) && !(await this.#kept.drop(submission))) {
+        const [again] = await this.#queues.look(submission.lane, [submission.id]);
+        if (again?.kind !== "missing") return;
+      }
+      return this.#pending.end(submission, { error: cancelled });
+    }
     this.#pending.settle(submission, { ...stored, outcome: outcomeOf(stored.record) });
   }
 }

@@ -6,6 +6,7 @@ import { waitAtMost } from "../patience.ts";
 import { type Outcome, isCancelledEnvelope, outcomeOf } from "../wire/outcome.ts";
 import { JobCanceller } from "./job-canceller.ts";
 import { LaneQueues } from "../operate/lane-queues.ts";
+import { KeptSubmissions, isKeepable } from "./kept-submissions.ts";
 import { OutcomeWatch, lookAtMost } from "./outcome-watch.ts";
 import { PendingJobs } from "./pending-jobs.ts";
 import type { RemoteTask, RemoteTaskControl, RemoteTaskState } from "./remote-task.ts";
@@ -35,9 +36,12 @@ export class JobClient implements RemoteTaskControl {
 
   constructor(engine: Engine, queueName: string) {
     this.queues = new LaneQueues(engine, queueName);
-    this.#watch = new OutcomeWatch(this.queues, this.#pending, (lost) => this.#sender.sendAgain(lost));
-    this.#sender = new SubmissionSender(this.queues, this.#pending, this.#watch);
-    this.#canceller = new JobCanceller(this.queues, this.#pending, (each) => this.#sender.retract(each));
+    const kept = new KeptSubmissions(this.queues);
+    this.#watch = new OutcomeWatch(this.queues, this.#pending, kept, (lost) => this.#sender.sendAgain(lost));
+    this.#sender = new SubmissionSender(this.queues, this.#pending, kept, this.#watch);
+    this.#canceller = new JobCanceller(this.queues, this.#pending, kept, (each) =>
+      this.#sender.retract(each),
+    );
   }
 
   /** Takes a submission; it is sent, with all others of this turn, when the turn ends. */
@@ -120,6 +124,8 @@ export class JobClient implements RemoteTaskControl {
     await this.queues.engine.connect();
     const queue = this.queues.lane(laneOfJobId(id) ?? "loop");
     const state = await queue.getJobState(storedId(id));
+    // It is kept until the job of its key has ended, and has no record of its own.
+    if (state === "unknown" && submission !== undefined && isKeepable(submission)) return "waiting";
     if (state !== "completed") return state;
     return isCancelledEnvelope((await queue.getJob(storedId(id)))?.returnvalue) ? "cancelled" : state;
   }

@@ -1,5 +1,6 @@
 import { type Lane, jobId, otherLane } from "../lane.ts";
 import type { LaneQueues } from "../operate/lane-queues.ts";
+import { isKeepable } from "./kept-submissions.ts";
 import type { Submission } from "./submission.ts";
 
 /** What the other lane has to do with submissions to a lane. */
@@ -8,7 +9,12 @@ export interface OtherLane {
   readonly jobs: Map<Submission, string>;
   /** Those that somebody is adding there just now: there is a job to wait for in a moment. */
   readonly onTheWay: ReadonlySet<Submission>;
+  /** Those that have to run after a job that runs there: with `keepLastIfActive` they are no part of it. */
+  readonly behind: ReadonlySet<Submission>;
 }
+
+/** States of a job that is over, so that nothing can be folded into it. */
+const hasEnded: ReadonlySet<string> = new Set(["completed", "failed", "unknown"]);
 
 /**
  * Looks whether what is submitted to a lane is in the other one. BullMQ sees to it that an id and a key are there once
@@ -21,6 +27,7 @@ export async function askOtherLane(
 ): Promise<OtherLane> {
   const jobs = new Map<Submission, string>();
   const onTheWay = new Set<Submission>();
+  const behind = new Set<Submission>();
   const other = otherLane(lane);
   const chosen = submissions.filter(({ mayExist }) => mayExist);
   if (chosen.length > 0) {
@@ -39,8 +46,11 @@ export async function askOtherLane(
     keyed.map(async (submission) => {
       const key = submission.options.deduplication?.id as string;
       const holder = await queues.lane(other).getDeduplicationJobId(key);
-      if (holder !== null) jobs.set(submission, holder);
+      if (holder === null) return;
+      const state = isKeepable(submission) ? await queues.lane(other).getJobState(holder) : undefined;
+      if (state === "active") behind.add(submission);
+      else if (state === undefined || !hasEnded.has(state)) jobs.set(submission, holder);
     }),
   );
-  return { jobs, onTheWay };
+  return { jobs, onTheWay, behind };
 }

@@ -4,6 +4,7 @@ import { lanes } from "../lane.ts";
 import { keptForCertain } from "../retention.ts";
 import { outcomeOf } from "../wire/outcome.ts";
 import type { LaneQueues } from "../operate/lane-queues.ts";
+import { type KeptSubmissions, isKeepable } from "./kept-submissions.ts";
 import type { OutcomeMessage, PendingJobs } from "./pending-jobs.ts";
 import type { Submission } from "./submission.ts";
 
@@ -16,6 +17,7 @@ export const lookAtMost = 2_000;
 export class OutcomeWatch {
   readonly #queues: LaneQueues;
   readonly #pending: PendingJobs;
+  readonly #kept: KeptSubmissions;
   readonly #sendAgain: (submission: Submission) => void;
   #listening: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -24,9 +26,15 @@ export class OutcomeWatch {
   #closed = false;
 
   /** `sendAgain` sends a job whose record the engine has lost once more. */
-  constructor(queues: LaneQueues, pending: PendingJobs, sendAgain: (submission: Submission) => void) {
+  constructor(
+    queues: LaneQueues,
+    pending: PendingJobs,
+    kept: KeptSubmissions,
+    sendAgain: (submission: Submission) => void,
+  ) {
     this.#queues = queues;
     this.#pending = pending;
+    this.#kept = kept;
     this.#sendAgain = sendAgain;
   }
 
@@ -61,7 +69,8 @@ export class OutcomeWatch {
     // An id that nobody waits for is normal: replies can come twice, or after a look was quicker.
     const submission = this.#pending.get(message.id);
     if (submission === undefined) return;
-    if (!("outcome" in message)) this.#pending.progress(submission, message.progress);
+    if ("became" in message) this.#pending.become(submission, message.became);
+    else if (!("outcome" in message)) this.#pending.progress(submission, message.progress);
     else if (submission.mayExist) void this.#confirm(submission, message).catch(() => {});
     else this.#pending.settle(submission, message);
   }
@@ -80,13 +89,13 @@ export class OutcomeWatch {
   /** The next slice of what has been pending for a while, going round, so that a large backlog costs no more per look. */
   #nextToLookAt(): Submission[] {
     const before = performance.now() - lookInterval;
-    // Where no reply can be lost, only a job that was replaced by another ends without one.
+    // Where no reply can be lost, only a job whose place another one took ends without one.
     const { lossless } = this.#queues.engine.replies;
     const old = this.#pending
       .all()
       .filter(
         ({ addedAt, options }) =>
-          addedAt !== undefined && addedAt < before && (!lossless || options.deduplication?.replace === true),
+          addedAt !== undefined && addedAt < before && (!lossless || canGiveWay(options)),
       );
     if (old.length <= lookAtMost) return old;
     const from = old.findIndex(({ id }) => id === this.#lookCursor) + 1;
@@ -115,9 +124,12 @@ export class OutcomeWatch {
     // job is added again under its id. Later it may be one that ended and was removed, and must not run again.
     const age = performance.now() - (submission.addedAt ?? 0);
     const { deduplication, attempts } = submission.options;
-    if (deduplication?.replace === true) {
+    const isKept = age < keptForCertain(submission.data);
+    if (isKept && isKeepable(submission)) {
+      void this.#followKept(submission).catch(() => {});
+    } else if (deduplication?.replace === true) {
       void this.#followReplacement(submission).catch(() => {});
-    } else if (attempts !== undefined && age < keptForCertain(submission.data)) {
+    } else if (attempts !== undefined && isKept) {
       this.#sendAgain(submission);
     } else {
       this.#lose(
@@ -125,6 +137,14 @@ export class OutcomeWatch {
         `is not known to ${this.#queues.engine.url}: it was removed, its result was kept for a shorter time than this, or the engine lost its data.`,
       );
     }
+  }
+
+  /** There is no record of a submission that can be kept: it is kept, or another one was kept in its place. */
+  async #followKept(submission: Submission): Promise<void> {
+    const place = await this.#kept.whereIs(submission);
+    if (!this.#pending.holds(submission) || place === submission.id) return;
+    if (place === undefined) this.#sendAgain(submission);
+    else this.#pending.become(submission, place);
   }
 
   /** A delayed job gave way to a newer duplicate: who waited for it waits for that one. */
@@ -148,4 +168,9 @@ export class OutcomeWatch {
     clearInterval(this.#timer);
     this.#stopListening?.();
   }
+}
+
+/** Whether a later submission of the key can take the job's place. */
+function canGiveWay({ deduplication }: Submission["options"]): boolean {
+  return deduplication?.replace === true || deduplication?.keepLastIfActive === true;
 }

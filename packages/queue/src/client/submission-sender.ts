@@ -5,6 +5,7 @@ import { type Lane, lanes, storedId } from "../lane.ts";
 import type { FlowData } from "../wire/job-data.ts";
 import type { LaneQueues } from "../operate/lane-queues.ts";
 import { askOtherLane } from "./other-lane.ts";
+import { type KeptSubmissions, isKeepable } from "./kept-submissions.ts";
 import type { PendingJobs } from "./pending-jobs.ts";
 import { outcomesOf } from "./flow.ts";
 import type { Submission } from "./submission.ts";
@@ -14,6 +15,9 @@ const addAtOnce = 500;
 
 /** How soon a job that somebody is adding to the other lane is looked for again; milliseconds. */
 const onTheWayPause = 10;
+
+/** How soon a submission is sent that has to run after a job in the other lane is looked at again; milliseconds. */
+const behindPause = 500;
 
 /** Who sees to the ends of what was sent. */
 interface Watch {
@@ -25,6 +29,7 @@ interface Watch {
 export class SubmissionSender {
   readonly #queues: LaneQueues;
   readonly #pending: PendingJobs;
+  readonly #kept: KeptSubmissions;
   readonly #watch: Watch;
   #collected: Submission[] = [];
   /** How many batches in a row the engine did not accept. */
@@ -32,9 +37,10 @@ export class SubmissionSender {
   /** Parents of flows that the engine has lost, until their children have ended. */
   readonly #held = new Set<Submission>();
 
-  constructor(queues: LaneQueues, pending: PendingJobs, watch: Watch) {
+  constructor(queues: LaneQueues, pending: PendingJobs, kept: KeptSubmissions, watch: Watch) {
     this.#queues = queues;
     this.#pending = pending;
+    this.#kept = kept;
     this.#watch = watch;
   }
 
@@ -57,6 +63,7 @@ export class SubmissionSender {
    */
   sendAgain(submission: Submission): void {
     submission.addedAt = undefined;
+    submission.wasSent = true;
     const { children, data } = submission;
     if (children === undefined) return this.collect(submission);
     this.#held.add(submission);
@@ -113,12 +120,13 @@ export class SubmissionSender {
     const ofLane = batch.filter((submission) => submission.lane === lane);
     if (ofLane.length === 0) return;
     try {
-      const { jobs: elsewhere, onTheWay } = await askOtherLane(this.#queues, lane, ofLane);
+      const { jobs: elsewhere, onTheWay, behind } = await askOtherLane(this.#queues, lane, ofLane);
       if (onTheWay.size > 0) getEventLoop().callLater(onTheWayPause, () => this.#collectAgain(onTheWay));
+      if (behind.size > 0) getEventLoop().callLater(behindPause, () => this.#collectAgain(behind));
       this.#confirm([...elsewhere.keys()], elsewhere);
       await this.#addInParts(
         lane,
-        ofLane.filter((each) => !onTheWay.has(each) && !elsewhere.has(each)),
+        ofLane.filter((each) => !onTheWay.has(each) && !behind.has(each) && !elsewhere.has(each)),
       );
     } catch (error) {
       await this.#notAdded(lane, ofLane, error);
@@ -167,24 +175,49 @@ export class SubmissionSender {
     await Promise.all(adding);
   }
 
-  async #addPart(lane: Lane, part: readonly Submission[]): Promise<void> {
+  async #addPart(lane: Lane, all: readonly Submission[]): Promise<void> {
     try {
+      const here = await this.#alreadyThere(lane, all);
+      this.#confirm([...here], new Map());
+      const part = all.filter((each) => !here.has(each));
+      if (part.length === 0) return;
       const jobs = part.map(({ id, name, data, options }) => ({
         name,
         data,
         opts: { ...options, jobId: id },
       }));
-      const added = await addAll(this.#queues.lane(lane), jobs);
+      const added = await this.#kept.addAndTell(lane, part, () => addAll(this.#queues.lane(lane), jobs));
       this.#failures = 0;
       const elsewhere = new Map<Submission, string>();
       for (const [index, submission] of part.entries()) {
         const holder = added[index]?.id;
-        if (holder !== undefined && holder !== submission.id) elsewhere.set(submission, holder);
+        if (holder === undefined || holder === submission.id) continue;
+        const place = isKeepable(submission) ? ((await this.#placeOf(submission)) ?? holder) : holder;
+        if (place !== submission.id) elsewhere.set(submission, place);
       }
       this.#confirm(part, elsewhere);
     } catch (error) {
-      await this.#notAdded(lane, part, error);
+      await this.#notAdded(lane, all, error);
     }
+  }
+
+  /**
+   * Those that are sent once more and arrived the first time. Most do no harm, since the engine has each id once; but on
+   * PostgreSQL BullMQ keeps a submission behind its own job that runs, and the key is held for ever then.
+   */
+  async #alreadyThere(lane: Lane, submissions: readonly Submission[]): Promise<ReadonlySet<Submission>> {
+    const repeated = submissions.filter((each) => each.wasSent === true && isKeepable(each));
+    if (repeated.length === 0) return new Set();
+    const stored = await this.#queues.look(
+      lane,
+      repeated.map(({ id }) => id),
+    );
+    return new Set(repeated.filter((_, at) => stored[at]?.kind !== "missing"));
+  }
+
+  /** What is added cannot fail any more: where it is not known, the look at what is pending finds it. */
+  async #placeOf(submission: Submission): Promise<string | undefined> {
+    return await this.#kept.whereIs(submission).catch(() => submission.id);
   }
 
   /** The engine has confirmed submissions; some of them turned out to be jobs that were there before. */
@@ -204,6 +237,7 @@ export class SubmissionSender {
     const reason = this.#queues.engine.transient(error);
     if (reason === "refused" || reason === "cut") {
       // Whether they arrived is not known, and need not be: under its own id each is there once.
+      for (const submission of open) submission.wasSent = true;
       getEventLoop().callLater(pauseBeforeRepeat(++this.#failures), () => this.#collectAgain(open));
       return;
     }

@@ -22,6 +22,8 @@ export interface Submission {
   readonly children?: readonly RemoteTask<unknown>[];
   /** When the engine confirmed the job, in `performance.now()` milliseconds; undefined until then. */
   addedAt: number | undefined;
+  /** Whether it was sent before, and may have arrived. */
+  wasSent?: true;
   /** Called once, when the engine has confirmed the job, or it has ended without that. */
   onSent?: ((confirmed: boolean) => void)[];
   /** The last progress that its waiters have heard of, encoded. */

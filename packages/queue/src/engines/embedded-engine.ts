@@ -10,6 +10,7 @@ import type {
   CancelAnswer,
   CancelRequest,
   Engine,
+  KeptSubmission,
   LaneProcessor,
   LaneWorkerOptions,
   LockTerms,
@@ -25,6 +26,7 @@ import { LocalServing } from "./local-serving.ts";
 import { folderLocks } from "./lock-terms.ts";
 import type { ServingWorker } from "./serving.ts";
 import { idsIn, queueNames, readRecords, renewAttempts } from "./sql/job-records.ts";
+import { dropKept, findKept } from "./sql/kept-submission.ts";
 import { LatePool } from "./sql/late-pool.ts";
 import { createRetention, forgetJobs, noteRetention } from "./sql/retention.ts";
 import { sqlBackend } from "./sql/sql-backend.ts";
@@ -207,6 +209,14 @@ export class EmbeddedEngine implements Engine {
 
   async claimLane(queue: string, lane: Lane, ids: readonly string[]): Promise<ReadonlySet<string>> {
     return this.#laneClaims.claim(queue, lane, ids, this.now());
+  }
+
+  findKept(queueName: string, key: string): Promise<KeptSubmission | undefined> {
+    return findKept(this.#connectedPool(), queueName, key);
+  }
+
+  dropKept(queueName: string, key: string, id: string): Promise<boolean> {
+    return dropKept(this.#connectedPool(), queueName, key, id);
   }
 
   noteEnd(queueName: string, end: JobEnd): void {

@@ -30,7 +30,17 @@ export type ReplyMessage =
       /** The last that it reported, encoded: what was sent before can be lost or late. */
       readonly progress?: unknown;
     }
-  | { readonly id: string; readonly progress: unknown };
+  | { readonly id: string; readonly progress: unknown }
+  /** The submission will never run: another one of its deduplication key was kept in its place. */
+  | { readonly id: string; readonly became: string };
+
+/** A submission that waits for the job of its deduplication key to end (`keepLastIfActive`). It is no job yet. */
+export interface KeptSubmission {
+  /** The id that its job will have. */
+  readonly id: string;
+  /** Where its outcome is to be sent. */
+  readonly reply: string | undefined;
+}
 
 /**
  * The quick way for outcomes and progress. It may lose messages and repeat them: what is stored is the truth, and the
@@ -199,6 +209,10 @@ export interface Engine {
    * them to the other lane meanwhile. Gives those that are; the others are on their way to the other lane.
    */
   claimLane(queue: string, lane: Lane, ids: readonly string[]): Promise<ReadonlySet<string>>;
+  /** The submission that is kept while the job of a deduplication key runs. */
+  findKept(queueName: string, key: string): Promise<KeptSubmission | undefined>;
+  /** Deletes the submission that is kept for a key, if it has this id; false otherwise. */
+  dropKept(queueName: string, key: string, id: string): Promise<boolean>;
   /** Takes down of a job's end what BullMQ does not: that it was cancelled, and how long it is kept. */
   noteEnd(queueName: string, end: JobEnd): void;
   /**

@@ -1,4 +1,5 @@
 import type { DeduplicationOptions } from "bullmq";
+import type { KeptSubmission } from "../engine.ts";
 import type { NewJob } from "../lane-queue.ts";
 import type { MemoryJob } from "./memory-job.ts";
 
@@ -46,6 +47,20 @@ export class Deduplication {
   keep(key: string, job: NewJob): void {
     const holding = this.#holdings.get(key);
     if (holding !== undefined) holding.next = job;
+  }
+
+  /** The submission that waits for the holder of a key to end. */
+  kept(key: string): KeptSubmission | undefined {
+    const next = this.#holdings.get(key)?.next;
+    return next === undefined ? undefined : { id: next.opts.jobId as string, reply: next.data.reply };
+  }
+
+  /** Takes it back, if it has this id. */
+  dropKept(key: string, id: string): boolean {
+    const holding = this.#holdings.get(key);
+    if (holding?.next?.opts.jobId !== id) return false;
+    delete holding.next;
+    return true;
   }
 
   /** A job ended: gives the submission that waited for that. A key with a time to live is held until it is over. */

@@ -7,6 +7,7 @@ import {
   type CancelAnswer,
   type CancelRequest,
   type Engine,
+  type KeptSubmission,
   type LaneProcessor,
   type LockTerms,
   type SealAnswer,
@@ -222,6 +223,14 @@ export class MemoryEngine implements Engine {
 
   async claimLane(queue: string, lane: Lane, ids: readonly string[]): Promise<ReadonlySet<string>> {
     return this.#laneClaims.claim(queue, lane, ids, this.now());
+  }
+
+  async findKept(queueName: string, key: string): Promise<KeptSubmission | undefined> {
+    return this.#lane(queueName).kept(key);
+  }
+
+  async dropKept(queueName: string, key: string, id: string): Promise<boolean> {
+    return this.#lane(queueName).dropKept(key, id);
   }
 
   noteEnd(): void {}

@@ -3,6 +3,7 @@ import { Backoffs, type JobState, type RepeatOptions } from "bullmq";
 import { nextRunOf } from "../../cron/repeat-strategy.ts";
 import type { JobData } from "../../wire/job-data.ts";
 import type { LaneQueue, NewJob, StoredSchedule } from "../lane-queue.ts";
+import type { KeptSubmission } from "../engine.ts";
 import { endOf } from "../../retention.ts";
 import { Deduplication } from "./deduplication.ts";
 import { MemoryJob } from "./memory-job.ts";
@@ -276,6 +277,14 @@ export class MemoryLane implements LaneQueue {
     const counts: Record<string, number> = {};
     for (const { state } of this.jobs.values()) counts[state] = (counts[state] ?? 0) + 1;
     return counts;
+  }
+
+  kept(key: string): KeptSubmission | undefined {
+    return this.#deduplication.kept(key);
+  }
+
+  dropKept(key: string, id: string): boolean {
+    return this.#deduplication.dropKept(key, id);
   }
 
   async getDeduplicationJobId(key: string): Promise<string | null> {

@@ -8,6 +8,7 @@ import type {
   CancelAnswer,
   CancelRequest,
   Engine,
+  KeptSubmission,
   LaneProcessor,
   LaneWorkerOptions,
   LockTerms,
@@ -31,6 +32,7 @@ import {
   schema,
 } from "../sql/job-table.ts";
 import { claimLane, createLaneClaims, forgetLaneClaims } from "../sql/lane-claims.ts";
+import { dropKept, findKept } from "../sql/kept-submission.ts";
 import { patientQuery } from "../sql/patient-query.ts";
 import { createRetention, forgetJobs, noteRetention } from "../sql/retention.ts";
 import { sqlBackend } from "../sql/sql-backend.ts";
@@ -264,6 +266,14 @@ export class PostgresEngine implements Engine {
 
   claimLane(queue: string, lane: Lane, ids: readonly string[]): Promise<ReadonlySet<string>> {
     return claimLane(this.#pool, queue, lane, ids);
+  }
+
+  findKept(queueName: string, key: string): Promise<KeptSubmission | undefined> {
+    return findKept(this.#pool, queueName, key);
+  }
+
+  dropKept(queueName: string, key: string, id: string): Promise<boolean> {
+    return dropKept(this.#pool, queueName, key, id);
   }
 
   noteEnd(queueName: string, end: JobEnd): void {

@@ -8,6 +8,7 @@ import {
   type CancelAnswer,
   type CancelRequest,
   type Engine,
+  type KeptSubmission,
   type LaneProcessor,
   type LaneWorkerOptions,
   type LockTerms,
@@ -38,6 +39,7 @@ import { repeatSettings } from "../../cron/repeat-strategy.ts";
 import { batchEnds } from "./end-batches.ts";
 import { claimLaneScript } from "./claim-lane-script.ts";
 import { cancelScript, sealScript } from "./cancel-script.ts";
+import { dropKept, findKept } from "./kept-submission.ts";
 import { FlowConnection } from "./flow-connection.ts";
 import { idsIn, readRecords } from "./job-records.ts";
 import { renewAttemptsScript } from "./renew-attempts-script.ts";
@@ -386,6 +388,14 @@ export class RedisEngine implements Engine {
     const keys = ids.map((id) => `${this.#prefix}:${queue}:taskloom-lane:${id}`);
     const answers = await run.taskloomClaimLane(keys.length, ...keys, lane, laneClaimFor);
     return new Set(ids.filter((_, at) => answers[at] === 1));
+  }
+
+  findKept(queueName: string, key: string): Promise<KeptSubmission | undefined> {
+    return findKept(this.#client, `${this.#prefix}:${queueName}`, key);
+  }
+
+  dropKept(queueName: string, key: string, id: string): Promise<boolean> {
+    return dropKept(this.#client, `${this.#prefix}:${queueName}`, key, id);
   }
 
   noteEnd(queueName: string, { id, wasCancelled, set, until, isByDefault }: JobEnd): void {
