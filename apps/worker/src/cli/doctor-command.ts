@@ -6,6 +6,7 @@ import { loadSettings } from "../config/load-settings.ts";
 import type { Settings } from "../config/settings.ts";
 import { EngineOperations } from "../service/engine-operations.ts";
 import { HttpOperations } from "../service/http-operations.ts";
+import type { QueueView } from "../service/operations.ts";
 import { knownTasks } from "../service/worker-view.ts";
 import { exitCodes } from "./failure.ts";
 import { printJson, styled } from "./output.ts";
@@ -58,7 +59,7 @@ async function engine(settings: Settings): Promise<Finding[]> {
   if (settings.engine.startsWith("embedded:")) {
     const folder = resolve(settings.engine.slice("embedded:".length));
     const owner = readOwner(folder);
-    if (owner !== undefined) return [await ownedEngine(folder, owner, settings)];
+    if (owner !== undefined) return await ownedEngine(folder, owner, settings);
     const disk = await folderFinding(folder);
     if (disk.verdict === "bad") return [disk];
     return [disk, ...(await openedEngine(settings))];
@@ -70,28 +71,55 @@ async function ownedEngine(
   folder: string,
   owner: { readonly pid: number; readonly address?: string },
   settings: Settings,
-): Promise<Finding> {
+): Promise<Finding[]> {
   if (owner.address === undefined) {
-    return {
+    const found: Finding = {
       what: "engine",
       verdict: "warning",
       text: `process ${owner.pid} has ${folder} open and gives no HTTP address.`,
     };
+    return [found];
   }
   try {
-    const workers = await new HttpOperations(owner.address, settings.token ?? settings.readToken).workers();
-    return {
+    const operations = new HttpOperations(owner.address, settings.token ?? settings.readToken);
+    const workers = await operations.workers();
+    const queues = queueFindings(await operations.queues());
+    const found: Finding = {
       what: "engine",
       verdict: "ok",
       text: `${folder} is open in process ${owner.pid}, which answers at ${owner.address} (${workers.length} worker)`,
     };
+    return [found, ...queues];
   } catch (error) {
-    return {
+    const found: Finding = {
       what: "engine",
       verdict: "bad",
       text: `process ${owner.pid} has ${folder} open: ${(error as Error).message}`,
     };
+    return [found];
   }
+}
+
+/** A queue with jobs that nobody takes is what people look for when nothing happens. */
+function queueFindings(queues: Readonly<Record<string, QueueView>>): Finding[] {
+  return Object.entries(queues).map(([name, { loop, thread, workers, isPaused }]): Finding => {
+    const waiting = loop.waiting + thread.waiting + loop.delayed + thread.delayed;
+    const failed = loop.failed + thread.failed;
+    const text = `${name}: ${waiting} waiting, ${failed} failed, ${workers} live worker${workers === 1 ? "" : "s"}`;
+    if (isPaused && waiting > 0)
+      return {
+        what: "queue",
+        verdict: "warning",
+        text: `${text}; it is paused: taskloom queues --resume ${name}.`,
+      };
+    if (workers === 0 && waiting > 0)
+      return {
+        what: "queue",
+        verdict: "warning",
+        text: `${text}; its jobs wait until one serves it: taskloom worker MODULE --queue ${name}.`,
+      };
+    return { what: "queue", verdict: "ok", text };
+  });
 }
 
 async function folderFinding(folder: string): Promise<Finding> {
@@ -146,6 +174,7 @@ async function openedEngine(settings: Settings): Promise<Finding[]> {
         ? { what: "workers", verdict: "ok", text: `${workers.length} running` }
         : { what: "workers", verdict: "warning", text: "none runs; start one with taskloom worker MODULE." },
     );
+    findings.push(...queueFindings(await operations.queues()));
     await operations.close();
   } catch (error) {
     findings.push({

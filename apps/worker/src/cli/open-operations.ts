@@ -33,7 +33,13 @@ export interface OpenedOperations {
  */
 export async function openOperations(flags: OperatorFlags): Promise<OpenedOperations> {
   const { queue: named, ...rest } = flags;
-  const { settings } = await loadSettings({ ...rest, ...(named === undefined ? {} : { queue: [named] }) });
+  const { settings, sources } = await loadSettings({
+    ...rest,
+    ...(named === undefined ? {} : { queue: [named] }),
+  });
+  // One queue that a variable or the config file names counts as one that the flag names; several are what is listed.
+  const queue =
+    named ?? (sources.queues !== "default" && settings.queues.length === 1 ? settings.queues[0] : undefined);
   const token = settings.token ?? settings.readToken;
   const url = flags.url ?? process.env["TASKLOOM_URL"] ?? ownerAddress(settings.engine);
   if (url !== undefined) {
@@ -45,7 +51,7 @@ export async function openOperations(flags: OperatorFlags): Promise<OpenedOperat
       );
     }
     const operations = new HttpOperations(url, token);
-    return { operations, where: withoutPassword(url), queue: named, close: () => operations.close() };
+    return { operations, where: withoutPassword(url), queue, close: () => operations.close() };
   }
   const engine = openEngine(settings.engine);
   await engine.connect();
@@ -54,7 +60,7 @@ export async function openOperations(flags: OperatorFlags): Promise<OpenedOperat
   return {
     operations,
     where: engine.url,
-    queue: named,
+    queue,
     close: async () => {
       await operations.close();
       await engine.close();

@@ -2,7 +2,7 @@ import { inspect, stripVTControlCharacters, styleText } from "node:util";
 import { decodeValue } from "@taskloom/queue/operating";
 import Table from "cli-table3";
 import { exitCodes } from "./failure.ts";
-import type { JobView } from "../service/operations.ts";
+import { type JobView, hasEnded } from "../service/operations.ts";
 
 /** A column is not cut shorter than this. */
 const leastWidth = 12;
@@ -101,18 +101,32 @@ function callText(job: JobView): string {
   return `${call}${job.calls > 1 ? ` and ${(job.calls - 1).toLocaleString("en-US")} more calls` : ""}, in one pack`;
 }
 
+function attemptText({ attempts, maxAttempts, state, startedAt }: JobView): string {
+  if (attempts === 0 && startedAt === undefined)
+    return hasEnded(state)
+      ? "never started"
+      : `not started, ${maxAttempts} attempt${maxAttempts === 1 ? "" : "s"}`;
+  // While a job runs, the attempt that it is at has not been counted.
+  const current = state === "active" ? attempts + 1 : attempts;
+  return `attempt ${Math.max(1, current)} of ${Math.max(maxAttempts, current)}`;
+}
+
 /** One job for a person. */
 export function printJob(job: JobView): void {
   const lines: [string, string][] = [
     ["job", job.id],
     ["task", callText(job)],
     ["queue", `${job.queue}, ${job.lane} lane`],
-    ["state", `${stateText(job.state)}, attempt ${job.attempts} of ${job.maxAttempts}`],
+    ["state", `${stateText(job.state)}, ${attemptText(job)}`],
     ["submitted", new Date(job.submittedAt).toLocaleString()],
   ];
   if (job.startedAt !== undefined && job.finishedAt !== undefined)
     lines.push(["ran", `${job.finishedAt - job.startedAt} ms`]);
   if (job.progress !== undefined) lines.push(["progress", brief(job.progress, 200)]);
+  if (job.unreadable !== undefined) {
+    lines.push(["unreadable", job.unreadable]);
+    lines.push(["data", brief(job.data, 1_000)]);
+  }
   if (job.value !== undefined) lines.push(["value", valueText(job.value)]);
   if (job.reason !== undefined) lines.push(["reason", job.reason]);
   if (job.error !== undefined)

@@ -1,4 +1,4 @@
-import type { ScheduleRequest } from "../service/operations.ts";
+import type { QueueView, ScheduleRequest } from "../service/operations.ts";
 import { formatForest, duration } from "../service/task-tree.ts";
 import { type WorkerView, taskLabel } from "../service/worker-view.ts";
 import { CliFailure, exitCodes } from "./failure.ts";
@@ -111,12 +111,18 @@ export async function queuesCommand(
           view[lane].cancelled,
           view[lane].failed,
           duration(view[lane].oldestWait),
-          view.isPaused ? styled("yellow", "paused") : "open",
+          queueState(view),
         ]),
       ),
     );
     return exitCodes.ok;
   });
+}
+
+/** Whether jobs of a queue run: it can be paused, and it can be that nobody takes them. */
+function queueState({ isPaused, workers }: QueueView): string {
+  if (isPaused) return styled("yellow", "paused");
+  return workers > 0 ? "open" : styled("yellow", "no worker");
 }
 
 /** The flags of `taskloom schedule`. */
@@ -137,10 +143,14 @@ export async function scheduleCommand(
 ): Promise<number> {
   const request = id === undefined || flags.remove === true ? undefined : scheduleRequest(task, words, flags);
   return await withOperations(flags, async ({ operations, queue }) => {
-    if (id !== undefined) {
-      if (request === undefined) await operations.unschedule(id, queue);
-      else await operations.schedule(id, { ...request, ...(queue === undefined ? {} : { queue }) });
+    if (id !== undefined && request === undefined) {
+      await operations.unschedule(id, queue);
+      if (flags.json === true) printJson({ removed: id });
+      else process.stdout.write(`${id} is no longer scheduled; what it has submitted goes on\n`);
+      return exitCodes.ok;
     }
+    if (id !== undefined && request !== undefined)
+      await operations.schedule(id, { ...request, ...(queue === undefined ? {} : { queue }) });
     const schedules = await operations.schedules(queue);
     if (flags.json === true) printJson(schedules);
     else if (schedules.length === 0) process.stdout.write("nothing is scheduled\n");

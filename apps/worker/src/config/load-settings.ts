@@ -1,6 +1,6 @@
 import Table from "cli-table3";
 import { type ConfigFile, loadConfigFile } from "./config-file.ts";
-import { type SettingName, type Settings, readSetting, settingRules } from "./settings.ts";
+import { type SettingName, type SettingRule, type Settings, readSetting, settingRules } from "./settings.ts";
 
 /** Every setting, and who said it. */
 export interface LoadedSettings {
@@ -21,7 +21,7 @@ export async function loadSettings(
   const settings: Record<string, unknown> = {};
   const sources: Record<string, string> = {};
   for (const rule of settingRules) {
-    const [value, source] = pick(rule.name, rule.variable, flags, environment, file);
+    const [value, source] = pick(rule, flags, environment, file);
     settings[rule.name] = value === undefined ? rule.fallback : readSetting(rule, value, source);
     sources[rule.name] = value === undefined ? "default" : source;
   }
@@ -29,8 +29,7 @@ export async function loadSettings(
 }
 
 function pick(
-  name: string,
-  variable: string,
+  { name, variable, oldVariable = variable, isNegated }: SettingRule,
   flags: Readonly<Record<string, unknown>>,
   environment: NodeJS.ProcessEnv,
   file: ConfigFile | undefined,
@@ -43,10 +42,18 @@ function pick(
       name === "modules" ? "the modules" : `--${flagName.replaceAll(/[A-Z]/g, (l) => `-${l.toLowerCase()}`)}`,
     ];
   }
-  const fromEnvironment = environment[variable];
-  if (fromEnvironment !== undefined && fromEnvironment !== "") return [fromEnvironment, variable];
+  for (const each of [variable, oldVariable]) {
+    const value = environment[each];
+    if (value === undefined || value === "") continue;
+    return [isNegated === true && each === variable ? opposite(value) : value, each];
+  }
   const fromFile = file?.values[name];
   return fromFile === undefined ? [undefined, ""] : [fromFile, `${name} in ${file?.path}`];
+}
+
+function opposite(value: string): string {
+  if (["1", "true", "yes"].includes(value)) return "false";
+  return ["0", "false", "no"].includes(value) ? "true" : value;
 }
 
 /** Every setting with its value and who said it, for `--print-config`; secrets are hidden. */

@@ -45,7 +45,12 @@ export interface SettingRule {
   readonly name: SettingName;
   /** As commander takes it; undefined for what is not a flag. */
   readonly flag: string | undefined;
+  /** The variable that is named after the flag. */
   readonly variable: string;
+  /** What the variable was called before it was named so. */
+  readonly oldVariable?: string;
+  /** Whether the flag and the variable of its name say no: `--no-http`, TASKLOOM_NO_HTTP=1. */
+  readonly isNegated?: true;
   readonly description: string;
   readonly fallback: unknown;
   readonly secret?: true;
@@ -179,8 +184,13 @@ function rule(
   fallback: unknown,
   parse: (value: unknown) => unknown,
 ): SettingRule {
-  const variable = `TASKLOOM_${name.replaceAll(/[A-Z]/g, "_$&").toUpperCase()}`;
-  return { name, flag, variable, description, fallback, parse };
+  const ownName = `TASKLOOM_${name.replaceAll(/[A-Z]/g, "_$&").toUpperCase()}`;
+  const flagName = flag === undefined ? undefined : /^--([\w-]+)/.exec(flag)?.[1];
+  const variable =
+    flagName === undefined ? ownName : `TASKLOOM_${flagName.replaceAll("-", "_").toUpperCase()}`;
+  const isNegated = flagName?.startsWith("no-") === true ? ({ isNegated: true } as const) : {};
+  const oldVariable = variable === ownName ? {} : { oldVariable: ownName };
+  return { name, flag, variable, ...oldVariable, ...isNegated, description, fallback, parse };
 }
 
 function text(value: unknown): string {
@@ -255,6 +265,20 @@ const levels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"];
 function level(value: unknown): string {
   if (!levels.includes(value as string)) throw new TypeError(`one of ${levels.join(", ")}`);
   return value as string;
+}
+
+/** Settings as the variables by which another process is given them. */
+export function asVariables(settings: Partial<Settings>): Record<string, string> {
+  const variables: Record<string, string> = {};
+  for (const { name, variable, isNegated } of settingRules) {
+    const value = settings[name];
+    if (value === undefined) continue;
+    const written = isNegated === true ? value !== true : value;
+    variables[variable] = Array.isArray(written)
+      ? written.join(",")
+      : `${written as string | number | boolean}`;
+  }
+  return variables;
 }
 
 /** Reads one value, and says where it was when it cannot be. */

@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import type { WorkerStats } from "@taskloom/queue";
 import { CliFailure } from "../cli/failure.ts";
 import type { Stall } from "../demo/stall-meter.ts";
-import { type Settings, settingRules } from "../config/settings.ts";
+import { type Settings, asVariables } from "../config/settings.ts";
 import type { MetricsSnapshot } from "./service-metrics.ts";
 import type { MetricsRequest, WorkerMessage } from "./worker-messages.ts";
 
@@ -74,8 +74,7 @@ export class WorkerProcess {
       serialization: "advanced",
       env: {
         ...process.env,
-        ...asVariables(settings),
-        TASKLOOM_HTTP: "false",
+        ...asVariables({ ...settings, http: false }),
         TASKLOOM_SLOT: String(this.#slot),
       },
     });
@@ -150,14 +149,4 @@ export class WorkerProcess {
     this.#stopping = true;
     this.#child?.kill("SIGKILL");
   }
-}
-
-/** Settings as the variables that a worker process reads: unlike arguments, other users cannot see them. */
-function asVariables(settings: Partial<Settings>): Record<string, string> {
-  const variables: Record<string, string> = {};
-  for (const { name, variable } of settingRules) {
-    const value = settings[name];
-    if (value !== undefined) variables[variable] = Array.isArray(value) ? value.join(",") : String(value);
-  }
-  return variables;
 }

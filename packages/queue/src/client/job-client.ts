@@ -12,6 +12,7 @@ import { PendingJobs } from "./pending-jobs.ts";
 import type { RemoteTask, RemoteTaskControl, RemoteTaskState } from "./remote-task.ts";
 import { SubmissionSender } from "./submission-sender.ts";
 import type { Submission } from "./submission.ts";
+import { UnservedWarning } from "./unserved-warning.ts";
 
 /** How long closing waits for an engine that may not answer any more; milliseconds. */
 const closePatience = 1_000;
@@ -32,10 +33,13 @@ export class JobClient implements RemoteTaskControl {
   readonly #sender: SubmissionSender;
   readonly #watch: OutcomeWatch;
   readonly #canceller: JobCanceller;
+  readonly #unserved: UnservedWarning;
+  #isNoted = false;
   #closed = false;
 
   constructor(engine: Engine, queueName: string) {
     this.queues = new LaneQueues(engine, queueName);
+    this.#unserved = new UnservedWarning(engine, queueName);
     const kept = new KeptSubmissions(this.queues);
     this.#watch = new OutcomeWatch(this.queues, this.#pending, kept, (lost) => this.#sender.sendAgain(lost));
     this.#sender = new SubmissionSender(this.queues, this.#pending, kept, this.#watch);
@@ -48,7 +52,25 @@ export class JobClient implements RemoteTaskControl {
   submit(submission: Submission): void {
     if (this.#pending.join(submission)) return;
     this.#pending.add(submission);
+    this.noteUse();
+    this.#watchServed(submission);
     this.#sender.collect(submission);
+  }
+
+  /** Tells the engine once that this queue is used, so that operators find it in their lists. */
+  noteUse(): void {
+    if (this.#isNoted) return;
+    this.#isNoted = true;
+    const { engine, queueName } = this.queues;
+    const note = async (): Promise<void> => {
+      await engine.connect();
+      await engine.noteQueue(queueName);
+    };
+    note().catch(() => (this.#isNoted = false));
+  }
+
+  #watchServed(submission: Submission): void {
+    this.#unserved.watch(submission.name, () => this.#pending.current(submission) !== undefined);
   }
 
   /** Takes submissions that `add` sends in a way of its own, and sees to their ends. */
@@ -60,6 +82,8 @@ export class JobClient implements RemoteTaskControl {
   /** The same for the jobs of a flow, its parent last; `add` adds all or none, and is called again if it was cut off. */
   async sendFlow(submissions: readonly Submission[], add: () => Promise<unknown>): Promise<void> {
     for (const submission of submissions) this.#pending.add(submission);
+    this.noteUse();
+    for (const submission of submissions) this.#watchServed(submission);
     await this.#sender.sendFlow(submissions, add);
   }
 
@@ -101,14 +125,14 @@ export class JobClient implements RemoteTaskControl {
   /** Cancels every job that waits, delayed ones too if so told; what runs goes on. Gives how many. */
   async drain(delayed: boolean): Promise<number> {
     await this.queues.engine.connect();
-    const states = ["wait", "prioritized", "paused", ...(delayed ? ["delayed" as const] : [])] as const;
+    const states = ["waiting", "prioritized", "paused", ...(delayed ? ["delayed" as const] : [])] as const;
+    const { engine } = this.queues;
     let drained = 0;
     for (const lane of lanes) {
       for (;;) {
-        const jobs = await this.queues.lane(lane).getJobs([...states], 0, 499);
-        const ids = jobs.flatMap((job) =>
-          job?.id === undefined || job.id.startsWith("repeat:") ? [] : [job.id],
-        );
+        const name = this.queues.nameOf(lane);
+        const found = await Promise.all(states.map((state) => engine.idsIn(name, state, 0, 500)));
+        const ids = found.flat().filter((id) => !id.startsWith("repeat:"));
         const ended = await Promise.all(ids.map((id) => this.#canceller.cancelStored(lane, id, "drained")));
         const count = ended.filter(Boolean).length;
         drained += count;

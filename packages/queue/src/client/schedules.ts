@@ -59,6 +59,7 @@ export class Schedules {
     for (const error of refused.values()) throw error;
     const { queues } = this.#client;
     await queues.engine.connect();
+    this.#client.noteUse();
     const { runsOn, name } = task;
     const { reply: _nobodyWaits, ...data } = this.#jobs.data(task, accepted[0] ?? [], options, undefined);
     const opts = jobOptions(task, options);

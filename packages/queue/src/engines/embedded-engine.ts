@@ -189,7 +189,7 @@ export class EmbeddedEngine implements Engine {
   }
 
   async serve(worker: ServingWorker): Promise<void> {
-    this.#serving.serve(worker, this.now());
+    this.#serving.serve(worker);
   }
 
   async stopServing(workerId: string): Promise<void> {
@@ -197,7 +197,7 @@ export class EmbeddedEngine implements Engine {
   }
 
   async serving(): Promise<ServingWorker[]> {
-    return this.#serving.all(this.now());
+    return this.#serving.all();
   }
 
   /** Its jobs name it. */

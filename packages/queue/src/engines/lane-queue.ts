@@ -80,11 +80,6 @@ export interface LaneQueue extends Pick<
   add(name: string, data: JobData, opts: JobsOptions): Promise<{ readonly id?: string | undefined }>;
   addBulk(jobs: NewJob[]): Promise<{ readonly id?: string | undefined }[]>;
   getJob(id: string): Promise<LaneJob | undefined>;
-  getJobs(
-    types: ("failed" | "wait" | "prioritized" | "paused" | "delayed")[],
-    start: number,
-    end: number,
-  ): Promise<(LaneJob | undefined)[]>;
   upsertJobScheduler(
     id: string,
     repeat: Omit<RepeatOptions, "key">,

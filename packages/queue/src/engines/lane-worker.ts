@@ -10,7 +10,7 @@ import {
 } from "bullmq";
 import { repeatSettings } from "../cron/repeat-strategy.ts";
 import type { ThreadLockManager } from "../worker/lock-renewal.ts";
-import { takeDeferredEnd } from "./deferred-end.ts";
+import { takeDeferredEnd, unreadableFailure } from "./deferred-end.ts";
 import type { LaneProcessor, LaneView, LaneWorkerOptions } from "./engine.ts";
 import type { BullJob } from "./lane-queue.ts";
 import { type Transient, pauseBeforeRepeat, untilAnswered } from "./transient.ts";
@@ -260,8 +260,27 @@ export class LaneWorker extends Worker implements LaneView {
     return job;
   }
 
+  /** A job whose data is not an object goes to its processor, too, which fails it: BullMQ would hold it for ever. */
+  #readable(data: JobJson, jobId: string): ReturnType<Worker["createJob"]> {
+    let job: ReturnType<Worker["createJob"]>;
+    let fault: string | undefined;
+    try {
+      job = super.createJob(data, jobId);
+      if (typeof job.data !== "object" || job.data === null || Array.isArray(job.data))
+        fault = "its data is not an object";
+    } catch (error) {
+      if (!(error instanceof SyntaxError)) throw error;
+      job = super.createJob({ ...data, data: "{}" }, jobId);
+      fault = "its data is not JSON";
+    }
+    if (fault === undefined) return job;
+    job.data = {};
+    job.deferredFailure = unreadableFailure(fault);
+    return job;
+  }
+
   protected override createJob(data: JobJson, jobId: string): ReturnType<Worker["createJob"]> {
-    const job = super.createJob(data, jobId);
+    const job = this.#readable(data, jobId);
     this.#held++;
     takeDeferredEnd(job);
     return job;

@@ -1,19 +1,18 @@
-import { type ServingWorker, servesFor } from "./serving.ts";
+import type { ServingWorker } from "./serving.ts";
 
-/** The live workers of an engine that lives in one process; see `Engine.serve`. */
+/** The workers of an engine that lives in one process, as does every worker of it; see `Engine.serve`. */
 export class LocalServing {
-  readonly #workers = new Map<string, { readonly worker: ServingWorker; readonly until: number }>();
+  readonly #workers = new Map<string, ServingWorker>();
 
-  serve(worker: ServingWorker, now: number): void {
-    this.#workers.set(worker.id, { worker, until: now + servesFor });
+  serve(worker: ServingWorker): void {
+    this.#workers.set(worker.id, worker);
   }
 
   stop(id: string): void {
     this.#workers.delete(id);
   }
 
-  all(now: number): ServingWorker[] {
-    for (const [id, { until }] of this.#workers) if (until <= now) this.#workers.delete(id);
-    return [...this.#workers.values()].map(({ worker }) => worker);
+  all(): ServingWorker[] {
+    return [...this.#workers.values()];
   }
 }

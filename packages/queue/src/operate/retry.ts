@@ -40,9 +40,10 @@ export async function retryStored(
   if (job === undefined)
     throw new JobLostError(`There is no job ${id} at ${engine.url} any more; submit it again.`);
   await engine.renewAttempts(queues.nameOf(lane), stored);
-  const data = job.data as JobData | null;
-  if (typeof data === "object" && data !== null && (reply !== undefined || data.deadline !== undefined)) {
-    const { deadline: _passed, ...rest } = data;
+  const data: Partial<JobData> = job.data;
+  // What is not a submission stays as it is, for the worker to refuse.
+  if (data.v !== undefined && (reply !== undefined || data.deadline !== undefined)) {
+    const { deadline: _passed, ...rest } = job.data;
     await job.updateData(reply === undefined ? rest : { ...rest, reply });
   }
   try {

@@ -1,9 +1,9 @@
-import { CancelledError, type Task, TimeoutError, createTask, timeout } from "@taskloom/loop";
+import { CancelledError, type Task, TimeoutError, createTask } from "@taskloom/loop";
 import type { ThreadPoolExecutor } from "@taskloom/offload";
 import { type Propagated, runInContext } from "@taskloom/offload/context";
 import { DelayedError, WaitingError } from "bullmq";
 import type { Backoff, TaskDefinition } from "../definition/define-task.ts";
-import { cancelReasonOf, failureOf } from "../engines/deferred-end.ts";
+import { cancelReasonOf, failureOf, unreadableReason } from "../engines/deferred-end.ts";
 import type { CancelRequest, Engine, LaneView } from "../engines/engine.ts";
 import type { BullJob } from "../engines/lane-queue.ts";
 import { untilAnswered, untilDone } from "../engines/transient.ts";
@@ -12,6 +12,7 @@ import { publicId } from "../lane.ts";
 import { decodeArguments } from "../wire/job-data.ts";
 import { StoredFailure, cancelledEnvelope, resultEnvelope } from "../wire/outcome.ts";
 import { decodeValue } from "../wire/decode.ts";
+import { WireError } from "../wire/wire-error.ts";
 import { runAsJob } from "./current-job.ts";
 import { childFailure, childOutcomes } from "./flow-children.ts";
 import { HandBacks } from "./hand-backs.ts";
@@ -19,6 +20,7 @@ import { JobLog } from "./job-log.ts";
 import type { OutcomeReplies } from "./outcome-replies.ts";
 import { ProgressRelay } from "./progress-relay.ts";
 import { PutBacks } from "./put-backs.ts";
+import { runLimit, withinLimit } from "./run-limit.ts";
 import { type ItemTerms, runPack } from "./run-pack.ts";
 
 /** So many jobs are remembered as reported. */
@@ -104,6 +106,13 @@ export class JobRunner {
     const lock = token as string;
     const cancelled = cancelReasonOf(job);
     if (cancelled !== undefined) return cancelledEnvelope(cancelled || undefined);
+    // Every version of a submission has a `v`; PostgreSQL's backend makes an empty object of data that is null.
+    const isSubmission = typeof (job.data.v as unknown) === "number";
+    const unreadable = unreadableReason(job) ?? (isSubmission ? undefined : "its data is not a submission");
+    if (unreadable !== undefined) {
+      const message = `Job ${id} (${job.name}) cannot be run, since ${unreadable}; submit it again.`;
+      throw new StoredFailure(new WireError("MALFORMED", "job", message), { final: true });
+    }
     const failure = failureOf(job);
     if (failure !== undefined) {
       const error = await untilAnswered(this.#engine, () => childFailure(this.#engine, job, failure));
@@ -197,7 +206,7 @@ export class JobRunner {
   ): Started {
     const { pack, context } = job.data;
     // The timeout and the attempts of a pack are those of each of its items.
-    const limit = Math.min((pack === true ? undefined : job.data.timeout) ?? Infinity, left ?? Infinity);
+    const limit = runLimit(pack === true ? undefined : job.data.timeout, left);
     const threads = this.#threads;
     const call = (): unknown => {
       if (pack === true) return runPack(definition, args, itemTerms(job), threads);
@@ -216,7 +225,8 @@ export class JobRunner {
     };
     const { promise: end, resolve, reject } = Promise.withResolvers<unknown>();
     const body = async (): Promise<void> => {
-      const value = limit === Infinity ? await call() : await timeout(limit, async () => await call());
+      const what = `Attempt ${current.attempt} of job ${current.id} (${job.name})`;
+      const value = limit === undefined ? await call() : await withinLimit(limit, what, call);
       resolve(log.settled()?.then(() => value) ?? value);
     };
     const start = (): Task<unknown> => runAsJob(current, () => createTask(body, { name: current.id }));

@@ -1,9 +1,10 @@
-import { CancelledError, gather, sleep, timeout } from "@taskloom/loop";
+import { CancelledError, gather, sleep } from "@taskloom/loop";
 import type { ThreadPoolExecutor } from "@taskloom/offload";
 import { Backoffs } from "bullmq";
 import type { Backoff, TaskDefinition } from "../definition/define-task.ts";
 import { TaskArgumentsError, UnrecoverableError } from "../errors.ts";
 import type { PackResult } from "../wire/pack.ts";
+import { withinLimit } from "./run-limit.ts";
 
 /** How long items run one after the other before others on the loop have their turn; milliseconds. */
 const slice = 5;
@@ -34,7 +35,14 @@ export async function runPack(
           threads === undefined
             ? await definition(...(args as never[]))
             : await threads.submit(definition, ...(args as never[]));
-        values[index] = terms.timeout === undefined ? await call() : await timeout(terms.timeout, call);
+        values[index] =
+          terms.timeout === undefined
+            ? await call()
+            : await withinLimit(
+                { kind: "timeout", milliseconds: terms.timeout },
+                `Attempt ${attempt} of item ${index} (${definition.task.name})`,
+                call,
+              );
         return;
       } catch (error) {
         if (error instanceof CancelledError) throw error;

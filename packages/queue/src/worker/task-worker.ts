@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from "node:async_hooks";
+import { randomUUID } from "node:crypto";
 import { availableParallelism } from "node:os";
 import { Future, type Task, createTask, getEventLoop, sleep } from "@taskloom/loop";
 import type { ThreadPoolExecutor } from "@taskloom/offload";
@@ -18,6 +19,7 @@ import { forgetRegularly } from "./forget-regularly.ts";
 import { JobRunner, type ReportUnknown } from "./job-runner.ts";
 import { OutcomeReplies, completed } from "./outcome-replies.ts";
 import { LockRenewal, type Stall } from "./lock-renewal.ts";
+import { serveRegularly } from "./serve-regularly.ts";
 
 /** Calls a function as if nothing of this process's tasks had called it. */
 const outsideTasks = AsyncLocalStorage.snapshot();
@@ -87,7 +89,8 @@ export interface JobStart {
 
 /** How many calls a job carries, when it is a pack. */
 function callsOf({ data }: BullJob): { readonly calls?: number } {
-  return data.pack === true ? { calls: data.args.length } : {};
+  // Somebody else can have written the job, with a pack of nothing.
+  return data.pack === true && Array.isArray(data.args) ? { calls: data.args.length } : {};
 }
 
 /** One job's end on this worker. A failed attempt that will be tried again is `"retrying"`. */
@@ -150,6 +153,7 @@ export class TaskWorker {
   #threads: ThreadPoolExecutor | undefined;
   #renewal: LockRenewal | undefined;
   #stopForgetting: (() => void) | undefined;
+  #stopServing: (() => Promise<void>) | undefined;
 
   /** @throws {@link TaskOptionsError} when an option cannot be right or two tasks have one name. */
   constructor(options: TaskWorkerOptions) {
@@ -241,6 +245,11 @@ export class TaskWorker {
     for (const queue of queues) for (const lane of lanes) this.#openLane(queue, lane);
     await Promise.all(this.#open.map(({ worker }) => worker.waitUntilReady()));
     this.#stopForgetting = forgetRegularly(this.engine, names);
+    this.#stopServing = await serveRegularly(this.engine, {
+      id: randomUUID(),
+      queues,
+      tasks: Object.fromEntries(tasks.map(({ task }) => [task.name, task.version])),
+    });
     // Outside this task: inside it, cancelling it would reach every await on a job's task, and the job with it.
     for (const { worker } of this.#open) outsideTasks(() => void worker.run().catch(() => {}));
   }
@@ -364,6 +373,7 @@ export class TaskWorker {
     // By the loop's clock: in virtual time, what runs can only end when that passes.
     const loop = getEventLoop();
     const end = loop.time() + drain;
+    const stopServing = this.#stopServing?.() ?? Promise.resolve();
     await waitAtMost(closePatience, Promise.allSettled(open.map(({ worker }) => worker.pause(true))));
     // Without an engine no end can be stored and nothing handed back: its stalled check does that when it is back.
     await this.#idle(end - Math.min(handBackTime, drain * handBackShare), ({ running }) => running);
@@ -383,6 +393,7 @@ export class TaskWorker {
     );
     this.#open = [];
     this.#stopForgetting?.();
+    await waitAtMost(closePatience, stopServing);
     await this.#renewal?.close();
     // A thread within a native call cannot be stopped; it does not hold up the worker either.
     const threads = this.#threads?.shutdown({ cancelPending: true, cancelRunning: true });

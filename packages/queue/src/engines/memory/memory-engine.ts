@@ -200,7 +200,7 @@ export class MemoryEngine implements Engine {
   }
 
   async serve(worker: ServingWorker): Promise<void> {
-    this.#serving.serve(worker, this.now());
+    this.#serving.serve(worker);
   }
 
   async stopServing(workerId: string): Promise<void> {
@@ -208,7 +208,7 @@ export class MemoryEngine implements Engine {
   }
 
   async serving(): Promise<ServingWorker[]> {
-    return this.#serving.all(this.now());
+    return this.#serving.all();
   }
 
   /** Its lanes name it. */

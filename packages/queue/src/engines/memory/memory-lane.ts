@@ -255,14 +255,6 @@ export class MemoryLane implements LaneQueue {
     return this.find(id);
   }
 
-  async getJobs(types: readonly string[], start: number, end: number): Promise<MemoryJob[]> {
-    this.forget();
-    const states = new Set(types.map((type) => (type === "wait" ? "waiting" : type)));
-    return [...this.jobs.values()]
-      .filter(({ state }) => states.has(state))
-      .slice(start, end === -1 ? undefined : end + 1);
-  }
-
   async getJobState(id: string): Promise<JobState | "unknown"> {
     return this.find(id)?.state ?? "unknown";
   }

@@ -42,6 +42,7 @@ import { cancelScript, sealScript } from "./cancel-script.ts";
 import { dropKept, findKept } from "./kept-submission.ts";
 import { FlowConnection } from "./flow-connection.ts";
 import { idsIn, readRecords } from "./job-records.ts";
+import { ReadableQueue, listOf, parsedOr, takeUnreadable } from "./readable-jobs.ts";
 import { renewAttemptsScript } from "./renew-attempts-script.ts";
 import { ServingKeys } from "./serving-keys.ts";
 import { connectionFailure } from "./connection-failure.ts";
@@ -219,7 +220,12 @@ export class RedisEngine implements Engine {
   }
 
   openLane(name: string): LaneQueue {
-    return this.openQueue(name) as unknown as LaneQueue;
+    const read = async (id: string): Promise<JobRecord | undefined> =>
+      (await this.readRecords(name, [id], {}))[0];
+    const options = { connection: this.#client, prefix: this.#prefix };
+    const queue = new ReadableQueue(name, options).readBy(read);
+    queue.on("error", () => {});
+    return queue as unknown as LaneQueue;
   }
 
   openFlows(): FlowAdder {
@@ -240,6 +246,7 @@ export class RedisEngine implements Engine {
       prefix: this.#prefix,
     });
     batchEnds(worker.backend, this.#client, () => worker.isAlone());
+    takeUnreadable(worker.backend);
     return worker;
   }
 
@@ -326,12 +333,12 @@ export class RedisEngine implements Engine {
       return {
         kind: "finished",
         attempts: triesOf(Number(attempts ?? 0), Number(starts ?? 0)),
-        progress: progress == null ? undefined : JSON.parse(progress),
+        progress: parsedOr(undefined, progress),
         record: {
           failed: returnvalue == null,
-          returnvalue: returnvalue == null ? undefined : JSON.parse(returnvalue),
+          returnvalue: parsedOr(returnvalue, returnvalue),
           failedReason: failedReason ?? undefined,
-          stacktrace: JSON.parse(stacktrace ?? "[]") as string[],
+          stacktrace: listOf(parsedOr([], stacktrace)),
         },
       };
     });

@@ -1,0 +1,54 @@
+import { expect, test } from "vitest";
+import { loadSettings } from "../src/config/load-settings.ts";
+import { asVariables, settingRules } from "../src/config/settings.ts";
+
+/** A value of each setting that is not its default, as it is written on the command line. */
+const written: Readonly<Record<string, string>> = {
+  engine: "redis://db:6379",
+  queues: "mail,pictures",
+  workers: "3",
+  threads: "7",
+  concurrency: "9",
+  drain: "11",
+  patience: "13",
+  host: "127.0.0.2",
+  port: "7474",
+  bodyLimit: "4096",
+  rateLimit: "17",
+  maxLoopDelay: "19",
+  maxUtilization: "0.5",
+  logLevel: "debug",
+};
+const flags = settingRules.filter(({ flag }) => flag !== undefined && !flag.startsWith("--no-"));
+
+test.each(flags)("$flag can be a variable that is named after it", async ({ name, flag }) => {
+  const value = written[name] as string;
+  const variable = `TASKLOOM_${(flag as string).slice(2).split(" ")[0]?.replaceAll("-", "_").toUpperCase()}`;
+  const byFlag = await loadSettings({ [name === "queues" ? "queue" : name]: value }, {});
+  const byVariable = await loadSettings({}, { [variable]: value });
+  expect(byVariable.settings).toEqual(byFlag.settings);
+  expect(byVariable.sources[name]).toBe(variable);
+  expect(byVariable.settings[name]).not.toEqual((await loadSettings({}, {})).settings[name]);
+});
+
+test("--no-http can be a variable, and so can what it takes away", async () => {
+  const http = async (environment: NodeJS.ProcessEnv): Promise<boolean> =>
+    (await loadSettings({}, environment)).settings.http;
+  expect(await http({ TASKLOOM_NO_HTTP: "1" })).toBe(false);
+  expect(await http({ TASKLOOM_NO_HTTP: "false" })).toBe(true);
+  expect(await http({ TASKLOOM_HTTP: "false" })).toBe(false);
+  await expect(loadSettings({}, { TASKLOOM_NO_HTTP: "maybe" })).rejects.toMatchObject({ code: "SETTING" });
+});
+
+test("the older names of variables are read, and give way to those of the flags", async () => {
+  const queues = async (environment: NodeJS.ProcessEnv): Promise<readonly string[]> =>
+    (await loadSettings({}, environment)).settings.queues;
+  expect(await queues({ TASKLOOM_QUEUES: "old" })).toEqual(["old"]);
+  expect(await queues({ TASKLOOM_QUEUES: "old", TASKLOOM_QUEUE: "new" })).toEqual(["new"]);
+});
+
+test("another process is given the same settings by variables", async () => {
+  const { settings } = await loadSettings({ ...written, queue: written["queues"], http: false }, {});
+  const { modules: _, ...others } = settings;
+  expect((await loadSettings({}, asVariables(others))).settings).toEqual(settings);
+});

@@ -1,0 +1,16 @@
+import type { Engine } from "../engines/engine.ts";
+import { type ServingWorker, serveEvery } from "../engines/serving.ts";
+
+/**
+ * Stores at the engine that a worker serves its queues, now and every few seconds; resolves with a function that stops
+ * that. A failure to store it keeps no worker from running jobs, and the next attempt is near.
+ */
+export async function serveRegularly(engine: Engine, worker: ServingWorker): Promise<() => Promise<void>> {
+  const serve = async (): Promise<void> => await engine.serve(worker).catch(() => {});
+  await serve();
+  const timer = setInterval(() => void serve(), serveEvery).unref();
+  return async () => {
+    clearInterval(timer);
+    await engine.stopServing(worker.id).catch(() => {});
+  };
+}
