@@ -121,7 +121,7 @@ export class EmbeddedEngine implements Engine {
   }
 
   openLane(name: string): LaneQueue {
-    return this.openQueue(name) as unknown as LaneQueue;
+    return this.openQueue(name);
   }
 
   openFlows(): FlowAdder {

@@ -170,7 +170,7 @@ export class PostgresEngine implements Engine {
   }
 
   openLane(name: string): LaneQueue {
-    return this.openQueue(name) as unknown as LaneQueue;
+    return this.openQueue(name);
   }
 
   openFlows(): FlowAdder {

@@ -202,14 +202,14 @@ export class RedisEngine implements Engine {
 
   openQueue(name: string): Queue {
     this.#beginToConnect();
-    const queue = new Queue(name, {
+    const queue = new ReadableQueue(name, {
       connection: this.#client,
       prefix: this.#prefix,
       skipMetasUpdate: true,
       settings: repeatSettings,
     });
     queue.on("error", () => {});
-    return queue;
+    return queue.readBy(async (id) => (await this.readRecords(name, [id], {}))[0]);
   }
 
   /** An object of BullMQ's is of no more use when the connection that it began with fails; this one is tried again. */
@@ -220,12 +220,7 @@ export class RedisEngine implements Engine {
   }
 
   openLane(name: string): LaneQueue {
-    const read = async (id: string): Promise<JobRecord | undefined> =>
-      (await this.readRecords(name, [id], {}))[0];
-    const options = { connection: this.#client, prefix: this.#prefix };
-    const queue = new ReadableQueue(name, options).readBy(read);
-    queue.on("error", () => {});
-    return queue as unknown as LaneQueue;
+    return this.openQueue(name);
   }
 
   openFlows(): FlowAdder {

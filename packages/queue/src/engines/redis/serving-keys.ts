@@ -60,14 +60,15 @@ export class ServingKeys {
 
   async #walk(): Promise<Set<string>> {
     const found = new Set<string>();
+    // BullMQ counts the jobs of each queue under this key, also those that have ids of their own.
     const nodes = "nodes" in this.#client ? this.#client.nodes("master") : [this.#client];
     for (const node of nodes) {
       let cursor = "0";
       do {
-        const [next, keys] = await node.scan(cursor, "MATCH", `${this.#prefix}:*:meta`, "COUNT", scanCount);
+        const [next, keys] = await node.scan(cursor, "MATCH", `${this.#prefix}:*:id`, "COUNT", scanCount);
         cursor = next;
         for (const key of keys) {
-          const name = /^(.+)\.(?:loop|thread):meta$/.exec(key.slice(this.#prefix.length + 1))?.[1];
+          const name = /^(.+)\.(?:loop|thread):id$/.exec(key.slice(this.#prefix.length + 1))?.[1];
           if (name !== undefined) found.add(name);
         }
       } while (cursor !== "0");
