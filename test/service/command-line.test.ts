@@ -57,7 +57,10 @@ redisTest(
       expect((await run("schedule", "often", "test.add", "1", "1", "--every", "3600")).stdout).toMatch(
         /often.*60 min/,
       );
-      expect((await run("schedule", "often", "--remove")).stdout).toBe("nothing is scheduled\n");
+      expect((await run("schedule", "often", "--remove")).stdout).toBe(
+        "often is no longer scheduled; what it has submitted goes on\n",
+      );
+      expect((await run("schedule")).stdout).toBe("nothing is scheduled\n");
       // The URL of a service does as well as an engine's.
       expect((await taskloom("ps", "--url", service.address)).stdout).toContain("running");
       expect(await taskloom("ps", "--url", "http://127.0.0.1:1")).toMatchObject({
