@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import { Cluster, type Redis } from "ioredis";
 import type { RedisClient } from "./redis-client.ts";
 
@@ -15,6 +16,9 @@ export interface Heartbeat {
  * Gives up a connection on which nothing comes back any more, so that ioredis opens another: where packets are
  * dropped in silence, TCP alone takes a quarter of an hour to notice.
  *
+ * Bytes are a sign of life: a large reply, behind which the answer to a heartbeat waits, is no silence, and neither is a
+ * large command that the network still takes.
+ *
  * Silence is counted in beats and not by the clock. ioredis's own `socketTimeout` goes by the clock, and after an event
  * loop stood still it ends connections whose answers have long been there.
  *
@@ -27,6 +31,7 @@ export function watchConnection(
 ): Heartbeat {
   let silent = 0;
   let asked = false;
+  let seen = moved(client);
   const answered = (): void => {
     silent = 0;
   };
@@ -34,6 +39,9 @@ export function watchConnection(
   const timer = setInterval(() => {
     // While it waits to connect again there is nothing to give up; "connect" is connected and not answered yet.
     if (client.status !== "ready" && client.status !== "connect") return answered();
+    const now = moved(client);
+    if (now.received !== seen.received || (now.waiting > 0 && now.sent !== seen.sent)) answered();
+    seen = now;
     if (++silent > beatsAtMost) {
       answered();
       client.stream.destroy();
@@ -45,6 +53,19 @@ export function watchConnection(
     }
   }, beat).unref();
   return { answered, stop: () => clearInterval(timer) };
+}
+
+/**
+ * The bytes that a connection has received and sent, and those that wait to be sent. What is sent counts only while
+ * more waits: the kernel takes small commands also when nobody receives them.
+ */
+function moved({
+  stream,
+}: {
+  readonly stream?: Partial<Socket>;
+}): Record<"received" | "sent" | "waiting", number> {
+  const { bytesRead = 0, bytesWritten = 0, writableLength = 0 } = stream ?? {};
+  return { received: bytesRead, sent: bytesWritten - writableLength, waiting: writableLength };
 }
 
 /** Watches over a client: its one connection, or those to the nodes of a cluster as they come and go. */

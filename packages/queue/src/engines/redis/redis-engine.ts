@@ -40,6 +40,7 @@ import { batchEnds } from "./end-batches.ts";
 import { claimLaneScript } from "./claim-lane-script.ts";
 import { cancelScript, sealScript } from "./cancel-script.ts";
 import { dropKept, findKept } from "./kept-submission.ts";
+import { EventStreams } from "./event-streams.ts";
 import { FlowConnection } from "./flow-connection.ts";
 import { idsIn, readRecords } from "./job-records.ts";
 import { ReadableQueue, listOf, parsedOr, takeUnreadable } from "./readable-jobs.ts";
@@ -72,6 +73,7 @@ export class RedisEngine implements Engine {
   readonly url: string;
   readonly isLocal = false;
   readonly replies: ReplyStream;
+  readonly #events: EventStreams;
   readonly locks: LockTerms;
   readonly #client: RedisClient;
   readonly #prefix: string;
@@ -113,6 +115,7 @@ export class RedisEngine implements Engine {
     this.#client.defineCommand("taskloomClaimLane", { lua: claimLaneScript });
     this.#client.defineCommand("taskloomRenewAttempts", { numberOfKeys: 2, lua: renewAttemptsScript });
     this.#serving = new ServingKeys(this.#client, this.#prefix);
+    this.#events = new EventStreams(this.#client, this.#prefix);
     // Every job carries it: 96 random bits, in fewer characters than a UUID's.
     this.replies = new ReplyStream(this.#client, this.#prefix, randomBytes(12).toString("base64url"));
   }
@@ -242,6 +245,7 @@ export class RedisEngine implements Engine {
     });
     batchEnds(worker.backend, this.#client, () => worker.isAlone());
     takeUnreadable(worker.backend);
+    this.#events.watch(name, worker.backend);
     return worker;
   }
 
@@ -415,6 +419,7 @@ export class RedisEngine implements Engine {
   }
 
   async forget(queueName: string, now: number = this.now()): Promise<void> {
+    await this.#events.trim(queueName); // Progress and other clients add to it too.
     for (const set of ["completed", "failed"] as const) {
       const before = now - keepByDefault[set];
       let due = await this.#client.zcount(`${this.#prefix}:${queueName}:${set}`, "-inf", before);

@@ -3,8 +3,15 @@ import type { EndingRun, ReplyChannel, ReplyMessage } from "../engine.ts";
 import { type Heartbeat, watchClient, watchConnection } from "./heartbeat.ts";
 import { type RedisClient, another } from "./redis-client.ts";
 
-/** A stream holds what a slow client has not read yet; older entries go, and the client finds them by looking. */
-const streamLength = 20_000;
+/**
+ * A stream holds what a slow client has not read yet, up to a number of entries and of bytes; older entries go, and the
+ * client finds them by looking.
+ */
+const entriesAtMost = 20_000;
+const bytesAtMost = 32_000_000;
+/** So much that was read stays until it is removed, or until nothing came for as long as a read blocks. */
+const readBytesAtMost = 64_000;
+const readEntriesAtMost = 500;
 /** How long a stream outlives the last message to it: its client is gone by then, or has looked. */
 const streamLifetime = 600_000;
 /** A reply goes out with the end it tells of, or not at all: see {@link ReplyStream.sendBehind}. */
@@ -69,16 +76,25 @@ export class ReplyStream implements ReplyChannel {
   async #read(reader: RedisClient, heartbeat: Heartbeat): Promise<void> {
     const key = this.#key(this.address);
     let last = "0-0";
+    let bytes = 0;
+    let count = 0;
     while (!this.#closed) {
       try {
         const streams = await reader.xread("COUNT", 1_000, "BLOCK", readBlock, "STREAMS", key, last);
         heartbeat.answered();
+        const isIdle = streams === null;
         for (const [, entries] of streams ?? []) {
           for (const [entry, fields] of entries) {
             last = entry;
+            count++;
+            bytes += fields[1]?.length ?? 0;
             for (const message of JSON.parse(fields[1] ?? "[]") as ReplyMessage[])
               for (const each of this.#listeners) each.onMessage(message);
           }
+        }
+        if (count > 0 && (isIdle || bytes >= readBytesAtMost || count >= readEntriesAtMost)) {
+          bytes = count = 0;
+          reader.xtrim(key, "MINID", "=", behind(last)).catch(() => {}); // Before the next read, and unawaited.
         }
       } catch (error) {
         if (this.#closed || reader.status === "end") return;
@@ -106,7 +122,8 @@ export class ReplyStream implements ReplyChannel {
       taskloomReply(...args: (string | number)[]): Promise<number>;
     };
     const job = `${this.#prefix}:${run.queueName}:${run.id}`;
-    const sent = writer.taskloomReply(job, key, run.attemptsStarted, streamLength, JSON.stringify([message]));
+    const text = JSON.stringify([message]);
+    const sent = writer.taskloomReply(job, key, run.attemptsStarted, entriesFor(text), text);
     this.#keepAlive(address, key);
     return (await sent) === 1;
   }
@@ -131,7 +148,8 @@ export class ReplyStream implements ReplyChannel {
     // Plain commands: ioredis needs 10 µs to make a pipeline, and they leave in one write all the same.
     const sent = [...outgoing].map(([address, messages]) => {
       const key = this.#key(address);
-      const added = this.#writer.xadd(key, "MAXLEN", "~", streamLength, "*", "m", JSON.stringify(messages));
+      const text = JSON.stringify(messages);
+      const added = this.#writer.xadd(key, "MAXLEN", "~", entriesFor(text), "*", "m", text);
       this.#keepAlive(address, key);
       return added;
     });
@@ -150,6 +168,9 @@ export class ReplyStream implements ReplyChannel {
   close(): void {
     this.#flush().catch(() => {});
     this.#closed = true;
+    // Emptied and not deleted: a worker that still adds to it counts on the time after which it expires.
+    if (this.#reader !== undefined && this.#writer.status === "ready")
+      this.#writer.xtrim(this.#key(this.address), "MAXLEN", "=", 0).catch(() => {});
     this.#heartbeat?.stop();
     this.#reader?.disconnect();
   }
@@ -157,4 +178,15 @@ export class ReplyStream implements ReplyChannel {
   #key(address: string): string {
     return `${this.#prefix}:replies:${address}`;
   }
+}
+
+/** How many entries a stream may have after one of this size, so that even as many of them stay within the bound. */
+function entriesFor(text: string): number {
+  return Math.max(1, Math.min(entriesAtMost, Math.floor(bytesAtMost / text.length)));
+}
+
+/** The id that follows an entry's. */
+function behind(entry: string): string {
+  const [time, sequence] = entry.split("-");
+  return `${time}-${BigInt(sequence ?? 0) + 1n}`;
 }
