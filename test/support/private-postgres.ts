@@ -1,0 +1,99 @@
+import { execFile, execFileSync } from "node:child_process";
+import { chown, mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { freePort } from "./redis.ts";
+
+const run = promisify(execFile);
+
+/** Settings that let a test wait for signals instead of seconds: deadlocks are detected at once. */
+const settings = "-c deadlock_timeout=20ms -c max_connections=200 -c shared_buffers=32MB";
+
+/**
+ * A PostgreSQL server that a test stops, restarts and reconfigures as it likes; on a free port of the loopback address.
+ * PostgreSQL refuses to run as root, so under root it runs as the user `postgres`.
+ */
+export class PrivatePostgres {
+  readonly url: string;
+  readonly #port: number;
+  readonly #folder: string;
+  readonly #binaries: string;
+  readonly #user: { readonly uid: number; readonly gid: number } | undefined;
+
+  private constructor(
+    port: number,
+    folder: string,
+    binaries: string,
+    user: { readonly uid: number; readonly gid: number } | undefined,
+  ) {
+    this.url = `postgres://taskloom@127.0.0.1:${port}/postgres`;
+    this.#port = port;
+    this.#folder = folder;
+    this.#binaries = binaries;
+    this.#user = user;
+  }
+
+  /** Fails where PostgreSQL's server binaries, or a user that may run them, are missing. */
+  static async start(): Promise<PrivatePostgres> {
+    const binaries = await serverBinaries();
+    const user = process.getuid?.() === 0 ? systemUser("postgres") : undefined;
+    const folder = await mkdtemp(join(tmpdir(), "taskloom-postgres-"));
+    if (user !== undefined) await chown(folder, user.uid, user.gid);
+    const server = new PrivatePostgres(await freePort(), folder, binaries, user);
+    await server.#call("initdb", ["-D", server.#data, "-U", "taskloom", "-A", "trust", "--no-sync"]);
+    await server.restart();
+    return server;
+  }
+
+  get #data(): string {
+    return join(this.#folder, "data");
+  }
+
+  /** Starts the server on the same port and data, and waits until it accepts connections. */
+  async restart(): Promise<void> {
+    const options = `-p ${this.#port} -k '' -h 127.0.0.1 ${settings}`;
+    await this.#call("pg_ctl", [
+      "-D",
+      this.#data,
+      "-w",
+      "-l",
+      join(this.#folder, "log"),
+      "-o",
+      options,
+      "start",
+    ]);
+  }
+
+  /** Ends the server as a power failure does: without a checkpoint, with every connection cut. */
+  async kill(): Promise<void> {
+    await this.#call("pg_ctl", ["-D", this.#data, "-m", "immediate", "-w", "stop"]);
+  }
+
+  async stop(): Promise<void> {
+    await this.kill().catch(() => {}); // It may be down already.
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+
+  async #call(command: string, args: readonly string[]): Promise<void> {
+    // pg_ctl's server inherits the standard streams, so `stdio: pipe` alone would wait for the server's end.
+    await run("sh", ["-c", '"$0" "$@" >/dev/null 2>&1 </dev/null', join(this.#binaries, command), ...args], {
+      cwd: this.#folder,
+      ...this.#user,
+    });
+  }
+}
+
+/** @throws when no `initdb` is found. */
+async function serverBinaries(): Promise<string> {
+  // Debian keeps the server's binaries of each version in a folder of its own, outside the PATH.
+  const versions = await readdir("/usr/lib/postgresql").catch(() => []);
+  const [newest] = versions.map(Number).toSorted((a, b) => b - a);
+  if (newest !== undefined) return `/usr/lib/postgresql/${newest}/bin`;
+  return execFileSync("pg_config", ["--bindir"], { encoding: "utf8" }).trim();
+}
+
+function systemUser(name: string): { readonly uid: number; readonly gid: number } {
+  const id = (flag: string): number => Number(execFileSync("id", [flag, name], { encoding: "utf8" }));
+  return { uid: id("-u"), gid: id("-g") };
+}
