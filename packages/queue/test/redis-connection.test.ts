@@ -141,6 +141,21 @@ describe("a first connection that fails is made at the next use", () => {
   );
 });
 
+test("a first connection to a cluster that fails is made at the next use", async () => {
+  const port = await freePort();
+  await using queue = new TaskQueue({ engine: `redis-cluster://127.0.0.1:${port}`, name: "late" });
+  await expect(queue.submit(double, 1)).rejects.toThrow(/none of its nodes could be connected to/);
+  const redis = await PrivateRedis.start({ port, cluster: true });
+  onTestFinished(() => redis.stop());
+  const admin = new Redis(redis.url);
+  await admin.config("SET", "cluster-announce-ip", "127.0.0.1");
+  await admin.cluster("ADDSLOTSRANGE", 0, 16_383);
+  await expect.poll(() => admin.cluster("INFO"), { timeout: 20_000 }).toContain("cluster_state:ok");
+  admin.disconnect();
+  await queue.submit(double, 2).sent();
+  expect(await queue.counts()).toMatchObject({ waiting: 1 });
+});
+
 describe("scripts that Redis has forgotten", () => {
   test("a flow is added whole after SCRIPT FLUSH, also when some of its scripts are there again", async ({
     redis,

@@ -1,3 +1,4 @@
+import { isClusterUrl } from "./redis-client.ts";
 import { isNotPrimary } from "./writable-redis.ts";
 
 /** Why a connection could not be made, and the next step; both are parts of a sentence. */
@@ -44,6 +45,9 @@ export function connectionFailure(error: unknown, url: string): ConnectionFailur
       reason: `its certificate is not trusted: ${message}`,
       next: "name the certificate of its authority in NODE_EXTRA_CA_CERTS",
     };
+  if (message === "Connection is closed." && isClusterUrl(url))
+    // ioredis keeps the reasons of its nodes to itself.
+    return { reason: "none of its nodes could be connected to", next: "start it or correct the address" };
   const other = isSecure ? "a port without TLS" : "a port with TLS, which rediss:// uses,";
   if (/^Connection is closed|^Client network socket disconnected/.test(message) || code === "ECONNRESET")
     return {
