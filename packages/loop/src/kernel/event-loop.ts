@@ -8,7 +8,8 @@ import { type ExceptionContext, reportException } from "../diagnosis/exceptions.
 import type { Executor } from "../running/executor.ts";
 import { Future } from "../task/future.ts";
 import type { Startable } from "../task/open.ts";
-import { adopt, isAwaitable, isGenerator } from "../task/open.ts";
+import { isGenerator } from "../task/generator-object.ts";
+import { adopt, isAwaitable } from "../task/open.ts";
 import { describe } from "../diagnosis/describe.ts";
 import { type Task, type TaskOptions, Task as TaskClass } from "../task/task.ts";
 import { TaskList } from "../task/task-list.ts";

@@ -5,7 +5,7 @@ import type { EventLoop } from "../kernel/event-loop.ts";
 import { loopOf, addLeaf, awaitFuture, removeLeaf } from "./native-await.ts";
 import type { FutureCore } from "./future-core.ts";
 import type { Coroutine } from "./coroutine.ts";
-import { openAwaitable } from "./open.ts";
+import { iteratorOf, openAwaitable } from "./open.ts";
 import { kindOfRequest, NATIVE, NONE } from "./requests.ts";
 import {
   deliver,
@@ -86,7 +86,7 @@ class Branch implements Strand, Leaf {
   }
 
   _open(): Steppable {
-    return openAwaitable(this, this.#routine)[Symbol.iterator]();
+    return iteratorOf(openAwaitable(this, this.#routine));
   }
 
   _finish(value: unknown): void {

@@ -3,7 +3,7 @@ import { UsageError } from "../errors.ts";
 import { CALLED, checkStepped, machine, probed, returned } from "../kernel/machine.ts";
 import { reportDropped } from "../diagnosis/dropped.ts";
 import type { Awaitable } from "./open.ts";
-import { openBody } from "./open.ts";
+import { iteratorOf, openBody } from "./open.ts";
 import { Operation } from "./operation.ts";
 import type { Steppable, Strand } from "./strand.ts";
 
@@ -58,7 +58,7 @@ export class Coroutine<T = unknown> extends Operation<T> {
   /** @internal */
   _begin(strand: Strand): Steppable {
     this.#claim();
-    return openBody(strand, this.#fn, this.#args)[Symbol.iterator]();
+    return iteratorOf(openBody(strand, this.#fn, this.#args));
   }
 
   #claim(): void {

@@ -3,6 +3,7 @@ import { strandStorage } from "../kernel/context.ts";
 import { machine } from "../kernel/machine.ts";
 import { describe } from "../diagnosis/describe.ts";
 import { FutureCore } from "./future-core.ts";
+import { isGenerator } from "./generator-object.ts";
 import { ForeignPromise, NativeBody } from "./native-body.ts";
 import { Operation } from "./operation.ts";
 import type { Steppable, Strand } from "./strand.ts";
@@ -21,6 +22,11 @@ export interface Opened {
   [Symbol.iterator](): Steppable & Iterator<never, unknown>;
 }
 
+/** The iterator of what was opened. A generator is its own; looking that up would cost what `resume` saves. */
+export function iteratorOf(opened: Opened): Steppable {
+  return isGenerator(opened) ? opened : opened[Symbol.iterator]();
+}
+
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return (
     (typeof value === "object" || typeof value === "function") &&
@@ -28,14 +34,6 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
     "then" in value &&
     typeof value.then === "function"
   );
-}
-
-/** The class that generator objects would have if there were one: `instanceof` costs a tenth of asking for the tag. */
-function GeneratorObject(): void {}
-GeneratorObject.prototype = Object.getPrototypeOf(function* () {}.prototype) as object;
-
-export function isGenerator(value: unknown): value is Generator<unknown, unknown, unknown> {
-  return value instanceof (GeneratorObject as unknown as new () => object);
 }
 
 /**

@@ -6,6 +6,7 @@ import { CancelledError, UsageError } from "../errors.ts";
 import { describe } from "../diagnosis/describe.ts";
 import type { Coroutine } from "./coroutine.ts";
 import { FULFILLED, type FutureCore, type Waker } from "./future-core.ts";
+import { isGenerator, resume, resumeWithError } from "./generator-object.ts";
 import type { Task } from "./task.ts";
 
 /** What a strand steps: a generator, or one of the kernel's iterators that behave like one. */
@@ -180,7 +181,8 @@ function drive(strand: Strand, start: Steppable, threw: boolean, reason: unknown
   for (;;) {
     let result: IteratorResult<unknown, unknown>;
     try {
-      result = failed ? gen.throw(value) : gen.next(value);
+      if (isGenerator(gen)) result = failed ? resumeWithError(gen, value) : resume(gen, value);
+      else result = failed ? gen.throw(value) : gen.next(value);
     } catch (thrown) {
       const frame = strand._frame;
       if (frame === null || frame._outerGen === null) {

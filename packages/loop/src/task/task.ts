@@ -8,7 +8,7 @@ import { currentStrand } from "./current-strand.ts";
 import { Coroutine } from "./coroutine.ts";
 import { Future } from "./future.ts";
 import { CANCELLED, FULFILLED, PENDING, UNSEEN, type FutureCore } from "./future-core.ts";
-import { openAwaitable } from "./open.ts";
+import { iteratorOf, openAwaitable } from "./open.ts";
 import { kindOfRequest, NATIVE, NONE, OWN, requestsBelow, withdrawBelow } from "./requests.ts";
 import {
   AWAITING,
@@ -151,7 +151,7 @@ export class Task<T = unknown> extends Future<T> implements Strand {
       this._frame = coro as Coroutine<unknown>;
       return gen;
     }
-    return openAwaitable(this, coro)[Symbol.iterator]();
+    return iteratorOf(openAwaitable(this, coro));
   }
 
   /** @internal */
