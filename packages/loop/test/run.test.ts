@@ -58,15 +58,76 @@ const waiting = (cleanUp: string) => `
   });
 `;
 
-test.each(["SIGINT", "SIGTERM"] as const)(
-  "the first %s cancels the main task, which may clean up",
-  async (signal) => {
+test.each([
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+] as const)(
+  "the first %s cancels the main task, which may clean up; the process ends quietly, with %i",
+  async (signal, code) => {
     const ended = await program(waiting("await sleep(1);"), (line, kill) => line === "ready" && kill(signal));
-    expect(ended.lines).toEqual(["ready", "cleaning up", "clean"]);
-    expect(ended.stderr).toContain(`cancelled by ${signal}`);
-    expect(ended.code).not.toBe(0);
+    expect(ended).toEqual({
+      lines: ["ready", "cleaning up", "clean"],
+      stderr: "",
+      code,
+      signal: null,
+    });
   },
 );
+
+test("a program that catches what run threw goes on, and ends with the signal's exit code or its own", async () => {
+  const catching = (then: string) => `
+    import { CancelledError, Future, run } from "@taskloom/loop";
+    const main = async () => {
+      console.log("ready");
+      await new Future();
+    };
+    await run(main).catch((error) => console.log(error instanceof CancelledError, error.message));
+    ${then}
+  `;
+  const stop = (line: string, kill: (signal: NodeJS.Signals) => void) => line === "ready" && kill("SIGTERM");
+  const caught = await program(catching(""), stop);
+  expect(caught).toEqual({
+    lines: ["ready", "true cancelled by SIGTERM"],
+    stderr: "",
+    code: 143,
+    signal: null,
+  });
+  expect((await program(catching("process.exitCode = 0;"), stop)).code).toBe(0);
+  const broken = await program(catching("throw new Error('of its own');"), stop);
+  expect(broken.stderr).toContain("of its own");
+  expect(broken.code).toBe(1);
+});
+
+test("a program whose clean-up fails after a signal ends with that error", async () => {
+  const ended = await program(
+    waiting("throw new Error('cannot clean up');"),
+    (line, kill) => line === "ready" && kill("SIGINT"),
+  );
+  expect(ended.stderr).toContain("cannot clean up");
+  expect(ended.code).toBe(1);
+});
+
+/** Prints "still here" if the process is kept alive by what comes before; an unreferenced timer alone does not. */
+const orEnd = `setTimeout(() => { console.log("still here"); process.exit(0); }, 50).unref();`;
+test.each([
+  ["await sleep(Infinity);", true],
+  ["createTask(sleep(Infinity));", true],
+  ["getEventLoop().callLater(Infinity, () => {});", true],
+  ["await sleep(2 ** 40);", true],
+  ["await timeout(Infinity, () => new Event().wait());", true],
+  ["await run(sleep(Infinity));", true],
+  ["await run(new Event().wait());", true],
+  ["await run(async () => new Future());", true],
+  // Nothing can ever wake these: as with a promise of Node's own, the process ends.
+  ["await new Event().wait();", false],
+  ["await new Future();", false],
+  ["getEventLoop().callLater(Infinity, () => {}).cancel();", false],
+])("%s keeps the process alive: %s", async (code, isKept) => {
+  const names = "createTask, Event, Future, getEventLoop, run, sleep, timeout";
+  const ended = await program(`import { ${names} } from "@taskloom/loop";\n${orEnd}\n${code}`);
+  expect(ended.lines).toEqual(isKept ? ["still here"] : []);
+  if (isKept) expect(ended.code).toBe(0);
+});
 
 test("the second signal ends the process", async () => {
   const cleanUp = 'await sleep(150); console.log("still cleaning up"); await sleep(60_000);';

@@ -1,6 +1,15 @@
 import { setImmediate as immediate } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { createTask, EventLoop, ExternalTask, gather, getRunningLoop, run, sleep } from "@taskloom/loop";
+import {
+  createTask,
+  DeadlockError,
+  EventLoop,
+  ExternalTask,
+  gather,
+  getRunningLoop,
+  run,
+  sleep,
+} from "@taskloom/loop";
 import { virtualClock } from "@taskloom/loop/testing";
 
 test("time stands still while anything is ready and jumps to the next deadline when nothing is", async () => {
@@ -73,4 +82,22 @@ test("moved by hand, the clock runs what falls due on the way at its time", asyn
   expect(clock.now()).toBe(1035);
   loop.close();
   await expect(async () => virtualClock().advance(1)).rejects.toThrow(/manual/);
+});
+
+test("a time of Infinity never comes: what else there is runs, and then it is a deadlock", async () => {
+  const seen: string[] = [];
+  const forever = run(
+    async () => {
+      getRunningLoop().callLater(Infinity, () => seen.push("never"));
+      createTask(async () => {
+        await sleep(3_600_000_000_000);
+        seen.push("a century later");
+      });
+      await sleep(Infinity);
+    },
+    { clock: virtualClock() },
+  );
+  await expect(forever).rejects.toThrow(DeadlockError);
+  await expect(forever).rejects.toThrow(/sleep\(Infinity\)/);
+  expect(seen).toEqual(["a century later"]);
 });

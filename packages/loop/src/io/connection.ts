@@ -1,6 +1,6 @@
 import type { TcpNetConnectOpts } from "node:net";
 import type { Duplex } from "node:stream";
-import { ArgumentError, TimeoutError } from "../errors.ts";
+import { ArgumentError } from "../errors.ts";
 import { describe } from "../diagnosis/describe.ts";
 import type { EventLoop } from "../kernel/event-loop.ts";
 import type { Coroutine } from "../task/coroutine.ts";
@@ -9,9 +9,10 @@ import type { SignalOption } from "../waiting/signal.ts";
 import { builtin } from "./builtin.ts";
 import { outsideTask } from "./callback.ts";
 import { eventFuture, ignoreErrors } from "./event-future.ts";
+import { handshake } from "./handshake.ts";
 import type { Owner } from "./open-resources.ts";
 import type { Protocol } from "./protocol.ts";
-import { type ClientTls, HANDSHAKE_TIMEOUT } from "./tls-options.ts";
+import { type ClientTls, handshakeTimeoutOf } from "./tls-options.ts";
 import { Transport } from "./transport.ts";
 
 /** Where to connect to, and how. */
@@ -63,7 +64,14 @@ function* connect(loop: EventLoop, options: ConnectOptions): Generator<never, Du
     throw new ArgumentError("Expected a `port`, a `path` or a `socket` to connect to, got none of them");
   }
   let socket: Duplex = options.socket ?? outsideTask(() => builtin.net.connect(netOptions(options)));
-  if (options.socket === undefined) yield* untilReady(loop, socket, "connect");
+  if (options.socket === undefined) {
+    try {
+      yield* eventFuture(loop, socket, "connect", ["error", "close"]);
+    } catch (error) {
+      discard(socket);
+      throw error;
+    }
+  }
   if (tls !== undefined) {
     socket = yield* secure(loop, socket, { servername: serverName(options.host), ...asObject(tls) });
   }
@@ -91,29 +99,24 @@ export function* secure(
   socket: Duplex,
   options: Exclude<ClientTls, true>,
 ): Generator<never, Duplex, unknown> {
-  const { handshakeTimeout = HANDSHAKE_TIMEOUT, ...rest } = options;
-  const secured = outsideTask(() => builtin.tls.connect({ ...rest, socket }));
-  const timer = loop.callLater(handshakeTimeout, () =>
-    secured.destroy(new TimeoutError(`the TLS handshake took longer than ${handshakeTimeout} ms`)),
-  );
+  const { handshakeTimeout: _, ...rest } = options;
+  let secured: Duplex | undefined;
   try {
-    yield* untilReady(loop, secured, "secureConnect");
-  } finally {
-    timer.cancel();
-  }
-  secured.allowHalfOpen = true; // and not before, so that an end during the handshake is the end
-  return secured;
-}
-
-export function* untilReady(loop: EventLoop, socket: Duplex, event: string): Generator<never, void, unknown> {
-  const ready = eventFuture(loop, socket, event, ["error", "close"]);
-  try {
-    yield* ready;
+    yield* handshake(loop, socket, handshakeTimeoutOf(options), () => {
+      secured = outsideTask(() => builtin.tls.connect({ ...rest, socket }));
+      return eventFuture(loop, secured, "secureConnect", ["error", "close"]);
+    });
   } catch (error) {
-    ignoreErrors(socket);
-    socket.destroy();
+    discard(secured ?? socket);
     throw error;
   }
+  secured!.allowHalfOpen = true; // and not before, so that an end during the handshake is the end
+  return secured!;
+}
+
+function discard(socket: Duplex): void {
+  ignoreErrors(socket);
+  socket.destroy();
 }
 
 /** Server names in TLS are names: Node refuses an address there. */

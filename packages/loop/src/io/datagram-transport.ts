@@ -1,4 +1,5 @@
 import type { Socket, SocketType } from "node:dgram";
+import { constants } from "node:os";
 import { ArgumentError } from "../errors.ts";
 import { describe, describesItself } from "../diagnosis/describe.ts";
 import type { EventLoop } from "../kernel/event-loop.ts";
@@ -119,7 +120,6 @@ export class DatagramTransport implements OpenResource {
   #isClosing = false;
   #isClosed = false;
   #sending = 0;
-  #error: Error | null = null;
 
   /** Made by the library. */
   constructor(
@@ -141,32 +141,41 @@ export class DatagramTransport implements OpenResource {
     this.#resources.add(this);
     this.#socket.on("message", (data, from) => {
       if (!this.#isClosing) {
-        this.#call(() => this.#protocol.datagramReceived(data, { address: from.address, port: from.port }));
+        this.#call("datagramReceived", () =>
+          this.#protocol.datagramReceived(data, { address: from.address, port: from.port }),
+        );
       }
     });
-    this.#socket.on("error", (error) => this.#call(() => this.#protocol.errorReceived(error)));
+    this.#socket.on("error", (error) => this.#errorReceived(error));
     this.#socket.on("close", () => {
       this.#resources.delete(this);
-      this.#call(() => this.#protocol.connectionLost(this.#error));
+      this.#call("connectionLost", () => this.#protocol.connectionLost(null));
     });
-    this.#call(() => this.#protocol.connectionMade(this));
+    this.#call("connectionMade", () => this.#protocol.connectionMade(this));
   }
 
-  #call(fn: () => void): void {
+  /** The endpoint outlives whatever its protocol throws, as in asyncio: one bad datagram must not end the service. */
+  #call(method: keyof DatagramProtocol, fn: () => void): void {
     try {
       asCallback(this.#loop, fn);
-    } catch (error) {
+    } catch (exception) {
       this.#loop.callExceptionHandler({
-        message: "Fatal error: a datagram protocol failed",
-        exception: error,
+        message: `protocol.${method}() failed`,
+        exception,
         transport: this,
       });
-      this.#error ??= error instanceof Error ? error : null;
-      this.abort();
     }
   }
 
-  /** Sends a datagram; `to` is left out when the endpoint has a remote address, and only then. */
+  #errorReceived(error: Error): void {
+    this.#call("errorReceived", () => this.#protocol.errorReceived(error));
+  }
+
+  /**
+   * Sends a datagram; `to` is left out when the endpoint has a remote address, and only then. A destination that
+   * the system refuses, port 0 included, is reported to `protocol.errorReceived`. Throws an ArgumentError if `data`
+   * or `to` has the wrong type.
+   */
   sendTo(data: string | Uint8Array, to?: UdpAddress): void {
     if (typeof data !== "string" && !(data instanceof Uint8Array)) {
       throw new ArgumentError(`Expected a string or bytes to send, got ${describe(data)}`);
@@ -178,23 +187,26 @@ export class DatagramTransport implements OpenResource {
           : "Expected an address to send to: this endpoint was made without a remote one",
       );
     }
+    if (to !== undefined) checkAddress(to);
     if (this.#isClosing) return;
     const bytes = typeof data === "string" ? Buffer.from(data) : data;
-    this.#sending++;
     const sent = (error: Error | null): void => {
       this.#sending--;
-      if (error !== null && !this.#isClosed) this.#call(() => this.#protocol.errorReceived(error));
+      if (error !== null && !this.#isClosed) this.#errorReceived(error);
       if (this.#isWritingPaused && this.getWriteBufferSize() <= this.#limits.low) {
         this.#isWritingPaused = false;
-        this.#call(() => this.#protocol.resumeWriting());
+        this.#call("resumeWriting", () => this.#protocol.resumeWriting());
       }
       if (this.#isClosing && this.#sending === 0) this.#shut();
     };
-    if (to === undefined) this.#socket.send(bytes, sent);
+    // Node throws for port 0, which a datagram's sender may forge: its reply must not throw in `datagramReceived`.
+    if (to?.port === 0) this.#loop.callSoon(sent, noSuchPort(to));
+    else if (to === undefined) this.#socket.send(bytes, sent);
     else this.#socket.send(bytes, to.port, to.address, sent);
+    this.#sending++; // `sent` is never called at once, and not at all if `send` throws
     if (!this.#isWritingPaused && this.getWriteBufferSize() > this.#limits.high) {
       this.#isWritingPaused = true;
-      this.#call(() => this.#protocol.pauseWriting());
+      this.#call("pauseWriting", () => this.#protocol.pauseWriting());
     }
   }
 
@@ -265,3 +277,26 @@ export class DatagramTransport implements OpenResource {
 }
 
 describesItself(DatagramTransport);
+
+function checkAddress(to: UdpAddress): void {
+  if (typeof to !== "object" || to === null || typeof to.address !== "string" || to.address === "") {
+    throw new ArgumentError(`Expected \`to\` to be { address, port } with an address, got ${describe(to)}`);
+  }
+  if (!Number.isInteger(to.port) || to.port < 0 || to.port > 65_535) {
+    throw new ArgumentError(
+      `Expected \`to.port\` to be a whole number up to 65535, got ${describe(to.port)}`,
+    );
+  }
+}
+
+/** The system's own error for a datagram to port 0. */
+function noSuchPort({ address, port }: UdpAddress): NodeJS.ErrnoException {
+  const error = new Error(`send EINVAL ${address}:${port}`);
+  return Object.assign(error, {
+    code: "EINVAL",
+    errno: -constants.errno.EINVAL,
+    syscall: "send",
+    address,
+    port,
+  });
+}

@@ -17,7 +17,7 @@ export function connectPipe<P extends Protocol>(
   // oxlint-disable-next-line require-yield -- a coroutine, as all that connect: the caller awaits it
   return routine("connectPipe", function* () {
     const protocol = protocolFactory();
-    const transport = new Transport(loop, stream as Duplex, protocol, resources);
+    const transport = new Transport(loop, stream as Duplex, protocol, resources, true);
     outsideTask(() => transport._begin());
     return [transport, protocol] as [Transport, P];
   });

@@ -8,13 +8,14 @@ import type { Future } from "../task/future.ts";
 import { routine } from "../waiting/routine.ts";
 import type { SignalOption } from "../waiting/signal.ts";
 import { type SocketAddress, socketAddress } from "./address.ts";
+import { LONGEST_DELAY } from "../timer.ts";
 import { builtin } from "./builtin.ts";
 import { outsideTask } from "./callback.ts";
 import { eventFuture, ignoreErrors } from "./event-future.ts";
 import type { OpenResource, OpenResources } from "./open-resources.ts";
 import type { Protocol } from "./protocol.ts";
 import type { ListenAt } from "./listen-at.ts";
-import { HANDSHAKE_TIMEOUT } from "./tls-options.ts";
+import { handshakeTimeoutOf } from "./tls-options.ts";
 import { Transport } from "./transport.ts";
 import { Waiters } from "./waiters.ts";
 
@@ -128,7 +129,7 @@ export class Server implements OpenResource {
       tls === undefined
         ? builtin.net.createServer({ ...socketOptions, allowHalfOpen: true }, accept)
         : builtin.tls.createServer(
-            { handshakeTimeout: HANDSHAKE_TIMEOUT, ...tls, ...socketOptions },
+            { ...tls, handshakeTimeout: Math.min(handshakeTimeoutOf(tls), LONGEST_DELAY), ...socketOptions },
             (socket) => {
               // Node keeps the bare socket here; the handshake is over for that one.
               this.#handshaking.delete((socket as { _parent?: Duplex })._parent ?? socket);

@@ -2,13 +2,16 @@ import type { Duplex } from "node:stream";
 import type { SecureContextOptions, TlsOptions } from "node:tls";
 import { UsageError } from "../errors.ts";
 import type { Coroutine } from "../task/coroutine.ts";
+import type { Future } from "../task/future.ts";
+import { LONGEST_DELAY } from "../timer.ts";
 import { routine } from "../waiting/routine.ts";
 import type { SignalOption } from "../waiting/signal.ts";
 import { builtin } from "./builtin.ts";
 import { outsideTask } from "./callback.ts";
 import { asObject, secure } from "./connection.ts";
 import { eventFuture, ignoreErrors } from "./event-future.ts";
-import { type ClientTls, HANDSHAKE_TIMEOUT, type ServerTls } from "./tls-options.ts";
+import { handshake } from "./handshake.ts";
+import { type ClientTls, handshakeTimeoutOf, type ServerTls } from "./tls-options.ts";
 import type { Transport } from "./transport.ts";
 
 /** Options of `startTls`: which side this is, and Node's TLS options. */
@@ -58,20 +61,13 @@ export function startTls(
 /** The server's side: Node documents that sockets can be handed to a TLS server as `connection` events. */
 function* accept(transport: Transport, bare: Duplex, tls: TlsOptions): Generator<never, Duplex, unknown> {
   const loop = transport._loop;
-  const { handshakeTimeout = HANDSHAKE_TIMEOUT } = tls;
-  const server = builtin.tls.createServer({ ...tls, handshakeTimeout });
-  const secured = eventFuture(loop, server, "secureConnection", ["tlsClientError", "error"]);
-  const closed = (): void => {
-    if (!secured.done())
-      secured.setException(new Error("the connection was closed during the TLS handshake"));
-  };
-  bare.once("close", closed);
-  outsideTask(() => server.emit("connection", bare));
-  try {
-    const socket = (yield* secured) as Duplex;
-    socket.allowHalfOpen = true;
-    return socket;
-  } finally {
-    bare.off("close", closed);
-  }
+  // Node's own time limit stands back for the loop's, which handles every length of time.
+  const server = builtin.tls.createServer({ ...tls, handshakeTimeout: LONGEST_DELAY });
+  const socket = yield* handshake(loop, bare, handshakeTimeoutOf(tls), () => {
+    const secured = eventFuture(loop, server, "secureConnection", ["tlsClientError", "error"]);
+    outsideTask(() => server.emit("connection", bare));
+    return secured as Future<Duplex>;
+  });
+  socket.allowHalfOpen = true;
+  return socket;
 }

@@ -92,16 +92,16 @@ class PipeProtocol extends Protocol {
     return this.#transport.getProtocol();
   }
   override dataReceived(data: Buffer): void {
-    this.#child.pipeDataReceived(this.#fd, data);
+    this.#transport._call("pipeDataReceived", () => this.#child.pipeDataReceived(this.#fd, data));
   }
   override pauseWriting(): void {
-    this.#child.pauseWriting();
+    this.#transport._call("pauseWriting", () => this.#child.pauseWriting());
   }
   override resumeWriting(): void {
-    this.#child.resumeWriting();
+    this.#transport._call("resumeWriting", () => this.#child.resumeWriting());
   }
   override connectionLost(error: Error | null): void {
-    this.#child.pipeConnectionLost(this.#fd, error);
+    this.#transport._call("pipeConnectionLost", () => this.#child.pipeConnectionLost(this.#fd, error));
   }
 }
 
@@ -151,7 +151,7 @@ export class SubprocessTransport implements OpenResource {
 
   #exited(returnCode: number): void {
     this.#returnCode = returnCode;
-    this.#call(() => this.#protocol.processExited());
+    this._call("processExited", () => this.#protocol.processExited());
     this.#untilExit.succeed(returnCode);
     this.#endIfDone();
   }
@@ -172,9 +172,12 @@ export class SubprocessTransport implements OpenResource {
     };
     for (const [fd, stream] of this.#child.stdio.entries()) {
       if (stream === null || stream === undefined) continue;
-      this.#pipes.set(fd, new Transport(this.#loop, stream as Duplex, new PipeProtocol(this, fd), owner));
+      this.#pipes.set(
+        fd,
+        new Transport(this.#loop, stream as Duplex, new PipeProtocol(this, fd), owner, true),
+      );
     }
-    this.#call(() => this.#protocol.connectionMade(this));
+    this._call("connectionMade", () => this.#protocol.connectionMade(this));
     for (const pipe of this.#pipes.values()) pipe._begin();
   }
 
@@ -182,16 +185,17 @@ export class SubprocessTransport implements OpenResource {
     if (this.#returnCode === null || this.#open > 0 || this.#isClosed) return;
     this.#isClosed = true;
     this.#resources.delete(this);
-    this.#call(() => this.#protocol.connectionLost(null));
+    this._call("connectionLost", () => this.#protocol.connectionLost(null));
     this.#untilClosed.succeed();
   }
 
-  #call(fn: () => void): void {
+  /** @internal Calls the protocol; whatever that throws is reported, and the child goes on. */
+  _call(method: keyof SubprocessProtocol, fn: () => void): void {
     try {
       asCallback(this.#loop, fn);
     } catch (exception) {
       this.#loop.callExceptionHandler({
-        message: "a subprocess protocol failed",
+        message: `protocol.${method}() failed`,
         exception,
         transport: this,
       });

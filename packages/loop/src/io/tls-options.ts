@@ -1,10 +1,23 @@
 import type { ConnectionOptions, TlsOptions } from "node:tls";
+import { describe } from "../diagnosis/describe.ts";
+import { ArgumentError } from "../errors.ts";
 
 /** How long a TLS handshake may take by default, in milliseconds: asyncio's. */
-export const HANDSHAKE_TIMEOUT = 60_000;
+const HANDSHAKE_TIMEOUT = 60_000;
 
 /** Options of a TLS client: `true` for the defaults, or Node's `tls.connect` options (`ca`, `servername` …). */
 export type ClientTls = true | (ConnectionOptions & { handshakeTimeout?: number });
 
 /** Options of a TLS server: Node's (`key`, `cert`, `ca`, `requestCert`, `SNICallback` …). */
 export type ServerTls = TlsOptions;
+
+/** `handshakeTimeout` in milliseconds. Throws an ArgumentError if it is not a number above 0. */
+export function handshakeTimeoutOf({ handshakeTimeout }: { handshakeTimeout?: number | undefined }): number {
+  if (handshakeTimeout === undefined) return HANDSHAKE_TIMEOUT;
+  if (typeof handshakeTimeout !== "number" || !(handshakeTimeout > 0)) {
+    throw new ArgumentError(
+      `Expected \`handshakeTimeout\` to be a number of milliseconds above 0, got ${describe(handshakeTimeout)}`,
+    );
+  }
+  return handshakeTimeout;
+}

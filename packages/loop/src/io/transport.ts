@@ -46,6 +46,7 @@ export class Transport implements OpenResource {
   #stream: DrivenStream;
   #protocol: Protocol;
   readonly #owner: Owner;
+  readonly #isPipe: boolean;
   #limits: WriteBufferLimits = defaultLimits;
   #error: Error | null = null;
   #isWritingPaused = false;
@@ -56,11 +57,12 @@ export class Transport implements OpenResource {
   #flushed: ((error?: Error | null) => void) | null = null;
 
   /** Made by the library. */
-  constructor(loop: EventLoop, stream: Duplex, protocol: Protocol, owner: Owner) {
+  constructor(loop: EventLoop, stream: Duplex, protocol: Protocol, owner: Owner, isPipe = false) {
     this.#loop = loop;
     this.#stream = stream;
     this.#protocol = protocol;
     this.#owner = owner;
+    this.#isPipe = isPipe;
     if (!("write" in stream)) this.#isEnded = true;
   }
 
@@ -73,7 +75,7 @@ export class Transport implements OpenResource {
     try {
       asCallback(this.#loop, () => this.#protocol.connectionMade(this));
     } catch (error) {
-      this.#fatal(error, "protocol.connectionMade() failed");
+      this.#threw("connectionMade", error, "encrypted" in this.#stream);
     }
   }
 
@@ -165,7 +167,7 @@ export class Transport implements OpenResource {
     try {
       this.#protocol.dataReceived(data);
     } catch (error) {
-      this.#fatal(error, "protocol.dataReceived() failed");
+      this.#threw("dataReceived", error, !this.#isPipe);
     } finally {
       machine.loop = outerLoop;
       machine.strand = outerStrand;
@@ -179,8 +181,7 @@ export class Transport implements OpenResource {
     try {
       keepsOpen = asCallback(this.#loop, () => this.#protocol.eofReceived());
     } catch (error) {
-      this.#fatal(error, "protocol.eofReceived() failed");
-      return;
+      this.#threw("eofReceived", error, !this.#isPipe);
     }
     if (keepsOpen !== true || !this.#stream.writable || this.#isEnded) this.close();
   }
@@ -273,7 +274,7 @@ export class Transport implements OpenResource {
     try {
       asCallback(this.#loop, () => this.#protocol[method]());
     } catch (error) {
-      this.#loop.callExceptionHandler({ message: `protocol.${method}() failed`, exception: error });
+      this.#threw(method, error, false);
     }
   }
 
@@ -303,13 +304,19 @@ export class Transport implements OpenResource {
     this.#stream.destroy();
   }
 
-  #fatal(error: unknown, message: string): void {
+  /**
+   * Reports an exception of the protocol, and closes the connection where CPython does: after `dataReceived` and
+   * `eofReceived` of a socket, and `connectionMade` over TLS. A pipe, and a socket whose `connectionMade` or flow
+   * control failed, goes on.
+   */
+  #threw(method: keyof Protocol, exception: unknown, isFatal: boolean): void {
     this.#loop.callExceptionHandler({
-      message: `Fatal error: ${message}`,
-      exception: error,
+      message: `${isFatal ? "Fatal error: " : ""}protocol.${method}() failed`,
+      exception,
       transport: this,
     });
-    if (this.#error === null && error instanceof Error) this.#error = error;
+    if (!isFatal) return;
+    if (this.#error === null && exception instanceof Error) this.#error = exception;
     this.abort();
   }
 
@@ -326,7 +333,7 @@ export class Transport implements OpenResource {
     try {
       asCallback(this.#loop, () => this.#protocol.connectionLost(this.#error));
     } catch (error) {
-      this.#loop.callExceptionHandler({ message: "protocol.connectionLost() failed", exception: error });
+      this.#threw("connectionLost", error, false);
     }
     this.#owner.delete(this);
   }

@@ -67,6 +67,7 @@ export abstract class Scheduler extends OneThread {
   readonly #enter = (): void => inBaseContext(this.#turn);
   readonly #enterByTick = (): void => process.nextTick(this.#enter);
   readonly #enterByTimer = (): void => {
+    this.#timer = null;
     this.#armedFor = Infinity;
     if (this.#awake || !this._active()) return;
     this.#awake = true;
@@ -259,7 +260,8 @@ export abstract class Scheduler extends OneThread {
     this.#isDrained = false;
     this.#awake = false;
     if (this.#outside > 0) return false;
-    if (this._timers.size > 0) {
+    // A timer at Infinity is never due: with nothing else, the loop would wait for ever.
+    if (this._timers.size > 0 && this._timers.earliest < Infinity) {
       if (clock.advanceTo(this._timers.earliest) === "stay") return false;
       this.#now = clock.now();
       this.#awake = true;
@@ -282,7 +284,8 @@ export abstract class Scheduler extends OneThread {
   #arm(): void {
     this._timers.sweep();
     const when = this._timers.earliest;
-    if (when >= this.#armedFor) return;
+    // A timer that is never due keeps the process alive as any other does: asyncio waits for ever, too.
+    if (this.#timer !== null && when >= this.#armedFor) return;
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#armedFor = when;
     const delay = Math.min(Math.max(Math.ceil(when - this._clock.now()), 1), LONGEST_DELAY);

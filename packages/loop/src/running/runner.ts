@@ -7,7 +7,7 @@ import type { Startable } from "../task/open.ts";
 import type { Task } from "../task/task.ts";
 import { describe } from "../diagnosis/describe.ts";
 import { gather } from "../waiting/gather.ts";
-import { onStopSignals } from "./stop-signals.ts";
+import { endsProcess, onStopSignals } from "./stop-signals.ts";
 
 /** Options of `run` and of a Runner. */
 export interface RunOptions {
@@ -73,7 +73,7 @@ export class Runner {
       return await loop.runUntilComplete(task);
     } catch (error) {
       if (stopSignals?.received !== undefined && error instanceof CancelledError && task.uncancel() === 0) {
-        process.exitCode = stopSignals.exitCode;
+        endsProcess(error, stopSignals.exitCode);
       }
       throw error;
     } finally {

@@ -58,3 +58,25 @@ export function onStopSignals(task: Task<unknown>, isAsked: boolean): StopSignal
     },
   };
 }
+
+/** Errors of runs that a signal ended, with the exit code of that signal. */
+const exitCodes = new WeakMap<Error, number>();
+let isMonitoring = false;
+
+/**
+ * Has the process end with `exitCode`: quietly and at once if nobody catches `error`, else whenever the program
+ * ends. A program that catches it can set `process.exitCode` to something else.
+ *
+ * Node reports an uncaught error with its source line and its stack, and exits with 1. It calls the monitor first,
+ * which changes nothing for other errors.
+ */
+export function endsProcess(error: Error, exitCode: number): void {
+  process.exitCode = exitCode;
+  exitCodes.set(error, exitCode);
+  if (isMonitoring) return;
+  isMonitoring = true;
+  process.on("uncaughtExceptionMonitor", (uncaught: unknown) => {
+    const code = uncaught instanceof Error ? exitCodes.get(uncaught) : undefined;
+    if (code !== undefined) process.exit(code);
+  });
+}

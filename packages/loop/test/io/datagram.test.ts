@@ -1,5 +1,6 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import {
+  ArgumentError,
   DatagramProtocol,
   type DatagramTransport,
   getRunningLoop,
@@ -112,5 +113,40 @@ test("another protocol can take over an endpoint", async () => {
     client.close();
     expect(await second.lost).toBe(null);
     expect(first.lost.done()).toBe(false);
+  });
+});
+
+describe("a destination that cannot be sent to", () => {
+  test("port 0, which a sender can forge: errorReceived, and close() still ends the endpoint", async () => {
+    await run(async () => {
+      const [transport, box] = await getRunningLoop().createDatagramEndpoint(() => new Mailbox(), local);
+      transport.sendTo("x", { address: "127.0.0.1", port: 0 });
+      expect(await box.errors.get()).toMatchObject({ code: "EINVAL", syscall: "send", port: 0 });
+      transport.sendTo("x", { address: "127.0.0.1", port: 0 });
+      transport.close();
+      expect(await box.lost).toBe(null);
+      expect(() => transport.getExtraInfo("socket").address()).toThrow(/Not running/);
+    });
+  });
+
+  test.each([
+    [{ address: "127.0.0.1", port: 65_536 }, /up to 65535, got 65536/],
+    [{ address: "127.0.0.1", port: -1 }, /up to 65535, got -1/],
+    [{ address: "127.0.0.1", port: 1.5 }, /up to 65535, got 1.5/],
+    [{ address: "127.0.0.1", port: "53" }, /up to 65535, got '53'/],
+    [{ address: "", port: 53 }, /with an address/],
+    [{ address: undefined, port: 53 }, /with an address/],
+    [null, /with an address, got null/],
+    ["127.0.0.1:53", /with an address, got '127.0.0.1:53'/],
+  ])("%j: an ArgumentError, and close() still ends the endpoint", async (to, message) => {
+    await run(async () => {
+      const [transport, box] = await getRunningLoop().createDatagramEndpoint(() => new Mailbox(), local);
+      expect(() => transport.sendTo("x", to as never)).toThrow(ArgumentError);
+      expect(() => transport.sendTo("x", to as never)).toThrow(message);
+      transport.sendTo("to itself", transport.getExtraInfo("sockname"));
+      expect((await box.mail.get()).text).toBe("to itself");
+      transport.close();
+      expect(await box.lost).toBe(null);
+    });
   });
 });

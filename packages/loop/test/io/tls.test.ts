@@ -1,5 +1,7 @@
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { describe, expect, test } from "vitest";
 import {
+  ArgumentError,
   createTask,
   getRunningLoop,
   openConnection,
@@ -11,6 +13,7 @@ import {
   type StreamWriter,
 } from "@taskloom/loop";
 import { certificate, key } from "./certificate.ts";
+import { openSockets } from "./peer.ts";
 
 const local = { host: "127.0.0.1" };
 const portOf = (server: Server): number => server.sockets()[0]!.port;
@@ -147,3 +150,156 @@ describe("STARTTLS", () => {
     });
   });
 });
+
+/** How the other end leaves in the middle of a handshake, once it has said "go ahead" or was told so. */
+const hangUps: Record<string, (socket: Socket) => void> = {
+  "its end": (socket) => socket.end(),
+  "a reset": (socket) => socket.resetAndDestroy(),
+  "half a hello and its end": (socket) => socket.end(Buffer.from([22, 3, 1, 2, 0])),
+};
+
+describe.each(Object.entries(hangUps))("a peer that leaves during the handshake: %s", (_, hangUp) => {
+  test("STARTTLS, on the server's side", async () => {
+    await run(async () => {
+      const outcome = getRunningLoop().createFuture<unknown>();
+      const server = await startServer(async (reader, writer) => {
+        await reader.readLine();
+        writer.write("go ahead\n");
+        const upgrade = writer.startTls({ serverSide: true, tls: serverTls });
+        outcome.setResult(await upgrade.catch((error: unknown) => error));
+        expect(writer.isClosing()).toBe(true);
+      }, local);
+      const client = connect(portOf(server), "127.0.0.1");
+      client.on("error", () => {}).once("data", () => hangUp(client));
+      client.write("STARTTLS\n");
+      expect(await outcome).toMatchObject({ code: "ECONNRESET" });
+      client.destroy();
+      server.close();
+      await server.waitClosed();
+    });
+    expect(openSockets()).toBe(0);
+  });
+
+  test("STARTTLS, on the client's side", async () => {
+    await run(async () => {
+      const silent = await bareServer((socket) => {
+        socket.write("go ahead\n");
+        socket.once("data", () => hangUp(socket));
+      });
+      const { reader, writer } = await openConnection({ ...local, port: silent.port });
+      await reader.readLine();
+      await expect(writer.startTls({ tls: clientTls })).rejects.toMatchObject({ code: expect.any(String) });
+      expect(writer.isClosing()).toBe(true);
+      await silent.close();
+    });
+    expect(openSockets()).toBe(0);
+  });
+
+  test("a connection over TLS, on the server's side", async () => {
+    await run(async () => {
+      const reported = getRunningLoop().createFuture<unknown>();
+      getRunningLoop().setExceptionHandler((_loop, context) => reported.setResult(context.exception));
+      getRunningLoop().setDebug(true); // a failed handshake is reported in debug mode only
+      const server = await startServer(shout, { ...local, tls: serverTls });
+      const client = connect(portOf(server), "127.0.0.1");
+      client.on("error", () => {}).once("connect", () => hangUp(client));
+      expect(await reported).toMatchObject({ code: expect.any(String) });
+      client.destroy();
+      server.close();
+      await server.waitClosed();
+    });
+    expect(openSockets()).toBe(0);
+  });
+
+  test("a connection over TLS, on the client's side", async () => {
+    await run(async () => {
+      const silent = await bareServer((socket) => socket.once("data", () => hangUp(socket)));
+      await expect(openConnection({ ...local, port: silent.port, tls: clientTls })).rejects.toMatchObject({
+        code: expect.any(String),
+      });
+      await silent.close();
+    });
+    expect(openSockets()).toBe(0);
+  });
+});
+
+describe("a peer that has left before the handshake", () => {
+  test.each([true, false])("STARTTLS, serverSide: %s", async (serverSide) => {
+    await run(async () => {
+      const peer = await bareServer((socket) => socket.end("go ahead\n"));
+      const { reader, writer } = await openConnection({ ...local, port: peer.port });
+      expect((await reader.read()).toString()).toBe("go ahead\n"); // and the end
+      const upgrade = serverSide
+        ? writer.startTls({ serverSide, tls: serverTls })
+        : writer.startTls({ tls: clientTls });
+      await expect(upgrade).rejects.toMatchObject({ code: "ECONNRESET" });
+      await peer.close();
+    });
+    expect(openSockets()).toBe(0);
+  });
+});
+
+describe("handshakeTimeout", () => {
+  test.each([true, false])("STARTTLS, serverSide: %s", async (serverSide) => {
+    await run(async () => {
+      const silent = await bareServer((socket) => socket.write("go ahead\n"));
+      const { reader, writer } = await openConnection({ ...local, port: silent.port });
+      await reader.readLine();
+      const upgrade = serverSide
+        ? writer.startTls({ serverSide, tls: { ...serverTls, handshakeTimeout: 30 } })
+        : writer.startTls({ tls: { ...clientTls, handshakeTimeout: 30 } });
+      await expect(upgrade).rejects.toMatchObject({ code: "TIMEOUT", message: /longer than 30 ms/ });
+      await silent.close();
+    });
+    expect(openSockets()).toBe(0);
+  });
+
+  test("may be longer than Node's timers, or Infinity", async () => {
+    await run(async () => {
+      for (const handshakeTimeout of [Infinity, 2 ** 40]) {
+        const server = await startServer(shout, { ...local, tls: { ...serverTls, handshakeTimeout } });
+        const tls = { ...clientTls, handshakeTimeout };
+        const { reader, writer } = await openConnection({ ...local, port: portOf(server), tls });
+        writer.write("secret\n");
+        expect((await reader.readLine()).toString()).toBe("SECRET\n");
+        writer.close();
+        server.close();
+        await server.waitClosed();
+      }
+    });
+  });
+
+  test.each([0, -1, Number.NaN, "60"])("%s is refused, on both sides", async (wrong) => {
+    const handshakeTimeout = wrong as number;
+    await run(async () => {
+      await expect(startServer(shout, { ...local, tls: { ...serverTls, handshakeTimeout } })).rejects.toThrow(
+        ArgumentError,
+      );
+      const peer = await bareServer(() => {});
+      const tls = { ...clientTls, handshakeTimeout };
+      await expect(openConnection({ ...local, port: peer.port, tls })).rejects.toThrow(/above 0/);
+      await peer.close();
+    });
+    expect(openSockets()).toBe(0);
+  });
+});
+
+/** A server of Node's own, which says what it is told to and nothing else. */
+async function bareServer(
+  connected: (socket: Socket) => unknown,
+): Promise<{ port: number; close: () => Promise<void> }> {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.on("error", () => {});
+    connected(socket);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    port: (server.address() as AddressInfo).port,
+    close: () => {
+      for (const socket of sockets) socket.destroy();
+      return new Promise((resolve) => server.close(() => resolve()));
+    },
+  };
+}
