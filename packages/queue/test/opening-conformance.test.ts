@@ -50,4 +50,31 @@ describe.each(engines)("on $name", ({ name: engineName, test }) => {
     expect(left).toBeGreaterThan(500_000);
     await pair.close();
   });
+
+  test("an engine is let go of once by each of its users, however often they close it", async ({
+    engine: given,
+  }) => {
+    const url = engineName === "memory" ? `memory:${randomUUID()}` : given;
+    const name = `test-${randomUUID().slice(0, 8)}`;
+    const keeper = new TaskQueue({ engine: url, name });
+    const job = keeper.submit(echo, "kept");
+    await job.sent();
+    const closed = new TaskQueue({ engine: url, name });
+    await closed.close();
+    await closed.shutdown();
+    await closed.close();
+    const shutDown = new TaskQueue({ engine: url, name });
+    await Promise.all([shutDown.shutdown(), shutDown.shutdown()]);
+    await shutDown.close();
+    const opened = openEngine(url);
+    await opened.connect();
+    await Promise.all([opened.close(), opened.close()]);
+    await opened.close();
+    expect(await keeper.counts()).toMatchObject({ waiting: 1 });
+    const worker = new TaskWorker({ engine: url, queues: [name], tasks: [echo] }).run();
+    expect(await job).toBe("kept");
+    worker.cancel();
+    await worker.catch(() => {});
+    await keeper.close();
+  });
 });

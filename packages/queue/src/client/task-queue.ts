@@ -73,7 +73,9 @@ export class TaskQueue {
   readonly #jobs: CallToJob;
   readonly #schedules: Schedules;
   #flows: FlowAdder | undefined;
+  /** It takes no more submissions. */
   #closed = false;
+  #closing: Promise<void> | undefined;
 
   /** @throws {@link EngineUrlError} for a URL that names no engine, {@link TaskOptionsError} for an impossible name. */
   constructor({ engine = defaultEngine, name = "default" }: TaskQueueOptions = {}) {
@@ -357,14 +359,17 @@ export class TaskQueue {
     this.#closed = true;
     if (cancelPending) for (const task of pending) task.cancel("the queue is shut down");
     if (pending.length > 0) await wait(pending);
-    this.#closed = false;
     await this.close();
   }
 
   /** Lets go of the engine. Pending tasks fail with a {@link QueueClosedError}; their jobs go on. */
-  async close(): Promise<void> {
-    if (this.#closed) return;
+  close(): Promise<void> {
     this.#closed = true;
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
     await this.#client.close();
     await this.#flows?.close();
     if (this.#ownsEngine) await this.engine.close();

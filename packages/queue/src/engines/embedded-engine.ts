@@ -2,8 +2,8 @@ import { resolve } from "node:path";
 import { FlowProducer, Queue } from "bullmq";
 import { repeatSettings } from "../cron/repeat-strategy.ts";
 import { EngineUrlError } from "../errors.ts";
-import { EmbeddedDatabase } from "./embedded/embedded-database.ts";
 import { EmbeddedDatabaseError } from "./embedded/errors.ts";
+import { OpenFolder } from "./embedded/open-folder.ts";
 import type { Lane } from "../lane.ts";
 import type { JobEnd } from "../retention.ts";
 import type {
@@ -20,96 +20,70 @@ import type {
 import type { FieldLimits, JobRecord, StateOrder, StoredState } from "./job-record.ts";
 import type { FlowAdder, LaneConsumer, LaneQueue } from "./lane-queue.ts";
 import { LaneWorker } from "./lane-worker.ts";
-import { LocalLaneClaims } from "./local-lane-claims.ts";
-import { LocalReplies } from "./local-replies.ts";
-import { LocalServing } from "./local-serving.ts";
+import type { LocalReplies } from "./local-replies.ts";
 import { folderLocks } from "./lock-terms.ts";
 import type { ServingWorker } from "./serving.ts";
 import { idsIn, queueNames, readRecords, renewAttempts } from "./sql/job-records.ts";
 import { dropKept, findKept } from "./sql/kept-submission.ts";
 import { LatePool } from "./sql/late-pool.ts";
-import { createRetention, forgetJobs, noteRetention } from "./sql/retention.ts";
+import { forgetJobs, noteRetention } from "./sql/retention.ts";
 import { sqlBackend } from "./sql/sql-backend.ts";
 import { sqlTransient } from "./sql/sql-transient.ts";
 import type { Transient } from "./transient.ts";
-import { type SqlPool, countCancelled, lookAtJobs, markCancelled, sealRun } from "./sql/job-table.ts";
+import { countCancelled, lookAtJobs, markCancelled, sealRun } from "./sql/job-table.ts";
 
-/** Engines of this process by folder: a folder has one database, whoever in the process asks for it. */
-const open = new Map<string, { engine: EmbeddedEngine; users: number }>();
-
-/** BullMQ's PostgreSQL backend on PGlite, in this process, on a thread of its own. */
+/**
+ * BullMQ's PostgreSQL backend on PGlite, in this process, on a thread of its own. All engines on a folder share its
+ * database; each counts as one user of it, however often it is closed.
+ */
 export class EmbeddedEngine implements Engine {
   readonly url: string;
   readonly isLocal = false;
   readonly folder: string;
-  readonly replies: LocalReplies = new LocalReplies(setImmediate);
+  readonly replies: LocalReplies;
   readonly locks: LockTerms = folderLocks;
   readonly clockOffset = 0;
   readonly #backend = sqlBackend(() => this.connect());
-  readonly #laneClaims = new LocalLaneClaims();
-  readonly #serving = new LocalServing();
-  readonly #cancelListeners = new Map<string, (request: CancelRequest) => void>();
-  readonly #brokenListeners = new Set<(error: Error) => void>();
-  #brokenAt: number | undefined;
-  #database: EmbeddedDatabase | undefined;
-  #pool: ReturnType<EmbeddedDatabase["createPool"]> | undefined;
-  #connecting: Promise<void> | undefined;
+  readonly #shared: OpenFolder;
+  #isClosed = false;
 
-  private constructor(folder: string) {
-    this.folder = folder;
-    this.url = `embedded:${folder}`;
+  private constructor(shared: OpenFolder) {
+    this.#shared = shared;
+    this.folder = shared.path;
+    this.url = `embedded:${shared.path}`;
+    this.replies = shared.replies;
   }
 
-  /** The engine on a folder; the same one for every caller in this process, until the last has closed it. */
+  /** An engine on a folder. The database is closed with the last engine of this process on it. */
   static open(path: string): EmbeddedEngine {
     if (path === "")
       throw new EngineUrlError("embedded: names no folder; use one such as embedded:.taskloom.");
-    const folder = resolve(path);
-    let entry = open.get(folder);
-    if (entry === undefined) {
-      entry = { engine: new EmbeddedEngine(folder), users: 0 };
-      open.set(folder, entry);
-    }
-    entry.users++;
-    return entry.engine;
+    return new EmbeddedEngine(OpenFolder.use(resolve(path)));
   }
 
   connect(): Promise<void> {
-    this.#connecting ??= this.#connect().catch((error: unknown) => {
-      this.#connecting = undefined; // Another process may have left the folder the next time.
-      throw error;
-    });
-    return this.#connecting;
-  }
-
-  async #connect(): Promise<void> {
-    this.#database = await EmbeddedDatabase.open({ path: this.folder });
-    this.#database.onCrash((error) => {
-      this.#brokenAt = performance.now();
-      for (const listener of this.#brokenListeners) listener(error);
-    });
-    this.#pool = this.#database.createPool();
-    await createRetention(this.#connectedPool());
+    return this.#shared.connect();
   }
 
   /** Tells other processes where this one can be reached, since they cannot open the folder. */
   async setAddress(url: string): Promise<void> {
     await this.connect();
-    await this.#database?.setAddress(url);
+    await this.#shared.setAddress(url);
   }
 
   warnings(): readonly string[] {
     return [];
   }
 
-  #connectedPool(): ReturnType<EmbeddedDatabase["createPool"]> & SqlPool {
-    if (this.#pool === undefined) throw new TypeError("connect() has to end before the engine is used");
-    return this.#pool;
+  #connectedPool(): NonNullable<OpenFolder["pool"]> {
+    const { pool } = this.#shared;
+    if (pool === undefined) throw new TypeError("connect() has to end before the engine is used");
+    return pool;
   }
 
   openQueue(name: string): Queue {
     const connection =
-      this.#pool ??
+      this.#shared.pool ??
       new LatePool(async () => {
         await this.connect();
         return this.#connectedPool();
@@ -148,7 +122,7 @@ export class EmbeddedEngine implements Engine {
     const { answer, run } = await markCancelled(this.#connectedPool(), queueName, id, reason);
     if (run !== undefined) {
       const { workerId, token, attemptsStarted, startedAt } = run;
-      this.#cancelListeners.get(workerId)?.({ id, token, attemptsStarted, startedAt, reason });
+      this.#shared.cancelListeners.get(workerId)?.({ id, token, attemptsStarted, startedAt, reason });
     }
     return answer;
   }
@@ -158,8 +132,8 @@ export class EmbeddedEngine implements Engine {
   }
 
   onCancelRequest(workerId: string, listener: (request: CancelRequest) => void): () => void {
-    this.#cancelListeners.set(workerId, listener);
-    return () => this.#cancelListeners.delete(workerId);
+    this.#shared.cancelListeners.set(workerId, listener);
+    return () => this.#shared.cancelListeners.delete(workerId);
   }
 
   look(queueName: string, ids: readonly string[]): Promise<StoredJob[]> {
@@ -189,15 +163,15 @@ export class EmbeddedEngine implements Engine {
   }
 
   async serve(worker: ServingWorker): Promise<void> {
-    this.#serving.serve(worker);
+    this.#shared.serving.serve(worker);
   }
 
   async stopServing(workerId: string): Promise<void> {
-    this.#serving.stop(workerId);
+    this.#shared.serving.stop(workerId);
   }
 
   async serving(): Promise<ServingWorker[]> {
-    return this.#serving.all();
+    return this.#shared.serving.all();
   }
 
   /** Its jobs name it. */
@@ -208,7 +182,7 @@ export class EmbeddedEngine implements Engine {
   }
 
   async claimLane(queue: string, lane: Lane, ids: readonly string[]): Promise<ReadonlySet<string>> {
-    return this.#laneClaims.claim(queue, lane, ids, this.now());
+    return this.#shared.laneClaims.claim(queue, lane, ids, this.now());
   }
 
   findKept(queueName: string, key: string): Promise<KeptSubmission | undefined> {
@@ -241,21 +215,19 @@ export class EmbeddedEngine implements Engine {
   }
 
   downFor(): number {
-    return this.#brokenAt === undefined ? 0 : performance.now() - this.#brokenAt;
+    const { brokenAt } = this.#shared;
+    return brokenAt === undefined ? 0 : performance.now() - brokenAt;
   }
 
   onBroken(listener: (error: Error) => void): () => void {
-    this.#brokenListeners.add(listener);
-    return () => this.#brokenListeners.delete(listener);
+    this.#shared.brokenListeners.add(listener);
+    return () => this.#shared.brokenListeners.delete(listener);
   }
 
   async close(): Promise<void> {
-    const entry = open.get(this.folder);
-    if (entry?.engine !== this || --entry.users > 0) return;
-    open.delete(this.folder);
-    await this.#connecting?.catch(() => {});
-    await this.#pool?.end();
-    await this.#database?.close();
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    await this.#shared.release();
   }
 }
 

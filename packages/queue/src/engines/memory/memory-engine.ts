@@ -34,38 +34,56 @@ import type { MemoryJob } from "./memory-job.ts";
 import { MemoryLane } from "./memory-lane.ts";
 import { MemoryWorker } from "./memory-worker.ts";
 
-/** Engines of this process by name, until the last that uses one has closed it. */
-const open = new Map<string, { engine: MemoryEngine; users: number }>();
+/** The memories of this process by name, until the last engine on one is closed. */
+const open = new Map<string, Memory>();
+
+/** All that the engines of one name share. */
+interface Memory {
+  users: number;
+  readonly replies: LocalReplies;
+  readonly lanes: Map<string, MemoryLane>;
+  readonly laneClaims: LocalLaneClaims;
+  readonly serving: LocalServing;
+  readonly cancelListeners: Map<string, (request: CancelRequest) => void>;
+}
 
 /**
  * Jobs in the memory of this process, run on its loop: in virtual time where the loop's clock is virtual. There is no
- * BullMQ in it, no timer but the loop's, and nothing survives the process.
+ * BullMQ in it, no timer but the loop's, and nothing survives the process. All engines of a name share one memory; each
+ * counts as one user of it, however often it is closed.
  */
 export class MemoryEngine implements Engine {
   readonly url: string;
   readonly isLocal = true;
-  readonly replies: LocalReplies = new LocalReplies((deliver) => this.defer(deliver));
+  readonly replies: LocalReplies;
   /** The memory and the locks in it end together. */
   readonly clockOffset = 0;
   readonly locks: LockTerms = memoryLocks;
-  readonly #lanes = new Map<string, MemoryLane>();
-  readonly #laneClaims = new LocalLaneClaims();
-  readonly #serving = new LocalServing();
-  readonly #cancelListeners = new Map<string, (request: CancelRequest) => void>();
+  readonly #shared: Memory;
+  #isClosed = false;
 
-  private constructor(url: string) {
+  private constructor(url: string, shared: Memory) {
     this.url = url;
+    this.#shared = shared;
+    this.replies = shared.replies;
   }
 
-  /** The engine of a name; the same one for every caller in this process, until the last has closed it. */
+  /** An engine of a name. What is stored is dropped with the last engine of this process that has the name. */
   static open(url: string): MemoryEngine {
-    let entry = open.get(url);
-    if (entry === undefined) {
-      entry = { engine: new MemoryEngine(url), users: 0 };
-      open.set(url, entry);
+    let memory = open.get(url);
+    if (memory === undefined) {
+      memory = {
+        users: 0,
+        replies: new LocalReplies((deliver) => void getEventLoop().callSoon(deliver)),
+        lanes: new Map(),
+        laneClaims: new LocalLaneClaims(),
+        serving: new LocalServing(),
+        cancelListeners: new Map(),
+      };
+      open.set(url, memory);
     }
-    entry.users++;
-    return entry.engine;
+    memory.users++;
+    return new MemoryEngine(url, memory);
   }
 
   async connect(): Promise<void> {}
@@ -79,10 +97,10 @@ export class MemoryEngine implements Engine {
   }
 
   #lane(name: string): MemoryLane {
-    let lane = this.#lanes.get(name);
+    let lane = this.#shared.lanes.get(name);
     if (lane === undefined) {
       lane = new MemoryLane(name, () => this.now());
-      this.#lanes.set(name, lane);
+      this.#shared.lanes.set(name, lane);
     }
     return lane;
   }
@@ -131,7 +149,7 @@ export class MemoryEngine implements Engine {
     const run = job.token;
     if (run !== undefined) {
       const { attemptsStarted, processedOn: startedAt } = job;
-      this.#cancelListeners.get(run.replace(/:\d+$/, ""))?.({
+      this.#shared.cancelListeners.get(run.replace(/:\d+$/, ""))?.({
         id,
         token: run,
         attemptsStarted,
@@ -152,8 +170,8 @@ export class MemoryEngine implements Engine {
   }
 
   onCancelRequest(workerId: string, listener: (request: CancelRequest) => void): () => void {
-    this.#cancelListeners.set(workerId, listener);
-    return () => this.#cancelListeners.delete(workerId);
+    this.#shared.cancelListeners.set(workerId, listener);
+    return () => this.#shared.cancelListeners.delete(workerId);
   }
 
   async look(queueName: string, ids: readonly string[]): Promise<StoredJob[]> {
@@ -200,29 +218,29 @@ export class MemoryEngine implements Engine {
   }
 
   async serve(worker: ServingWorker): Promise<void> {
-    this.#serving.serve(worker);
+    this.#shared.serving.serve(worker);
   }
 
   async stopServing(workerId: string): Promise<void> {
-    this.#serving.stop(workerId);
+    this.#shared.serving.stop(workerId);
   }
 
   async serving(): Promise<ServingWorker[]> {
-    return this.#serving.all();
+    return this.#shared.serving.all();
   }
 
   /** Its lanes name it. */
   async noteQueue(): Promise<void> {}
 
   async queueNames(): Promise<string[]> {
-    const names = [...this.#lanes.values()].flatMap(({ name, jobs }) =>
+    const names = [...this.#shared.lanes.values()].flatMap(({ name, jobs }) =>
       jobs.size === 0 ? [] : (queueOfLaneName(name) ?? []),
     );
     return [...new Set(names)].toSorted();
   }
 
   async claimLane(queue: string, lane: Lane, ids: readonly string[]): Promise<ReadonlySet<string>> {
-    return this.#laneClaims.claim(queue, lane, ids, this.now());
+    return this.#shared.laneClaims.claim(queue, lane, ids, this.now());
   }
 
   async findKept(queueName: string, key: string): Promise<KeptSubmission | undefined> {
@@ -262,9 +280,10 @@ export class MemoryEngine implements Engine {
   }
 
   async close(): Promise<void> {
-    const entry = open.get(this.url);
-    if (entry?.engine !== this || --entry.users > 0) return;
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    if (--this.#shared.users > 0) return;
     open.delete(this.url);
-    for (const lane of this.#lanes.values()) lane.clear();
+    for (const lane of this.#shared.lanes.values()) lane.clear();
   }
 }
