@@ -9,11 +9,15 @@ import {
   truncateSync,
   writeFileSync,
 } from "node:fs";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
 import { dirname, join } from "node:path";
+import type { Readable, Writable } from "node:stream";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { EmbeddedDatabase } from "../../src/engines/embedded/embedded-database.ts";
 import { EmbeddedDatabaseError, EmbeddedLockedError } from "../../src/engines/embedded/errors.ts";
 import { readOwner } from "../../src/engines/embedded/owner.ts";
+import { processStart } from "../../src/engines/embedded/process-start.ts";
 import { startChild } from "./fixtures/child.ts";
 import { newFolder } from "./fixtures/folder.ts";
 
@@ -128,6 +132,47 @@ describe("one process a folder", () => {
     expect(readOwner(path)).toBeUndefined();
     await opened(path);
     expect(readOwner(path)).toEqual({ pid: process.pid });
+  });
+
+  test("the owner keeps the folder when something in its process opens and closes the lock file", async () => {
+    const path = newFolder();
+    const child = startChild("read-lock-file.ts", [path]);
+    onTestFinished(() => void child.process.kill("SIGKILL"));
+    await child.line((line) => line === "open");
+    expect(await failure(path)).toMatchObject({ code: "EMBEDDED_LOCKED", pid: child.process.pid });
+    expect(readOwner(path)?.pid).toBe(child.process.pid); // Being refused changed nothing for the owner.
+    expect(await failure(path)).toMatchObject({ code: "EMBEDDED_LOCKED" });
+    child.process.kill("SIGKILL");
+    await child.ended;
+    await opened(path);
+  });
+
+  test("a process that has the number of a dead owner keeps nobody out", async () => {
+    const path = newFolder();
+    await (await opened(path)).close();
+    writeFileSync(
+      join(path, "owner.json"),
+      JSON.stringify({ pid: process.ppid, started: "another boot/1", address: "http://127.0.0.1:1" }),
+    );
+    await opened(path);
+    expect(readOwner(path)).toEqual({ pid: process.pid });
+  });
+
+  test("a dead process of which its parent has not taken note is no owner", async () => {
+    // The inner shell ends when it reads the end of its input; its parent has become a sleep then, and never asks.
+    const parent = spawn("sh", ["-c", "sh -c 'read line' <&3 & echo $!; exec sleep 600"], {
+      stdio: ["ignore", "pipe", "ignore", "pipe"],
+    });
+    onTestFinished(() => void parent.kill("SIGKILL"));
+    const [line] = (await once(parent.stdout as Readable, "data")) as [Buffer];
+    const zombie = Number(line.toString());
+    const program = (): string => execFileSync("ps", ["-o", "comm=", "-p", String(parent.pid)]).toString();
+    await expect.poll(program).toMatch("sleep");
+    expect(processStart(zombie)).toBeDefined();
+    (parent.stdio[3] as Writable).end();
+    await expect.poll(() => processStart(zombie)).toBeUndefined();
+    expect(process.kill(zombie, 0)).toBe(true); // Its number is taken still.
+    expect(processStart(process.pid)).toBe(processStart(process.pid));
   });
 });
 

@@ -2,6 +2,7 @@ import { extname } from "node:path";
 import { Worker } from "node:worker_threads";
 import { DatabaseError } from "pg";
 import { EmbeddedDatabaseError, type EmbeddedErrorCode, EmbeddedLockedError } from "./errors.ts";
+import { readOwner, removeOwner } from "./owner.ts";
 import type {
   FromThread,
   Order,
@@ -189,6 +190,8 @@ export class DatabaseThread {
     );
     const first = this.#ended === undefined;
     this.#ended ??= error;
+    // This process lives on, and leaves the folder to others.
+    if (first && readOwner(this.path)?.pid === process.pid) removeOwner(this.path);
     for (const call of this.#calls.values()) call.reject(error);
     this.#calls.clear();
     if (first) this.onCrash(error);

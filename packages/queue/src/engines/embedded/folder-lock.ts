@@ -12,6 +12,7 @@ const SQLITE_NOTADB = 26;
  * The lock is an exclusive SQLite transaction that is never committed. The operating system drops it when the
  * process dies, however it dies, so there is no stale lock to find out about, as there is with a pid file;
  * and Node has no file lock of its own. It is taken on the database's thread: it lives as long as what it guards.
+ * It can be lost while its process lives; `certainOwner` in `owner.ts` is the second guard.
  */
 export class FolderLock {
   #database: sqlite.DatabaseSync;

@@ -52,7 +52,7 @@ export class OpenFolder {
       this.brokenAt = performance.now();
       for (const listener of this.brokenListeners) listener(error);
     });
-    this.#pool = this.#database.createPool() as Pool;
+    this.#pool = this.#database.createPool();
     await createRetention(this.#pool);
   }
 

@@ -12,7 +12,7 @@ import {
 } from "./data-folder.ts";
 import { EmbeddedDatabaseError, EmbeddedLockedError } from "./errors.ts";
 import { FolderLock } from "./folder-lock.ts";
-import { removeOwner, writeOwner } from "./owner.ts";
+import { certainOwner, removeOwner, writeOwner } from "./owner.ts";
 import { PostgresSession, StatementError } from "./postgres-session.ts";
 import { SharedSession } from "./shared-session.ts";
 import type { FromThread, Order, ThreadError, ToThread } from "./thread-messages.ts";
@@ -97,7 +97,8 @@ async function obey(order: Order): Promise<unknown> {
       makeFolder(path);
       lock = await FolderLock.acquire(path);
       try {
-        writeOwner(path, { pid: process.pid });
+        refuseOwned();
+        writeOwner(path);
         return hasData(path);
       } catch (error) {
         if (error instanceof EmbeddedDatabaseError) throw error;
@@ -116,7 +117,7 @@ async function obey(order: Order): Promise<unknown> {
       renameSync(newDataFolder(path), dataFolder(path));
       break;
     case "setAddress":
-      writeOwner(path, { pid: process.pid, address: order.address });
+      writeOwner(path, order.address);
       break;
     case "close":
       shared?.finish();
@@ -128,6 +129,15 @@ async function obey(order: Order): Promise<unknown> {
       break;
   }
   return undefined;
+}
+
+/** The lock can be free although its process lives: see {@link certainOwner}. */
+function refuseOwned(): void {
+  const owner = certainOwner(path);
+  if (owner === undefined) return;
+  lock?.release();
+  lock = undefined; // Nothing of the owner's is to be removed when this thread ends.
+  throw new EmbeddedLockedError(path, owner);
 }
 
 /** What still runs when the database is closed on purpose waits again: no job is to blame for that. */
