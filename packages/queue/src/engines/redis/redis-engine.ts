@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Queue } from "bullmq";
@@ -14,9 +14,7 @@ import {
   type LockTerms,
   type SealAnswer,
   type StoredJob,
-  cancelFlag,
   laneClaimFor,
-  sealOf,
 } from "../engine.ts";
 import { EngineClock } from "../engine-clock.ts";
 import { waitAtMost } from "../../patience.ts";
@@ -34,11 +32,11 @@ import { serverLocks } from "../lock-terms.ts";
 import type { Transient } from "../transient.ts";
 import { withoutPassword } from "../without-password.ts";
 import type { Lane } from "../../lane.ts";
-import { type JobEnd, keepByDefault } from "../../retention.ts";
+import type { JobEnd } from "../../retention.ts";
 import { repeatSettings } from "../../cron/repeat-strategy.ts";
 import { batchEnds } from "./end-batches.ts";
 import { claimLaneScript } from "./claim-lane-script.ts";
-import { cancelScript, sealScript } from "./cancel-script.ts";
+import { RedisCancellation } from "./redis-cancellation.ts";
 import { dropKept, findKept } from "./kept-submission.ts";
 import { EventStreams } from "./event-streams.ts";
 import { FlowConnection } from "./flow-connection.ts";
@@ -49,45 +47,33 @@ import { ServingKeys } from "./serving-keys.ts";
 import { connectionFailure } from "./connection-failure.ts";
 import { inspectServers, refuseNodeOfCluster } from "./inspect-servers.ts";
 import { type Heartbeat, watchClient, watchKey } from "./heartbeat.ts";
-import {
-  type RedisClient,
-  another,
-  checkRedisUrl,
-  openRedis,
-  prefixAt,
-  unrepeating,
-} from "./redis-client.ts";
+import { type RedisClient, checkRedisUrl, openRedis, prefixAt, unrepeating } from "./redis-client.ts";
 import { redisTransient } from "./redis-transient.ts";
+import { RedisRetention } from "./redis-retention.ts";
 import { ReplyStream } from "./reply-stream.ts";
 
 const connectTimeout = 5_000;
 /** A connection that has been silent for so many heartbeats is given up. */
 const beatsAtMost = 3;
-/** So many jobs that were kept for long enough go in one command. */
-const forgottenAtOnce = 1_000;
-/** How long a canceller holds a job that it claimed; long enough to end it, short enough if the canceller dies. */
-const claimLock = 2_000;
 
 /** BullMQ on a Redis server or a Redis Cluster, through ioredis. */
 export class RedisEngine implements Engine {
   readonly url: string;
   readonly isLocal = false;
   readonly replies: ReplyStream;
+  readonly #cancellation: RedisCancellation;
   readonly #events: EventStreams;
+  readonly #retention: RedisRetention;
   readonly locks: LockTerms;
   readonly #client: RedisClient;
   readonly #prefix: string;
   readonly #clock = new EngineClock();
   readonly #serving: ServingKeys;
-  #subscriber: RedisClient | undefined;
-  readonly #cancelListeners = new Map<string, (request: CancelRequest) => void>();
   #connecting: Promise<void> | undefined;
   #warnings: ReadonlySet<string> = new Set();
   #clockTimer: NodeJS.Timeout | undefined;
   readonly #heartbeats: Heartbeat[] = [];
   readonly #flows: FlowConnection[] = [];
-  /** The queues that {@link forget} has found something in: each that is opened stays with the connection. */
-  readonly #swept = new Map<string, Queue>();
   #downSince: number | undefined;
   #lastError: Error | undefined;
   /** Whether a lost connection is made again: not before the first one, unless BullMQ's objects wait for it. */
@@ -110,12 +96,12 @@ export class RedisEngine implements Engine {
     this.#client.on("node error", (error: Error) => (this.#lastError = error)); // Says more than a cluster's own.
     this.#client.on("close", () => this.#noteAnswers(false));
     this.#client.on("ready", () => this.#noteAnswers(true));
-    this.#client.defineCommand("taskloomCancel", { numberOfKeys: 8, lua: cancelScript });
-    this.#client.defineCommand("taskloomSeal", { numberOfKeys: 2, lua: sealScript });
     this.#client.defineCommand("taskloomClaimLane", { lua: claimLaneScript });
     this.#client.defineCommand("taskloomRenewAttempts", { numberOfKeys: 2, lua: renewAttemptsScript });
     this.#serving = new ServingKeys(this.#client, this.#prefix);
+    this.#cancellation = new RedisCancellation(this.#client, this.#prefix, beatsAtMost);
     this.#events = new EventStreams(this.#client, this.#prefix);
+    this.#retention = new RedisRetention(this.#client, this.#prefix, (name) => this.openQueue(name));
     // Every job carries it: 96 random bits, in fewer characters than a UUID's.
     this.replies = new ReplyStream(this.#client, this.#prefix, randomBytes(12).toString("base64url"));
   }
@@ -249,62 +235,16 @@ export class RedisEngine implements Engine {
     return worker;
   }
 
-  async cancel(queueName: string, id: string, reason: string): Promise<CancelAnswer> {
-    const base = `${this.#prefix}:${queueName}`;
-    const token = `canceller-${randomUUID()}:0`;
-    const lists = ["wait", "paused", "prioritized", "delayed", "active", "stalled"].map(
-      (list) => `${base}:${list}`,
-    );
-    const run = this.#client as unknown as {
-      taskloomCancel(...args: (string | number)[]): Promise<[CancelAnswer["kind"]]>;
-    };
-    const [kind] = await run.taskloomCancel(
-      `${base}:${id}`,
-      `${base}:${id}:lock`,
-      ...lists,
-      id,
-      `${cancelFlag}${reason}`,
-      token,
-      claimLock,
-      `${this.#prefix}:cancel:`,
-      reason,
-    );
-    return kind === "claimed" ? { kind, token } : { kind };
+  cancel(queueName: string, id: string, reason: string): Promise<CancelAnswer> {
+    return this.#cancellation.cancel(queueName, id, reason);
   }
 
-  async seal(queueName: string, id: string, token: string, attemptsStarted: number): Promise<SealAnswer> {
-    const job = `${this.#prefix}:${queueName}:${id}`;
-    const run = this.#client as unknown as {
-      taskloomSeal(...args: string[]): Promise<[SealAnswer["kind"], string?]>;
-    };
-    const [kind, reason = ""] = await run.taskloomSeal(
-      job,
-      `${job}:lock`,
-      token,
-      sealOf(token, attemptsStarted),
-    );
-    return kind === "cancelled" ? { kind, reason } : { kind };
+  seal(queueName: string, id: string, token: string, attemptsStarted: number): Promise<SealAnswer> {
+    return this.#cancellation.seal(queueName, id, token, attemptsStarted);
   }
 
   onCancelRequest(workerId: string, listener: (request: CancelRequest) => void): () => void {
-    this.#cancelListeners.set(workerId, listener);
-    if (this.#subscriber === undefined) {
-      this.#subscriber = another(this.#client);
-      const subscriber = this.#subscriber;
-      this.#heartbeats.push(watchClient(subscriber, beatsAtMost));
-      this.#subscriber.on("error", () => {});
-      this.#subscriber.on("message", (channel: string, text: string) => {
-        this.#cancelListeners.get(channel.slice(`${this.#prefix}:cancel:`.length))?.(
-          JSON.parse(text) as CancelRequest,
-        );
-      });
-    }
-    const subscriber = this.#subscriber;
-    subscriber.subscribe(`${this.#prefix}:cancel:${workerId}`).catch(() => {});
-    return () => {
-      this.#cancelListeners.delete(workerId);
-      if (!this.#closed) subscriber.unsubscribe(`${this.#prefix}:cancel:${workerId}`).catch(() => {});
-    };
+    return this.#cancellation.onRequest(workerId, listener);
   }
 
   async look(queueName: string, ids: readonly string[]): Promise<StoredJob[]> {
@@ -404,37 +344,17 @@ export class RedisEngine implements Engine {
     return dropKept(this.#client, `${this.#prefix}:${queueName}`, key, id);
   }
 
-  noteEnd(queueName: string, { id, wasCancelled, set, until, isByDefault }: JobEnd): void {
-    const base = `${this.#prefix}:${queueName}`;
-    if (wasCancelled) {
-      // Only a count depends on it; a worker that dies right now leaves one job counted as completed.
-      this.#client.zadd(`${base}:taskloom-cancelled`, until, id).catch(() => {});
-    }
-    if (isByDefault) return;
-    // BullMQ orders what has ended by when it ended. One that is kept for longer or shorter takes the place of one that
-    // ended so much later or earlier, so that who is due is always at the front; the job itself tells when it ended.
-    const place = until - keepByDefault[set];
-    // A process that dies right now leaves the job with the default; see keptForCertain.
-    this.#client.zadd(`${base}:${set}`, "XX", place, id).catch(() => {});
+  noteEnd(queueName: string, end: JobEnd): void {
+    this.#retention.note(queueName, end);
   }
 
   async forget(queueName: string, now: number = this.now()): Promise<void> {
     await this.#events.trim(queueName); // Progress and other clients add to it too.
-    for (const set of ["completed", "failed"] as const) {
-      const before = now - keepByDefault[set];
-      let due = await this.#client.zcount(`${this.#prefix}:${queueName}:${set}`, "-inf", before);
-      if (due === 0) continue; // BullMQ would tell all who listen that it has removed nothing.
-      let queue = this.#swept.get(queueName);
-      if (queue === undefined) this.#swept.set(queueName, (queue = this.openQueue(queueName)));
-      // Not many at once: Redis does nothing else meanwhile.
-      for (; due > 0; due -= forgottenAtOnce) await queue.clean(Date.now() - before, forgottenAtOnce, set);
-    }
+    await this.#retention.forget(queueName, now);
   }
 
-  async countCancelled(queueName: string): Promise<number> {
-    const key = `${this.#prefix}:${queueName}:taskloom-cancelled`;
-    await this.#client.zremrangebyscore(key, "-inf", Date.now());
-    return await this.#client.zcard(key);
+  countCancelled(queueName: string): Promise<number> {
+    return this.#retention.countCancelled(queueName);
   }
 
   get clockOffset(): number {
@@ -459,7 +379,7 @@ export class RedisEngine implements Engine {
     clearInterval(this.#clockTimer);
     for (const heartbeat of this.#heartbeats) heartbeat.stop();
     this.replies.close();
-    this.#subscriber?.disconnect();
+    this.#cancellation.close();
     for (const flows of this.#flows) void flows.close();
     // `quit` lets what was sent before it be answered.
     await waitAtMost(500, this.#client.quit());
