@@ -1,10 +1,11 @@
 import { expect, test } from "vitest";
 import * as loop from "@taskloom/loop";
 import * as testing from "@taskloom/loop/testing";
+import * as hints from "@taskloom/loop/did-you-mean";
 import * as timer from "@taskloom/loop/timer";
 
 test("each public name surfaces exactly once, and what a design promised is there", () => {
-  const names = [...Object.keys(loop), ...Object.keys(testing), ...Object.keys(timer)];
+  const names = [...Object.keys(loop), ...Object.keys(testing), ...Object.keys(timer), ...Object.keys(hints)];
   expect(new Set(names).size).toBe(names.length);
   const promised =
     "EventLoop Future Task ExternalTask Coroutine coroutine isCoroutine isCoroutineFunction isAsyncGeneratorFunction " +

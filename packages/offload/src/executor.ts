@@ -6,6 +6,8 @@ import type { Special, StreamSink } from "./thread-task.ts";
 import type { Callback } from "./callbacks.ts";
 import { captureStack } from "./caller.ts";
 import { packLuggage } from "./carrier.ts";
+import { checkOptionNames } from "./check-options.ts";
+import type { OptionNames } from "./check-options.ts";
 import { captureContext } from "./context.ts";
 import { refOf } from "./function-ref.ts";
 import type { FunctionRef } from "./function-ref.ts";
@@ -14,6 +16,7 @@ import { Pool } from "./pool.ts";
 import type { PoolOptions, PoolStats } from "./pool.ts";
 import { checkRecursion } from "./recursion.ts";
 import { sharedClockOffset } from "./slots.ts";
+import { THREAD_OPTIONS } from "./supervisor.ts";
 import type { ThreadOptions } from "./supervisor.ts";
 import { ThreadMap } from "./thread-map.ts";
 import { ThreadStream } from "./thread-stream.ts";
@@ -109,6 +112,26 @@ const DEFAULTS = {
 
 const DEFAULT_WINDOW = 256;
 
+const POOL_OPTIONS: OptionNames<ThreadPoolOptions> = {
+  minThreads: true,
+  maxThreads: true,
+  spareThreads: true,
+  idleTimeout: true,
+  maxQueue: true,
+  cancelGrace: true,
+  maxTasksPerThread: true,
+  recycleHeapMb: true,
+  ...THREAD_OPTIONS,
+};
+const CALL_OPTIONS: OptionNames<CallOptions & { window?: number }> = {
+  priority: true,
+  timeout: true,
+  queueTimeout: true,
+  signal: true,
+  name: true,
+  window: true,
+};
+
 const pools = new WeakMap<ThreadPoolExecutor, Pool>();
 
 /** The pool behind an executor. */
@@ -123,7 +146,7 @@ export function poolOf(executor: ThreadPoolExecutor): Pool {
  * cancelling one ends that one and nothing else, and a thread that dies takes only the call with it that ran
  * there. An idle pool does not keep the process alive.
  *
- * @throws TypeError, RangeError for options that make no sense
+ * @throws ArgumentError for options that do not exist, RangeError for values that make no sense
  *
  * ```ts
  * import { ThreadPoolExecutor } from "@taskloom/offload";
@@ -201,6 +224,7 @@ export class ThreadPoolExecutor implements Executor, Submitter {
    * others too, and ends the threads of those that do not stop within `cancelGrace`
    */
   shutdown(options: { cancelPending?: boolean; cancelRunning?: boolean } = {}): Promise<void> {
+    checkOptionNames(options, { cancelPending: true, cancelRunning: true }, "shutdown");
     return this.#pool.shutdown(options.cancelPending === true, options.cancelRunning === true);
   }
 
@@ -241,10 +265,12 @@ function map<T, R>(
   pool: Pool,
   fn: (item: T) => R,
   items: Iterable<T> | AsyncIterable<T>,
-  { chunkSize }: { chunkSize?: number },
+  mapOptions: { chunkSize?: number },
   options: CallOptions | undefined,
   below: Below,
 ): ThreadMap<Resolved<R>> {
+  checkOptionNames(mapOptions, { chunkSize: true }, "map");
+  const { chunkSize } = mapOptions;
   if (chunkSize !== undefined && !(Number.isInteger(chunkSize) && chunkSize > 0))
     throw new RangeError(`Expected \`chunkSize\` to be a positive integer, got ${String(chunkSize)}`);
   const ref = refOf(fn, below);
@@ -350,7 +376,9 @@ function applyOptions(pool: Pool, call: ThreadTask, options: CallOptions): void 
   if (options.queueTimeout !== undefined && !call.ended) pool.limitQueueing(call, options.queueTimeout);
 }
 
-function checkCallOptions(options: CallOptions & { window?: number }): void {
+/** @throws ArgumentError for options that do not exist, RangeError for values that make no sense */
+export function checkCallOptions(options: CallOptions & { window?: number }): void {
+  checkOptionNames(options, CALL_OPTIONS, "a call to a thread");
   expectNumber("priority", options.priority, -Infinity);
   expectNumber("timeout", options.timeout, 0);
   expectNumber("queueTimeout", options.queueTimeout, 0);
@@ -370,11 +398,17 @@ export function defaultThreads(cores: number): number {
   return Math.min(32, cores + 4);
 }
 
+/** The options that have a value: an explicit undefined leaves the default in place. */
+function given<T extends object>(options: T): T {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T;
+}
+
 /** Checks options and fills in what is not given. */
 export function defaultOptions(options: ThreadPoolOptions): PoolOptions {
+  checkOptionNames(options, POOL_OPTIONS, "a thread pool");
   const maxThreads =
     options.maxThreads ?? Math.max(defaultThreads(availableParallelism()), options.minThreads ?? 0);
-  const filled = { ...DEFAULTS, ...options, maxThreads };
+  const filled = { ...DEFAULTS, ...given(options), maxThreads };
   expectNumber("maxThreads", filled.maxThreads, 1);
   expectNumber("minThreads", filled.minThreads, 0);
   for (const name of ["spareThreads", "idleTimeout", "maxQueue", "cancelGrace"] as const)

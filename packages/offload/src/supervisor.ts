@@ -6,6 +6,7 @@
 import type { Worker } from "node:worker_threads";
 import { fileURLToPath } from "node:url";
 import { Piscina } from "piscina";
+import type { OptionNames } from "./check-options.ts";
 import type { Enlistment } from "./wire.ts";
 
 /** Options that go to Piscina under Piscina's own names. */
@@ -25,6 +26,16 @@ export interface ThreadOptions {
   /** Close files that a thread leaves open. */
   trackUnmanagedFds?: boolean;
 }
+
+export const THREAD_OPTIONS: OptionNames<ThreadOptions> = {
+  resourceLimits: true,
+  env: true,
+  argv: true,
+  execArgv: true,
+  workerData: true,
+  niceIncrement: true,
+  trackUnmanagedFds: true,
+};
 
 const entry = fileURLToPath(
   new URL(import.meta.url.endsWith(".ts") ? "./thread/entry.ts" : "./thread/entry.js", import.meta.url),

@@ -9,6 +9,8 @@ import type { LongTimer } from "@taskloom/loop/timer";
 import { hostCallbacks } from "./callbacks.ts";
 import type { Callback } from "./callbacks.ts";
 import { callerModule } from "./caller.ts";
+import { checkOptionNames } from "./check-options.ts";
+import type { OptionNames } from "./check-options.ts";
 import { captureContext } from "./context.ts";
 import { deliverNow } from "./deliver-now.ts";
 import { decodeError } from "./error-transport.ts";
@@ -19,6 +21,7 @@ import { findUncloneable, pack, unpack } from "./pack.ts";
 import { Pool } from "./pool.ts";
 import { checkModule } from "./recursion.ts";
 import { FREE, SLOTS, Slots } from "./slots.ts";
+import { THREAD_OPTIONS } from "./supervisor.ts";
 import type { ThreadOptions } from "./supervisor.ts";
 import { transfer as marked } from "./transfer.ts";
 import { locate } from "./threaded.ts";
@@ -46,6 +49,12 @@ export type ThreadObject<T> = {
     K in keyof T as T[K] extends AnyFunction ? (K extends string ? K : never) : never
   ]: ThreadedOverloads<T[K]>;
 } & AsyncDisposable;
+
+const OBJECT_OPTIONS: OptionNames<ThreadObjectOptions> = {
+  parallel: true,
+  cancelGrace: true,
+  ...THREAD_OPTIONS,
+};
 
 const hostModule = new URL(
   import.meta.url.endsWith(".ts") ? "./thread/object-host.ts" : "./thread/object-host.js",
@@ -81,6 +90,7 @@ export async function threadObject<M extends object, K extends keyof M & string>
 ): Promise<ThreadObject<M[K] extends AnyClass ? InstanceType<M[K]> : never>> {
   const { module, parent } = locate(String(specifier), callerModule(threadObject));
   checkModule(module, className);
+  checkOptionNames(options, OBJECT_OPTIONS, "threadObject");
   const { parallel = false, cancelGrace = Infinity, ...threadOptions } = options;
   const calls = new MessageChannel();
   const control = new MessageChannel();

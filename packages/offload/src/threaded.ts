@@ -1,7 +1,10 @@
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { isBuiltin } from "node:module";
+import { basename, dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Task } from "@taskloom/loop";
+import { didYouMean } from "@taskloom/loop/did-you-mean";
+import { checkOptionNames } from "./check-options.ts";
 import { callerModule } from "./caller.ts";
 import { NotThreadableError } from "./errors.ts";
 import type { ThreadedFunction, ThreadPoolExecutor } from "./executor.ts";
@@ -39,9 +42,13 @@ export type ThreadedOverloads<F> = F extends {
  * Nothing is imported here. The members also say where they are to be found, so they can be handed to
  * `toThread`, `pool.submit`, `pool.map` and `pool.stream`.
  *
+ * A file may be named as it is in the sources or as the compiler leaves it: where there is no `./m.ts`, as
+ * in a build, `./m.js` is taken, and the other way round.
+ *
  * @param specifier a package, a builtin, a URL, or a path relative to the calling module
  * @param options `executor`: the pool to use instead of the running loop's
  * @throws NotThreadableError when there is no such file
+ * @throws ArgumentError for options that do not exist
  *
  * ```ts
  * import { threaded } from "@taskloom/offload";
@@ -54,6 +61,7 @@ export function threaded<M extends object>(
   specifier: string | URL,
   options: { executor?: ThreadPoolExecutor } = {},
 ): Threaded<M> {
+  checkOptionNames(options, { executor: true }, "threaded");
   const address = locate(String(specifier), callerModule(threaded));
   const { executor } = options;
   const members = new Map<string, AnyFunction>();
@@ -86,10 +94,42 @@ export function locate(specifier: string, caller: string | null): { module: stri
         `as in threaded(new URL("${specifier}", import.meta.url))`,
     );
   const url = relative ? new URL(specifier, caller!).href : specifier;
-  if (url.startsWith("file:")) {
-    if (!existsSync(fileURLToPath(url)))
-      throw new NotThreadableError(`There is no module ${fileURLToPath(url)} (from ${specifier})`);
-    return { module: url, parent: null };
-  }
+  if (url.startsWith("file:")) return { module: existingFile(url, specifier), parent: null };
   return { module: url, parent: caller };
+}
+
+/** The extension of a source file by that of its compiled form, and the other way round. */
+const COUNTERPARTS: Readonly<Record<string, string>> = {
+  ".ts": ".js",
+  ".mts": ".mjs",
+  ".cts": ".cjs",
+  ".js": ".ts",
+  ".mjs": ".mts",
+  ".cjs": ".cts",
+};
+
+/**
+ * The URL of a module's file. The compiler rewrites extensions in imports and not in a call's argument, so a
+ * program that names `./m.ts` finds only `./m.js` beside it once it is built.
+ */
+function existingFile(url: string, specifier: string): string {
+  if (existsSync(fileURLToPath(url))) return url;
+  const extension = /\.[cm]?[jt]s(?=$|[?#])/.exec(url);
+  if (extension !== null) {
+    const counterpart = COUNTERPARTS[extension[0]]!;
+    const other =
+      url.slice(0, extension.index) + counterpart + url.slice(extension.index + extension[0].length);
+    if (existsSync(fileURLToPath(other))) return other;
+  }
+  const path = fileURLToPath(url);
+  const hint = didYouMean(basename(path), modulesIn(dirname(path)));
+  throw new NotThreadableError(`There is no module ${path} (from ${specifier}).${hint}`);
+}
+
+function modulesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder).filter((name) => /\.[cm]?[jt]s$/.test(name));
+  } catch {
+    return [];
+  }
 }

@@ -1,6 +1,6 @@
 import { getEventLoop } from "@taskloom/loop";
 import type { EventLoop, Task } from "@taskloom/loop";
-import { ThreadPoolExecutor, poolOf, submit } from "./executor.ts";
+import { ThreadPoolExecutor, checkCallOptions, poolOf, submit } from "./executor.ts";
 import type { CallOptions, Submit } from "./executor.ts";
 import type { Pool } from "./pool.ts";
 
@@ -29,7 +29,7 @@ export function defaultPool(): Pool {
 export interface ToThread extends Submit {
   /** The same, on a pool of your own. */
   on(executor: ThreadPoolExecutor): ToThread;
-  /** The same, with options for the call. */
+  /** The same, with options for the call. Throws as `ThreadPoolExecutor.with` does. */
   with(options: CallOptions): ToThread;
 }
 
@@ -38,7 +38,10 @@ function make(pool: () => Pool, options: CallOptions | undefined): ToThread {
     submit(pool(), fn, args, options, run) as Task<never>;
   return Object.assign(run as Submit, {
     on: (executor: ThreadPoolExecutor) => make(() => poolOf(executor), options),
-    with: (more: CallOptions) => make(pool, { ...options, ...more }),
+    with: (more: CallOptions) => {
+      checkCallOptions(more);
+      return make(pool, { ...options, ...more });
+    },
   });
 }
 

@@ -1,5 +1,8 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import {
   NotSelfContainedError,
   NotThreadableError,
@@ -125,6 +128,45 @@ describe("naming a function", () => {
     const pool = makePool();
     expect(() => pool.submit(new Holder().take())).toThrow(NotThreadableError);
     expect(() => threaded("./fixtures/nothing.ts")).toThrow(/There is no module .*nothing\.ts/);
+  });
+
+  it("takes the compiled file for its source, and the other way round, where only one is there", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "taskloom-naming-"));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    for (const name of ["built.js", "module.mjs", "common.cjs", "source.ts"]) {
+      const isCommon = name.endsWith("cjs");
+      writeFileSync(
+        join(folder, name),
+        `${isCommon ? "exports.name = " : "export const name = "}() => "${name}";`,
+      );
+    }
+    writeFileSync(join(folder, "package.json"), '{ "type": "module" }');
+    const executor = makePool();
+    const nameOf = (specifier: string): PromiseLike<string> =>
+      threaded<{ name(): string }>(new URL(specifier, pathToFileURL(`${folder}/`)), { executor }).name();
+    const names = [
+      "built.ts",
+      "built.js",
+      "module.mts",
+      "common.cts",
+      "source.js",
+      "source.ts",
+      "built.ts?v=1",
+    ];
+    const found: string[] = [];
+    for (const name of names) found.push(await nameOf(name));
+    expect(found).toEqual([
+      "built.js",
+      "built.js",
+      "module.mjs",
+      "common.cjs",
+      "source.ts",
+      "source.ts",
+      "built.js",
+    ]);
+    expect(() => nameOf("bult.ts")).toThrow(/There is no module .*bult\.ts .*Did you mean built\.js\?/);
+    expect(() => nameOf("quite-another.ts")).toThrow(/quite-another\.ts\)\.$/);
+    expect(() => nameOf("no-such-folder/built.ts")).toThrow(NotThreadableError);
   });
 
   it("says what a module does export when it has no such function", async () => {

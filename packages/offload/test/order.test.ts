@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { QueueFull } from "@taskloom/loop";
-import { PoolClosedError, ThreadPoolExecutor } from "../src/index.ts";
+import { poolOf } from "../src/executor.ts";
+import { PoolClosedError, ThreadPoolExecutor, threadObject, threaded, toThread } from "../src/index.ts";
 import { changed, failure, jobs, makePool, words } from "./support.ts";
 
 /** Adds a mark to a shared log when it runs. */
@@ -156,6 +157,36 @@ describe("order and limits", () => {
     const gone = other.shutdown({ cancelPending: true, cancelRunning: true });
     expect(await failure(spinning)).toMatchObject({ name: "CancelledError" });
     await gone;
+  });
+
+  it("refuses options that do not exist, with a hint", async () => {
+    const pool = makePool();
+    const wrong = { maxThread: 2 } as object;
+    const attempts: [() => unknown, string][] = [
+      [() => new ThreadPoolExecutor(wrong), "`maxThread` of a thread pool. Did you mean maxThreads?"],
+      [() => pool.with({ timeOut: 1 } as object), "`timeOut` of a call to a thread. Did you mean timeout?"],
+      [() => toThread.with({ prio: 1 } as object), "`prio` of a call to a thread."],
+      [() => pool.map((n: number) => n, [1], { chunk: 1 } as object), "`chunk` of map."],
+      [() => pool.shutdown({ cancelAll: true } as object), "`cancelAll` of shutdown."],
+      [() => threaded("node:fs", { pool } as object), "`pool` of threaded."],
+    ];
+    for (const [attempt, message] of attempts) {
+      expect(attempt).toThrow(`There is no option ${message}`);
+      expect(attempt).toThrow(expect.objectContaining({ code: "INVALID_ARGUMENT" }));
+    }
+    const object = threadObject<typeof import("node:events"), "EventEmitter">(
+      "node:events",
+      "EventEmitter",
+      [],
+      wrong,
+    );
+    expect(await failure(object)).toMatchObject({ code: "INVALID_ARGUMENT" });
+  });
+
+  it("takes an explicit undefined for the default", async () => {
+    await using pool = new ThreadPoolExecutor({ idleTimeout: undefined, maxThreads: 1 } as object);
+    expect(await pool.submit(jobs.add, 1, 2)).toBe(3);
+    expect(poolOf(pool).options.idleTimeout).toBe(10_000);
   });
 
   it.each([

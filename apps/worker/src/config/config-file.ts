@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { CliFailure, exitCodes } from "../cli/failure.ts";
-import { didYouMean } from "../service/service-error.ts";
+import { didYouMean } from "@taskloom/loop/did-you-mean";
 import { type Settings, settingRules } from "./settings.ts";
 
 /** What `taskloom.config.ts` may say; flags and TASKLOOM_* variables go before it. */

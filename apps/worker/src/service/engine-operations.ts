@@ -1,3 +1,4 @@
+import { didYouMean } from "@taskloom/loop/did-you-mean";
 import {
   type Engine,
   type Lane,
@@ -42,7 +43,7 @@ import {
   type SubmitRequest,
 } from "./operations.ts";
 import { Presence } from "./presence.ts";
-import { ServiceError, didYouMean } from "./service-error.ts";
+import { ServiceError } from "./service-error.ts";
 import { type WorkerView, taskDefinitions } from "./worker-view.ts";
 
 /** So many jobs one listing shows when nobody says, and so many ids a group of failures names. */

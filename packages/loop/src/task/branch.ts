@@ -49,6 +49,8 @@ class Branch implements Strand, Leaf {
   _pending: number = NONE;
   #message: string | undefined = undefined;
   #controller: AbortController | null = null;
+  /** Ends the listening at the parent's signal. */
+  #unfollow: (() => void) | null = null;
   readonly #routine: unknown;
   readonly #resolve: Settle;
   readonly #reject: Settle;
@@ -101,6 +103,7 @@ class Branch implements Strand, Leaf {
 
   #end(): void {
     this._phase = ENDED;
+    this.#unfollow?.();
     this._gen = this._frame = null;
     this._loop._settledNative = true;
     this._task._wokenIn = this._loop._turns;
@@ -143,7 +146,7 @@ class Branch implements Strand, Leaf {
     this._cancels--;
     if (this._cancels === 0) {
       this._pending = NONE;
-      this.#controller = null;
+      this.#unlink();
     }
     return this._requests();
   }
@@ -156,10 +159,29 @@ class Branch implements Strand, Leaf {
     }
   }
 
+  /**
+   * The signal of this branch alone. It follows the parent's by a listener that goes with the branch:
+   * `AbortSignal.any` would keep a signal that has listeners for as long as the parent may be aborted.
+   */
   _signal(): AbortSignal {
-    this.#controller ??= new AbortController();
     const parent = this._parent._signal();
-    if (parent.aborted) this.#controller.abort(parent.reason);
-    return AbortSignal.any([parent, this.#controller.signal]);
+    const signal = this.#controller?.signal;
+    if (signal !== undefined && (!signal.aborted || this._cancels > 0 || parent.aborted)) return signal;
+    // Not there yet, or aborted by a request to the parent that was withdrawn.
+    this.#unlink();
+    const controller = (this.#controller = new AbortController());
+    if (parent.aborted) controller.abort(parent.reason);
+    else if (this._phase !== ENDED) {
+      const abort = (): void => controller.abort(parent.reason);
+      parent.addEventListener("abort", abort, { once: true });
+      this.#unfollow = () => parent.removeEventListener("abort", abort);
+    }
+    return controller.signal;
+  }
+
+  #unlink(): void {
+    this.#unfollow?.();
+    this.#unfollow = null;
+    this.#controller = null;
   }
 }

@@ -1,4 +1,5 @@
 import { type Coroutine, coroutine } from "@taskloom/loop";
+import { unknownOption } from "@taskloom/loop/did-you-mean";
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { TaskOptionsError } from "../errors.ts";
 import type { Lane } from "../lane.ts";
@@ -126,7 +127,27 @@ export function checkIsTask(value: unknown): asserts value is TaskDefinition {
   );
 }
 
+/** The names of all options; the compiler keeps the list complete. */
+const OPTIONS: Readonly<Record<keyof TaskOptions, true>> = {
+  name: true,
+  module: true,
+  version: true,
+  runsOn: true,
+  timeout: true,
+  attempts: true,
+  backoff: true,
+  strict: true,
+  args: true,
+};
+const BACKOFF_OPTIONS: Readonly<Record<keyof Backoff, true>> = { type: true, delay: true, jitter: true };
+
+function checkOptionNames(options: object, known: object, of: string): void {
+  const message = unknownOption(options, Object.keys(known), of);
+  if (message !== undefined) throw new TaskOptionsError(message);
+}
+
 function resolveTaskOptions(options: TaskOptions): ResolvedTaskOptions {
+  checkOptionNames(options, OPTIONS, "defineTask");
   const {
     name,
     module,
@@ -183,6 +204,7 @@ function resolveTaskOptions(options: TaskOptions): ResolvedTaskOptions {
  * @throws {@link TaskOptionsError} for a back-off that no engine could keep to.
  */
 export function resolveBackoff(whose: string, backoff: Backoff): Backoff {
+  checkOptionNames(backoff, BACKOFF_OPTIONS, `\`backoff\` ${whose}`);
   const { type, delay, jitter = 0 } = backoff;
   if (!((type === "fixed" || type === "exponential") && delay >= 0 && jitter >= 0 && jitter <= 1)) {
     throw new TaskOptionsError(
