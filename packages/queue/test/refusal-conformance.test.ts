@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { type Engine, TaskQueue, TaskWorker, openEngine } from "@taskloom/queue";
-import { describe, expect, vi } from "vitest";
+import { afterEach, describe, expect, vi } from "vitest";
 import { engines } from "./engines.ts";
 import * as tasks from "./fixtures/tasks.ts";
 
@@ -25,6 +25,9 @@ function engineThatAdds(
   });
   return engine;
 }
+
+// An engine of a folder is one object for all of a process, and so for the next test too.
+afterEach(() => vi.restoreAllMocks());
 
 describe.each(engines)("on $name", ({ test }) => {
   test("a refusal in one lane is no news about a job of the other lane", async ({ engine: url }) => {
