@@ -56,7 +56,9 @@ export async function openOperations(flags: OperatorFlags): Promise<OpenedOperat
   const engine = openEngine(settings.engine);
   await engine.connect();
   const modules = await Promise.all((flags.module ?? []).map(importModule));
-  const operations = new EngineOperations(engine, settings.queues, modules);
+  // A queue that is named to be looked at has to be there; one that is set up is shown while it is empty, too.
+  const shown = queue === undefined ? settings.queues : ["default"];
+  const operations = new EngineOperations(engine, shown, modules);
   return {
     operations,
     where: engine.url,

@@ -1,0 +1,67 @@
+import { TaskQueue, TaskWorker, UnrecoverableError, defineTask, openEngine } from "@taskloom/queue";
+import { expect } from "vitest";
+import { redisTest } from "../support/redis.ts";
+import { type Ended, taskloom } from "../support/taskloom-process.ts";
+import { tasksModule } from "./service.ts";
+
+const broken = defineTask({ name: "test.broken" }, async (number: number) => {
+  throw new UnrecoverableError(`no disk ${number}`);
+});
+
+redisTest(
+  "a queue that no worker serves is listed, and each command says that it waits",
+  async ({ redis }) => {
+    const run = (...args: string[]): Promise<Ended> => taskloom(...args, "--engine", redis.url);
+    const module = ["--module", tasksModule];
+    const submitted = await run(
+      "submit",
+      "test.add",
+      "1",
+      "2",
+      ...module,
+      "--queue",
+      "mail",
+      "--delay",
+      "60",
+    );
+    expect(submitted).toMatchObject({
+      code: 0,
+      stderr: expect.stringMatching(/No live worker serves queue mail; .*--queue mail/) as string,
+    });
+    const id = submitted.stdout.trim();
+    expect((await run("queues")).stdout).toMatch(/mail\.loop .*no worker/);
+    const doctor = await run("doctor");
+    expect(doctor.stdout).toMatch(
+      /warning\s+queue\s+mail: 1 waiting, 0 failed, 0 live workers; its jobs wait/,
+    );
+    await run("cancel", id, "--queue", "mail");
+    expect((await run("job", id)).stdout).toMatch(/state: +cancelled, never started/);
+    expect(await run("jobs", "--queue", "mial")).toMatchObject({
+      code: 4,
+      stderr: expect.stringMatching(/Did you mean mail\?/) as string,
+    });
+  },
+);
+
+redisTest("retry --all puts back every job that failed, however many there are", async ({ redis }) => {
+  const engine = openEngine(redis.url);
+  await using queue = new TaskQueue({ engine, name: "many" });
+  const worker = new TaskWorker({ engine, queues: ["many"], tasks: [broken] });
+  const running = worker.run();
+  const count = 1_300;
+  const jobs = Array.from({ length: count }, (_, number) => queue.submit(broken, number));
+  await Promise.allSettled(jobs);
+  running.cancel();
+  await running.catch(() => {});
+  const run = (...args: string[]): Promise<Ended> =>
+    taskloom(...args, "--engine", redis.url, "--queue", "many");
+  const failed = await run("failed");
+  expect(failed.stdout).toMatch(/1,300 .*test\.broken .*no disk/);
+  expect(failed.stderr).toMatch(/no live worker serves queue many/);
+  const oldest = jobs[0]?.id as string;
+  expect((await run("jobs", oldest, "--json")).stdout).toContain(oldest);
+  expect(await run("retry", "--all")).toMatchObject({ code: 0, stdout: "1300 put back\n" });
+  expect(await queue.counts()).toMatchObject({ failed: 0, waiting: count });
+  expect(await queue.drain()).toBe(count);
+  await engine.close();
+});
