@@ -149,6 +149,21 @@ function showWorkers(workers) {
   }
 }
 
+/** Retries the jobs of one group, page after page; returns how many. */
+async function retryGroup(task, { name, message }) {
+  let retried = 0;
+  for (let cursor; ;) {
+    const page = await ask("/failed/retry", {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ task, error: { name, message }, cursor }),
+    });
+    retried += page.retried.length;
+    cursor = page.next;
+    if (cursor === undefined) return retried;
+  }
+}
+
 function showFailed({ groups, searched, next }) {
   const list = place("failed");
   if (groups.length === 0) {
@@ -168,18 +183,11 @@ function showFailed({ groups, searched, next }) {
         {},
         action("Replay", `Replay ${count} of ${task}`, async (button) => {
           button.disabled = true;
-          let retried = 0;
-          for (let cursor; ;) {
-            const page = await ask("/failed/retry", {
-              method: "POST",
-              headers: { "content-type": "application/json" },
-              body: JSON.stringify({ task, error: { name: error.name, message: error.message }, cursor }),
-            });
-            retried += page.retried.length;
-            cursor = page.next;
-            if (cursor === undefined) break;
+          try {
+            say(`${await retryGroup(task, error)} of ${task} put back.`);
+          } catch (problem) {
+            say(`That failed: ${problem.message}`);
           }
-          say(`${retried} of ${task} put back.`);
           button.disabled = false;
           await refreshFailed();
         }),
