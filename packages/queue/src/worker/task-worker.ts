@@ -18,6 +18,7 @@ import { encodeError } from "../wire/encode.ts";
 import { forgetRegularly } from "./forget-regularly.ts";
 import { JobRunner, type ReportUnknown } from "./job-runner.ts";
 import { OutcomeReplies, completed } from "./outcome-replies.ts";
+import { notifyListener } from "./notify-listener.ts";
 import { LockRenewal, type Stall } from "./lock-renewal.ts";
 import { serveRegularly } from "./serve-regularly.ts";
 
@@ -260,7 +261,7 @@ export class TaskWorker {
     const name = laneQueueName(queue, lane);
     const replies = new OutcomeReplies(this.engine, name, lane);
     const runner = new JobRunner(this.engine, name, this.#tasks, threads, replies, (job) =>
-      this.#options.onUnknown?.(job),
+      notifyListener("onUnknown", this.#options.onUnknown, job),
     );
     const worker = this.engine.openWorker(name, (...args) => runner.process(...args), {
       autorun: false,
@@ -288,7 +289,7 @@ export class TaskWorker {
       const { context } = job.data;
       // Within the submitter's context, so that a span that is begun here knows the span that submitted.
       runInContext(context === undefined ? undefined : (decodeValue(context) as Propagated), () =>
-        onStart(start),
+        notifyListener("onStart", onStart, start),
       );
     });
     worker.on("completed", (job, result) => {
@@ -301,7 +302,7 @@ export class TaskWorker {
       else
         this.#ended(queue, name, lane, replies, job, { state: "failed", error: encodeError(cause) }, cause);
     });
-    worker.on("error", (error) => this.#options.onEngineError?.(error));
+    worker.on("error", (error) => notifyListener("onEngineError", this.#options.onEngineError, error));
     worker.on("lockRenewalFailed", (ids) => {
       for (const id of ids) runner.abandon(id);
     });
@@ -329,7 +330,7 @@ export class TaskWorker {
   }
 
   #tell(queue: string, lane: Lane, job: BullJob, state: JobEvent["state"], error: unknown): void {
-    this.#options.onJob?.({
+    notifyListener("onJob", this.#options.onJob, {
       id: job.id as string,
       name: job.name,
       queue,

@@ -28,6 +28,8 @@ export class MemoryJob implements BullJob, LaneJob {
   readonly stalledCounter = 0;
   processedOn: number = 0;
   finishedOn?: number;
+  /** When it is to be dropped; undefined while it has not ended. */
+  keptUntil: number | undefined;
   returnvalue: unknown = null;
   failedReason = "";
   stacktrace: string[] = [];

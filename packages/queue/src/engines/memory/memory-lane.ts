@@ -6,6 +6,7 @@ import type { LaneQueue, NewJob, StoredSchedule } from "../lane-queue.ts";
 import type { KeptSubmission } from "../engine.ts";
 import { endOf } from "../../retention.ts";
 import { Deduplication } from "./deduplication.ts";
+import { DueHeap } from "./due-heap.ts";
 import { MemoryJob } from "./memory-job.ts";
 import { MemoryRateLimit } from "./rate-limit.ts";
 
@@ -30,7 +31,8 @@ export class MemoryLane implements LaneQueue {
   readonly #now: Now;
   readonly #waiting: MemoryJob[] = [];
   readonly #timers = new Map<MemoryJob, Handle>();
-  readonly #finished: MemoryJob[] = [];
+  /** Ended jobs by the time at which they are to be dropped; some were retried since. */
+  readonly #finished = new DueHeap<MemoryJob>();
   readonly #schedules = new Map<string, MemorySchedule>();
   readonly #deduplication: Deduplication;
   readonly #wakes = new Set<() => void>();
@@ -204,7 +206,8 @@ export class MemoryLane implements LaneQueue {
     job.state = state;
     job.token = undefined;
     job.finishedOn = this.#now();
-    this.#finished.push(job);
+    job.keptUntil = endOf(job, state).until;
+    this.#finished.push(job.keptUntil, job);
     const next = this.#deduplication.release(job);
     if (next !== undefined) this.insert(next);
   }
@@ -226,7 +229,7 @@ export class MemoryLane implements LaneQueue {
   /** Makes a finished job wait again, as if it had never been tried. */
   retry(job: MemoryJob): void {
     if (job.state !== "failed") throw new Error(`Job ${job.id} is not in the failed state`);
-    this.#finished.splice(this.#finished.indexOf(job), 1);
+    job.keptUntil = undefined;
     job.attemptsMade = 0;
     job.attemptsStarted = 0;
     delete job.finishedOn;
@@ -237,11 +240,9 @@ export class MemoryLane implements LaneQueue {
 
   /** Drops what has been kept for long enough. */
   forget(now: number = this.#now()): void {
-    for (let at = this.#finished.length - 1; at >= 0; at--) {
-      const job = this.#finished[at] as MemoryJob;
-      if (endOf(job, job.state === "failed" ? "failed" : "completed").until > now) continue;
-      this.#finished.splice(at, 1);
-      this.jobs.delete(job.id);
+    for (let due = this.#finished.take(now); due !== undefined; due = this.#finished.take(now)) {
+      const { at, item: job } = due;
+      if (job.keptUntil === at && this.jobs.get(job.id) === job) this.jobs.delete(job.id);
     }
   }
 

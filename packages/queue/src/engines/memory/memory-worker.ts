@@ -42,6 +42,15 @@ export class MemoryWorker extends EventEmitter implements LaneConsumer {
     this.#wake();
   }
 
+  /** As BullMQ's workers: what a listener throws is an `error`, and none of the job's. */
+  override emit(event: string, ...args: unknown[]): boolean {
+    try {
+      return super.emit(event, ...args);
+    } catch (error) {
+      return this.listenerCount("error") > 0 && super.emit("error", error);
+    }
+  }
+
   async waitUntilReady(): Promise<void> {}
 
   async run(): Promise<void> {
