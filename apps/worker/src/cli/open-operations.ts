@@ -4,6 +4,7 @@ import { openEngine } from "@taskloom/queue";
 import { loadSettings } from "../config/load-settings.ts";
 import { EngineOperations } from "../service/engine-operations.ts";
 import { HttpOperations } from "../service/http-operations.ts";
+import { isServiceAddress } from "../service/service-address.ts";
 import type { Operations } from "../service/operations.ts";
 import { CliFailure, exitCodes } from "./failure.ts";
 import { importModule } from "./worker-command.ts";
@@ -43,10 +44,10 @@ export async function openOperations(flags: OperatorFlags): Promise<OpenedOperat
   const token = settings.token ?? settings.readToken;
   const url = flags.url ?? process.env["TASKLOOM_URL"] ?? ownerAddress(settings.engine);
   if (url !== undefined) {
-    if (!URL.canParse(url) || !url.startsWith("http")) {
+    if (!isServiceAddress(url)) {
       throw new CliFailure(
         "SERVICE_URL",
-        `${url} is no HTTP address; use one such as http://127.0.0.1:7373.`,
+        `${url} is no address of a service; use one such as http://127.0.0.1:7373, or unix:PATH.`,
         { exitCode: exitCodes.usage },
       );
     }

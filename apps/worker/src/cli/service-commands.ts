@@ -77,7 +77,10 @@ function operator(
     .command(usage)
     .description(description)
     .option("--engine <url>", "where jobs are kept (default: embedded:.taskloom)")
-    .option("--url <address>", "the HTTP address of a service, instead of an engine (TASKLOOM_URL)")
+    .option(
+      "--url <address>",
+      "the address of a service, http://… or unix:PATH, instead of an engine (TASKLOOM_URL)",
+    )
     .option("--queue <name>", "the queue (default: default)")
     .option("--config <file>", "the config file")
     .option("--json", "for programs")

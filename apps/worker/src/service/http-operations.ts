@@ -12,11 +12,14 @@ import type {
   SubmitRequest,
 } from "./operations.ts";
 import { hasEnded } from "./operations.ts";
+import { type ServiceAnswer, askService } from "./service-address.ts";
 import { ServiceError } from "./service-error.ts";
 import type { WorkerView } from "./worker-view.ts";
 
 /** How long one request waits for a job's end; a longer wait is several requests. */
 const waitAtMost = 60;
+/** How long to pause after an answer that came before its time; milliseconds. */
+const askAgainAfter = 500;
 
 /** Operations through a service's HTTP address. */
 export class HttpOperations implements Operations {
@@ -34,19 +37,18 @@ export class HttpOperations implements Operations {
     query: Readonly<Record<string, string | number | undefined>> = {},
     body?: unknown,
   ): Promise<T> {
-    const url = new URL(`${this.#address}${path}`);
-    for (const [key, value] of Object.entries(query)) {
-      if (value !== undefined) url.searchParams.set(key, String(value));
-    }
+    const search = new URLSearchParams();
+    for (const [key, value] of Object.entries(query)) if (value !== undefined) search.set(key, String(value));
     const headers: Record<string, string> = {};
     if (this.#token !== undefined) headers["authorization"] = `Bearer ${this.#token}`;
     if (body !== undefined) headers["content-type"] = "application/json";
-    let response: Response;
+    let answer: ServiceAnswer;
     try {
-      response = await fetch(url, {
+      answer = await askService(this.#address, {
         method,
+        path: search.size === 0 ? path : `${path}?${search.toString()}`,
         headers,
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        body: body === undefined ? undefined : JSON.stringify(body),
       });
     } catch (error) {
       throw new ServiceError(
@@ -58,12 +60,12 @@ export class HttpOperations implements Operations {
         },
       );
     }
-    const text = await response.text();
-    const answer: unknown = isJson(response) && text !== "" ? JSON.parse(text) : undefined;
-    if (response.ok) return answer as T;
-    const { code = "HTTP", message = `${this.#address} answered with status ${response.status}.` } =
-      (answer as { code?: string; message?: string } | undefined) ?? {};
-    throw new ServiceError(response.status, code, message);
+    const { status, isJson, text } = answer;
+    const value: unknown = isJson && text !== "" ? JSON.parse(text) : undefined;
+    if (status >= 200 && status < 300) return value as T;
+    const { code = "HTTP", message = `${this.#address} answered with status ${status}.` } =
+      (value as { code?: string; message?: string } | undefined) ?? {};
+    throw new ServiceError(status, code, message);
   }
 
   submit(task: string, args: readonly unknown[], request: SubmitRequest = {}): Promise<JobView> {
@@ -77,10 +79,13 @@ export class HttpOperations implements Operations {
   async ended(id: string, milliseconds: number, queue?: string): Promise<JobView> {
     const end = performance.now() + milliseconds;
     while (true) {
-      const left = (end - performance.now()) / 1_000;
-      const wait = Math.max(0, Math.min(left, waitAtMost));
+      const left = Math.max(0, (end - performance.now()) / 1_000);
+      const wait = Math.min(left, waitAtMost);
       const job = await this.#ask<JobView>("GET", `/jobs/${encodeURIComponent(id)}`, { queue, wait });
-      if (hasEnded(job.state) || left <= waitAtMost) return job;
+      const over = (end - performance.now()) / 1_000;
+      if (hasEnded(job.state) || over <= 0) return job;
+      // A service that is closing answers early. Its successor, if there is one, is asked a moment later.
+      if (left - over < wait / 2) await new Promise((resolve) => setTimeout(resolve, askAgainAfter));
     }
   }
 
@@ -136,8 +141,4 @@ export class HttpOperations implements Operations {
   }
 
   async close(): Promise<void> {}
-}
-
-function isJson(response: Response): boolean {
-  return response.headers.get("content-type")?.includes("json") === true;
 }
