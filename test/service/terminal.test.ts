@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { stripVTControlCharacters } from "node:util";
 import { expect, onTestFinished } from "vitest";
 import { redisTest } from "../support/redis.ts";
+import { taskloom } from "../support/taskloom-process.ts";
 import { Service } from "./service.ts";
 
 const bin = fileURLToPath(new URL("../../apps/worker/src/bin.ts", import.meta.url));
@@ -35,6 +36,11 @@ class Terminal {
   /** What has been shown, each state of a line that is drawn over on a line of its own. */
   get text(): string {
     return stripVTControlCharacters(this.#text).replaceAll("\r", "\n");
+  }
+
+  /** All that the terminal was sent. */
+  get raw(): string {
+    return this.#text;
   }
 
   async shown(pattern: RegExp): Promise<void> {
@@ -73,3 +79,54 @@ redisTest(
     await service.stop();
   },
 );
+
+redisTest(
+  "on a terminal, control sequences of jobs are shown and not obeyed; programs get them as they are",
+  async ({ redis, skip }) => {
+    if (!existsSync(scriptCommand)) return skip(missing);
+    const service = await Service.start(redis.url);
+    const engine = ["--engine", redis.url];
+    // Harmless ones: bold, a bell, a carriage return, and a C1 introducer.
+    const odd = "A\u001b[1mB\u0007C\rD\u009b1mE";
+    const hidden = "A\\x1b[1mB\\x07C\\x0dD\\x9b1mE";
+    const failed = await service.submit("test.fail", odd);
+    await service.job(failed.id, 20);
+    const logged = await service.submit("test.say", odd);
+    await service.job(logged.id, 20);
+    const commands: [string[], number][] = [
+      [["job", failed.id], 0],
+      [["job", logged.id], 0],
+      [["result", failed.id], 5],
+      [["result", logged.id], 0],
+      [["failed"], 0],
+      [["job", `none-${odd}`], 4],
+      [["jobs", "--json"], 0],
+    ];
+    for (const [command, code] of commands) {
+      const terminal = new Terminal(...command, ...engine);
+      expect(await terminal.ended, command.join(" ")).toBe(code);
+      expect(terminal.raw, command.join(" ")).not.toMatch(unwanted);
+      if (!["--json", "failed"].includes(command.at(-1) as string))
+        expect(terminal.text, command.join(" ")).toMatch(/A\\(x|u00)1b\[1mB/);
+    }
+    const job = new Terminal("job", logged.id, ...engine);
+    await job.ended;
+    expect(job.text).toContain(`log:       ${hidden}`);
+    const piped = await taskloom("job", logged.id, ...engine);
+    expect(piped.stdout).toContain(`log:       ${odd}`);
+
+    const waited = new Terminal("submit", "test.say", JSON.stringify(odd), "1000", "--wait", ...engine);
+    await waited.shown(/A\\x1b\[1mB/);
+    expect(await waited.ended).toBe(0);
+    expect(waited.raw).not.toMatch(unwanted);
+    await service.stop();
+    // The log is JSON, whose own escapes say what they are.
+    const { stdout } = await service.process.ended;
+    // oxlint-disable-next-line no-control-regex -- control characters are what it is about
+    expect(stdout).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/);
+  },
+);
+
+/** Bold, the bell or a C1 character in front of the texts of this test, in what a terminal was sent. */
+// oxlint-disable-next-line no-control-regex -- control characters are what it is about
+const unwanted = /A\u001b|\u0007C|C\rD|\u009b/;

@@ -9,7 +9,7 @@ import { HttpOperations } from "../service/http-operations.ts";
 import type { QueueView } from "../service/operations.ts";
 import { knownTasks } from "../service/worker-view.ts";
 import { exitCodes } from "./failure.ts";
-import { printJson, styled } from "./output.ts";
+import { Styled, out, printJson } from "./output.ts";
 import { importModule } from "./worker-command.ts";
 
 /** One thing that was looked at. */
@@ -34,11 +34,11 @@ export async function doctorCommand(
   else {
     for (const { what, verdict, text } of findings) {
       const mark = {
-        ok: styled("green", "ok     "),
-        warning: styled("yellow", "warning"),
-        bad: styled("red", "bad    "),
+        ok: new Styled("green", "ok     "),
+        warning: new Styled("yellow", "warning"),
+        bad: new Styled("red", "bad    "),
       }[verdict];
-      process.stdout.write(`${mark}  ${what.padEnd(9)}  ${text}\n`);
+      out(mark, `  ${what.padEnd(9)}  ${text}`);
     }
   }
   return findings.some(({ verdict }) => verdict === "bad") ? exitCodes.failure : exitCodes.ok;

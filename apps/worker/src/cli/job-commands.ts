@@ -11,7 +11,7 @@ import { CliFailure, exitCodes } from "./failure.ts";
 import { endedWithProgress } from "./job-progress.ts";
 import { type OpenedOperations, type OperatorFlags, openOperations } from "./open-operations.ts";
 import { taskLabel } from "../service/worker-view.ts";
-import { brief, cut, printJob, printJson, printTable, stateText, valueText } from "./output.ts";
+import { brief, cut, err, out, printJob, printJson, printTable, stateText, valueText } from "./output.ts";
 
 /** The flags of `taskloom submit`. */
 export interface SubmitFlags extends OperatorFlags {
@@ -39,10 +39,10 @@ export async function submitCommand(
       ...(priority === undefined ? {} : { priority }),
       ...(attempts === undefined ? {} : { attempts }),
     });
-    if (job.notice !== undefined) process.stderr.write(`taskloom: ${job.notice}\n`);
+    if (job.notice !== undefined) err(`taskloom: ${job.notice}`);
     if (flags.wait !== true) {
       if (flags.json === true) printJson(job);
-      else process.stdout.write(`${job.id}\n`);
+      else out(job.id);
       return exitCodes.ok;
     }
     const ended = await endedWithProgress(
@@ -79,17 +79,12 @@ function waitTime({ timeout }: { readonly timeout?: number }): number {
 /** A job that was waited for: its value on standard output, or why there is none on standard error. */
 function reportEnd(job: JobView, { json }: OperatorFlags): number {
   if (json === true) printJson(job);
-  else if (job.state === "completed") process.stdout.write(`${valueText(job.value ?? null)}\n`);
+  else if (job.state === "completed") out(valueText(job.value ?? null));
   else if (job.state === "failed")
-    process.stderr.write(`taskloom: job ${job.id} failed: ${job.error?.stack ?? job.error?.message}\n`);
+    err(`taskloom: job ${job.id} failed: ${job.error?.stack ?? job.error?.message}`);
   else if (job.state === "cancelled")
-    process.stderr.write(
-      `taskloom: job ${job.id} was cancelled${job.reason === undefined ? "" : `: ${job.reason}`}.\n`,
-    );
-  else
-    process.stderr.write(
-      `taskloom: job ${job.id} is still ${job.state}; taskloom result ${job.id} --wait waits for it.\n`,
-    );
+    err(`taskloom: job ${job.id} was cancelled${job.reason === undefined ? "" : `: ${job.reason}`}.`);
+  else err(`taskloom: job ${job.id} is still ${job.state}; taskloom result ${job.id} --wait waits for it.`);
   switch (job.state) {
     case "completed":
       return exitCodes.ok;
@@ -124,7 +119,7 @@ export async function jobCommand(id: string, flags: OperatorFlags): Promise<numb
     if (flags.json === true) printJson({ ...job, logs });
     else {
       printJob(job);
-      for (const line of logs) process.stdout.write(`log:       ${line}\n`);
+      for (const line of logs) out(`log:       ${line}`);
     }
     return exitCodes.ok;
   });
@@ -157,11 +152,9 @@ export async function jobsCommand(
       );
     }
     if (unsearched > 0)
-      process.stderr.write(
-        `taskloom: the arguments of ${unsearched} of ${searched} jobs are too large to search.\n`,
-      );
+      err(`taskloom: the arguments of ${unsearched} of ${searched} jobs are too large to search.`);
     if (isCut && flags.json !== true)
-      process.stderr.write(`taskloom: there may be more than these ${jobs.length}; --limit shows more.\n`);
+      err(`taskloom: there may be more than these ${jobs.length}; --limit shows more.`);
     return exitCodes.ok;
   });
 }
@@ -190,7 +183,7 @@ export async function cancelCommand(
     else {
       for (const { id, state } of jobs) {
         const said = hasEnded(state) ? stateText(state) : "told to stop; it has not ended yet";
-        process.stdout.write(`${id}: ${said}\n`);
+        out(`${id}: `, said);
       }
     }
     return jobs.every(({ state }) => state === "cancelled") ? exitCodes.ok : exitCodes.partial;
@@ -218,9 +211,7 @@ export async function failedCommand(flags: OperatorFlags): Promise<number> {
     for (const [name, view] of Object.entries(await operations.queues())) {
       if (view.workers > 0 || view.loop.failed + view.thread.failed === 0) continue;
       if (queue !== undefined && queue !== name) continue;
-      process.stderr.write(
-        `taskloom: no live worker serves queue ${name}; what is retried there waits for one.\n`,
-      );
+      err(`taskloom: no live worker serves queue ${name}; what is retried there waits for one.`);
     }
     return exitCodes.ok;
   });
@@ -249,9 +240,9 @@ export async function retryCommand(
       const nothing = retried.length === 0 && skipped.length === 0;
       process.stdout.write(nothing ? "nothing of that has failed\n" : `${retried.length} put back\n`);
     }
-    for (const { message } of skipped.slice(0, shownSkips)) process.stderr.write(`taskloom: ${message}\n`);
+    for (const { message } of skipped.slice(0, shownSkips)) err(`taskloom: ${message}`);
     if (skipped.length > shownSkips)
-      process.stderr.write(`taskloom: and ${skipped.length - shownSkips} more were not put back.\n`);
+      err(`taskloom: and ${skipped.length - shownSkips} more were not put back.`);
     return skipped.length === 0 ? exitCodes.ok : exitCodes.partial;
   });
 }

@@ -2,6 +2,7 @@ import { Presets, SingleBar } from "cli-progress";
 import { type JobView, type Operations, hasEnded } from "../service/operations.ts";
 import { StopSignals } from "../service/stop-signals.ts";
 import { duration } from "../service/task-tree.ts";
+import { visibleText } from "../service/visible-text.ts";
 import { CliFailure, exitCodes } from "./failure.ts";
 import { brief } from "./output.ts";
 
@@ -121,7 +122,8 @@ async function drawUntilEnd(
 function line(job: JobView | undefined, waited: number, full: string, empty: string): string {
   const time = duration(waited);
   if (job?.progress === undefined) return `${job?.state ?? "waiting"}  ${time}`;
-  const { share: reached, text } = reachedOf(job.progress);
+  const { share: reached, text: said } = reachedOf(job.progress);
+  const text = visibleText(said).replaceAll(/[\n\t]/g, " "); // It is drawn on a terminal, in one line.
   if (reached === undefined) return `${job.state}  ${text}  ${time}`;
   const cells = Math.round(reached * barWidth);
   return `${full.slice(0, cells)}${empty.slice(0, barWidth - cells)}  ${text}  ${time}`;

@@ -3,6 +3,7 @@ import { decodeValue } from "@taskloom/queue/operating";
 import Table from "cli-table3";
 import { exitCodes } from "./failure.ts";
 import { type JobView, hasEnded } from "../service/operations.ts";
+import { visibleJson, visibleText } from "../service/visible-text.ts";
 
 /** A column is not cut shorter than this. */
 const leastWidth = 12;
@@ -17,33 +18,76 @@ process.stdout.on("error", ({ code, message }: NodeJS.ErrnoException) => {
 });
 
 /** Text in a style on a terminal, and plain everywhere else. */
-export function styled(style: Style, text: string): string {
-  return styleText(style, text, { stream: process.stdout, validateStream: true });
+export class Styled {
+  readonly style: Style;
+  readonly text: string;
+
+  constructor(style: Style, text: string) {
+    this.style = style;
+    this.text = text;
+  }
+
+  toString(): string {
+    return styleText(this.style, shown(this.text), { stream: process.stdout, validateStream: true });
+  }
+}
+
+/** Text as a stream shows it: with control characters written out where it is a terminal, and as it is for programs. */
+function shown(text: string, stream: NodeJS.WriteStream = process.stdout): string {
+  return stream.isTTY ? visibleText(text) : text;
+}
+
+/** What a line is made of: texts, which are escaped on a terminal, and styled ones of our own. */
+type Part = string | Styled;
+
+function lineOf(stream: NodeJS.WriteStream, parts: readonly Part[]): string {
+  const texts = parts.map((part) => (typeof part === "string" ? shown(part, stream) : part.toString()));
+  return `${texts.join("")}\n`;
+}
+
+/** Writes a line to standard output. */
+export function out(...parts: readonly Part[]): void {
+  process.stdout.write(lineOf(process.stdout, parts));
+}
+
+/** Writes a line to standard error. */
+export function err(...parts: readonly Part[]): void {
+  process.stderr.write(lineOf(process.stderr, parts));
 }
 
 /** One value for a program. */
 export function printJson(value: unknown): void {
-  process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+  const json = JSON.stringify(value, null, 2);
+  process.stdout.write(`${process.stdout.isTTY ? visibleJson(json) : json}\n`);
 }
+
+/** One cell of a table. */
+export type Cell = string | number | Styled;
 
 /**
  * Rows for a person; numbers to the right. On a terminal that is too narrow the widest columns are cut short, but the
  * first, which people copy from, is not.
  */
-export function printTable(head: readonly string[], rows: readonly (readonly (string | number)[])[]): void {
+export function printTable(head: readonly string[], rows: readonly (readonly Cell[])[]): void {
   const table = new Table({
-    head: head.map((text) => styled("bold", text)),
+    head: head.map((text) => new Styled("bold", text).toString()),
     colAligns: head.map((_, column) =>
-      rows.some((row) => typeof row[column] === "string") ? "left" : "right",
+      rows.some((row) => typeof row[column] !== "number") ? "left" : "right",
     ),
     style: { head: [], border: [], compact: true },
   });
-  const cells = rows.map((row) =>
-    row.map((cell) => (typeof cell === "number" ? cell.toLocaleString("en-US") : cell)),
-  );
+  const cells = rows.map((row) => row.map(cellText));
   const widths = fittingWidths([head, ...cells], process.stdout.columns ?? Infinity);
   for (const row of cells) table.push(row.map((cell, column) => cut(cell, widths[column] as number)));
   process.stdout.write(`${table.toString()}\n`);
+}
+
+function cellText(cell: Cell): string {
+  if (typeof cell === "number") return cell.toLocaleString("en-US");
+  // A text of several lines could pass for several rows.
+  return cell instanceof Styled
+    ? cell.toString()
+    : shown(cell).replaceAll("\n", process.stdout.isTTY ? "\\n" : "\n");
 }
 
 /** How wide the text of each column may be so that a table fits. */
@@ -75,17 +119,16 @@ const stateStyles: Readonly<Record<string, Style>> = {
 };
 
 /** A job's state, in its colour. */
-export function stateText(state: string): string {
+export function stateText(state: string): string | Styled {
   const style = stateStyles[state];
-  return style === undefined ? state : styled(style, state);
+  return style === undefined ? state : new Styled(style, state);
 }
 
 /** What a task returned, for a person: as JSON where JSON can say it, and else as Node prints it. */
 export function valueText(value: unknown): string {
   const json = JSON.stringify(value, null, 2) ?? "undefined";
-  return json.includes('"$taskloom"')
-    ? inspect(decodeValue(value), { depth: 10, maxArrayLength: 1_000 })
-    : json;
+  if (json.includes('"$taskloom"')) return inspect(decodeValue(value), { depth: 10, maxArrayLength: 1_000 });
+  return process.stdout.isTTY ? visibleJson(json) : json;
 }
 
 /** A value in one line of at most so many characters. */
@@ -113,11 +156,11 @@ function attemptText({ attempts, maxAttempts, state, startedAt }: JobView): stri
 
 /** One job for a person. */
 export function printJob(job: JobView): void {
-  const lines: [string, string][] = [
+  const lines: [string, ...Part[]][] = [
     ["job", job.id],
     ["task", callText(job)],
     ["queue", `${job.queue}, ${job.lane} lane`],
-    ["state", `${stateText(job.state)}, ${attemptText(job)}`],
+    ["state", stateText(job.state), `, ${attemptText(job)}`],
     ["submitted", new Date(job.submittedAt).toLocaleString()],
   ];
   if (job.startedAt !== undefined && job.finishedAt !== undefined)
@@ -131,5 +174,5 @@ export function printJob(job: JobView): void {
   if (job.reason !== undefined) lines.push(["reason", job.reason]);
   if (job.error !== undefined)
     lines.push(["error", job.error.stack ?? `${job.error.name}: ${job.error.message}`]);
-  for (const [name, text] of lines) process.stdout.write(`${`${name}:`.padEnd(11)}${text}\n`);
+  for (const [name, ...parts] of lines) out(`${name}:`.padEnd(11), ...parts);
 }

@@ -4,7 +4,7 @@ import { type WorkerView, taskLabel } from "../service/worker-view.ts";
 import { CliFailure, exitCodes } from "./failure.ts";
 import { parseArgument, withOperations } from "./job-commands.ts";
 import type { OperatorFlags } from "./open-operations.ts";
-import { printJson, printTable, styled } from "./output.ts";
+import { Styled, out, printJson, printTable } from "./output.ts";
 
 /** `taskloom ps`: every worker, and what it runs. */
 export async function psCommand(flags: OperatorFlags): Promise<number> {
@@ -15,7 +15,7 @@ export async function psCommand(flags: OperatorFlags): Promise<number> {
       return exitCodes.ok;
     }
     if (workers.length === 0) {
-      process.stdout.write(`no worker runs on ${where}; start one with taskloom worker MODULE\n`);
+      out(`no worker runs on ${where}; start one with taskloom worker MODULE`);
       return exitCodes.ok;
     }
     printTable(
@@ -51,11 +51,11 @@ export async function psCommand(flags: OperatorFlags): Promise<number> {
   });
 }
 
-function stateOf(worker: WorkerView): string {
-  if (worker.state === "dead") return styled("red", "dead");
-  if (worker.silentFor !== undefined) return styled("red", `silent for ${duration(worker.silentFor)}`);
-  if (worker.state === "draining") return styled("yellow", "draining");
-  return worker.admission.isThrottled ? styled("yellow", "throttled") : styled("green", "running");
+function stateOf(worker: WorkerView): Styled {
+  if (worker.state === "dead") return new Styled("red", "dead");
+  if (worker.silentFor !== undefined) return new Styled("red", `silent for ${duration(worker.silentFor)}`);
+  if (worker.state === "draining") return new Styled("yellow", "draining");
+  return worker.admission.isThrottled ? new Styled("yellow", "throttled") : new Styled("green", "running");
 }
 
 /** `taskloom tree [WORKER]`: live tasks, what each waits for and for how long. */
@@ -75,13 +75,11 @@ export async function treeCommand(worker: string | undefined, flags: OperatorFla
     }
     for (const { slot, pid, jobs, tree } of workers) {
       const tasks = new Map(jobs.map((job) => [job.id, taskLabel(job)]));
-      process.stdout.write(
-        `${styled("bold", `${slot} (pid ${pid}), ${tree.total} task${tree.total === 1 ? "" : "s"}`)}\n`,
-      );
+      out(new Styled("bold", `${slot} (pid ${pid}), ${tree.total} task${tree.total === 1 ? "" : "s"}`));
       const lines = formatForest(tree, ({ name }) =>
         tasks.has(name) ? `${tasks.get(name)} ${name}` : undefined,
       );
-      for (const line of lines) process.stdout.write(`  ${line}\n`);
+      for (const line of lines) out(`  ${line}`);
     }
     return exitCodes.ok;
   });
@@ -120,9 +118,9 @@ export async function queuesCommand(
 }
 
 /** Whether jobs of a queue run: it can be paused, and it can be that nobody takes them. */
-function queueState({ isPaused, workers }: QueueView): string {
-  if (isPaused) return styled("yellow", "paused");
-  return workers > 0 ? "open" : styled("yellow", "no worker");
+function queueState({ isPaused, workers }: QueueView): string | Styled {
+  if (isPaused) return new Styled("yellow", "paused");
+  return workers > 0 ? "open" : new Styled("yellow", "no worker");
 }
 
 /** The flags of `taskloom schedule`. */
@@ -146,7 +144,7 @@ export async function scheduleCommand(
     if (id !== undefined && request === undefined) {
       await operations.unschedule(id, queue);
       if (flags.json === true) printJson({ removed: id });
-      else process.stdout.write(`${id} is no longer scheduled; what it has submitted goes on\n`);
+      else out(`${id} is no longer scheduled; what it has submitted goes on`);
       return exitCodes.ok;
     }
     if (id !== undefined && request !== undefined)

@@ -5,10 +5,12 @@ import { type Logger, pino } from "pino";
 import { describeSettings, loadSettings, settingsTable } from "../config/load-settings.ts";
 import type { Settings } from "../config/settings.ts";
 import { LogOutput } from "../service/log-output.ts";
+import { visibleJson } from "../service/visible-text.ts";
 import { runWorkerChild } from "../service/worker-child.ts";
 import { runWorkerService } from "../service/worker-service.ts";
 import { taskDefinitions } from "../service/worker-view.ts";
 import { CliFailure, exitCodes } from "./failure.ts";
+import { out, printJson } from "./output.ts";
 
 /** `taskloom worker`: runs until it is told to stop. */
 export async function workerCommand(
@@ -18,7 +20,8 @@ export async function workerCommand(
   const loaded = await loadSettings({ ...flags, ...(modules.length === 0 ? {} : { modules }) });
   if (flags["printConfig"] === true) {
     const rows = describeSettings(loaded, withoutPassword);
-    process.stdout.write(`${flags["json"] === true ? JSON.stringify(rows, null, 2) : settingsTable(rows)}\n`);
+    if (flags["json"] === true) printJson(rows);
+    else out(settingsTable(rows));
     return exitCodes.ok;
   }
   const { settings } = loaded;
@@ -46,10 +49,14 @@ export async function workerCommand(
   return await runWorkerService(settings, objects, logger, { portIsNamed });
 }
 
-/** Lines may quote URLs, as in a task's error or its arguments: those lose their passwords. */
+/** Lines may quote a task's error or its arguments: URLs lose their passwords, and a terminal obeys nothing of it. */
+function shownLine(line: string): string {
+  return `${visibleJson(withoutPasswords(line.slice(0, -1)))}\n`;
+}
+
 function makeLogger({ logLevel }: Settings): Logger {
   return pino(
-    { level: logLevel, base: { pid: process.pid }, hooks: { streamWrite: withoutPasswords } },
+    { level: logLevel, base: { pid: process.pid }, hooks: { streamWrite: shownLine } },
     new LogOutput(),
   );
 }

@@ -6,6 +6,7 @@ import { run } from "@taskloom/loop";
 import { type Engine, TaskQueue, openEngine } from "@taskloom/queue";
 import { pino } from "pino";
 import { CliFailure, exitCodes } from "../cli/failure.ts";
+import { err, out } from "../cli/output.ts";
 import { EngineOperations } from "../service/engine-operations.ts";
 import { HttpService } from "../service/http/http-service.ts";
 import { ServiceMetrics } from "../service/service-metrics.ts";
@@ -56,7 +57,7 @@ export async function demoCommand(directory: string | undefined, flags: DemoFlag
   let operations: EngineOperations | undefined;
   try {
     await engine.connect();
-    for (const warning of engine.warnings()) process.stderr.write(`taskloom: ${warning}\n`);
+    for (const warning of engine.warnings()) err(`taskloom: ${warning}`);
     operations = new EngineOperations(engine, [queueName], [(await import(tasksModule().href)) as object]);
     http = await openHttp(engine, operations, () => workers);
     const { address } = await http.listen({
@@ -87,7 +88,7 @@ export async function demoCommand(directory: string | undefined, flags: DemoFlag
     await report(root, found, outcome, workers, flags);
     const exitCode = outcome.failures.length + found.failures.length > 0 ? exitCodes.partial : exitCodes.ok;
     if (flags.once) return exitCode;
-    process.stderr.write(`\nThe service stays up at ${address} until Ctrl-C.\n`);
+    err(`\nThe service stays up at ${address} until Ctrl-C.`);
     await stop.race([workers.broken]).catch((error: unknown) => {
       if (!(error instanceof Interrupted)) throw error;
     });
@@ -202,11 +203,9 @@ function stateFolder(engine: Engine): string {
 function announce(root: string, job: Run, flags: DemoFlags, engine: Engine, address: string): void {
   const what = `${count(job.files.length)} files below ${root}`;
   const where = `${engine.url}, ${flags.workers} worker${flags.workers > 1 ? "s" : ""} with ${flags.threads} thread${flags.threads > 1 ? "s" : ""}`;
-  process.stderr.write(`${what}; ${where}; ${address}\n`);
+  err(`${what}; ${where}; ${address}`);
   if (job.resumed) {
-    process.stderr.write(
-      `Going on with the run of ${new Date(job.startedAt).toLocaleString()} that was cut off.\n`,
-    );
+    err(`Going on with the run of ${new Date(job.startedAt).toLocaleString()} that was cut off.`);
   }
 }
 
@@ -253,18 +252,17 @@ async function report(
     );
   }
   lines.push(...speedLines({ lanes: outcome.lanes, stallBesideThreads: workers.stall(), inPlace }));
-  process.stdout.write(`${lines.join("\n")}\n`);
+  out(lines.join("\n"));
   if (flags.out !== undefined) {
     await writeFile(flags.out, outcome.results.map((result) => `${JSON.stringify(result)}\n`).join(""));
   }
   const failures = [...found.failures, ...outcome.failures];
   if (failures.length === 0) return;
-  process.stderr.write(`taskloom: ${count(failures.length)} could not be read; mend these and run again:\n`);
+  err(`taskloom: ${count(failures.length)} could not be read; mend these and run again:`);
   for (const { path, error } of failures.slice(0, failuresShown)) {
-    process.stderr.write(`  ${path}: ${reason(error)}\n`);
+    err(`  ${path}: ${reason(error)}`);
   }
-  if (failures.length > failuresShown)
-    process.stderr.write(`  and ${count(failures.length - failuresShown)} more\n`);
+  if (failures.length > failuresShown) err(`  and ${count(failures.length - failuresShown)} more`);
 }
 
 function reason(error: unknown): string {

@@ -2,6 +2,7 @@ import type { FastifyInstance } from "fastify";
 import type { Operations } from "../operations.ts";
 import { ServiceError } from "../service-error.ts";
 import { formatForest } from "../task-tree.ts";
+import { visibleText } from "../visible-text.ts";
 import { taskLabel } from "../worker-view.ts";
 import { treeSchema, workersSchema } from "./answer-schemas.ts";
 import { answers } from "./answers.ts";
@@ -46,7 +47,7 @@ export function addWorkerRoutes(app: FastifyInstance, operations: Operations): v
       const lines = formatForest(worker.tree, ({ name }) =>
         tasks.has(name) ? `${tasks.get(name)} ${name}` : undefined,
       );
-      return await reply.type("text/plain; charset=utf-8").send(`${lines.join("\n")}\n`);
+      return await reply.type("text/plain; charset=utf-8").send(visibleText(`${lines.join("\n")}\n`));
     },
   );
 }
