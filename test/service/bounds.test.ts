@@ -1,9 +1,12 @@
 import { connect } from "node:net";
 import { TaskQueue } from "@taskloom/queue";
-import { expect } from "vitest";
+import { expect, vi } from "vitest";
 import { redisTest as test } from "../support/redis.ts";
 import { add } from "./fixtures/tasks.ts";
 import { type Job, Service } from "./service.ts";
+
+// Each test starts processes, which takes long on a machine that is busy.
+vi.setConfig({ testTimeout: 180_000 });
 
 const patience = { timeout: 30_000 };
 const operate = "operate-token-of-a-test";

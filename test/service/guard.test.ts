@@ -1,10 +1,13 @@
 import { request } from "node:http";
 import { connect } from "node:net";
 import { Redis } from "ioredis";
-import { expect } from "vitest";
+import { expect, vi } from "vitest";
 import { redisTest } from "../support/redis.ts";
 import { taskloom } from "../support/taskloom-process.ts";
 import { Service, tasksModule } from "./service.ts";
+
+// Each test starts processes, which takes long on a machine that is busy.
+vi.setConfig({ testTimeout: 180_000 });
 
 const operate = "operate-token-of-a-test";
 const read = "read-token-of-a-test";

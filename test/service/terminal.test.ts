@@ -95,7 +95,6 @@ redisTest(
     await service.job(logged.id, 20);
     const commands: [string[], number][] = [
       [["job", failed.id], 0],
-      [["job", logged.id], 0],
       [["result", failed.id], 5],
       [["result", logged.id], 0],
       [["failed"], 0],
@@ -125,6 +124,7 @@ redisTest(
     // oxlint-disable-next-line no-control-regex -- control characters are what it is about
     expect(stdout).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/);
   },
+  240_000,
 );
 
 /** Bold, the bell or a C1 character in front of the texts of this test, in what a terminal was sent. */
