@@ -86,7 +86,7 @@ folderTest("a command line that is wrong: what is, the exit code 2, and no stack
     [["jobs", "--state", "lost"], /Allowed choices are waiting/],
     [["retry", ...engine], /job ids, --task NAME, or --all/],
     [["ps", "--engine", "rabbit://x"], /is not an engine; use "redis:/],
-    [["ps", "--url", "x"], /no HTTP address/],
+    [["ps", "--url", "x"], /no address of a service/],
     [["worker", ...engine], /name at least one module/],
     [["worker", "--threads", "0", tasksModule], /Expected --threads to be a whole number from 1/],
   ];
