@@ -17,8 +17,12 @@ import { type Transient, pauseBeforeRepeat, untilAnswered } from "./transient.ts
 
 /** So many jobs are asked for at once at most: each is a command on the engine. */
 const askedForAtMost = 16;
-/** How long an idle worker leaves a job that it has put back to others, from the time it is due; milliseconds. */
-const leftToOthersFor = 100;
+/**
+ * How long an idle worker leaves a job that is due to others, in milliseconds: one that it has put back itself, and any
+ * other while it has put one back not long ago. A worker that knows all tasks waits for neither.
+ */
+const leftToOthersFor = { own: 100, any: 40 };
+const remembersPutBack = 5_000;
 /** BullMQ's pause after a refused connection, which comes on top of those of {@link LaneWorker.delay}; milliseconds. */
 const refusedPause = 500;
 /** For how long a worker that closes goes on to store ends that the engine refuses; milliseconds. */
@@ -46,6 +50,10 @@ export class LaneWorker extends Worker implements LaneView {
   #isIdle = false;
   /** When jobs are due that this worker has put back for others. */
   #leftToOthers: number[] = [];
+  /** Whether it waits for a job to be added; what it is given meanwhile, beyond the one that ends the wait, would lie. */
+  #isWaiting = false;
+  /** Whether this worker woke because a job was due, and not because one was added. */
+  #wokeWhenDue = false;
   /** Ends that the engine refuses are not stored any more: the worker is closed. */
   #gaveUp = false;
 
@@ -64,6 +72,15 @@ export class LaneWorker extends Worker implements LaneView {
       backendFactory as never,
     );
     this.#transient = transient;
+    const wait = this.backend.waitForJob.bind(this.backend);
+    this.backend.waitForJob = async (...args) => {
+      // An answer that came meanwhile may have said that there are no more jobs; these are here.
+      if (this.#spare.length > 0) return { member: "", score: 0 };
+      this.#isWaiting = true;
+      const added = await wait(...args).finally(() => (this.#isWaiting = false));
+      this.#wokeWhenDue = added === null;
+      return added;
+    };
     this.on("error", () => {}); // BullMQ retries by itself, and TaskWorker tells whoever wants to know.
   }
 
@@ -73,7 +90,7 @@ export class LaneWorker extends Worker implements LaneView {
 
   leaveToOthers(time: number): void {
     const now = Date.now();
-    this.#leftToOthers = this.#leftToOthers.filter((due) => due + leftToOthersFor > now);
+    this.#leftToOthers = this.#leftToOthers.filter((due) => due + remembersPutBack > now);
     this.#leftToOthers.push(time);
   }
 
@@ -108,7 +125,7 @@ export class LaneWorker extends Worker implements LaneView {
   async #fetch(args: Parameters<Worker["moveToActive"]>): Promise<Job | undefined> {
     if (this.#isIdle) await this.#leave();
     const room = this.concurrency - this.#running - this.#held;
-    const count = Math.max(1, Math.min(this.#asking, room));
+    const count = this.#isWaiting ? 1 : Math.max(1, Math.min(this.#asking, room));
     const answers = await Promise.allSettled(
       Array.from({ length: count }, () => super.moveToActive(...args)),
     );
@@ -126,21 +143,22 @@ export class LaneWorker extends Worker implements LaneView {
     const [first, ...others] = found;
     if (others.length === 0) return first;
     this.#spare.push(...others);
-    if (this.isPaused() || this.closing !== undefined) await this.#giveBack();
+    if (this.isPaused() || this.closing !== undefined || this.#isWaiting) await this.#giveBack();
     // The last answer may have been that there is no more, or not now; what is here goes before BullMQ heeds it.
     else Object.assign(this, { drained: false, limitUntil: 0, blockUntil: 0 });
     return first;
   }
 
   /**
-   * Waits while a job is due that this worker has put back: all idle workers wake at that time, and the one that knows
-   * no task for it would be as quick as the one that does.
+   * Waits a little when a job is due that this worker may have put back: all idle workers wake at that time, and one
+   * that knows no task for it would be as quick as one that does.
    */
   async #leave(): Promise<void> {
     const now = Date.now();
-    const until = this.#leftToOthers.filter((due) => due <= now).map((due) => due + leftToOthersFor);
-    const left = Math.min(...until.filter((time) => time > now)) - now;
-    if (left < Infinity) await delay(left);
+    const recent = this.#leftToOthers.filter((due) => due + remembersPutBack > now);
+    if (recent.length === 0 || !this.#wokeWhenDue) return;
+    const isOwn = recent.some((due) => due <= now + 1 && due + leftToOthersFor.own > now);
+    await delay(isOwn ? leftToOthersFor.own : leftToOthersFor.any);
   }
 
   /** The pauses grow: BullMQ asks again after 100 ms, and at once in places, however long the engine is away. */

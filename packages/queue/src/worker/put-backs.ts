@@ -1,6 +1,6 @@
 /** The first pause of a job that is put back, and the longest while few are; milliseconds. */
-const pauseAtFirst = 50;
-const pauseAtMost = 500;
+const pauseAtFirst = 25;
+const pauseAtMost = 250;
 /** Each job that is put back lengthens the longest pause by this, up to the bound below; milliseconds. */
 const pausePerJob = 10;
 const pauseOfMany = 5_000;
@@ -17,7 +17,7 @@ export class PutBacks {
   #before = new Map<string, number>();
   #turnedAt = -Infinity;
 
-  /** Returns the pause in milliseconds. */
+  /** Returns the pause in whole milliseconds. */
   next(id: string, now: number = performance.now()): number {
     if (now - this.#turnedAt > rememberedFor) {
       this.#before = now - this.#turnedAt > 2 * rememberedFor ? new Map() : this.#now;
@@ -28,6 +28,7 @@ export class PutBacks {
     this.#now.set(id, times + 1);
     const jobs = Math.max(this.#now.size, this.#before.size);
     const longest = Math.min(pauseOfMany, Math.max(pauseAtMost, jobs * pausePerJob));
-    return Math.min(longest, pauseAtFirst * 2 ** Math.min(times, 10));
+    // Two workers that have each other's jobs must not put them back for the same time, again and again.
+    return Math.ceil(Math.min(longest, pauseAtFirst * 2 ** Math.min(times, 10)) * (0.5 + Math.random()));
   }
 }

@@ -18,8 +18,8 @@ export class MemoryJob implements BullJob, LaneJob {
   readonly name: string;
   readonly opts: JobsOptions;
   readonly timestamp: number;
-  /** The order among jobs of one priority. */
-  readonly sequence: number;
+  /** Its place among the jobs of one priority. */
+  sequence: number;
   data: JobData;
   state: MemoryState = "waiting";
   attemptsMade = 0;
@@ -89,7 +89,7 @@ export class MemoryJob implements BullJob, LaneJob {
 
   /** Lets a parent run: none of its children is to be waited for any more. */
   release(): void {
-    this.#lane.wait(this);
+    this.#lane.waitLast(this);
   }
 
   async getChildrenValues<T = unknown>(): Promise<Record<string, T>> {

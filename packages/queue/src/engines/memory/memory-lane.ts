@@ -100,7 +100,7 @@ export class MemoryLane implements LaneQueue {
     return holder;
   }
 
-  /** Makes a job ready to be taken. */
+  /** Makes a job ready to be taken, in its place. */
   wait(job: MemoryJob): void {
     job.state = "waiting";
     job.token = undefined;
@@ -111,6 +111,12 @@ export class MemoryLane implements LaneQueue {
     while (at > 0 && order(job, this.#waiting[at - 1] as MemoryJob)) at--;
     this.#waiting.splice(at, 0, job);
     this.#wake();
+  }
+
+  /** Makes a job ready to be taken behind all others of its priority. */
+  waitLast(job: MemoryJob): void {
+    job.sequence = this.#sequence++;
+    this.wait(job);
   }
 
   /** Makes a job ready after so many milliseconds. */
@@ -191,7 +197,7 @@ export class MemoryLane implements LaneQueue {
           ? 0
           : (Backoffs.calculate(backoff, job.attemptsMade, error, job as never) as number);
       if (pause > 0) this.delay(job, pause);
-      else this.wait(job);
+      else this.waitLast(job);
       return;
     }
     job.failedReason = error.message;
@@ -235,7 +241,7 @@ export class MemoryLane implements LaneQueue {
     delete job.finishedOn;
     job.failedReason = "";
     job.stacktrace.length = 0;
-    this.wait(job);
+    this.waitLast(job);
   }
 
   /** Drops what has been kept for long enough. */
