@@ -34,5 +34,9 @@ export async function claimLane(
 }
 
 export async function forgetLaneClaims(pool: SqlPool): Promise<void> {
-  await pool.query(`DELETE FROM ${table} WHERE until_ms <= ${now}`);
+  // Without waiting: those that are claimed again right now are locked in another order than this one's.
+  await pool.query(
+    `DELETE FROM ${table} WHERE (queue, id) IN
+      (SELECT queue, id FROM ${table} WHERE until_ms <= ${now} FOR UPDATE SKIP LOCKED)`,
+  );
 }

@@ -32,23 +32,42 @@ export async function noteRetention(
   );
 }
 
-/** Those whose own time is over. One that was run again meanwhile has ended later than that, or not yet. */
+/**
+ * Whether a job can be removed without waiting, as a condition on its row. With a flow's parent go the rows of what its
+ * children gave; a child that ends right now holds those and waits for its parent, so BullMQ has a lock for the pair.
+ */
+const isFree = `CASE WHEN EXISTS
+      (SELECT 1 FROM ${schema}.job_dependency child WHERE child.parent_queue = job.queue AND child.parent_id = job.id)
+    THEN pg_try_advisory_xact_lock(hashtext('bullmq:parent:' || job.queue || ':' || job.id)) ELSE true END`;
+
+/**
+ * Those whose own time is over. One that was run again meanwhile has ended later than that, or not yet. One that is in
+ * use stays until the next time.
+ */
 const forgetOwn = `
 WITH due AS (
-  DELETE FROM ${table} WHERE queue = $1 AND id IN
-      (SELECT id FROM ${table} WHERE queue = $1 AND until_ms <= $2 LIMIT ${atOnce} FOR UPDATE SKIP LOCKED)
-    RETURNING id, until_ms
+  SELECT id, until_ms FROM ${table} WHERE queue = $1 AND until_ms <= $2 LIMIT ${atOnce} FOR UPDATE SKIP LOCKED
+), ended AS (
+  SELECT job.id FROM ${schema}.job JOIN due ON job.id = due.id
+    WHERE job.queue = $1 AND state IN ('completed', 'failed') AND finished_at_ms <= until_ms
+), free AS (
+  SELECT id FROM ${schema}.job WHERE queue = $1 AND id IN (SELECT id FROM ended) AND ${isFree}
+    FOR UPDATE SKIP LOCKED
 ), gone AS (
-  DELETE FROM ${schema}.job USING due
-    WHERE job.queue = $1 AND job.id = due.id AND state IN ('completed', 'failed') AND finished_at_ms <= until_ms
+  DELETE FROM ${schema}.job WHERE queue = $1 AND id IN (SELECT id FROM free)
+), forgotten AS (
+  DELETE FROM ${table} WHERE queue = $1 AND id IN
+      (SELECT id FROM due WHERE id NOT IN (SELECT id FROM ended) OR id IN (SELECT id FROM free))
+    RETURNING 1
 )
-SELECT count(*) AS count FROM due`;
+SELECT count(*) AS count FROM forgotten`;
 
 const forgetOthers = `
 WITH gone AS (
   DELETE FROM ${schema}.job WHERE queue = $1 AND id IN
       (SELECT id FROM ${schema}.job WHERE queue = $1 AND state = $2::${schema}.job_state AND finished_at_ms <= $3
         AND NOT EXISTS (SELECT 1 FROM ${table} kept WHERE kept.queue = job.queue AND kept.id = job.id)
+        AND ${isFree}
         LIMIT ${atOnce} FOR UPDATE SKIP LOCKED)
     RETURNING 1
 )
