@@ -8,7 +8,7 @@ const docs = join(import.meta.dirname, "../docs");
 const runner = new ExampleRunner();
 afterAll(() => runner[Symbol.dispose]());
 
-describe.concurrent.each(["asyncio-for-node.md", "io.md"])("docs/%s", (guide) => {
+describe.concurrent.each(["asyncio-for-node.md", "io.md", "loop.md"])("docs/%s", (guide) => {
   const examples = examplesIn(readFileSync(join(docs, guide), "utf8"));
   test.for(examples)("line $line", { timeout: 90_000 }, async ({ code, line }, { skip }) => {
     skip(!canRun(code), NEEDS_USING);

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
 
 import { interpret } from "./interpret.ts";
+import type { Outcome } from "./outcome.ts";
 import type { Program } from "./program.ts";
 
 export interface Golden {
@@ -20,6 +21,23 @@ export interface Golden {
 export function readGolden(): Golden {
   const packed = readFileSync(new URL("golden/programs.json.gz", import.meta.url));
   return JSON.parse(gunzipSync(packed).toString("utf8")) as Golden;
+}
+
+/** Programs that have one outcome under every schedule, and that outcome on CPython. */
+export interface GoldenOutcomes {
+  readonly python: string;
+  readonly programs: readonly {
+    readonly seed: number;
+    readonly index: number;
+    readonly program: Program;
+    readonly outcome: Outcome;
+  }[];
+}
+
+/** The programs and outcomes, as `pnpm conformance --spelling async --golden` wrote them. */
+export function readConfluent(): GoldenOutcomes {
+  const packed = readFileSync(new URL("golden/confluent.json.gz", import.meta.url));
+  return JSON.parse(gunzipSync(packed).toString("utf8")) as GoldenOutcomes;
 }
 
 /** The first line in which our trace of a golden program differs, with what comes before; else nothing. */

@@ -16,6 +16,8 @@ export interface Program {
   readonly callbacks: readonly Block[];
   /** The body of the first task. */
   readonly main: Block;
+  /** Few of its events share an instant; at its end what is left is cancelled one after the other. */
+  readonly isSpread?: true;
 }
 
 export type ObjectSpec =

@@ -3,6 +3,9 @@
 One JSON request a line on standard input ({"programs": [...], "statistics": bool}), one JSON answer a
 line on standard output ({"python": version, "traces": [[line, ...], ...], "statistics": {...}}).
 
+With {"programs": [...], "schedules": N} each program also runs under N shuffled schedules of the ready
+queue, and the answer has "outcomes": what each task saw if no schedule changed it, else null.
+
 What asyncio leaves open is fixed here, so that a trace is a function of its program:
 - the selector advances a virtual clock instead of waiting;
 - timers of equal deadline run in the order in which they were set;
@@ -14,12 +17,16 @@ import collections
 import gc
 import json
 import os
+import random
+import re
 import sys
 import warnings
 from asyncio import base_events, events, exceptions, locks, queues, taskgroups, tasks
 
+TASKS = (tasks.Task, tasks._PyTask)
 HORIZON = 40  # At this time everything that still runs is cancelled.
 LIMIT = 40  # Tasks a program may spawn.
+APART = 2**-9  # Between the cancels at the end of a program whose events are to be apart.
 
 
 # ---- determinism ---------------------------------------------------------------------------------
@@ -75,11 +82,36 @@ tasks.set = OrderedSet
 tasks._AsCompletedIterator = AsCompleted
 
 
+class AnyOrder(collections.deque):
+    """A ready queue in which any handle may be next, also one that has just become ready: so a schedule
+    delays handles by whole iterations, as another spelling of the same program does."""
+
+    def __init__(self, chance):
+        super().__init__()
+        self.chance = chance
+        self.eagerness = chance.choice((0.2, 0.5, 0.8))
+
+    def popleft(self):
+        if len(self) > 1 and self.chance.random() < self.eagerness:
+            steps = self.chance.randrange(len(self))
+            self.rotate(-steps)
+            item = super().popleft()
+            self.rotate(steps)
+            return item
+        return super().popleft()
+
+
 class VirtualLoop(base_events.BaseEventLoop):
     """An event loop whose selector lets time jump to the next deadline."""
 
-    def __init__(self):
+    def __init__(self, chance=None):
         super().__init__()
+        self.chance = chance
+        self.gives_way = 0 if chance is None else chance.choice((0, 0.1, 0.3, 1))
+        if chance is not None:
+            self._ready = AnyOrder(chance)
+            # Only Python's own Task lets a cancellation be handed on; see give_way.
+            self.set_task_factory(lambda loop, coro, **kwargs: tasks._PyTask(coro, loop=loop, **kwargs))
         self._clock_resolution = 1e-9
         self._selector = self
         self._now = 0
@@ -140,11 +172,11 @@ def usage(error):
 
 
 class Program:
-    def __init__(self, source, statistics):
+    def __init__(self, source, statistics, chance=None):
         self.source = source
         self.trace = []
         self.statistics = statistics
-        self.loop = VirtualLoop()
+        self.loop = VirtualLoop(chance)
         self.nodes = {}  # object -> label; tasks, futures and stored outer futures
         self.lists = {"task": [], "future": [], "outer": [], "any": []}
         self.edges = collections.defaultdict(list)
@@ -202,7 +234,7 @@ class Program:
             return self.error(value)
         if isinstance(value, (list, tuple)):
             return f"[{', '.join(self.value(each) for each in value)}]"
-        if isinstance(value, asyncio.Future):
+        if asyncio.isfuture(value):
             return self.label(value)
         if isinstance(value, float) and value == int(value):
             return str(int(value))
@@ -276,7 +308,7 @@ class Program:
             node = stack.pop()
             if node is me:
                 return True
-            if not isinstance(node, asyncio.Future) or node in seen:
+            if not asyncio.isfuture(node) or node in seen:
                 continue
             seen.add(node)
             stack.extend(self.edges[node])
@@ -305,7 +337,7 @@ class Program:
         if len(self.trace) > 2000 or len(self.lists["task"]) > LIMIT:
             self.log(self.who(), f"f{number}", "limit")
             return None
-        out = await self.block(self.source["functions"][number])
+        out = await self.body({"body": self.source["functions"][number]})
         self.log(self.who(), f"f{number}", "ends")
         return out.value if out else None
 
@@ -316,18 +348,42 @@ class Program:
                 return out
         return None
 
+    async def give_way(self):
+        """Lets others run, in a schedule that does: where an `async` function of JavaScript calls a helper, or
+        comes back from one. A cancellation that comes meanwhile waits for the next suspension."""
+        chance = self.loop.chance
+        if chance is None or chance.random() > self.loop.gives_way:
+            return
+        task = tasks.current_task(self.loop)
+        try:
+            await asyncio.sleep(0)
+        except exceptions.CancelledError as error:
+            task._must_cancel = True
+            task._cancel_message = error.args[0] if error.args else None
+
     async def statement(self, s):
         op = s["op"]
         if op in SYNC:
             self.sync(s)
             return None
+        await self.give_way()
+        try:
+            return await self.suspending(s)
+        finally:
+            await self.give_way()
+
+    async def suspending(self, s):
+        op = s["op"]
         number = s["n"]
         task = tasks.current_task(self.loop)
         before = self.waiting.get(task)
         self.waiting[task] = op
         started = self.loop.iterations
         try:
-            out = await getattr(self, "do_" + op)(s)
+            try:
+                out = await getattr(self, "do_" + op)(s)
+            finally:
+                await self.give_way()
         except BaseException as error:
             self.count(f"{op} !{type(error).__name__}")
             self.log(self.who(), number, "!" + self.error(error))
@@ -397,7 +453,7 @@ class Program:
 
     def observe_cancel(self, target, message):
         self.count("cancel with a message" if message else "cancel without a message")
-        if isinstance(target, asyncio.Task) and not target.done():
+        if isinstance(target, TASKS) and not target.done():
             waiter = target._fut_waiter
             what = self.waiting.get(target)
             if target is tasks.current_task(self.loop):
@@ -412,11 +468,11 @@ class Program:
 
     def do_uncancel(self, s):
         target = self.resolve(s["ref"])
-        return target.uncancel() if isinstance(target, asyncio.Task) else "none"
+        return target.uncancel() if isinstance(target, TASKS) else "none"
 
     def do_cancelling(self, s):
         target = self.resolve(s["ref"])
-        return target.cancelling() if isinstance(target, asyncio.Task) else "none"
+        return target.cancelling() if isinstance(target, TASKS) else "none"
 
     def do_state(self, s):
         target = self.resolve(s["ref"])
@@ -492,7 +548,7 @@ class Program:
         if outer in self.nodes:
             return outer
         self.register("outer", outer)
-        self.edges[outer] = self.edges.pop(parent, []) + [each for each in items if isinstance(each, asyncio.Future)]
+        self.edges[outer] = self.edges.pop(parent, []) + [each for each in items if asyncio.isfuture(each)]
         # A child that has not started yet will say so under the name its parent had then.
         self.edges[parent] = self.edges[outer]
         return outer
@@ -610,7 +666,7 @@ class Program:
             return "circular"
         items = self.items(s["items"], parent)
         self.count(f"gather of {min(len(items), 3)}{' with duplicates' if len(set(items)) < len(items) else ''}")
-        self.edges[parent].extend(each for each in items if isinstance(each, asyncio.Future))
+        self.edges[parent].extend(each for each in items if asyncio.isfuture(each))
         outer = asyncio.gather(*items, return_exceptions=s["returnExceptions"])
         self.edges[outer] = self.edges[parent]
         return await self.awaiting([outer], outer)
@@ -629,7 +685,7 @@ class Program:
             return "none"
         if self.circular([item]):
             return "circular"
-        awaited = [item] if isinstance(item, asyncio.Future) else []
+        awaited = [item] if asyncio.isfuture(item) else []
         return await self.awaiting(awaited, asyncio.wait_for(item, s["timeout"]))
 
     async def do_shield(self, s):
@@ -677,14 +733,14 @@ class Program:
         try:
             async with scope:
                 self.scopes.append(scope)
-                return await self.block(s["body"])
+                return await self.body(s)
         finally:
             self.log(self.who(), s["n"], "scope " + self.value([scope.when(), scope.expired()]))
 
     async def do_group(self, s):
         async with asyncio.TaskGroup() as group:
             self.groups.append(group)
-            return await self.block(s["body"])
+            return await self.body(s)
 
     async def do_try(self, s):
         try:
@@ -727,7 +783,15 @@ class Program:
 
     async def do_with(self, s):
         async with self.objects[s["object"]]:
+            return await self.body(s)
+
+    async def body(self, s):
+        """The body of a scope or a function, which is called on the other side."""
+        await self.give_way()
+        try:
             return await self.block(s["body"])
+        finally:
+            await self.give_way()
 
     async def do_waitEvent(self, s):
         return await self.objects[s["object"]].wait()
@@ -793,12 +857,14 @@ class Program:
             self.log("M", "end", "cancels " + self.value(left))
             for each in left:
                 each.cancel("end")
+                if self.source.get("isSpread"):
+                    await asyncio.sleep(APART)
             await asyncio.sleep(10)
         for each in self.lists["any"]:
             self.log("M", "end", f"{self.label(each)} {self.final(each)}")
 
     async def main(self):
-        out = await self.block(self.source["main"])
+        out = await self.body({"body": self.source["main"]})
         return out.value if out else None
 
     def final(self, future):
@@ -836,25 +902,56 @@ SYNC = {
 }  # fmt: skip
 
 
+IDENTITY = re.compile(r"#\d+")
+
+
+def outcome(trace):
+    """What each task saw; see outcome.ts."""
+    tasks = {}
+    for line in trace:
+        time, _, who, rest = line.split(" ", 3)
+        task, _, count = who.partition("~")
+        tasks.setdefault(task, []).append(f"{time} {count} {IDENTITY.sub('', rest)}")
+    return tasks
+
+
+def trace_of(source, leftovers, statistics=None, chance=None):
+    program = Program(source, statistics, chance)
+    try:
+        return program.run()
+    except BaseException as error:
+        return program.trace + [f"0 0 - reference failed {type(error).__name__}: {error}"]
+    finally:
+        # What a program leaves pending is kept: a coroutine that is collected would run its clean-up.
+        if asyncio.all_tasks(program.loop):
+            leftovers.append(program)
+
+
+def confluent(source, leftovers, trace, schedules):
+    """The outcome of a program if it is the same under every one of so many schedules."""
+    expected = outcome(trace)
+    for schedule in range(schedules):
+        if outcome(trace_of(source, leftovers, chance=random.Random(schedule))) != expected:
+            return None
+    return expected
+
+
 def main():
     warnings.simplefilter("ignore")
     gc.disable()
-    # What a program leaves pending is kept: a coroutine that is collected would run its clean-up.
     leftovers = []
     for line in sys.stdin:
         request = json.loads(line)
         statistics = collections.Counter() if request.get("statistics") else None
-        traces = []
-        for source in request["programs"]:
-            program = Program(source, statistics)
-            try:
-                traces.append(program.run())
-            except BaseException as error:
-                traces.append(program.trace + [f"the reference failed: {type(error).__name__}: {error}"])
-            leftovers.append(program)
+        schedules = request.get("schedules", 0)
+        traces = [trace_of(source, leftovers, statistics) for source in request["programs"]]
         answer = {"python": sys.version.split()[0], "traces": traces, "statistics": statistics}
+        if schedules:
+            pairs = zip(request["programs"], traces)
+            answer["outcomes"] = [confluent(source, leftovers, trace, schedules) for source, trace in pairs]
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
+        gc.collect()
     sys.stdout.flush()
     os._exit(0)
 

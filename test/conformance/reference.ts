@@ -4,6 +4,7 @@ import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 
+import type { Outcome } from "./outcome.ts";
 import type { Program } from "./program.ts";
 
 export interface Answer {
@@ -11,6 +12,9 @@ export interface Answer {
   readonly traces: string[][];
   readonly statistics: Record<string, number> | null;
 }
+
+/** What each task of a program saw if no schedule changes it, else null. */
+export type Confluent = Outcome | null;
 
 /** One long-lived Python process that runs programs on CPython's asyncio. */
 export class Reference implements AsyncDisposable {
@@ -26,10 +30,22 @@ export class Reference implements AsyncDisposable {
   }
 
   async run(programs: readonly Program[], statistics = false): Promise<Answer> {
-    this.#process.stdin.write(`${JSON.stringify({ programs, statistics })}\n`);
+    return (await this.#ask({ programs, statistics })) as Answer;
+  }
+
+  /** The outcomes of programs under so many shuffled schedules of the ready queue, and the asyncio's own. */
+  async confluent(
+    programs: readonly Program[],
+    schedules: number,
+  ): Promise<Answer & { outcomes: Confluent[] }> {
+    return (await this.#ask({ programs, schedules })) as Answer & { outcomes: Confluent[] };
+  }
+
+  async #ask(request: object): Promise<unknown> {
+    this.#process.stdin.write(`${JSON.stringify(request)}\n`);
     const line = await this.#lines.next();
     if (line.done) throw new Error("The Python reference ended without an answer; its error is above.");
-    return JSON.parse(line.value) as Answer;
+    return JSON.parse(line.value);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

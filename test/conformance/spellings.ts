@@ -1,0 +1,95 @@
+import { registerHooks } from "node:module";
+
+import { coroutine, type Awaitable } from "@taskloom/loop";
+
+import { interpret, type Spellings } from "./interpret.ts";
+import type { Program } from "./program.ts";
+import { Steps } from "./steps.ts";
+import type { World } from "./world.ts";
+
+type Spelling = new (world: World) => Steps;
+
+/**
+ * How a program is written: in generators; in `async` functions that call each other as such; in `async`
+ * functions of which each is a `coroutine(fn)`; and each function in one of the three.
+ */
+export const modes = ["generator", "async", "wrapped", "mixed"] as const;
+export type Mode = (typeof modes)[number];
+
+/** The text of steps.ts, its generators turned into `async` functions. */
+function toAsync(source: string): string {
+  return source
+    .replaceAll("coroutine(function* (", "coroutine(async function (")
+    .replaceAll(/^ {2}\*(?=\w+\()/gm, "  async ")
+    .replaceAll("yield* ", "await ")
+    .replace("isPlain: boolean = false", "isPlain: boolean = true");
+}
+
+async function loadAsync(): Promise<Spelling> {
+  const hooks = registerHooks({
+    load(url, context, nextLoad) {
+      const loaded = nextLoad(url, context);
+      if (!url.endsWith("/steps.ts?async")) return loaded;
+      return { ...loaded, source: toAsync(Buffer.from(loaded.source as Uint8Array).toString()) };
+    },
+  });
+  try {
+    const module = (await import(`${new URL("steps.ts", import.meta.url).href}?async`)) as {
+      Steps: Spelling;
+    };
+    return module.Steps;
+  } finally {
+    hooks.deregister();
+  }
+}
+
+/** The same class with each of its `async` methods a coroutine. */
+function wrap(Plain: Spelling): Spelling {
+  class Wrapped extends Plain {
+    override readonly isPlain = false;
+  }
+  const methods = Object.getOwnPropertyDescriptors(Plain.prototype) as Record<string, PropertyDescriptor>;
+  for (const [name, { value }] of Object.entries(methods)) {
+    if (Object.prototype.toString.call(value) !== "[object AsyncFunction]") continue;
+    const method = value as (...args: unknown[]) => Awaitable<unknown>;
+    Object.defineProperty(Wrapped.prototype, name, {
+      value(this: Steps, ...args: unknown[]) {
+        return coroutine(method.bind(this))(...args);
+      },
+    });
+  }
+  return Wrapped;
+}
+
+const Async = await loadAsync();
+const Wrapped = wrap(Async);
+const three: readonly Spelling[] = [Steps, Async, Wrapped];
+
+/** Who writes which function of a program in a mode. */
+function spellings(program: Program, mode: Mode): Spellings {
+  const bodies = [...program.functions, program.main];
+  if (mode !== "mixed") {
+    const one = three[modes.indexOf(mode)]!;
+    return bodies.map(() => one);
+  }
+  // A function of the text, so that the same program is mixed alike each time and a smaller one differently.
+  return bodies.map((body, index) => three[(JSON.stringify(body).length + index) % 3]!);
+}
+
+/** The trace of a program in a mode; with a line about it if it does not end or a rejection goes unhandled. */
+export async function interpretIn(mode: Mode, program: Program): Promise<string[]> {
+  const rejections: unknown[] = [];
+  const onRejection = (reason: unknown): void => void rejections.push(reason);
+  process.on("unhandledRejection", onRejection);
+  const gaveUp = new Promise<string[]>((resolve) => {
+    setTimeout(resolve, 10_000, ["0 0 - program did not end"]).unref();
+  });
+  try {
+    const trace = await Promise.race([interpret(program, spellings(program, mode)), gaveUp]);
+    return [...trace, ...rejections.map((each) => `0 0 - program unhandled rejection: ${String(each)}`)];
+  } catch (error) {
+    return [`0 0 - program failed: ${error instanceof Error ? error.stack : String(error)}`];
+  } finally {
+    process.off("unhandledRejection", onRejection);
+  }
+}
