@@ -161,7 +161,39 @@ async function megabytes(): Promise<void> {
       };
     })(),
   });
-  rows.push({ what: "1 MB there and back, cloned", unit: "µs", values, bounds: [] });
+  rows.push({
+    what: "1 MB there and back, cloned",
+    unit: "µs",
+    values,
+    bounds: [bound("at most 1.15x Piscina's", values.get("Taskloom")! <= 1.15 * values.get("Piscina")!)],
+  });
+}
+
+async function records(): Promise<void> {
+  const data = Array.from({ length: 10_000 }, (_, i) => ({
+    id: i,
+    name: `name ${i}`,
+    tags: ["a", "b"],
+    at: { x: i, y: i / 2 },
+  }));
+  const values = await inTurns(
+    15,
+    forAll(async (call) => {
+      const times: number[] = [];
+      for (let i = 0; i < 5; i++) {
+        const start = performance.now();
+        await call(data);
+        times.push(performance.now() - start);
+      }
+      return median(times);
+    }),
+  );
+  rows.push({
+    what: "10,000 records (1 MB) there and back, cloned",
+    unit: "ms",
+    values,
+    bounds: [bound("at most 1.15x Piscina's", values.get("Taskloom")! <= 1.15 * values.get("Piscina")!)],
+  });
 }
 
 async function killing(): Promise<void> {
@@ -281,6 +313,7 @@ for (const measure of [
   typedArrays,
   streaming,
   megabytes,
+  records,
   killing,
   responsiveness,
   behindSlow,

@@ -12,6 +12,7 @@ import { types } from "node:util";
 import { TransferError, UncloneableError } from "./errors.ts";
 import { decodeError, encodeError } from "./error-transport.ts";
 import type { EncodedError } from "./error-transport.ts";
+import { isPlainTree } from "./plain-tree.ts";
 import { transferListOf } from "./transfer.ts";
 
 const MOVED = "a buffer that was moved before";
@@ -234,7 +235,7 @@ export function isSimple(value: unknown): boolean {
  * @throws UncloneableError naming the path of what cannot cross
  */
 export function pack(value: unknown, root: string, sink: FunctionSink | null): Packed {
-  if (isSimple(value)) return { value, patches: null, transfer: null };
+  if (isSimple(value) || isPlainTree(value)) return { value, patches: null, transfer: null };
   const walk = new Walk(root, sink);
   walk.visit(value);
   const { patches, transfer, replaced } = walk;

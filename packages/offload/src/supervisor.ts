@@ -27,6 +27,13 @@ export interface ThreadOptions {
   trackUnmanagedFds?: boolean;
 }
 
+/**
+ * MB. When a thread's heap is full, Node ends the thread and raises the limit by 16 MB until that has happened.
+ * On Node 24, V8 makes the young generation of a larger heap so large that one collection moves more than that
+ * into the old generation, and a full heap then ends the whole process. Three times 16 MB is V8's own former size.
+ */
+const YOUNG_GENERATION = 48;
+
 export const THREAD_OPTIONS: OptionNames<ThreadOptions> = {
   resourceLimits: true,
   env: true,
@@ -51,6 +58,7 @@ export class Supervisor {
   constructor(options: ThreadOptions, maxThreads: number) {
     this.#piscina = new Piscina({
       ...options,
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION, ...options.resourceLimits },
       filename: entry,
       minThreads: 0,
       maxThreads,

@@ -1,5 +1,6 @@
 import { registerErrorClass } from "@taskloom/loop";
 import { AsyncLocalStorage } from "node:async_hooks";
+import { spawn } from "node:child_process";
 import { describe, expect, it } from "vitest";
 import {
   ThreadDiedError,
@@ -217,6 +218,35 @@ describe("errors from a thread", () => {
     expect(await failure(pool.submit(jobs.endOddly, how))).toMatchObject(expected);
     expect(await failure(pool.submit(jobs.endOddlyLater, how))).toMatchObject(expected);
     expect(await pool.submit(jobs.where)).toBe(where);
+  });
+
+  it("of a heap that fills up in small steps fail their own call, at larger limits too", async () => {
+    // In a process of its own: a failure ends the process.
+    const index = new URL("../src/index.ts", import.meta.url).href;
+    const program = `import { ThreadPoolExecutor } from ${JSON.stringify(index)};
+      const pool = new ThreadPoolExecutor({ maxThreads: 1, resourceLimits: { maxOldGenerationSizeMb: 256 } });
+      const grow = (what) => {
+        const kept = [];
+        for (;;) {
+          const n = kept.length;
+          kept.push(what === "closures" ? () => n : new Promise(() => {}));
+        }
+      };
+      for (const what of ["closures", "promises"])
+        await pool.submit(grow, what).catch((error) => console.log(what, error.reason));
+      console.log(await pool.submit((n) => n + 1, 1));`;
+    const child = spawn(
+      process.execPath,
+      ["--conditions=@taskloom/source", "--input-type=module", "--eval", program],
+      { stdio: ["ignore", "pipe", "ignore"] },
+    );
+    let printed = "";
+    child.stdout.on("data", (chunk: Buffer) => {
+      printed += chunk.toString();
+    });
+    const exitCode = await new Promise((resolve) => child.once("close", resolve));
+    expect(printed).toBe("closures out-of-memory\npromises out-of-memory\n2\n");
+    expect(exitCode).toBe(0);
   });
 
   it("that escape after their call has ended hit nobody, and are reported", async () => {

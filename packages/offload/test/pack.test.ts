@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { UncloneableError } from "../src/errors.ts";
+import { transfer } from "../src/transfer.ts";
 import { findUncloneable, pack, showPath, unpack } from "../src/pack.ts";
 
 const f = (): string => "f";
@@ -20,6 +21,25 @@ describe("pack and unpack", () => {
     const packed = pack(value, "value", null);
     expect(packed).toEqual({ value, patches: null, transfer: null });
     expect(packed.value).toBe(value);
+  });
+
+  it("finds what it has to note at any depth, in shared parts and in cycles", () => {
+    const deep = (value: unknown, depth: number): unknown =>
+      depth === 0 ? value : { in: [deep(value, depth - 1)] };
+    for (const depth of [0, 1, 31, 32, 33, 500]) {
+      expect(pack(deep(new Error("x"), depth), "value", null).patches).toHaveLength(1);
+      expect(pack(deep(Buffer.from("x"), depth), "value", null).patches).toHaveLength(1);
+      expect(pack(deep(new Map([["k", new Error("x")]]), depth), "value", null).patches).toHaveLength(1);
+      expect(pack(deep(new Date(), depth), "value", null).patches).toBe(null);
+      expect(() => pack(deep(f, depth), "value", null)).toThrow(UncloneableError);
+      expect(pack(deep(transfer(new Uint8Array(8)), depth), "value", null).transfer).toHaveLength(1);
+    }
+    let shared: unknown = { n: 1 };
+    for (let i = 0; i < 60; i++) shared = [shared, shared];
+    expect(pack(shared, "value", null).patches).toBe(null);
+    const cycle: Record<string, unknown> = { n: 1 };
+    cycle["self"] = cycle;
+    expect(pack(cycle, "value", null).patches).toBe(null);
   });
 
   it("brings Buffers back as Buffers, at any depth", () => {
