@@ -337,7 +337,7 @@ class Program:
         if len(self.trace) > 2000 or len(self.lists["task"]) > LIMIT:
             self.log(self.who(), f"f{number}", "limit")
             return None
-        out = await self.body({"body": self.source["functions"][number]})
+        out = await self.body(self.source["functions"][number])
         self.log(self.who(), f"f{number}", "ends")
         return out.value if out else None
 
@@ -733,27 +733,27 @@ class Program:
         try:
             async with scope:
                 self.scopes.append(scope)
-                return await self.body(s)
+                return await self.body(s["body"])
         finally:
             self.log(self.who(), s["n"], "scope " + self.value([scope.when(), scope.expired()]))
 
     async def do_group(self, s):
         async with asyncio.TaskGroup() as group:
             self.groups.append(group)
-            return await self.body(s)
+            return await self.body(s["body"])
 
     async def do_try(self, s):
         try:
             try:
-                out = await self.block(s["body"])
+                out = await self.body(s["body"])
             except BaseException as error:
                 if not self.catches(s["catch"], error):
                     raise
-                out = await self.block(s["handler"])
+                out = await self.body(s["handler"])
                 if s["rethrow"] and out is None:
                     raise
         finally:
-            last = await self.block(s["finally"])
+            last = await self.body(s["finally"])
             if last is not None:
                 return last
         return out
@@ -773,7 +773,7 @@ class Program:
 
     async def do_repeat(self, s):
         for _ in range(s["times"]):
-            out = await self.block(s["body"])
+            out = await self.body(s["body"])
             if out is not None:
                 return out
         return None
@@ -783,13 +783,13 @@ class Program:
 
     async def do_with(self, s):
         async with self.objects[s["object"]]:
-            return await self.body(s)
+            return await self.body(s["body"])
 
-    async def body(self, s):
-        """The body of a scope or a function, which is called on the other side."""
+    async def body(self, block):
+        """The body of a function, of a scope or of another statement, which is called on the other side."""
         await self.give_way()
         try:
-            return await self.block(s["body"])
+            return await self.block(block)
         finally:
             await self.give_way()
 
@@ -864,7 +864,7 @@ class Program:
             self.log("M", "end", f"{self.label(each)} {self.final(each)}")
 
     async def main(self):
-        out = await self.body({"body": self.source["main"]})
+        out = await self.body(self.source["main"])
         return out.value if out else None
 
     def final(self, future):

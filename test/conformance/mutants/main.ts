@@ -5,7 +5,7 @@
  *   --count N     how many mutants, chosen evenly by seed (300)
  *   --seed S      (1)
  *   --all         every mutant there is
- *   --only TEXT   only files whose path this regular expression matches
+ *   --only TEXT   only lines whose `path:line` this regular expression matches
  *   --jobs N      how many at a time (2)
  *   --list        prints the mutants and runs nothing
  */
@@ -48,8 +48,9 @@ const leftOut = /context|inspect|external-task|signal|async-generator/;
 const mutants = choose(
   kernel
     .flatMap((folder) => sources(join(root, "packages/loop/src", folder)))
-    .filter((file) => !leftOut.test(relative(root, file)) && new RegExp(options.only).test(file))
-    .flatMap((file) => mutate(relative(root, file), readFileSync(file, "utf8"))),
+    .filter((file) => !leftOut.test(relative(root, file)))
+    .flatMap((file) => mutate(relative(root, file), readFileSync(file, "utf8")))
+    .filter(({ file, line }) => new RegExp(options.only).test(`${file}:${line}`)),
 );
 
 /** The longest that a run without a difference took: a busy machine must not count as a mutant that never ends. */

@@ -5,7 +5,7 @@ import { currentLoop } from "../kernel/running.ts";
 import { CancelledError } from "../errors.ts";
 import { FULFILLED, PENDING, type FutureCore, type Waker } from "./future-core.ts";
 import { awaitingStrand } from "./current-strand.ts";
-import { type Leaf, type Strand } from "./strand.ts";
+import { ENDED, type Leaf, type Strand } from "./strand.ts";
 
 type Settle = (value: unknown) => void;
 
@@ -151,7 +151,8 @@ export class NativeAwait implements Runnable, Leaf, Waker {
  * Leaves are counted so that a virtual clock knows whether an `async` function waits for something of
  * Taskloom's (then time may pass) or for something outside (then it may not).
  */
-export function addLeaf(strand: Strand, leaf: Leaf): void {
+export function addLeaf(of: Strand, leaf: Leaf): void {
+  const strand = alive(of);
   const leaves = strand._leaves;
   if (leaves === null) strand._leaves = [leaf];
   else leaves.push(leaf);
@@ -159,7 +160,8 @@ export function addLeaf(strand: Strand, leaf: Leaf): void {
   strand._loop._monitor?.stepped(strand);
 }
 
-export function removeLeaf(strand: Strand, leaf: Leaf): void {
+export function removeLeaf(of: Strand, leaf: Leaf): void {
+  const strand = alive(of);
   const leaves = strand._leaves;
   if (leaves === null) return;
   // Mostly it is the only one.
@@ -171,4 +173,11 @@ export function removeLeaf(strand: Strand, leaf: Leaf): void {
     leaves.splice(index, 1);
   }
   if (strand._bodies > 0 && leaves.length === 0) strand._loop._beginOutside();
+}
+
+/** The strand itself, or if it is a branch that has ended, the innermost around it that has not. */
+function alive(strand: Strand): Strand {
+  let found = strand;
+  while (found._phase === ENDED && found._parent !== null) found = found._parent;
+  return found;
 }
