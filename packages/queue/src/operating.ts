@@ -12,6 +12,7 @@ export { allQueues, unservedReason, whyNotServed } from "./operate/serving.ts";
 export { WireError } from "./wire/wire-error.ts";
 export { outcomeOf } from "./wire/outcome.ts";
 export { decodeError, decodeValue } from "./wire/decode.ts";
+export { storableText } from "./wire/plain-text.ts";
 export { isEngineFull } from "./engines/engine-full.ts";
 export { readOwner } from "./engines/embedded/owner.ts";
 export { withoutPassword, withoutPasswords } from "./engines/without-password.ts";

@@ -1,4 +1,5 @@
 import type { Engine } from "@taskloom/queue";
+import { storableText } from "@taskloom/queue/operating";
 import { Job, type Queue } from "bullmq";
 import { isGone } from "./pid-space.ts";
 import type { WorkerView } from "./worker-view.ts";
@@ -32,8 +33,9 @@ export class Presence {
   }
 
   /** Writes or overwrites what a worker says of itself. */
-  async tell(view: WorkerView): Promise<void> {
+  async tell(told: WorkerView): Promise<void> {
     const queue = this.#open();
+    const view = storable(told);
     const job = await Job.fromId(queue, view.id);
     if (job === undefined) await queue.add("worker", view, { jobId: view.id });
     else await job.updateData(view);
@@ -70,4 +72,11 @@ export class Presence {
   async close(): Promise<void> {
     await this.#queue?.close();
   }
+}
+
+/** Names of tasks and what they wait for are their users' texts, and not every store keeps every text. */
+function storable(view: WorkerView): WorkerView {
+  const replace = (_key: string, value: unknown): unknown =>
+    typeof value === "string" ? storableText(value) : value;
+  return JSON.parse(JSON.stringify(view, replace)) as WorkerView;
 }

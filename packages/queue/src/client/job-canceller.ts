@@ -3,6 +3,7 @@ import { replyAddress } from "../engines/engine.ts";
 import { type Lane, storedId } from "../lane.ts";
 import { endOf } from "../retention.ts";
 import { cancelledEnvelope, cancelledOutcome, outcomeOf } from "../wire/outcome.ts";
+import { storableText } from "../wire/plain-text.ts";
 import type { LaneQueues } from "../operate/lane-queues.ts";
 import { type KeptSubmissions, isKeepable } from "./kept-submissions.ts";
 import type { PendingJobs } from "./pending-jobs.ts";
@@ -63,7 +64,8 @@ export class JobCanceller {
   }
 
   /** One try to cancel a stored job; true when its end is stored, or there is no record of it. */
-  async cancelStored(lane: Lane, id: string, reason: string): Promise<boolean> {
+  async cancelStored(lane: Lane, id: string, why: string): Promise<boolean> {
+    const reason = storableText(why);
     const { engine } = this.#queues;
     const queueName = this.#queues.nameOf(lane);
     const answer = await engine.cancel(queueName, storedId(id), reason);

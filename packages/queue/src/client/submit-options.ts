@@ -1,6 +1,7 @@
 import type { DeduplicationOptions } from "bullmq";
 import { type Backoff, resolveBackoff } from "../definition/define-task.ts";
 import { TaskOptionsError } from "../errors.ts";
+import { isPlainText } from "../wire/plain-text.ts";
 import { wholeMilliseconds } from "../milliseconds.ts";
 
 /**
@@ -112,9 +113,9 @@ function wholeTimes<K extends string>(
 function resolveDeduplicate(deduplicate: string | Deduplicate): Deduplicate {
   const given: Deduplicate = typeof deduplicate === "string" ? { key: deduplicate } : deduplicate;
   const { key, ttl, extend, keepLastIfActive } = given;
-  if (typeof key !== "string" || key === "" || key.length > 200) {
+  if (typeof key !== "string" || key === "" || key.length > 200 || !isPlainText(key)) {
     throw new TaskOptionsError(
-      `Expected \`deduplicate.key\` to be 1 to 200 characters, got ${JSON.stringify(key)}.`,
+      `Expected \`deduplicate.key\` to be 1 to 200 characters without U+0000 and halves of a surrogate pair, got ${JSON.stringify(key)}.`,
     );
   }
   if (extend === true && ttl === undefined)

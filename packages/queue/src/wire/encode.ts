@@ -1,6 +1,7 @@
 import { inspect, types } from "node:util";
 import { errorClassNames } from "@taskloom/loop";
 import { defaultLimits, type Json, type JsonObject, tag, type WireLimits } from "./format.ts";
+import { isPlainText, storableText } from "./plain-text.ts";
 import { WireError } from "./wire-error.ts";
 
 export interface EncodeOptions extends Partial<WireLimits> {
@@ -50,7 +51,7 @@ function bareError(thrown: unknown): JsonObject {
   ) as [string, string, string];
   return {
     [tag]: "error",
-    class: attempt(() => errorClassNames(thrown), ["Error"]),
+    class: attempt(() => errorClassNames(thrown), ["Error"]).map(safeText),
     name: safeText(name),
     message: safeText(message),
     stack: safeText(stack),
@@ -72,7 +73,7 @@ const maxText = 32 * 1024;
 
 function safeText(text: string): string {
   const cut = text.length > maxText ? `${text.slice(0, maxText)}… (cut)` : text;
-  return cut.toWellFormed().replaceAll("\0", "\u2400");
+  return storableText(cut);
 }
 
 function print(value: unknown): string {
@@ -255,7 +256,7 @@ class Encoder {
     }
     return {
       [tag]: "error",
-      class: errorClassNames(error),
+      class: errorClassNames(error).map(safeText),
       name: this.#string(asText(error.name), position),
       message: this.#string(asText(error.message), position),
       stack: this.#string(asText(error.stack), position),
@@ -352,11 +353,6 @@ function steps(position: Position | undefined): (string | number)[] {
 /** What an error has as a name, message or stack can be anything, whatever its type says. */
 function asText(value: unknown): string {
   return typeof value === "string" ? value : value === undefined ? "" : print(value);
-}
-
-/** Whether every store keeps the text: jsonb takes neither U+0000 nor halves of a surrogate pair. */
-function isPlainText(text: string): boolean {
-  return text.isWellFormed() && !text.includes("\0");
 }
 
 function isPlain(value: object): boolean {

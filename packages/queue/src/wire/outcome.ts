@@ -2,6 +2,7 @@ import { CancelledError } from "@taskloom/loop";
 import { decodeError, decodeValue } from "./decode.ts";
 import { encodeError, encodeValue } from "./encode.ts";
 import { tag } from "./format.ts";
+import { storableText } from "./plain-text.ts";
 import { WireError } from "./wire-error.ts";
 
 /** How a job ended, as it is stored and as it travels to who waits; `value` and `error` are encoded. */
@@ -23,7 +24,9 @@ export interface FinishedRecord {
  * failed one would be retried and would fail its parents.
  */
 export function cancelledEnvelope(message: string | undefined): unknown {
-  return message === undefined ? { [tag]: "cancelled" } : { [tag]: "cancelled", message };
+  return message === undefined
+    ? { [tag]: "cancelled" }
+    : { [tag]: "cancelled", message: storableText(message) };
 }
 
 /** The outcome of a job that was cancelled, with why where that is known. */
@@ -38,18 +41,48 @@ export function resultEnvelope(value: unknown): unknown {
 
 const errorLine = "\n    taskloom-error: ";
 
+/** BullMQ takes an error with this message for a worker's wish to wait for its rate limit. */
+const rateLimitMessage = "bullmq:rateLimitExceeded";
+
 /**
  * Wraps what a task threw so that BullMQ stores all of it. BullMQ keeps a message and a stack of a failed job and
- * nothing else, in one step with the failure; so the whole error rides as the last line of the stack.
+ * nothing else, in one step with the failure; so the whole error rides as the last line of the stack. The message and
+ * the stack before that line are for people, and hold only text that every store keeps.
  */
 export class StoredFailure extends Error {
   constructor(thrown: unknown, options: { readonly final: boolean }) {
-    const message = thrown instanceof Error ? thrown.message : String(thrown);
-    super(message, { cause: thrown });
-    // BullMQ knows an error that must not be retried by this name.
-    this.name = options.final ? "UnrecoverableError" : thrown instanceof Error ? thrown.name : "Error";
-    const stack = thrown instanceof Error ? (thrown.stack ?? message) : message;
+    const { name, message, stack } = textsOf(thrown);
+    super(message === rateLimitMessage ? `the task failed: ${message}` : message, { cause: thrown });
+    // BullMQ knows an error that must not be retried by this name. Other names of its own, such as WaitingError, would
+    // have it leave the job active for ever, so no name of a task's error is passed on.
+    this.name = options.final || name === "UnrecoverableError" ? "UnrecoverableError" : "Error";
     this.stack = `${stack}${errorLine}${JSON.stringify(encodeError(thrown))}`;
+  }
+}
+
+/** The texts of what was thrown. Getters may throw, and a message can be anything, whatever its type says. */
+function textsOf(thrown: unknown): Readonly<Record<"name" | "message" | "stack", string>> {
+  const read = (key: "name" | "message" | "stack", otherwise: string): string => {
+    try {
+      const value: unknown = (thrown as Error)[key];
+      return storableText(typeof value === "string" ? value : otherwise);
+    } catch {
+      return otherwise;
+    }
+  };
+  if (!(thrown instanceof Error)) {
+    const text = storableText(asPrinted(thrown));
+    return { name: "Error", message: text, stack: text };
+  }
+  const message = read("message", "the task failed with an error that has no readable message");
+  return { name: read("name", "Error"), message, stack: read("stack", message) };
+}
+
+function asPrinted(thrown: unknown): string {
+  try {
+    return String(thrown);
+  } catch {
+    return Object.prototype.toString.call(thrown);
   }
 }
 

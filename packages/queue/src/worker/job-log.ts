@@ -1,3 +1,5 @@
+import { storableText } from "../wire/plain-text.ts";
+
 /** Stores the lines that a run logs, one after the other, so that they keep their order at every engine. */
 export class JobLog {
   readonly #store: (line: string) => Promise<unknown>;
@@ -8,7 +10,8 @@ export class JobLog {
   }
 
   async write(line: string): Promise<void> {
-    const written = this.#tail === undefined ? this.#store(line) : this.#tail.then(() => this.#store(line));
+    const text = storableText(String(line)); // A thread's call may have passed anything.
+    const written = this.#tail === undefined ? this.#store(text) : this.#tail.then(() => this.#store(text));
     const tail = written
       .catch(() => {}) // Whoever wrote it hears of it.
       .then(() => {
