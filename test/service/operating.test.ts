@@ -65,3 +65,27 @@ redisTest("retry --all puts back every job that failed, however many there are",
   expect(await queue.drain()).toBe(count);
   await engine.close();
 });
+
+redisTest("retry and cancel of several jobs go on after one that cannot be", async ({ redis }) => {
+  const engine = openEngine(redis.url);
+  await using queue = new TaskQueue({ engine, name: "several" });
+  const running = new TaskWorker({ engine, queues: ["several"], tasks: [broken] }).run();
+  const jobs = [1, 2].map((number) => queue.submit(broken, number));
+  await Promise.allSettled(jobs);
+  running.cancel();
+  await running.catch(() => {});
+  const [first, last] = jobs.map(({ id }) => id) as [string, string];
+  const run = (...args: string[]): Promise<Ended> =>
+    taskloom(...args, "--engine", redis.url, "--queue", "several");
+  expect(await run("retry", "none", first, first, last)).toMatchObject({
+    code: 3,
+    stdout: "2 put back\n",
+    stderr: expect.stringMatching(/no job none[^]*did not fail for good/) as string,
+  });
+  expect(await queue.counts()).toMatchObject({ failed: 0, waiting: 2 });
+  const cancelled = await run("cancel", first, "none", last);
+  expect(cancelled).toMatchObject({ code: 3, stderr: expect.stringMatching(/no job none/) as string });
+  expect(cancelled.stdout.match(/cancelled/g)).toHaveLength(2);
+  expect(await run("retry", "none")).toMatchObject({ code: 4, stdout: "" });
+  await engine.close();
+});

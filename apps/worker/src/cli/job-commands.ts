@@ -6,6 +6,7 @@ import {
   type RetrySearch,
   hasEnded,
 } from "../service/operations.ts";
+import { ServiceError } from "../service/service-error.ts";
 import { Progress } from "../demo/progress.ts";
 import { CliFailure, exitCodes } from "./failure.ts";
 import { endedWithProgress } from "./job-progress.ts";
@@ -172,13 +173,9 @@ export async function cancelCommand(
   flags: OperatorFlags & { reason?: string },
 ): Promise<number> {
   return await withOperations(flags, async ({ operations, queue }) => {
-    const jobs: JobView[] = [];
-    const progress = new Progress(ids.length, "jobs");
-    for (const id of ids) {
-      jobs.push(await operations.cancel(id, flags.reason ?? "", queue));
-      progress.advance();
-    }
-    progress.stop();
+    const { done: jobs, skipped } = await forEach(ids, (id) =>
+      operations.cancel(id, flags.reason ?? "", queue),
+    );
     if (flags.json === true) printJson(jobs);
     else {
       for (const { id, state } of jobs) {
@@ -186,7 +183,9 @@ export async function cancelCommand(
         out(`${id}: `, said);
       }
     }
-    return jobs.every(({ state }) => state === "cancelled") ? exitCodes.ok : exitCodes.partial;
+    reportSkipped(skipped, "cancelled");
+    const isAll = skipped.length === 0 && jobs.every(({ state }) => state === "cancelled");
+    return isAll ? exitCodes.ok : exitCodes.partial;
   });
 }
 
@@ -240,14 +239,12 @@ export async function retryCommand(
       const nothing = retried.length === 0 && skipped.length === 0;
       process.stdout.write(nothing ? "nothing of that has failed\n" : `${retried.length} put back\n`);
     }
-    for (const { message } of skipped.slice(0, shownSkips)) err(`taskloom: ${message}`);
-    if (skipped.length > shownSkips)
-      err(`taskloom: and ${skipped.length - shownSkips} more were not put back.`);
+    reportSkipped(skipped, "put back");
     return skipped.length === 0 ? exitCodes.ok : exitCodes.partial;
   });
 }
 
-/** So many jobs that could not be retried are named one by one. */
+/** So many jobs that were skipped are named one by one. */
 const shownSkips = 10;
 
 async function retryEach(
@@ -255,16 +252,44 @@ async function retryEach(
   ids: readonly string[],
   queue: string | undefined,
 ): Promise<Pick<RetryPage, "retried" | "skipped">> {
+  const { done, skipped } = await forEach(ids, async (id) => {
+    await operations.retry(id, queue);
+    return id;
+  });
+  return { retried: done, skipped };
+}
+
+/**
+ * Does something with each job, and goes on after one that is not there or not in the state for it. An error of any
+ * other kind, such as an engine that does not answer, ends the walk; so does the only job's, which is the command's own.
+ */
+async function forEach<T>(
+  ids: readonly string[],
+  body: (id: string) => Promise<T>,
+): Promise<{ readonly done: T[]; readonly skipped: RetryPage["skipped"] }> {
+  const done: T[] = [];
+  const skipped: RetryPage["skipped"][number][] = [];
   const progress = new Progress(ids.length, "jobs");
   try {
     for (const id of ids) {
-      await operations.retry(id, queue);
+      try {
+        done.push(await body(id));
+      } catch (error) {
+        const isOfThisJob = error instanceof ServiceError && (error.status === 404 || error.status === 409);
+        if (!isOfThisJob || ids.length === 1) throw error;
+        skipped.push({ id, code: error.code, message: error.message });
+      }
       progress.advance();
     }
   } finally {
     progress.stop();
   }
-  return { retried: ids, skipped: [] };
+  return { done, skipped };
+}
+
+function reportSkipped(skipped: RetryPage["skipped"], what: string): void {
+  for (const { message } of skipped.slice(0, shownSkips)) err(`taskloom: ${message}`);
+  if (skipped.length > shownSkips) err(`taskloom: and ${skipped.length - shownSkips} more were not ${what}.`);
 }
 
 async function retryMatching(

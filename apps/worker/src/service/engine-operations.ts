@@ -165,9 +165,15 @@ export class EngineOperations implements Operations {
       performance.now() - known.at < knownFor &&
       whyNotServed(known.workers, queue, task) === undefined;
     if (isServed) return undefined;
-    const workers = await this.#engine.serving();
+    const workers = await this.#liveWorkers();
     this.#serving = { at: performance.now(), workers };
     return whyNotServed(workers, queue, task);
+  }
+
+  /** Workers that have stored that they serve, and those that were seen lately: one of the two may be late. */
+  async #liveWorkers(): Promise<ServingWorker[]> {
+    const [serving, seen] = await Promise.all([this.#engine.serving(), this.#presence.all()]);
+    return [...serving, ...seen.filter(({ state }) => state === "running").map(servingOf)];
   }
 
   async #definition(name: string): Promise<TaskDefinition> {
@@ -272,7 +278,11 @@ export class EngineOperations implements Operations {
   }
 
   async queues(): Promise<Readonly<Record<string, QueueView>>> {
-    const [names, workers] = await Promise.all([this.#lookForQueues(), this.#engine.serving()]);
+    const [names, workers, seen] = await Promise.all([
+      this.#lookForQueues(),
+      this.#engine.serving(),
+      this.#presence.all(),
+    ]);
     const views = await Promise.all(
       names.map(async (name): Promise<readonly [string, QueueView]> => {
         const [loop, thread, isPaused] = await Promise.all([
@@ -280,8 +290,11 @@ export class EngineOperations implements Operations {
           this.#laneCounts(name, "thread"),
           this.#stored(name).lane("loop").isPaused(),
         ]);
-        const serving = workers.filter(({ queues }) => queues.includes(name)).length;
-        return [name, { loop, thread, isPaused, workers: serving }];
+        // A worker of this service is in both lists, one of a user's own process in the first alone.
+        const [serving, running] = [workers, seen.filter(({ state }) => state === "running")].map(
+          (each) => each.filter(({ queues }) => queues.includes(name)).length,
+        ) as [number, number];
+        return [name, { loop, thread, isPaused, workers: Math.max(serving, running) }];
       }),
     );
     return Object.fromEntries(
@@ -389,6 +402,11 @@ export class EngineOperations implements Operations {
       this.#presence.close(),
     ]);
   }
+}
+
+/** A worker that was seen, as one that serves. */
+function servingOf({ id, queues, tasks }: WorkerView): ServingWorker {
+  return { id, queues, tasks: Object.fromEntries(tasks.map(({ name, version }) => [name, version])) };
 }
 
 /** Whether anything is in a queue, or anybody takes jobs from it. */

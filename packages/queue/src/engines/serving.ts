@@ -5,7 +5,11 @@ export interface ServingWorker {
   readonly tasks: Readonly<Record<string, number>>;
 }
 
-/** How often a worker says that it serves its queues; milliseconds. */
+/** How often a worker stores that it serves its queues; milliseconds. */
 export const serveEvery = 5_000;
-/** How long that holds: a worker that has said nothing for so long is dead or cut off. */
-export const servesFor = 16_000;
+/**
+ * How long that holds, in milliseconds; a worker that has stored nothing for so long is dead or cut off. A loop that a
+ * task holds, a busy machine or an engine that is away for a moment delays the next record: each of a dozen may be lost
+ * before others hear that nobody serves a queue. A worker that stops removes its record at once.
+ */
+export const servesFor = 60_000;

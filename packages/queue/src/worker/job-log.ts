@@ -1,3 +1,4 @@
+import { inspect } from "node:util";
 import { storableText } from "../wire/plain-text.ts";
 
 /** Stores the lines that a run logs, one after the other, so that they keep their order at every engine. */
@@ -9,8 +10,9 @@ export class JobLog {
     this.#store = store;
   }
 
-  async write(line: string): Promise<void> {
-    const text = storableText(String(line)); // A thread's call may have passed anything.
+  /** A job without types may log anything; what is not a text is logged as it prints. */
+  async write(line: unknown): Promise<void> {
+    const text = storableText(typeof line === "string" ? line : inspect(line));
     const written = this.#tail === undefined ? this.#store(text) : this.#tail.then(() => this.#store(text));
     const tail = written
       .catch(() => {}) // Whoever wrote it hears of it.
