@@ -62,6 +62,21 @@ test("a routine that a scope runs is woken and cancelled at once: it throws", as
   });
 });
 
+test("the same when another branch of the task has just gone on", async () => {
+  await virtually(async () => {
+    const controller = new AbortController();
+    const future = getRunningLoop().createFuture<string>();
+    const woken = at10("other", nothing, () => {
+      future.setResult("woken");
+      controller.abort(new Error("now"));
+    });
+    const scope = timeout(null, future, { signal: controller.signal });
+    const [other, own] = await Promise.allSettled([(async () => await woken)(), scope]);
+    expect(other).toEqual({ status: "fulfilled", value: "other" });
+    expect(own).toMatchObject({ status: "rejected", reason: { name: "CancelledError", message: "now" } });
+  });
+});
+
 test("after the wake-up and the step: calls go on, the next suspension throws, with the message", async () => {
   await virtually(async () => {
     const queue = new Queue<number>();

@@ -31,6 +31,9 @@ export const equivalents: readonly Equivalents[] = [
       ["task/coroutine.ts", "return this.#phase === CREATED;", "return this.#phase !== CREATED;"],
       ["task/coroutine.ts", "return this.#phase === CREATED;", "return undefined;"],
       ["task/task.ts", "this._frame = coro as Coroutine<unknown>;", ";"],
+      ["task/branch.ts", "return this._waiter;", "return undefined;"],
+      ["task/native-await.ts", "return this.#future;", "return undefined;"],
+      ["task/native-await.ts", "return this.#strand;", "return undefined;"],
     ],
   },
   {
@@ -79,6 +82,7 @@ export const equivalents: readonly Equivalents[] = [
       ["task/cancel-depth.ts", "if (depth === 0) suspect = null;", "if (false) suspect = null;"],
       ["waiting/as-completed.ts", "this.#todo.clear();", ";"],
       ["task/task.ts", "this._gen = null;", ";"],
+      ["task/branch.ts", "this._gen = this._frame = null;", ";"],
       ["task/task.ts", "this._frame = null;", ";"],
       ["task/task.ts", "this._context = null;", ";"],
       ["kernel/timer-heap.ts", "timer._sequence = 0;", ";"],
@@ -96,6 +100,24 @@ export const equivalents: readonly Equivalents[] = [
       ["kernel/timer-heap.ts", "this.#timers = [];", ";"],
       ["kernel/event-loop.ts", "this.#executor = null;", ";"],
       ["kernel/event-loop.ts", "this.#shutdownHooks.delete(hook);", ";"],
+    ],
+  },
+  {
+    reason:
+      "The requests to a branch are its scopes', which take them back before it ends and read no answer.",
+    mutants: [
+      [
+        "task/branch.ts",
+        "if (this._phase === ENDED) return false;",
+        "if (this._phase === ENDED) return true;",
+      ],
+      ["task/branch.ts", "if (this._phase === ENDED) return false;", "if (false) return false;"],
+      [
+        "task/branch.ts",
+        "if (deliver(this, message)) return true;",
+        "if (deliver(this, message)) return false;",
+      ],
+      ["task/branch.ts", "return true;", "return false;"],
     ],
   },
   {

@@ -23,7 +23,7 @@ const others =
 
 /** The async spelling: its own words are no reason to pass over a line there. */
 export const asyncSpelling = /task\/(?:native-await|native-body|branch|requests|current-strand)\.ts$/;
-const othersThere = /signal|controller/i;
+const othersThere = /signal|controller|unlink|unfollow|_waitsFor|_towards/i;
 
 /** A field's first value. */
 const field = /^  (?:(?:readonly|protected|private|static) )*[#\w]+(?:: [^=]+)? = /;

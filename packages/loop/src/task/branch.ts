@@ -107,11 +107,8 @@ class Branch implements Strand, Leaf {
     this._gen = this._frame = null;
     this._loop._settledNative = true;
     this._task._wokenIn = this._loop._turns;
-    this._pending = NONE;
     // A helper that was started in the branch and outlives it goes on in what is around the branch.
-    const left = this._leaves;
-    this._leaves = null;
-    if (left !== null) for (const leaf of left) addLeaf(this._parent, leaf);
+    for (const leaf of this._leaves ?? []) addLeaf(this._parent, leaf);
     removeLeaf(this._parent, this);
   }
 
