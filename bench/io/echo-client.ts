@@ -1,9 +1,12 @@
 // The load: N connections that each keep one message under way. `node echo-client.ts PORT CONNECTIONS MS SIZE`
 // prints "warm", then messages a second. Raw node:net, so that what is measured is the server.
+// With a fifth argument it speaks Redis' protocol instead: so many SET commands at once, each a message.
 import { connect, type Socket } from "node:net";
 
-const [port = 0, connections = 50, ms = 2000, size = 1024] = process.argv.slice(2).map(Number);
-const message = Buffer.alloc(size, "x");
+const [port = 0, connections = 50, ms = 2000, size = 1024, pipelined = 0] = process.argv.slice(2).map(Number);
+const set = "*3\r\n$3\r\nSET\r\n$16\r\nkey:000000000012\r\n$3\r\nxxx\r\n";
+const message = pipelined > 0 ? Buffer.from(set.repeat(pipelined)) : Buffer.alloc(size, "x");
+const answer = pipelined > 0 ? "+OK\r\n".length * pipelined : size;
 let count = 0;
 const sockets: Socket[] = [];
 
@@ -12,9 +15,9 @@ for (let i = 0; i < connections; i++) {
   let received = 0;
   socket.on("data", (data) => {
     received += data.length;
-    if (received < size) return;
-    received -= size;
-    count++;
+    if (received < answer) return;
+    received -= answer;
+    count += Math.max(pipelined, 1);
     socket.write(message);
   });
   await new Promise((resolve) => socket.once("connect", resolve));

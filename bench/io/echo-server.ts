@@ -1,6 +1,7 @@
 // One echo server, in a process of its own: `node echo-server.ts KIND`. Prints its port, then serves until
 // its standard input ends; then prints its memory.
 import { createServer } from "node:net";
+import { redisServers } from "./redis-server.ts";
 import { getRunningLoop, Protocol, run, startServer, type Transport } from "@taskloom/loop";
 
 class Echo extends Protocol {
@@ -77,7 +78,8 @@ const kinds: Record<string, () => Promise<void>> = {
 };
 
 const kind = process.argv[2] ?? "";
-const serve = kinds[kind];
+const redis = redisServers[kind];
+const serve = redis === undefined ? kinds[kind] : () => redis(ended());
 if (serve === undefined) throw new Error(`Expected one of ${Object.keys(kinds).join(", ")}, got ${kind}`);
 process.on("SIGUSR2", () => {
   globalThis.gc?.();

@@ -19,11 +19,16 @@ const IDLE = 10_000;
 
 const node = [process.execPath, "--expose-gc", "--conditions=@taskloom/source"] as const;
 const server = join(import.meta.dirname, "echo-server.ts");
+/** Commands that a client sends at once, to the servers whose name begins with "requests". */
+const PIPELINED = 16;
 const servers = new Map<string, string[]>([
   ["node:net", [...node, server, "net"]],
   ["Protocol", [...node, server, "protocol"]],
   ["streams, async", [...node, server, "streams"]],
   ["streams, generator", [...node, server, "streams (generator)"]],
+  ["requests, node:net", [...node, server, "requests, net"]],
+  ["requests, streams, async", [...node, server, "requests, streams"]],
+  ["requests, streams, generator", [...node, server, "requests, streams (generator)"]],
 ]);
 const script = join(import.meta.dirname, "echo-server.py");
 for (const kind of ["asyncio", "uvloop"] as const) {
@@ -74,10 +79,13 @@ function cpuTime(pid: number): number {
 }
 
 /** Messages a second, and the server's microseconds of processor a message. */
-async function echo(command: readonly string[]): Promise<{ perSecond: number; cpu: number }> {
+async function echo(
+  command: readonly string[],
+  pipelined: number,
+): Promise<{ perSecond: number; cpu: number }> {
   const started = await start(command);
   const clients = Array.from({ length: CLIENTS }, () => {
-    const args = [started.port, CONNECTIONS / CLIENTS, DURATION, SIZE].map(String);
+    const args = [started.port, CONNECTIONS / CLIENTS, DURATION, SIZE, pipelined].map(String);
     return spawn(process.execPath, [join(import.meta.dirname, "echo-client.ts"), ...args], {
       stdio: ["ignore", "pipe", "inherit"],
     });
@@ -145,10 +153,14 @@ const speeds = new Map<string, Speeds>(
 );
 for (let round = 0; round < rounds; round++) {
   for (const [name, command] of servers) {
-    const { perSecond, cpu } = await echo(command);
+    const { perSecond, cpu } = await echo(command, isRequests(name) ? PIPELINED : 0);
     speeds.get(name)?.perSecond.push(perSecond);
     speeds.get(name)?.perCpuSecond.push(1_000_000 / cpu);
   }
+}
+
+function isRequests(name: string): boolean {
+  return name.startsWith("requests");
 }
 
 /** The median of the rounds' ratios: the machine's load changes from round to round, and cancels out within one. */
@@ -157,15 +169,17 @@ function ratio(name: string, peer: string, of: keyof Speeds): number {
   return median((speeds.get(name)?.[of] ?? []).map((speed, round) => speed / (peers[round] ?? Number.NaN)));
 }
 
-console.log(`\necho, ${CONNECTIONS} connections, 1 KB, median of ${rounds} rounds\n`);
+console.log(
+  `\necho, ${CONNECTIONS} connections, 1 KB; requests of Redis' protocol, ${PIPELINED} at once; median of ${rounds} rounds\n`,
+);
 console.log("| server | messages/s | of node:net | messages per second of its processor | of node:net |");
 console.log("| --- | ---: | ---: | ---: | ---: |");
 for (const [name, { perSecond, perCpuSecond }] of speeds) {
   const cells = [
     median(perSecond).toFixed(0),
-    ratio(name, "node:net", "perSecond").toFixed(2),
+    ratio(name, isRequests(name) ? "requests, node:net" : "node:net", "perSecond").toFixed(2),
     median(perCpuSecond).toFixed(0),
-    ratio(name, "node:net", "perCpuSecond").toFixed(2),
+    ratio(name, isRequests(name) ? "requests, node:net" : "node:net", "perCpuSecond").toFixed(2),
   ];
   console.log(`| ${name} | ${cells.join(" | ")} |`);
 }
@@ -196,6 +210,18 @@ atLeast("streams, generator", "node:net", 0.7);
 atLeast("Protocol", "asyncio Protocol", 2);
 atLeast("streams, async", "asyncio streams", 2);
 atLeast("streams, generator", "asyncio streams", 2);
+/** At most `bound` times the peer's processor time. */
+function costsAtMost(name: string, peer: string, bound: number): void {
+  const value = 1 / ratio(name, peer, knowsCpu ? "perCpuSecond" : "perSecond");
+  bounds.push([
+    `${name}: times the processor time of ${peer}`,
+    value,
+    (measured) => measured <= bound,
+    `<= ${bound}`,
+  ]);
+}
+costsAtMost("requests, streams, generator", "requests, node:net", 1.6);
+costsAtMost("requests, streams, async", "requests, node:net", 1.6);
 const memoryRatio = (memory.get("Protocol") ?? Number.NaN) / rawMemory;
 bounds.push(["memory, Protocol / node:net", memoryRatio, (value) => value <= 1.2, "<= 1.2"]);
 

@@ -50,6 +50,20 @@ export class ByteBuffer {
     return taken;
   }
 
+  /** The position of the first `byte` at or after `offset`; -1 if there is none. */
+  indexOfByte(byte: number, offset: number): number {
+    const bytes = this.#bytes;
+    const start = this.#start;
+    const end = this.#end;
+    let at = start + offset;
+    // A short line is found sooner than V8 calls a function of Node's.
+    const near = Math.min(at + NEAR, end);
+    for (; at < near; at++) if (bytes[at] === byte) return at - start;
+    if (at >= end) return -1;
+    const found = bytes.indexOf(byte, at);
+    return found === -1 || found >= end ? -1 : found - start;
+  }
+
   clear(): void {
     this.#bytes = EMPTY;
     this.#start = this.#end = 0;
@@ -68,3 +82,4 @@ export class ByteBuffer {
 
 const EMPTY: Buffer = Buffer.alloc(0);
 const SMALLEST = 4096;
+const NEAR = 48;

@@ -1,8 +1,8 @@
 import { IncompleteReadError, LimitOverrunError } from "../errors.ts";
 import { machine, probed, returned, SUSPENDED } from "../kernel/machine.ts";
 import type { Future } from "../task/future.ts";
+import { isAwait } from "../task/native-await.ts";
 import { Operation } from "../task/operation.ts";
-import type { Strand } from "../task/strand.ts";
 import type { StreamReader } from "./stream-reader.ts";
 
 /**
@@ -47,21 +47,23 @@ abstract class Reading extends Operation<Buffer> {
     throw error;
   }
 
-  /** From an `async` function: what is there already needs no strand of its own. */
-  override _awaitFrom(
-    strand: Strand | null,
-    resolve: (value: unknown) => void,
-    reject: (error: unknown) => void,
-  ): void {
+  /** An `await` of bytes that are there needs no strand, neither one of its own nor the awaiting one. */
+  // oxlint-disable-next-line unicorn/no-thenable -- this is what `await` calls
+  override then<A = Buffer, B = never>(
+    onFulfilled?: ((value: Buffer) => A | PromiseLike<A>) | null,
+    onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
+    if (!isAwait(onFulfilled, onRejected)) return super.then(onFulfilled, onRejected);
     let taken: Buffer | null;
     try {
       taken = this.#attempt();
     } catch (error) {
-      reject(error);
-      return;
+      void onRejected!(error);
+      return undefined as never; // `await` does not look at it
     }
-    if (taken === null) super._awaitFrom(strand, resolve, reject);
-    else resolve(taken);
+    if (taken === null) return super.then(onFulfilled, onRejected);
+    void onFulfilled!(taken);
+    return undefined as never;
   }
 
   _describe(): string {
@@ -157,26 +159,38 @@ export class ReadUntil extends Reading {
   }
 }
 
-const NEWLINE: readonly Buffer[] = [Buffer.from("\n")];
+const NEWLINE = 0x0a;
 
-export class ReadLine extends ReadUntil {
-  constructor(reader: StreamReader) {
-    super(reader, NEWLINE);
+/** `readUntil` for one byte, written for speed: protocols of lines read little else. */
+export class ReadLine extends Reading {
+  /** Up to here there is no newline. */
+  #searched = 0;
+
+  protected take(): Buffer | null {
+    const { _buffer: buffer, _limit: limit } = this.reader;
+    const at = buffer.indexOfByte(NEWLINE, this.#searched);
+    if (at !== -1) {
+      if (at <= limit) return buffer.take(at + 1);
+      this.#drop(at + 1);
+      throw new LimitOverrunError(
+        `Separator is found, but chunk is longer than limit (${limit} bytes): read it in pieces, or raise the limit`,
+        at,
+      );
+    }
+    const size = (this.#searched = buffer.size);
+    if (size > limit) {
+      this.#drop(size);
+      throw new LimitOverrunError(
+        `Separator is not found, and chunk exceed the limit (${limit} bytes): read it in pieces, or raise the limit`,
+        size,
+      );
+    }
+    return this.reader._isEnded ? buffer.take(size) : null;
   }
 
-  protected override take(): Buffer | null {
-    try {
-      return super.take();
-    } catch (error) {
-      if (error instanceof IncompleteReadError) return error.partial as Buffer;
-      if (error instanceof LimitOverrunError) {
-        // A line that is there in full goes in full; else what there is of it.
-        const { _buffer: buffer } = this.reader;
-        const isWhole = buffer.indexOf(NEWLINE[0]!, error.consumed) === error.consumed;
-        buffer.take(isWhole ? error.consumed + 1 : buffer.size);
-        this.reader._consumed();
-      }
-      throw error;
-    }
+  /** A line that is too long is dropped, as far as it is there. */
+  #drop(size: number): void {
+    this.reader._buffer.take(size);
+    this.reader._consumed();
   }
 }

@@ -61,7 +61,9 @@ export class StreamWriter {
 
   /** Puts data into the buffer to be sent, a string as UTF-8. */
   write(data: string | Uint8Array): void {
-    this.#transport.write(data);
+    // While requests are left in the reader, more answers will follow in this turn: they are sent together.
+    if (this.#reader !== null && this.#reader._buffer.size > 0) this.#transport._gather(data);
+    else this.#transport.write(data);
   }
 
   /** Puts several pieces there. */

@@ -4,12 +4,16 @@ import { describe, describesItself } from "../diagnosis/describe.ts";
 import type { EventLoop } from "../kernel/event-loop.ts";
 import { machine } from "../kernel/machine.ts";
 import { asCallback } from "./callback.ts";
+import { Gathered } from "./gathered.ts";
 import { type ExtraInfo, extraInfo } from "./extra-info.ts";
 import type { OpenResource, Owner } from "./open-resources.ts";
 import type { Protocol } from "./protocol.ts";
 import { defaultLimits, type WriteBufferLimits, writeBufferLimits } from "./write-buffer-limits.ts";
 
 const TRANSPORT: unique symbol = Symbol("taskloom.transport");
+
+/** Small pieces that are written together, in bytes (of a string: characters). */
+const MOST_GATHERED = 16 * 1024;
 
 /** A Node stream that a transport drives. Its listeners find the transport through it: no closure a connection. */
 type DrivenStream = Duplex & { [TRANSPORT]?: Transport | undefined };
@@ -55,6 +59,8 @@ export class Transport implements OpenResource {
   #isClosing = false;
   #isLost = false;
   #flushed: ((error?: Error | null) => void) | null = null;
+  /** Small pieces that are written together at the end of the tick, or with the next `write`. */
+  #gathered: Gathered | null = null;
 
   /** Made by the library. */
   constructor(loop: EventLoop, stream: Duplex, protocol: Protocol, owner: Owner, isPipe = false) {
@@ -99,6 +105,7 @@ export class Transport implements OpenResource {
 
   /** @internal For STARTTLS: nothing is read any more, and the bare socket is given away. */
   _release(): Duplex {
+    this._sendGathered();
     this.#detach();
     return this.#stream;
   }
@@ -194,13 +201,53 @@ export class Transport implements OpenResource {
    * Throws a UsageError after `writeEof()`, and an ArgumentError for anything but a string or bytes.
    */
   write(data: string | Uint8Array): void {
+    this.#checkWritable(data);
+    if (data.length === 0 || this.#isClosing) return;
+    if (this.#gathered === null) this.#write(data);
+    else if (this.#gathered.size + data.length > MOST_GATHERED) {
+      this._sendGathered();
+      this.#write(data);
+    } else {
+      this.#gathered.add(data);
+      this._sendGathered();
+    }
+  }
+
+  /** @internal `write` that waits for more of this tick, so that many small pieces cost one call of the system. */
+  _gather(data: string | Uint8Array): void {
+    this.#checkWritable(data);
+    if (data.length === 0 || this.#isClosing) return;
+    // Gathered data stays below the low mark, so that flow control need not know of it.
+    const size = this.getWriteBufferSize() + data.length;
+    if (size > MOST_GATHERED || size > this.#limits.low) {
+      this.write(data);
+      return;
+    }
+    if (this.#gathered === null) {
+      this.#gathered = new Gathered();
+      process.nextTick(sendGathered, this);
+    }
+    this.#gathered.add(data);
+  }
+
+  /** @internal */
+  _sendGathered(): void {
+    const gathered = this.#gathered;
+    if (gathered === null) return;
+    this.#gathered = null;
+    if (!this.#stream.destroyed) this.#write(gathered.take());
+  }
+
+  #checkWritable(data: string | Uint8Array): void {
     if (typeof data !== "string" && !(data instanceof Uint8Array)) {
       throw new ArgumentError(`Expected a string or bytes to write, got ${describe(data)}`);
     }
     if (this.#isEnded) {
       throw new UsageError("WRITE_AFTER_EOF", "cannot write after writeEof(), or to what is only read from");
     }
-    if (data.length === 0 || this.#isClosing) return;
+  }
+
+  #write(data: string | Uint8Array): void {
     const stream = this.#stream;
     if (stream.writableLength + data.length <= this.#limits.low) {
       stream.write(data);
@@ -228,6 +275,7 @@ export class Transport implements OpenResource {
       throw new UsageError("NO_HALF_CLOSE", "TLS connections cannot be half closed: close() instead");
     }
     if (this.#isEnded || this.#isClosing) return;
+    this._sendGathered();
     this.#isEnded = true;
     this.#stream.end();
   }
@@ -239,7 +287,7 @@ export class Transport implements OpenResource {
 
   /** How many bytes wait to be sent. */
   getWriteBufferSize(): number {
-    return this.#stream.writableLength;
+    return this.#stream.writableLength + (this.#gathered === null ? 0 : this.#gathered.size);
   }
 
   /** The marks of flow control, in bytes. */
@@ -249,6 +297,7 @@ export class Transport implements OpenResource {
 
   /** Sets them: `high` is 64 KiB by default, and `low` a quarter of `high`. */
   setWriteBufferLimits(limits: Partial<WriteBufferLimits> = {}): void {
+    this._sendGathered();
     this.#limits = writeBufferLimits(limits);
     if (this.#isWritingPaused || this.#stream.writableLength <= this.#limits.high) return;
     // What is under way was perhaps written without asking to be told.
@@ -288,6 +337,7 @@ export class Transport implements OpenResource {
   /** Reads no more, sends what is in the buffer, then closes. `protocol.connectionLost(null)` follows. */
   close(): void {
     if (this.#isClosing) return;
+    this._sendGathered();
     this.#isClosing = true;
     const stream = this.#stream;
     if (stream.readable) stream.pause();
@@ -300,6 +350,7 @@ export class Transport implements OpenResource {
 
   /** Closes at once; what is in the buffer is lost. */
   abort(): void {
+    this._sendGathered(); // the system may still take it, as it would have taken each piece
     this.#isClosing = true;
     this.#stream.destroy();
   }
@@ -360,4 +411,7 @@ function onError(this: DrivenStream, error: Error): void {
 }
 function onClose(this: DrivenStream): void {
   this[TRANSPORT]?._lost();
+}
+function sendGathered(transport: Transport): void {
+  transport._sendGathered();
 }

@@ -35,18 +35,23 @@ export function awaitNatively<T, A, B>(
   onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
 ): Promise<A | B> {
   const strand = awaitingStrand();
-  if (
-    typeof onFulfilled === "function" &&
-    typeof onRejected === "function" &&
-    onFulfilled.name === "" &&
-    sourceOf.call(onFulfilled) === NATIVE
-  ) {
-    awaitable._awaitFrom(strand, onFulfilled as Settle, onRejected);
+  if (isAwait(onFulfilled, onRejected)) {
+    awaitable._awaitFrom(strand, onFulfilled as Settle, onRejected as Settle);
     return undefined as unknown as Promise<A | B>;
   }
   return new Promise<T>((resolve, reject) =>
     awaitable._awaitFrom(strand, resolve as Settle, reject as Settle),
   ).then(onFulfilled, onRejected);
+}
+
+/** Whether `await` passed these to `then`: V8's own resolving functions, which do not throw. */
+export function isAwait(onFulfilled: unknown, onRejected: unknown): boolean {
+  return (
+    typeof onFulfilled === "function" &&
+    typeof onRejected === "function" &&
+    onFulfilled.name === "" &&
+    sourceOf.call(onFulfilled) === NATIVE
+  );
 }
 
 /** The loop for an await outside any task. */

@@ -1,0 +1,108 @@
+// A server of Redis' protocol with one command, SET: written once for node:net, as quick as such a parser gets, and
+// once as one writes it with streams, `readLine` and `readExactly`. Each in both spellings.
+import { createServer, type AddressInfo } from "node:net";
+import { run, startServer } from "@taskloom/loop";
+
+const store = new Map<string, Buffer>();
+
+function command(parts: readonly Buffer[]): string {
+  if (parts[0]?.latin1Slice() !== "SET") return "-ERR unknown command\r\n";
+  store.set(parts[1]!.latin1Slice(), parts[2]!);
+  return "+OK\r\n";
+}
+
+/** The number in a line such as `$16\r\n`. */
+const count = (line: Buffer): number => Number(line.latin1Slice(1, line.length - 2));
+
+/** Reads as many whole commands as `data` holds; returns the answers, and what is left. */
+function answer(data: Buffer): { answers: string; rest: Buffer } {
+  let answers = "";
+  let start = 0;
+  for (;;) {
+    let at = start;
+    let end = data.indexOf(10, at);
+    if (end === -1) break;
+    const left = Number(data.latin1Slice(at + 1, end - 1));
+    at = end + 1;
+    const parts: Buffer[] = [];
+    while (parts.length < left) {
+      end = data.indexOf(10, at);
+      if (end === -1) break;
+      const size = Number(data.latin1Slice(at + 1, end - 1));
+      at = end + 1;
+      if (at + size + 2 > data.length) break;
+      parts.push(data.subarray(at, at + size));
+      at += size + 2;
+    }
+    if (parts.length < left) break;
+    answers += command(parts);
+    start = at;
+  }
+  return { answers, rest: data.subarray(start) };
+}
+
+export const redisServers: Record<string, (ended: Promise<void>) => Promise<void>> = {
+  async "requests, net"(ended) {
+    const server = createServer({ noDelay: true }, (socket) => {
+      let unread: Buffer = Buffer.alloc(0);
+      socket.on("error", () => {});
+      socket.on("data", (chunk) => {
+        const { answers, rest } = answer(unread.length === 0 ? chunk : Buffer.concat([unread, chunk]));
+        unread = rest;
+        if (answers !== "") socket.write(answers);
+      });
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    console.log((server.address() as AddressInfo).port);
+    await ended;
+    process.exit();
+  },
+
+  async "requests, streams"(ended) {
+    await run(async () => {
+      const server = await startServer(
+        async (reader, writer) => {
+          for (;;) {
+            const head = await reader.readLine();
+            if (head.length === 0) break;
+            const parts: Buffer[] = [];
+            for (let left = count(head); left > 0; left--) {
+              const size = count(await reader.readLine());
+              parts.push((await reader.readExactly(size + 2)).subarray(0, size));
+            }
+            writer.write(command(parts));
+            await writer.drain();
+          }
+          writer.close();
+        },
+        { host: "127.0.0.1" },
+      );
+      console.log(server.sockets()[0]?.port);
+      await ended;
+    });
+  },
+
+  async "requests, streams (generator)"(ended) {
+    await run(async () => {
+      const server = await startServer(
+        function* (reader, writer) {
+          for (;;) {
+            const head = yield* reader.readLine();
+            if (head.length === 0) break;
+            const parts: Buffer[] = [];
+            for (let left = count(head); left > 0; left--) {
+              const size = count(yield* reader.readLine());
+              parts.push((yield* reader.readExactly(size + 2)).subarray(0, size));
+            }
+            writer.write(command(parts));
+            yield* writer.drain();
+          }
+          writer.close();
+        },
+        { host: "127.0.0.1" },
+      );
+      console.log(server.sockets()[0]?.port);
+      await ended;
+    });
+  },
+};
