@@ -6,13 +6,13 @@ import { run, startServer } from "@taskloom/loop";
 const store = new Map<string, Buffer>();
 
 function command(parts: readonly Buffer[]): string {
-  if (parts[0]?.latin1Slice() !== "SET") return "-ERR unknown command\r\n";
-  store.set(parts[1]!.latin1Slice(), parts[2]!);
+  if (parts[0]?.toString("latin1") !== "SET") return "-ERR unknown command\r\n";
+  store.set(parts[1]!.toString("latin1"), parts[2]!);
   return "+OK\r\n";
 }
 
 /** The number in a line such as `$16\r\n`. */
-const count = (line: Buffer): number => Number(line.latin1Slice(1, line.length - 2));
+const count = (line: Buffer): number => Number(line.toString("latin1", 1, line.length - 2));
 
 /** Reads as many whole commands as `data` holds; returns the answers, and what is left. */
 function answer(data: Buffer): { answers: string; rest: Buffer } {
@@ -22,13 +22,13 @@ function answer(data: Buffer): { answers: string; rest: Buffer } {
     let at = start;
     let end = data.indexOf(10, at);
     if (end === -1) break;
-    const left = Number(data.latin1Slice(at + 1, end - 1));
+    const left = Number(data.toString("latin1", at + 1, end - 1));
     at = end + 1;
     const parts: Buffer[] = [];
     while (parts.length < left) {
       end = data.indexOf(10, at);
       if (end === -1) break;
-      const size = Number(data.latin1Slice(at + 1, end - 1));
+      const size = Number(data.toString("latin1", at + 1, end - 1));
       at = end + 1;
       if (at + size + 2 > data.length) break;
       parts.push(data.subarray(at, at + size));

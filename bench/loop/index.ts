@@ -1,6 +1,6 @@
 /**
  * The loop's speed beside its peers, in one run: prints a table, and exits 1 when a bound is missed. Each
- * figure is the median of three processes, each of which gives the best of five.
+ * figure is the median of three processes, each of which gives the median of its rounds.
  */
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
@@ -10,6 +10,10 @@ const ROUNDS = 3;
 const here = import.meta.dirname;
 
 function node(name: string): number {
+  return JSON.parse(measured(name)) as number;
+}
+
+function measured(name: string): string {
   const script = join(here, "measures.ts");
   const flags = [
     "--conditions=@taskloom/source",
@@ -17,9 +21,7 @@ function node(name: string): number {
     "--max-old-space-size=4096",
     "--no-warnings",
   ];
-  return Number(
-    execFileSync(process.execPath, [...flags, script, name], { encoding: "utf8", maxBuffer: 1e6 }),
-  );
+  return execFileSync(process.execPath, [...flags, script, name], { encoding: "utf8", maxBuffer: 1e6 });
 }
 
 function onPython(kind: "asyncio" | "uvloop", name: string): number {
@@ -98,6 +100,22 @@ faster(generator, ours(generator), "Effect", ours("switch, Effect"), 8);
 faster(generator, ours(generator), "Effection", ours("switch, Effection"), 25);
 within("switch, async", ours("switch, async"), "native await", ours("native await"), 5);
 faster("switch, async", ours("switch, async"), "asyncio", peer("asyncio", "switch"), 4);
+for (const count of ["1,000", "10,000", "100,000"]) {
+  const sides = JSON.parse(measured(`switches of ${count} tasks`)) as Record<string, number>;
+  process.stderr.write(`switches of ${count} tasks: ${JSON.stringify(sides)}\n`);
+  const { native = NaN, generator = NaN, async = NaN } = sides;
+  const fresh = sides["native, fresh closures"] ?? NaN;
+  within(`${count} tasks, generator`, generator, "native", native, 1.5);
+  within(
+    `${count} tasks, generator, fresh closures`,
+    sides["generator, fresh closures"] ?? NaN,
+    "native",
+    fresh,
+    2,
+  );
+  within(`${count} tasks, async`, async, "native", native, 5);
+  within(`${count} tasks, async, fresh closures`, sides["async, fresh closures"] ?? NaN, "native", fresh, 6);
+}
 below(
   "an async await beside a spinning coroutine",
   ours("await beside a spinning coroutine") / 1000,
@@ -107,6 +125,10 @@ below(
 for (const shape of ["spawn + gather, one by one", "spawn + gather, all at once"]) {
   // asyncio goes through its selector three times for each task when there is but one.
   faster(shape, ours(shape), "asyncio", peer("asyncio", shape), shape.endsWith("one") ? 15 : 1);
+}
+const spawned = JSON.parse(measured("spawn + gather by number of tasks")) as Record<string, number>;
+for (const count of ["10,000", "100,000"]) {
+  within(`spawn + gather of ${count}`, spawned[count] ?? NaN, "of 1,000", spawned["1,000"] ?? NaN, 2);
 }
 faster("callLater", ours("callLater"), "asyncio", peer("asyncio", "callLater"), 10);
 faster("callLater", ours("callLater"), "setTimeout", ours("setTimeout"), 1);

@@ -1,6 +1,6 @@
 /**
  * What is measured on Node, one process each: `node measures.ts <name>` prints a number of nanoseconds (or
- * bytes, where the name says so). Every peer does the same work in the same shape.
+ * bytes, where the name says so), or several by name. Every peer does the same work in the same shape.
  */
 import { createServer, get } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -14,6 +14,7 @@ import {
   sleep,
   type Handle,
 } from "@taskloom/loop";
+import { median, spawns, switches } from "./many-tasks.ts";
 
 const WORKERS = 1000;
 const SWITCHES = 500;
@@ -21,19 +22,19 @@ const TASKS = 10_000;
 const TIMERS = 100_000;
 const ITEMS = 300_000;
 
-/** Times `work` until the compiler has nothing more to say, and gives nanoseconds per operation: the best of twenty. */
-async function best(operations: number, work: () => Promise<number>): Promise<number> {
-  let least = Infinity;
-  for (let i = 0; i < 20; i++) least = Math.min(least, await work());
-  return (least * 1e6) / operations;
+/** Times `work` twenty times, and gives nanoseconds per operation: the median. */
+async function typical(operations: number, work: () => Promise<number>): Promise<number> {
+  const times: number[] = [];
+  for (let i = 0; i < 20; i++) times.push(await work());
+  return (median(times) * 1e6) / operations;
 }
 
 /** The delays of the timer rows: spread over a quarter of an hour, all different. */
 const delays = Array.from({ length: TIMERS }, (_, i) => 100_000 + ((i * 7919) % 1_000_003));
 
-const measures: Record<string, () => Promise<number>> = {
+const measures: Record<string, () => Promise<number | Record<string, number>>> = {
   "native await": () =>
-    best(WORKERS * SWITCHES, async () => {
+    typical(WORKERS * SWITCHES, async () => {
       const worker = async (): Promise<void> => {
         // oxlint-disable-next-line typescript/await-thenable, unicorn/no-unnecessary-await -- what is measured
         for (let i = 0; i < SWITCHES; i++) await null;
@@ -44,7 +45,7 @@ const measures: Record<string, () => Promise<number>> = {
     }),
 
   "switch, generator": () =>
-    best(WORKERS * SWITCHES, () =>
+    typical(WORKERS * SWITCHES, () =>
       run(function* () {
         const worker = function* (): Generator<never, void, unknown> {
           for (let i = 0; i < SWITCHES; i++) yield* sleep(0);
@@ -56,7 +57,7 @@ const measures: Record<string, () => Promise<number>> = {
     ),
 
   "switch, async": () =>
-    best(WORKERS * SWITCHES, () =>
+    typical(WORKERS * SWITCHES, () =>
       run(async () => {
         const worker = async (): Promise<void> => {
           for (let i = 0; i < SWITCHES; i++) await sleep(0);
@@ -72,7 +73,7 @@ const measures: Record<string, () => Promise<number>> = {
     const worker = Effect.gen(function* () {
       for (let i = 0; i < SWITCHES; i++) yield* Effect.yieldNow;
     });
-    return best(WORKERS * SWITCHES, async () => {
+    return typical(WORKERS * SWITCHES, async () => {
       const began = performance.now();
       await Effect.runPromise(
         Effect.all(
@@ -89,7 +90,7 @@ const measures: Record<string, () => Promise<number>> = {
     const worker = function* () {
       for (let i = 0; i < SWITCHES / 10; i++) yield* until(Promise.resolve());
     };
-    return best((WORKERS / 10) * (SWITCHES / 10), async () => {
+    return typical((WORKERS / 10) * (SWITCHES / 10), async () => {
       const began = performance.now();
       await runEffection(function* () {
         yield* all(Array.from({ length: WORKERS / 10 }, () => ({ [Symbol.iterator]: worker })));
@@ -99,7 +100,7 @@ const measures: Record<string, () => Promise<number>> = {
   },
 
   "await beside a spinning coroutine": () =>
-    best(2000, () =>
+    typical(2000, () =>
       run(async () => {
         const spinning = createTask(function* () {
           for (;;) yield* sleep(0);
@@ -113,7 +114,7 @@ const measures: Record<string, () => Promise<number>> = {
     ),
 
   "spawn + gather, one by one": () =>
-    best(TASKS, () =>
+    typical(TASKS, () =>
       run(function* () {
         const job = function* (): Generator<never, number, unknown> {
           return 1;
@@ -125,7 +126,7 @@ const measures: Record<string, () => Promise<number>> = {
     ),
 
   "spawn + gather, all at once": () =>
-    best(TASKS, () =>
+    typical(TASKS, () =>
       run(function* () {
         const job = function* (): Generator<never, number, unknown> {
           return 1;
@@ -137,7 +138,7 @@ const measures: Record<string, () => Promise<number>> = {
     ),
 
   callLater: () =>
-    best(TIMERS, () =>
+    typical(TIMERS, () =>
       run(async () => {
         const loop = getRunningLoop();
         const nothing = (): void => {};
@@ -149,7 +150,7 @@ const measures: Record<string, () => Promise<number>> = {
     ),
 
   "callLater, cancel": () =>
-    best(TIMERS, () =>
+    typical(TIMERS, () =>
       run(async () => {
         const loop = getRunningLoop();
         const nothing = (): void => {};
@@ -161,7 +162,7 @@ const measures: Record<string, () => Promise<number>> = {
     ),
 
   setTimeout: () =>
-    best(TIMERS, async () => {
+    typical(TIMERS, async () => {
       const nothing = (): void => {};
       const timers: NodeJS.Timeout[] = [];
       const began = performance.now();
@@ -172,7 +173,7 @@ const measures: Record<string, () => Promise<number>> = {
     }),
 
   clearTimeout: () =>
-    best(TIMERS, async () => {
+    typical(TIMERS, async () => {
       const nothing = (): void => {};
       const timers = delays.map((delay) => setTimeout(nothing, delay));
       const began = performance.now();
@@ -181,7 +182,7 @@ const measures: Record<string, () => Promise<number>> = {
     }),
 
   "queue put + get": () =>
-    best(ITEMS, () =>
+    typical(ITEMS, () =>
       run(function* () {
         const queue = new Queue<number>(100);
         createTask(function* () {
@@ -228,6 +229,11 @@ const measures: Record<string, () => Promise<number>> = {
     return promises.length === count ? used / count : NaN;
   },
 
+  "switches of 1,000 tasks": () => switches(1000, 500),
+  "switches of 10,000 tasks": () => switches(10_000, 50),
+  "switches of 100,000 tasks": () => switches(100_000, 10),
+  "spawn + gather by number of tasks": spawns,
+
   "fairness, p99": () =>
     fairness((stop) => {
       for (let i = 0; i < 10_000; i++) {
@@ -253,7 +259,7 @@ function resumeAt(depth: number): Promise<number> {
     if (left > 0) yield* nested(left - 1);
     else for (let i = 0; i < resumes; i++) yield* sleep(0);
   });
-  return best(resumes, () =>
+  return typical(resumes, () =>
     run(function* () {
       const began = performance.now();
       yield* nested(depth);
@@ -301,5 +307,5 @@ async function fairness(spin: (stop: AbortSignal) => void, requests = 300): Prom
 const name = process.argv[2]!;
 const measure = measures[name];
 if (measure === undefined) throw new RangeError(`no measure ${name}: ${Object.keys(measures).join(", ")}`);
-console.log(await measure());
+console.log(JSON.stringify(await measure()));
 process.exit(0);
