@@ -103,18 +103,18 @@ faster("switch, async", ours("switch, async"), "asyncio", peer("asyncio", "switc
 for (const count of ["1,000", "10,000", "100,000"]) {
   const sides = JSON.parse(measured(`switches of ${count} tasks`)) as Record<string, number>;
   process.stderr.write(`switches of ${count} tasks: ${JSON.stringify(sides)}\n`);
-  const { native = NaN, generator = NaN, async = NaN } = sides;
-  const fresh = sides["native, fresh closures"] ?? NaN;
-  within(`${count} tasks, generator`, generator, "native", native, 1.5);
+  const of = (side: string): number => sides[side] ?? NaN;
+  const fresh = "fresh closures";
+  within(`${count} tasks, generator`, of("generator"), "native", of("native"), 1.5);
+  within(`${count} tasks, async`, of("async"), "native", of("native"), 5);
   within(
-    `${count} tasks, generator, fresh closures`,
-    sides["generator, fresh closures"] ?? NaN,
+    `${count} tasks, generator, ${fresh}`,
+    of(`generator, ${fresh}`),
     "native",
-    fresh,
+    of(`native, ${fresh}`),
     2,
   );
-  within(`${count} tasks, async`, async, "native", native, 5);
-  within(`${count} tasks, async, fresh closures`, sides["async, fresh closures"] ?? NaN, "native", fresh, 6);
+  within(`${count} tasks, async, ${fresh}`, of(`async, ${fresh}`), "native", of(`native, ${fresh}`), 6);
 }
 below(
   "an async await beside a spinning coroutine",

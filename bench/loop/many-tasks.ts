@@ -14,8 +14,9 @@ export function median(values: readonly number[]): number {
 
 /** Processor time of this thread so far, in milliseconds; of the process, where Node does not know the thread's. */
 function busyTime(): number {
-  const { user, system } = (process.threadCpuUsage ?? process.cpuUsage).call(process);
-  return (user + system) / 1000;
+  const used =
+    "threadCpuUsage" in process ? process.threadCpuUsage() : (process as NodeJS.Process).cpuUsage();
+  return (used.user + used.system) / 1000;
 }
 
 type Side = () => Promise<number>;
