@@ -42,6 +42,16 @@ export class EngineUnavailableError extends TaskloomQueueError {
   }
 }
 
+/**
+ * A submission that the engine has no room for: its memory or its disk is full. The job was not stored; submit it again
+ * once there is room. `cause` is the engine's own error. Code `ENGINE_FULL`.
+ */
+export class EngineFullError extends TaskloomQueueError {
+  constructor(message: string, options?: ErrorOptions) {
+    super("ENGINE_FULL", message, options);
+  }
+}
+
 /** Something that this engine cannot do; docs/queue.md has the table. Code `ENGINE_UNSUPPORTED`. */
 export class EngineUnsupportedError extends TaskloomQueueError {
   constructor(message: string, options?: ErrorOptions) {

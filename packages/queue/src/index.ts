@@ -12,6 +12,7 @@ export { readOwner } from "./engines/embedded/owner.ts";
 export { propagate } from "@taskloom/offload/context";
 export { openEngine } from "./engines/open-engine.ts";
 export {
+  EngineFullError,
   EngineUnavailableError,
   EngineUnsupportedError,
   EngineUrlError,

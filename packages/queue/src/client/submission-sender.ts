@@ -1,6 +1,7 @@
 import { getEventLoop } from "@taskloom/loop";
 import type { LaneQueue, NewJob } from "../engines/lane-queue.ts";
 import { pauseBeforeRepeat } from "../engines/transient.ts";
+import { EngineFullError } from "../errors.ts";
 import { type Lane, lanes, storedId } from "../lane.ts";
 import type { FlowData } from "../wire/job-data.ts";
 import type { LaneQueues } from "../operate/lane-queues.ts";
@@ -150,8 +151,18 @@ export class SubmissionSender {
       this.#setDeadlines(submissions);
       await send();
     } catch (error) {
-      this.#pending.fail(submissions, error);
+      this.#pending.fail(submissions, this.#refusal(error));
     }
+  }
+
+  /** The error of a submission that is given up: an engine without room is named, whatever its own words are. */
+  #refusal(error: unknown): unknown {
+    const { engine } = this.#queues;
+    if (engine.transient(error) !== "full" || error instanceof EngineFullError) return error;
+    return new EngineFullError(
+      `${engine.url} has no room left, so the job was not stored: ${(error as Error).message}. Make room, or submit again later.`,
+      { cause: error },
+    );
   }
 
   #setDeadlines(submissions: readonly Submission[]): void {
@@ -251,7 +262,7 @@ export class SubmissionSender {
     this.#confirm(open.filter(isStored), new Map());
     this.#pending.fail(
       open.filter((each, at) => !isStored(each, at)),
-      error,
+      this.#refusal(error),
     );
   }
 }

@@ -183,6 +183,18 @@ export class LaneWorker extends Worker implements LaneView {
     await super.close(force);
   }
 
+  /**
+   * Whether a job that was fetched has lost its lock before it starts: the process was stopped for longer than the lock
+   * lasts, and locks are renewed from the start on. Another worker may run the job by now, so it is not started here; if
+   * nobody has it, the next look for lapsed locks puts it back.
+   */
+  #hasLapsed({ processedOn }: Job): boolean {
+    const { lockDuration } = this.opts as LaneWorkerOptions;
+    return (
+      processedOn !== undefined && lockDuration !== undefined && Date.now() - processedOn >= lockDuration
+    );
+  }
+
   /** BullMQ stops renewing a lock when the processor ends; here it is held until the end is stored, too. */
   override async processJob(...args: Parameters<Worker["processJob"]>): ReturnType<Worker["processJob"]> {
     const [job, token] = args;
@@ -193,6 +205,7 @@ export class LaneWorker extends Worker implements LaneView {
     this.#held--;
     this.#cameAlone = false;
     try {
+      if (this.#hasLapsed(job)) return undefined;
       return await super.processJob(...args);
     } finally {
       this.#running--;
