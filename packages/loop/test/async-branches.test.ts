@@ -2,8 +2,10 @@ import { setImmediate as immediate } from "node:timers/promises";
 import { expect, test } from "vitest";
 import {
   CancelledError,
+  coroutine,
   createTask,
   currentTask,
+  getEventLoop,
   getRunningLoop,
   Queue,
   run,
@@ -99,17 +101,82 @@ test("after the wake-up and the step: calls go on, the next suspension throws, w
   });
 });
 
+test.each([
+  ["an async function", (body: () => Promise<string>) => async () => await timeout(1000, body)],
+  [
+    "a generator",
+    (body: () => Promise<string>) =>
+      function* () {
+        return yield* timeout(1000, body);
+      },
+  ],
+])(
+  "after the end of a body and before the turn of %s that called it: the result stays",
+  async (_, caller) => {
+    await virtually(async () => {
+      const loop = getRunningLoop();
+      const cancel = (): void => void task.cancel();
+      const woken = at10("value", nothing, () => loop.callSoon(cancel));
+      const task = createTask<string>(caller(async () => await woken));
+      expect(await task).toBe("value");
+      expect(task.cancelling()).toBe(1);
+    });
+  },
+);
+
+test("during native work in a scope, after which everything returns: cancelled", async () => {
+  await virtually(async () => {
+    const gate = Promise.withResolvers<string>();
+    const task = createTask(async () => await timeout(null, async () => await gate.promise));
+    await immediate();
+    await immediate();
+    task.cancel("native");
+    gate.resolve("value");
+    await expect(task).rejects.toThrow("native");
+  });
+});
+
+test("requests of scopes within each other are counted together from outside, and withdrawn", async () => {
+  await virtually(async () => {
+    const stubborn = async () => {
+      for (let i = 0; i < 3; i++) await sleep(1000).catch(nothing);
+    };
+    const task = createTask(
+      async () =>
+        await timeout(10, async () => {
+          await sleep(1000).catch(nothing);
+          await timeout(5, stubborn);
+        }),
+    );
+    await sleep(12);
+    expect(task.cancelling()).toBe(1);
+    task.cancel();
+    expect(task.cancelling()).toBe(2);
+    await sleep(5);
+    expect(task.cancelling()).toBe(3);
+    expect([1, 2, 3, 4].map(() => task.uncancel())).toEqual([2, 1, 0, 0]);
+    task.cancel();
+    await task.catch(nothing);
+  });
+});
+
 test("during native work: the next await of ours throws and does not start", async () => {
   await virtually(async () => {
     const queue = new Queue<number>();
     const controller = new AbortController();
     const gate = Promise.withResolvers<void>();
+    const steps: string[] = [];
     const scope = createTask(() =>
       timeout(
         null,
         async () => {
           await gate.promise;
-          await queue.put(1);
+          try {
+            await queue.put(1);
+          } finally {
+            await sleep(5);
+            steps.push("cleaned up");
+          }
         },
         { signal: controller.signal },
       ),
@@ -123,6 +190,7 @@ test("during native work: the next await of ours throws and does not start", asy
     await outside;
     await expect(scope).rejects.toMatchObject({ name: "CancelledError", message: "meanwhile" });
     expect(queue.qsize()).toBe(0);
+    expect(steps).toEqual(["cleaned up"]);
   });
 });
 
@@ -176,5 +244,106 @@ test("a helper that outlives the scope it was started in belongs to what is arou
     await task.catch(nothing);
     expect(caught).toEqual(["stop"]);
     expect(getRunningLoop().time()).toBe(10);
+  });
+});
+
+test("outside any task an await of sleep(0) takes an iteration of the default loop", async () => {
+  const before = getEventLoop()._iterations;
+  await sleep(0);
+  expect(getEventLoop()._iterations).toBeGreaterThan(before);
+});
+
+// ---- what an `async` function waits for ------------------------------------------------------------
+
+/** Whether virtual time stands still while the running function awaits something native. */
+async function timeStands(): Promise<boolean> {
+  const other = createTask(sleep(1000));
+  await sleep(1);
+  const before = getRunningLoop().time();
+  for (let i = 0; i < 10; i++) await immediate();
+  other.cancel();
+  return getRunningLoop().time() === before;
+}
+
+test("a cancellation reaches the await that is left of two, whichever began first", async () => {
+  await virtually(async () => {
+    for (const times of [
+      [5, 1000],
+      [1000, 5],
+    ]) {
+      const started = getRunningLoop().time();
+      const task = createTask(async () => await Promise.all(times.map(async (ms) => await sleep(ms))));
+      await sleep(10);
+      task.cancel();
+      await expect(task).rejects.toBeInstanceOf(CancelledError);
+      expect(getRunningLoop().time() - started).toBe(10);
+    }
+  });
+});
+
+test("time stands still during native work, whatever the task has awaited before", async () => {
+  await virtually(async () => {
+    expect(await timeStands()).toBe(true);
+    await Promise.all([sleep(5), sleep(10)]);
+    expect(await timeStands()).toBe(true);
+    await Promise.all([sleep(10), sleep(5)]);
+    expect(await timeStands()).toBe(true);
+    let outliving: Promise<unknown> | undefined;
+    await timeout(1000, async () => {
+      outliving = (async () => await sleep(5))();
+      await sleep(1);
+    });
+    await outliving;
+    expect(await timeStands()).toBe(true);
+  });
+});
+
+test("a promise of somebody else that was given up no longer holds time, nor when it settles after all", async () => {
+  await virtually(async () => {
+    const gate = Promise.withResolvers<void>();
+    const waiting = createTask(gate.promise);
+    await immediate();
+    await immediate();
+    waiting.cancel("given up");
+    await expect(waiting).rejects.toThrow("given up");
+    await sleep(10);
+    expect(getRunningLoop().time()).toBe(10);
+    gate.resolve();
+    await immediate();
+    expect(await timeStands()).toBe(true);
+  });
+});
+
+test("a task that a promise has woken and that is cancelled before its step is cancelled", async () => {
+  await virtually(async () => {
+    const gate = Promise.withResolvers<string>();
+    const waiting = createTask(gate.promise);
+    await immediate();
+    await immediate();
+    gate.resolve("value");
+    await gate.promise;
+    expect(waiting.cancel("in time")).toBe(true);
+    await expect(waiting).rejects.toThrow("in time");
+  });
+});
+
+test("the end of an async task takes no iteration, the end of a call one", async () => {
+  await virtually(async () => {
+    const loop = getRunningLoop();
+    const seen: number[] = [];
+    const before = loop._iterations;
+    const task = createTask(async () => {
+      seen.push(loop._iterations - before);
+    });
+    task.addDoneCallback(() => seen.push(loop._iterations - before));
+    await task;
+    expect(seen).toEqual([1, 2]);
+
+    const steps: string[] = [];
+    const other = createTask(async () => void steps.push("other"));
+    await coroutine(async () => {})();
+    steps.push("back");
+    await other;
+    expect(steps).toEqual(["other", "back"]);
   });
 });

@@ -40,6 +40,11 @@ export const equivalents: readonly Equivalents[] = [
     reason: "What would be left is written again before anybody reads it.",
     mutants: [
       ["task/strand.ts", "strand._thrown = undefined;", ";"],
+      [
+        "task/native-body.ts",
+        "if (isAwaited) strand._phase = RETURNING;",
+        "if (true) strand._phase = RETURNING;",
+      ],
       ["task/strand.ts", "machine.called = null;", ";"],
       ["task/strand.ts", "value = undefined;", ";"],
       ["task/strand.ts", "frame._outer = null;", ";"],
@@ -260,12 +265,32 @@ export const equivalents: readonly Equivalents[] = [
   {
     reason: "The general way gives the same as the way for this kind.",
     mutants: [
+      ["task/native-await.ts", 'typeof onRejected === "function" &&', 'typeof onRejected !== "function" &&'],
+      ["task/native-await.ts", "return undefined as unknown as Promise<A | B>;", "return undefined;"],
+      [
+        "task/current-strand.ts",
+        "while (strand !== null && strand._phase === ENDED) strand = strand._parent;",
+        "while (false) strand = strand._parent;",
+      ],
+      ["task/native-await.ts", "if (leaves.at(-1) === leaf) {", "if (false) {"],
+      // A branch without a request withdraws one of those around it.
+      ["task/requests.ts", "if (_branch._cancels > 0) {", "if (_branch._cancels >= 0) {"],
+      ["task/requests.ts", "if (_branch._cancels > 0) {", "if (true) {"],
+      // A strand that is woken as well throws the request at its step.
+      ["task/native-body.ts", "return true;", "return false;"],
       ["task/task.ts", "if (coro instanceof Coroutine) {", "if (false) {"],
       ["task/current.ts", 'if (typeof work !== "function" && !isAwaitable(work)) {', "if (false) {"],
       ["task/future-core.ts", "if (wakers === null) return 0;", "if (false) return 0;"],
       ["task/open.ts", "return Object.getPrototypeOf(fn) === GeneratorFunction;", "return undefined;"],
       ["task/open.ts", "return null;", "return undefined;"],
       ["task/coroutine.ts", "if (this.#phase !== CREATED) return;", "if (false) return;"],
+    ],
+  },
+  {
+    reason: "It cannot happen: what is removed was put in.",
+    mutants: [
+      ["task/native-await.ts", "if (leaves === null) return;", "if (false) return;"],
+      ["task/native-await.ts", "if (index < 0) return;", "if (false) return;"],
     ],
   },
   {

@@ -1,6 +1,6 @@
 import { CancelledError } from "../errors.ts";
 import { currentStrand } from "./current-strand.ts";
-import { RETURNING, UNSTARTED, type Strand } from "./strand.ts";
+import { RETURNING, type Strand } from "./strand.ts";
 
 /**
  * `_pending` of a task or a branch: a request to cancel that nothing took when it was made. In CPython a
@@ -8,15 +8,16 @@ import { RETURNING, UNSTARTED, type Strand } from "./strand.ts";
  * ask. An `async` function is in two further states: between the wake-up by the loop and the microtask in
  * which V8 resumes it, and while it awaits a promise of somebody else. So there are three kinds.
  *
- * - OWN: made by the strand's own code, or before its first step. CPython's only kind: it is thrown at the
- *   next suspension; a task that returns before one ends as cancelled.
+ * - OWN: made by the strand's own code. CPython's only kind: it is thrown at the next suspension; a task that
+ *   returns before one ends as cancelled.
  * - LATE: made between the wake-up and the resumption, when in CPython the step would be over. It is thrown
  *   at the next suspension; a task that returns before one keeps its result.
  * - NATIVE: made while the function awaited a native promise. It is thrown at the next await of ours, even if
  *   that would not suspend: a loop of native awaits may never suspend otherwise. A task that returns before
  *   ends as cancelled, and a scope whose own request it is as expired.
  *
- * No kind takes the place of an error at the end, as in CPython.
+ * A strand that has been woken, or has not begun, throws any kind at its step. No kind takes the place of an
+ * error at the end, as in CPython.
  */
 export const NONE = 0;
 export const OWN = 1;
@@ -25,7 +26,6 @@ export const NATIVE = 3;
 
 /** The kind of a request to cancel `strand` that is made now. */
 export function kindOfRequest(strand: Strand): number {
-  if (strand._phase === UNSTARTED) return OWN;
   for (let running = currentStrand(); running !== null; running = running._parent) {
     if (running === strand) return OWN;
   }
