@@ -1,4 +1,4 @@
-import { appendFileSync } from "node:fs";
+import { appendFileSync, readFileSync } from "node:fs";
 import { sleep } from "@taskloom/loop";
 import { currentJob, defineTask } from "@taskloom/queue";
 
@@ -21,6 +21,34 @@ export const attempted = defineTask(
   async (key: string, milliseconds: number) => {
     record("start", key);
     await sleep(milliseconds);
+    record("end", key);
+    return currentJob()?.attempt;
+  },
+);
+
+/** So long a first run takes: longer than any test, so that it never ends by itself. */
+const endless = 3_600_000;
+
+/** How often a key has started; the ledger is all that the processes share. */
+function starts(key: string): number {
+  const ledger = readFileSync(process.env["TASKLOOM_LEDGER"] as string, "utf8");
+  return ledger.match(new RegExp(`^start ${key} `, "gm"))?.length ?? 0;
+}
+
+/** As {@link attempted}; the first run does not end by itself, and each later one ends at once. */
+export const heldAtFirst = defineTask({ name: "fault.held-at-first", attempts: 3 }, async (key: string) => {
+  record("start", key);
+  if (starts(key) === 1) await sleep(endless);
+  record("end", key);
+  return currentJob()?.attempt;
+});
+
+/** As {@link heldAtFirst}, on a thread that it blocks. */
+export const threadHeldAtFirst = defineTask(
+  { name: "fault.thread-held-at-first", module: import.meta.url, runsOn: "thread", attempts: 3 },
+  (key: string) => {
+    record("start", key);
+    if (starts(key) === 1) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, endless);
     record("end", key);
     return currentJob()?.attempt;
   },
@@ -92,11 +120,7 @@ export const deadly = defineTask(
   { name: "fault.deadly", attempts: 5 },
   async (key: string, deaths: number) => {
     record("start", key);
-    const { readFileSync } = await import("node:fs");
-    const starts = readFileSync(process.env["TASKLOOM_LEDGER"] as string, "utf8").match(
-      new RegExp(`^start ${key} `, "gm"),
-    );
-    if ((starts?.length ?? 0) <= deaths) process.kill(process.pid, "SIGKILL");
+    if (starts(key) <= deaths) process.kill(process.pid, "SIGKILL");
     record("end", key);
     return currentJob()?.attempt;
   },
