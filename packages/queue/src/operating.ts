@@ -7,6 +7,7 @@ export { FailureGroups, failureKey, groupedFailures, nameOfError, readFailures }
 export { readSnapshot } from "./operate/job-snapshot.ts";
 export { listJobs } from "./operate/list-jobs.ts";
 export { findJob, readJob } from "./operate/read-job.ts";
+export { logPage } from "./operate/read-logs.ts";
 export { retryFailed, retryStored } from "./operate/retry.ts";
 export { allQueues, unservedReason, whyNotServed } from "./operate/serving.ts";
 export { WireError } from "./wire/wire-error.ts";

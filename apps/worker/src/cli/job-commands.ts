@@ -1,4 +1,4 @@
-import { allFailures, findAll, retryAll } from "../service/all-pages.ts";
+import { allFailures, allLogs, findAll, retryAll } from "../service/all-pages.ts";
 import {
   type JobView,
   type Operations,
@@ -116,7 +116,7 @@ export async function resultCommand(
 export async function jobCommand(id: string, flags: OperatorFlags): Promise<number> {
   return await withOperations(flags, async ({ operations, queue }) => {
     const job = await operations.job(id, queue);
-    const logs = await operations.logs(id, 0, queue);
+    const logs = await allLogs(operations, id, queue);
     if (flags.json === true) printJson({ ...job, logs });
     else {
       printJob(job);

@@ -65,3 +65,17 @@ export async function* retryAll(
     if (cursor === undefined) return;
   }
 }
+
+/** Every line that a job has logged. */
+export async function allLogs(
+  operations: Operations,
+  id: string,
+  queue: string | undefined,
+): Promise<string[]> {
+  const lines: string[] = [];
+  for (;;) {
+    const page = await operations.logs(id, lines.length, queue);
+    if (page.length === 0) return lines;
+    lines.push(...page);
+  }
+}

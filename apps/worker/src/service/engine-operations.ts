@@ -19,6 +19,7 @@ import {
   laneQueueName,
   lanes,
   listJobs,
+  logPage,
   oldestWait,
   publicId,
   readFailures,
@@ -260,7 +261,7 @@ export class EngineOperations implements Operations {
 
   async logs(id: string, from: number, queue?: string): Promise<readonly string[]> {
     const { queue: name, lane, stored } = await this.#find(id, queue);
-    return (await this.#stored(name).lane(lane).getJobLogs(stored, from)).logs;
+    return await logPage(this.#stored(name).lane(lane), stored, from);
   }
 
   async cancel(id: string, reason: string, queue?: string): Promise<JobView> {

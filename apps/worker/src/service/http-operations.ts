@@ -89,8 +89,8 @@ export class HttpOperations implements Operations {
     }
   }
 
-  async logs(id: string, from: number, queue?: string): Promise<readonly string[]> {
-    return (await this.#ask<string[]>("GET", `/jobs/${encodeURIComponent(id)}/logs`, { queue })).slice(from);
+  logs(id: string, from: number, queue?: string): Promise<readonly string[]> {
+    return this.#ask("GET", `/jobs/${encodeURIComponent(id)}/logs`, { queue, from });
   }
 
   cancel(id: string, reason: string, queue?: string): Promise<JobView> {

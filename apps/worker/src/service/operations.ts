@@ -114,6 +114,7 @@ export interface Operations {
   job(id: string, queue?: string): Promise<JobView>;
   /** The job once it has ended, or as it is after `milliseconds`. */
   ended(id: string, milliseconds: number, queue?: string): Promise<JobView>;
+  /** Log lines from the `from`th on; a bounded number of bytes, and none when there are no more. */
   logs(id: string, from: number, queue?: string): Promise<readonly string[]>;
   cancel(id: string, reason: string, queue?: string): Promise<JobView>;
   /** Jobs, the last submitted first. One answer reads a bounded number of bytes; `next` goes on where it stopped. */

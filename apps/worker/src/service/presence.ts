@@ -12,6 +12,8 @@ const remarkable = 4_000;
 /** A worker on this machine that has missed one of its looks is looked for among the processes. */
 const missedLook = 1_200;
 const readAtMost = 1_000;
+/** So many are read at once: each is about 100 KB at most. */
+const readAtOnce = 50;
 
 /**
  * Where workers tell of themselves, so that any process at the same engine can show them all.
@@ -22,6 +24,7 @@ const readAtMost = 1_000;
 export class Presence {
   readonly #engine: Engine;
   #queue: Queue | undefined;
+  #reading: Promise<WorkerView[]> | undefined;
 
   constructor(engine: Engine) {
     this.#engine = engine;
@@ -64,9 +67,21 @@ export class Presence {
     }
   }
 
-  async #records(): Promise<WorkerView[]> {
-    const jobs = await this.#open().getJobs(["waiting"], 0, readAtMost, true);
-    return jobs.flatMap((job) => (job?.data === undefined ? [] : [job.data as WorkerView]));
+  /** All who ask while the records are being read are given the same: many pages look every second. */
+  #records(): Promise<WorkerView[]> {
+    this.#reading ??= this.#read().finally(() => (this.#reading = undefined));
+    return this.#reading;
+  }
+
+  async #read(): Promise<WorkerView[]> {
+    const views = new Map<string, WorkerView>();
+    for (let from = 0; from < readAtMost; from += readAtOnce) {
+      const jobs = await this.#open().getJobs(["waiting"], from, from + readAtOnce - 1, true);
+      for (const job of jobs)
+        if (job?.data !== undefined) views.set(job.id as string, job.data as WorkerView);
+      if (jobs.length < readAtOnce) break;
+    }
+    return [...views.values()];
   }
 
   async close(): Promise<void> {

@@ -25,6 +25,9 @@ export interface TaskForest {
 
 /** How many tasks a forest shows: what a person can look through, and a worker can tell every second. */
 const shownAtMost = 200;
+/** How much text it has in all, and how long each text is; characters. A program can name its tasks as it likes. */
+const textAtMost = 65_536;
+const longestText = 200;
 
 /** Looks at a process's tasks again and again, and so knows how long each has stood where it is. */
 export class TaskWatch {
@@ -53,11 +56,11 @@ export class TaskWatch {
       }
     }
     // Tasks that wait for each other have no root among them; shown from one of them, they are still found.
-    const budget = { left: shownAtMost };
+    const budget: Budget = { left: shownAtMost, text: textAtMost };
     const shown = new Set<Task<unknown>>();
     const nodes: TaskNode[] = [];
     for (const task of [...roots, ...tasks]) {
-      if (budget.left <= 0) break;
+      if (isSpent(budget)) break;
       if (!shown.has(task)) nodes.push(this.#node(task, children, shown, budget));
     }
     return { roots: nodes, total: tasks.length };
@@ -67,23 +70,25 @@ export class TaskWatch {
     task: Task<unknown>,
     children: ReadonlyMap<Task<unknown>, readonly Task<unknown>[]>,
     shown: Set<Task<unknown>>,
-    budget: { left: number },
+    budget: Budget,
   ): TaskNode {
     shown.add(task);
     budget.left--;
     const waits = captureWaits(task);
     const waitsFor =
-      waits.length === 0 ? undefined : waits.map(({ description }) => description).join(" and ");
-    const stack = task.getStack().map((line) => line.trim());
+      waits.length === 0 ? undefined : short(waits.map(({ description }) => description).join(" and "));
+    const stack = task.getStack().map((line) => short(line.trim()));
+    const name = short(task.getName());
+    for (const text of [name, waitsFor ?? "", ...stack]) budget.text -= text.length;
     const nodes: TaskNode[] = [];
     for (const child of children.get(task) ?? []) {
-      if (budget.left > 0 && !shown.has(child)) nodes.push(this.#node(child, children, shown, budget));
+      if (!isSpent(budget) && !shown.has(child)) nodes.push(this.#node(child, children, shown, budget));
     }
     return {
-      name: task.getName(),
+      name,
       state: task.done() ? "finished" : task.cancelling() > 0 ? "cancelling" : "pending",
       stack,
-      waitsFor: waitsFor === undefined || waitsFor.length <= 200 ? waitsFor : `${waitsFor.slice(0, 197)}...`,
+      waitsFor,
       since: this.#since(
         task,
         waits.map(({ on }) => on),
@@ -103,6 +108,20 @@ export class TaskWatch {
     this.#waits.set(task, { on, since: now });
     return 0;
   }
+}
+
+/** What a forest may still show. */
+interface Budget {
+  left: number;
+  text: number;
+}
+
+function isSpent({ left, text }: Budget): boolean {
+  return left <= 0 || text <= 0;
+}
+
+function short(text: string): string {
+  return text.length <= longestText ? text : `${text.slice(0, longestText - 3)}...`;
 }
 
 /** A forest as lines of text, a branch a task. */

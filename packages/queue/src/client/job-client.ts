@@ -5,6 +5,7 @@ import { laneOfJobId, lanes, storedId } from "../lane.ts";
 import { waitAtMost } from "../patience.ts";
 import { type Outcome, isCancelledEnvelope, outcomeOf } from "../wire/outcome.ts";
 import { JobCanceller } from "./job-canceller.ts";
+import { readLogs } from "../operate/read-logs.ts";
 import { LaneQueues } from "../operate/lane-queues.ts";
 import { KeptSubmissions, isKeepable } from "./kept-submissions.ts";
 import { OutcomeWatch, lookAtMost } from "./outcome-watch.ts";
@@ -173,7 +174,10 @@ export class JobClient implements RemoteTaskControl {
 
   async logs(id: string): Promise<string[]> {
     await this.queues.engine.connect();
-    return (await this.queues.lane(laneOfJobId(id) ?? "loop").getJobLogs(storedId(id))).logs;
+    const lines: string[] = [];
+    for await (const read of readLogs(this.queues.lane(laneOfJobId(id) ?? "loop"), storedId(id)))
+      lines.push(...read);
+    return lines;
   }
 
   /** Stops waiting: what is pending fails here and goes on at the engine. */

@@ -2,6 +2,7 @@ import type { ResolvedTaskOptions } from "../definition/define-task.ts";
 import type { StoredSchedule } from "../engines/lane-queue.ts";
 import { TaskOptionsError } from "../errors.ts";
 import { type Lane, otherLane } from "../lane.ts";
+import { readSchedules } from "../operate/read-schedules.ts";
 import type { JobData } from "../wire/job-data.ts";
 import type { CallToJob } from "./call-to-job.ts";
 import { checkEach } from "./check-arguments.ts";
@@ -77,15 +78,22 @@ export class Schedules {
     const { queues } = this.#client;
     await queues.engine.connect();
     const found = await queues.both(async (queue, lane) => {
-      const stored = await queue.getJobSchedulers(0, -1, true);
-      const over = await this.#sweep(lane, stored);
-      return stored.flatMap((each) => (over.has(each) ? [] : [this.#schedule(lane, each)]));
+      const schedules: Schedule[] = [];
+      const over: StoredSchedule[] = [];
+      for await (const stored of readSchedules(queue)) {
+        const ended = await this.#ended(lane, stored);
+        over.push(...ended);
+        for (const each of stored) if (!ended.has(each)) schedules.push(this.#schedule(lane, each));
+      }
+      // After the walk, whose places would shift.
+      await Promise.all(over.map(({ key }) => queue.removeJobScheduler(key)));
+      return schedules;
     });
     return found.flat().toSorted((a, b) => (a.next ?? Infinity) - (b.next ?? Infinity));
   }
 
-  /** Removes those that have had their last run: BullMQ lets them stand. */
-  async #sweep(lane: Lane, stored: readonly StoredSchedule[]): Promise<Set<StoredSchedule>> {
+  /** Those that have had their last run: BullMQ lets them stand, and they are removed here. */
+  async #ended(lane: Lane, stored: readonly StoredSchedule[]): Promise<Set<StoredSchedule>> {
     const { queues } = this.#client;
     const last = stored.filter((each) => {
       const { next, every } = each;
@@ -97,9 +105,7 @@ export class Schedules {
       lane,
       last.map(({ key, next }) => `repeat:${key}:${next}`),
     );
-    const over = last.filter((_, index) => runs[index]?.kind !== "pending");
-    await Promise.all(over.map(({ key }) => queues.lane(lane).removeJobScheduler(key)));
-    return new Set(over);
+    return new Set(last.filter((_, index) => runs[index]?.kind !== "pending"));
   }
 
   /** This machine's time, or the virtual one. */

@@ -132,7 +132,7 @@ export class HttpService {
     const waits = new Waits(options.maxStreams);
     addRoutes(app, options.operations, waits);
     addHealth(app, options);
-    await addBullBoard(app, options.operations, options.queues);
+    await addBullBoard(app, options.engine, options.operations, options.queues);
     await addPage(app);
     return new HttpService(app, waits);
   }

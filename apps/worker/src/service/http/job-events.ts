@@ -40,9 +40,13 @@ export async function* jobEvents(
     }
     if (hasEnded(job.state)) {
       // Every line is there before the end is: what was logged in between is read once more.
-      const rest = await operations.logs(id, logs, queue);
-      for (const line of rest) events.push(event("log", `${++logs}-${progress}`, { line }));
-      yield `${events.join("")}${event("result", `${logs}-${progress}`, job)}`;
+      yield events.join("");
+      for (;;) {
+        const rest = await operations.logs(id, logs, queue);
+        if (rest.length === 0) break;
+        yield rest.map((line) => event("log", `${++logs}-${progress}`, { line })).join("");
+      }
+      yield event("result", `${logs}-${progress}`, job);
       return;
     }
     if (job.state !== state) {

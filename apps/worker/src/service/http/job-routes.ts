@@ -17,6 +17,7 @@ import {
   cancelQuery,
   failedQuery,
   idParams,
+  logsQuery,
   nameParams,
   queueQuery,
   retryBody,
@@ -44,7 +45,7 @@ export function addJobRoutes(
   app: FastifyInstance,
   operations: Operations,
   waits: Waits,
-  searches: Turns,
+  { searches, lists }: { readonly searches: Turns; readonly lists: Turns },
 ): void {
   app.post<{
     Params: { readonly name: string };
@@ -133,18 +134,19 @@ export function addJobRoutes(
     ({ params, query }) => operations.cancel(params.id, query.reason ?? "", query.queue),
   );
 
-  app.get<{ Params: Id; Querystring: InQueue }>(
+  app.get<{ Params: Id; Querystring: InQueue & { readonly from: number } }>(
     "/jobs/:id/logs",
     {
       schema: {
-        summary: "The lines that a job has logged.",
+        summary:
+          "The lines that a job has logged, from line from on: about 1 MiB and 1,000 lines at most, and none at the end.",
         tags: ["jobs"],
         params: idParams,
-        querystring: queueQuery,
+        querystring: logsQuery,
         response: answers({ 200: logsSchema }, 404, 414),
       },
     },
-    ({ params, query }) => operations.logs(params.id, 0, query.queue),
+    ({ params, query }) => lists.take(() => operations.logs(params.id, query.from, query.queue)),
   );
 
   app.get<{ Params: Id; Querystring: InQueue }>(

@@ -3,6 +3,7 @@ import type { Operations, ScheduleRequest } from "../operations.ts";
 import { queuesSchema, schedulesSchema } from "./answer-schemas.ts";
 import { answers, nothing } from "./answers.ts";
 import { idParams, nameParams, pauseBody, queueQuery, scheduleBody } from "./schemas.ts";
+import type { Turns } from "./turns.ts";
 
 interface Id {
   readonly id: string;
@@ -12,7 +13,7 @@ interface InQueue {
 }
 
 /** Shows and pauses queues, and sets schedules. */
-export function addQueueRoutes(app: FastifyInstance, operations: Operations): void {
+export function addQueueRoutes(app: FastifyInstance, operations: Operations, lists: Turns): void {
   app.get(
     "/queues",
     {
@@ -22,7 +23,7 @@ export function addQueueRoutes(app: FastifyInstance, operations: Operations): vo
         response: answers({ 200: queuesSchema }),
       },
     },
-    () => operations.queues(),
+    () => lists.take(() => operations.queues()),
   );
 
   app.put<{ Params: { readonly name: string }; Body: { readonly paused: boolean } }>(
@@ -52,7 +53,7 @@ export function addQueueRoutes(app: FastifyInstance, operations: Operations): vo
         response: answers({ 200: schedulesSchema }, 404),
       },
     },
-    ({ query }) => operations.schedules(query.queue),
+    ({ query }) => lists.take(() => operations.schedules(query.queue)),
   );
 
   app.put<{ Params: Id; Body: ScheduleRequest }>(

@@ -6,12 +6,15 @@ import { addWorkerRoutes } from "./worker-routes.ts";
 import { Turns } from "./turns.ts";
 import type { Waits } from "./waits.ts";
 
-/** So many of the requests that read many jobs run at once. */
+/** So many of the requests that read many jobs run at once, and so many of those that read many of anything else. */
 const searchesAtOnce = 2;
+const listsAtOnce = 4;
 
 /** The API of the service; every route does one operation. */
 export function addRoutes(app: FastifyInstance, operations: Operations, waits: Waits): void {
-  addJobRoutes(app, operations, waits, new Turns(searchesAtOnce));
-  addQueueRoutes(app, operations);
-  addWorkerRoutes(app, operations);
+  // Two lines, so that the live page's lists do not wait for anybody's search.
+  const lists = new Turns(listsAtOnce);
+  addJobRoutes(app, operations, waits, { searches: new Turns(searchesAtOnce), lists });
+  addQueueRoutes(app, operations, lists);
+  addWorkerRoutes(app, operations, lists);
 }

@@ -58,6 +58,12 @@ export const queueQuery: Schema = {
   properties: { queue: text },
 };
 
+export const logsQuery: Schema = {
+  type: "object",
+  additionalProperties: false,
+  properties: { queue: text, from: { type: "integer", minimum: 0, maximum: 2 ** 31, default: 0 } },
+};
+
 export const waitQuery: Schema = {
   type: "object",
   additionalProperties: false,

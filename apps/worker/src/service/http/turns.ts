@@ -1,3 +1,4 @@
+import type { EventEmitter } from "node:events";
 import { ServiceError } from "../service-error.ts";
 
 /** How many requests may wait for their turn; more are told so at once. */
@@ -17,6 +18,24 @@ export class Turns {
 
   /** @throws ServiceError when too many wait already. */
   async take<T>(body: () => Promise<T>): Promise<T> {
+    await this.#begin();
+    try {
+      return await body();
+    } finally {
+      this.#end();
+    }
+  }
+
+  /** For a request whose handler is not ours: resolves at its turn, which lasts until the answer is sent or cut. */
+  async enter(answer: Pick<EventEmitter, "once">): Promise<void> {
+    const isClosed = { now: false };
+    answer.once("close", () => (isClosed.now = true));
+    await this.#begin();
+    if (isClosed.now) this.#end();
+    else answer.once("close", () => this.#end());
+  }
+
+  async #begin(): Promise<void> {
     if (this.#free > 0) this.#free--;
     else if (this.#waiting.length < waitingAtMost)
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
@@ -24,14 +43,13 @@ export class Turns {
       throw new ServiceError(
         503,
         "BUSY",
-        "too many searches are waiting for their turn; ask again in a second.",
+        "too many requests that read much are waiting for their turn; ask again in a second.",
       );
-    try {
-      return await body();
-    } finally {
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#free++;
-      else next();
-    }
+  }
+
+  #end(): void {
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#free++;
+    else next();
   }
 }

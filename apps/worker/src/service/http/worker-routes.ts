@@ -7,9 +7,10 @@ import { taskLabel } from "../worker-view.ts";
 import { treeSchema, workersSchema } from "./answer-schemas.ts";
 import { answers } from "./answers.ts";
 import { idParams, treeQuery } from "./schemas.ts";
+import type { Turns } from "./turns.ts";
 
 /** Shows workers and what they run. */
-export function addWorkerRoutes(app: FastifyInstance, operations: Operations): void {
+export function addWorkerRoutes(app: FastifyInstance, operations: Operations, lists: Turns): void {
   app.get(
     "/workers",
     {
@@ -19,7 +20,7 @@ export function addWorkerRoutes(app: FastifyInstance, operations: Operations): v
         response: answers({ 200: workersSchema }),
       },
     },
-    () => operations.workers(),
+    () => lists.take(() => operations.workers()),
   );
 
   app.get<{ Params: { readonly id: string }; Querystring: { readonly format?: string } }>(
@@ -34,7 +35,7 @@ export function addWorkerRoutes(app: FastifyInstance, operations: Operations): v
       },
     },
     async ({ params, query }, reply) => {
-      const worker = (await operations.workers()).find(({ id }) => id === params.id);
+      const worker = (await lists.take(() => operations.workers())).find(({ id }) => id === params.id);
       if (worker === undefined) {
         throw new ServiceError(
           404,

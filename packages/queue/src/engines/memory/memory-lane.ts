@@ -266,9 +266,9 @@ export class MemoryLane implements LaneQueue {
     return this.find(id)?.state ?? "unknown";
   }
 
-  async getJobLogs(id: string): Promise<{ logs: string[]; count: number }> {
+  async getJobLogs(id: string, start = 0, end = -1): Promise<{ logs: string[]; count: number }> {
     const logs = this.find(id)?.logs ?? [];
-    return { logs: [...logs], count: logs.length };
+    return { logs: logs.slice(start, end < 0 ? undefined : end + 1), count: logs.length };
   }
 
   async getJobCounts(): Promise<Record<string, number>> {
@@ -373,8 +373,9 @@ export class MemoryLane implements LaneQueue {
     return this.#schedules.get(id);
   }
 
-  async getJobSchedulers(): Promise<StoredSchedule[]> {
-    return [...this.#schedules.values()];
+  async getJobSchedulers(start: number, end: number): Promise<StoredSchedule[]> {
+    const inOrder = [...this.#schedules.values()].toSorted((a, b) => (a.next ?? 0) - (b.next ?? 0));
+    return inOrder.slice(start, end < 0 ? undefined : end + 1);
   }
 
   async close(): Promise<void> {}
