@@ -112,6 +112,34 @@ test("the tree is walked and jobs are cancelled by keyboard alone", async ({ pag
   expect(await service.job(id, 10)).toMatchObject({ state: "cancelled" });
 });
 
+test("dead letters are paged through, and a group that two pages have is one row", async ({
+  page,
+  service,
+}) => {
+  const group = (task: string, message: string): object => ({
+    task,
+    error: { name: "Error", message },
+    count: 2,
+    lastAt: Date.now(),
+    ids: [],
+  });
+  const pages = {
+    first: { groups: [group("test.fail", "no disk 1")], searched: 2, next: "c1" },
+    second: { groups: [group("test.fail", "no disk 2"), group("test.old", "old")], searched: 4 },
+  };
+  await page.route(/\/failed(\?.*)?$/, async (route) => {
+    const isSecond = new URL(route.request().url()).searchParams.get("cursor") === "c1";
+    await route.fulfill({ json: isSecond ? pages.second : pages.first });
+  });
+  await page.goto(service.address);
+  await page.getByRole("cell", { name: /no disk 1/ }).waitFor();
+  expect(await page.getByRole("cell", { name: /old/ }).count()).toBe(0);
+  await page.getByRole("button", { name: "Look further into what failed" }).click();
+  await page.getByRole("cell", { name: "Error old" }).waitFor();
+  await page.getByRole("button", { name: "Replay 4 of test.fail" }).waitFor();
+  await page.getByText("1 live worker", { exact: true }).waitFor();
+});
+
 test("text is readable in light and in dark", async ({ page, service }) => {
   const { id } = await service.submit("test.wait", 60_000);
   for (const colorScheme of ["light", "dark"] as const) {

@@ -52,8 +52,14 @@ export class Charts {
         legend: { live: false },
         cursor: { drag: { x: false, y: false } },
         scales: {
-          // A chart that has just begun is not stretched: its axis would count in milliseconds.
-          x: { range: (_plot, from, to) => [Math.min(from, to - leastSpan), to] },
+          // A chart that has just begun is not stretched: its axis would count in milliseconds. The times are the data's
+          // own, since uPlot makes years of a single point, which is all that a worker may leave that has died.
+          x: {
+            range: ({ data: [times] }) => {
+              const to = times.at(-1) ?? Date.now() / 1_000;
+              return [Math.min(times[0] ?? to, to - leastSpan), to];
+            },
+          },
           ms: { range: (_plot, _min, max) => [0, Math.max(10, max * 1.1)] },
           "%": { range: [0, 100] },
         },

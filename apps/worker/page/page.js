@@ -95,6 +95,13 @@ function stateOf(worker) {
   return worker.admission.isThrottled ? ["throttled: the loop is late", "warn"] : ["running", "good"];
 }
 
+/** How many workers live, and how many do not. */
+function statusOf(workers) {
+  const dead = workers.filter(({ state }) => state === "dead").length;
+  const live = workers.length - dead;
+  return `${live} live worker${live === 1 ? "" : "s"}${dead === 0 ? "" : `, ${dead} dead`}`;
+}
+
 function showWorkers(workers) {
   const list = place("workers");
   if (workers.length === 0) {
@@ -198,14 +205,35 @@ function showFailed({ groups, searched, next }) {
   const note = element(
     "p",
     { class: "soft", "data-key": "note" },
-    `Of the ${number(searched)} jobs submitted last that failed; taskloom failed shows all.`,
+    `Of the ${number(searched)} jobs submitted last that failed. `,
   );
+  const further = () => {
+    failedPages++;
+    refreshFailed().catch(() => {}); // The next round shows what is wrong.
+  };
+  note.append(action("Look further", "Look further into what failed", further));
   const dead = table("Dead letters by error", [jobs, "Task", "Error", "Last", "Do"], rows);
   replace(list, next === undefined ? [dead] : [dead, note]);
 }
 
+/** So many pages of failures are shown: the service reads only so much for each. */
+let failedPages = 1;
+
 async function refreshFailed() {
-  showFailed(await ask("/failed"));
+  const groups = new Map();
+  let searched = 0;
+  let next;
+  for (let pages = 0; pages === 0 || (pages < failedPages && next !== undefined); pages++) {
+    const page = await ask(next === undefined ? "/failed" : `/failed?cursor=${encodeURIComponent(next)}`);
+    for (const group of page.groups) {
+      const key = JSON.stringify([group.task, group.error.name, group.error.message.replaceAll(/\d+/g, "#")]);
+      const before = groups.get(key);
+      groups.set(key, before === undefined ? group : { ...before, count: before.count + group.count });
+    }
+    searched += page.searched;
+    next = page.next;
+  }
+  showFailed({ groups: [...groups.values()], searched, next });
 }
 
 /** While a pointer is down nothing is replaced: a click needs the element that it began on. */
@@ -233,7 +261,7 @@ async function refresh() {
     );
     if (rounds++ % failedInterval === 0) await refreshFailed();
     place("status").classList.remove("bad");
-    place("status").textContent = `${workers.length} worker${workers.length === 1 ? "" : "s"}, live`;
+    place("status").textContent = statusOf(workers);
   } catch (error) {
     place("status").classList.add("bad");
     place("status").textContent = `No answer: ${error.message}`;
