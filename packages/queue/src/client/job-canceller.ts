@@ -14,6 +14,10 @@ const cancelPauses = [100, 200, 400, 1_000];
 /** How soon a cancel looks again at a job that is on its way to the engine. */
 const sendingPause = 5;
 
+/** How often a claim is made; what BullMQ answers when it has lapsed: the lock is gone, or is another's. */
+const claimsAtMost = 5;
+const lapsedCodes: ReadonlySet<unknown> = new Set([-2, -6]);
+
 /** The canceller's side of the protocol described in `engines/redis/cancel-script.ts`. */
 export class JobCanceller {
   readonly #queues: LaneQueues;
@@ -63,9 +67,22 @@ export class JobCanceller {
     }
   }
 
-  /** One try to cancel a stored job; true when its end is stored, or there is no record of it. */
+  /**
+   * One try to cancel a stored job; true when its end is stored, or there is no record of it. A claim that lapses before
+   * the end is stored, as on a machine that is busy, is made again.
+   */
   async cancelStored(lane: Lane, id: string, why: string): Promise<boolean> {
     const reason = storableText(why);
+    for (let claims = 1; ; claims++) {
+      try {
+        return await this.#cancelOnce(lane, id, reason);
+      } catch (error) {
+        if (claims >= claimsAtMost || !lapsedCodes.has((error as { code?: unknown }).code)) throw error;
+      }
+    }
+  }
+
+  async #cancelOnce(lane: Lane, id: string, reason: string): Promise<boolean> {
     const { engine } = this.#queues;
     const queueName = this.#queues.nameOf(lane);
     const answer = await engine.cancel(queueName, storedId(id), reason);

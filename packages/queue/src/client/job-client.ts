@@ -21,6 +21,9 @@ const closePatience = 1_000;
 /** A job's state as one look at many shows it: `pending` is every state before the end. */
 export type JobSummary = "missing" | "pending" | Outcome["state"];
 
+/** So many jobs are drained at once: a claim must not lapse behind the reading of many large jobs. */
+const drainedAtOnce = 50;
+
 /**
  * The waiting side of a queue: sends submissions, and brings each one's outcome to its RemoteTask.
  *
@@ -134,8 +137,14 @@ export class JobClient implements RemoteTaskControl {
         const name = this.queues.nameOf(lane);
         const found = await Promise.all(states.map((state) => engine.idsIn(name, state, 0, 500)));
         const ids = found.flat().filter((id) => !id.startsWith("repeat:"));
-        const ended = await Promise.all(ids.map((id) => this.#canceller.cancelStored(lane, id, "drained")));
-        const count = ended.filter(Boolean).length;
+        let count = 0;
+        for (let at = 0; at < ids.length; at += drainedAtOnce) {
+          const some = ids.slice(at, at + drainedAtOnce);
+          const ended = await Promise.all(
+            some.map((id) => this.#canceller.cancelStored(lane, id, "drained")),
+          );
+          count += ended.filter(Boolean).length;
+        }
         drained += count;
         if (count === 0) break;
       }
