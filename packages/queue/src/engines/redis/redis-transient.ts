@@ -4,9 +4,10 @@ import { isNotPrimary } from "./writable-redis.ts";
 
 /**
  * Answers of a server that executed nothing and accepts the command later: too few replicas are connected, a script
- * runs for too long, a cluster is without some of its nodes or moves keys.
+ * runs for too long, a cluster is without some of its nodes or moves keys, the server has forgotten a script. ioredis
+ * loads a forgotten script again, but SCRIPT FLUSH can come between its look for scripts and a pipeline.
  */
-const refused = /^(?:NOREPLICAS|BUSY|CLUSTERDOWN|TRYAGAIN)\b/;
+const refused = /^(?:NOREPLICAS|BUSY|CLUSTERDOWN|TRYAGAIN|NOSCRIPT)\b/;
 
 /** Says whether an error of Redis or of ioredis passes when the command is repeated; see {@link Transient}. */
 export function redisTransient(error: unknown): Transient | undefined {
