@@ -1,5 +1,5 @@
 import { openEngine } from "@taskloom/queue";
-import { Job } from "bullmq";
+import type { Job } from "bullmq";
 import { expect } from "vitest";
 import { redisTest as test } from "../../../test/support/redis.ts";
 
@@ -22,14 +22,14 @@ test("a fetched job whose lock has lapsed before it starts is left to others", a
     },
     { autorun: false, lockDuration },
   );
-  const { getNextJob, processJob } = worker as unknown as ManualWorker;
+  const manual = worker as unknown as ManualWorker;
   await queue.add("lapsed", {});
   await queue.add("held", {});
   for (const age of [lockDuration, 0]) {
-    const job = (await getNextJob.call(worker, `token:${age}`)) as Job;
+    const job = (await manual.getNextJob(`token:${age}`)) as Job;
     // As if the process had been stopped for so long since it fetched the job.
     job.processedOn = Date.now() - age;
-    await processJob.call(worker, job, `token:${age}`);
+    await manual.processJob(job, `token:${age}`);
   }
   expect(started).toEqual(["held"]);
   await worker.close(true);
