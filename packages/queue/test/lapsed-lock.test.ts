@@ -1,7 +1,9 @@
-import { openEngine } from "@taskloom/queue";
-import type { Job } from "bullmq";
-import { expect } from "vitest";
+import { type Engine, TaskQueue, TaskWorker, defineTask, openEngine } from "@taskloom/queue";
+import type { Job, Worker } from "bullmq";
+import { Redis } from "ioredis";
+import { expect, test as plainTest, vi } from "vitest";
 import { redisTest as test } from "../../../test/support/redis.ts";
+import { LockRenewal } from "../src/worker/lock-renewal.ts";
 
 /** What of BullMQ's worker the test calls by hand. */
 interface ManualWorker {
@@ -35,4 +37,72 @@ test("a fetched job whose lock has lapsed before it starts is left to others", a
   await worker.close(true);
   await queue.close();
   await engine.close();
+});
+
+/** An engine whose jobs look as if their process had been stopped for longer than a lock before they start. */
+function afterStop(url: string, before: (job: Job) => Promise<void>): Engine {
+  const engine = openEngine(url);
+  const openWorker = engine.openWorker.bind(engine);
+  engine.openWorker = (name, processor, options) =>
+    openWorker(
+      name,
+      async (job, ...rest) => {
+        await before(job as Job);
+        job.processedOn = Date.now() - engine.locks.duration;
+        return await processor(job, ...rest);
+      },
+      options,
+    );
+  return engine;
+}
+
+test("a job that was taken before a long stop starts only if it still has its lock", async ({ redis }) => {
+  const started: string[] = [];
+  const task = defineTask({ name: "test.stopped" }, async (key: string) => void started.push(key));
+  const taken: string[] = [];
+  const admin = new Redis(redis.url);
+  const engine = afterStop(redis.url, async (job) => {
+    const [key] = job.data.args as string[];
+    taken.push(key as string);
+    // Another worker has taken the job over: the lock is that worker's.
+    if (key === "lost") await admin.set(bull.toKey(`${job.id}:lock`), "other");
+  });
+  const bull = engine.openQueue("stopped.loop");
+  const queue = new TaskQueue({ engine, name: "stopped" });
+  const running = new TaskWorker({ engine, queues: ["stopped"], tasks: [task], threads: 1 }).run();
+  const lost = queue.submit(task, "lost");
+  lost.catch(() => {}); // It never ends here: nobody else runs it.
+  await queue.submit(task, "held");
+  await expect.poll(() => taken, { timeout: 30_000 }).toEqual(expect.arrayContaining(["lost", "held"]));
+  expect(started).toEqual(["held"]);
+  running.cancel();
+  await running.catch(() => {});
+  await queue.close();
+  await bull.close();
+  admin.disconnect();
+  await engine.close();
+});
+
+plainTest("a lost lock is news of one run, not of the next attempt with the same token", async () => {
+  const renewal = new LockRenewal({
+    address: undefined,
+    queues: ["queue"],
+    slots: 4,
+    duration: 8_000,
+    interval: 500,
+    stallLimit: 60_000,
+    onStall: () => {},
+  });
+  const emit = vi.fn<(event: string, ids: string[]) => boolean>(() => true);
+  const worker = { name: "queue", id: "worker", opts: {}, emit } as unknown as Worker;
+  const manager = renewal.managerFor(worker);
+  const first = manager.hold("job", "worker:1", "task") as number;
+  const before = renewal.table.sequenceOf(first);
+  manager.release(first);
+  const second = manager.hold("job", "worker:1", "task") as number;
+  manager.lost("job", before);
+  expect(emit).not.toHaveBeenCalled();
+  manager.lost("job", renewal.table.sequenceOf(second));
+  expect(emit).toHaveBeenCalledWith("lockRenewalFailed", ["job"]);
+  await renewal.close();
 });

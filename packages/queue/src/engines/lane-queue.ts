@@ -9,25 +9,26 @@ export interface NewJob {
 }
 
 /** A job as a worker has it: the part of BullMQ's Job that is used to run one. */
-export type BullJob = Pick<
-  Job<JobData, unknown, string>,
-  | "id"
-  | "name"
-  | "data"
-  | "opts"
-  | "attemptsMade"
-  | "attemptsStarted"
-  | "stalledCounter"
-  | "timestamp"
-  | "progress"
-  | "processedOn"
-  | "finishedOn"
-  | "log"
-  | "updateProgress"
-  | "moveToDelayed"
-  | "moveToWait"
-  | "getChildrenValues"
->;
+export type BullJob = Partial<Pick<Job, "extendLock">> &
+  Pick<
+    Job<JobData, unknown, string>,
+    | "id"
+    | "name"
+    | "data"
+    | "opts"
+    | "attemptsMade"
+    | "attemptsStarted"
+    | "stalledCounter"
+    | "timestamp"
+    | "progress"
+    | "processedOn"
+    | "finishedOn"
+    | "log"
+    | "updateProgress"
+    | "moveToDelayed"
+    | "moveToWait"
+    | "getChildrenValues"
+  >;
 
 /** A job as a client has it: the part of BullMQ's Job that is used to look at one, to end one and to retry one. */
 export type LaneJob = Pick<

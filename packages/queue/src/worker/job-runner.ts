@@ -157,7 +157,7 @@ export class JobRunner {
     }
     const checking = this.#checkedArguments(definition, job);
     const args = checking instanceof Promise ? await checking : checking;
-    const { task, end } = this.#start(definition, args, job, left, childResults);
+    const { task, end } = this.#start(definition, args, job, lock, left, childResults);
     const run: Run = {
       task,
       order: this.#begun++,
@@ -197,10 +197,26 @@ export class JobRunner {
     }
   }
 
+  #mayHaveLapsed({ processedOn }: BullJob): boolean {
+    return processedOn !== undefined && Date.now() - processedOn >= this.#engine.locks.duration;
+  }
+
+  /**
+   * Whether a job that is about to start still has its lock. A process can be stopped between the moment it takes a job
+   * and the job's first step; when that lasted for longer than a lock, another worker may run the job. A loop that stood
+   * still for as long has kept the lock, which the thread renews: so the engine is asked.
+   */
+  async #holds(job: BullJob, lock: string): Promise<boolean> {
+    const { duration } = this.#engine.locks;
+    const renewed = await untilAnswered(this.#engine, async () => await job.extendLock?.(lock, duration));
+    return renewed !== 0;
+  }
+
   #start(
     definition: TaskDefinition,
     args: never[],
     job: BullJob,
+    lock: string,
     left: number | undefined,
     childResults: readonly unknown[],
   ): Started {
@@ -225,6 +241,10 @@ export class JobRunner {
     };
     const { promise: end, resolve, reject } = Promise.withResolvers<unknown>();
     const body = async (): Promise<void> => {
+      if (this.#mayHaveLapsed(job) && !(await this.#holds(job, lock))) {
+        this.abandon(job.id as string);
+        throw new CancelledError("the lock on this job was lost before it started");
+      }
       const what = `Attempt ${current.attempt} of job ${current.id} (${job.name})`;
       const value = limit === undefined ? await call() : await withinLimit(limit, what, call);
       resolve(log.settled()?.then(() => value) ?? value);

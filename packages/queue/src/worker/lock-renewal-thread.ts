@@ -17,7 +17,7 @@ export interface RenewalThreadData {
 
 /** What the thread tells. */
 export type RenewalThreadMessage =
-  | { readonly type: "lost"; readonly queue: number; readonly id: string; readonly token: string }
+  | { readonly type: "lost"; readonly queue: number; readonly id: string; readonly sequence: number }
   | {
       readonly type: "stall";
       readonly duration: number;
@@ -98,7 +98,7 @@ async function renew(queue: number, locks: readonly HeldLock[]): Promise<void> {
     for (const lock of locks) {
       // A job that ended meanwhile has no lock any more, and no need of one.
       if (failed.includes(lock.id) && table.holds(lock))
-        tell({ type: "lost", queue, id: lock.id, token: lock.token });
+        tell({ type: "lost", queue, id: lock.id, sequence: lock.sequence });
     }
   } catch {
     // The next round asks again.

@@ -62,7 +62,7 @@ export class LockRenewal {
     this.#thread.unref();
     this.#thread.on("message", (message: RenewalThreadMessage) => {
       if (message.type === "stall") onStall({ duration: message.duration, jobs: message.jobs });
-      else this.#managers.get(message.queue)?.lost(message.id, message.token);
+      else this.#managers.get(message.queue)?.lost(message.id, message.sequence);
     });
     // Without the thread the loop renews, as BullMQ does by itself.
     this.#thread.on("error", () => (this.#renews = false));
@@ -99,9 +99,9 @@ export class LockRenewal {
 class ThreadLockManager extends LockManager {
   readonly #renewal: LockRenewal;
   readonly #queue: number;
-  /** Which job and lock each slot holds; a job is looked for only when something is wrong. */
+  /** The job of each slot, and the sequence of its entry; a job is looked for only when something is wrong. */
   readonly #ids: (string | undefined)[] = [];
-  readonly #tokens: string[] = [];
+  readonly #sequences: number[] = [];
 
   constructor(worker: Worker, renewal: LockRenewal, queue: number) {
     const { lockRenewTime = 0, lockDuration = 0 } = worker.opts;
@@ -115,7 +115,7 @@ class ThreadLockManager extends LockManager {
     const slot = this.#queue < 0 ? undefined : this.#renewal.table.put(this.#queue, id, token, name);
     if (slot === undefined) return undefined;
     this.#ids[slot] = id;
-    this.#tokens[slot] = token;
+    this.#sequences[slot] = this.#renewal.table.sequenceOf(slot);
     return slot;
   }
 
@@ -125,8 +125,12 @@ class ThreadLockManager extends LockManager {
     this.#renewal.table.remove(slot);
   }
 
-  lost(id: string, token: string): void {
-    if (this.#ids.some((held, slot) => held === id && this.#tokens[slot] === token))
+  /**
+   * The thread could not renew an entry. The entry and not the token tells which run lost its lock: BullMQ uses tokens
+   * again, so the next attempt of the same job can have the token of the one that has just ended.
+   */
+  lost(id: string, sequence: number): void {
+    if (this.#ids.some((held, slot) => held === id && this.#sequences[slot] === sequence))
       this.worker.emit("lockRenewalFailed", [id]);
   }
 

@@ -75,6 +75,11 @@ export class LockTable {
     return slot;
   }
 
+  /** The sequence of the entry that a slot holds now. */
+  sequenceOf(slot: number): number {
+    return Atomics.load(this.#words, this.#wordOf(slot));
+  }
+
   remove(slot: number): void {
     Atomics.store(this.#words, this.#wordOf(slot), 0);
     this.#free.push(slot);
