@@ -37,7 +37,11 @@ export class BoardQueue extends BullMQAdapter {
     this.#lane = lane;
   }
 
-  override async getJobs(statuses: Statuses, start = 0, end = start + jobsAtMost - 1): Promise<Job[]> {
+  override async getJobs(
+    statuses: Statuses,
+    start: number = 0,
+    end: number = start + jobsAtMost - 1,
+  ): Promise<Job[]> {
     const jobs: Job[] = [];
     let bytes = 0;
     for (const status of statuses) {
