@@ -166,20 +166,21 @@ test("during native work: the next await of ours throws and does not start", asy
     const controller = new AbortController();
     const gate = Promise.withResolvers<void>();
     const steps: string[] = [];
-    const scope = createTask(() =>
-      timeout(
-        null,
-        async () => {
-          await gate.promise;
-          try {
-            await queue.put(1);
-          } finally {
-            await sleep(5);
-            steps.push("cleaned up");
-          }
-        },
-        { signal: controller.signal },
-      ),
+    const scope = createTask(
+      async () =>
+        await timeout(
+          null,
+          async () => {
+            await gate.promise;
+            try {
+              await queue.put(1);
+            } finally {
+              await sleep(5);
+              steps.push("cleaned up");
+            }
+          },
+          { signal: controller.signal },
+        ),
     );
     const outside = createTask(async () => {
       await immediate();
