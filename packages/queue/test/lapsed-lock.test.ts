@@ -1,5 +1,5 @@
 import { type Engine, TaskQueue, TaskWorker, defineTask, openEngine } from "@taskloom/queue";
-import type { Job, Worker } from "bullmq";
+import type { IQueueBackend, Job, Worker } from "bullmq";
 import { Redis } from "ioredis";
 import { expect, test as plainTest, vi } from "vitest";
 import { redisTest as test } from "../../../test/support/redis.ts";
@@ -80,6 +80,39 @@ test("a job that was taken before a long stop starts only if it still has its lo
   await queue.close();
   await bull.close();
   admin.disconnect();
+  await engine.close();
+});
+
+test("an end whose answer is lost is not repeated on the job's next attempt", async ({ redis }) => {
+  const engine = openEngine(redis.url);
+  await engine.connect();
+  const queue = engine.openQueue("repeated.loop");
+  const worker = engine.openWorker(
+    "repeated.loop",
+    async () => {
+      throw new Error("the first attempt fails");
+    },
+    { autorun: false, lockDuration: 60_000 },
+  );
+  const manual = worker as unknown as ManualWorker & { readonly backend: IQueueBackend };
+  const { backend } = manual;
+  const retryJob = backend.retryJob.bind(backend);
+  let tries = 0;
+  backend.retryJob = async (...args) => {
+    await retryJob(...args);
+    if (++tries > 1) return;
+    // The end is stored, this worker takes the next attempt under the same token, and only then the answer is lost.
+    await manual.getNextJob("token:1");
+    throw Object.assign(new Error("the connection was cut"), { code: "ECONNRESET" });
+  };
+  const { id } = await queue.add("retried", {}, { attempts: 3 });
+  const job = (await manual.getNextJob("token:1")) as Job;
+  await manual.processJob(job, "token:1");
+  expect(tries).toBe(1);
+  expect(await queue.getJobState(id as string)).toBe("active");
+  expect(await queue.getJob(id as string)).toMatchObject({ attemptsMade: 1, attemptsStarted: 2 });
+  await worker.close(true);
+  await queue.close();
   await engine.close();
 });
 

@@ -241,7 +241,11 @@ export class LaneWorker extends Worker implements LaneView {
    */
   async #untilStored(job: Job, error: Error | undefined, store: () => Promise<Job>): Promise<Job> {
     const { attemptsMade } = job; // Counted up once the end is stored.
+    let mayBeStored = false;
     for (let times = 1; ; times++) {
+      // An answer that was lost is looked for first. BullMQ uses tokens again: if this worker has the next attempt of the
+      // job by now, a repeated end would fit its lock, and end the wrong run.
+      if (mayBeStored && (await this.#wasStored(job, error))) return undefined as never;
       try {
         return await store();
       } catch (refusal) {
@@ -250,6 +254,7 @@ export class LaneWorker extends Worker implements LaneView {
           if (times > 1 && (await this.#wasStored(job, error))) return undefined as never;
           throw refusal;
         }
+        mayBeStored ||= this.#transient(refusal) === "cut";
         this.emit("error", refusal as Error);
         // Not thrown: BullMQ would store it as the job's failure.
         if (this.#gaveUp) return undefined as never;
