@@ -94,24 +94,25 @@ test("many searches in large jobs at once leave the other routes as they are", a
 test("bull-board lists a bounded part of each job, and one that it cannot read as it is", async ({
   redis,
 }) => {
-  await using queue = new TaskQueue({ engine: redis.url });
-  const service = await Service.start(redis.url);
-  await service.ask("PUT", "/queues/default", { paused: true });
+  // A queue of its own: the tests before have left jobs in theirs.
+  await using queue = new TaskQueue({ engine: redis.url, name: "board" });
+  const service = await Service.start(redis.url, ["--queue", "board"]);
+  await service.ask("PUT", "/queues/board", { paused: true });
   const large = queue.submit(add, "x".repeat(500_000) as never, 1);
   const odd = queue.submit(add, 1, 2);
   const lost = queue.submit(add, 3, 4);
   await Promise.all([large, odd, lost].map((task) => task.sent()));
   const client = new Redis(redis.url);
-  await client.hset(`taskloom:default.loop:${odd.id}`, "opts", "no JSON", "progress", "{");
-  await client.hset(`taskloom:default.loop:${lost.id}`, "data", "null");
+  await client.hset(`taskloom:board.loop:${odd.id}`, "opts", "no JSON", "progress", "{");
+  await client.hset(`taskloom:board.loop:${lost.id}`, "data", "null");
   const list = async (query: string): Promise<BoardJob[]> => {
-    const url = `/board/api/queues?activeQueue=default.loop&status=waiting${query}`;
+    const url = `/board/api/queues?activeQueue=board.loop&status=waiting${query}`;
     const answer = await service.ask("GET", url);
     expect(answer.status).toBe(200);
     const text = await answer.text();
     expect(text.length).toBeLessThan(100_000);
     const { queues } = JSON.parse(text) as { queues: { name: string; jobs: BoardJob[] }[] };
-    return queues.find(({ name }) => name === "default.loop")?.jobs ?? [];
+    return queues.find(({ name }) => name === "board.loop")?.jobs ?? [];
   };
   const jobs = await list("&jobsPerPage=1000000");
   const found = Object.fromEntries(jobs.map((job) => [job.id, job]));
@@ -120,7 +121,7 @@ test("bull-board lists a bounded part of each job, and one that it cannot read a
   expect(JSON.stringify(found[large.id]?.data)).toMatch(/5\d\d,\d{3} bytes; open the job/);
   expect(found[lost.id]?.data).toBeNull();
   // What stands in place of a job's data is not stored as its data.
-  const edit = `/board/api/queues/default.loop/${large.id}/update-data`;
+  const edit = `/board/api/queues/board.loop/${large.id}/update-data`;
   expect((await service.ask("PATCH", edit, { jobData: found[large.id]?.data })).status).toBe(422);
   const listings = await Promise.all(Array.from({ length: 8 }, () => list("")));
   expect(listings.map(({ length }) => length)).toEqual(Array.from({ length: 8 }, () => 3));
