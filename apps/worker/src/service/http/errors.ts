@@ -82,6 +82,13 @@ export function answerTo(error: FastifyError): {
   // Too deep or too large to be sent. Of a deep value, the path alone takes thousands of characters.
   if (error instanceof WireError && error.code !== "MALFORMED")
     return { status: 422, code: error.code, message: shortened(message) };
+  if (isEngineFull(error)) {
+    return {
+      status: 507,
+      code: "ENGINE_FULL",
+      message: "the engine has no room left, so the job was not stored; make room, and send it again.",
+    };
+  }
   if (error instanceof TaskloomQueueError) {
     const status = error.code === "ENGINE_UNAVAILABLE" ? 503 : error.code === "QUEUE_CLOSED" ? 503 : 400;
     return { status, code: error.code, message };
@@ -102,13 +109,6 @@ export function answerTo(error: FastifyError): {
   }
   if (error.code === "FST_ERR_CTP_INVALID_MEDIA_TYPE") {
     return { status: 415, code: "MEDIA_TYPE", message: "send the body as application/json." };
-  }
-  if (isEngineFull(error)) {
-    return {
-      status: 507,
-      code: "ENGINE_FULL",
-      message: "the engine has no room left, so the job was not stored; make room, and send it again.",
-    };
   }
   const status = error.statusCode ?? 500;
   if (status >= 500) {
