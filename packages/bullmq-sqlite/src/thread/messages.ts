@@ -1,0 +1,36 @@
+/** An operation as it travels to the database thread. */
+export type SentOperation = readonly [id: number, name: string, args: readonly unknown[]];
+
+/** What the main thread sends. */
+export type DatabaseRequest =
+  | { readonly kind: "turn"; readonly operations: readonly SentOperation[] }
+  | { readonly kind: "close" };
+
+/** Why an operation failed: BullMQ's code, or an error of SQLite with its code. */
+export type SentFailure =
+  | { readonly refusal: number }
+  | { readonly message: string; readonly code: string | undefined; readonly errcode: number | undefined };
+
+/** What came of an operation. */
+export type SentResult = readonly [id: number, failure: SentFailure | undefined, value?: unknown];
+
+/** What the database thread sends. */
+export type DatabaseReply =
+  | { readonly kind: "open"; readonly sqlite: string }
+  | { readonly kind: "refused"; readonly code: string; readonly message: string }
+  | {
+      readonly kind: "turn";
+      readonly results: readonly SentResult[];
+      readonly jobs: readonly string[];
+      readonly events: readonly string[];
+    }
+  /** Another process has changed these queues; undefined: it may have changed any. */
+  | { readonly kind: "changed"; readonly jobs?: readonly string[]; readonly events?: readonly string[] }
+  | { readonly kind: "closed" };
+
+/** How a database is opened. */
+export interface OpenOptions {
+  readonly path: string;
+  /** `full`: a commit is on the disk before it is acknowledged. `normal`: a power failure may lose the last commits. */
+  readonly sync: "full" | "normal";
+}
