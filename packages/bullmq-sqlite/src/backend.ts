@@ -274,7 +274,6 @@ export class SqliteQueueBackend extends EventEmitter implements IQueueBackend {
       workerName: name ?? null,
       limiterMax: limiter?.max ?? null,
       limiterDuration: limiter?.duration ?? null,
-      owner: process.pid,
     };
   }
 

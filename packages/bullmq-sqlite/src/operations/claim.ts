@@ -13,8 +13,6 @@ export interface Claim {
   readonly limiterMax: number | null;
   /** Milliseconds. */
   readonly limiterDuration: number | null;
-  /** The number of the process, by which its jobs are found when it dies. */
-  readonly owner: number;
 }
 
 /** BullMQ's answer: the job and its id, or how long to wait for the rate limit or the next delayed job. */
@@ -43,12 +41,12 @@ export function moveToActive(store: Store, queue: string, claim: Claim): Claimed
 }
 
 function activate(store: Store, queue: string, pk: number, claim: Claim): JobJson {
-  const { token, now, lockDuration, workerName, owner } = claim;
+  const { token, now, lockDuration, workerName } = claim;
   const row = store.get(
     `UPDATE job SET state = ${ACTIVE}, lock_token = ?, locked_until = ?, owner = ?, processed = ?, processed_by = ?, attempts_started = attempts_started + 1 WHERE pk = ? RETURNING *`,
     token,
     now + lockDuration,
-    owner,
+    store.owner,
     now,
     workerName,
     pk,

@@ -40,7 +40,7 @@ export function linkChild(
   parent: Row,
   queue: string,
   id: string,
-  status = PENDING_CHILD,
+  status: number = PENDING_CHILD,
   value: string | null = null,
 ): boolean {
   const pk = Number(parent["pk"]);

@@ -10,6 +10,7 @@ import type {
   SentResult,
 } from "./messages.ts";
 import { OpenRefusal, openDatabase } from "./open-database.ts";
+import { type Change, Peers, canShare } from "./peers.ts";
 import { Refusal, Store } from "./store.ts";
 
 /** How many operations one transaction has at the most, so that other processes have their turns. */
@@ -28,48 +29,89 @@ function reply(message: DatabaseReply): void {
 
 function start(options: OpenOptions): void {
   let store: Store;
+  let peers: Peers | undefined;
   try {
     store = new Store(openDatabase(options));
+    peers = options.path === ":memory:" ? undefined : join(options.path, store);
   } catch (error) {
-    const { code, message } = error as OpenRefusal;
+    const { code = "SQLITE_ERROR", message } = error as OpenRefusal;
     reply({ kind: "refused", code, message });
     port.close();
     return;
   }
-  reply({ kind: "open", sqlite: String(store.get("SELECT sqlite_version() AS version")?.["version"]) });
+  reply({ kind: "open", sqlite: sqliteVersion(store) });
   port.on("message", (first: DatabaseRequest) => {
     // What has come meanwhile goes into the same transaction.
-    let collected: SentOperation[] = [];
+    const collected: SentOperation[] = [];
     for (let message: DatabaseRequest | undefined = first; message !== undefined; message = received()) {
-      if (message.kind === "turn")
-        collected = collected.length === 0 ? [...message.operations] : [...collected, ...message.operations];
+      if (message.kind === "turn") collected.push(...message.operations);
       else {
-        runAll(store, collected);
-        store.database.close();
-        reply({ kind: "closed" });
-        port.close();
+        runAll(store, peers, collected);
+        close(store, peers);
         return;
       }
-      if (collected.length >= operationsAtMost) {
-        runAll(store, collected);
-        collected = [];
-      }
+      if (collected.length >= operationsAtMost) runAll(store, peers, collected.splice(0));
     }
-    runAll(store, collected);
+    runAll(store, peers, collected);
   });
+}
+
+function sqliteVersion(store: Store): string {
+  return String(store.get("SELECT sqlite_version() AS version")?.["version"]);
+}
+
+function join(path: string, store: Store): Peers {
+  const peers = Peers.join(
+    path,
+    store,
+    (change: Change) => reply({ kind: "changed", ...change }),
+    (body) => {
+      beginPatiently(store);
+      try {
+        body();
+        store.commit();
+      } catch (error) {
+        store.rollback();
+        throw error;
+      }
+    },
+  );
+  store.owner = peers.id;
+  const others = Number(store.get("SELECT count(*) AS n FROM process")?.["n"]) > 1;
+  if (others && !canShare(sqliteVersion(store))) {
+    peers.leave();
+    throw new OpenRefusal(
+      "SQLITE_ONE_PROCESS",
+      `Another process has ${path} open, and SQLite ${sqliteVersion(store)} can damage a file that two processes write: use a Node with SQLite 3.51.3 or later, such as Node 24.`,
+    );
+  }
+  return peers;
+}
+
+function close(store: Store, peers: Peers | undefined): void {
+  try {
+    beginPatiently(store);
+    peers?.leave();
+    store.commit();
+  } catch {
+    store.rollback(); // Its lock is free, so the next process finds out by itself.
+  }
+  store.database.close();
+  reply({ kind: "closed" });
+  port.close();
 }
 
 function received(): DatabaseRequest | undefined {
   return receiveMessageOnPort(port)?.message as DatabaseRequest | undefined;
 }
 
-function runAll(store: Store, all: readonly SentOperation[]): void {
+function runAll(store: Store, peers: Peers | undefined, all: readonly SentOperation[]): void {
   for (let from = 0; from < all.length; from += operationsAtMost)
-    runTurn(store, all.slice(from, from + operationsAtMost));
+    runTurn(store, peers, all.slice(from, from + operationsAtMost));
 }
 
 /** Runs operations in one transaction. They are answered when it is stored; if that fails, all of them fail. */
-function runTurn(store: Store, turn: readonly SentOperation[]): void {
+function runTurn(store: Store, peers: Peers | undefined, turn: readonly SentOperation[]): void {
   let results: SentResult[];
   try {
     beginPatiently(store);
@@ -89,8 +131,10 @@ function runTurn(store: Store, turn: readonly SentOperation[]): void {
     reply({ kind: "turn", results, jobs: [], events: [] });
     return;
   }
-  const { jobs, events } = store.signals;
-  reply({ kind: "turn", results, jobs: [...jobs], events: [...events] });
+  const jobs = [...store.signals.jobs];
+  const events = [...store.signals.events];
+  reply({ kind: "turn", results, jobs, events });
+  if (jobs.length > 0 || events.length > 0) peers?.tell({ jobs, events });
 }
 
 function call(store: Store, name: string, args: readonly unknown[]): unknown {

@@ -1,3 +1,5 @@
+import type { Change } from "./peers.ts";
+
 /** An operation as it travels to the database thread. */
 export type SentOperation = readonly [id: number, name: string, args: readonly unknown[]];
 
@@ -25,7 +27,7 @@ export type DatabaseReply =
       readonly events: readonly string[];
     }
   /** Another process has changed these queues; undefined: it may have changed any. */
-  | { readonly kind: "changed"; readonly jobs?: readonly string[]; readonly events?: readonly string[] }
+  | ({ readonly kind: "changed" } & Change)
   | { readonly kind: "closed" };
 
 /** How a database is opened. */

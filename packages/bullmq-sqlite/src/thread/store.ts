@@ -34,6 +34,8 @@ export interface Signals {
  */
 export class Store {
   readonly database: DatabaseSync;
+  /** The number of this process among those that share the file. */
+  owner = 0;
   signals: Signals = { jobs: new Set(), events: new Set() };
   readonly #statements = new Map<string, StatementSync>();
   readonly #queues = new Map<string, number>();
@@ -77,7 +79,7 @@ export class Store {
   /** Begins a turn. What another process may have changed since the last turn is read anew. */
   begin(): void {
     this.prepare("BEGIN IMMEDIATE").run();
-    const version = Number(this.get("PRAGMA data_version")?.["data_version"]);
+    const version = this.dataVersion();
     if (version !== this.#version) {
       this.#version = version;
       this.forgetCaches();
@@ -119,6 +121,11 @@ export class Store {
       for (const [queue, events] of this.#events) events.length = published.get(queue) ?? 0;
       throw error;
     }
+  }
+
+  /** A number that changes when another connection has changed the file. */
+  dataVersion(): number {
+    return Number(this.get("PRAGMA data_version")?.["data_version"]);
   }
 
   forgetCaches(): void {
