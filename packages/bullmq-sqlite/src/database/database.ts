@@ -8,8 +8,10 @@ import type {
   DatabaseRequest,
   OpenOptions,
   SentFailure,
+  PostedMessage,
   SentOperation,
 } from "../thread/messages.ts";
+import type { Statement, StatementResult } from "../operations/statements.ts";
 import { SqliteError, sqliteError } from "./errors.ts";
 
 /** An operation that BullMQ refused, by BullMQ's code. */
@@ -40,18 +42,22 @@ const open = new Map<string, Database>();
 export class Database extends EventEmitter<{
   jobs: [queue: string | undefined];
   events: [queue: string | undefined];
+  message: [channel: string, text: string];
   error: [error: Error];
   close: [];
 }> {
   readonly path: string;
   /** SQLite's version; known when the database is open. */
   sqlite = "";
+  /** The number of this process among those that have the file open; known when the database is open. */
+  processId = 0;
   readonly #key: string;
   readonly #thread: Worker;
   readonly #ready = Promise.withResolvers<void>();
   readonly #closed = Promise.withResolvers<void>();
   readonly #calls = new Map<number, Call>();
   #outbox: SentOperation[] = [];
+  #posts: PostedMessage[] = [];
   #lastId = 0;
   #users = 0;
   #ended: SqliteError | undefined;
@@ -111,6 +117,32 @@ export class Database extends EventEmitter<{
     });
   }
 
+  /**
+   * Runs statements of one's own in one step. They see BullMQ's tables, which are described in the package's schema.
+   * Queues in `wake` have work afterwards.
+   */
+  statements(statements: readonly Statement[], wake?: readonly string[]): Promise<StatementResult[]> {
+    return this.call("runStatements", statements, wake);
+  }
+
+  /**
+   * Sends a text to every process that has the file open, this one included: it is emitted as `message`. It is not
+   * stored, and can be lost.
+   */
+  post(channel: string, text: string): void {
+    if (this.#ended !== undefined) return;
+    if (this.#posts.length === 0) setImmediate(() => this.#deliver());
+    this.#posts.push([channel, text]);
+  }
+
+  #deliver(): void {
+    const messages = this.#posts;
+    this.#posts = [];
+    if (this.#ended !== undefined) return;
+    this.#send({ kind: "post", messages });
+    for (const [channel, text] of messages) this.emit("message", channel, text);
+  }
+
   #flush(): void {
     const operations = this.#outbox;
     this.#outbox = [];
@@ -125,6 +157,7 @@ export class Database extends EventEmitter<{
     switch (reply.kind) {
       case "open":
         this.sqlite = reply.sqlite;
+        this.processId = reply.processId;
         this.#ready.resolve();
         if (this.#calls.size === 0) this.#thread.unref();
         return;
@@ -133,6 +166,8 @@ export class Database extends EventEmitter<{
       case "closed":
         return this.#end(new SqliteError("SQLITE_CLOSED", `The database ${this.path} is closed.`));
       case "changed":
+        for (const [channel, text] of reply.messages ?? []) this.emit("message", channel, text);
+        if (reply.messages !== undefined) return;
         for (const queue of reply.jobs ?? [undefined]) this.emit("jobs", queue);
         for (const queue of reply.events ?? [undefined]) this.emit("events", queue);
         return;

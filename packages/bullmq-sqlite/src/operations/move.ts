@@ -210,13 +210,17 @@ export function promoteJobs(store: Store, queue: string, most: number): number {
   return rows.length;
 }
 
-/** Puts active jobs whose lock has lapsed back to wait. BullMQ marks at one check and takes back at the next. */
+/**
+ * Puts active jobs whose lock has lapsed back to wait. BullMQ marks at one check and takes back at the next; with
+ * `atOnce` they are taken back at the first.
+ */
 export function moveStalledJobsToWait(
   store: Store,
   queue: string,
   maxStalledCount: number,
   now: number,
   interval: number,
+  atOnce = false,
 ): string[] {
   const q = store.find(queue);
   if (q === undefined) return [];
@@ -224,8 +228,9 @@ export function moveStalledJobsToWait(
   if (last !== undefined && now < last + interval) return [];
   store.setMeta(q, "stalled-check", String(now));
   const rows = store.all(
-    `SELECT pk, id, stalled, scheduler_id FROM job WHERE q = ? AND state = ${ACTIVE} AND stalled_marked = 1 AND locked_until < ?`,
+    `SELECT pk, id, stalled, scheduler_id FROM job WHERE q = ? AND state = ${ACTIVE} AND (stalled_marked = 1 OR ?) AND locked_until < ?`,
     q,
+    atOnce ? 1 : 0,
     now,
   );
   for (const { pk, id, stalled, scheduler_id: scheduler } of rows) {

@@ -39,13 +39,17 @@ function start(options: OpenOptions): void {
     port.close();
     return;
   }
-  reply({ kind: "open", sqlite: sqliteVersion(store) });
+  reply({ kind: "open", sqlite: sqliteVersion(store), processId: store.owner });
   port.on("message", (first: DatabaseRequest) => {
     // What has come meanwhile goes into the same transaction.
     const collected: SentOperation[] = [];
     for (let message: DatabaseRequest | undefined = first; message !== undefined; message = received()) {
       if (message.kind === "turn") collected.push(...message.operations);
-      else {
+      else if (message.kind === "post") {
+        // What is told about a turn comes after its commit.
+        runAll(store, peers, collected.splice(0));
+        peers?.tell({ messages: message.messages });
+      } else {
         runAll(store, peers, collected);
         close(store, peers);
         return;

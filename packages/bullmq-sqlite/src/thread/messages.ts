@@ -6,7 +6,11 @@ export type SentOperation = readonly [id: number, name: string, args: readonly u
 /** What the main thread sends. */
 export type DatabaseRequest =
   | { readonly kind: "turn"; readonly operations: readonly SentOperation[] }
+  | { readonly kind: "post"; readonly messages: readonly PostedMessage[] }
   | { readonly kind: "close" };
+
+/** A message from one process to the others of its file: a channel and a text. It is not stored, and can be lost. */
+export type PostedMessage = readonly [channel: string, text: string];
 
 /** Why an operation failed: BullMQ's code, or an error of SQLite with its code. */
 export type SentFailure =
@@ -18,7 +22,7 @@ export type SentResult = readonly [id: number, failure: SentFailure | undefined,
 
 /** What the database thread sends. */
 export type DatabaseReply =
-  | { readonly kind: "open"; readonly sqlite: string }
+  | { readonly kind: "open"; readonly sqlite: string; readonly processId: number }
   | { readonly kind: "refused"; readonly code: string; readonly message: string }
   | {
       readonly kind: "turn";

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { WAITING } from "../schema/states.ts";
 import { ProcessLock, isReleased } from "./process-lock.ts";
+import type { PostedMessage } from "./messages.ts";
 import type { Store } from "./store.ts";
 
 /** How often a process looks whether its peers live, and whether a message was missed; milliseconds. */
@@ -18,6 +19,7 @@ const sharedFrom = [3, 51, 3];
 export interface Change {
   readonly jobs?: readonly string[];
   readonly events?: readonly string[];
+  readonly messages?: readonly PostedMessage[];
 }
 
 interface Peer {

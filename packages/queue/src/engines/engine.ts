@@ -222,8 +222,6 @@ export interface Engine {
   forget(queueName: string, now?: number): Promise<void>;
   /** How many of the jobs that are stored as completed were cancelled. */
   countCancelled(queueName: string): Promise<number>;
-  /** Tells other processes where this one can be reached, where they cannot reach the engine themselves. */
-  setAddress?(url: string): Promise<void>;
   /** Milliseconds of the engine's own clock: the one clock that every machine agrees on. */
   now(): number;
   /** By how much that is ahead of this machine's clock; known once {@link connect} has ended. */

@@ -1,6 +1,6 @@
 import { EngineUrlError } from "../errors.ts";
 import type { Engine } from "./engine.ts";
-import { EmbeddedEngine } from "./embedded-engine.ts";
+import { EmbeddedEngine } from "./sqlite/embedded-engine.ts";
 import { MemoryEngine } from "./memory/memory-engine.ts";
 import { PostgresEngine } from "./postgres/postgres-engine.ts";
 import { RedisEngine } from "./redis/redis-engine.ts";

@@ -1,0 +1,323 @@
+import { existsSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { Database, createSqliteBackend } from "@taskloom/bullmq-sqlite";
+import {
+  type BackendFactory,
+  type ConnectionOptions,
+  FlowProducer,
+  Queue,
+  type RedisQueueBackend,
+} from "bullmq";
+import { repeatSettings } from "../../cron/repeat-strategy.ts";
+import { EngineUrlError } from "../../errors.ts";
+import type { Lane } from "../../lane.ts";
+import type { JobEnd } from "../../retention.ts";
+import type {
+  CancelAnswer,
+  CancelRequest,
+  Engine,
+  KeptSubmission,
+  LaneProcessor,
+  LaneWorkerOptions,
+  LockTerms,
+  SealAnswer,
+  StoredJob,
+} from "../engine.ts";
+import type { FieldLimits, JobRecord, StateOrder, StoredState } from "../job-record.ts";
+import type { FlowAdder, LaneConsumer, LaneQueue } from "../lane-queue.ts";
+import { LaneWorker } from "../lane-worker.ts";
+import { folderLocks } from "../lock-terms.ts";
+import type { ServingWorker } from "../serving.ts";
+import type { Transient } from "../transient.ts";
+import { EmbeddedDatabaseError, embeddedError } from "./embedded-error.ts";
+import { FolderReplies } from "./folder-replies.ts";
+import { countCancelled, lookAtJobs, markCancelled, sealRun } from "./job-statements.ts";
+import {
+  claimLane,
+  createOwnTables,
+  dropKept,
+  findKept,
+  forgetJobs,
+  noteRetention,
+  serve,
+  servingWorkers,
+  stopServing,
+} from "./own-tables.ts";
+import { idsIn, queueNames, readRecords, renewAttempts } from "./record-statements.ts";
+import { sqliteTransient } from "./sqlite-transient.ts";
+
+/** Engines of this process by folder: a folder has one database, whoever in the process asks for it. */
+const open = new Map<string, { engine: EmbeddedEngine; users: number }>();
+
+/** The database's name in the folder. */
+const fileName = "taskloom.sqlite";
+
+/** How an engine's backend looks to BullMQ's classes, so that their users need not name the engine. */
+type AnyBackend = BackendFactory<RedisQueueBackend, ConnectionOptions>;
+
+/** BullMQ on a SQLite file, on a thread of this process; other processes may share the folder. */
+export class EmbeddedEngine implements Engine {
+  readonly url: string;
+  readonly isLocal = false;
+  readonly folder: string;
+  readonly replies: FolderReplies;
+  readonly locks: LockTerms = folderLocks;
+  readonly clockOffset = 0;
+  readonly #sync: "full" | "normal";
+  readonly #brokenListeners = new Set<(error: Error) => void>();
+  readonly #backend: AnyBackend;
+  #brokenAt: number | undefined;
+  #database: Database | undefined;
+  #connecting: Promise<void> | undefined;
+
+  private constructor(folder: string, sync: "full" | "normal") {
+    this.folder = folder;
+    this.url = `embedded:${folder}${sync === "full" ? "" : "?sync=normal"}`;
+    this.#sync = sync;
+    this.replies = new FolderReplies(() => this.#connected());
+    this.#backend = this.#makeBackend();
+  }
+
+  /**
+   * The engine on a folder; the same one for every caller in this process, until the last has closed it.
+   *
+   * @throws {@link EngineUrlError} when the path names no folder, or has a parameter other than `sync`.
+   */
+  static open(path: string): EmbeddedEngine {
+    const [name = "", query = ""] = path.split("?", 2);
+    if (name === "")
+      throw new EngineUrlError("embedded: names no folder; use one such as embedded:.taskloom.");
+    const sync = new URLSearchParams(query).get("sync") ?? "full";
+    if ((sync !== "full" && sync !== "normal") || [...new URLSearchParams(query).keys()].some((key) => key !== "sync")) {
+      throw new EngineUrlError(
+        `embedded:${path} has a parameter that is not known; there is ?sync=normal (a power failure may lose the last commits) and ?sync=full, the default.`,
+      );
+    }
+    const folder = resolve(name);
+    let entry = open.get(folder);
+    if (entry === undefined) {
+      entry = { engine: new EmbeddedEngine(folder, sync), users: 0 };
+      open.set(folder, entry);
+    }
+    entry.users++;
+    return entry.engine;
+  }
+
+  connect(): Promise<void> {
+    this.#connecting ??= this.#connect().catch((error: unknown) => {
+      this.#connecting = undefined; // What is in the way may be gone the next time.
+      throw embeddedError(this.folder, error);
+    });
+    return this.#connecting;
+  }
+
+  async #connect(): Promise<void> {
+    if (existsSync(join(this.folder, "pgdata"))) {
+      throw new EmbeddedDatabaseError(
+        "EMBEDDED_VERSION",
+        this.folder,
+        `${this.folder} was written by Taskloom 0.1, whose embedded engine was PGlite. Run its jobs to their end with @taskloom/worker 0.1, or use another folder (embedded:PATH).`,
+      );
+    }
+    await mkdir(this.folder, { recursive: true }).catch((error: unknown) => {
+      throw new EmbeddedDatabaseError(
+        "EMBEDDED_PATH",
+        this.folder,
+        `${this.folder} cannot be made: ${(error as Error).message}; use another folder (embedded:PATH).`,
+        { cause: error },
+      );
+    });
+    const database = Database.use({ path: join(this.folder, fileName), sync: this.#sync });
+    await database.ready();
+    await createOwnTables(database);
+    this.#database = database;
+    database.on("error", (error) => {
+      this.#brokenAt = performance.now();
+      const broken = embeddedError(this.folder, error);
+      for (const listener of this.#brokenListeners) listener(broken);
+    });
+  }
+
+  #makeBackend(): AnyBackend {
+    const make: BackendFactory<never, never> = (name, options, factoryOptions) => {
+      const backend = createSqliteBackend(
+        name,
+        { ...options, connection: { path: join(this.folder, fileName), sync: this.#sync } } as never,
+        factoryOptions,
+      );
+      const { waitUntilReady } = backend;
+      backend.waitUntilReady = async () => {
+        await this.connect();
+        await waitUntilReady.call(backend);
+      };
+      // The lock of a canceller that died lapses; nobody else's does, because locks last as long as their process.
+      backend.moveStalledJobsToWait = async () =>
+        await this.#connected().call("moveStalledJobsToWait", name, Number.MAX_SAFE_INTEGER, Date.now(), 0, true);
+      return backend as never;
+    };
+    return make as unknown as AnyBackend;
+  }
+
+  warnings(): readonly string[] {
+    return [];
+  }
+
+  #connected(): Database {
+    if (this.#database === undefined) throw new TypeError("connect() has to end before the engine is used");
+    return this.#database;
+  }
+
+  openQueue(name: string): Queue {
+    const queue = new Queue(
+      name,
+      { connection: {} as ConnectionOptions, skipMetasUpdate: true, settings: repeatSettings },
+      this.#backend,
+    );
+    queue.on("error", () => {});
+    return queue;
+  }
+
+  openLane(name: string): LaneQueue {
+    return this.openQueue(name);
+  }
+
+  openFlows(): FlowAdder {
+    const flows = new FlowProducer({ connection: {} as ConnectionOptions }, this.#backend);
+    flows.on("error", () => {});
+    return flows;
+  }
+
+  defer(callback: () => void): void {
+    process.nextTick(callback);
+  }
+
+  openWorker(name: string, processor: LaneProcessor, options: LaneWorkerOptions): LaneConsumer {
+    return new LaneWorker(
+      name,
+      processor,
+      sqliteTransient,
+      { ...options, connection: {} as ConnectionOptions },
+      this.#backend,
+    );
+  }
+
+  async cancel(queueName: string, id: string, reason: string): Promise<CancelAnswer> {
+    const { answer, request } = await markCancelled(this.#connected(), queueName, id, reason);
+    if (request !== undefined)
+      this.#connected().post(cancelChannel(request.workerId), JSON.stringify(request.request));
+    return answer;
+  }
+
+  seal(queueName: string, id: string, token: string, attemptsStarted: number): Promise<SealAnswer> {
+    return sealRun(this.#connected(), queueName, id, token, attemptsStarted);
+  }
+
+  onCancelRequest(workerId: string, listener: (request: CancelRequest) => void): () => void {
+    const database = this.#connected();
+    const onMessage = (channel: string, text: string): void => {
+      if (channel === cancelChannel(workerId)) listener(JSON.parse(text) as CancelRequest);
+    };
+    database.on("message", onMessage);
+    return () => database.off("message", onMessage);
+  }
+
+  look(queueName: string, ids: readonly string[]): Promise<StoredJob[]> {
+    return lookAtJobs(this.#connected(), queueName, ids);
+  }
+
+  idsIn(
+    queueName: string,
+    state: StoredState,
+    from: number,
+    count: number,
+    order: StateOrder = "newest",
+  ): Promise<string[]> {
+    return idsIn(this.#connected(), queueName, state, from, count, order);
+  }
+
+  readRecords(
+    queueName: string,
+    ids: readonly string[],
+    limits: FieldLimits,
+  ): Promise<(JobRecord | undefined)[]> {
+    return readRecords(this.#connected(), queueName, ids, limits);
+  }
+
+  renewAttempts(queueName: string, id: string): Promise<void> {
+    return renewAttempts(this.#connected(), queueName, id);
+  }
+
+  serve(worker: ServingWorker): Promise<void> {
+    return serve(this.#connected(), worker, this.now());
+  }
+
+  stopServing(workerId: string): Promise<void> {
+    return stopServing(this.#connected(), workerId, this.now());
+  }
+
+  serving(): Promise<ServingWorker[]> {
+    return servingWorkers(this.#connected(), this.now());
+  }
+
+  /** Its jobs name it. */
+  async noteQueue(): Promise<void> {}
+
+  queueNames(): Promise<string[]> {
+    return queueNames(this.#connected());
+  }
+
+  claimLane(queue: string, lane: Lane, ids: readonly string[]): Promise<ReadonlySet<string>> {
+    return claimLane(this.#connected(), queue, lane, ids, this.now());
+  }
+
+  findKept(queueName: string, key: string): Promise<KeptSubmission | undefined> {
+    return findKept(this.#connected(), queueName, key);
+  }
+
+  dropKept(queueName: string, key: string, id: string): Promise<boolean> {
+    return dropKept(this.#connected(), queueName, key, id);
+  }
+
+  noteEnd(queueName: string, end: JobEnd): void {
+    // A process that dies right now leaves the job with the default; see keptForCertain.
+    noteRetention(this.#connected(), queueName, end).catch(() => {});
+  }
+
+  forget(queueName: string, now: number = this.now()): Promise<void> {
+    return forgetJobs(this.#connected(), queueName, now);
+  }
+
+  countCancelled(queueName: string): Promise<number> {
+    return countCancelled(this.#connected(), queueName);
+  }
+
+  now(): number {
+    return Date.now();
+  }
+
+  transient(error: unknown): Transient | undefined {
+    return sqliteTransient(error);
+  }
+
+  downFor(): number {
+    return this.#brokenAt === undefined ? 0 : performance.now() - this.#brokenAt;
+  }
+
+  onBroken(listener: (error: Error) => void): () => void {
+    this.#brokenListeners.add(listener);
+    return () => this.#brokenListeners.delete(listener);
+  }
+
+  async close(): Promise<void> {
+    const entry = open.get(this.folder);
+    if (entry?.engine !== this || --entry.users > 0) return;
+    open.delete(this.folder);
+    await this.#connecting?.catch(() => {});
+    await this.#database?.close();
+  }
+}
+
+function cancelChannel(workerId: string): string {
+  return `cancel:${workerId}`;
+}
