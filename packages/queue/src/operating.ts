@@ -14,6 +14,7 @@ export { WireError } from "./wire/wire-error.ts";
 export { outcomeOf } from "./wire/outcome.ts";
 export { decodeError, decodeValue } from "./wire/decode.ts";
 export { storableText } from "./wire/plain-text.ts";
+export { embeddedFolder } from "./engines/sqlite/embedded-url.ts";
 export { isEngineFull } from "./engines/engine-full.ts";
 export { withoutPassword, withoutPasswords } from "./engines/without-password.ts";
 

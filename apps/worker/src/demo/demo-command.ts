@@ -4,6 +4,7 @@ import { resolve as resolvePath } from "node:path";
 import { fileURLToPath } from "node:url";
 import { run } from "@taskloom/loop";
 import { type Engine, TaskQueue, openEngine } from "@taskloom/queue";
+import { embeddedFolder } from "@taskloom/queue/operating";
 import { pino } from "pino";
 import { CliFailure, exitCodes } from "../cli/failure.ts";
 import { err, out } from "../cli/output.ts";
@@ -43,13 +44,6 @@ export async function demoCommand(directory: string | undefined, flags: DemoFlag
   const root = directory === undefined ? projectRoot() : resolvePath(directory);
   await checkDirectory(root);
   const engine = openEngine(flags.engine);
-  if (flags.workers > 1 && engine.url.startsWith("embedded:")) {
-    throw new CliFailure(
-      "ONE_PROCESS",
-      `the embedded engine lives in one process, so --workers ${flags.workers} needs Redis: add --engine redis://127.0.0.1:6379.`,
-      { exitCode: exitCodes.usage },
-    );
-  }
   const queue = new TaskQueue({ engine, name: queueName });
   const stop = new StopSignal();
   let workers: WorkerPool | undefined;
@@ -65,7 +59,6 @@ export async function demoCommand(directory: string | undefined, flags: DemoFlag
       port: flags.port ?? defaultPort,
       orAnyFree: flags.port === undefined,
     });
-    await engine.setAddress?.(address);
     const pool = { engine, queue: queueName, module: tasksModule(), threads: flags.threads, drain };
     workers =
       flags.workers === 1 ? await workInProcess(pool) : workInProcesses(flags.workers, flags.engine, pool);
@@ -197,7 +190,7 @@ function leaveOut(ownProject: boolean): (path: string) => boolean {
 
 /** Where runs are noted: beside the embedded data, or in the default folder when the jobs are elsewhere. */
 function stateFolder(engine: Engine): string {
-  return engine.url.startsWith("embedded:") ? engine.url.slice("embedded:".length) : resolvePath(".taskloom");
+  return embeddedFolder(engine.url) ?? resolvePath(".taskloom");
 }
 
 function announce(root: string, job: Run, flags: DemoFlags, engine: Engine, address: string): void {

@@ -29,7 +29,7 @@ export function openEngine(url: string): Engine {
     case "postgresql":
       return PostgresEngine.open(url);
     case "embedded":
-      return EmbeddedEngine.open(url.slice("embedded:".length));
+      return EmbeddedEngine.open(url);
     case "memory":
       return MemoryEngine.open(url);
     default:

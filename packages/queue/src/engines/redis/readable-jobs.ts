@@ -1,5 +1,6 @@
-import { Job, type JobJson, Queue } from "bullmq";
+import { Job, type JobJson } from "bullmq";
 import { unreadableFailure } from "../deferred-end.ts";
+import { ObjectDataQueue } from "../object-data-queue.ts";
 import type { JobRecord } from "../job-record.ts";
 import type { ScriptRunner } from "./end-batches.ts";
 
@@ -59,7 +60,7 @@ export function listOf(value: unknown): string[] {
 }
 
 /** BullMQ's queue, whose look at one job gives an unreadable record without the fields that cannot be read. */
-export class ReadableQueue extends Queue {
+export class ReadableQueue extends ObjectDataQueue {
   #read: ((id: string) => Promise<JobRecord | undefined>) | undefined;
 
   /** @param read reads the record of a job that BullMQ cannot read. */
@@ -68,11 +69,9 @@ export class ReadableQueue extends Queue {
     return this;
   }
 
-  override async getJob(id: string): ReturnType<Queue["getJob"]> {
+  override async getJob(id: string): ReturnType<ObjectDataQueue["getJob"]> {
     try {
-      const job = await super.getJob(id);
-      if (job !== undefined && (typeof job.data !== "object" || job.data === null)) job.data = {};
-      return job;
+      return await super.getJob(id);
     } catch (error) {
       // What JSON.parse throws, and what BullMQ does with a value that is JSON and no object.
       if (!(error instanceof SyntaxError || error instanceof TypeError)) throw error;

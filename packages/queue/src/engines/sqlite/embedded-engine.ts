@@ -1,16 +1,15 @@
 import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { Database, createSqliteBackend } from "@taskloom/bullmq-sqlite";
 import {
   type BackendFactory,
   type ConnectionOptions,
   FlowProducer,
-  Queue,
+  type Queue,
   type RedisQueueBackend,
 } from "bullmq";
 import { repeatSettings } from "../../cron/repeat-strategy.ts";
-import { EngineUrlError } from "../../errors.ts";
 import type { Lane } from "../../lane.ts";
 import type { JobEnd } from "../../retention.ts";
 import type {
@@ -28,9 +27,11 @@ import type { FieldLimits, JobRecord, StateOrder, StoredState } from "../job-rec
 import type { FlowAdder, LaneConsumer, LaneQueue } from "../lane-queue.ts";
 import { LaneWorker } from "../lane-worker.ts";
 import { folderLocks } from "../lock-terms.ts";
+import { ObjectDataQueue } from "../object-data-queue.ts";
 import type { ServingWorker } from "../serving.ts";
 import type { Transient } from "../transient.ts";
 import { EmbeddedDatabaseError, embeddedError } from "./embedded-error.ts";
+import { readEmbeddedUrl } from "./embedded-url.ts";
 import { FolderReplies } from "./folder-replies.ts";
 import { countCancelled, lookAtJobs, markCancelled, sealRun } from "./job-statements.ts";
 import {
@@ -85,16 +86,7 @@ export class EmbeddedEngine implements Engine {
    * @throws {@link EngineUrlError} when the path names no folder, or has a parameter other than `sync`.
    */
   static open(path: string): EmbeddedEngine {
-    const [name = "", query = ""] = path.split("?", 2);
-    if (name === "")
-      throw new EngineUrlError("embedded: names no folder; use one such as embedded:.taskloom.");
-    const sync = new URLSearchParams(query).get("sync") ?? "full";
-    if ((sync !== "full" && sync !== "normal") || [...new URLSearchParams(query).keys()].some((key) => key !== "sync")) {
-      throw new EngineUrlError(
-        `embedded:${path} has a parameter that is not known; there is ?sync=normal (a power failure may lose the last commits) and ?sync=full, the default.`,
-      );
-    }
-    const folder = resolve(name);
+    const { folder, sync } = readEmbeddedUrl(path);
     let entry = open.get(folder);
     if (entry === undefined) {
       entry = { engine: new EmbeddedEngine(folder, sync), users: 0 };
@@ -153,7 +145,14 @@ export class EmbeddedEngine implements Engine {
       };
       // The lock of a canceller that died lapses; nobody else's does, because locks last as long as their process.
       backend.moveStalledJobsToWait = async () =>
-        await this.#connected().call("moveStalledJobsToWait", name, Number.MAX_SAFE_INTEGER, Date.now(), 0, true);
+        await this.#connected().call(
+          "moveStalledJobsToWait",
+          name,
+          Number.MAX_SAFE_INTEGER,
+          Date.now(),
+          0,
+          true,
+        );
       return backend as never;
     };
     return make as unknown as AnyBackend;
@@ -169,7 +168,7 @@ export class EmbeddedEngine implements Engine {
   }
 
   openQueue(name: string): Queue {
-    const queue = new Queue(
+    const queue = new ObjectDataQueue(
       name,
       { connection: {} as ConnectionOptions, skipMetasUpdate: true, settings: repeatSettings },
       this.#backend,

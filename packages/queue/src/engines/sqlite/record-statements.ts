@@ -81,7 +81,9 @@ export async function readRecords(
       [queue, JSON.stringify(ids)],
     ],
   ]);
-  const byId = new Map((result?.rows ?? []).map((row) => [row["id"] as string, row as Record<string, unknown>]));
+  const byId = new Map(
+    (result?.rows ?? []).map((row) => [row["id"] as string, row as Record<string, unknown>]),
+  );
   return ids.map((id) => {
     const row = byId.get(id);
     return row === undefined ? undefined : recordOf(row);
