@@ -13,7 +13,7 @@ import { HttpService } from "../service/http/http-service.ts";
 import { ServiceMetrics } from "../service/service-metrics.ts";
 import { StopSignals } from "../service/stop-signals.ts";
 import { type WorkerPool, workInProcess, workInProcesses } from "../service/worker-pool.ts";
-import { type MainJobOutcome, mainJob } from "./main-job.ts";
+import { type MainJobOutcome, finishedJobs, mainJob } from "./main-job.ts";
 import { measureInPlace } from "./measure-in-place.ts";
 import { count, speedLines, typeTable } from "./report.ts";
 import { type Run, RunFile } from "./run-file.ts";
@@ -60,20 +60,21 @@ export async function demoCommand(directory: string | undefined, flags: DemoFlag
       orAnyFree: flags.port === undefined,
     });
     const pool = { engine, queue: queueName, module: tasksModule(), threads: flags.threads, drain };
+    const runFile = new RunFile(stateFolder(engine), root, engine.url);
+    const cutOff = await runFile.load();
+    const before = cutOff === undefined ? new Set<string>() : await finishedJobs(cutOff, queue);
     workers =
       flags.workers === 1 ? await workInProcess(pool) : workInProcesses(flags.workers, flags.engine, pool);
     await stop.race([workers.ready(), workers.broken]);
 
     const found = await walk(root, leaveOut(directory === undefined));
-    const runFile = new RunFile(stateFolder(engine), root, engine.url);
-    const cutOff = await runFile.load();
     const job = cutOff ?? (await runFile.begin(found.files));
     announce(root, job, flags, engine, address);
 
     const full = Promise.withResolvers<never>();
     const onEngineFull = ({ message }: Error): void => full.reject(engineFull(engine, message));
     const deadline = flags.deadline * 1_000;
-    const ended = run(() => mainJob({ root, run: job, queue, deadline, onEngineFull }));
+    const ended = run(() => mainJob({ root, run: job, queue, before, deadline, onEngineFull }));
     ended.catch(() => {});
     const lost = [full.promise, broken(engine), unreachable(engine, flags.patience)];
     const outcome = await stop.race([ended, workers.broken, ...lost]);

@@ -1,6 +1,5 @@
 import { EventEmitter } from "node:events";
-import { resolve } from "node:path";
-import { extname } from "node:path";
+import { extname, resolve } from "node:path";
 import { Worker } from "node:worker_threads";
 import type { OperationArgs, OperationName, OperationResult } from "../operations/index.ts";
 import type {

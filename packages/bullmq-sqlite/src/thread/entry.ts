@@ -44,8 +44,10 @@ function start(options: OpenOptions): void {
     // What has come meanwhile goes into the same transaction.
     const collected: SentOperation[] = [];
     for (let message: DatabaseRequest | undefined = first; message !== undefined; message = received()) {
-      if (message.kind === "turn") collected.push(...message.operations);
-      else if (message.kind === "post") {
+      if (message.kind === "turn") {
+        // One by one: a spread of 100,000 operations would overflow the stack.
+        for (const operation of message.operations) collected.push(operation);
+      } else if (message.kind === "post") {
         // What is told about a turn comes after its commit.
         runAll(store, peers, collected.splice(0));
         peers?.tell({ messages: message.messages });
@@ -69,21 +71,12 @@ function join(path: string, store: Store): Peers {
     path,
     store,
     (change: Change) => reply({ kind: "changed", ...change }),
-    (body) => {
-      beginPatiently(store);
-      try {
-        body();
-        store.commit();
-      } catch (error) {
-        store.rollback();
-        throw error;
-      }
-    },
+    inTransaction(store),
   );
   store.owner = peers.id;
   const others = Number(store.get("SELECT count(*) AS n FROM process")?.["n"]) > 1;
   if (others && !canShare(sqliteVersion(store))) {
-    peers.leave();
+    peers.leave(inTransaction(store));
     throw new OpenRefusal(
       "SQLITE_ONE_PROCESS",
       `Another process has ${path} open, and SQLite ${sqliteVersion(store)} can damage a file that two processes write: use a Node with SQLite 3.51.3 or later, such as Node 24.`,
@@ -92,14 +85,22 @@ function join(path: string, store: Store): Peers {
   return peers;
 }
 
+/** Runs a body in one transaction, for which it waits while other processes have theirs. */
+function inTransaction(store: Store): (body: () => void) => void {
+  return (body) => {
+    try {
+      beginPatiently(store);
+      body();
+      store.commit();
+    } catch (error) {
+      store.rollback();
+      throw error;
+    }
+  };
+}
+
 function close(store: Store, peers: Peers | undefined): void {
-  try {
-    beginPatiently(store);
-    peers?.leave();
-    store.commit();
-  } catch {
-    store.rollback(); // Its lock is free, so the next process finds out by itself.
-  }
+  peers?.leave(inTransaction(store));
   store.database.close();
   reply({ kind: "closed" });
   port.close();

@@ -10,6 +10,10 @@ import type { Store } from "./store.ts";
 
 /** How often a process looks whether its peers live, and whether a message was missed; milliseconds. */
 const lookInterval = 500;
+/** How many bytes may wait for a process that does not read; what comes then is not sent to it. */
+const unreadAtMost = 16 * 1_048_576;
+/** The first line to another process: it says that there is a new one. */
+const greeting = "{}";
 /** The longest path of a Unix socket that every system takes, in bytes. */
 const socketPathAtMost = 100;
 /** The first SQLite in which two processes that write at once cannot damage a write-ahead log. */
@@ -53,6 +57,7 @@ export class Peers {
   readonly #address: string;
   readonly #server: Server;
   readonly #peers = new Map<number, Peer>();
+  #isDeaf = false;
   #timer: NodeJS.Timeout | undefined;
   #version: number;
 
@@ -70,7 +75,11 @@ export class Peers {
     this.#onChange = onChange;
     this.#version = store.dataVersion();
     this.#server = createServer((socket) => this.#hear(socket)).unref();
-    this.#server.on("error", () => {}); // Without a socket the slow look still finds what has changed.
+    // Without a socket of its own no process can say that it has come, so the slow look goes on all the time.
+    this.#server.on("error", () => {
+      this.#isDeaf = true;
+      this.#keepLooking();
+    });
     this.#server.listen(address);
   }
 
@@ -89,11 +98,21 @@ export class Peers {
     const lock = new ProcessLock(`${path}-${name}.lock`);
     const address = addressFor(path, name);
     let id = 0;
-    transaction(() => {
-      removeDead(store);
-      store.run("INSERT INTO process (pid, address, lock) VALUES (?, ?, ?)", process.pid, address, lock.path);
-      id = Number(store.get("SELECT last_insert_rowid() AS id")?.["id"]);
-    });
+    try {
+      transaction(() => {
+        removeDead(store);
+        store.run(
+          "INSERT INTO process (pid, address, lock) VALUES (?, ?, ?)",
+          process.pid,
+          address,
+          lock.path,
+        );
+        id = Number(store.get("SELECT last_insert_rowid() AS id")?.["id"]);
+      });
+    } catch (error) {
+      lock.release();
+      throw error;
+    }
     const peers = new Peers(store, id, lock, address, onChange);
     peers.#meet();
     return peers;
@@ -103,16 +122,28 @@ export class Peers {
   tell(change: Change): void {
     if (this.#peers.size === 0) return;
     const line = `${JSON.stringify(change)}\n`;
-    for (const { socket } of this.#peers.values()) socket.write(line);
+    for (const { socket } of this.#peers.values()) {
+      // A process that is stopped reads nothing. It finds what it missed by its own look.
+      if (socket.writableLength < unreadAtMost) socket.write(line);
+    }
   }
 
-  /** Leaves: the row, the lock and the socket are removed. */
-  leave(): void {
+  /**
+   * Leaves: the row, the lock and the socket are removed.
+   *
+   * @param transaction runs its body in a transaction of the store. If it fails, the lock file stays, so that the other
+   * processes find a row whose lock is free.
+   */
+  leave(transaction: (body: () => void) => void): void {
     clearInterval(this.#timer);
     this.#server.close();
     for (const { socket } of this.#peers.values()) socket.destroy();
     this.#peers.clear();
-    this.#store.run("DELETE FROM process WHERE id = ?", this.id);
+    try {
+      transaction(() => this.#store.run("DELETE FROM process WHERE id = ?", this.id));
+    } catch {
+      return this.#lock.abandon();
+    }
     this.#lock.release();
     removeSocket(this.#address);
   }
@@ -125,12 +156,17 @@ export class Peers {
       const socket = connect(String(row["address"])).unref();
       socket.on("error", () => {});
       socket.on("close", () => this.#lost(id));
-      socket.write("{}\n"); // Tells it that there is a new process.
+      socket.write(`${greeting}\n`);
       this.#peers.set(id, { id, address: String(row["address"]), lock: String(row["lock"]), socket });
     }
-    if (this.#peers.size > 0) this.#timer ??= setInterval(() => this.#look(), lookInterval).unref();
+    if (this.#peers.size > 0) this.#keepLooking();
   }
 
+  #keepLooking(): void {
+    this.#timer ??= setInterval(() => this.#look(), lookInterval).unref();
+  }
+
+  /** The socket of another process has closed. Where the process lives, the next look connects to it again. */
   #lost(id: number): void {
     this.#peers.delete(id);
     this.#bury();
@@ -144,8 +180,11 @@ export class Peers {
       const lines = (rest + text).split("\n");
       rest = lines.pop() ?? "";
       for (const line of lines) {
-        if (line === "{}") this.#meet();
-        else this.#onChange(JSON.parse(line) as Change);
+        const change = changeOf(line);
+        // No process of this file writes anything else, so a stranger has found the socket.
+        if (change === undefined) socket.destroy();
+        else if (line === greeting) this.#meet();
+        else this.#onChange(change);
       }
       this.#version = this.#store.dataVersion();
     });
@@ -156,31 +195,42 @@ export class Peers {
     const version = this.#store.dataVersion();
     if (version !== this.#version) {
       this.#version = version;
-      this.#meet();
       this.#onChange({});
     }
     this.#bury();
-    if (this.#peers.size > 0) return;
+    this.#meet();
+    if (this.#peers.size > 0 || this.#isDeaf) return;
     clearInterval(this.#timer);
     this.#timer = undefined;
   }
 
   /** Takes back the jobs of processes that are gone. */
   #bury(): void {
-    const dead = this.#store
-      .all("SELECT id, lock FROM process WHERE id <> ?", this.id)
+    const isAnyDead = this.#store
+      .all("SELECT lock FROM process WHERE id <> ?", this.id)
       .some(({ lock }) => isReleased(String(lock)));
-    if (!dead) return this.#meet();
+    if (!isAnyDead) return;
     try {
       this.#store.begin();
       removeDead(this.#store);
       this.#store.commit();
-      const { jobs, events } = this.#store.signals;
-      this.#onChange({ jobs: [...jobs], events: [...events] });
-      this.tell({ jobs: [...jobs], events: [...events] });
     } catch {
-      this.#store.rollback(); // Another process is faster, or has the database: the next look tries again.
+      return this.#store.rollback(); // Another process is faster, or has the database: the next look tries again.
     }
+    const { jobs, events } = this.#store.signals;
+    const change: Change = { jobs: [...jobs], events: [...events] };
+    this.#onChange(change);
+    this.tell(change);
+  }
+}
+
+/** A line that another process wrote; undefined when it is no JSON object. */
+function changeOf(line: string): Change | undefined {
+  try {
+    const value: unknown = JSON.parse(line);
+    return typeof value === "object" && value !== null ? value : undefined;
+  } catch {
+    return undefined;
   }
 }
 

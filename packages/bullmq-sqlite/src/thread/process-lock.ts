@@ -1,9 +1,6 @@
 import { existsSync, rmSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 
-/** SQLite's result codes for a file that another process has locked. */
-const busyCodes = new Set([5, 6]);
-
 /**
  * A lock that its process holds for life, and that the operating system releases when it dies, however it dies: an
  * exclusive transaction on a file of its own. A process never opens the lock file of its own a second time, because
@@ -23,20 +20,28 @@ export class ProcessLock {
     this.#database.close();
     rmSync(this.path, { force: true });
   }
+
+  /** Lets go of the lock, and leaves its file as a sign that the process is gone. */
+  abandon(): void {
+    this.#database.close();
+  }
 }
 
-/** Whether the process that made a lock file is gone. A missing file says nothing: somebody may have deleted it. */
+/**
+ * Whether the process that made a lock file is gone. A file that is missing or cannot be used says nothing: somebody may
+ * have deleted or overwritten it.
+ */
 export function isReleased(path: string): boolean {
   if (!existsSync(path)) return false;
-  const database = new DatabaseSync(path);
+  let database: DatabaseSync | undefined;
   try {
+    database = new DatabaseSync(path);
     database.exec("BEGIN EXCLUSIVE");
     database.exec("ROLLBACK");
     return true;
-  } catch (error) {
-    if (busyCodes.has(Number((error as { errcode?: number }).errcode ?? 0) & 0xff)) return false;
-    throw error;
+  } catch {
+    return false;
   } finally {
-    database.close();
+    database?.close();
   }
 }

@@ -117,7 +117,6 @@ export class Store {
         this.prepare("RELEASE operation").run();
       }
       this.forgetCaches();
-      this.#ord = undefined;
       for (const [queue, events] of this.#events) events.length = published.get(queue) ?? 0;
       throw error;
     }

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Database, createSqliteBackend } from "@taskloom/bullmq-sqlite";
 import {
@@ -96,12 +96,13 @@ export class EmbeddedEngine implements Engine {
     return entry.engine;
   }
 
-  connect(): Promise<void> {
+  async connect(): Promise<void> {
+    if (this.#database?.ended !== undefined) throw embeddedError(this.folder, this.#database.ended);
     this.#connecting ??= this.#connect().catch((error: unknown) => {
       this.#connecting = undefined; // What is in the way may be gone the next time.
       throw embeddedError(this.folder, error);
     });
-    return this.#connecting;
+    await this.#connecting;
   }
 
   async #connect(): Promise<void> {
@@ -112,23 +113,36 @@ export class EmbeddedEngine implements Engine {
         `${this.folder} was written by Taskloom 0.1, whose embedded engine was PGlite. Run its jobs to their end with @taskloom/worker 0.1, or use another folder (embedded:PATH).`,
       );
     }
-    await mkdir(this.folder, { recursive: true }).catch((error: unknown) => {
-      throw new EmbeddedDatabaseError(
-        "EMBEDDED_PATH",
-        this.folder,
-        `${this.folder} cannot be made: ${(error as Error).message}; use another folder (embedded:PATH).`,
-        { cause: error },
-      );
-    });
+    await this.#makeFolder();
     const database = Database.use({ path: join(this.folder, fileName), sync: this.#sync });
-    await database.ready();
-    await createOwnTables(database);
+    try {
+      await database.ready();
+      await createOwnTables(database);
+    } catch (error) {
+      await database.close();
+      throw error;
+    }
     this.#database = database;
     database.on("error", (error) => {
       this.#brokenAt = performance.now();
       const broken = embeddedError(this.folder, error);
       for (const listener of this.#brokenListeners) listener(broken);
     });
+  }
+
+  async #makeFolder(): Promise<void> {
+    try {
+      await mkdir(this.folder, { recursive: true });
+    } catch (error) {
+      throw new EmbeddedDatabaseError(
+        "EMBEDDED_PATH",
+        this.folder,
+        `${this.folder} cannot be made: ${(error as Error).message}; use another folder (embedded:PATH).`,
+        { cause: error },
+      );
+    }
+    // The data is not part of a project. Where this file cannot be written, the database says why.
+    await writeFile(join(this.folder, ".gitignore"), "*\n", { flag: "wx" }).catch(() => {});
   }
 
   #makeBackend(): AnyBackend {
@@ -164,6 +178,7 @@ export class EmbeddedEngine implements Engine {
 
   #connected(): Database {
     if (this.#database === undefined) throw new TypeError("connect() has to end before the engine is used");
+    if (this.#database.ended !== undefined) throw embeddedError(this.folder, this.#database.ended);
     return this.#database;
   }
 
@@ -208,8 +223,8 @@ export class EmbeddedEngine implements Engine {
     return answer;
   }
 
-  seal(queueName: string, id: string, token: string, attemptsStarted: number): Promise<SealAnswer> {
-    return sealRun(this.#connected(), queueName, id, token, attemptsStarted);
+  async seal(queueName: string, id: string, token: string, attemptsStarted: number): Promise<SealAnswer> {
+    return await sealRun(this.#connected(), queueName, id, token, attemptsStarted);
   }
 
   onCancelRequest(workerId: string, listener: (request: CancelRequest) => void): () => void {
@@ -221,74 +236,78 @@ export class EmbeddedEngine implements Engine {
     return () => database.off("message", onMessage);
   }
 
-  look(queueName: string, ids: readonly string[]): Promise<StoredJob[]> {
-    return lookAtJobs(this.#connected(), queueName, ids);
+  async look(queueName: string, ids: readonly string[]): Promise<StoredJob[]> {
+    return await lookAtJobs(this.#connected(), queueName, ids);
   }
 
-  idsIn(
+  async idsIn(
     queueName: string,
     state: StoredState,
     from: number,
     count: number,
     order: StateOrder = "newest",
   ): Promise<string[]> {
-    return idsIn(this.#connected(), queueName, state, from, count, order);
+    return await idsIn(this.#connected(), queueName, state, from, count, order);
   }
 
-  readRecords(
+  async readRecords(
     queueName: string,
     ids: readonly string[],
     limits: FieldLimits,
   ): Promise<(JobRecord | undefined)[]> {
-    return readRecords(this.#connected(), queueName, ids, limits);
+    return await readRecords(this.#connected(), queueName, ids, limits);
   }
 
-  renewAttempts(queueName: string, id: string): Promise<void> {
-    return renewAttempts(this.#connected(), queueName, id);
+  async renewAttempts(queueName: string, id: string): Promise<void> {
+    await renewAttempts(this.#connected(), queueName, id);
   }
 
-  serve(worker: ServingWorker): Promise<void> {
-    return serve(this.#connected(), worker, this.now());
+  async serve(worker: ServingWorker): Promise<void> {
+    await serve(this.#connected(), worker, this.now());
   }
 
-  stopServing(workerId: string): Promise<void> {
-    return stopServing(this.#connected(), workerId, this.now());
+  async stopServing(workerId: string): Promise<void> {
+    await stopServing(this.#connected(), workerId, this.now());
   }
 
-  serving(): Promise<ServingWorker[]> {
-    return servingWorkers(this.#connected(), this.now());
+  async serving(): Promise<ServingWorker[]> {
+    return await servingWorkers(this.#connected(), this.now());
   }
 
   /** Its jobs name it. */
   async noteQueue(): Promise<void> {}
 
-  queueNames(): Promise<string[]> {
-    return queueNames(this.#connected());
+  async queueNames(): Promise<string[]> {
+    return await queueNames(this.#connected());
   }
 
-  claimLane(queue: string, lane: Lane, ids: readonly string[]): Promise<ReadonlySet<string>> {
-    return claimLane(this.#connected(), queue, lane, ids, this.now());
+  async claimLane(queue: string, lane: Lane, ids: readonly string[]): Promise<ReadonlySet<string>> {
+    return await claimLane(this.#connected(), queue, lane, ids, this.now());
   }
 
-  findKept(queueName: string, key: string): Promise<KeptSubmission | undefined> {
-    return findKept(this.#connected(), queueName, key);
+  async findKept(queueName: string, key: string): Promise<KeptSubmission | undefined> {
+    return await findKept(this.#connected(), queueName, key);
   }
 
-  dropKept(queueName: string, key: string, id: string): Promise<boolean> {
-    return dropKept(this.#connected(), queueName, key, id);
+  async dropKept(queueName: string, key: string, id: string): Promise<boolean> {
+    return await dropKept(this.#connected(), queueName, key, id);
   }
 
   noteEnd(queueName: string, end: JobEnd): void {
     // A process that dies right now leaves the job with the default; see keptForCertain.
-    noteRetention(this.#connected(), queueName, end).catch(() => {});
+    void this.#noteEnd(queueName, end).catch(() => {});
   }
 
-  forget(queueName: string, now: number = this.now()): Promise<void> {
-    return forgetJobs(this.#connected(), queueName, now);
+  async #noteEnd(queueName: string, end: JobEnd): Promise<void> {
+    await noteRetention(this.#connected(), queueName, end);
   }
 
-  countCancelled(queueName: string): Promise<number> {
-    return countCancelled(this.#connected(), queueName);
+  async forget(queueName: string, now: number = this.now()): Promise<void> {
+    await forgetJobs(this.#connected(), queueName, now);
+  }
+
+  async countCancelled(queueName: string): Promise<number> {
+    return await countCancelled(this.#connected(), queueName);
   }
 
   now(): number {
