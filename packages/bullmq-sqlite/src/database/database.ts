@@ -106,7 +106,11 @@ export class Database extends EventEmitter<{
 
   /** Runs an operation on the database thread. */
   call<N extends OperationName>(name: N, ...args: OperationArgs<N>): Promise<OperationResult<N>> {
-    if (this.#ended !== undefined) return Promise.reject(this.#ended);
+    const ended = this.#ended;
+    if (ended !== undefined) {
+      // In a turn of its own: a worker that asks again at each refusal would not let the event loop run otherwise.
+      return new Promise((_resolve, reject) => setImmediate(reject, ended));
+    }
     return new Promise((resolve_, reject) => {
       const id = ++this.#lastId;
       if (this.#calls.size === 0) this.#thread.ref();

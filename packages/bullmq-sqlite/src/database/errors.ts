@@ -1,4 +1,5 @@
 import { RedisQueueBackend } from "bullmq";
+import { sharedMemoryFull } from "../schema/result-codes.ts";
 
 /**
  * A database file that cannot be used, or that failed. `code` is stable: `SQLITE_FULL`, `SQLITE_DAMAGED`,
@@ -31,6 +32,8 @@ const codes: Readonly<Record<number, string>> = {
 
 /** An error of SQLite by its result code. */
 export function sqliteError(errcode: number | undefined, message: string): SqliteError {
+  if (errcode === sharedMemoryFull)
+    return new SqliteError("SQLITE_FULL", `database or disk is full (${message})`);
   return new SqliteError(codes[(errcode ?? 0) & 0xff] ?? "SQLITE_ERROR", message);
 }
 

@@ -9,7 +9,7 @@ import type {
   SentOperation,
   SentResult,
 } from "./messages.ts";
-import { OpenRefusal, openDatabase } from "./open-database.ts";
+import { OpenRefusal, openDatabase, refusal } from "./open-database.ts";
 import { type Change, Peers, canShare } from "./peers.ts";
 import { Refusal, Store } from "./store.ts";
 
@@ -34,7 +34,7 @@ function start(options: OpenOptions): void {
     store = new Store(openDatabase(options));
     peers = options.path === ":memory:" ? undefined : join(options.path, store);
   } catch (error) {
-    const { code = "SQLITE_ERROR", message } = error as OpenRefusal;
+    const { code, message } = refusal(options.path, error);
     reply({ kind: "refused", code, message });
     port.close();
     return;

@@ -1,5 +1,6 @@
 import { DatabaseSync } from "node:sqlite";
 import { schema, schemaVersion } from "../schema/schema.ts";
+import { sharedMemoryFull } from "../schema/result-codes.ts";
 import type { OpenOptions } from "./messages.ts";
 
 /** Why a file cannot be used. */
@@ -50,7 +51,7 @@ export function openDatabase({ path, sync }: OpenOptions): DatabaseSync {
     return database;
   } catch (error) {
     database.close();
-    throw error instanceof OpenRefusal ? error : refusal(path, error);
+    throw refusal(path, error);
   }
 }
 
@@ -80,8 +81,11 @@ const advice: Readonly<Record<number, readonly [code: string, advice: string]>> 
   26: ["SQLITE_DAMAGED", "the file is no SQLite database: restore a backup, or move it away to begin anew"],
 };
 
-function refusal(path: string, error: unknown): OpenRefusal {
-  const errcode = Number((error as { errcode?: number }).errcode ?? 0) & 0xff;
+/** The reason why a file cannot be opened, for an error of SQLite. */
+export function refusal(path: string, error: unknown): OpenRefusal {
+  if (error instanceof OpenRefusal) return error;
+  const extended = Number((error as { errcode?: number }).errcode ?? 0);
+  const errcode = extended === sharedMemoryFull ? 13 : extended & 0xff;
   const text = error instanceof Error ? error.message : String(error);
   const [code, what] = advice[errcode] ?? ["SQLITE_CANNOT_OPEN", "the file cannot be opened"];
   return new OpenRefusal(code, `${path}: ${what} (${text}).`, { cause: error });
