@@ -13,7 +13,6 @@ const queue = new TaskQueue({ engine: `embedded:${folder}` });
 const worker = new TaskWorker({ engine: queue.engine, tasks: [attempted], concurrency: 10 });
 void worker.run();
 await worker.ready();
-say("open");
 for (let batch = 0; ; batch++) {
   const tasks = Array.from({ length: 20 }, (_, index) => {
     const id = `${prefix}-${batch}-${index}`;

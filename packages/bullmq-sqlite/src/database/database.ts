@@ -106,6 +106,26 @@ export class Database extends EventEmitter<{
 
   /** Runs an operation on the database thread. */
   call<N extends OperationName>(name: N, ...args: OperationArgs<N>): Promise<OperationResult<N>> {
+    return this.#ask((id) => {
+      if (this.#outbox.length === 0) queueMicrotask(() => this.#flush());
+      this.#outbox.push([id, name, args]);
+    });
+  }
+
+  /**
+   * Writes a copy of the file, as it is after all that was called before. Calls wait until it is written. Its active
+   * jobs wait in the copy.
+   *
+   * @throws {@link SqliteError} when the copy cannot be written, or its file is there already.
+   */
+  backup(path: string): Promise<void> {
+    return this.#ask((id) => {
+      this.#flush();
+      this.#send({ kind: "backup", id, path: resolve(path) });
+    });
+  }
+
+  #ask<T>(send: (id: number) => void): Promise<T> {
     const ended = this.#ended;
     if (ended !== undefined) {
       // In a turn of its own: a worker that asks again at each refusal would not let the event loop run otherwise.
@@ -115,8 +135,7 @@ export class Database extends EventEmitter<{
       const id = ++this.#lastId;
       if (this.#calls.size === 0) this.#thread.ref();
       this.#calls.set(id, { resolve: resolve_ as Call["resolve"], reject });
-      if (this.#outbox.length === 0) queueMicrotask(() => this.#flush());
-      this.#outbox.push([id, name, args]);
+      send(id);
     });
   }
 
@@ -149,7 +168,7 @@ export class Database extends EventEmitter<{
   #flush(): void {
     const operations = this.#outbox;
     this.#outbox = [];
-    if (this.#ended === undefined) this.#send({ kind: "turn", operations });
+    if (this.#ended === undefined && operations.length > 0) this.#send({ kind: "turn", operations });
   }
 
   #send(request: DatabaseRequest): void {

@@ -9,6 +9,7 @@ import type {
   SentOperation,
   SentResult,
 } from "./messages.ts";
+import { backUp } from "./backup.ts";
 import { OpenRefusal, openDatabase, refusal } from "./open-database.ts";
 import { type Change, Peers, canShare } from "./peers.ts";
 import { Refusal, Store } from "./store.ts";
@@ -51,6 +52,9 @@ function start(options: OpenOptions): void {
         // What is told about a turn comes after its commit.
         runAll(store, peers, collected.splice(0));
         peers?.tell({ messages: message.messages });
+      } else if (message.kind === "backup") {
+        runAll(store, peers, collected.splice(0));
+        runBackup(store, message.id, message.path);
       } else {
         runAll(store, peers, collected);
         close(store, peers);
@@ -140,6 +144,17 @@ function runTurn(store: Store, peers: Peers | undefined, turn: readonly SentOper
   const events = [...store.signals.events];
   reply({ kind: "turn", results, jobs, events });
   if (jobs.length > 0 || events.length > 0) peers?.tell({ jobs, events });
+}
+
+/** A copy is written outside of any transaction; what is called meanwhile waits. */
+function runBackup(store: Store, id: number, path: string): void {
+  let result: SentResult = [id, undefined];
+  try {
+    backUp(store, path);
+  } catch (error) {
+    result = [id, failureOf(error)];
+  }
+  reply({ kind: "turn", results: [result], jobs: [], events: [] });
 }
 
 function call(store: Store, name: string, args: readonly unknown[]): unknown {

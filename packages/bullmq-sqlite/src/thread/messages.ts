@@ -7,6 +7,7 @@ export type SentOperation = readonly [id: number, name: string, args: readonly u
 export type DatabaseRequest =
   | { readonly kind: "turn"; readonly operations: readonly SentOperation[] }
   | { readonly kind: "post"; readonly messages: readonly PostedMessage[] }
+  | { readonly kind: "backup"; readonly id: number; readonly path: string }
   | { readonly kind: "close" };
 
 /** A message from one process to the others of its file: a channel and a text. It is not stored, and can be lost. */

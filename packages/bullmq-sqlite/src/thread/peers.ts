@@ -2,7 +2,7 @@ import { createHash, randomUUID } from "node:crypto";
 import { rmSync } from "node:fs";
 import { type Server, type Socket, connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { WAITING } from "../schema/states.ts";
 import { ProcessLock, isReleased } from "./process-lock.ts";
 import type { PostedMessage } from "./messages.ts";
@@ -24,13 +24,6 @@ export interface Change {
   readonly jobs?: readonly string[];
   readonly events?: readonly string[];
   readonly messages?: readonly PostedMessage[];
-}
-
-interface Peer {
-  readonly id: number;
-  readonly address: string;
-  readonly lock: string;
-  readonly socket: Socket;
 }
 
 /** Whether several processes may share a file with this version of SQLite. */
@@ -56,7 +49,8 @@ export class Peers {
   readonly #lock: ProcessLock;
   readonly #address: string;
   readonly #server: Server;
-  readonly #peers = new Map<number, Peer>();
+  /** The sockets to the others, by their numbers. */
+  readonly #peers = new Map<number, Socket>();
   #isDeaf = false;
   #timer: NodeJS.Timeout | undefined;
   #version: number;
@@ -100,12 +94,14 @@ export class Peers {
     let id = 0;
     try {
       transaction(() => {
-        removeDead(store);
+        removeDead(store, dirname(path));
+        // The name alone, so that a folder that is moved finds its locks.
+        const lockName = basename(lock.path);
         store.run(
           "INSERT INTO process (pid, address, lock) VALUES (?, ?, ?)",
           process.pid,
           address,
-          lock.path,
+          lockName,
         );
         id = Number(store.get("SELECT last_insert_rowid() AS id")?.["id"]);
       });
@@ -122,7 +118,7 @@ export class Peers {
   tell(change: Change): void {
     if (this.#peers.size === 0) return;
     const line = `${JSON.stringify(change)}\n`;
-    for (const { socket } of this.#peers.values()) {
+    for (const socket of this.#peers.values()) {
       // A process that is stopped reads nothing. It finds what it missed by its own look.
       if (socket.writableLength < unreadAtMost) socket.write(line);
     }
@@ -137,7 +133,7 @@ export class Peers {
   leave(transaction: (body: () => void) => void): void {
     clearInterval(this.#timer);
     this.#server.close();
-    for (const { socket } of this.#peers.values()) socket.destroy();
+    for (const socket of this.#peers.values()) socket.destroy();
     this.#peers.clear();
     try {
       transaction(() => this.#store.run("DELETE FROM process WHERE id = ?", this.id));
@@ -150,14 +146,14 @@ export class Peers {
 
   /** Connects to every process that is not known yet. */
   #meet(): void {
-    for (const row of this.#store.all("SELECT id, address, lock FROM process WHERE id <> ?", this.id)) {
+    for (const row of this.#store.all("SELECT id, address FROM process WHERE id <> ?", this.id)) {
       const id = Number(row["id"]);
       if (this.#peers.has(id)) continue;
       const socket = connect(String(row["address"])).unref();
       socket.on("error", () => {});
       socket.on("close", () => this.#lost(id));
       socket.write(`${greeting}\n`);
-      this.#peers.set(id, { id, address: String(row["address"]), lock: String(row["lock"]), socket });
+      this.#peers.set(id, socket);
     }
     if (this.#peers.size > 0) this.#keepLooking();
   }
@@ -206,13 +202,14 @@ export class Peers {
 
   /** Takes back the jobs of processes that are gone. */
   #bury(): void {
+    const folder = dirname(this.#lock.path);
     const isAnyDead = this.#store
       .all("SELECT lock FROM process WHERE id <> ?", this.id)
-      .some(({ lock }) => isReleased(String(lock)));
+      .some(({ lock }) => isReleased(join(folder, String(lock))));
     if (!isAnyDead) return;
     try {
       this.#store.begin();
-      removeDead(this.#store);
+      removeDead(this.#store, folder);
       this.#store.commit();
     } catch {
       return this.#store.rollback(); // Another process is faster, or has the database: the next look tries again.
@@ -235,9 +232,10 @@ function changeOf(line: string): Change | undefined {
 }
 
 /** Removes processes that are gone; what they had active waits again, in its place. */
-function removeDead(store: Store): void {
+function removeDead(store: Store, folder: string): void {
   for (const { id, lock, address } of store.all("SELECT id, lock, address FROM process")) {
-    if (!isReleased(String(lock))) continue;
+    const lockPath = join(folder, String(lock));
+    if (!isReleased(lockPath)) continue;
     const jobs = store.all(
       `UPDATE job SET state = ${WAITING}, lock_token = NULL, locked_until = NULL, owner = NULL, stalled_marked = 0, stalled = stalled + 1 WHERE state = 1 AND owner = ? RETURNING id, q`,
       id as number,
@@ -248,7 +246,7 @@ function removeDead(store: Store): void {
       store.wake(queue);
     }
     store.run("DELETE FROM process WHERE id = ?", id as number);
-    rmSync(String(lock), { force: true });
+    rmSync(lockPath, { force: true });
     removeSocket(String(address));
   }
 }

@@ -310,6 +310,10 @@ export class EmbeddedEngine implements Engine {
     return await countCancelled(this.#connected(), queueName);
   }
 
+  async backup(path: string): Promise<void> {
+    await this.#connected().backup(path);
+  }
+
   now(): number {
     return Date.now();
   }
