@@ -62,8 +62,8 @@ test("delays, priorities, retries and failures", async ({ path }) => {
   const events = new QueueEvents("mixed", { connection }, createSqliteBackend);
   await events.waitUntilReady();
   const order: string[] = [];
-  const late = await queue.add("late", {}, { delay: 200 });
-  await queue.add("low", {}, { priority: 9 });
+  const late = await queue.add("late", {}, { delay: 600_000 });
+  const low = await queue.add("low", {}, { priority: 9 });
   await queue.add("high", {}, { priority: 1 });
   await queue.add("plain", {});
   const stumbles = await queue.add("stumbles", {}, { attempts: 2 });
@@ -78,9 +78,11 @@ test("delays, priorities, retries and failures", async ({ path }) => {
     { connection },
     createSqliteBackend,
   );
-  expect(await late.waitUntilFinished(events)).toBe("late");
   await expect(fails.waitUntilFinished(events)).rejects.toThrow("no");
   expect(await stumbles.waitUntilFinished(events)).toBe("stumbles");
+  expect(await low.waitUntilFinished(events)).toBe("low");
+  await late.promote();
+  expect(await late.waitUntilFinished(events)).toBe("late");
   expect(order).toEqual(["plain", "stumbles", "fails", "stumbles", "high", "low", "late"]);
   await Promise.all([worker.close(), events.close(), queue.close()]);
 });

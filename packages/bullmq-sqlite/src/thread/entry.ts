@@ -10,6 +10,7 @@ import type {
   SentResult,
 } from "./messages.ts";
 import { backUp } from "./backup.ts";
+import { Housekeeping } from "./housekeeping.ts";
 import { OpenRefusal, openDatabase, refusal } from "./open-database.ts";
 import { type Change, Peers, canShare } from "./peers.ts";
 import { Refusal, Store } from "./store.ts";
@@ -40,6 +41,7 @@ function start(options: OpenOptions): void {
     port.close();
     return;
   }
+  const housekeeping = options.path === ":memory:" ? undefined : new Housekeeping(store, options.path);
   reply({ kind: "open", sqlite: sqliteVersion(store), processId: store.owner });
   port.on("message", (first: DatabaseRequest) => {
     // What has come meanwhile goes into the same transaction.
@@ -57,12 +59,14 @@ function start(options: OpenOptions): void {
         runBackup(store, message.id, message.path);
       } else {
         runAll(store, peers, collected);
+        housekeeping?.stop();
         close(store, peers);
         return;
       }
       if (collected.length >= operationsAtMost) runAll(store, peers, collected.splice(0));
     }
     runAll(store, peers, collected);
+    housekeeping?.turnEnded();
   });
 }
 
