@@ -84,8 +84,8 @@ for (const sync of ["full", "normal"]) {
         for (const { child } of alive) dead.add(child.pid as number);
         await Promise.all(alive.map((load) => load.kill()));
       }
-      const stored = new Set(all.flatMap((load) => [...load.stored]));
-      const done = new Set(all.flatMap((load) => [...load.done]));
+      const stored = new Set(all.flatMap((load) => Array.from(load.stored)));
+      const done = new Set(all.flatMap((load) => Array.from(load.done)));
       expect(stored.size).toBeGreaterThan(10 * kills);
       const runsBefore = ledger.runs();
 

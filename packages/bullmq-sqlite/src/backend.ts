@@ -24,7 +24,7 @@ import { Bell } from "./database/bell.ts";
 import { type Database, RefusedError } from "./database/database.ts";
 import { bullmqError } from "./database/errors.ts";
 import type { NewJob } from "./operations/add.ts";
-import type { Claim, Claimed } from "./operations/claim.ts";
+import type { Claim } from "./operations/claim.ts";
 import type { End, Keep } from "./operations/finish.ts";
 import type { OperationArgs, OperationName, OperationResult } from "./operations/index.ts";
 import type { ChildEntry } from "./operations/queries.ts";
@@ -71,7 +71,7 @@ export class SqliteQueueBackend extends EventEmitter implements IQueueBackend {
   closing: Promise<void> | undefined;
   readonly minimumBlockTimeout = 0.001;
   readonly maximumBlockTimeout = 3_600;
-  readonly keys: KeysMap = {} as KeysMap;
+  readonly keys: KeysMap = {};
   readonly qualifiedName: string;
   readonly #database: Database;
   readonly #names: ClientNames;
@@ -152,7 +152,7 @@ export class SqliteQueueBackend extends EventEmitter implements IQueueBackend {
   }
 
   forQueue(queueName: string): IQueueBackend {
-    return new SqliteQueueBackend(this.#database, this.#names, queueName, this.#options as never, false);
+    return new SqliteQueueBackend(this.#database, this.#names, queueName, this.#options, false);
   }
 
   toKey(type: string): string {
@@ -203,7 +203,7 @@ export class SqliteQueueBackend extends EventEmitter implements IQueueBackend {
   // --- adding
 
   #newJob(queue: string, job: JobJson, jobId: string, parent: ParentKeyOpts = {}): NewJob {
-    const opts = (job.opts ?? {}) as JobsOptions & { lifo?: boolean };
+    const opts = job.opts ?? {};
     return {
       queue,
       id: jobId === "" || jobId === undefined ? (job.id ?? "") : jobId,
@@ -312,7 +312,7 @@ export class SqliteQueueBackend extends EventEmitter implements IQueueBackend {
       end,
       JSON.stringify(returnValue === undefined ? null : returnValue),
     );
-    return { result: result as Claimed | undefined, finishedOn: end.finishedOn };
+    return { result: result, finishedOn: end.finishedOn };
   }
 
   async moveToFailed<T = unknown, R = unknown, N extends string = string>(
@@ -336,7 +336,7 @@ export class SqliteQueueBackend extends EventEmitter implements IQueueBackend {
       failedReason,
       (fieldsToUpdate?.["stacktrace"] as string | undefined) ?? null,
     );
-    return { result: result as Claimed | undefined, finishedOn: end.finishedOn };
+    return { result: result, finishedOn: end.finishedOn };
   }
 
   async moveToDelayed(
@@ -586,8 +586,8 @@ export class SqliteQueueBackend extends EventEmitter implements IQueueBackend {
       nextMillis ?? null,
       templateData || "{}",
       JSON.stringify(templateOpts ?? {}),
-      opts as never,
-      delayedJobOpts as never,
+      opts,
+      delayedJobOpts,
       Date.now(),
     );
   }
@@ -605,7 +605,7 @@ export class SqliteQueueBackend extends EventEmitter implements IQueueBackend {
       jobSchedulerId,
       nextMillis ?? null,
       templateData || "{}",
-      delayedJobOpts as never,
+      delayedJobOpts,
       Date.now(),
       producerId ?? null,
     );
@@ -831,7 +831,7 @@ export class SqliteQueueBackend extends EventEmitter implements IQueueBackend {
   }
 
   async readEvents(id: string, blockTimeout: number): Promise<StreamReadRaw> {
-    if (this.#isOver()) return null as never;
+    if (this.#isOver()) return null;
     const cursor =
       id === "$" ? await this.#call("lastEvent", this.qualifiedName) : Number(id.split("-", 1)[0]);
     let events = await this.#call("readEvents", this.qualifiedName, cursor);
@@ -840,10 +840,10 @@ export class SqliteQueueBackend extends EventEmitter implements IQueueBackend {
         events = await this.#call("readEvents", this.qualifiedName, cursor);
         return { isNew: events.length > 0 };
       });
-      if (this.#isOver()) return null as never;
+      if (this.#isOver()) return null;
       if (events.length === 0) events = await this.#call("readEvents", this.qualifiedName, cursor);
     }
-    if (events.length === 0) return null as never;
+    if (events.length === 0) return null;
     return [
       [
         "events",

@@ -134,7 +134,7 @@ export class Database extends EventEmitter<{
     return new Promise((resolve_, reject) => {
       const id = ++this.#lastId;
       if (this.#calls.size === 0) this.#thread.ref();
-      this.#calls.set(id, { resolve: resolve_ as Call["resolve"], reject });
+      this.#calls.set(id, { resolve: resolve_, reject });
       send(id);
     });
   }

@@ -1,5 +1,5 @@
 import { DELAYED, WAITING, WAITING_CHILDREN } from "../schema/states.ts";
-import { Refusal, type Store } from "../thread/store.ts";
+import { Refusal, type Store } from "../store/store.ts";
 import { type Deduplication, deduplicate } from "./deduplicate.ts";
 import { type ParentName, adopt, findJob, linkChild, releaseParent } from "./parents.ts";
 

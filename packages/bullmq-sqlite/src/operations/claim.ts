@@ -1,6 +1,6 @@
 import type { JobJson } from "bullmq";
 import { ACTIVE, DELAYED, WAITING } from "../schema/states.ts";
-import type { Store } from "../thread/store.ts";
+import type { Store } from "../store/store.ts";
 import { jobJson } from "./job-json.ts";
 
 /** What a worker claims jobs with. */

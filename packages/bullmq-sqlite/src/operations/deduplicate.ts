@@ -1,5 +1,5 @@
 import { ACTIVE, DELAYED, WAITING } from "../schema/states.ts";
-import type { Store } from "../thread/store.ts";
+import type { Store } from "../store/store.ts";
 
 /** BullMQ's deduplication options, as they are stored with a job. */
 export interface Deduplication {
@@ -60,7 +60,7 @@ export function deduplicate(
 ): string | undefined {
   const { id: key, extend = false, replace = false, keepLastIfActive: keepsLast = false } = options;
   if (key === undefined || key === "") return undefined;
-  const ttl = Number(options.ttl ?? 0);
+  const ttl = options.ttl ?? 0;
   const q = store.require(queue);
   const holder = holderOf(store, q, key, now);
   const until = !keepsLast && ttl > 0 ? now + ttl : null;
@@ -89,7 +89,7 @@ export function deduplicate(
     );
     return undefined;
   }
-  if (options.reschedule === true) reschedule(store, queue, q, holder, Number(job.opts.delay ?? 0), now);
+  if (options.reschedule === true) reschedule(store, queue, q, holder, job.opts.delay ?? 0, now);
   const isKept = keep();
   if (!isKept && extend && ttl > 0)
     store.run("UPDATE dedup SET expires = ? WHERE q = ? AND dedup_id = ?", until, q, key);
@@ -150,7 +150,7 @@ function addNext(store: Store, queue: string, q: number, key: string, job: NextJ
   const { opts } = job;
   const { keepLastIfActive, ttl = 0 } = opts.deduplication ?? opts.debounce ?? {};
   const id = job.jobId === "" ? store.nextId(q) : job.jobId;
-  const delay = Number(opts.delay ?? 0);
+  const delay = opts.delay ?? 0;
   const due = delay > 0 ? now + delay : null;
   store.run(
     "INSERT INTO job (q, id, name, state, prio, ord, due, delay, data, opts, added, dedup_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
@@ -158,7 +158,7 @@ function addNext(store: Store, queue: string, q: number, key: string, job: NextJ
     id,
     job.name,
     due === null ? WAITING : DELAYED,
-    Number(opts.priority ?? 0),
+    opts.priority ?? 0,
     store.nextOrd(opts.lifo === true),
     due,
     delay,

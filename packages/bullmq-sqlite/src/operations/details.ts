@@ -1,5 +1,5 @@
 import { ACTIVE } from "../schema/states.ts";
-import { Refusal, type Store } from "../thread/store.ts";
+import { Refusal, type Store } from "../store/store.ts";
 import { limitedFor } from "./claim.ts";
 import { findJob } from "./parents.ts";
 

@@ -1,4 +1,4 @@
-import type { QueueEvent, Store } from "../thread/store.ts";
+import type { QueueEvent, Store } from "../store/store.ts";
 
 /** How many events one read returns at the most. */
 const readAtMost = 100;

@@ -1,5 +1,5 @@
 import { ACTIVE, COMPLETED, FAILED, PRIORITIZED, WAITING } from "../schema/states.ts";
-import { Refusal, type Row, type Store } from "../thread/store.ts";
+import { Refusal, type Row, type Store } from "../store/store.ts";
 import { type Claim, type Claimed, count, moveToActive } from "./claim.ts";
 import { releaseKey } from "./deduplicate.ts";
 import { collectMetrics } from "./metrics.ts";

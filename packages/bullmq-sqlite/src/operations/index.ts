@@ -1,4 +1,4 @@
-import type { Store } from "../thread/store.ts";
+import type { Store } from "../store/store.ts";
 import * as add from "./add.ts";
 import * as claim from "./claim.ts";
 import * as details from "./details.ts";

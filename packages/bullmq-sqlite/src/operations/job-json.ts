@@ -1,5 +1,5 @@
 import type { JobJson } from "bullmq";
-import type { Row } from "../thread/store.ts";
+import type { Row } from "../store/store.ts";
 
 function text(value: Row[string] | undefined): string | undefined {
   return value === null || value === undefined ? undefined : String(value);

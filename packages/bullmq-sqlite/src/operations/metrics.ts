@@ -1,4 +1,4 @@
-import type { Store } from "../thread/store.ts";
+import type { Store } from "../store/store.ts";
 
 const minute = 60_000;
 

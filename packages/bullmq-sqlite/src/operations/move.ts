@@ -1,5 +1,5 @@
 import { ACTIVE, COMPLETED, DELAYED, FAILED, WAITING, WAITING_CHILDREN } from "../schema/states.ts";
-import { Refusal, type Store } from "../thread/store.ts";
+import { Refusal, type Store } from "../store/store.ts";
 import { requireActive, requireLocked } from "./finish.ts";
 import { findJob, linkChild, nodeKey, parentOf } from "./parents.ts";
 

@@ -8,7 +8,7 @@ import {
   WAITING,
   WAITING_CHILDREN,
 } from "../schema/states.ts";
-import type { Row, Store } from "../thread/store.ts";
+import type { Row, Store } from "../store/store.ts";
 
 /** A parent as its children name it. */
 export interface ParentName {

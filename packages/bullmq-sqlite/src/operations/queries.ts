@@ -10,7 +10,7 @@ import {
   stateNames,
   stateNumbers,
 } from "../schema/states.ts";
-import type { Row, Store } from "../thread/store.ts";
+import type { Row, Store } from "../store/store.ts";
 import { count, isMaxed, nextDue } from "./claim.ts";
 import { jobJson } from "./job-json.ts";
 import { findJob } from "./parents.ts";

@@ -1,5 +1,5 @@
 import { ACTIVE, COMPLETED, DELAYED, FAILED, WAITING } from "../schema/states.ts";
-import { Refusal, type Row, type Store } from "../thread/store.ts";
+import { Refusal, type Row, type Store } from "../store/store.ts";
 import { forgetKey } from "./deduplicate.ts";
 import { type ParentName, dropChild, findJob, nodeKey, parentOf, recount } from "./parents.ts";
 

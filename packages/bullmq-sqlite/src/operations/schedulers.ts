@@ -1,5 +1,5 @@
 import { DELAYED, WAITING } from "../schema/states.ts";
-import { Refusal, type Row, type Store } from "../thread/store.ts";
+import { Refusal, type Row, type Store } from "../store/store.ts";
 
 const ID_COLLISION = -10;
 const SLOTS_BUSY = -11;
@@ -82,9 +82,9 @@ export function addJobScheduler(
   const q = store.require(queue);
   const before = find(store, q, id);
   const previous = numberOrNull(before?.["next"]);
-  const every = options.every === undefined ? null : Number(options.every);
+  const every = options.every ?? null;
   const givenOffset = options.offset ?? runOptions.repeat?.offset;
-  let offset = Number(givenOffset ?? 0);
+  let offset = givenOffset ?? 0;
   let next = nextMillis ?? 0;
   const hasOtherInterval = previous !== null && numberOrNull(before?.["every"]) !== every;
   if (every !== null) {
@@ -153,13 +153,13 @@ function addRun(
     id,
     name,
     delay > 0 ? DELAYED : WAITING,
-    Number(options.priority ?? 0),
+    options.priority ?? 0,
     store.nextOrd(),
     delay > 0 ? time : null,
     delay,
     data,
     JSON.stringify({ ...options, delay, jobId: id }),
-    Number(options.timestamp ?? now),
+    options.timestamp ?? now,
     scheduler,
   );
   store.wake(queue);
@@ -189,7 +189,7 @@ export function updateJobScheduler(
       previous,
       every,
       now,
-      offset ?? Number(runOptions.repeat?.offset ?? 0),
+      offset ?? runOptions.repeat?.offset ?? 0,
       numberOrNull(row["start_date"]),
     );
     next = times.next;

@@ -1,5 +1,5 @@
 import type { SQLInputValue } from "node:sqlite";
-import type { Row, Store } from "../thread/store.ts";
+import type { Row, Store } from "../store/store.ts";
 
 /** A statement of a user's own, with its parameters. */
 export type Statement = readonly [sql: string, params?: readonly SQLInputValue[]];

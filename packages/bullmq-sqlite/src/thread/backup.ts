@@ -1,7 +1,7 @@
 import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { ACTIVE, WAITING } from "../schema/states.ts";
-import type { Store } from "./store.ts";
+import type { Store } from "../store/store.ts";
 
 /**
  * Writes a copy of the database as it is between two turns. The processes that have the original open are not part of

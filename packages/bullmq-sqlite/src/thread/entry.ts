@@ -13,7 +13,7 @@ import { backUp } from "./backup.ts";
 import { Housekeeping } from "./housekeeping.ts";
 import { OpenRefusal, openDatabase, refusal } from "./open-database.ts";
 import { type Change, Peers, canShare } from "./peers.ts";
-import { Refusal, Store } from "./store.ts";
+import { Refusal, Store } from "../store/store.ts";
 
 /** How many operations one transaction has at the most, so that other processes have their turns. */
 const operationsAtMost = 500;
@@ -179,7 +179,7 @@ function beginPatiently(store: Store): void {
     try {
       return store.begin();
     } catch (error) {
-      const errcode = Number((error as { errcode?: number }).errcode ?? 0) & 0xff;
+      const errcode = ((error as { errcode?: number }).errcode ?? 0) & 0xff;
       if (!busyCodes.has(errcode) || Date.now() > until) throw error;
     }
     Atomics.wait(pause, 0, 0, 0.2 + Math.random());

@@ -1,5 +1,5 @@
 import { statSync } from "node:fs";
-import type { Store } from "./store.ts";
+import type { Store } from "../store/store.ts";
 
 /** The thread is idle when no turn has come for this long; milliseconds. */
 const idleAfter = 500;

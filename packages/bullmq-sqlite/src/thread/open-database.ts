@@ -84,7 +84,7 @@ const advice: Readonly<Record<number, readonly [code: string, advice: string]>> 
 /** The reason why a file cannot be opened, for an error of SQLite. */
 export function refusal(path: string, error: unknown): OpenRefusal {
   if (error instanceof OpenRefusal) return error;
-  const extended = Number((error as { errcode?: number }).errcode ?? 0);
+  const extended = (error as { errcode?: number }).errcode ?? 0;
   const errcode = extended === sharedMemoryFull ? 13 : extended & 0xff;
   const text = error instanceof Error ? error.message : String(error);
   const [code, what] = advice[errcode] ?? ["SQLITE_CANNOT_OPEN", "the file cannot be opened"];

@@ -6,7 +6,7 @@ import { basename, dirname, join } from "node:path";
 import { WAITING } from "../schema/states.ts";
 import { ProcessLock, isReleased } from "./process-lock.ts";
 import type { PostedMessage } from "./messages.ts";
-import type { Store } from "./store.ts";
+import type { Store } from "../store/store.ts";
 
 /** How often a process looks whether its peers live, and whether a message was missed; milliseconds. */
 const lookInterval = 500;

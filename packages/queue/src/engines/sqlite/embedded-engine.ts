@@ -149,13 +149,13 @@ export class EmbeddedEngine implements Engine {
     const make: BackendFactory<never, never> = (name, options, factoryOptions) => {
       const backend = createSqliteBackend(
         name,
-        { ...options, connection: { path: join(this.folder, fileName), sync: this.#sync } } as never,
+        { ...options, connection: { path: join(this.folder, fileName), sync: this.#sync } },
         factoryOptions,
       );
-      const { waitUntilReady } = backend;
+      const waitUntilReady = backend.waitUntilReady.bind(backend);
       backend.waitUntilReady = async () => {
         await this.connect();
-        await waitUntilReady.call(backend);
+        await waitUntilReady();
       };
       // The lock of a canceller that died lapses; nobody else's does, because locks last as long as their process.
       backend.moveStalledJobsToWait = async () =>
@@ -185,7 +185,7 @@ export class EmbeddedEngine implements Engine {
   openQueue(name: string): Queue {
     const queue = new ObjectDataQueue(
       name,
-      { connection: {} as ConnectionOptions, skipMetasUpdate: true, settings: repeatSettings },
+      { connection: {}, skipMetasUpdate: true, settings: repeatSettings },
       this.#backend,
     );
     queue.on("error", () => {});
@@ -197,7 +197,7 @@ export class EmbeddedEngine implements Engine {
   }
 
   openFlows(): FlowAdder {
-    const flows = new FlowProducer({ connection: {} as ConnectionOptions }, this.#backend);
+    const flows = new FlowProducer({ connection: {} }, this.#backend);
     flows.on("error", () => {});
     return flows;
   }
@@ -207,13 +207,7 @@ export class EmbeddedEngine implements Engine {
   }
 
   openWorker(name: string, processor: LaneProcessor, options: LaneWorkerOptions): LaneConsumer {
-    return new LaneWorker(
-      name,
-      processor,
-      sqliteTransient,
-      { ...options, connection: {} as ConnectionOptions },
-      this.#backend,
-    );
+    return new LaneWorker(name, processor, sqliteTransient, { ...options, connection: {} }, this.#backend);
   }
 
   async cancel(queueName: string, id: string, reason: string): Promise<CancelAnswer> {

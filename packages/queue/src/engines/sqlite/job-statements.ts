@@ -27,7 +27,7 @@ export const thisJob = "q = (SELECT q FROM queue WHERE name = ?1) AND id = ?2";
 /** The first row of one statement. */
 export async function firstRow(database: Database, statement: Statement): Promise<Row | undefined> {
   const [result] = await database.statements([statement]);
-  return result?.rows[0] as Row | undefined;
+  return result?.rows[0];
 }
 
 /** The verdict of a cancel; see `engines/redis/cancel-script.ts`. A claimed job is active under the canceller's lock. */
@@ -147,7 +147,7 @@ export async function lookAtJobs(
       [queue, JSON.stringify(ids)],
     ],
   ]);
-  const byId = new Map((result?.rows as Row[]).map((row) => [row["id"], row]));
+  const byId = new Map((result?.rows ?? []).map((row) => [row["id"], row]));
   return ids.map((id): StoredJob => {
     const row = byId.get(id);
     if (row === undefined) return { kind: "missing" };

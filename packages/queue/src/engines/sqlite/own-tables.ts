@@ -133,7 +133,7 @@ export async function findKept(
   ]);
   return row?.["id"] == null
     ? undefined
-    : { id: String(row["id"]), reply: (row["reply"] as string | null) ?? undefined };
+    : { id: row["id"] as string, reply: (row["reply"] as string | null) ?? undefined };
 }
 
 /** {@link Engine.dropKept}: deletes the duplicate that is kept, if it has this id. */

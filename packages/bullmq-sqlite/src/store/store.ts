@@ -1,7 +1,8 @@
-import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
+import type { DatabaseSync } from "node:sqlite";
+import { type SQLInputValue, type StatementSync } from "node:sqlite";
 
-/** A row as node:sqlite returns it. */
-export type Row = Record<string, SQLInputValue>;
+/** A row as node:sqlite returns it: no column of the schema is a blob. */
+export type Row = Record<string, string | number | null>;
 
 /** BullMQ's failure codes travel as numbers; the backend makes BullMQ's own errors of them. */
 export class Refusal extends Error {
