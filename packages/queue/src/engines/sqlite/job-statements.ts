@@ -123,7 +123,7 @@ export async function sealRun(
 const isCancelled = `substr(return_value, 1, ${tag.length + 16}) LIKE '{"${tag}":"cancelled"%'`;
 
 /** The index by which cancelled jobs are counted. */
-export const cancelledIndex = `CREATE INDEX IF NOT EXISTS taskloom_cancelled ON job (q) WHERE state = 2 AND ${isCancelled}`;
+export const cancelledIndex: string = `CREATE INDEX IF NOT EXISTS taskloom_cancelled ON job (q) WHERE state = 2 AND ${isCancelled}`;
 
 /** How many of a queue's completed jobs were cancelled. */
 export async function countCancelled(database: Database, queue: string): Promise<number> {
