@@ -4,7 +4,7 @@ import { resolve as resolvePath } from "node:path";
 import { fileURLToPath } from "node:url";
 import { run } from "@taskloom/loop";
 import { type Engine, TaskQueue, openEngine } from "@taskloom/queue";
-import { embeddedFolder } from "@taskloom/queue/operating";
+import { embeddedFolder, isEngineFull } from "@taskloom/queue/operating";
 import { pino } from "pino";
 import { CliFailure, exitCodes } from "../cli/failure.ts";
 import { err, out } from "../cli/output.ts";
@@ -59,7 +59,21 @@ export async function demoCommand(directory: string | undefined, flags: DemoFlag
       port: flags.port ?? defaultPort,
       orAnyFree: flags.port === undefined,
     });
-    const pool = { engine, queue: queueName, module: tasksModule(), threads: flags.threads, drain };
+    const full = Promise.withResolvers<never>();
+    full.promise.catch(() => {});
+    const onEngineFull = ({ message }: Error): void => full.reject(engineFull(engine, message));
+    // With no room for the end of a job, no file goes on, and none may be submitted that would find it out.
+    const onEngineError = (error: Error): void => {
+      if (isEngineFull(error)) onEngineFull(error);
+    };
+    const pool = {
+      engine,
+      queue: queueName,
+      module: tasksModule(),
+      threads: flags.threads,
+      drain,
+      onEngineError,
+    };
     const runFile = new RunFile(stateFolder(engine), root, engine.url);
     const cutOff = await runFile.load();
     const before = cutOff === undefined ? new Set<string>() : await finishedJobs(cutOff, queue);
@@ -71,8 +85,6 @@ export async function demoCommand(directory: string | undefined, flags: DemoFlag
     const job = cutOff ?? (await runFile.begin(found.files));
     announce(root, job, flags, engine, address);
 
-    const full = Promise.withResolvers<never>();
-    const onEngineFull = ({ message }: Error): void => full.reject(engineFull(engine, message));
     const deadline = flags.deadline * 1_000;
     const ended = run(() => mainJob({ root, run: job, queue, before, deadline, onEngineFull }));
     ended.catch(() => {});
