@@ -53,9 +53,11 @@ const mutants = choose(
     .filter(({ file, line }) => new RegExp(options.only).test(`${file}:${line}`)),
 );
 
-/** The longest that a run without a difference took: a busy machine must not count as a mutant that never ends. */
-let slowest = 10_000;
-const patience = 5;
+/** The longest that a run without a mutant took; before that is known, a minute. */
+let slowest: number | undefined;
+const took: number[] = [];
+/** How much longer a mutant may take: a busy machine must not count as one that never ends. */
+const patience = 4;
 
 type Verdict = "golden traces" | "named tests" | "did not end" | "survived" | "equivalent";
 const verdicts = new Map<Mutant, Verdict>();
@@ -91,6 +93,7 @@ async function work(from: Iterator<Mutant>): Promise<void> {
   const scratch = makeScratch();
   try {
     const untouched = await check(scratch);
+    slowest = Math.max(...took);
     if (untouched !== "survived") throw new Error(`Without any mutant: ${untouched} fail. Mend that first.`);
     for (let next = from.next(); !next.done; next = from.next()) {
       const mutant = next.value;
@@ -166,12 +169,12 @@ async function run(cwd: string, command: string, args: string[]): Promise<"passe
       late = true;
       process.kill(-child.pid!, "SIGKILL");
     },
-    10_000 + patience * slowest,
+    5000 + patience * (slowest ?? 15_000),
   );
   const code = await new Promise<number | null>((resolve) => child.once("exit", resolve));
   clearTimeout(timer);
   if (late) return "timeout";
-  if (code === 0) slowest = Math.max(slowest, performance.now() - started);
+  if (slowest === undefined) took.push(performance.now() - started);
   return code === 0 ? "passed" : "failed";
 }
 
