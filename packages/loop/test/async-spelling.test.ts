@@ -542,6 +542,29 @@ test("async generators: a bare one is iterated, a wrapped one is closed when run
   expect(closed).toEqual(["endless", "endless"]);
 });
 
+test("an async function goes on in the microtask that its awaited future queues, and in none after it", async () => {
+  await run(async () => {
+    const loop = getRunningLoop();
+    const future = loop.createFuture();
+    const seen: (number | "resumed")[] = [];
+    const [task] = await started(async () => {
+      await future;
+      seen.push("resumed");
+    });
+    const count = (n: number): void => {
+      seen.push(n);
+      if (n < 4) queueMicrotask(() => count(n + 1));
+    };
+    loop.callSoon(() => {
+      future.setResult(undefined);
+      loop.callSoon(() => queueMicrotask(() => count(0)));
+    });
+    await task;
+    await immediate();
+    expect(seen).toEqual(["resumed", 0, 1, 2, 3, 4]);
+  });
+});
+
 test("an async body beside a spinning coroutine goes on within a few iterations", async () => {
   await run(async () => {
     const loop = getRunningLoop();

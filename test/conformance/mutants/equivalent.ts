@@ -265,7 +265,6 @@ export const equivalents: readonly Equivalents[] = [
   {
     reason: "The general way gives the same as the way for this kind.",
     mutants: [
-      ["task/native-await.ts", "if (isAwait(onFulfilled, onRejected)) {", "if (false) {"],
       ["task/native-await.ts", "return undefined as unknown as Promise<A | B>;", "return undefined;"],
       [
         "task/current-strand.ts",
