@@ -1,6 +1,6 @@
 /**
  * The loop's speed beside its peers, in one run: prints a table, and exits 1 when a bound is missed. Each
- * figure is the median of three processes, each of which gives the median of its rounds.
+ * figure is the median of three processes; each process prints the median of its rounds.
  */
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";

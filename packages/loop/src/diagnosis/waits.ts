@@ -17,7 +17,7 @@ export interface Wait {
 }
 
 /**
- * What a task waits for now: nothing when it is done, ready or running; several under `Promise.all`.
+ * The awaited objects of a task: none when it is done, ready or running; several under `Promise.all`.
  *
  * ```ts
  * import { Lock, captureWaits, createTask, run, sleep } from "@taskloom/loop";

@@ -139,19 +139,13 @@ export class ReadUntil extends Reading {
       }
       if (end !== -1) {
         if (start > limit) {
-          throw new LimitOverrunError(
-            `Separator is found, but chunk is longer than limit (${limit} bytes): read it in pieces, or raise the limit`,
-            start,
-          );
+          throw beyondLimit(true, limit, start);
         }
         return buffer.take(end);
       }
       this.#searched = Math.max(0, buffer.size + 1 - this.#longest);
       if (this.#searched > limit) {
-        throw new LimitOverrunError(
-          `Separator is not found, and chunk exceed the limit (${limit} bytes): read it in pieces, or raise the limit`,
-          this.#searched,
-        );
+        throw beyondLimit(false, limit, this.#searched);
       }
     }
     if (isEnded) throw new IncompleteReadError(buffer.take(buffer.size));
@@ -172,18 +166,12 @@ export class ReadLine extends Reading {
     if (at !== -1) {
       if (at <= limit) return buffer.take(at + 1);
       this.#drop(at + 1);
-      throw new LimitOverrunError(
-        `Separator is found, but chunk is longer than limit (${limit} bytes): read it in pieces, or raise the limit`,
-        at,
-      );
+      throw beyondLimit(true, limit, at);
     }
     const size = (this.#searched = buffer.size);
     if (size > limit) {
       this.#drop(size);
-      throw new LimitOverrunError(
-        `Separator is not found, and chunk exceed the limit (${limit} bytes): read it in pieces, or raise the limit`,
-        size,
-      );
+      throw beyondLimit(false, limit, size);
     }
     return this.reader._isEnded ? buffer.take(size) : null;
   }
@@ -193,4 +181,12 @@ export class ReadLine extends Reading {
     this.reader._buffer.take(size);
     this.reader._consumed();
   }
+}
+
+/** The error of a line or block that is longer than the limit; CPython's words, and the next step. */
+function beyondLimit(isFound: boolean, limit: number, consumed: number): LimitOverrunError {
+  const what = isFound
+    ? "Separator is found, but chunk is longer than limit"
+    : "Separator is not found, and chunk exceed the limit";
+  return new LimitOverrunError(`${what} (${limit} bytes): read it in pieces, or raise the limit`, consumed);
 }
