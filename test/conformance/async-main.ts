@@ -13,6 +13,7 @@ import type { GoldenOutcomes } from "./golden.ts";
 import { type Outcome, outcomeDifference, outcomeOf } from "./outcome.ts";
 import type { Program } from "./program.ts";
 import type { Reference } from "./reference.ts";
+import { showProgram } from "./show-program.ts";
 import { shrink } from "./shrink.ts";
 import { interpretIn, type Mode } from "./spellings.ts";
 import { spreadProgram } from "./spread.ts";
@@ -64,7 +65,7 @@ export async function compareSpellings(reference: Reference, options: AsyncOptio
         process.stdout.write(`\nprogram ${indices[i]!} of seed ${seed}, ${mode}: ${difference}\n`);
         if (options.keep) continue;
         const small = await smallest(reference, mode, program);
-        process.stdout.write(`shrunk to\n${show(small.program)}\n${small.difference}\n`);
+        process.stdout.write(`shrunk to\n${showProgram(small.program)}\n${small.difference}\n`);
         return differences;
       }
       if (isSure) golden.push({ seed, index: indices[i]!, program, outcome: expected });
@@ -114,12 +115,4 @@ async function smallest(
     (await differ(candidates)).map((each) => each !== undefined),
   );
   return { program: small, difference: (await differ([small]))[0] };
-}
-
-function show(program: Program): string {
-  const parts = [`objects ${JSON.stringify(program.objects)}`];
-  for (const [i, body] of program.functions.entries()) parts.push(`f${i} ${JSON.stringify(body)}`);
-  for (const [i, body] of program.callbacks.entries()) parts.push(`c${i} ${JSON.stringify(body)}`);
-  parts.push(`main ${JSON.stringify(program.main)}`);
-  return parts.join("\n");
 }

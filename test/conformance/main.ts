@@ -21,6 +21,7 @@ import { generate } from "./generate.ts";
 import { interpret } from "./interpret.ts";
 import type { Program } from "./program.ts";
 import { findPython, Reference } from "./reference.ts";
+import { showProgram } from "./show-program.ts";
 import { shrink } from "./shrink.ts";
 import { type Mode, modes } from "./spellings.ts";
 
@@ -148,16 +149,10 @@ function report(
 ): void {
   const first = expected.findIndex((line, i) => line !== actual[i]);
   const at = first < 0 ? expected.length : first;
-  process.stdout.write(`\nprogram ${index} of seed ${seed} differs at line ${at + 1}\n${show(program)}\n`);
+  process.stdout.write(
+    `\nprogram ${index} of seed ${seed} differs at line ${at + 1}\n${showProgram(program)}\n`,
+  );
   for (let i = Math.max(0, at - 12); i < at; i++) process.stdout.write(`    ${expected[i]}\n`);
   for (const line of expected.slice(at, at + 4)) process.stdout.write(`  - ${line}\n`);
   for (const line of actual.slice(at, at + 4)) process.stdout.write(`  + ${line}\n`);
-}
-
-function show(program: Program): string {
-  const parts = [`objects ${JSON.stringify(program.objects)}`];
-  for (const [i, body] of program.functions.entries()) parts.push(`f${i} ${JSON.stringify(body)}`);
-  for (const [i, body] of program.callbacks.entries()) parts.push(`c${i} ${JSON.stringify(body)}`);
-  parts.push(`main ${JSON.stringify(program.main)}`);
-  return parts.join("\n");
 }

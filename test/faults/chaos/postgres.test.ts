@@ -4,7 +4,7 @@ import { folderTest } from "../../support/files.ts";
 import { PrivatePostgres } from "../../support/private-postgres.ts";
 import { full } from "../support/fault-test.ts";
 import { type Fault, chaosRun } from "./chaos-run.ts";
-import { suspendFor } from "./suspend-for.ts";
+import { workerFaults } from "./worker-faults.ts";
 
 const test = folderTest.extend<{ postgres: PrivatePostgres }>({
   postgres: async ({ skip }, use) => {
@@ -57,14 +57,7 @@ async function lockAtRandom(url: string): Promise<void> {
 }
 
 const faults: Readonly<Record<string, (postgres: PrivatePostgres) => Fault>> = {
-  "kill -9 of workers": () => async (workers) => {
-    await delay(3_000);
-    await workers.replaceOldest();
-  },
-  "SIGSTOP of workers beyond the lock": () => async (workers) => {
-    await workers.suspendOldest(suspendFor);
-    await delay(2_000);
-  },
+  ...workerFaults,
   "every session terminated": (postgres) => async () => {
     await asAdmin(postgres.url, terminateAll);
     await delay(1_000);

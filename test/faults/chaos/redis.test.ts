@@ -3,7 +3,7 @@ import { Redis } from "ioredis";
 import type { PrivateRedis } from "../../support/redis.ts";
 import { faultTest, full } from "../support/fault-test.ts";
 import { type Fault, chaosRun } from "./chaos-run.ts";
-import { suspendFor } from "./suspend-for.ts";
+import { workerFaults } from "./worker-faults.ts";
 
 const test = faultTest.extend<{ admin: Redis }>({
   admin: async ({ redis }, use) => {
@@ -22,14 +22,7 @@ const faults: Readonly<Record<string, (admin: Redis, redis: PrivateRedis) => Fau
     await delay(1_000);
     await redis.restart();
   },
-  "kill -9 of workers": () => async (workers) => {
-    await delay(3_000);
-    await workers.replaceOldest();
-  },
-  "SIGSTOP of workers beyond the lock": () => async (workers) => {
-    await workers.suspendOldest(suspendFor);
-    await delay(2_000);
-  },
+  ...workerFaults,
   "CLIENT KILL every 400 ms": (admin) => async () => {
     await admin.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
     await delay(400);

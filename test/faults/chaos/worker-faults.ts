@@ -1,0 +1,17 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { Fault } from "./chaos-run.ts";
+
+/** A stop of a worker that outlasts its locks (8 s) and the interval of the stalled check; milliseconds. */
+const suspendFor = 13_000;
+
+/** The faults of workers, which are the same on every engine; each in a run of its own. */
+export const workerFaults: Readonly<Record<string, () => Fault>> = {
+  "kill -9 of workers": () => async (workers) => {
+    await delay(3_000);
+    await workers.replaceOldest();
+  },
+  "SIGSTOP of workers beyond the lock": () => async (workers) => {
+    await workers.suspendOldest(suspendFor);
+    await delay(2_000);
+  },
+};
