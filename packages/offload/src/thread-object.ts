@@ -119,7 +119,7 @@ interface Pending {
   readonly task: ExternalTask<unknown>;
   readonly method: string;
   readonly args: unknown[];
-  /** What is moved with the arguments. */
+  /** The buffers and ports that are moved with the arguments. */
   transfer: readonly object[];
   seq: number;
   timer?: LongTimer;

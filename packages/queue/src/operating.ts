@@ -1,13 +1,14 @@
-// What a tool that operates queues needs beside their users' API: where a lane is stored, how to read a record, and
+// The parts that a tool for operators needs beside the users' API: where a lane is stored, how to read a record, and
 // each operator function. TaskQueue, the command line, the HTTP API and the live page all call these.
 export { laneOfJobId, laneQueueName, lanes, publicId } from "./lane.ts";
 export { LaneQueues } from "./operate/lane-queues.ts";
 export { countJobs, oldestWait } from "./operate/counts.ts";
 export { FailureGroups, failureKey, groupedFailures, nameOfError, readFailures } from "./operate/failures.ts";
 export { readSnapshot } from "./operate/job-snapshot.ts";
-export { listJobs } from "./operate/list-jobs.ts";
+export { listJobs, shownAtMost } from "./operate/list-jobs.ts";
 export { findJob, readJob } from "./operate/read-job.ts";
 export { logPage } from "./operate/read-logs.ts";
+export { pages } from "./operate/pages.ts";
 export { retryFailed, retryStored } from "./operate/retry.ts";
 export { allQueues, unservedReason, whyNotServed } from "./operate/serving.ts";
 export { WireError } from "./wire/wire-error.ts";
@@ -21,6 +22,7 @@ export { withoutPassword, withoutPasswords } from "./engines/without-password.ts
 export type { FailurePage } from "./operate/failures.ts";
 export type { JobSnapshot, JobState } from "./operate/job-snapshot.ts";
 export type { JobPage, JobQuery } from "./operate/list-jobs.ts";
+export type { JobRecord, StoredText } from "./engines/job-record.ts";
 export type { JobPlace } from "./operate/read-job.ts";
 export type { RetryPage, RetryQuery } from "./operate/retry.ts";
 export type { ServingWorker } from "./engines/serving.ts";

@@ -2,7 +2,7 @@ import { CancelledError, Event } from "@taskloom/loop";
 import { TaskQueue, currentJob, defineTask } from "@taskloom/queue";
 import { describe, expect } from "vitest";
 import { engines } from "./engines.ts";
-import { pairTest } from "./pair.ts";
+import { type Pair, pairTest } from "./pair.ts";
 
 /** A task whose runs wait for a gate each, and are noted with the id of their job. */
 class Gated {
@@ -37,17 +37,23 @@ class Gated {
 
 const options = { deduplicate: { key: "the-key", keepLastIfActive: true } } as const;
 
+/** A worker with room for one job, which runs the first submission of the key. */
+async function oneRuns(pair: Pair) {
+  const gated = new Gated();
+  const queue = await pair.work([gated.task], { concurrency: 1 });
+  const submitter = queue.with(options);
+  const one = submitter.submit(gated.task, 1);
+  await gated.started.wait();
+  return { gated, queue, submitter, one };
+}
+
 describe.each(engines)("on $name", ({ test: engineTest }) => {
   const test = pairTest(engineTest);
 
   test("each submission ends with the outcome of the job that runs its arguments, or those of a later one", async ({
     pair,
   }) => {
-    const gated = new Gated();
-    const queue = await pair.work([gated.task], { concurrency: 1 });
-    const submitter = queue.with(options);
-    const one = submitter.submit(gated.task, 1);
-    await gated.started.wait();
+    const { gated, submitter, one } = await oneRuns(pair);
     const two = submitter.submit(gated.task, 2);
     await two.sent();
     const three = submitter.submit(gated.task, 3);
@@ -64,11 +70,7 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
   });
 
   test("duplicates of one turn are kept in the same way", async ({ pair }) => {
-    const gated = new Gated();
-    const queue = await pair.work([gated.task], { concurrency: 1 });
-    const submitter = queue.with(options);
-    const one = submitter.submit(gated.task, 1);
-    await gated.started.wait();
+    const { gated, submitter, one } = await oneRuns(pair);
     const others = [2, 3, 4].map((n) => submitter.submit(gated.task, n));
     await Promise.all(others.map((each) => each.sent()));
     gated.open(1, 2, 3, 4);
@@ -77,11 +79,7 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
   });
 
   test("cancelling the last leaves the first alone, and the last never runs", async ({ pair }) => {
-    const gated = new Gated();
-    const queue = await pair.work([gated.task], { concurrency: 1 });
-    const submitter = queue.with(options);
-    const one = submitter.submit(gated.task, 1);
-    await gated.started.wait();
+    const { gated, submitter, one } = await oneRuns(pair);
     const two = submitter.submit(gated.task, 2);
     await two.sent();
     two.cancel("no longer wanted");
@@ -93,11 +91,7 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
   });
 
   test("the last of several runs after the first was cancelled or failed", async ({ pair }) => {
-    const gated = new Gated();
-    const queue = await pair.work([gated.task], { concurrency: 1 });
-    const submitter = queue.with(options);
-    const one = submitter.submit(gated.task, 1);
-    await gated.started.wait();
+    const { gated, submitter, one } = await oneRuns(pair);
     const two = submitter.submit(gated.task, 2);
     await two.sent();
     one.cancel();
@@ -112,12 +106,9 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
   });
 
   test("one that another queue's submission replaces ends with that one's outcome", async ({ pair }) => {
-    const gated = new Gated();
-    const queue = await pair.work([gated.task], { concurrency: 1 });
+    const { gated, queue, submitter, one } = await oneRuns(pair);
     await using other = new TaskQueue({ engine: pair.engine, name: queue.name });
-    const one = queue.with(options).submit(gated.task, 1);
-    await gated.started.wait();
-    const two = queue.with(options).submit(gated.task, 2);
+    const two = submitter.submit(gated.task, 2);
     await two.sent();
     const three = other.with(options).submit(gated.task, 3);
     await three.sent();

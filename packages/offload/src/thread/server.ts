@@ -206,7 +206,7 @@ export class ThreadServer {
     this.#storedSince = 0;
   }
 
-  /** Whatever goes wrong around a call is that call's end: the next one runs all the same. */
+  /** An error around a call ends that call alone: the next one runs all the same. */
   #rescue(incoming: Incoming, error: unknown): void {
     const call = this.#current;
     if (call === undefined || call.seq !== incoming.seq || call.ended) return;

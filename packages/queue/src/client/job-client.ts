@@ -135,7 +135,7 @@ export class JobClient implements RemoteTaskControl {
     for (const lane of lanes) {
       for (;;) {
         const name = this.queues.nameOf(lane);
-        const found = await Promise.all(states.map((state) => engine.idsIn(name, state, 0, 500)));
+        const found = await Promise.all(states.map((state) => engine.idsIn(name, state, 0, 500, "newest")));
         const ids = found.flat().filter((id) => !id.startsWith("repeat:"));
         let count = 0;
         for (let at = 0; at < ids.length; at += drainedAtOnce) {

@@ -94,8 +94,7 @@ export class OutcomeWatch {
     const old = this.#pending
       .all()
       .filter(
-        ({ addedAt, options }) =>
-          addedAt !== undefined && addedAt < before && (!lossless || canGiveWay(options)),
+        (each) => each.addedAt !== undefined && each.addedAt < before && (!lossless || canGiveWay(each)),
       );
     if (old.length <= lookAtMost) return old;
     const from = old.findIndex(({ id }) => id === this.#lookCursor) + 1;
@@ -171,6 +170,6 @@ export class OutcomeWatch {
 }
 
 /** Whether a later submission of the key can take the job's place. */
-function canGiveWay({ deduplication }: Submission["options"]): boolean {
-  return deduplication?.replace === true || deduplication?.keepLastIfActive === true;
+function canGiveWay(submission: Submission): boolean {
+  return submission.options.deduplication?.replace === true || isKeepable(submission);
 }

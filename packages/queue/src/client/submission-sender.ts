@@ -226,7 +226,7 @@ export class SubmissionSender {
     return new Set(repeated.filter((_, at) => stored[at]?.kind !== "missing"));
   }
 
-  /** What is added cannot fail any more: where it is not known, the look at what is pending finds it. */
+  /** A submission that was added cannot fail any more: if its place is not known, the look at pending jobs finds it. */
   async #placeOf(submission: Submission): Promise<string | undefined> {
     return await this.#kept.whereIs(submission).catch(() => submission.id);
   }
@@ -238,7 +238,7 @@ export class SubmissionSender {
     const existing = submissions.filter(
       (each) => (each.mayExist || elsewhere.has(each)) && this.#pending.holds(each),
     );
-    // What is confirmed cannot fail any more: an error of this look is no news about the jobs.
+    // Confirmed jobs cannot fail any more: an error of this look is no news about them.
     if (existing.length > 0) void this.#watch.look(existing).catch(() => {});
   }
 

@@ -24,7 +24,7 @@ export interface Deduplicate {
 }
 
 /**
- * What may be said of one submission; what is left out comes from the task's definition. Times are milliseconds of at
+ * Options of one submission; the task's definition has the defaults. Times are milliseconds of at
  * most 10 years, and are rounded up to whole ones.
  */
 export interface SubmitOptions {

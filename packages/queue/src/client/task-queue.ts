@@ -9,7 +9,8 @@ import { type Lane, jobId } from "../lane.ts";
 import { type QueueCounts, countJobs } from "../operate/counts.ts";
 import { type FailureGroup, groupedFailures } from "../operate/failures.ts";
 import { type RateLimit, limitRate } from "../operate/rate-limit.ts";
-import { type RetryPage, retryFailed } from "../operate/retry.ts";
+import { pages } from "../operate/pages.ts";
+import { retryFailed } from "../operate/retry.ts";
 import { CallToJob } from "./call-to-job.ts";
 import { checkArguments } from "./check-arguments.ts";
 import { attachToJob, retryJob } from "./existing-job.ts";
@@ -307,13 +308,12 @@ export class TaskQueue {
    */
   async retryFailed({ task }: { readonly task?: string } = {}): Promise<number> {
     const only = task === undefined ? {} : { task };
-    let retried = 0;
-    for (let page: RetryPage | undefined; page === undefined || page.next !== undefined;) {
-      const cursor: { readonly cursor?: string } = page?.next === undefined ? {} : { cursor: page.next };
-      page = await retryFailed(this.engine, () => this.#client.queues, [this.name], { ...only, ...cursor });
-      retried += page.retried.length;
-    }
-    return retried;
+    const retry = pages((at) =>
+      retryFailed(this.engine, () => this.#client.queues, [this.name], { ...only, ...at }),
+    );
+    let count = 0;
+    for await (const { retried } of retry) count += retried.length;
+    return count;
   }
 
   /**

@@ -2,7 +2,7 @@ import { type AdvancedOptions, type RepeatOptions, getNextMillis } from "bullmq"
 import { CronPattern } from "./cron-pattern.ts";
 import { nextRun } from "./next-run.ts";
 
-/** What of a stored schedule decides when it runs. */
+/** The fields of a stored schedule that decide when it runs. */
 type Repeat = Pick<RepeatOptions, "pattern" | "tz" | "endDate" | "startDate" | "immediately">;
 
 /**

@@ -145,7 +145,7 @@ export class EmbeddedEngine implements Engine {
     state: StoredState,
     from: number,
     count: number,
-    order: StateOrder = "newest",
+    order: StateOrder,
   ): Promise<string[]> {
     return idsIn(this.#connectedPool(), queueName, state, from, count, order);
   }

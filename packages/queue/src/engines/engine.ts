@@ -18,7 +18,7 @@ export interface LaneView {
   leaveToOthers(time: number): void;
 }
 
-/** What a worker lane does with a job: a BullMQ processor. */
+/** Runs one job of a worker lane: a BullMQ processor. */
 export type LaneProcessor = (job: BullJob, token: string | undefined, lane?: LaneView) => Promise<unknown>;
 
 /** What travels from a worker to the one process that waits. */
@@ -185,7 +185,7 @@ export interface Engine {
     state: StoredState,
     from: number,
     count: number,
-    order?: StateOrder,
+    order: StateOrder,
   ): Promise<string[]>;
   /** Reads stored jobs for an operator: of each text at most as many bytes as `limits` says; undefined for no job. */
   readRecords(

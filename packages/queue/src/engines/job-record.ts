@@ -46,6 +46,11 @@ export interface JobRecord {
 
 export const absentText: StoredText = { text: undefined, bytes: 0 };
 
+/** The texts of a record, each as `read` returns it. */
+export function textsBy(read: (field: TextField) => StoredText): JobRecord["texts"] {
+  return Object.fromEntries(textFields.map((field) => [field, read(field)])) as JobRecord["texts"];
+}
+
 /** About how many bytes were read for a record; each costs something even when all its texts are empty. */
 export function bytesRead({ id, name, texts }: JobRecord): number {
   let bytes = 256 + id.length + name.length;

@@ -45,7 +45,7 @@ export function pauseBeforeRepeat(times: number): number {
   return pause * (0.75 + Math.random() / 2);
 }
 
-/** What {@link untilAnswered} needs of an engine. */
+/** The part of an engine that {@link untilAnswered} needs. */
 interface Fallible {
   transient(error: unknown): Transient | undefined;
 }

@@ -1,3 +1,5 @@
+import { attempt } from "../attempt.ts";
+
 /** Parameters of a query that hold a secret, in the spellings of ioredis, pg and their kin. */
 const secretName = /pass|pwd|secret|token|credential|auth|key$/i;
 /** An engine that has no server has no password; the rest of its address is a path or a name. */
@@ -39,7 +41,8 @@ function secretRanges(url: string): Range[] {
   for (const match of url.matchAll(parameters)) {
     const { name = "", value = "" } = match.groups ?? {};
     const to = match.index + match[0].length;
-    if (value !== "" && secretName.test(decoded(name))) ranges.push([to - value.length, to]);
+    if (value !== "" && secretName.test(attempt(() => decodeURIComponent(name), name)))
+      ranges.push([to - value.length, to]);
   }
   const { scheme = "", slashes = "", authority = "", path = "" } = fields.exec(url)?.groups ?? {};
   const start = scheme.length + slashes.length;
@@ -53,12 +56,4 @@ function secretRanges(url: string): Range[] {
   const from = slashes === "" ? start : colon === -1 ? at : colon + 1;
   if (from < at) ranges.push([from, at]);
   return ranges;
-}
-
-function decoded(name: string): string {
-  try {
-    return decodeURIComponent(name);
-  } catch {
-    return name;
-  }
 }

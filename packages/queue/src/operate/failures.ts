@@ -4,8 +4,9 @@ import type { Lane } from "../lane.ts";
 import { type JobSnapshot, readSnapshot } from "./job-snapshot.ts";
 import { readBlock } from "./list-jobs.ts";
 import { JobWalk } from "./job-walk.ts";
+import { pages } from "./pages.ts";
 
-/** What is read of a failure, in bytes: a larger error is known by its message alone. */
+/** The bytes that are read of each field of a failure: a larger error is known by its message alone. */
 export const readOfFailure: FieldLimits = { stacktrace: 65_536, failedReason: 4_096 };
 /** So many bytes one page reads in all. */
 const readAtMost = 16 * 1_048_576;
@@ -138,15 +139,12 @@ export async function groupedFailures(
   limit: number,
 ): Promise<FailureGroup[]> {
   const groups = new FailureGroups(limit);
-  for (let cursor: string | undefined; ;) {
-    const page = await readFailures(engine, queues, cursor);
-    for (const failure of page.failures) groups.add(failure);
-    if (page.next === undefined) return groups.all();
-    cursor = page.next;
-  }
+  for await (const { failures } of pages(({ cursor }) => readFailures(engine, queues, cursor)))
+    for (const failure of failures) groups.add(failure);
+  return groups.all();
 }
 
-/** What a message says apart from the case at hand: numbers, ids and quoted values stand for any. */
+/** A message without the particulars of its case: numbers, ids and quoted values stand for any. */
 function kindOf(message: string): string {
   return message.replaceAll(
     /"[^"]*"|'[^']*'|[\da-f]{8}-[\da-f-]{27}|\b[\dA-HJKMNP-TV-Z]{26}\b|0x[\da-f]+|\d+/gi,

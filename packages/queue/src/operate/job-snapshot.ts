@@ -40,7 +40,7 @@ export interface JobSnapshot {
   readonly error?: unknown;
   /** Why it was cancelled, when somebody said. */
   readonly reason?: string;
-  /** What is left out because it is large, with the size of each in bytes. */
+  /** The fields that are left out because they are large, with the size of each in bytes. */
   readonly omitted?: Readonly<Record<string, number>>;
   /** Why the record is not that of a job which Taskloom submitted; `data` then has what is stored in place of one. */
   readonly unreadable?: string;

@@ -2,6 +2,7 @@ import type { Engine } from "../engines/engine.ts";
 import type { JobRecord, StoredState } from "../engines/job-record.ts";
 import { TaskOptionsError } from "../errors.ts";
 import { type Lane, laneQueueName, lanes } from "../lane.ts";
+import { readCursor, writeCursor } from "./cursor.ts";
 
 /** Every state, those first that people look for most. */
 export const storedStates: readonly StoredState[] = [
@@ -59,7 +60,7 @@ export class JobWalk {
     cursor: string | undefined,
   ) {
     this.#engine = engine;
-    const places = cursor === undefined ? {} : readCursor(cursor);
+    const places = cursor === undefined ? {} : placesAt(cursor);
     this.#sections = queues.flatMap((queue) =>
       lanes.flatMap((lane) =>
         states.map((state): Section => {
@@ -105,7 +106,7 @@ export class JobWalk {
     const places = this.#sections.flatMap(({ queue, lane, state, passed }) =>
       passed === 0 ? [] : [[`${laneQueueName(queue, lane)}:${state}`, passed] as const],
     );
-    return Buffer.from(JSON.stringify(Object.fromEntries(places))).toString("base64url");
+    return writeCursor(Object.fromEntries(places));
   }
 
   #newest(): { readonly section: Section; readonly record: JobRecord } | undefined {
@@ -125,7 +126,7 @@ export class JobWalk {
       if (section.at < section.ahead.length || section.isOver) return;
       const name = laneQueueName(section.queue, section.lane);
       section.from += section.ahead.length;
-      const ids = await this.#engine.idsIn(name, section.state, section.from, idsAtOnce);
+      const ids = await this.#engine.idsIn(name, section.state, section.from, idsAtOnce, "newest");
       section.ahead = ids.length === 0 ? [] : await this.#engine.readRecords(name, ids, {});
       section.at = 0;
       section.isOver = ids.length < idsAtOnce;
@@ -133,15 +134,9 @@ export class JobWalk {
   }
 }
 
-function readCursor(cursor: string): Readonly<Record<string, number>> {
-  try {
-    const places = JSON.parse(Buffer.from(cursor, "base64url").toString()) as unknown;
-    const isRecord = typeof places === "object" && places !== null && !Array.isArray(places);
-    if (isRecord && Object.values(places).every((place) => Number.isSafeInteger(place) && place >= 0))
-      return places as Record<string, number>;
-  } catch {
-    // Told below.
-  }
+function placesAt(cursor: string): Readonly<Record<string, number>> {
+  const places = readCursor(cursor);
+  if (places !== undefined) return places;
   throw new TaskOptionsError(
     `Expected \`cursor\` to be the \`next\` of an earlier answer, got ${JSON.stringify(cursor.slice(0, 40))}.`,
   );

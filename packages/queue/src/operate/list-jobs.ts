@@ -4,8 +4,8 @@ import { laneQueueName } from "../lane.ts";
 import { type JobSnapshot, type JobState, plainState, readSnapshot } from "./job-snapshot.ts";
 import { JobWalk, type WalkedJob, storedStates } from "./job-walk.ts";
 
-/** What a listing reads of each field, in bytes; larger ones are shown by their size. */
-const shownAtMost: FieldLimits = {
+/** The bytes that a listing reads of each field; larger fields are shown by their size. */
+export const shownAtMost: FieldLimits = {
   data: 16_384,
   opts: 16_384,
   progress: 4_096,
@@ -30,7 +30,7 @@ export interface JobQuery {
   readonly cursor?: string;
 }
 
-/** What a listing has found, and how far it looked. */
+/** The jobs that a listing has found, and how far it looked. */
 export interface JobPage<T = JobSnapshot> {
   readonly jobs: readonly T[];
   /** How many jobs were looked at for this page. */

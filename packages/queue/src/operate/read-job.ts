@@ -4,7 +4,7 @@ import { type Lane, laneOfJobId, laneQueueName, lanes, storedId } from "../lane.
 import { type JobSnapshot, readSnapshot } from "./job-snapshot.ts";
 import type { LaneQueues } from "./lane-queues.ts";
 
-/** What a look at one job reads of each field, in bytes: more than the wire lets a job have. */
+/** The bytes that a look at one job reads of each field: more than the wire lets a job have. */
 const wholeJob: FieldLimits = {
   data: 16 * 1_048_576,
   opts: 1_048_576,

@@ -2,6 +2,7 @@ import type { Engine } from "../engines/engine.ts";
 import { JobLostError, TaskOptionsError } from "../errors.ts";
 import { type Lane, lanes, publicId } from "../lane.ts";
 import type { JobData } from "../wire/job-data.ts";
+import { readCursor, writeCursor } from "./cursor.ts";
 import { failureKey, keyOfFailure, readOfFailure } from "./failures.ts";
 import { readSnapshot } from "./job-snapshot.ts";
 import type { LaneQueues } from "./lane-queues.ts";
@@ -27,9 +28,10 @@ export async function retryStored(
   const { engine } = queues;
   const queue = queues.lane(lane);
   const id = publicId(lane, stored);
+  const lost = (): JobLostError =>
+    new JobLostError(`There is no job ${id} at ${engine.url} any more; submit it again.`);
   const state = await queue.getJobState(stored);
-  if (state === "unknown")
-    throw new JobLostError(`There is no job ${id} at ${engine.url} any more; submit it again.`);
+  if (state === "unknown") throw lost();
   const notFailed = new TaskOptionsError(
     `Job ${id} did not fail for good, so there is nothing to retry: it is ${state}.`,
   );
@@ -37,11 +39,10 @@ export async function retryStored(
   const job = await queue.getJob(stored).catch((cause: unknown) => {
     throw new TaskOptionsError(`Job ${id} cannot be retried: its record is not that of a job.`, { cause });
   });
-  if (job === undefined)
-    throw new JobLostError(`There is no job ${id} at ${engine.url} any more; submit it again.`);
+  if (job === undefined) throw lost();
   await engine.renewAttempts(queues.nameOf(lane), stored);
   const data: Partial<JobData> = job.data;
-  // What is not a submission stays as it is, for the worker to refuse.
+  // A record that is no submission stays as it is, for the worker to refuse.
   if (data.v !== undefined && (reply !== undefined || data.deadline !== undefined)) {
     const { deadline: _passed, ...rest } = job.data;
     await job.updateData(reply === undefined ? rest : { ...rest, reply });
@@ -65,7 +66,7 @@ export interface RetryQuery {
   readonly cursor?: string;
 }
 
-/** What {@link retryFailed} did. */
+/** The result of {@link retryFailed}. */
 export interface RetryPage {
   /** The ids of the jobs that were put back. */
   readonly retried: readonly string[];
@@ -96,7 +97,7 @@ export async function retryFailed(
   const all = queues.flatMap((queue) => lanes.map((lane) => ({ queues: open(queue), lane })));
   const retried: string[] = [];
   const skipped: { id: string; code: string; message: string }[] = [];
-  let place: RetryPlace | undefined = cursor === undefined ? undefined : readPlace(cursor);
+  let place: RetryPlace | undefined = cursor === undefined ? undefined : placeAt(cursor);
   for (let at = place?.lane ?? 0; at < all.length; at++, place = undefined) {
     const { queues: of, lane } = all[at] as { queues: LaneQueues; lane: Lane };
     const name = of.nameOf(lane);
@@ -104,7 +105,7 @@ export async function retryFailed(
     let left = place?.left ?? (await of.lane(lane).getJobCounts("failed"))["failed"] ?? 0;
     while (left > 0) {
       if (retried.length >= retriedAtMost)
-        return { retried, skipped, next: writePlace({ lane: at, skipped: from, left }) };
+        return { retried, skipped, next: writeCursor({ lane: at, skipped: from, left }) };
       const ids = await engine.idsIn(name, "failed", from, Math.min(atOnce, left), "oldest");
       if (ids.length === 0) break;
       left -= ids.length;
@@ -146,17 +147,8 @@ async function chosenOf(
   });
 }
 
-function writePlace(place: RetryPlace): string {
-  return Buffer.from(JSON.stringify(place)).toString("base64url");
-}
-
-function readPlace(cursor: string): RetryPlace {
-  try {
-    const place = JSON.parse(Buffer.from(cursor, "base64url").toString()) as RetryPlace;
-    const numbers = [place.lane, place.skipped, place.left];
-    if (numbers.every((number) => Number.isSafeInteger(number) && number >= 0)) return place;
-  } catch {
-    // Refused below.
-  }
+function placeAt(cursor: string): RetryPlace {
+  const { lane, skipped, left } = readCursor(cursor) ?? {};
+  if (lane !== undefined && skipped !== undefined && left !== undefined) return { lane, skipped, left };
   throw new TaskOptionsError("Expected `cursor` to be the `next` of an earlier answer.");
 }

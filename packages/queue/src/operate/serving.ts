@@ -26,10 +26,18 @@ export async function unservedReason(
   return whyNotServed(await engine.serving(), queue, task);
 }
 
-/** The names of all queues that are known at an engine: used before, served now, or named by the caller. */
-export async function allQueues(engine: Engine, named: readonly string[] = []): Promise<string[]> {
+/**
+ * The names of all queues that are known at an engine: used before, served now, or named by the caller.
+ *
+ * @param serving the live workers, where the caller has asked for them already.
+ */
+export async function allQueues(
+  engine: Engine,
+  named: readonly string[] = [],
+  serving?: Promise<readonly ServingWorker[]>,
+): Promise<string[]> {
   await engine.connect();
-  const [used, workers] = await Promise.all([engine.queueNames(), engine.serving()]);
+  const [used, workers] = await Promise.all([engine.queueNames(), serving ?? engine.serving()]);
   const others = [...used, ...workers.flatMap(({ queues }) => queues)].toSorted();
   return [...new Set([...named, ...others])];
 }

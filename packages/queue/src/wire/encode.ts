@@ -1,6 +1,7 @@
 import { inspect, types } from "node:util";
 import { errorClassNames } from "@taskloom/loop";
 import { defaultLimits, type Json, type JsonObject, tag, type WireLimits } from "./format.ts";
+import { attempt } from "../attempt.ts";
 import { isPlainText, storableText } from "./plain-text.ts";
 import { WireError } from "./wire-error.ts";
 
@@ -46,6 +47,7 @@ export function encodeError(thrown: unknown): Json {
 
 function bareError(thrown: unknown): JsonObject {
   if (!isError(thrown)) return { [tag]: "thrown", value: safeText(print(thrown)) };
+  // Any of these can be a getter that throws.
   const [name, message, stack] = (["name", "message", "stack"] as const).map((key) =>
     attempt(() => asText(thrown[key]), ""),
   ) as [string, string, string];
@@ -58,15 +60,6 @@ function bareError(thrown: unknown): JsonObject {
     properties: {},
     hidden: {},
   };
-}
-
-/** What `read` returns, or `otherwise` where it throws: the properties of an error may be getters. */
-function attempt<T>(read: () => T, otherwise: T): T {
-  try {
-    return read();
-  } catch {
-    return otherwise;
-  }
 }
 
 const maxText = 32 * 1024;

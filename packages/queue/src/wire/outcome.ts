@@ -1,4 +1,5 @@
 import { CancelledError } from "@taskloom/loop";
+import { attempt } from "../attempt.ts";
 import { decodeError, decodeValue } from "./decode.ts";
 import { encodeError, encodeValue } from "./encode.ts";
 import { tag } from "./format.ts";
@@ -63,12 +64,8 @@ export class StoredFailure extends Error {
 /** The texts of what was thrown. Getters may throw, and a message can be anything, whatever its type says. */
 function textsOf(thrown: unknown): Readonly<Record<"name" | "message" | "stack", string>> {
   const read = (key: "name" | "message" | "stack", otherwise: string): string => {
-    try {
-      const value: unknown = (thrown as Error)[key];
-      return storableText(typeof value === "string" ? value : otherwise);
-    } catch {
-      return otherwise;
-    }
+    const value: unknown = attempt(() => (thrown as Error)[key], otherwise);
+    return storableText(typeof value === "string" ? value : otherwise);
   };
   if (!(thrown instanceof Error)) {
     const text = storableText(asPrinted(thrown));
@@ -79,11 +76,7 @@ function textsOf(thrown: unknown): Readonly<Record<"name" | "message" | "stack",
 }
 
 function asPrinted(thrown: unknown): string {
-  try {
-    return String(thrown);
-  } catch {
-    return Object.prototype.toString.call(thrown);
-  }
+  return attempt(() => String(thrown), undefined) ?? Object.prototype.toString.call(thrown);
 }
 
 /** Reads the outcome out of a finished job's record. */

@@ -57,7 +57,10 @@ export interface TaskWorkerOptions {
   readonly drain?: number;
   /** Told of every job that starts to run here, for logs and figures. */
   readonly onStart?: (start: JobStart) => void;
-  /** Told of every job that ended here, for logs and figures. */
+  /**
+   * Told of every job that ended here, for logs and figures. The engine has stored the end by then; after a cut
+   * connection its acknowledgment can come late, so that the next attempt's end is told first: see `attempt`.
+   */
   readonly onJob?: (event: JobEvent) => void;
   /** Told of every job that none of the tasks fits; the job is put back and waits for a worker that knows it. */
   readonly onUnknown?: ReportUnknown;
@@ -293,14 +296,13 @@ export class TaskWorker {
       );
     });
     worker.on("completed", (job, result) => {
-      this.#ended(queue, name, lane, replies, job, completed(result));
+      this.#ended(queue, lane, replies, job, completed(result));
     });
     worker.on("failed", (job, error) => {
       if (job === undefined) return;
       const cause = error instanceof StoredFailure ? error.cause : error;
       if (job.finishedOn == null) this.#tell(queue, lane, job, "retrying", cause);
-      else
-        this.#ended(queue, name, lane, replies, job, { state: "failed", error: encodeError(cause) }, cause);
+      else this.#ended(queue, lane, replies, job, { state: "failed", error: encodeError(cause) }, cause);
     });
     worker.on("error", (error) => notifyListener("onEngineError", this.#options.onEngineError, error));
     worker.on("lockRenewalFailed", (ids) => {
@@ -316,7 +318,6 @@ export class TaskWorker {
 
   #ended(
     queue: string,
-    queueName: string,
     lane: Lane,
     replies: OutcomeReplies,
     job: BullJob,
@@ -325,7 +326,7 @@ export class TaskWorker {
   ): void {
     this.#finished[lane]++;
     replies.ended(job, outcome);
-    this.engine.noteEnd(queueName, endOf(job, outcome.state));
+    this.engine.noteEnd(laneQueueName(queue, lane), endOf(job, outcome.state));
     this.#tell(queue, lane, job, outcome.state, error);
   }
 

@@ -3,8 +3,10 @@ import {
   type JobRecord,
   type StateOrder,
   type StoredState,
+  type StoredText,
   type TextField,
-  textFields,
+  absentText,
+  textsBy,
 } from "../job-record.ts";
 import type { MemoryJob } from "./memory-job.ts";
 import type { MemoryLane } from "./memory-lane.ts";
@@ -46,10 +48,10 @@ export function recordOf(job: MemoryJob, limits: FieldLimits): JobRecord {
     stacktrace: job.stacktrace,
     failedReason: job.failedReason === "" ? undefined : job.failedReason,
   };
-  const text = (field: TextField): JobRecord["texts"][TextField] => {
+  const text = (field: TextField): StoredText => {
     const limit = limits[field];
     const value = values[field];
-    if (limit === undefined || value === undefined) return { text: undefined, bytes: 0 };
+    if (limit === undefined || value === undefined) return absentText;
     const written = field === "failedReason" ? (value as string) : JSON.stringify(value);
     return { text: written.length > limit ? undefined : written, bytes: written.length };
   };
@@ -61,6 +63,6 @@ export function recordOf(job: MemoryJob, limits: FieldLimits): JobRecord {
     finishedOn,
     attemptsMade,
     attemptsStarted,
-    texts: Object.fromEntries(textFields.map((field) => [field, text(field)])) as JobRecord["texts"],
+    texts: textsBy(text),
   };
 }

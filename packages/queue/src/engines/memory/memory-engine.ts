@@ -195,7 +195,7 @@ export class MemoryEngine implements Engine {
     state: StoredState,
     from: number,
     count: number,
-    order: StateOrder = "newest",
+    order: StateOrder,
   ): Promise<string[]> {
     return idsIn(this.#lane(queueName), state, from, count, order);
   }

@@ -228,7 +228,7 @@ export class PostgresEngine implements Engine {
     state: StoredState,
     from: number,
     count: number,
-    order: StateOrder = "newest",
+    order: StateOrder,
   ): Promise<string[]> {
     return idsIn(this.#pool, queueName, state, from, count, order);
   }

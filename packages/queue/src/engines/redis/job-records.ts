@@ -8,6 +8,7 @@ import {
   type TextField,
   absentText,
   textFields,
+  textsBy,
 } from "../job-record.ts";
 import type { RedisClient } from "./redis-client.ts";
 
@@ -102,7 +103,7 @@ export async function readRecords(
       finishedOn: numberOf(finishedOn),
       attemptsMade: numberOf(attempts) ?? 0,
       attemptsStarted: numberOf(starts) ?? 0,
-      texts: Object.fromEntries(textFields.map((field) => [field, text(field)])) as JobRecord["texts"],
+      texts: textsBy(text),
     };
   });
 }

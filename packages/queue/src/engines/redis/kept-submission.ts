@@ -1,4 +1,5 @@
 import type { KeptSubmission } from "../engine.ts";
+import { parsedOr } from "./readable-jobs.ts";
 import type { RedisClient } from "./redis-client.ts";
 
 /** Deletes what is kept if it is that submission: a later one may have taken its place. */
@@ -15,7 +16,7 @@ export async function findKept(
 ): Promise<KeptSubmission | undefined> {
   const [id, data] = await client.hmget(keyOf(base, key), "jid", "data");
   if (id == null) return undefined;
-  return { id, reply: replyIn(data ?? "") };
+  return { id, reply: replyIn(data) };
 }
 
 /** {@link Engine.dropKept} on BullMQ's keys below `base`. */
@@ -24,11 +25,7 @@ export async function dropKept(client: RedisClient, base: string, key: string, i
 }
 
 /** Another BullMQ client can have kept anything. */
-function replyIn(data: string): string | undefined {
-  try {
-    const { reply } = JSON.parse(data) as { readonly reply?: unknown };
-    return typeof reply === "string" ? reply : undefined;
-  } catch {
-    return undefined;
-  }
+function replyIn(data: string | null | undefined): string | undefined {
+  const kept = parsedOr(undefined, data) as { readonly reply?: unknown } | null | undefined;
+  return typeof kept?.reply === "string" ? kept.reply : undefined;
 }

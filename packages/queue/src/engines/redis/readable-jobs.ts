@@ -1,4 +1,5 @@
 import { Job, type JobJson, Queue } from "bullmq";
+import { attempt } from "../../attempt.ts";
 import { unreadableFailure } from "../deferred-end.ts";
 import type { JobRecord } from "../job-record.ts";
 import type { ScriptRunner } from "./end-batches.ts";
@@ -47,11 +48,7 @@ function isJson(text: unknown, mustBeObject: boolean): boolean {
 /** A field's JSON, or something else where the field is absent or was written by somebody who writes no JSON. */
 export function parsedOr(otherwise: unknown, text: string | null | undefined): unknown {
   if (text == null) return otherwise ?? undefined;
-  try {
-    return JSON.parse(text);
-  } catch {
-    return otherwise;
-  }
+  return attempt(() => JSON.parse(text) as unknown, otherwise);
 }
 
 export function listOf(value: unknown): string[] {
@@ -74,7 +71,7 @@ export class ReadableQueue extends Queue {
       if (job !== undefined && (typeof job.data !== "object" || job.data === null)) job.data = {};
       return job;
     } catch (error) {
-      // What JSON.parse throws, and what BullMQ does with a value that is JSON and no object.
+      // JSON.parse throws the first; BullMQ throws the second for a value that is JSON and no object.
       if (!(error instanceof SyntaxError || error instanceof TypeError)) throw error;
       const record = await this.#read?.(id);
       if (record === undefined) return undefined;

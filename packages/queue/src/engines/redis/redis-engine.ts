@@ -288,7 +288,7 @@ export class RedisEngine implements Engine {
     state: StoredState,
     from: number,
     count: number,
-    order: StateOrder = "newest",
+    order: StateOrder,
   ): Promise<string[]> {
     return idsIn(this.#client, `${this.#prefix}:${queueName}`, state, from, count, order);
   }

@@ -1,3 +1,4 @@
+import { queueOfLaneName } from "../../lane.ts";
 import { type ServingWorker, servesFor } from "../serving.ts";
 import type { RedisClient } from "./redis-client.ts";
 
@@ -68,7 +69,7 @@ export class ServingKeys {
         const [next, keys] = await node.scan(cursor, "MATCH", `${this.#prefix}:*:id`, "COUNT", scanCount);
         cursor = next;
         for (const key of keys) {
-          const name = /^(.+)\.(?:loop|thread):id$/.exec(key.slice(this.#prefix.length + 1))?.[1];
+          const name = queueOfLaneName(key.slice(this.#prefix.length + 1, -":id".length));
           if (name !== undefined) found.add(name);
         }
       } while (cursor !== "0");

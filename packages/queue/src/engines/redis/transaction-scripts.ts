@@ -3,7 +3,7 @@ import type { RedisClient } from "./redis-client.ts";
 interface QueuedCommand {
   readonly inTransaction?: boolean;
   readonly pipelineIndex?: number;
-  /** What goes over the wire. A script's command is `EVAL` where it finds the script new to the given object. */
+  /** The bytes that go over the wire. A script's command is `EVAL` where it finds the script new to the given object. */
   toWritable(loadedOn: object): string | Buffer;
 }
 

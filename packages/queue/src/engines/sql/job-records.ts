@@ -7,11 +7,12 @@ import {
   type TextField,
   absentText,
   textFields,
+  textsBy,
 } from "../job-record.ts";
 import { queueOfLaneName } from "../../lane.ts";
 import { type SqlPool, schema } from "./job-table.ts";
 
-/** What is in each state, and by which columns it is ordered; the orders are those of BullMQ's own listings, which have indexes. */
+/** The condition and the order of each state; the orders are those of BullMQ's own listings, which have indexes. */
 const states: Readonly<
   Record<StoredState, { readonly where: string; readonly order: readonly string[] } | undefined>
 > = {
@@ -99,7 +100,7 @@ function recordOf(row: Record<string, unknown>): JobRecord {
     finishedOn: (row["finished"] as number | null) ?? undefined,
     attemptsMade: Number(row["attempts_made"] ?? 0),
     attemptsStarted: Number(row["attempts_started"] ?? 0),
-    texts: Object.fromEntries(textFields.map((field) => [field, text(field)])) as JobRecord["texts"],
+    texts: textsBy(text),
   };
 }
 

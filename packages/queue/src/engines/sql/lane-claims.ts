@@ -1,10 +1,9 @@
 import type { Lane } from "../../lane.ts";
 import { laneClaimFor } from "../engine.ts";
 import { type SqlPool, schema } from "./job-table.ts";
-import { unlessMadeMeanwhile } from "./own-table.ts";
+import { now, unlessMadeMeanwhile } from "./own-table.ts";
 
 const table = `${schema}.taskloom_lane_claim`;
-const now = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
 /** Makes the table of {@link claimLane}. What is in it counts for seconds, so it need not survive a crash. */
 export async function createLaneClaims(pool: SqlPool): Promise<void> {

@@ -1,9 +1,8 @@
 import { type ServingWorker, servesFor } from "../serving.ts";
 import { type SqlPool, schema } from "./job-table.ts";
-import { unlessMadeMeanwhile } from "./own-table.ts";
+import { now, unlessMadeMeanwhile } from "./own-table.ts";
 
 const table = `${schema}.taskloom_serving`;
-const now = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
 /** Makes the table of live workers. What is in it counts for seconds, so it need not survive a crash. */
 export async function createServing(pool: SqlPool): Promise<void> {
