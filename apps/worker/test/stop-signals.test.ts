@@ -19,7 +19,7 @@ test("a Ctrl-C that arrives twice within 100 ms counts once, and a later one end
   process.emit("SIGTERM", "SIGTERM");
   expect(exit).not.toHaveBeenCalled();
 
-  // What is disposed of meanwhile still takes the echo, which would otherwise end the process.
+  // A disposed instance still takes the echo, which would otherwise end the process.
   signals.dispose();
   expect(process.listenerCount("SIGINT")).toBe(before + 1);
   vi.advanceTimersByTime(1);

@@ -37,7 +37,7 @@ function shown(text: string, stream: NodeJS.WriteStream = process.stdout): strin
   return stream.isTTY ? visibleText(text) : text;
 }
 
-/** What a line is made of: texts, which are escaped on a terminal, and styled ones of our own. */
+/** A part of a line: a text, which is escaped on a terminal, or a styled text of our own. */
 type Part = string | Styled;
 
 function lineOf(stream: NodeJS.WriteStream, parts: readonly Part[]): string {

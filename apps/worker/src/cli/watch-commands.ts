@@ -1,6 +1,6 @@
 import type { QueueView, ScheduleRequest } from "../service/operations.ts";
-import { formatForest, duration } from "../service/task-tree.ts";
-import { type WorkerView, taskLabel } from "../service/worker-view.ts";
+import { duration } from "../service/task-tree.ts";
+import { type WorkerView, taskLabel, workerTree } from "../service/worker-view.ts";
 import { CliFailure, exitCodes } from "./failure.ts";
 import { parseArgument, withOperations } from "./job-commands.ts";
 import type { OperatorFlags } from "./open-operations.ts";
@@ -73,13 +73,10 @@ export async function treeCommand(worker: string | undefined, flags: OperatorFla
       printJson(workers.map(({ id, slot, pid, jobs, tree }) => ({ id, slot, pid, jobs, tree })));
       return exitCodes.ok;
     }
-    for (const { slot, pid, jobs, tree } of workers) {
-      const tasks = new Map(jobs.map((job) => [job.id, taskLabel(job)]));
+    for (const each of workers) {
+      const { slot, pid, tree } = each;
       out(new Styled("bold", `${slot} (pid ${pid}), ${tree.total} task${tree.total === 1 ? "" : "s"}`));
-      const lines = formatForest(tree, ({ name }) =>
-        tasks.has(name) ? `${tasks.get(name)} ${name}` : undefined,
-      );
-      for (const line of lines) out(`  ${line}`);
+      for (const line of workerTree(each)) out(`  ${line}`);
     }
     return exitCodes.ok;
   });

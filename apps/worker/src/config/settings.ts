@@ -47,7 +47,7 @@ export interface SettingRule {
   readonly flag: string | undefined;
   /** The variable that is named after the flag. */
   readonly variable: string;
-  /** What the variable was called before it was named so. */
+  /** The variable's former name, which still counts. */
   readonly oldVariable?: string;
   /** Whether the flag and the variable of its name say no: `--no-http`, TASKLOOM_NO_HTTP=1. */
   readonly isNegated?: true;
@@ -265,6 +265,13 @@ const levels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"];
 function level(value: unknown): string {
   if (!levels.includes(value as string)) throw new TypeError(`one of ${levels.join(", ")}`);
   return value as string;
+}
+
+/** The settings of a service that is told nothing. */
+export function defaultSettings(): Settings {
+  return Object.fromEntries(
+    settingRules.map(({ name, fallback }) => [name, fallback]),
+  ) as unknown as Settings;
 }
 
 /** Settings as the variables by which another process is given them. */

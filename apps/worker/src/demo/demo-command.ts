@@ -7,6 +7,7 @@ import { type Engine, TaskQueue, openEngine } from "@taskloom/queue";
 import { pino } from "pino";
 import { CliFailure, exitCodes } from "../cli/failure.ts";
 import { err, out } from "../cli/output.ts";
+import { defaultSettings } from "../config/settings.ts";
 import { EngineOperations } from "../service/engine-operations.ts";
 import { HttpService } from "../service/http/http-service.ts";
 import { ServiceMetrics } from "../service/service-metrics.ts";
@@ -114,19 +115,13 @@ function openHttp(
   workers: () => WorkerPool | undefined,
 ): Promise<HttpService> {
   return HttpService.create({
+    ...defaultSettings(),
     engine,
     operations,
     queues: [queueName],
     metrics: new ServiceMetrics(operations, async () => (await workers()?.metrics()) ?? []),
     isReady: () => workers() !== undefined,
     host: "127.0.0.1",
-    token: undefined,
-    readToken: undefined,
-    bodyLimit: 1_048_576,
-    rateLimit: 5_000,
-    requestTimeout: 30,
-    maxStreams: 1_000,
-    trustProxy: [],
     logger: pino({ level: "silent" }),
   });
 }

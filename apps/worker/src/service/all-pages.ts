@@ -1,7 +1,7 @@
-import { failureKey } from "@taskloom/queue/operating";
+import { failureKey, pages } from "@taskloom/queue/operating";
 import type { FailedGroup, JobSearch, JobView, Operations, RetryPage, RetrySearch } from "./operations.ts";
 
-/** What a search through all pages has found. */
+/** The result of a search through all pages. */
 export interface FoundJobs {
   readonly jobs: readonly JobView[];
   readonly searched: number;
@@ -18,34 +18,31 @@ export async function findAll(
   const jobs: JobView[] = [];
   let searched = 0;
   let unsearched = 0;
-  for (let cursor: string | undefined; ;) {
-    const page = await operations.jobs({
-      ...search,
-      limit: Math.min(search.limit - jobs.length, 1_000),
-      ...(cursor === undefined ? {} : { cursor }),
-    });
+  let isCut = false;
+  const found = pages((at) =>
+    operations.jobs({ ...search, limit: Math.min(search.limit - jobs.length, 1_000), ...at }),
+  );
+  for await (const page of found) {
     jobs.push(...page.jobs);
     searched += page.searched;
     unsearched += page.unsearched ?? 0;
-    cursor = page.next;
-    if (cursor === undefined || jobs.length >= search.limit)
-      return { jobs, searched, unsearched, isCut: cursor !== undefined };
+    isCut = page.next !== undefined;
+    if (jobs.length >= search.limit) break;
   }
+  return { jobs, searched, unsearched, isCut };
 }
 
 /** Every failure, grouped; the group that grew last comes first. */
 export async function allFailures(operations: Operations, queue: string | undefined): Promise<FailedGroup[]> {
   const groups = new Map<string, FailedGroup>();
-  for (let cursor: string | undefined; ;) {
-    const page = await operations.failed(queue, cursor);
+  for await (const page of pages(({ cursor }) => operations.failed(queue, cursor))) {
     for (const group of page.groups) {
       const key = failureKey(group.task, group.error.name, group.error.message);
       const before = groups.get(key);
       groups.set(key, before === undefined ? group : merged(before, group));
     }
-    cursor = page.next;
-    if (cursor === undefined) return [...groups.values()].toSorted((a, b) => b.lastAt - a.lastAt);
   }
+  return [...groups.values()].toSorted((a, b) => b.lastAt - a.lastAt);
 }
 
 function merged(a: FailedGroup, b: FailedGroup): FailedGroup {
@@ -54,16 +51,11 @@ function merged(a: FailedGroup, b: FailedGroup): FailedGroup {
 }
 
 /** Retries page after page until nothing that had failed at the start is left. */
-export async function* retryAll(
+export function retryAll(
   operations: Operations,
   search: RetrySearch,
 ): AsyncGenerator<Pick<RetryPage, "retried" | "skipped">> {
-  for (let cursor: string | undefined; ;) {
-    const page = await operations.retryFailed({ ...search, ...(cursor === undefined ? {} : { cursor }) });
-    yield page;
-    cursor = page.next;
-    if (cursor === undefined) return;
-  }
+  return pages((at) => operations.retryFailed({ ...search, ...at }));
 }
 
 /** Every line that a job has logged. */

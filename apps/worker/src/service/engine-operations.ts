@@ -119,8 +119,8 @@ export class EngineOperations implements Operations {
     );
   }
 
-  #lookForQueues(): Promise<readonly string[]> {
-    const all = allQueues(this.#engine, this.#queueNames);
+  #lookForQueues(serving?: Promise<readonly ServingWorker[]>): Promise<readonly string[]> {
+    const all = allQueues(this.#engine, this.#queueNames, serving);
     this.#names = { at: performance.now(), all };
     all.catch(() => (this.#names = undefined));
     return all;
@@ -279,11 +279,8 @@ export class EngineOperations implements Operations {
   }
 
   async queues(): Promise<Readonly<Record<string, QueueView>>> {
-    const [names, workers, seen] = await Promise.all([
-      this.#lookForQueues(),
-      this.#engine.serving(),
-      this.#presence.all(),
-    ]);
+    const live = this.#engine.serving();
+    const [names, workers, seen] = await Promise.all([this.#lookForQueues(live), live, this.#presence.all()]);
     const views = await Promise.all(
       names.map(async (name): Promise<readonly [string, QueueView]> => {
         const [loop, thread, isPaused] = await Promise.all([

@@ -110,7 +110,7 @@ export class TaskWatch {
   }
 }
 
-/** What a forest may still show. */
+/** The tasks and the text that a forest may still show. */
 interface Budget {
   left: number;
   text: number;

@@ -1,5 +1,5 @@
 import { type ResolvedTaskOptions, type TaskDefinition, isTaskDefinition } from "@taskloom/queue";
-import type { TaskForest } from "./task-tree.ts";
+import { type TaskForest, formatForest } from "./task-tree.ts";
 
 /** A task as a worker tells others that it knows it: enough to submit it without its module. */
 export type KnownTask = Omit<ResolvedTaskOptions, "module" | "args" | "strict">;
@@ -66,6 +66,12 @@ export interface WorkerView {
   readonly memory: { readonly rss: number; readonly heap: number };
   readonly jobs: readonly RunningJob[];
   readonly tree: TaskForest;
+}
+
+/** A worker's live tasks as lines of text; a task that runs a job is named after the job's task. */
+export function workerTree({ jobs, tree }: Pick<WorkerView, "jobs" | "tree">): string[] {
+  const tasks = new Map(jobs.map((job) => [job.id, taskLabel(job)]));
+  return formatForest(tree, ({ name }) => (tasks.has(name) ? `${tasks.get(name)} ${name}` : undefined));
 }
 
 /** The tasks that modules export, as others are told of them. */

@@ -1,24 +1,14 @@
 import { BullMQAdapter } from "@bull-board/api/bullMQAdapter";
 import type { Engine } from "@taskloom/queue";
+import { type JobRecord, type StoredText, shownAtMost } from "@taskloom/queue/operating";
 import { Job, type JobJson, type Queue } from "bullmq";
 import { ServiceError } from "../service-error.ts";
 
-type Record = NonNullable<Awaited<ReturnType<Engine["readRecords"]>>[number]>;
-type Text = Record["texts"]["data"];
 type Statuses = Parameters<BullMQAdapter["getJobs"]>[0];
 
 /** So many jobs, and about so many bytes of them, one listing shows: bull-board lets its reader ask for any number. */
 const jobsAtMost = 100;
 const bytesAtMost = 4 * 1_048_576;
-/** What a listing reads of each field, in bytes. */
-const shown = {
-  data: 16_384,
-  opts: 16_384,
-  progress: 4_096,
-  returnvalue: 16_384,
-  stacktrace: 32_768,
-  failedReason: 4_096,
-};
 const logLinesAtMost = 1_000;
 /** The key of what stands in place of a field that is large, or is no JSON. */
 const standIn = "(not shown by Taskloom)";
@@ -49,7 +39,8 @@ export class BoardQueue extends BullMQAdapter {
       if (room <= 0 || bytes >= bytesAtMost) break;
       const ids = await this.#engine.idsIn(this.#lane.name, status, start, room, "newest");
       for (let at = 0; at < ids.length && bytes < bytesAtMost; at += 10) {
-        for (const record of await this.#engine.readRecords(this.#lane.name, ids.slice(at, at + 10), shown)) {
+        const some = ids.slice(at, at + 10);
+        for (const record of await this.#engine.readRecords(this.#lane.name, some, shownAtMost)) {
           if (record === undefined) continue;
           for (const { text } of Object.values(record.texts)) bytes += text?.length ?? 0;
           jobs.push(this.#job(record));
@@ -59,7 +50,7 @@ export class BoardQueue extends BullMQAdapter {
     return jobs;
   }
 
-  /** What stands in place of a job's data must not become its data. */
+  /** The text that is shown in place of a job's data must not become its data. */
   override async getJob(id: string): Promise<Job | undefined> {
     const job = await super.getJob(id);
     if (job === undefined) return undefined;
@@ -80,7 +71,7 @@ export class BoardQueue extends BullMQAdapter {
     return (await this.#lane.getJobLogs(id, 0, logLinesAtMost - 1)).logs;
   }
 
-  #job({ id, name, texts, ...times }: Record): Job {
+  #job({ id, name, texts, ...times }: JobRecord): Job {
     const opts = valueOf(texts.opts, {});
     const stack = valueOf(texts.stacktrace, []);
     const json = {
@@ -112,7 +103,7 @@ function refuseStandIn(data: unknown): void {
 }
 
 /** The value of a field, or an object that says why it is not shown. */
-function valueOf({ text, bytes }: Text, absent: unknown): unknown {
+function valueOf({ text, bytes }: StoredText, absent: unknown): unknown {
   if (text === undefined) return bytes === 0 ? absent : { [standIn]: largeText(bytes) };
   try {
     return JSON.parse(text);

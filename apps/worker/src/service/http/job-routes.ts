@@ -14,6 +14,8 @@ import {
 import { answers, nothing } from "./answers.ts";
 import { jobEvents } from "./job-events.ts";
 import {
+  type Id,
+  type InQueue,
   cancelQuery,
   failedQuery,
   idParams,
@@ -29,12 +31,6 @@ import type { Turns } from "./turns.ts";
 import { waitForEnd } from "./wait-for-end.ts";
 import type { Waits } from "./waits.ts";
 
-interface Id {
-  readonly id: string;
-}
-interface InQueue {
-  readonly queue?: string;
-}
 interface Waiting extends InQueue {
   /** Seconds. */
   readonly wait?: number;

@@ -2,15 +2,16 @@ import type { FastifyInstance } from "fastify";
 import type { Operations, ScheduleRequest } from "../operations.ts";
 import { queuesSchema, schedulesSchema } from "./answer-schemas.ts";
 import { answers, nothing } from "./answers.ts";
-import { idParams, nameParams, pauseBody, queueQuery, scheduleBody } from "./schemas.ts";
+import {
+  type Id,
+  type InQueue,
+  idParams,
+  nameParams,
+  pauseBody,
+  queueQuery,
+  scheduleBody,
+} from "./schemas.ts";
 import type { Turns } from "./turns.ts";
-
-interface Id {
-  readonly id: string;
-}
-interface InQueue {
-  readonly queue?: string;
-}
 
 /** Shows and pauses queues, and sets schedules. */
 export function addQueueRoutes(app: FastifyInstance, operations: Operations, lists: Turns): void {

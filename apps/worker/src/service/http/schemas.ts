@@ -3,6 +3,16 @@ export type Schema = Readonly<Record<string, unknown>>;
 
 // JSON Schemas of requests, which are held to them. Those of answers are in answer-schemas.ts.
 
+/** The parameters that {@link idParams} admits. */
+export interface Id {
+  readonly id: string;
+}
+
+/** The query that {@link queueQuery} admits. */
+export interface InQueue {
+  readonly queue?: string;
+}
+
 const text = { type: "string", minLength: 1, maxLength: 256 };
 const milliseconds = { type: "number", minimum: 0, description: "Milliseconds." };
 

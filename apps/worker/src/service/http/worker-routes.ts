@@ -1,12 +1,11 @@
 import type { FastifyInstance } from "fastify";
 import type { Operations } from "../operations.ts";
 import { ServiceError } from "../service-error.ts";
-import { formatForest } from "../task-tree.ts";
 import { visibleText } from "../visible-text.ts";
-import { taskLabel } from "../worker-view.ts";
+import { workerTree } from "../worker-view.ts";
 import { treeSchema, workersSchema } from "./answer-schemas.ts";
 import { answers } from "./answers.ts";
-import { idParams, treeQuery } from "./schemas.ts";
+import { type Id, idParams, treeQuery } from "./schemas.ts";
 import type { Turns } from "./turns.ts";
 
 /** Shows workers and what they run. */
@@ -23,7 +22,7 @@ export function addWorkerRoutes(app: FastifyInstance, operations: Operations, li
     () => lists.take(() => operations.workers()),
   );
 
-  app.get<{ Params: { readonly id: string }; Querystring: { readonly format?: string } }>(
+  app.get<{ Params: Id; Querystring: { readonly format?: string } }>(
     "/workers/:id/tree",
     {
       schema: {
@@ -44,11 +43,8 @@ export function addWorkerRoutes(app: FastifyInstance, operations: Operations, li
         );
       }
       if (query.format !== "text") return { jobs: worker.jobs, ...worker.tree };
-      const tasks = new Map(worker.jobs.map((job) => [job.id, taskLabel(job)]));
-      const lines = formatForest(worker.tree, ({ name }) =>
-        tasks.has(name) ? `${tasks.get(name)} ${name}` : undefined,
-      );
-      return await reply.type("text/plain; charset=utf-8").send(visibleText(`${lines.join("\n")}\n`));
+      const lines = workerTree(worker).join("\n");
+      return await reply.type("text/plain; charset=utf-8").send(visibleText(`${lines}\n`));
     },
   );
 }
