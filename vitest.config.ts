@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 import { nodeFlags } from "./test/support/node-flags.ts";
@@ -13,6 +14,9 @@ export default defineConfig({
     env: { NODE_COMPILE_CACHE: fileURLToPath(new URL("node_modules/.cache/node", import.meta.url)) },
     include: ["packages/*/test/**/*.test.ts", "apps/*/test/**/*.test.ts", "test/**/*.test.ts"],
     reporters: ["default", "./test/support/closing-line-reporter.ts"],
+    // Most files wait for servers and timers. Vitest's own choice is one less than there are cores, so one of two; four
+    // made the fault runs outlast their locks.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     // No bound on speed, only on hanging: a loaded machine with two cores must pass too.
     testTimeout: 60_000,
     hookTimeout: 120_000,

@@ -3,6 +3,14 @@ import { userInfo } from "node:os";
 import pg from "pg";
 import { test } from "vitest";
 
+/**
+ * A pool of a test's own. `pool.end()` resolves before its connections are closed, and the database is dropped with
+ * force: a pool that nobody listens to would end the test's process with the server's last word.
+ */
+export function testPool(config: pg.PoolConfig): pg.Pool {
+  return new pg.Pool(config).on("error", () => {});
+}
+
 const missing =
   "no PostgreSQL: set TASKLOOM_TEST_POSTGRES_URL, or run one on 127.0.0.1:5432 that lets this user create databases";
 

@@ -1,8 +1,7 @@
 import { TaskQueue, openEngine } from "@taskloom/queue";
 import { Redis } from "ioredis";
-import pg from "pg";
 import { expect, onTestFinished } from "vitest";
-import { postgresTest } from "../../../test/support/postgres.ts";
+import { postgresTest, testPool } from "../../../test/support/postgres.ts";
 import { redisTest } from "../../../test/support/redis.ts";
 
 /** Looks at a queue in every way that needs no job. */
@@ -32,7 +31,7 @@ redisTest("looking at a queue creates no key in Redis", async ({ redis }) => {
 });
 
 postgresTest("looking at a queue stores nothing in PostgreSQL", async ({ postgres }) => {
-  const admin = new pg.Pool({ connectionString: postgres });
+  const admin = testPool({ connectionString: postgres });
   onTestFinished(() => admin.end());
   await look(postgres);
   const { rows } = await admin.query("SELECT * FROM bullmq.meta WHERE queue LIKE 'nobody-uses-this%'");

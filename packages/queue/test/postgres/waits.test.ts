@@ -1,7 +1,7 @@
 import { call, defineTask } from "@taskloom/queue";
 import pg from "pg";
 import { expect } from "vitest";
-import { postgresTest } from "../../../../test/support/postgres.ts";
+import { postgresTest, testPool } from "../../../../test/support/postgres.ts";
 import { claimLane, forgetLaneClaims } from "../../src/engines/sql/lane-claims.ts";
 import { forgetJobs } from "../../src/engines/sql/retention.ts";
 import { sqlBackend } from "../../src/engines/sql/sql-backend.ts";
@@ -28,7 +28,7 @@ const test = postgresTest.extend<{ pair: Pair; holder: pg.Client; pool: pg.Pool 
   },
   pool: async ({ postgres, pair: _makesTheTables }, use) => {
     const options = "-c search_path=bullmq -c lock_timeout=500";
-    const pool = new pg.Pool({ connectionString: postgres, options, keepAlive: true });
+    const pool = testPool({ connectionString: postgres, options, keepAlive: true });
     await use(pool);
     await pool.end();
   },
