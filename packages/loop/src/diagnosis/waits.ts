@@ -1,6 +1,7 @@
 import { PENDING } from "../task/future-core.ts";
 import { ForeignPromise, NativeBody } from "../task/native-body.ts";
-import type { Leaf, Strand } from "../task/strand.ts";
+import { type Leaf, leavesOf } from "../task/leaves.ts";
+import type { Strand } from "../task/strand.ts";
 import type { Task } from "../task/task.ts";
 import { describe } from "./describe.ts";
 
@@ -37,7 +38,7 @@ export function captureWaits(task: Task<unknown>): Wait[] {
 }
 
 function waitsOf(strand: Strand): Wait[] {
-  const leaves = strand._leaves ?? [];
+  const leaves = leavesOf(strand);
   if (leaves.length === 0) return strand._waiter === null ? [] : [waitOn(strand._waiter)];
   return leaves.flatMap((leaf) => (isStrand(leaf) ? waitsOf(leaf) : [waitOn(leaf._waitsFor)]));
 }

@@ -6,6 +6,7 @@ import { loopOf, addLeaf, awaitFuture, removeLeaf } from "./native-await.ts";
 import type { FutureCore } from "./future-core.ts";
 import type { Coroutine } from "./coroutine.ts";
 import { iteratorOf, openAwaitable } from "./open.ts";
+import { type Leaf, type Leaves, leavesOf } from "./leaves.ts";
 import { kindOfRequest, NATIVE, NONE } from "./requests.ts";
 import {
   deliver,
@@ -13,7 +14,6 @@ import {
   step,
   UNSTARTED,
   type DeadlineScope,
-  type Leaf,
   type Steppable,
   type Strand,
 } from "./strand.ts";
@@ -40,7 +40,7 @@ class Branch implements Strand, Leaf {
   _gen: Steppable | null = null;
   _frame: Coroutine<unknown> | null = null;
   _waiter: FutureCore<unknown> | null = null;
-  _leaves: Leaf[] | null = null;
+  _leaves: Leaves = null;
   _bodies = 0;
   readonly _context: AsyncResource | null;
   _thrown: unknown = undefined;
@@ -108,7 +108,7 @@ class Branch implements Strand, Leaf {
     this._loop._settledNative = true;
     this._task._wokenIn = this._loop._turns;
     // A helper that was started in the branch and outlives it goes on in what is around the branch.
-    for (const leaf of this._leaves ?? []) addLeaf(this._parent, leaf);
+    for (const leaf of leavesOf(this)) addLeaf(this._parent, leaf);
     removeLeaf(this._parent, this);
   }
 

@@ -5,7 +5,8 @@ import { currentLoop } from "../kernel/running.ts";
 import { CancelledError } from "../errors.ts";
 import { FULFILLED, PENDING, type FutureCore, type Waker } from "./future-core.ts";
 import { awaitingStrand } from "./current-strand.ts";
-import { ENDED, type Leaf, type Strand } from "./strand.ts";
+import { addTo, type Leaf, removeFrom } from "./leaves.ts";
+import { ENDED, type Strand } from "./strand.ts";
 
 type Settle = (value: unknown) => void;
 
@@ -49,7 +50,6 @@ export function isAwait(onFulfilled: unknown, onRejected: unknown): boolean {
   return (
     typeof onFulfilled === "function" &&
     typeof onRejected === "function" &&
-    onFulfilled.name === "" &&
     sourceOf.call(onFulfilled) === NATIVE
   );
 }
@@ -158,26 +158,15 @@ export class NativeAwait implements Runnable, Leaf, Waker {
  */
 export function addLeaf(of: Strand, leaf: Leaf): void {
   const strand = alive(of);
-  const leaves = strand._leaves;
-  if (leaves === null) strand._leaves = [leaf];
-  else leaves.push(leaf);
-  if (strand._bodies > 0 && strand._leaves!.length === 1) strand._loop._endOutside();
+  const first = addTo(strand, leaf);
+  if (first && strand._bodies > 0) strand._loop._endOutside();
   strand._loop._monitor?.stepped(strand);
 }
 
 export function removeLeaf(of: Strand, leaf: Leaf): void {
   const strand = alive(of);
-  const leaves = strand._leaves;
-  if (leaves === null) return;
-  // Mostly it is the only one.
-  if (leaves.at(-1) === leaf) {
-    leaves.pop();
-  } else {
-    const index = leaves.indexOf(leaf);
-    if (index < 0) return;
-    leaves.splice(index, 1);
-  }
-  if (strand._bodies > 0 && leaves.length === 0) strand._loop._beginOutside();
+  const last = removeFrom(strand, leaf);
+  if (last && strand._bodies > 0) strand._loop._beginOutside();
 }
 
 /** The strand itself, or if it is a branch that has ended, the innermost around it that has not. */

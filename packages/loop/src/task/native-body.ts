@@ -14,7 +14,7 @@ export class NativeBody extends FutureCore<unknown> {
   constructor(strand: Strand, promise: PromiseLike<unknown>) {
     super(strand._loop);
     this.#strand = strand;
-    if (strand._bodies++ === 0 && !hasLeaves(strand)) this._loop._beginOutside();
+    if (strand._bodies++ === 0 && strand._leaves === null) this._loop._beginOutside();
     promise.then(
       (value) => this.#end(FULFILLED, value),
       (error: unknown) => this.#end(FAILED, cancellationIn(error) ?? error),
@@ -27,7 +27,7 @@ export class NativeBody extends FutureCore<unknown> {
 
   #end(state: number, value: unknown): void {
     const strand = this.#strand;
-    if (--strand._bodies === 0 && !hasLeaves(strand)) this._loop._endOutside();
+    if (--strand._bodies === 0 && strand._leaves === null) this._loop._endOutside();
     // Null when a thenable settles while it is being asked: then the strand goes on at once.
     const isAwaited = this._wakers !== null;
     if (isAwaited) strand._phase = RETURNING;
@@ -40,10 +40,6 @@ export class NativeBody extends FutureCore<unknown> {
       this._settle(state, value);
     }
   }
-}
-
-function hasLeaves(strand: Strand): boolean {
-  return strand._leaves !== null && strand._leaves.length > 0;
 }
 
 /** Somebody else's promise: waiting for it can be cancelled at once; the promise goes its way. */

@@ -1,5 +1,6 @@
 import { CancelledError } from "../errors.ts";
 import { currentStrand } from "./current-strand.ts";
+import { leavesOf } from "./leaves.ts";
 import { RETURNING, type Strand } from "./strand.ts";
 
 /**
@@ -36,15 +37,14 @@ export function kindOfRequest(strand: Strand): number {
 /** Whether a native body has ended and its caller has not had its turn yet. */
 function isReturning(strand: Strand): boolean {
   if (strand._phase === RETURNING) return true;
-  for (const leaf of strand._leaves ?? [])
-    if (leaf._branch !== null && isReturning(leaf._branch)) return true;
+  for (const leaf of leavesOf(strand)) if (leaf._branch !== null && isReturning(leaf._branch)) return true;
   return false;
 }
 
 /** How many requests to cancel are open in the branches below `strand`. */
 export function requestsBelow(strand: Strand): number {
   let open = 0;
-  for (const { _branch } of strand._leaves ?? []) {
+  for (const { _branch } of leavesOf(strand)) {
     if (_branch !== null) open += _branch._cancels + requestsBelow(_branch);
   }
   return open;
@@ -52,7 +52,7 @@ export function requestsBelow(strand: Strand): number {
 
 /** Withdraws one request from the innermost branch that has one; false if none has. */
 export function withdrawBelow(strand: Strand): boolean {
-  for (const { _branch } of strand._leaves ?? []) {
+  for (const { _branch } of leavesOf(strand)) {
     if (_branch === null) continue;
     if (withdrawBelow(_branch)) return true;
     if (_branch._cancels > 0) {

@@ -6,6 +6,7 @@ import { CancelledError, UsageError } from "../errors.ts";
 import { describe } from "../diagnosis/describe.ts";
 import type { Coroutine } from "./coroutine.ts";
 import { FULFILLED, type FutureCore, type Waker } from "./future-core.ts";
+import { type Leaves, leavesOf } from "./leaves.ts";
 import { isGenerator, resume, resumeWithError } from "./generator-object.ts";
 import type { Task } from "./task.ts";
 
@@ -35,16 +36,6 @@ export const CANCELLING = 7;
 /** In the ready queue: the `async` body that it called has ended. No suspension, so no cancellation is thrown there. */
 export const RETURNING = 8;
 
-/** Something native that an `async` function of a strand waits for. */
-export interface Leaf {
-  /** @internal Passes a cancellation on to what is waited for; true if that took it. */
-  _deliver(message: string | undefined): boolean;
-  /** @internal For diagnosis. */
-  readonly _waitsFor: unknown;
-  /** @internal The strand that it is, or null for a plain await. */
-  readonly _branch: Strand | null;
-}
-
 /**
  * One line of execution: a stack of coroutines of which the top is stepped. A generator task is one. An
  * awaitable routine (a scope, a lock, a wrapped coroutine) that is awaited from an `async` function is
@@ -71,7 +62,7 @@ export interface Strand extends Runnable, Waker {
   /** @internal */
   _waiter: FutureCore<unknown> | null;
   /** @internal */
-  _leaves: Leaf[] | null;
+  _leaves: Leaves;
   /** @internal How many native bodies (promises of `async` functions that the kernel called) are unsettled. */
   _bodies: number;
   /** @internal */
@@ -300,10 +291,7 @@ function throwNext(strand: Strand, error: Error): void {
 /** Passes a cancellation to everything that a strand waits for: its native leaves, or else its waiter. */
 export function deliver(strand: Strand, message: string | undefined): boolean {
   let taken = false;
-  const leaves = strand._leaves;
-  if (leaves !== null && leaves.length > 0) {
-    for (const leaf of leaves) if (leaf._deliver(message)) taken = true;
-  }
+  for (const leaf of leavesOf(strand)) if (leaf._deliver(message)) taken = true;
   if (!taken && strand._waiter !== null) taken = strand._waiter.cancel(message);
   return taken;
 }

@@ -8,6 +8,7 @@ import { currentStrand } from "./current-strand.ts";
 import { Coroutine } from "./coroutine.ts";
 import { Future } from "./future.ts";
 import { CANCELLED, FULFILLED, PENDING, UNSEEN, type FutureCore } from "./future-core.ts";
+import { type Leaves, leavesOf } from "./leaves.ts";
 import { iteratorOf, openAwaitable } from "./open.ts";
 import { kindOfRequest, NATIVE, NONE, OWN, requestsBelow, withdrawBelow } from "./requests.ts";
 import {
@@ -18,7 +19,6 @@ import {
   step,
   UNSTARTED,
   type DeadlineScope,
-  type Leaf,
   type Steppable,
   type Strand,
 } from "./strand.ts";
@@ -71,7 +71,7 @@ export class Task<T = unknown> extends Future<T> implements Strand {
   /** @internal */
   _waiter: FutureCore<unknown> | null = null;
   /** @internal */
-  _leaves: Leaf[] | null = null;
+  _leaves: Leaves = null;
   /** @internal */
   _bodies = 0;
   /** @internal */
@@ -402,9 +402,9 @@ export class Task<T = unknown> extends Future<T> implements Strand {
 }
 
 /** Of an async function what it awaits itself, as far as that is Taskloom's; else the function's own promise. */
-function waitedBy({ _leaves, _waiter }: Task<unknown>): string {
-  const leaves = _leaves ?? [];
-  return leaves.length === 0 ? waited(_waiter) : leaves.map((leaf) => waited(leaf._waitsFor)).join(" ");
+function waitedBy(task: Task<unknown>): string {
+  const leaves = leavesOf(task);
+  return leaves.length === 0 ? waited(task._waiter) : leaves.map((leaf) => waited(leaf._waitsFor)).join(" ");
 }
 
 function waited(awaitable: unknown): string {

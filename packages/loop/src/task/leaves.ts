@@ -1,0 +1,49 @@
+import type { Strand } from "./strand.ts";
+
+/** Something native that an `async` function of a strand waits for. */
+export interface Leaf {
+  /** @internal Passes a cancellation on to what is waited for; true if that took it. */
+  _deliver(message: string | undefined): boolean;
+  /** @internal For diagnosis. */
+  readonly _waitsFor: unknown;
+  /** @internal The strand that it is, or null for a plain await. */
+  readonly _branch: Strand | null;
+}
+
+/** The leaves of a strand in the order in which they began: mostly there is one, which then needs no list. */
+export type Leaves = Leaf | Leaf[] | null;
+
+const NO_LEAVES: readonly Leaf[] = [];
+
+/** All leaves of a strand. The list does not follow later changes. */
+export function leavesOf({ _leaves }: Strand): readonly Leaf[] {
+  if (_leaves === null) return NO_LEAVES;
+  return Array.isArray(_leaves) ? _leaves.slice() : [_leaves];
+}
+
+/** Adds a leaf; returns whether it is the first. */
+export function addTo(strand: Strand, leaf: Leaf): boolean {
+  const leaves = strand._leaves;
+  if (leaves === null) {
+    strand._leaves = leaf;
+    return true;
+  }
+  if (Array.isArray(leaves)) leaves.push(leaf);
+  else strand._leaves = [leaves, leaf];
+  return false;
+}
+
+/** Removes a leaf; returns whether it was the last. */
+export function removeFrom(strand: Strand, leaf: Leaf): boolean {
+  const leaves = strand._leaves;
+  if (leaves === leaf) {
+    strand._leaves = null;
+    return true;
+  }
+  if (!Array.isArray(leaves)) return false;
+  const index = leaves.indexOf(leaf);
+  if (index < 0) return false;
+  leaves.splice(index, 1);
+  if (leaves.length === 1) strand._leaves = leaves[0]!;
+  return false;
+}
