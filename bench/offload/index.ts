@@ -1,13 +1,14 @@
 /** What a call to a thread costs, beside Piscina, tinypool, workerpool and raw postMessage in the same run. */
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { ThreadPoolExecutor, transfer } from "@taskloom/offload";
-import { THREADS, peers as makePeers, piscina } from "./peers.ts";
+import { THREADS, makePeer, peerNames, piscina } from "./peers.ts";
+import { inProcesses } from "./in-processes.ts";
 import { inTurns, median, print, quantile } from "./report.ts";
 import type { Row } from "./report.ts";
 
 const same = (value: unknown): unknown => value;
 const pool = new ThreadPoolExecutor({ maxThreads: THREADS, minThreads: THREADS });
-const peers = makePeers();
+const peers = peerNames.map(makePeer);
 const everyone = {
   Taskloom: (value: unknown) => pool.submit(same, value) as PromiseLike<unknown>,
   ...Object.fromEntries(peers.map((peer) => [peer.name, (value: unknown) => peer.call(value)])),
@@ -133,34 +134,7 @@ async function streaming(): Promise<void> {
 }
 
 async function megabytes(): Promise<void> {
-  const size = 1_000_000;
-  const values = await inTurns(9, {
-    ...forAll(async (call) => {
-      const times: number[] = [];
-      const data = new Uint8Array(size);
-      for (let i = 0; i < 50; i++) {
-        const start = performance.now();
-        await call(data);
-        times.push((performance.now() - start) * 1000);
-      }
-      return median(times);
-    }),
-    "Taskloom, transferred": (() => {
-      let data: Uint8Array = new Uint8Array(size);
-      const url = import.meta.resolve("@taskloom/offload");
-      const back = async (module: string, bytes: Uint8Array): Promise<Uint8Array> =>
-        ((await import(module)) as typeof import("@taskloom/offload")).transfer(bytes, [bytes.buffer]);
-      return async () => {
-        const times: number[] = [];
-        for (let i = 0; i < 50; i++) {
-          const start = performance.now();
-          data = await pool.submit(back, url, transfer(data, [data.buffer]));
-          times.push((performance.now() - start) * 1000);
-        }
-        return median(times);
-      };
-    })(),
-  });
+  const values = await inProcesses("megabyte", "moved megabyte");
   rows.push({
     what: "1 MB there and back, cloned",
     unit: "µs",
@@ -170,22 +144,7 @@ async function megabytes(): Promise<void> {
 }
 
 async function records(): Promise<void> {
-  const data = Array.from({ length: 10_000 }, (_, i) => ({
-    id: i,
-    name: `name ${i}`,
-    tags: ["a", "b"],
-    at: { x: i, y: i / 2 },
-  }));
-  const values = await inTurns(
-    15,
-    forAll(async (call) => {
-      // Processor time of both sides: this takes long enough for other processes to get in between.
-      const before = process.cpuUsage();
-      for (let i = 0; i < 5; i++) await call(data);
-      const { user, system } = process.cpuUsage(before);
-      return (user + system) / 5000;
-    }),
-  );
+  const values = await inProcesses("records");
   rows.push({
     what: "10,000 records (1 MB) there and back, cloned",
     unit: "ms of processor time",
@@ -304,7 +263,7 @@ async function behindSlow(): Promise<void> {
   });
 }
 
-for (const measure of [
+const measures = {
   concurrent,
   serial,
   mapping,
@@ -315,8 +274,10 @@ for (const measure of [
   killing,
   responsiveness,
   behindSlow,
-])
-  await measure();
+};
+const only = process.argv.slice(3);
+for (const [name, measure] of Object.entries(measures))
+  if (only.length === 0 || only.includes(name)) await measure();
 print(rows);
 await Promise.all([pool.shutdown(), ...peers.map((peer) => peer.close())]);
 if (rows.some((row) => row.bounds.some(({ holds }) => !holds))) process.exitCode = 1;

@@ -18,28 +18,35 @@ export function piscina(maxThreads: number = THREADS): Piscina {
   return new Piscina({ filename: file("trivial.mjs"), minThreads: maxThreads, maxThreads });
 }
 
-export function peers(): Peer[] {
-  const pool = piscina();
-  const tiny = new Tinypool({ filename: file("trivial.mjs"), minThreads: THREADS, maxThreads: THREADS });
-  const workers = workerpool.pool(file("workerpool-worker.mjs"), {
-    workerType: "thread",
-    minWorkers: THREADS,
-    maxWorkers: THREADS,
-  });
-  return [
-    { name: "Piscina", call: (value) => pool.run(value) as Promise<unknown>, close: () => pool.destroy() },
-    { name: "tinypool", call: (value) => tiny.run(value), close: () => tiny.destroy() },
-    {
-      name: "workerpool",
-      call: (value) => workers.exec("same", [value]),
-      close: async () => workers.terminate(true),
-    },
-    raw(),
-  ];
+/** Each peer by its name. */
+const makers: Readonly<Record<string, () => Omit<Peer, "name">>> = {
+  Piscina: () => {
+    const pool = piscina();
+    return { call: (value) => pool.run(value) as Promise<unknown>, close: () => pool.destroy() };
+  },
+  tinypool: () => {
+    const pool = new Tinypool({ filename: file("trivial.mjs"), minThreads: THREADS, maxThreads: THREADS });
+    return { call: (value) => pool.run(value), close: () => pool.destroy() };
+  },
+  workerpool: () => {
+    const pool = workerpool.pool(file("workerpool-worker.mjs"), {
+      workerType: "thread",
+      minWorkers: THREADS,
+      maxWorkers: THREADS,
+    });
+    return { call: (value) => pool.exec("same", [value]), close: async () => pool.terminate(true) };
+  },
+  "raw postMessage": raw,
+};
+
+export const peerNames: readonly string[] = Object.keys(makers);
+
+export function makePeer(name: string): Peer {
+  return { name, ...makers[name]!() };
 }
 
 /** Threads, postMessage, a map of promises: what one writes without a pool. */
-function raw(): Peer {
+function raw(): Omit<Peer, "name"> {
   const pending = new Map<number, (value: unknown) => void>();
   const workers = Array.from({ length: THREADS }, () => new Worker(file("raw-worker.mjs")));
   for (const worker of workers)
@@ -49,7 +56,6 @@ function raw(): Peer {
     });
   let next = 0;
   return {
-    name: "raw postMessage",
     call: (value) =>
       new Promise((resolve) => {
         const id = next++;

@@ -1,0 +1,40 @@
+/**
+ * Measures that need a process for each side: whether the memory of a megabyte is handed out anew or comes from the
+ * system, page by page, makes a factor of four, and in one process the pools decide that for each other.
+ */
+import { fork } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { peerNames } from "./peers.ts";
+import { median } from "./report.ts";
+
+const ROUNDS = 7;
+
+/** The measures of one-side.ts. */
+export type SideMeasure = "megabyte" | "moved megabyte" | "records";
+
+/** The median of each side over rounds in which all take turns; `moved`, a measure of Taskloom's alone, is one more. */
+export async function inProcesses(
+  measure: SideMeasure,
+  moved?: "moved megabyte",
+): Promise<Map<string, number>> {
+  const samples = new Map<string, number[]>();
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const side of ["Taskloom", ...peerNames]) add(samples, side, await figureOf(side, measure));
+    if (moved !== undefined) add(samples, "Taskloom, transferred", await figureOf("Taskloom", moved));
+  }
+  return new Map([...samples].map(([name, values]) => [name, median(values)]));
+}
+
+function add(samples: Map<string, number[]>, name: string, value: number): void {
+  samples.set(name, [...(samples.get(name) ?? []), value]);
+}
+
+function figureOf(side: string, measure: SideMeasure): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const child = fork(fileURLToPath(new URL("one-side.ts", import.meta.url)), [side, measure], {
+      execArgv: ["--conditions=@taskloom/source"],
+    });
+    child.once("message", (figure: number) => resolve(figure));
+    child.once("exit", (code) => reject(new Error(`the process of ${side} ended with ${code}`)));
+  });
+}
