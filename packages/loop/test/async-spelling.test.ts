@@ -19,6 +19,7 @@ import {
   run,
   shield,
   sleep,
+  StreamReader,
   type Task,
   taskGroup,
   timeout,
@@ -193,6 +194,40 @@ test("a scope never exits before its async body has", async () => {
     }).catch((error: unknown) => order.push((error as Error).name));
     expect(order).toEqual(["cleaned up", "TimeoutError"]);
     expect(getRunningLoop().time()).toBe(40);
+  });
+});
+
+test("a cancellation during native work lands at an await of a future that is done", async () => {
+  await virtually(async () => {
+    const gate = Promise.withResolvers<void>();
+    const done = getRunningLoop().createFuture<string>();
+    done.setResult("here");
+    let reached = false;
+    const [task] = await started(async () => {
+      await gate.promise;
+      await done;
+      reached = true;
+    });
+    task.cancel();
+    gate.resolve();
+    await expect(task).rejects.toBeInstanceOf(CancelledError);
+    expect(reached).toBe(false);
+    expect(await done).toBe("here");
+  });
+});
+
+test("a cancellation during native work lands at a read whose bytes are there, which takes none of them", async () => {
+  await run(async () => {
+    const reader = new StreamReader();
+    reader.feedData(Buffer.from("one\ntwo\n"));
+    const task = createTask(async () => {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      return await reader.readLine();
+    });
+    await sleep(0);
+    task.cancel();
+    await expect(task).rejects.toThrow(CancelledError);
+    expect((await reader.readLine()).toString()).toBe("one\n");
   });
 });
 

@@ -3,6 +3,7 @@ import { machine, probed, returned, SUSPENDED } from "../kernel/machine.ts";
 import type { Future } from "../task/future.ts";
 import { isAwait } from "../task/native-await.ts";
 import { Operation } from "../task/operation.ts";
+import { hasNativeRequests } from "../task/requests.ts";
 import type { StreamReader } from "./stream-reader.ts";
 
 /**
@@ -47,13 +48,16 @@ abstract class Reading extends Operation<Buffer> {
     throw error;
   }
 
-  /** An `await` of bytes that are there needs no strand, neither one of its own nor the awaiting one. */
+  /**
+   * An `await` of bytes that are there needs no strand, neither one of its own nor the awaiting one, unless a
+   * cancellation may wait for the latter.
+   */
   // oxlint-disable-next-line unicorn/no-thenable -- this is what `await` calls
   override then<A = Buffer, B = never>(
     onFulfilled?: ((value: Buffer) => A | PromiseLike<A>) | null,
     onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
-    if (!isAwait(onFulfilled, onRejected)) return super.then(onFulfilled, onRejected);
+    if (hasNativeRequests() || !isAwait(onFulfilled, onRejected)) return super.then(onFulfilled, onRejected);
     let taken: Buffer | null;
     try {
       taken = this.#attempt();

@@ -3,6 +3,7 @@ import { machine, PAUSED, probed, returned, SUSPENDED } from "../kernel/machine.
 import type { Coroutine } from "../task/coroutine.ts";
 import type { Future } from "../task/future.ts";
 import { Operation } from "../task/operation.ts";
+import { hasNativeRequests } from "../task/requests.ts";
 import type { Strand } from "../task/strand.ts";
 import { routine } from "../waiting/routine.ts";
 import type { SignalOption } from "../waiting/signal.ts";
@@ -190,7 +191,12 @@ class Drain extends Operation<void> {
     resolve: (value: unknown) => void,
     reject: (error: unknown) => void,
   ): void {
-    if (this.#transport.isClosing() || this.#flow.isPaused || this.#reader?.exception() != null) {
+    if (
+      hasNativeRequests() ||
+      this.#transport.isClosing() ||
+      this.#flow.isPaused ||
+      this.#reader?.exception() != null
+    ) {
       super._awaitFrom(strand, resolve, reject);
     } else {
       resolve(undefined);

@@ -7,7 +7,7 @@ import type { FutureCore } from "./future-core.ts";
 import type { Coroutine } from "./coroutine.ts";
 import { iteratorOf, openAwaitable } from "./open.ts";
 import { type Leaf, type Leaves, leavesOf } from "./leaves.ts";
-import { kindOfRequest, NATIVE, NONE } from "./requests.ts";
+import { dropRequest, keepRequest, NATIVE, NONE } from "./requests.ts";
 import {
   deliver,
   ENDED,
@@ -103,6 +103,7 @@ class Branch implements Strand, Leaf {
 
   #end(): void {
     this._phase = ENDED;
+    dropRequest(this);
     this.#unfollow?.();
     this._gen = this._frame = null;
     this._loop._settledNative = true;
@@ -116,13 +117,13 @@ class Branch implements Strand, Leaf {
     if (this._pending === NONE || (isCall && this._pending !== NATIVE)) {
       return this._parent._takeCancel(error, isCall);
     }
-    this._pending = NONE;
+    dropRequest(this);
     return error instanceof CancelledError ? null : new CancelledError(this.#message);
   }
 
   _passCancel(waiter: FutureCore<unknown>): void {
     if (this._pending === NONE) this._parent._passCancel(waiter);
-    else if (waiter.cancel(this.#message)) this._pending = NONE;
+    else if (waiter.cancel(this.#message)) dropRequest(this);
   }
 
   _deliver(message: string | undefined): boolean {
@@ -134,7 +135,7 @@ class Branch implements Strand, Leaf {
     this._cancels++;
     this.#controller?.abort(new CancelledError(message));
     if (deliver(this, message)) return true;
-    this._pending = kindOfRequest(this);
+    keepRequest(this);
     this.#message = message;
     return true;
   }
@@ -147,7 +148,7 @@ class Branch implements Strand, Leaf {
     if (this._cancels === 0) return this._parent._withdraw();
     this._cancels--;
     if (this._cancels === 0) {
-      this._pending = NONE;
+      dropRequest(this);
       this.#unlink();
     }
     return this._requests();

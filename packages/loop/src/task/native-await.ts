@@ -6,6 +6,7 @@ import { CancelledError } from "../errors.ts";
 import { FULFILLED, PENDING, type FutureCore, type Waker } from "./future-core.ts";
 import { awaitingStrand } from "./current-strand.ts";
 import { addTo, type Leaf, removeFrom } from "./leaves.ts";
+import { takeAtCall } from "./requests.ts";
 import { ENDED, type Strand } from "./strand.ts";
 
 type Settle = (value: unknown) => void;
@@ -66,7 +67,9 @@ export function awaitFuture(
   reject: Settle,
 ): void {
   if (future._state !== PENDING) {
-    if (future._state === FULFILLED) resolve(future._value);
+    const cancel = takeAtCall(strand);
+    if (cancel !== null) reject(cancel);
+    else if (future._state === FULFILLED) resolve(future._value);
     else reject(future._error());
     return;
   }

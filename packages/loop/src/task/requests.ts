@@ -25,8 +25,39 @@ export const OWN = 1;
 export const LATE = 2;
 export const NATIVE = 3;
 
+/**
+ * How many strands have a pending request of kind NATIVE. A read whose bytes are there asks for its strand only if there
+ * is one: looking the strand up costs as much as the read.
+ */
+let nativeRequests = 0;
+
+export function hasNativeRequests(): boolean {
+  return nativeRequests > 0;
+}
+
+/**
+ * Takes the cancellation that is due at an await which does not suspend: only a request of kind NATIVE is. Null when
+ * there is none.
+ */
+export function takeAtCall(strand: Strand | null): CancelledError | null {
+  return nativeRequests === 0 || strand === null ? null : strand._takeCancel(undefined, true);
+}
+
+/** Notes a request to cancel `strand` that nothing has taken. */
+export function keepRequest(strand: Strand): void {
+  dropRequest(strand);
+  strand._pending = kindOfRequest(strand);
+  if (strand._pending === NATIVE) nativeRequests++;
+}
+
+/** A request was taken, or withdrawn, or has come too late. */
+export function dropRequest(strand: Strand): void {
+  if (strand._pending === NATIVE) nativeRequests--;
+  strand._pending = NONE;
+}
+
 /** The kind of a request to cancel `strand` that is made now. */
-export function kindOfRequest(strand: Strand): number {
+function kindOfRequest(strand: Strand): number {
   for (let running = currentStrand(); running !== null; running = running._parent) {
     if (running === strand) return OWN;
   }

@@ -10,7 +10,7 @@ import { Future } from "./future.ts";
 import { CANCELLED, FULFILLED, PENDING, UNSEEN, type FutureCore } from "./future-core.ts";
 import { type Leaves, leavesOf } from "./leaves.ts";
 import { iteratorOf, openAwaitable } from "./open.ts";
-import { kindOfRequest, NATIVE, NONE, OWN, requestsBelow, withdrawBelow } from "./requests.ts";
+import { dropRequest, keepRequest, NATIVE, NONE, OWN, requestsBelow, withdrawBelow } from "./requests.ts";
 import {
   AWAITING,
   CANCELLING,
@@ -157,7 +157,7 @@ export class Task<T = unknown> extends Future<T> implements Strand {
   /** @internal */
   _finish(value: unknown): void {
     const pending = this._pending;
-    this._pending = NONE;
+    dropRequest(this);
     // Cancelled, and it returned without suspending again.
     if (pending === OWN || pending === NATIVE) this.#end(CANCELLED, null);
     else this.#end(FULFILLED, value);
@@ -175,6 +175,7 @@ export class Task<T = unknown> extends Future<T> implements Strand {
 
   #end(state: number, value: unknown): void {
     this._phase = ENDED;
+    dropRequest(this);
     if (this._gen === null && this._coro instanceof Coroutine) this._coro.close();
     this._gen = null;
     this._frame = null;
@@ -186,13 +187,13 @@ export class Task<T = unknown> extends Future<T> implements Strand {
   /** @internal */
   _takeCancel(error: unknown, isCall = false): CancelledError | null {
     if (this._pending === NONE || (isCall && this._pending !== NATIVE)) return null;
-    this._pending = NONE;
+    dropRequest(this);
     return error instanceof CancelledError ? null : this._cancelledError();
   }
 
   /** @internal */
   _passCancel(waiter: FutureCore<unknown>): void {
-    if (this._pending !== NONE && waiter.cancel(this._message as string | undefined)) this._pending = NONE;
+    if (this._pending !== NONE && waiter.cancel(this._message as string | undefined)) dropRequest(this);
   }
 
   /** @internal */
@@ -219,7 +220,7 @@ export class Task<T = unknown> extends Future<T> implements Strand {
       this._cancels--;
       throw error;
     }
-    this._pending = kindOfRequest(this);
+    keepRequest(this);
     this._message = message;
     return true;
   }
@@ -275,7 +276,7 @@ export class Task<T = unknown> extends Future<T> implements Strand {
     if (this._cancels > 0) {
       this._cancels--;
       if (this._cancels === 0) {
-        this._pending = NONE;
+        dropRequest(this);
         if (this.#rare !== null) this.#rare.controller = null;
       }
     }
