@@ -216,6 +216,32 @@ test("a cancellation during native work lands at an await of a future that is do
   });
 });
 
+test("a cancellation during one task's native work changes nothing for those that await a done future elsewhere", async () => {
+  const gate = Promise.withResolvers<void>();
+  const outside = AsyncLocalStorage.snapshot();
+  await run(async () => {
+    const done = getRunningLoop().createFuture<string>();
+    done.setResult("here");
+    const task = createTask(async () => await gate.promise);
+    await sleep(0);
+    task.cancel();
+    // Outside of any task.
+    expect(await outside(async () => await done)).toBe("here");
+    // In a task that has cancelled itself: a done future is no suspension, so its own request waits for the next one.
+    const steps: string[] = [];
+    const other = createTask(async () => {
+      currentTask()?.cancel();
+      steps.push(await done);
+      await sleep(0);
+      steps.push("not reached");
+    });
+    await expect(other).rejects.toBeInstanceOf(CancelledError);
+    expect(steps).toEqual(["here"]);
+    gate.resolve();
+    await Promise.allSettled([task]);
+  });
+});
+
 test("a cancellation during native work lands at a read whose bytes are there, which takes none of them", async () => {
   await run(async () => {
     const reader = new StreamReader();

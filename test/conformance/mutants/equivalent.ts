@@ -287,10 +287,7 @@ export const equivalents: readonly Equivalents[] = [
   },
   {
     reason: "It cannot happen: what is removed was put in.",
-    mutants: [
-      ["task/native-await.ts", "if (leaves === null) return;", "if (false) return;"],
-      ["task/native-await.ts", "if (index < 0) return;", "if (false) return;"],
-    ],
+    mutants: [["task/native-await.ts", "if (leaves === null) return;", "if (false) return;"]],
   },
   {
     reason: "It cannot happen: the future inside is only ever given a result or cancelled.",
@@ -316,6 +313,29 @@ export const equivalents: readonly Equivalents[] = [
         "waiting/as-completed.ts",
         "if (this.#todo.size === 0) return; // the timeout came first",
         "if (false) return;",
+      ],
+    ],
+  },
+  {
+    reason: "A count of requests that is too high only makes awaits of what is there take the slower way.",
+    mutants: [
+      ["task/branch.ts", "dropRequest(this); // It is not counted any more.", ";"],
+      ["task/requests.ts", "return nativeRequests > 0;", "return nativeRequests >= 0;"],
+      ["task/requests.ts", "dropRequest(strand);", ";"],
+      [
+        "task/requests.ts",
+        "if (strand._pending === NATIVE) nativeRequests++;",
+        "if (true) nativeRequests++;",
+      ],
+      [
+        "task/requests.ts",
+        "if (strand._pending === NATIVE) nativeRequests--;",
+        "if (strand._pending === NATIVE) nativeRequests++;",
+      ],
+      [
+        "task/requests.ts",
+        "if (strand._pending === NATIVE) nativeRequests--;",
+        "if (false) nativeRequests--;",
       ],
     ],
   },

@@ -103,7 +103,7 @@ class Branch implements Strand, Leaf {
 
   #end(): void {
     this._phase = ENDED;
-    dropRequest(this);
+    dropRequest(this); // It is not counted any more.
     this.#unfollow?.();
     this._gen = this._frame = null;
     this._loop._settledNative = true;

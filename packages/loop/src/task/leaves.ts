@@ -41,9 +41,7 @@ export function removeFrom(strand: Strand, leaf: Leaf): boolean {
     return true;
   }
   if (!Array.isArray(leaves)) return false;
-  const index = leaves.indexOf(leaf);
-  if (index < 0) return false;
-  leaves.splice(index, 1);
+  leaves.splice(leaves.indexOf(leaf), 1); // There are two or more, and it is one of them.
   if (leaves.length === 1) strand._leaves = leaves[0]!;
   return false;
 }
