@@ -3,6 +3,7 @@ import type { IQueueBackend, Job, Worker } from "bullmq";
 import { Redis } from "ioredis";
 import { expect, test as plainTest, vi } from "vitest";
 import { redisTest as test } from "../../../test/support/redis.ts";
+import { newestOfEach } from "../src/worker/lock-table.ts";
 import { LockRenewal } from "../src/worker/lock-renewal.ts";
 
 /** What of BullMQ's worker the test calls by hand. */
@@ -136,6 +137,14 @@ plainTest("a lost lock is news of one run, not of the next attempt with the same
   manager.lost("job", before);
   expect(emit).not.toHaveBeenCalled();
   manager.lost("job", renewal.table.sequenceOf(second));
+  expect(emit).toHaveBeenCalledWith("lockRenewalFailed", ["job"]);
+  emit.mockClear();
+  // The next attempt has begun while the end of this one is still being stored: its lock is free, and the other is held.
+  const third = manager.hold("job", "worker:2", "task") as number;
+  expect(newestOfEach(renewal.table.entries()).map(({ token }) => token)).toEqual(["worker:2"]);
+  manager.lost("job", renewal.table.sequenceOf(second));
+  expect(emit).not.toHaveBeenCalled();
+  manager.lost("job", renewal.table.sequenceOf(third));
   expect(emit).toHaveBeenCalledWith("lockRenewalFailed", ["job"]);
   await renewal.close();
 });

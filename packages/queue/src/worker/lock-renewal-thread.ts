@@ -1,7 +1,7 @@
 import { parentPort, workerData } from "node:worker_threads";
 import type { IQueueBackend } from "bullmq";
 import type { RenewalAddress } from "../engines/engine.ts";
-import { type HeldLock, LockTable } from "./lock-table.ts";
+import { type HeldLock, LockTable, newestOfEach } from "./lock-table.ts";
 
 /** What the thread is given. */
 export interface RenewalThreadData {
@@ -116,5 +116,5 @@ setInterval(() => {
     if (locks === undefined) byQueue.set(lock.queue, [lock]);
     else locks.push(lock);
   }
-  for (const [queue, locks] of byQueue) if (!renewing.has(queue)) void renew(queue, locks);
+  for (const [queue, locks] of byQueue) if (!renewing.has(queue)) void renew(queue, newestOfEach(locks));
 }, interval);

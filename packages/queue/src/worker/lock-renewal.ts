@@ -126,12 +126,13 @@ class ThreadLockManager extends LockManager {
   }
 
   /**
-   * The thread could not renew an entry. The entry and not the token tells which run lost its lock: BullMQ uses tokens
-   * again, so the next attempt of the same job can have the token of the one that has just ended.
+   * The thread could not renew an entry. The entry and not the token shows which run lost its lock: BullMQ uses tokens
+   * again, so the next attempt of the same job can have the token of the one that has just ended. If the next attempt
+   * runs here already, the end of this one is stored, and its lock is not needed any more.
    */
   lost(id: string, sequence: number): void {
-    if (this.#ids.some((held, slot) => held === id && this.#sequences[slot] === sequence))
-      this.worker.emit("lockRenewalFailed", [id]);
+    const ofJob = this.#sequences.filter((_, slot) => this.#ids[slot] === id);
+    if (ofJob.length > 0 && Math.max(...ofJob) === sequence) this.worker.emit("lockRenewalFailed", [id]);
   }
 
   protected override async extendLocks(jobIds: string[]): Promise<void> {

@@ -8,6 +8,19 @@ export interface HeldLock {
   readonly sequence: number;
 }
 
+/**
+ * The locks without those of former attempts. The next attempt of a job can begin in this process while the end of the
+ * one before is still being stored here; the engine's word on the job is then about the next one.
+ */
+export function newestOfEach(locks: readonly HeldLock[]): HeldLock[] {
+  const newest = new Map<string, HeldLock>();
+  for (const lock of locks) {
+    const known = newest.get(lock.id);
+    if (known === undefined || known.sequence < lock.sequence) newest.set(lock.id, lock);
+  }
+  return [...newest.values()];
+}
+
 const slotBytes = 1_024;
 const headerBytes = 8;
 /** Words at the head of a slot: sequence (0: empty), queue, length of its text in bytes, lengths of id and token. */
