@@ -1,14 +1,12 @@
 import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
-import { nodeFlags } from "./test/support/node-flags.ts";
 
 export default defineConfig({
   // Tests run on the packages' sources: no build stands between an edit and its test.
   // Setting the conditions replaces vitest's defaults; of those, "module" names builds for bundlers that Node cannot load.
   ssr: { resolve: { conditions: ["@taskloom/source", "node"] } },
   test: {
-    execArgv: [...nodeFlags],
     // Threads and processes that tests start load the sources too, and Node strips their types anew in each: with this it
     // does so once, which halves a thread's start.
     env: { NODE_COMPILE_CACHE: fileURLToPath(new URL("node_modules/.cache/node", import.meta.url)) },
@@ -20,5 +18,7 @@ export default defineConfig({
     // No bound on speed, only on hanging: a loaded machine with two cores must pass too.
     testTimeout: 60_000,
     hookTimeout: 120_000,
+    // Many tests wait for processes, servers and clocks: on two cores, two test files at once would leave both idle.
+    maxWorkers: Math.max(4, availableParallelism()),
   },
 });

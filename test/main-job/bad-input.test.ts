@@ -42,11 +42,7 @@ test("an engine that there is none of", async ({ folder }) => {
     2,
   );
   expectOneLine(await taskloom("demo", folder, "--engine", "redis://"), /not a Redis address/, 2);
-  expectOneLine(
-    await demo(folder, folder, "--workers", "2"),
-    /embedded engine lives in one process.*--engine redis:/,
-    2,
-  );
+  expectOneLine(await taskloom("demo", folder, "--engine", "embedded:x?sync=never"), /unknown parameter/, 2);
 });
 
 test("a flag that there is none of, or with a value that cannot be", async ({ folder }) => {
@@ -77,15 +73,13 @@ test("a port in use", async ({ folder }) => {
 test("embedded data that is damaged is left as it is", async ({ folder }) => {
   await writeFiles(folder, { "root/a.txt": "a" });
   expect((await demo(folder, join(folder, "root"))).code).toBe(0);
-  const control = await findControlFile(join(folder, "data"));
-  await writeFile(control, "not a database");
-  expectOneLine(await demo(folder, join(folder, "root")), /damaged/);
-  expect(await readFile(control, "utf8")).toBe("not a database");
+  const file = join(folder, "data", "taskloom.sqlite");
+  await writeFile(file, "not a database");
+  expectOneLine(await demo(folder, join(folder, "root")), /no SQLite database: restore a backup/);
+  expect(await readFile(file, "utf8")).toBe("not a database");
 });
 
-test("a second process on the same embedded data is told who has it, and the first goes on", async ({
-  folder,
-}) => {
+test("a second run on the same embedded data ends beside the first", async ({ folder }) => {
   await writeFiles(folder, { "root/a.txt": "a" });
   const data = `embedded:${join(folder, "data")}`;
   const first = new TaskloomProcess([
@@ -99,17 +93,11 @@ test("a second process on the same embedded data is told who has it, and the fir
     "1",
   ]);
   const [, address] = await first.printed(/stays up at (http:\/\/\S+) until Ctrl-C/);
-  const second = await demo(folder, join(folder, "root"));
-  expectOneLine(second, new RegExp(`${first.child.pid}.*${address}`));
+  expect(await demo(folder, join(folder, "root"))).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/total +│ +1 │/) as string,
+  });
   expect((await fetch(`${address}/healthz`)).status).toBe(200);
   const ended = await first.kill("SIGINT");
   expect(ended.code).toBe(0);
 });
-
-async function findControlFile(folder: string): Promise<string> {
-  const { readdir } = await import("node:fs/promises");
-  const found = (await readdir(folder, { recursive: true })).find((path) =>
-    path.endsWith("global/pg_control"),
-  );
-  return join(folder, found as string);
-}

@@ -104,6 +104,24 @@ folderTest(
   },
 );
 
+folderTest("three worker processes on an embedded folder", { timeout: 120_000 }, async ({ folder }) => {
+  const root = join(folder, "root");
+  await writeFiles(root, files);
+  const args = [
+    "--engine",
+    `embedded:${join(folder, "data")}`,
+    "--workers",
+    "3",
+    "--threads",
+    "1",
+    "--port",
+    "0",
+  ];
+  const ended = await taskloom("demo", root, "--once", ...args);
+  expect(ended.stderr).toContain("3 workers with 1 thread;");
+  expect(ended).toMatchObject({ code: 0, stdout: expect.stringMatching(/│ total\s+│\s+300 │/) as string });
+});
+
 redisTest("the same on Redis, with two worker processes", { timeout: 120_000 }, async ({ redis }) => {
   const root = (await import("node:url")).fileURLToPath(new URL("../../packages/queue/src", import.meta.url));
   const ended = await taskloom(

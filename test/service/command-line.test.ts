@@ -112,25 +112,46 @@ test("help of every command, with examples", async () => {
 });
 
 folderTest(
-  "a command that meets a running embedded worker talks to it",
+  "commands and a second service share the folder of a running embedded worker",
   async ({ folder }) => {
     const engine = `embedded:${join(folder, "data")}`;
-    const service = await Service.start(engine);
+    const services = await Promise.all([Service.start(engine), Service.start(engine)]);
     expect(await taskloom("submit", "test.add", "20", "3", "--wait", "--engine", engine)).toMatchObject({
       code: 0,
       stdout: "23\n",
     });
-    expect((await taskloom("ps", "--engine", engine)).stdout).toContain("running");
-    expect(await taskloom("worker", tasksModule, "--engine", engine)).toMatchObject({
-      code: 1,
-      stderr: expect.stringMatching(/in use by process \d+.* second worker use Redis: --engine/) as string,
-    });
-    expect((await taskloom("doctor", tasksModule, "--engine", engine)).stdout).toMatch(
-      /ok .*engine.*answers at http/,
-    );
-    await service.stop();
+    const pids = async (): Promise<number[]> => {
+      const { stdout } = await taskloom("ps", "--json", "--engine", engine);
+      return (JSON.parse(stdout) as { pid: number; state: string }[])
+        .filter(({ state }) => state === "running")
+        .map(({ pid }) => pid);
+    };
+    const running = services.map((service) => service.process.child.pid as number);
+    await expect.poll(pids, { timeout: 20_000 }).toEqual(expect.arrayContaining(running));
+    const doctor = await taskloom("doctor", tasksModule, "--engine", engine);
+    expect(doctor.stdout).toMatch(/ok .*engine.*answered in/);
+    expect(doctor.stdout).toMatch(/ok .*workers.*2 running/);
+    await Promise.all(services.map((service) => service.stop()));
   },
-  60_000,
+  120_000,
+);
+
+folderTest(
+  "one service with three worker processes on an embedded folder",
+  async ({ folder }) => {
+    const service = await Service.start(`embedded:${join(folder, "data")}`, ["--workers", "3"]);
+    const shown = async (): Promise<number> => {
+      const workers = (await (await service.ask("GET", "/workers")).json()) as { state: string }[];
+      return workers.filter(({ state }) => state === "running").length;
+    };
+    await expect.poll(shown, { timeout: 20_000 }).toBe(3);
+    const jobs = await Promise.all(Array.from({ length: 20 }, (_, n) => service.submit("test.add", n, 1)));
+    const ended = await Promise.all(jobs.map(({ id }) => service.job(id, 30)));
+    expect(ended.map(({ value }) => value)).toEqual(jobs.map((_, n) => n + 1));
+    await service.stop();
+    expect((await service.process.ended).code).toBe(0);
+  },
+  120_000,
 );
 
 folderTest(

@@ -1,6 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { nodeFlags } from "./node-flags.ts";
 
 const bin = fileURLToPath(new URL("../../apps/worker/src/bin.ts", import.meta.url));
 const endWithParent = new URL("end-with-parent.ts", import.meta.url).href;
@@ -41,7 +40,7 @@ export class TaskloomProcess {
       readonly stdout?: number | "pipe";
     } = {},
   ) {
-    const flags = [...nodeFlags, "--conditions=@taskloom/source", `--import=${endWithParent}`];
+    const flags = ["--conditions=@taskloom/source", `--import=${endWithParent}`];
     this.child = spawn(process.execPath, [...flags, bin, ...args], {
       stdio: ["ignore", stdout, "pipe", "pipe"],
       ...options,

@@ -15,8 +15,8 @@ export { WireError } from "./wire/wire-error.ts";
 export { outcomeOf } from "./wire/outcome.ts";
 export { decodeError, decodeValue } from "./wire/decode.ts";
 export { storableText } from "./wire/plain-text.ts";
+export { embeddedFolder } from "./engines/sqlite/embedded-url.ts";
 export { isEngineFull } from "./engines/engine-full.ts";
-export { readOwner } from "./engines/embedded/owner.ts";
 export { withoutPassword, withoutPasswords } from "./engines/without-password.ts";
 
 export type { FailurePage } from "./operate/failures.ts";
@@ -27,5 +27,4 @@ export type { JobPlace } from "./operate/read-job.ts";
 export type { RetryPage, RetryQuery } from "./operate/retry.ts";
 export type { ServingWorker } from "./engines/serving.ts";
 export type { FinishedRecord, Outcome } from "./wire/outcome.ts";
-export type { Owner } from "./engines/embedded/owner.ts";
 export type { JobData } from "./wire/job-data.ts";

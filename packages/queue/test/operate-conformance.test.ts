@@ -1,10 +1,13 @@
 import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { sleep } from "@taskloom/loop";
 import { type TaskQueue, UnrecoverableError, defineTask } from "@taskloom/queue";
 import {
   type JobPage,
   LaneQueues,
   allQueues,
+  embeddedFolder,
   findJob,
   listJobs,
   readJob,
@@ -274,6 +277,9 @@ async function setDeaths(queue: TaskQueue, engineName: string, id: string, count
   const bull = queue.engine.openQueue(`${queue.name}.loop`);
   if (engineName.startsWith("redis")) {
     await setField(bull, id, "stc", String(count));
+  } else if (engineName === "embedded") {
+    using database = new DatabaseSync(join(embeddedFolder(queue.engine.url) as string, "taskloom.sqlite"));
+    database.prepare("UPDATE job SET stalled = ? WHERE id = ?").run(count, id);
   } else {
     const pool = bull.opts.connection as unknown as {
       query(text: string, params: unknown[]): Promise<unknown>;

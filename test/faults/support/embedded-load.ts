@@ -3,7 +3,7 @@ import { TaskQueue, TaskWorker } from "@taskloom/queue";
 import { attempted } from "./tasks.ts";
 
 /**
- * A process that owns an embedded folder, works on it, and says what it has been told: `stored <id>` once a look
+ * A process that works on an embedded folder, one of several, and says what it has been told: `stored <id>` once a look
  * found the job, `done <id>` once its waiter had its result. It goes on until it is killed.
  */
 const [, , folder = "", prefix = ""] = process.argv;
@@ -13,8 +13,6 @@ const queue = new TaskQueue({ engine: `embedded:${folder}` });
 const worker = new TaskWorker({ engine: queue.engine, tasks: [attempted], concurrency: 10 });
 void worker.run();
 await worker.ready();
-await queue.engine.setAddress?.("http://127.0.0.1:4711");
-say("open");
 for (let batch = 0; ; batch++) {
   const tasks = Array.from({ length: 20 }, (_, index) => {
     const id = `${prefix}-${batch}-${index}`;

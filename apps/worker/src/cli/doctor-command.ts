@@ -1,11 +1,9 @@
 import { access, constants, mkdir, statfs } from "node:fs/promises";
-import { resolve } from "node:path";
 import { openEngine } from "@taskloom/queue";
-import { readOwner, withoutPassword } from "@taskloom/queue/operating";
+import { embeddedFolder, withoutPassword } from "@taskloom/queue/operating";
 import { loadSettings } from "../config/load-settings.ts";
 import type { Settings } from "../config/settings.ts";
 import { EngineOperations } from "../service/engine-operations.ts";
-import { HttpOperations } from "../service/http-operations.ts";
 import type { QueueView } from "../service/operations.ts";
 import { knownTasks } from "../service/worker-view.ts";
 import { exitCodes } from "./failure.ts";
@@ -46,58 +44,20 @@ export async function doctorCommand(
 
 function node(): Finding {
   const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
-  if (major > 22 || (major === 22 && minor >= 12))
+  if (major > 22 || (major === 22 && minor >= 13))
     return { what: "node", verdict: "ok", text: process.version };
   return {
     what: "node",
     verdict: "bad",
-    text: `${process.version} is too old; install Node 22.12 or later.`,
+    text: `${process.version} is too old; install Node 22.13 or later.`,
   };
 }
 
 async function engine(settings: Settings): Promise<Finding[]> {
-  if (settings.engine.startsWith("embedded:")) {
-    const folder = resolve(settings.engine.slice("embedded:".length));
-    const owner = readOwner(folder);
-    if (owner !== undefined) return await ownedEngine(folder, owner, settings);
-    const disk = await folderFinding(folder);
-    if (disk.verdict === "bad") return [disk];
-    return [disk, ...(await openedEngine(settings))];
-  }
-  return await openedEngine(settings);
-}
-
-async function ownedEngine(
-  folder: string,
-  owner: { readonly pid: number; readonly address?: string },
-  settings: Settings,
-): Promise<Finding[]> {
-  if (owner.address === undefined) {
-    const found: Finding = {
-      what: "engine",
-      verdict: "warning",
-      text: `process ${owner.pid} has ${folder} open and gives no HTTP address.`,
-    };
-    return [found];
-  }
-  try {
-    const operations = new HttpOperations(owner.address, settings.token ?? settings.readToken);
-    const workers = await operations.workers();
-    const queues = queueFindings(await operations.queues());
-    const found: Finding = {
-      what: "engine",
-      verdict: "ok",
-      text: `${folder} is open in process ${owner.pid}, which answers at ${owner.address} (${workers.length} worker)`,
-    };
-    return [found, ...queues];
-  } catch (error) {
-    const found: Finding = {
-      what: "engine",
-      verdict: "bad",
-      text: `process ${owner.pid} has ${folder} open: ${(error as Error).message}`,
-    };
-    return [found];
-  }
+  const folder = embeddedFolder(settings.engine);
+  if (folder === undefined) return await openedEngine(settings);
+  const disk = await folderFinding(folder);
+  return disk.verdict === "bad" ? [disk] : [disk, ...(await openedEngine(settings))];
 }
 
 /** A queue with jobs that nobody takes is what people look for when nothing happens. */

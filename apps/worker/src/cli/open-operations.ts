@@ -1,5 +1,4 @@
-import { resolve } from "node:path";
-import { readOwner, withoutPassword } from "@taskloom/queue/operating";
+import { withoutPassword } from "@taskloom/queue/operating";
 import { openEngine } from "@taskloom/queue";
 import { loadSettings } from "../config/load-settings.ts";
 import { EngineOperations } from "../service/engine-operations.ts";
@@ -29,8 +28,8 @@ export interface OpenedOperations {
 }
 
 /**
- * Opens what the flags name: a service's HTTP address, or an engine. An embedded engine that another process has open is
- * reached through that process's address, since two processes on its folder would destroy it.
+ * Opens what the flags name: a service's HTTP address, or an engine. An embedded engine's folder is opened here, beside
+ * the processes that work on it.
  */
 export async function openOperations(flags: OperatorFlags): Promise<OpenedOperations> {
   const { queue: named, ...rest } = flags;
@@ -42,7 +41,7 @@ export async function openOperations(flags: OperatorFlags): Promise<OpenedOperat
   const queue =
     named ?? (sources.queues !== "default" && settings.queues.length === 1 ? settings.queues[0] : undefined);
   const token = settings.token ?? settings.readToken;
-  const url = flags.url ?? process.env["TASKLOOM_URL"] ?? ownerAddress(settings.engine);
+  const url = flags.url ?? process.env["TASKLOOM_URL"];
   if (url !== undefined) {
     if (!isServiceAddress(url)) {
       throw new CliFailure(
@@ -69,18 +68,4 @@ export async function openOperations(flags: OperatorFlags): Promise<OpenedOperat
       await engine.close();
     },
   };
-}
-
-function ownerAddress(engine: string): string | undefined {
-  if (!engine.startsWith("embedded:")) return undefined;
-  const folder = resolve(engine.slice("embedded:".length));
-  const owner = readOwner(folder);
-  if (owner === undefined) return undefined;
-  if (owner.address === undefined) {
-    throw new CliFailure(
-      "NO_ADDRESS",
-      `process ${owner.pid} has ${folder} open and gives no HTTP address (it was started with --no-http, or is just starting); end it or start it without --no-http.`,
-    );
-  }
-  return owner.address;
 }

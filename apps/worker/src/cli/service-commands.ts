@@ -12,6 +12,7 @@ import { collect, seconds, wholeFrom } from "./whole-from.ts";
  */
 export function addServiceCommands(taskloom: Command, ended: (exitCode: number) => void): void {
   addWorker(taskloom, ended);
+  addBackup(taskloom, ended);
   addJobCommands(taskloom, ended);
   addWatchCommands(taskloom, ended);
 }
@@ -51,6 +52,22 @@ ends with 0. The second signal ends it at once.`,
     .action(async (modules: string[], flags: Record<string, unknown>) => {
       const { doctorCommand } = await import("./doctor-command.ts");
       ended(await doctorCommand(modules, flags));
+    });
+}
+
+function addBackup(taskloom: Command, ended: (exitCode: number) => void): void {
+  addSettings(taskloom.command("backup"), ["engine"])
+    .description("Copies the jobs of an embedded engine to a new file while its processes go on.")
+    .argument("<file>", "the copy; it must not be there yet")
+    .addHelpText(
+      "after",
+      `${examplesText(["backup jobs-monday.sqlite --engine embedded:.taskloom"])}
+
+To go back to a copy, stop all processes and put it in an empty folder as taskloom.sqlite.`,
+    )
+    .action(async (file: string, flags: Record<string, unknown>) => {
+      const { backupCommand } = await import("./backup-command.ts");
+      ended(await backupCommand(file, flags));
     });
 }
 

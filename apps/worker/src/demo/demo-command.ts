@@ -4,6 +4,7 @@ import { resolve as resolvePath } from "node:path";
 import { fileURLToPath } from "node:url";
 import { run } from "@taskloom/loop";
 import { type Engine, TaskQueue, openEngine } from "@taskloom/queue";
+import { embeddedFolder, isEngineFull } from "@taskloom/queue/operating";
 import { pino } from "pino";
 import { CliFailure, exitCodes } from "../cli/failure.ts";
 import { err, out } from "../cli/output.ts";
@@ -13,7 +14,7 @@ import { HttpService } from "../service/http/http-service.ts";
 import { ServiceMetrics } from "../service/service-metrics.ts";
 import { StopSignals } from "../service/stop-signals.ts";
 import { type WorkerPool, workInProcess, workInProcesses } from "../service/worker-pool.ts";
-import { type MainJobOutcome, mainJob } from "./main-job.ts";
+import { type MainJobOutcome, finishedJobs, mainJob } from "./main-job.ts";
 import { measureInPlace } from "./measure-in-place.ts";
 import { count, speedLines, typeTable } from "./report.ts";
 import { type Run, RunFile } from "./run-file.ts";
@@ -44,13 +45,6 @@ export async function demoCommand(directory: string | undefined, flags: DemoFlag
   const root = directory === undefined ? projectRoot() : resolvePath(directory);
   await checkDirectory(root);
   const engine = openEngine(flags.engine);
-  if (flags.workers > 1 && engine.url.startsWith("embedded:")) {
-    throw new CliFailure(
-      "ONE_PROCESS",
-      `the embedded engine lives in one process, so --workers ${flags.workers} needs Redis: add --engine redis://127.0.0.1:6379.`,
-      { exitCode: exitCodes.usage },
-    );
-  }
   const queue = new TaskQueue({ engine, name: queueName });
   const stop = new StopSignal();
   let workers: WorkerPool | undefined;
@@ -66,22 +60,34 @@ export async function demoCommand(directory: string | undefined, flags: DemoFlag
       port: flags.port ?? defaultPort,
       orAnyFree: flags.port === undefined,
     });
-    await engine.setAddress?.(address);
-    const pool = { engine, queue: queueName, module: tasksModule(), threads: flags.threads, drain };
+    const full = Promise.withResolvers<never>();
+    full.promise.catch(() => {});
+    const onEngineFull = ({ message }: Error): void => full.reject(engineFull(engine, message));
+    // With no room for the end of a job, no file goes on, and none may be submitted that would find it out.
+    const onEngineError = (error: Error): void => {
+      if (isEngineFull(error)) onEngineFull(error);
+    };
+    const pool = {
+      engine,
+      queue: queueName,
+      module: tasksModule(),
+      threads: flags.threads,
+      drain,
+      onEngineError,
+    };
+    const runFile = new RunFile(stateFolder(engine), root, engine.url);
+    const cutOff = await runFile.load();
+    const before = cutOff === undefined ? new Set<string>() : await finishedJobs(cutOff, queue);
     workers =
       flags.workers === 1 ? await workInProcess(pool) : workInProcesses(flags.workers, flags.engine, pool);
     await stop.race([workers.ready(), workers.broken]);
 
     const found = await walk(root, leaveOut(directory === undefined));
-    const runFile = new RunFile(stateFolder(engine), root, engine.url);
-    const cutOff = await runFile.load();
     const job = cutOff ?? (await runFile.begin(found.files));
     announce(root, job, flags, engine, address);
 
-    const full = Promise.withResolvers<never>();
-    const onEngineFull = ({ message }: Error): void => full.reject(engineFull(engine, message));
     const deadline = flags.deadline * 1_000;
-    const ended = run(() => mainJob({ root, run: job, queue, deadline, onEngineFull }));
+    const ended = run(() => mainJob({ root, run: job, queue, before, deadline, onEngineFull }));
     ended.catch(() => {});
     const lost = [full.promise, broken(engine), unreachable(engine, flags.patience)];
     const outcome = await stop.race([ended, workers.broken, ...lost]);
@@ -192,7 +198,7 @@ function leaveOut(ownProject: boolean): (path: string) => boolean {
 
 /** Where runs are noted: beside the embedded data, or in the default folder when the jobs are elsewhere. */
 function stateFolder(engine: Engine): string {
-  return engine.url.startsWith("embedded:") ? engine.url.slice("embedded:".length) : resolvePath(".taskloom");
+  return embeddedFolder(engine.url) ?? resolvePath(".taskloom");
 }
 
 function announce(root: string, job: Run, flags: DemoFlags, engine: Engine, address: string): void {

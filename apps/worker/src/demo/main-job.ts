@@ -15,6 +15,8 @@ export interface MainJobOptions {
   readonly root: string;
   readonly run: Run;
   readonly queue: TaskQueue;
+  /** The ids of the run's jobs that had finished when this process began; see {@link finishedJobs}. */
+  readonly before: ReadonlySet<string>;
   /** Milliseconds for all of it. */
   readonly deadline: number;
   /** Told when the engine has no room for a job: no file is to blame for that. */
@@ -36,10 +38,10 @@ export async function mainJob({
   root,
   run,
   queue,
+  before,
   deadline,
   onEngineFull,
 }: MainJobOptions): Promise<MainJobOutcome> {
-  const before = run.resumed ? await finishedJobs(run, queue) : new Set<string>();
   const room = new Semaphore(filesInFlight);
   const progress = new Progress(run.files.length);
   const clock = new LaneClock(before);
@@ -88,8 +90,8 @@ export async function mainJob({
   }
 }
 
-/** The ids of a cut-off run's jobs that have finished already. */
-async function finishedJobs(run: Run, queue: TaskQueue): Promise<Set<string>> {
+/** The ids of a cut-off run's jobs that have finished already; asked before workers of this process take what is left. */
+export async function finishedJobs(run: Run, queue: TaskQueue): Promise<Set<string>> {
   const ids = run.files.flatMap((file) => {
     const { count, digest } = fileJobIds(run, file);
     return [`loop.${count}`, `thread.${digest}`];

@@ -1,6 +1,5 @@
 import { type Engine, openEngine } from "@taskloom/queue";
 import type { Logger } from "pino";
-import { CliFailure } from "../cli/failure.ts";
 
 const pause = 500;
 
@@ -18,10 +17,6 @@ export async function connectPatiently(url: string, patience: number, logger: Lo
     } catch (error) {
       await engine.close().catch(() => {});
       const { code, message } = error as Error & { code?: string };
-      if (code === "EMBEDDED_LOCKED") {
-        const next = "For a second worker use Redis: --engine redis://127.0.0.1:6379.";
-        throw new CliFailure(code, `${message} ${next}`, { cause: error });
-      }
       if (code !== "ENGINE_UNAVAILABLE" || performance.now() + pause > end) throw error;
       if (!told)
         logger.warn(

@@ -47,6 +47,8 @@ export interface WatchedWorkerOptions {
   /** The process id of the service, where the worker is a process that the service started. Default: this process. */
   readonly service?: number;
   readonly logger: Logger;
+  /** Notified of everything that the engine refused; the worker tries it again. */
+  readonly onEngineError?: ((error: Error) => void) | undefined;
 }
 
 /** A TaskWorker that is looked after: its log, its metrics, its admission, and what it tells others of itself. */
@@ -101,7 +103,10 @@ export class WatchedWorker {
         this.#metrics.stalled();
         options.logger.warn({ event: "stall", ...stall }, "the event loop stood still; a task holds it");
       },
-      onEngineError: (error) => this.#complain(error),
+      onEngineError: (error) => {
+        this.#complain(error);
+        options.onEngineError?.(error);
+      },
       onUnknown: ({ id, name, version: wanted }) => {
         this.#jobs.delete(id);
         this.#metrics.unknown(name);

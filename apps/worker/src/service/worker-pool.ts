@@ -29,13 +29,15 @@ export interface WorkerPoolOptions {
   readonly threads: number;
   /** How long running jobs may go on at the end, in milliseconds. */
   readonly drain: number;
+  /** Notified of everything that the engine refused a worker of this process. */
+  readonly onEngineError?: ((error: Error) => void) | undefined;
 }
 
 const concurrency = 100;
 
 /** Runs a worker in this process. */
 export async function workInProcess(options: WorkerPoolOptions): Promise<WorkerPool> {
-  const { engine, queue, module, threads, drain } = options;
+  const { engine, queue, module, threads, drain, onEngineError } = options;
   const worker = new WatchedWorker({
     engine,
     queues: [queue],
@@ -47,6 +49,7 @@ export async function workInProcess(options: WorkerPoolOptions): Promise<WorkerP
     maxUtilization: 1,
     slot: 0,
     logger: pino({ level: "silent" }),
+    onEngineError,
   });
   const meter = new StallMeter(() => threadsAreBusy(worker.stats()));
   const { promise: broken, reject } = Promise.withResolvers<never>();

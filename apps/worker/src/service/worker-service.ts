@@ -1,7 +1,7 @@
 import { resolve as resolvePath } from "node:path";
 import type { Engine } from "@taskloom/queue";
 import type { Logger } from "pino";
-import { CliFailure, exitCodes } from "../cli/failure.ts";
+import { exitCodes } from "../cli/failure.ts";
 import type { Settings } from "../config/settings.ts";
 import { connectPatiently } from "./connect.ts";
 import { EngineOperations } from "./engine-operations.ts";
@@ -28,13 +28,6 @@ export async function runWorkerService(
   logger: Logger,
   { portIsNamed }: { readonly portIsNamed: boolean },
 ): Promise<number> {
-  if (settings.workers > 1 && settings.engine.startsWith("embedded:")) {
-    throw new CliFailure(
-      "ONE_PROCESS",
-      `the embedded engine lives in one process, so --workers ${settings.workers} needs Redis: add --engine redis://127.0.0.1:6379.`,
-      { exitCode: exitCodes.usage },
-    );
-  }
   let workers: Workers | undefined;
   const signals = new StopSignals(() => workers?.kill());
   const engine = await Promise.race([
@@ -136,7 +129,6 @@ async function openHttp(
       { event: "http", port: settings.port },
       `port ${settings.port} is in use, perhaps by another worker, so this one answers at ${address}; --port names one`,
     );
-  await engine.setAddress?.(address);
   return { service, address };
 }
 

@@ -222,8 +222,6 @@ export interface Engine {
   forget(queueName: string, now?: number): Promise<void>;
   /** How many of the jobs that are stored as completed were cancelled. */
   countCancelled(queueName: string): Promise<number>;
-  /** Tells other processes where this one can be reached, where they cannot reach the engine themselves. */
-  setAddress?(url: string): Promise<void>;
   /** Milliseconds of the engine's own clock: the one clock that every machine agrees on. */
   now(): number;
   /** By how much that is ahead of this machine's clock; known once {@link connect} has ended. */
@@ -232,6 +230,8 @@ export interface Engine {
   transient(error: unknown): Transient | undefined;
   /** How long the engine has not answered, in milliseconds; 0 while it does. */
   downFor(): number;
+  /** Writes a copy of all jobs to a new file while they go on; for engines whose data has no server with tools for it. */
+  backup?(path: string): Promise<void>;
   /**
    * Tells when the engine has stopped and will not be back in this process, as one that lives in it can; gives a
    * function that stops listening. Whoever runs or waits for jobs then ends with the error.

@@ -15,8 +15,9 @@ export function serverLocks(address: RenewalAddress): LockTerms {
 }
 
 /**
- * Locks in a folder that only one process can have open. Whoever opens it knows that nobody else runs its jobs, and
- * takes them back at once; so a lock need not lapse while the process lives, however long its loop stands still.
+ * Locks in a folder that the processes of one machine share. Each holds a lock file that the system releases when the
+ * process dies, and the others take its jobs back at once; so a job's lock need not lapse while its process lives,
+ * however long its loop stands still.
  */
 export const folderLocks: LockTerms = {
   duration: 24 * 3_600_000,

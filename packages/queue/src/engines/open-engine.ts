@@ -1,6 +1,6 @@
 import { EngineUrlError } from "../errors.ts";
 import type { Engine } from "./engine.ts";
-import { EmbeddedEngine } from "./embedded-engine.ts";
+import { EmbeddedEngine } from "./sqlite/embedded-engine.ts";
 import { MemoryEngine } from "./memory/memory-engine.ts";
 import { PostgresEngine } from "./postgres/postgres-engine.ts";
 import { RedisEngine } from "./redis/redis-engine.ts";
@@ -29,7 +29,7 @@ export function openEngine(url: string): Engine {
     case "postgresql":
       return PostgresEngine.open(url);
     case "embedded":
-      return EmbeddedEngine.open(url.slice("embedded:".length));
+      return EmbeddedEngine.open(url);
     case "memory":
       return MemoryEngine.open(url);
     default:

@@ -1,6 +1,7 @@
-import { Job, type JobJson, Queue } from "bullmq";
+import { Job, type JobJson } from "bullmq";
 import { attempt } from "../../attempt.ts";
 import { unreadableFailure } from "../deferred-end.ts";
+import { ObjectDataQueue } from "../object-data-queue.ts";
 import type { JobRecord } from "../job-record.ts";
 import type { ScriptRunner } from "./end-batches.ts";
 
@@ -56,7 +57,7 @@ export function listOf(value: unknown): string[] {
 }
 
 /** BullMQ's queue, whose look at one job gives an unreadable record without the fields that cannot be read. */
-export class ReadableQueue extends Queue {
+export class ReadableQueue extends ObjectDataQueue {
   #read: ((id: string) => Promise<JobRecord | undefined>) | undefined;
 
   /** @param read reads the record of a job that BullMQ cannot read. */
@@ -65,11 +66,9 @@ export class ReadableQueue extends Queue {
     return this;
   }
 
-  override async getJob(id: string): ReturnType<Queue["getJob"]> {
+  override async getJob(id: string): ReturnType<ObjectDataQueue["getJob"]> {
     try {
-      const job = await super.getJob(id);
-      if (job !== undefined && (typeof job.data !== "object" || job.data === null)) job.data = {};
-      return job;
+      return await super.getJob(id);
     } catch (error) {
       // JSON.parse throws the first; BullMQ throws the second for a value that is JSON and no object.
       if (!(error instanceof SyntaxError || error instanceof TypeError)) throw error;

@@ -15,7 +15,7 @@ export const schema = "bullmq";
 /** How long a canceller holds a job that it claimed, in milliseconds. */
 const claimLock = 2_000;
 
-/** The least that a `pg.Pool` has, and that PGlite can be made to have. */
+/** The part of a `pg.Pool` that statements need. */
 export interface SqlPool {
   query(text: string, params?: readonly unknown[]): Promise<{ rows: Record<string, unknown>[] }>;
 }

@@ -1,0 +1,17 @@
+/** The measurements that one process of this bench can be asked for, each by a name. */
+export type Question =
+  | { readonly name: "burst"; readonly count: number }
+  | { readonly name: "serial"; readonly count: number }
+  | { readonly name: "rss" }
+  | { readonly name: "delay"; readonly rate: number; readonly seconds: number };
+
+/** Times are in milliseconds, memory in bytes. */
+export interface Figures {
+  readonly burst: { readonly time: number; readonly cpu: number };
+  readonly serial: { readonly p50: number };
+  readonly rss: { readonly bytes: number };
+  readonly delay: { readonly p99: number; readonly done: number };
+}
+
+/** The part that a process plays: both sides of the queue, one of them, or an engine that is open and idle. */
+export type Role = "both" | "worker" | "client" | "idle" | "first";

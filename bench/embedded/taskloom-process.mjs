@@ -1,0 +1,27 @@
+// One process of Taskloom, from the build of either checkout: node taskloom-process.mjs CHECKOUT ENGINE ROLE
+import { pathToFileURL } from "node:url";
+import { answer } from "./answer.mjs";
+
+const [checkout, engine, role] = process.argv.slice(2);
+const { TaskQueue, TaskWorker, defineTask } = await import(
+  pathToFileURL(`${checkout}/packages/queue/dist/index.js`).href
+);
+const increment = defineTask({ name: "bench.increment" }, async (n) => n + 1);
+
+if (role !== "client" && role !== "idle") {
+  const worker = new TaskWorker({ engine, tasks: [increment], concurrency: 100, threads: 1, drain: 0 });
+  worker.run().catch((error) => {
+    throw error;
+  });
+  await worker.ready();
+}
+if (role !== "worker") {
+  const queue = new TaskQueue({ engine });
+  await queue.connect();
+  answer(async (n) => await queue.submit(increment, n));
+  if (role === "first") {
+    if ((await queue.submit(increment, 1)) !== 2) throw new Error("the first result is wrong");
+    process.send({ first: true });
+  }
+}
+process.send({ ready: true });

@@ -1,0 +1,49 @@
+import { RedisQueueBackend } from "bullmq";
+import { sharedMemoryFull } from "../schema/result-codes.ts";
+
+/**
+ * A database file that cannot be used, or that failed. `code` is stable: `SQLITE_FULL`, `SQLITE_DAMAGED`,
+ * `SQLITE_READONLY`, `SQLITE_CANNOT_OPEN`, `SQLITE_NO_WAL`, `SQLITE_SCHEMA_NEWER`, `SQLITE_BUSY`, `SQLITE_CLOSED`,
+ * `SQLITE_IO` or `SQLITE_ERROR`.
+ */
+export class SqliteError extends Error {
+  static {
+    this.prototype.name = "SqliteError";
+  }
+  /** A stable code for programs. */
+  readonly code: string;
+
+  constructor(code: string, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** SQLite's primary result codes that programs tell apart. */
+const codes: Readonly<Record<number, string>> = {
+  5: "SQLITE_BUSY",
+  6: "SQLITE_BUSY",
+  8: "SQLITE_READONLY",
+  10: "SQLITE_IO",
+  11: "SQLITE_DAMAGED",
+  13: "SQLITE_FULL",
+  26: "SQLITE_DAMAGED",
+};
+
+/** An error of SQLite by its result code. */
+export function sqliteError(errcode: number | undefined, message: string): SqliteError {
+  if (errcode === sharedMemoryFull)
+    return new SqliteError("SQLITE_FULL", `database or disk is full (${message})`);
+  return new SqliteError(codes[(errcode ?? 0) & 0xff] ?? "SQLITE_ERROR", message);
+}
+
+/** BullMQ's error for one of its codes: the messages are BullMQ's own, so callers see the same on every backend. */
+export function bullmqError(about: {
+  readonly code: number;
+  readonly jobId?: string;
+  readonly parentKey?: string;
+  readonly command: string;
+  readonly state?: string;
+}): Error {
+  return RedisQueueBackend.prototype.finishedErrors(about);
+}

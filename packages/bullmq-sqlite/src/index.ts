@@ -1,0 +1,7 @@
+export { createSqliteBackend } from "./create-backend.ts";
+export { SqliteQueueBackend } from "./backend.ts";
+export { Database } from "./database/database.ts";
+export { SqliteError } from "./database/errors.ts";
+
+export type { SqliteConnectionOptions } from "./backend-options.ts";
+export type { Statement, StatementResult } from "./operations/statements.ts";

@@ -1,0 +1,102 @@
+import type { JobJson } from "bullmq";
+import { ACTIVE, DELAYED, WAITING } from "../schema/states.ts";
+import type { Store } from "../store/store.ts";
+import { jobJson } from "./job-json.ts";
+
+/** What a worker claims jobs with. */
+export interface Claim {
+  readonly token: string;
+  /** Milliseconds. */
+  readonly lockDuration: number;
+  readonly now: number;
+  readonly workerName: string | null;
+  readonly limiterMax: number | null;
+  /** Milliseconds. */
+  readonly limiterDuration: number | null;
+}
+
+/** BullMQ's answer: the job and its id, or how long to wait for the rate limit or the next delayed job. */
+export type Claimed = [job: JobJson | null, id: string, rateLimitDelay: number, delayUntil: number];
+
+/** Takes the next job of a queue, if there is one and it may run. */
+export function moveToActive(store: Store, queue: string, claim: Claim): Claimed {
+  const q = store.find(queue);
+  if (q === undefined) return [null, "", 0, 0];
+  const { now, limiterMax } = claim;
+  promoteDue(store, queue, q, now);
+  const max = store.metaNumber(q, "max") ?? limiterMax;
+  const isOpen = !store.isPaused(q) && !isMaxed(store, q);
+  const limit = max === null ? 0 : limitedFor(store, q, max, now);
+  if (isOpen && limit === 0) {
+    const next = store.get("SELECT pk FROM job WHERE q = ? AND state = 0 ORDER BY prio, ord LIMIT 1", q);
+    if (next !== undefined) {
+      const duration = claim.limiterDuration ?? store.metaNumber(q, "duration");
+      if (max !== null && duration !== undefined) consume(store, q, duration, now);
+      const job = activate(store, queue, Number(next["pk"]), claim);
+      return [job, job.id, 0, 0];
+    }
+  }
+  if (limit > 0) return [null, "", limit, 0];
+  return [null, "", 0, nextDue(store, q) ?? 0];
+}
+
+function activate(store: Store, queue: string, pk: number, claim: Claim): JobJson {
+  const { token, now, lockDuration, workerName } = claim;
+  const row = store.get(
+    `UPDATE job SET state = ${ACTIVE}, lock_token = ?, locked_until = ?, owner = ?, processed = ?, processed_by = ?, attempts_started = attempts_started + 1 WHERE pk = ? RETURNING *`,
+    token,
+    now + lockDuration,
+    store.owner,
+    now,
+    workerName,
+    pk,
+  );
+  const job = jobJson(row as NonNullable<typeof row>);
+  store.publish(queue, "active", { jobId: job.id, prev: "waiting" });
+  return job;
+}
+
+/** Delayed jobs whose time has come wait from now on, in the place that they were added for. */
+export function promoteDue(store: Store, queue: string, q: number, now: number): void {
+  const due = store.all(
+    `UPDATE job SET state = ${WAITING}, delay = 0 WHERE q = ? AND state = 4 AND due <= ? RETURNING id`,
+    q,
+    now,
+  );
+  for (const { id } of due) store.publish(queue, "waiting", { jobId: String(id), prev: "delayed" });
+}
+
+export function nextDue(store: Store, q: number): number | undefined {
+  const due = store.get(`SELECT min(due) AS due FROM job WHERE q = ? AND state = ${DELAYED}`, q)?.["due"];
+  return due === null || due === undefined ? undefined : Number(due);
+}
+
+/** Whether as many jobs run as the queue's global concurrency allows. */
+export function isMaxed(store: Store, q: number): boolean {
+  const most = store.metaNumber(q, "concurrency");
+  return most !== undefined && count(store, q, ACTIVE) >= most;
+}
+
+/** A counter of the queue. */
+export function count(store: Store, q: number, kind: number): number {
+  return Number(store.get("SELECT n FROM counter WHERE q = ? AND kind = ?", q, kind)?.["n"] ?? 0);
+}
+
+/** Milliseconds until the rate limit lets a job through; 0 when it does. */
+export function limitedFor(store: Store, q: number, max: number, now: number): number {
+  const row = store.get("SELECT points, expires FROM rate_limit WHERE q = ?", q);
+  if (row === undefined || Number(row["expires"]) <= now || Number(row["points"]) < max) return 0;
+  return Number(row["expires"]) - now;
+}
+
+function consume(store: Store, q: number, duration: number, now: number): void {
+  store.run(
+    `INSERT INTO rate_limit (q, points, expires) VALUES (?, 1, ?) ON CONFLICT DO UPDATE SET
+      points = CASE WHEN expires <= ? THEN 1 ELSE points + 1 END,
+      expires = CASE WHEN expires <= ? THEN excluded.expires ELSE expires END`,
+    q,
+    now + duration,
+    now,
+    now,
+  );
+}

@@ -1,0 +1,143 @@
+import { ACTIVE, COMPLETED, FAILED, PRIORITIZED, WAITING } from "../schema/states.ts";
+import { Refusal, type Row, type Store } from "../store/store.ts";
+import { type Claim, type Claimed, count, moveToActive } from "./claim.ts";
+import { releaseKey } from "./deduplicate.ts";
+import { collectMetrics } from "./metrics.ts";
+import { childCompleted, childFailed, dropChild, findJob, nodeKey, parentOf } from "./parents.ts";
+
+const MISSING_JOB = -1;
+const MISSING_LOCK = -2;
+const NOT_IN_STATE = -3;
+const PENDING_CHILDREN = -4;
+const OTHER_LOCK = -6;
+const FAILED_CHILDREN = -9;
+
+/** The token with which BullMQ acts on a job without holding its lock. */
+const anyToken = "0";
+
+/** How long finished jobs of the same state are kept. */
+export interface Keep {
+  readonly removeAll: boolean;
+  /** Seconds. */
+  readonly age: number | null;
+  readonly count: number | null;
+}
+
+/** The end of a job's run. */
+export interface End {
+  readonly id: string;
+  readonly token: string;
+  /** Milliseconds. */
+  readonly finishedOn: number;
+  readonly keep: Keep;
+  /** How many minutes of metrics are kept; undefined without metrics. */
+  readonly metrics: number | undefined;
+  /** Claims the next job in the same turn. */
+  readonly next: Claim | undefined;
+}
+
+/** A job that is active under the lock of `token`. */
+export function requireActive(store: Store, queue: string, id: string, token: string): Row {
+  const job = findJob(store, queue, id);
+  if (job === undefined) throw new Refusal(MISSING_JOB);
+  if (job["state"] !== ACTIVE) throw new Refusal(NOT_IN_STATE);
+  if (token !== anyToken && job["lock_token"] !== token) throw new Refusal(OTHER_LOCK);
+  return job;
+}
+
+/** The same for an operation to which a job without a lock is a case of its own. */
+export function requireLocked(store: Store, queue: string, id: string, token: string): Row {
+  const job = findJob(store, queue, id);
+  if (job === undefined) throw new Refusal(MISSING_JOB);
+  if (hasChildren(store, job, "= 3")) throw new Refusal(FAILED_CHILDREN);
+  if (token !== anyToken && job["lock_token"] === null) throw new Refusal(MISSING_LOCK);
+  if (token !== anyToken && job["lock_token"] !== token) throw new Refusal(OTHER_LOCK);
+  if (job["state"] !== ACTIVE) throw new Refusal(NOT_IN_STATE);
+  return job;
+}
+
+function hasChildren(store: Store, job: Row, status: string): boolean {
+  return (
+    store.get(
+      `SELECT 1 AS found FROM child WHERE parent = ? AND status ${status} LIMIT 1`,
+      Number(job["pk"]),
+    ) !== undefined
+  );
+}
+
+/** Stores a job's result, and claims the next one where that was asked for. */
+export function moveToCompleted(store: Store, queue: string, end: End, value: string): Claimed | undefined {
+  const job = requireActive(store, queue, end.id, end.token);
+  if (hasChildren(store, job, "= 0")) throw new Refusal(PENDING_CHILDREN);
+  if (hasChildren(store, job, "= 3")) throw new Refusal(FAILED_CHILDREN);
+  store.run(
+    `UPDATE job SET state = ${COMPLETED}, return_value = ?, finished = ?, lock_token = NULL, locked_until = NULL, owner = NULL, attempts_made = attempts_made + 1 WHERE pk = ?`,
+    value,
+    end.finishedOn,
+    Number(job["pk"]),
+  );
+  store.publish(queue, "completed", { jobId: end.id, returnvalue: value, prev: "active" });
+  const parent = parentOf(job);
+  if (parent !== undefined) childCompleted(store, parent, nodeKey(queue, end.id), value, end.finishedOn);
+  return afterEnd(store, queue, job, end, COMPLETED);
+}
+
+/** Stores that a job failed for good, and claims the next one where that was asked for. */
+export function moveToFailed(
+  store: Store,
+  queue: string,
+  end: End,
+  reason: string,
+  stacktrace: string | null,
+): Claimed | undefined {
+  const job = requireActive(store, queue, end.id, end.token);
+  store.run(
+    `UPDATE job SET state = ${FAILED}, failed_reason = ?, stacktrace = coalesce(?, stacktrace), finished = ?, lock_token = NULL, locked_until = NULL, owner = NULL, deferred_failure = NULL, attempts_made = attempts_made + 1 WHERE pk = ?`,
+    reason,
+    stacktrace,
+    end.finishedOn,
+    Number(job["pk"]),
+  );
+  store.publish(queue, "failed", { jobId: end.id, failedReason: reason, prev: "active" });
+  store.publish(queue, "retries-exhausted", {
+    jobId: end.id,
+    attemptsMade: Number(job["attempts_made"]) + 1,
+  });
+  childFailed(store, job, nodeKey(queue, end.id), reason, end.finishedOn);
+  return afterEnd(store, queue, job, end, FAILED);
+}
+
+function afterEnd(store: Store, queue: string, job: Row, end: End, state: number): Claimed | undefined {
+  const q = Number(job["q"]);
+  const { finishedOn: now, metrics, next } = end;
+  retain(store, queue, job, state, end.keep, now);
+  releaseKey(store, queue, job["dedup_id"] === null ? null : String(job["dedup_id"]), end.id, now);
+  if (metrics !== undefined)
+    collectMetrics(store, q, state === COMPLETED ? "completed" : "failed", metrics, now);
+  const isIdle =
+    count(store, q, ACTIVE) === 0 &&
+    (store.isPaused(q) || count(store, q, WAITING) + count(store, q, PRIORITIZED) === 0);
+  if (isIdle) store.publish(queue, "drained");
+  return next === undefined ? undefined : moveToActive(store, queue, next);
+}
+
+/** Removes the job, or others of its state that are too old or too many. */
+function retain(store: Store, queue: string, job: Row, state: number, keep: Keep, now: number): void {
+  const { removeAll, age, count: most } = keep;
+  const q = Number(job["q"]);
+  if (removeAll) {
+    const parent = parentOf(job);
+    if (parent !== undefined) dropChild(store, parent, nodeKey(queue, String(job["id"])), now);
+    store.run("DELETE FROM job WHERE pk = ?", Number(job["pk"]));
+    return;
+  }
+  if (age !== null && age >= 0)
+    store.run(`DELETE FROM job WHERE q = ? AND state = ${state} AND finished <= ?`, q, now - age * 1000);
+  if (most !== null && most >= 0) {
+    store.run(
+      `DELETE FROM job WHERE pk IN (SELECT pk FROM job WHERE q = ? AND state = ${state} ORDER BY finished DESC, ord DESC LIMIT -1 OFFSET ?)`,
+      q,
+      most,
+    );
+  }
+}

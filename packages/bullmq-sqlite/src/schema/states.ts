@@ -1,0 +1,39 @@
+/** The states of a job as the table stores them. A prioritized job is a waiting job with a priority above 0. */
+export const WAITING = 0;
+export const ACTIVE = 1;
+export const COMPLETED = 2;
+export const FAILED = 3;
+export const DELAYED = 4;
+export const WAITING_CHILDREN = 5;
+/** A kind of the counters only: waiting with a priority. */
+export const PRIORITIZED = 6;
+
+/** The stored states by BullMQ's names. */
+export const stateNumbers: Readonly<Record<string, number>> = {
+  wait: WAITING,
+  waiting: WAITING,
+  paused: WAITING,
+  prioritized: PRIORITIZED,
+  active: ACTIVE,
+  completed: COMPLETED,
+  failed: FAILED,
+  delayed: DELAYED,
+  "waiting-children": WAITING_CHILDREN,
+};
+
+/** BullMQ's names by stored state. */
+export const stateNames = [
+  "waiting",
+  "active",
+  "completed",
+  "failed",
+  "delayed",
+  "waiting-children",
+  "prioritized",
+] as const;
+
+/** The states of a child as its parent sees it. */
+export const PENDING_CHILD = 0;
+export const PROCESSED_CHILD = 1;
+export const IGNORED_CHILD = 2;
+export const FAILED_CHILD = 3;

@@ -1,0 +1,246 @@
+import type { DatabaseSync } from "node:sqlite";
+import { type SQLInputValue, type StatementSync } from "node:sqlite";
+
+/** A row as node:sqlite returns it: no column of the schema is a blob. */
+export type Row = Record<string, string | number | null>;
+
+/** BullMQ's failure codes travel as numbers; the backend makes BullMQ's own errors of them. */
+export class Refusal extends Error {
+  readonly code: number;
+
+  constructor(code: number) {
+    super(`BullMQ error code ${code}`);
+    this.code = code;
+  }
+}
+
+/** An event of a queue: its name and its fields. */
+export type QueueEvent = readonly [name: string, fields: Readonly<Record<string, string | number>>];
+
+/** How many events a queue keeps unless `streams.events.maxLen` says otherwise; BullMQ's default. */
+const eventsKept = 10_000;
+
+/** How many prepared statements are kept. The package has fewer; statements of its users count too. */
+const statementsKept = 500;
+
+/** What a turn leaves for others: queues with work or events that were not there before. */
+export interface Signals {
+  readonly jobs: Set<string>;
+  readonly events: Set<string>;
+}
+
+/**
+ * The connection of the database thread, with what a turn of operations shares: prepared statements, the ids of queues,
+ * their settings, and counters that are read at a turn's first use and written at its end.
+ */
+export class Store {
+  readonly database: DatabaseSync;
+  /** The number of this process among those that share the file. */
+  owner = 0;
+  signals: Signals = { jobs: new Set(), events: new Set() };
+  readonly #statements = new Map<string, StatementSync>();
+  readonly #queues = new Map<string, number>();
+  readonly #meta = new Map<number, Map<string, string>>();
+  #events = new Map<string, QueueEvent[]>();
+  #ord: number | undefined;
+  #ordStored = 0;
+  #version = -1;
+
+  constructor(database: DatabaseSync) {
+    this.database = database;
+  }
+
+  /** A prepared statement, kept for its next use. */
+  prepare(sql: string): StatementSync {
+    let statement = this.#statements.get(sql);
+    if (statement === undefined) {
+      if (this.#statements.size >= statementsKept) {
+        const [oldest] = this.#statements.keys();
+        this.#statements.delete(oldest as string);
+      }
+      statement = this.database.prepare(sql);
+      this.#statements.set(sql, statement);
+    }
+    return statement;
+  }
+
+  get(sql: string, ...params: SQLInputValue[]): Row | undefined {
+    return this.prepare(sql).get(...params) as Row | undefined;
+  }
+
+  all(sql: string, ...params: SQLInputValue[]): Row[] {
+    return this.prepare(sql).all(...params) as Row[];
+  }
+
+  /** Returns how many rows changed. */
+  run(sql: string, ...params: SQLInputValue[]): number {
+    return Number(this.prepare(sql).run(...params).changes);
+  }
+
+  /** Begins a turn. What another process may have changed since the last turn is read anew. */
+  begin(): void {
+    this.prepare("BEGIN IMMEDIATE").run();
+    const version = this.dataVersion();
+    if (version !== this.#version) {
+      this.#version = version;
+      this.forgetCaches();
+    }
+    this.#ord = undefined;
+    this.#events = new Map();
+    this.signals = { jobs: new Set(), events: new Set() };
+  }
+
+  /** Writes what the turn has counted and published, and commits. */
+  commit(): void {
+    if (this.#ord !== undefined && this.#ord !== this.#ordStored)
+      this.run("UPDATE sequence SET value = ? WHERE name = 'ord'", this.#ord);
+    for (const [queue, events] of this.#events) this.#writeEvents(queue, events);
+    this.prepare("COMMIT").run();
+  }
+
+  rollback(): void {
+    this.forgetCaches();
+    if (this.database.isTransaction) this.prepare("ROLLBACK").run();
+  }
+
+  /** Runs one operation of a turn: when it fails, its changes are undone, and those of the others are not. */
+  operation<T>(body: () => T): T {
+    this.prepare("SAVEPOINT operation").run();
+    const published = new Map([...this.#events].map(([queue, events]) => [queue, events.length]));
+    try {
+      const result = body();
+      this.prepare("RELEASE operation").run();
+      return result;
+    } catch (error) {
+      // A full disk, for one, ends the whole transaction by itself.
+      if (this.database.isTransaction) {
+        this.prepare("ROLLBACK TO operation").run();
+        this.prepare("RELEASE operation").run();
+      }
+      this.forgetCaches();
+      for (const [queue, events] of this.#events) events.length = published.get(queue) ?? 0;
+      throw error;
+    }
+  }
+
+  /** A number that changes when another connection has changed the file. */
+  dataVersion(): number {
+    return Number(this.get("PRAGMA data_version")?.["data_version"]);
+  }
+
+  forgetCaches(): void {
+    this.#queues.clear();
+    this.#meta.clear();
+  }
+
+  /** The number of a queue; undefined for a queue that nothing was ever written to. */
+  find(queue: string): number | undefined {
+    const known = this.#queues.get(queue);
+    if (known !== undefined) return known;
+    const row = this.get("SELECT q FROM queue WHERE name = ?", queue);
+    if (row === undefined) return undefined;
+    this.#queues.set(queue, Number(row["q"]));
+    return Number(row["q"]);
+  }
+
+  /** The number of a queue, which is there afterwards. */
+  require(queue: string): number {
+    const known = this.find(queue);
+    if (known !== undefined) return known;
+    const q = Number(this.prepare("INSERT INTO queue (name) VALUES (?)").run(queue).lastInsertRowid);
+    for (let kind = 0; kind <= 6; kind++) this.run("INSERT INTO counter (q, kind) VALUES (?, ?)", q, kind);
+    this.#queues.set(queue, q);
+    return q;
+  }
+
+  /** All settings of a queue. */
+  meta(q: number): ReadonlyMap<string, string> {
+    let meta = this.#meta.get(q);
+    if (meta === undefined) {
+      const rows = this.all("SELECT field, value FROM meta WHERE q = ?", q);
+      meta = new Map(rows.map(({ field, value }) => [String(field), String(value)]));
+      this.#meta.set(q, meta);
+    }
+    return meta;
+  }
+
+  /** A setting that is a number. */
+  metaNumber(q: number, field: string): number | undefined {
+    const value = this.meta(q).get(field);
+    return value === undefined ? undefined : Number(value);
+  }
+
+  setMeta(q: number, field: string, value: string): void {
+    this.run(
+      "INSERT INTO meta (q, field, value) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
+      q,
+      field,
+      value,
+    );
+    this.#meta.delete(q);
+  }
+
+  removeMeta(q: number, field: string): number {
+    this.#meta.delete(q);
+    return this.run("DELETE FROM meta WHERE q = ? AND field = ?", q, field);
+  }
+
+  isPaused(q: number): boolean {
+    return this.meta(q).get("paused") === "1";
+  }
+
+  /** The next place in the order of waiting jobs; before all others with `first`. */
+  nextOrd(first = false): number {
+    if (this.#ord === undefined) {
+      this.#ordStored = Number(this.get("SELECT value FROM sequence WHERE name = 'ord'")?.["value"]);
+      this.#ord = this.#ordStored;
+    }
+    this.#ord++;
+    return first ? -this.#ord : this.#ord;
+  }
+
+  /** The next id of a job whose submitter chose none. */
+  nextId(q: number): string {
+    const row = this.get("UPDATE queue SET last_id = last_id + 1 WHERE q = ? RETURNING last_id", q);
+    return String(row?.["last_id"]);
+  }
+
+  /** Tells workers, when the turn is stored, that the queue has work. */
+  wake(queue: string): void {
+    this.signals.jobs.add(queue);
+  }
+
+  /** Adds an event of the queue, stored with the turn. */
+  publish(queue: string, name: string, fields: Readonly<Record<string, string | number>> = {}): void {
+    const events = this.#events.get(queue);
+    if (events === undefined) this.#events.set(queue, [[name, fields]]);
+    else events.push([name, fields]);
+  }
+
+  /** The id that the event published last will have. */
+  lastEventId(queue: string): number {
+    const stored = Number(
+      this.get("SELECT last_event FROM queue WHERE name = ?", queue)?.["last_event"] ?? 0,
+    );
+    return stored + (this.#events.get(queue)?.length ?? 0);
+  }
+
+  /** All events of a queue and turn are one row: a row each would cost more than the jobs. */
+  #writeEvents(queue: string, events: readonly QueueEvent[]): void {
+    if (events.length === 0) return;
+    const q = this.require(queue);
+    const kept = this.metaNumber(q, "opts.maxLenEvents") ?? eventsKept;
+    const row = this.get(
+      "UPDATE queue SET last_event = last_event + ? WHERE q = ? RETURNING last_event",
+      events.length,
+      q,
+    );
+    const last = Number(row?.["last_event"]);
+    this.signals.events.add(queue);
+    if (kept <= 0) return;
+    this.run("INSERT INTO event (q, last, items) VALUES (?, ?, ?)", q, last, JSON.stringify(events));
+    // As often as BullMQ trims its own: not at each event, since a trim looks at the whole index.
+    if (Math.floor(last / 256) !== Math.floor((last - events.length) / 256))
+      this.run("DELETE FROM event WHERE q = ? AND last <= ?", q, last - kept);
+  }
+}

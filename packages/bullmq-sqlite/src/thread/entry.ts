@@ -1,0 +1,195 @@
+import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
+import type { MessagePort } from "node:worker_threads";
+import { type OperationName, operations } from "../operations/index.ts";
+import type {
+  DatabaseReply,
+  DatabaseRequest,
+  OpenOptions,
+  SentFailure,
+  SentOperation,
+  SentResult,
+} from "./messages.ts";
+import { backUp } from "./backup.ts";
+import { Housekeeping } from "./housekeeping.ts";
+import { OpenRefusal, openDatabase, refusal } from "./open-database.ts";
+import { type Change, Peers, canShare } from "./peers.ts";
+import { Refusal, Store } from "../store/store.ts";
+
+/** How many operations one transaction has at the most, so that other processes have their turns. */
+const operationsAtMost = 500;
+/** SQLite's result codes for a database that another process has locked. */
+const busyCodes = new Set([5, 6]);
+/** How long a turn waits for other processes before its operations fail; milliseconds. */
+const busyPatience = 30_000;
+
+const port = parentPort as MessagePort;
+const pause = new Int32Array(new SharedArrayBuffer(4));
+
+function reply(message: DatabaseReply): void {
+  port.postMessage(message);
+}
+
+function start(options: OpenOptions): void {
+  let store: Store;
+  let peers: Peers | undefined;
+  try {
+    store = new Store(openDatabase(options));
+    peers = options.path === ":memory:" ? undefined : join(options.path, store);
+  } catch (error) {
+    const { code, message } = refusal(options.path, error);
+    reply({ kind: "refused", code, message });
+    port.close();
+    return;
+  }
+  const housekeeping = options.path === ":memory:" ? undefined : new Housekeeping(store, options.path);
+  reply({ kind: "open", sqlite: sqliteVersion(store), processId: store.owner });
+  port.on("message", (first: DatabaseRequest) => {
+    // What has come meanwhile goes into the same transaction.
+    const collected: SentOperation[] = [];
+    for (let message: DatabaseRequest | undefined = first; message !== undefined; message = received()) {
+      if (message.kind === "turn") {
+        // One by one: a spread of 100,000 operations would overflow the stack.
+        for (const operation of message.operations) collected.push(operation);
+      } else if (message.kind === "post") {
+        // What is told about a turn comes after its commit.
+        runAll(store, peers, collected.splice(0));
+        peers?.tell({ messages: message.messages });
+      } else if (message.kind === "backup") {
+        runAll(store, peers, collected.splice(0));
+        runBackup(store, message.id, message.path);
+      } else {
+        runAll(store, peers, collected);
+        housekeeping?.stop();
+        close(store, peers);
+        return;
+      }
+      if (collected.length >= operationsAtMost) runAll(store, peers, collected.splice(0));
+    }
+    runAll(store, peers, collected);
+    housekeeping?.turnEnded();
+  });
+}
+
+function sqliteVersion(store: Store): string {
+  return String(store.get("SELECT sqlite_version() AS version")?.["version"]);
+}
+
+function join(path: string, store: Store): Peers {
+  const peers = Peers.join(
+    path,
+    store,
+    (change: Change) => reply({ kind: "changed", ...change }),
+    inTransaction(store),
+  );
+  store.owner = peers.id;
+  const others = Number(store.get("SELECT count(*) AS n FROM process")?.["n"]) > 1;
+  if (others && !canShare(sqliteVersion(store))) {
+    peers.leave(inTransaction(store));
+    throw new OpenRefusal(
+      "SQLITE_ONE_PROCESS",
+      `Another process has ${path} open, and SQLite ${sqliteVersion(store)} can damage a file that two processes write: use a Node with SQLite 3.51.3 or later, such as Node 24.`,
+    );
+  }
+  return peers;
+}
+
+/** Runs a body in one transaction, for which it waits while other processes have theirs. */
+function inTransaction(store: Store): (body: () => void) => void {
+  return (body) => {
+    try {
+      beginPatiently(store);
+      body();
+      store.commit();
+    } catch (error) {
+      store.rollback();
+      throw error;
+    }
+  };
+}
+
+function close(store: Store, peers: Peers | undefined): void {
+  peers?.leave(inTransaction(store));
+  store.database.close();
+  reply({ kind: "closed" });
+  port.close();
+}
+
+function received(): DatabaseRequest | undefined {
+  return receiveMessageOnPort(port)?.message as DatabaseRequest | undefined;
+}
+
+function runAll(store: Store, peers: Peers | undefined, all: readonly SentOperation[]): void {
+  for (let from = 0; from < all.length; from += operationsAtMost)
+    runTurn(store, peers, all.slice(from, from + operationsAtMost));
+}
+
+/** Runs operations in one transaction. They are answered when it is stored; if that fails, all of them fail. */
+function runTurn(store: Store, peers: Peers | undefined, turn: readonly SentOperation[]): void {
+  let results: SentResult[];
+  try {
+    beginPatiently(store);
+    results = turn.map(([id, name, args]): SentResult => {
+      try {
+        return [id, undefined, store.operation(() => call(store, name, args))];
+      } catch (error) {
+        if (!store.database.isTransaction) throw error; // SQLite has rolled all of it back.
+        return [id, failureOf(error)];
+      }
+    });
+    store.commit();
+  } catch (error) {
+    store.rollback();
+    const failure = failureOf(error);
+    results = turn.map(([id]): SentResult => [id, failure]);
+    reply({ kind: "turn", results, jobs: [], events: [] });
+    return;
+  }
+  const jobs = [...store.signals.jobs];
+  const events = [...store.signals.events];
+  reply({ kind: "turn", results, jobs, events });
+  if (jobs.length > 0 || events.length > 0) peers?.tell({ jobs, events });
+}
+
+/** A copy is written outside of any transaction; what is called meanwhile waits. */
+function runBackup(store: Store, id: number, path: string): void {
+  let result: SentResult = [id, undefined];
+  try {
+    backUp(store, path);
+  } catch (error) {
+    result = [id, failureOf(error)];
+  }
+  reply({ kind: "turn", results: [result], jobs: [], events: [] });
+}
+
+function call(store: Store, name: string, args: readonly unknown[]): unknown {
+  const operation = operations[name as OperationName] as (
+    store: Store,
+    ...args: readonly unknown[]
+  ) => unknown;
+  return operation(store, ...args);
+}
+
+/**
+ * Waits for another process's turn to end. SQLite's own waiting is not fair: with eight busy processes the poorest had a
+ * twentieth of its share; with short random pauses it has three quarters.
+ */
+function beginPatiently(store: Store): void {
+  const until = Date.now() + busyPatience;
+  for (;;) {
+    try {
+      return store.begin();
+    } catch (error) {
+      const errcode = ((error as { errcode?: number }).errcode ?? 0) & 0xff;
+      if (!busyCodes.has(errcode) || Date.now() > until) throw error;
+    }
+    Atomics.wait(pause, 0, 0, 0.2 + Math.random());
+  }
+}
+
+function failureOf(error: unknown): SentFailure {
+  if (error instanceof Refusal) return { refusal: error.code };
+  const { code, errcode } = error as { code?: string; errcode?: number };
+  return { message: error instanceof Error ? error.message : String(error), code, errcode };
+}
+
+start(workerData as OpenOptions);
