@@ -18,7 +18,5 @@ export default defineConfig({
     // No bound on speed, only on hanging: a loaded machine with two cores must pass too.
     testTimeout: 60_000,
     hookTimeout: 120_000,
-    // Many tests wait for processes, servers and clocks: on two cores, two test files at once would leave both idle.
-    maxWorkers: Math.max(4, availableParallelism()),
   },
 });

@@ -1,7 +1,7 @@
 /**
  * The errors of this package. Each has a class, a stable `code`, and a message that says what to do next.
  * Cancellation and queue states are control flow and are thrown often, so a `CancelledError` captures no
- * stack (that alone is most of what it costs) unless debug mode asks for one.
+ * stack: that alone is most of what it costs.
  */
 
 /**
@@ -36,9 +36,6 @@ function named(constructor: { prototype: object; name: string }): void {
   });
 }
 
-/** Whether a `CancelledError` records where it was made; debug mode switches it on. */
-export const cancellationStacks: { enabled: boolean } = { enabled: false };
-
 /**
  * Thrown at a task's current suspension when the task is cancelled. Let it pass: catching it and going on
  * swallows the cancellation.
@@ -68,7 +65,7 @@ export class CancelledError extends Error {
   declare readonly code: "CANCELLED";
   constructor(message?: string, options?: ErrorOptions) {
     const limit = Error.stackTraceLimit;
-    if (!cancellationStacks.enabled) Error.stackTraceLimit = 0;
+    Error.stackTraceLimit = 0;
     super(message, options);
     Error.stackTraceLimit = limit;
   }

@@ -40,9 +40,9 @@ export const sharedClockOffset: number = Number(process.hrtime.bigint()) / 1e6 -
 export class Slots {
   readonly buffer: SharedArrayBuffer;
   readonly states: Int32Array;
-  /** 1 once somebody asked the call to stop. */
+  /** Bit 1: the call was asked to stop. Bit 2: nobody reads its stream any more. */
   readonly cancels: Int32Array;
-  /** How many items a stream may still send; -1 tells it to stop. */
+  /** How many items a stream may still send. */
   readonly credits: Int32Array;
   /** When the call was claimed, in milliseconds of the shared clock. */
   readonly startedAt: Float64Array;

@@ -27,7 +27,7 @@ export async function program(args: readonly string[]): Promise<number> {
       "where jobs are kept: embedded:FOLDER or redis://HOST:PORT",
       "embedded:.taskloom",
     )
-    .option("--workers <number>", "worker processes; more than one needs Redis", wholeFrom(1), 1)
+    .option("--workers <number>", "worker processes", wholeFrom(1), 1)
     .option(
       "--threads <number>",
       "threads of each worker",

@@ -75,13 +75,7 @@ export const settingRules: readonly SettingRule[] = [
     list,
   ),
   rule("modules", undefined, "modules that export tasks made by defineTask", [], list),
-  rule(
-    "workers",
-    "--workers <number>",
-    "worker processes; more than one needs Redis or PostgreSQL",
-    1,
-    whole(1),
-  ),
+  rule("workers", "--workers <number>", "worker processes", 1, whole(1)),
   rule(
     "threads",
     "--threads <number>",

@@ -3,8 +3,8 @@ import { sharedMemoryFull } from "../schema/result-codes.ts";
 
 /**
  * A database file that cannot be used, or that failed. `code` is stable: `SQLITE_FULL`, `SQLITE_DAMAGED`,
- * `SQLITE_READONLY`, `SQLITE_CANNOT_OPEN`, `SQLITE_NO_WAL`, `SQLITE_SCHEMA_NEWER`, `SQLITE_BUSY`, `SQLITE_CLOSED`,
- * `SQLITE_IO` or `SQLITE_ERROR`.
+ * `SQLITE_READONLY`, `SQLITE_CANNOT_OPEN`, `SQLITE_NO_WAL`, `SQLITE_SCHEMA_NEWER`, `SQLITE_ONE_PROCESS`, `SQLITE_BUSY`,
+ * `SQLITE_CLOSED`, `SQLITE_OPTIONS`, `SQLITE_IO` or `SQLITE_ERROR`.
  */
 export class SqliteError extends Error {
   static {

@@ -10,7 +10,11 @@ import { isAwaitable, type Startable } from "./open.ts";
 import type { DeadlineScope, Strand } from "./strand.ts";
 import type { Task, TaskOptions } from "./task.ts";
 
-/** The same, for what makes no sense outside a task. */
+/**
+ * The strand of the running code.
+ *
+ * @param what names the caller in the UsageError that is thrown outside a task.
+ */
 export function requireStrand(what: string): Strand {
   const strand = currentStrand();
   if (strand === null) throw notInTask(what);

@@ -45,7 +45,7 @@ export interface TaskOptions {
  *
  * Its first step is in the ready queue from the start; what the phases mean is written above Strand.
  * Cancellation is CPython 3.13's: a request goes to what the task waits for; if that does not take it,
- * `_mustCancel` remembers it and the next step throws. The counts of `cancel` and `uncancel` let scopes
+ * `_pending` keeps it and the next step throws. The counts of `cancel` and `uncancel` let scopes
  * tell their own request from somebody else's.
  *
  * ```ts

@@ -45,7 +45,6 @@ export async function eachTask(
       results.push(await (types.isPromise(first) ? first : createTask(first as never)));
     for (let i = from; i < items.length; i++) {
       if (call.isCancelled()) throw new CancelledError(call.cancelMessage());
-      // eslint-disable-next-line no-await-in-loop -- one at a time, as everything on a thread
       results.push(await createTask((() => fn(items[i])) as () => Promise<unknown>));
     }
     return [results, null];

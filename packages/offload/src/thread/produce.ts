@@ -58,7 +58,6 @@ async function produceAsync(slots: Slots, call: Running, iterator: AsyncIterator
   const { slot } = call;
   while (true) {
     while (Atomics.load(credits, slot) <= 0 && !call.isStopped()) {
-      // eslint-disable-next-line no-await-in-loop -- the loop is what waits
       await new Promise<void>((resolve) => {
         call.onCredit = resolve;
       });

@@ -126,7 +126,7 @@ export class JobClient implements RemoteTaskControl {
     void this.#canceller.cancel(submission, "deadline");
   }
 
-  /** Cancels every job that waits, delayed ones too if so told; what runs goes on. Gives how many. */
+  /** See {@link TaskQueue.drain}. */
   async drain(delayed: boolean): Promise<number> {
     await this.queues.engine.connect();
     const states = ["waiting", "prioritized", "paused", ...(delayed ? ["delayed" as const] : [])] as const;

@@ -17,7 +17,8 @@ export type RemoteTaskState = JobState | "cancelled" | "unknown";
  * A Task whose body runs on a worker: another process, perhaps another machine.
  *
  * It is awaited, cancelled, given deadlines and gathered like every other Task. Cancelling it, or the scope that waits
- * for it, cancels the job wherever it is; it ends only when the job's end is stored.
+ * for it, cancels the job wherever it is. It ends when the job's end is stored, when its queue is closed, or when
+ * the engine has lost the job.
  */
 export class RemoteTask<T> extends ExternalTask<T> {
   #id: string;

@@ -324,7 +324,10 @@ export class TaskQueue {
     return retryJob(this.#client, this.#jobs, id);
   }
 
-  /** Cancels every job that waits, delayed ones too unless told otherwise; what runs goes on. Gives how many. */
+  /**
+   * Cancels waiting jobs, and delayed ones unless told otherwise; returns how many. Running jobs, the next runs of
+   * schedules and flows that wait for their children go on.
+   */
   async drain({ delayed = true }: { readonly delayed?: boolean } = {}): Promise<number> {
     return await this.#client.drain(delayed);
   }

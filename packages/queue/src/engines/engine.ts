@@ -146,8 +146,9 @@ export type SealAnswer =
   | { readonly kind: "lost" };
 
 /**
- * What the rest of this package needs of a place that holds jobs: BullMQ over one of its backends, and beside it the
- * three things that BullMQ has no fast way for: replies to one process, cancellation, and a look at many jobs at once.
+ * A place that holds jobs: BullMQ over one of its backends, and beside it the parts that BullMQ does not have. These are
+ * replies to one process, cancellation, retention by job, claims of ids over both lanes, the list of live workers, and
+ * reads of many records at once.
  */
 export interface Engine {
   /** The address without a password, fit for messages. */
@@ -168,11 +169,11 @@ export interface Engine {
   readonly isLocal: boolean;
   readonly locks: LockTerms;
   readonly replies: ReplyChannel;
-  /** Step 2 of the cancel protocol: one atomic look and mark. */
+  /** Marks a job as cancelled, or a waiting one as ended, in one atomic step. */
   cancel(queueName: string, id: string, reason: string): Promise<CancelAnswer>;
   /**
-   * Step 8 of the cancel protocol, for strict tasks: one atomic look and mark before the end of a run is stored. From
-   * then on a cancel is told that it came too late; one that was accepted before wins over the result.
+   * For strict tasks, before the end of a run is stored: marks the run as ended in one atomic step. From then on a
+   * cancel is told that it came too late; one that was accepted before wins over the result.
    */
   seal(queueName: string, id: string, token: string, attemptsStarted: number): Promise<SealAnswer>;
   /** Tells when somebody asks a BullMQ worker of this process, named by its id, to stop a run. */

@@ -1,10 +1,10 @@
 import type { LockTerms, RenewalAddress } from "./engine.ts";
 
 /**
- * Locks on a server that many processes share. A worker that dies is noticed when its lock has lapsed and somebody
- * looks: after 7.5 to 9 seconds (a look is cheap on Redis, where only
- * one worker's counts, and a query of its own on PostgreSQL). A connection that is lost for 5 seconds costs no lock, since at least 7.5 seconds of it
- * are left at any time.
+ * Locks on a server that many processes share. A worker's death is noticed when its lock has lapsed and another worker
+ * looks: after 7.5 to 9 seconds. A look is cheap on Redis, where one worker's look counts for all; on PostgreSQL it is a
+ * query of its own. A connection that is lost for 5 seconds costs no lock, since at least 7.5 seconds of it are left at
+ * any time.
  */
 export function serverLocks(address: RenewalAddress): LockTerms {
   return {

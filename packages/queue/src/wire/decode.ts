@@ -3,7 +3,7 @@ import * as errors from "../errors.ts";
 import { binaryClasses, tag } from "./format.ts";
 import { WireError } from "./wire-error.ts";
 
-registerErrorClasses(errors);
+registerErrorClasses({ ...errors, WireError });
 
 /** Steps of recursion: references can lead a little deeper than the encoding itself is. */
 const maxDepth = 1500;

@@ -66,7 +66,7 @@ export interface TaskWorkerOptions {
   readonly onUnknown?: ReportUnknown;
   /**
    * For how long an event loop that stands still keeps the jobs that it runs, in milliseconds; then other workers take
-   * them. Default 60,000.
+   * them. On an embedded folder jobs stay with their process for as long as it lives. Default 60,000.
    */
   readonly stallLimit?: number;
   /** Told of every time of a second and more in which the event loop stood still. Default: a process warning. */

@@ -90,7 +90,7 @@ export interface CancelMark {
     | undefined;
 }
 
-/** Step 2 of the cancel protocol on BullMQ's job table. */
+/** {@link Engine.cancel} on BullMQ's job table. */
 export async function markCancelled(
   pool: SqlPool,
   queue: string,

@@ -1,4 +1,5 @@
 import { SqliteError } from "@taskloom/bullmq-sqlite";
+import { registerErrorClasses } from "@taskloom/loop";
 import { TaskloomQueueError } from "../../errors.ts";
 
 /** Codes of {@link EmbeddedDatabaseError}; they do not change between releases. */
@@ -27,6 +28,8 @@ export class EmbeddedDatabaseError extends TaskloomQueueError {
     this.path = path;
   }
 }
+
+registerErrorClasses({ EmbeddedDatabaseError });
 
 const codes: Readonly<Record<string, EmbeddedErrorCode>> = {
   SQLITE_DAMAGED: "EMBEDDED_DAMAGED",
