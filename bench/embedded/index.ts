@@ -139,6 +139,12 @@ function list<S extends string, T>(values: Record<S, T>, write: (value: T) => st
   return (Object.entries(values) as [S, T][]).map(([side, value]) => `${side} ${write(value)}`).join(", ");
 }
 
+/** The median times of a queue with many waiting jobs, in milliseconds. */
+interface Backlog {
+  readonly claim: number;
+  readonly counts: number;
+}
+
 const benches: Record<string, () => Promise<void>> = {
   async calls() {
     const count = 5_000;
@@ -233,6 +239,47 @@ const benches: Record<string, () => Promise<void>> = {
       { atMost: 2.5 },
       `idle ${idle.toFixed(2)} ms, busy ${busy.toFixed(2)} ms, ${Math.round(rate)} jobs/s`,
     );
+  },
+
+  async fair() {
+    const all = await inTurns(["SQLite FULL"], async (side) => {
+      const stage = await Stage.of(side);
+      const workers = await Promise.all(Array.from({ length: 4 }, () => stage.start("worker")));
+      const client = await stage.start("client");
+      await ask(client, { name: "burst", count: 1_000 });
+      const ran = async (): Promise<number[]> =>
+        (await Promise.all(workers.map((worker) => ask(worker, { name: "runs" })))).map(({ runs }) => runs);
+      const before = await ran();
+      await ask(client, { name: "burst", count: 20_000 });
+      const shares = (await ran()).map((runs, at) => (runs - (before[at] as number)) / 5_000);
+      await stage.end(client, ...workers);
+      return { poorest: Math.min(...shares), richest: Math.max(...shares) };
+    });
+    const { poorest, richest } = all["SQLite FULL"];
+    row(
+      "share of the poorest of four busy processes",
+      poorest,
+      { atLeast: 0.6 },
+      `the richest ${richest.toFixed(2)}x`,
+    );
+  },
+
+  async backlog() {
+    const measured = new Map<number, Backlog>();
+    for (const count of [1_000, 1_000_000]) {
+      const folder = await mkdtemp(join(tmpdir(), "taskloom-bench-"));
+      const script = fileURLToPath(new URL("backlog-process.mjs", import.meta.url));
+      const child = fork(script, [root, join(folder, "jobs.sqlite"), String(count)]);
+      children.add(child);
+      measured.set(count, (await told(child, "backlog")) as Backlog);
+      await kill(child);
+      await rm(folder, { recursive: true, force: true });
+    }
+    const [few, many] = [...measured.values()] as [Backlog, Backlog];
+    const of = (name: keyof Backlog): string =>
+      `${few[name].toFixed(2)} ms of 1,000, ${many[name].toFixed(2)} ms of 1,000,000`;
+    row("a claim among a million waiting jobs, p50", many.claim / few.claim, { atMost: 1.5 }, of("claim"));
+    row("counts among a million waiting jobs, p50", many.counts / few.counts, { atMost: 1.5 }, of("counts"));
   },
 
   async start() {

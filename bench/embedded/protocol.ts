@@ -3,6 +3,7 @@ export type Question =
   | { readonly name: "burst"; readonly count: number }
   | { readonly name: "serial"; readonly count: number }
   | { readonly name: "rss" }
+  | { readonly name: "runs" }
   | { readonly name: "delay"; readonly rate: number; readonly seconds: number };
 
 /** Times are in milliseconds, memory in bytes. */
@@ -10,6 +11,7 @@ export interface Figures {
   readonly burst: { readonly time: number; readonly cpu: number };
   readonly serial: { readonly p50: number };
   readonly rss: { readonly bytes: number };
+  readonly runs: { readonly runs: number };
   readonly delay: { readonly p99: number; readonly done: number };
 }
 

@@ -6,7 +6,11 @@ const [checkout, engine, role] = process.argv.slice(2);
 const { TaskQueue, TaskWorker, defineTask } = await import(
   pathToFileURL(`${checkout}/packages/queue/dist/index.js`).href
 );
-const increment = defineTask({ name: "bench.increment" }, async (n) => n + 1);
+let runs = 0;
+const increment = defineTask({ name: "bench.increment" }, async (n) => {
+  runs++;
+  return n + 1;
+});
 
 if (role !== "client" && role !== "idle") {
   const worker = new TaskWorker({ engine, tasks: [increment], concurrency: 100, threads: 1, drain: 0 });
@@ -15,7 +19,11 @@ if (role !== "client" && role !== "idle") {
   });
   await worker.ready();
 }
-if (role !== "worker") {
+if (role === "worker") {
+  process.on("message", ({ name }) => {
+    if (name === "runs") process.send({ answer: { runs } });
+  });
+} else {
   const queue = new TaskQueue({ engine });
   await queue.connect();
   answer(async (n) => await queue.submit(increment, n));

@@ -1,6 +1,8 @@
+import { spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { openEngine } from "@taskloom/queue";
 import { type TestAPI, test } from "vitest";
 import { postgresTest } from "../../../test/support/postgres.ts";
@@ -10,22 +12,45 @@ import { redisTest } from "../../../test/support/redis.ts";
 /** A test with the URL of an engine of its file's own. */
 export type EngineTest = TestAPI<{ engine: string }>;
 
-const embeddedTest = test.extend<{ $file: { embedded: string }; $test: { engine: string } }>({
-  embedded: [
-    // oxlint-disable-next-line no-empty-pattern -- vitest reads the pattern to know what the fixture needs
-    async ({}, use) => {
-      const folder = await mkdtemp(join(tmpdir(), "taskloom-embedded-"));
-      // Everything in a process shares the database of a folder. Held open here, it is not started anew for each test.
-      const engine = openEngine(`embedded:${folder}`);
-      await engine.connect();
-      await use(`embedded:${folder}`);
-      await engine.close();
-      await rm(folder, { recursive: true, force: true });
-    },
-    { scope: "file" },
-  ],
-  engine: async ({ embedded }, use) => await use(embedded),
-});
+/** A folder of the embedded engine for the tests of a file, with so many other processes on it. */
+const embeddedTest = (peers: number): EngineTest =>
+  test.extend<{ $file: { embedded: string }; $test: { engine: string } }>({
+    embedded: [
+      // oxlint-disable-next-line no-empty-pattern -- vitest reads the pattern to know what the fixture needs
+      async ({}, use) => {
+        const folder = await mkdtemp(join(tmpdir(), "taskloom-embedded-"));
+        // Everything in a process shares the database of a folder. Held open here, it is not started anew for each test.
+        const engine = openEngine(`embedded:${folder}`);
+        await engine.connect();
+        const others = await Promise.all(Array.from({ length: peers }, () => startPeer(folder)));
+        await use(`embedded:${folder}`);
+        await Promise.all(others.map((stop) => stop()));
+        await engine.close();
+        await rm(folder, { recursive: true, force: true });
+      },
+      { scope: "file" },
+    ],
+    engine: async ({ embedded }, use) => await use(embedded),
+  });
+
+/** Starts a process that uses the folder's database all the time; resolves with a function that ends the process. */
+async function startPeer(folder: string): Promise<() => Promise<void>> {
+  const script = fileURLToPath(new URL("embedded/fixtures/peer.ts", import.meta.url));
+  const child = spawn(
+    process.execPath,
+    ["--conditions=@taskloom/source", "--no-warnings", script, join(folder, "taskloom.sqlite")],
+    { stdio: ["pipe", "pipe", "inherit"] },
+  );
+  const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+  await new Promise<void>((resolve, reject) => {
+    child.stdout.once("data", () => resolve());
+    child.once("exit", (code) => reject(new Error(`another process on ${folder} ended with ${code}`)));
+  });
+  return async () => {
+    child.stdin.end();
+    await ended;
+  };
+}
 
 /** Every engine that the conformance suite runs on. */
 export const engines: readonly { readonly name: string; readonly test: EngineTest }[] = [
@@ -47,7 +72,8 @@ export const engines: readonly { readonly name: string; readonly test: EngineTes
       engine: async ({ postgres }, use) => await use(postgres),
     }),
   },
-  { name: "embedded", test: embeddedTest },
+  { name: "embedded", test: embeddedTest(0) },
+  { name: "embedded, with two other processes", test: embeddedTest(2) },
   {
     name: "memory",
     test: test.extend<{ engine: string }>({

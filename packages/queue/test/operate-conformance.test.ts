@@ -277,7 +277,7 @@ async function setDeaths(queue: TaskQueue, engineName: string, id: string, count
   const bull = queue.engine.openQueue(`${queue.name}.loop`);
   if (engineName.startsWith("redis")) {
     await setField(bull, id, "stc", String(count));
-  } else if (engineName === "embedded") {
+  } else if (engineName.startsWith("embedded")) {
     using database = new DatabaseSync(join(embeddedFolder(queue.engine.url) as string, "taskloom.sqlite"));
     database.prepare("UPDATE job SET stalled = ? WHERE id = ?").run(count, id);
   } else {
