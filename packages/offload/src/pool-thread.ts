@@ -213,6 +213,8 @@ export class PoolThread {
         this.#owner.progressed(this);
         break;
       case FAILURE:
+        // While a thread is terminated, code that it was loading can fail in odd ways: its exit ends the call.
+        if (this.state === "stopping") break;
         this.collect();
         this.#settle(message[1], false, message[2], null);
         this.#owner.progressed(this);
