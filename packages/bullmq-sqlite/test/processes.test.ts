@@ -15,7 +15,7 @@ const kills = process.env["TASKLOOM_FAULTS"] === "full" ? 50 : 4;
 interface Processes {
   readonly path: string;
   readonly ledger: string;
-  start(milliseconds: number): Promise<ChildProcess>;
+  start(milliseconds: number, env?: NodeJS.ProcessEnv): Promise<ChildProcess>;
 }
 
 const test = base.extend<{ processes: Processes }>({
@@ -29,7 +29,7 @@ const test = base.extend<{ processes: Processes }>({
     await use({
       path,
       ledger,
-      start: async (milliseconds) => {
+      start: async (milliseconds, env) => {
         const file = fileURLToPath(new URL("fixtures/worker.ts", import.meta.url));
         const child = spawn(
           process.execPath,
@@ -42,7 +42,7 @@ const test = base.extend<{ processes: Processes }>({
             ledger,
             String(milliseconds),
           ],
-          { stdio: ["ignore", "pipe", "inherit"] },
+          { stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, ...env } },
         );
         children.push(child);
         await new Promise<void>((resolve, reject) => {
@@ -154,6 +154,25 @@ test(
       .poll(() => starts(ledger).get(job.id as string), { timeout: 30_000, interval: 10 })
       .toEqual([first.pid, second.pid]);
     await queue.close();
+  },
+);
+
+test(
+  "a process that reads its own lock file loses the lock, and keeps its jobs",
+  { timeout: 120_000 },
+  async ({ processes }) => {
+    const { path, ledger } = processes;
+    const queue = new Queue("shared", { connection: { path } }, createSqliteBackend);
+    const events = new QueueEvents("shared", { connection: { path } }, createSqliteBackend);
+    await events.waitUntilReady();
+    // Longer than several looks for dead processes.
+    const first = await processes.start(4_000, { READ_FOLDER: "1" });
+    const job = await queue.add("job", {});
+    await expect.poll(() => starts(ledger).size, { timeout: 30_000, interval: 10 }).toBe(1);
+    await processes.start(4_000); // One that comes later looks for dead ones, too.
+    expect(await job.waitUntilFinished(events)).toBe(first.pid);
+    expect(starts(ledger).get(job.id as string)).toEqual([first.pid]);
+    await Promise.all([events.close(), queue.close()]);
   },
 );
 

@@ -29,12 +29,12 @@ function reply(message: DatabaseReply): void {
   port.postMessage(message);
 }
 
-function start(options: OpenOptions): void {
+async function start(options: OpenOptions): Promise<void> {
   let store: Store;
   let peers: Peers | undefined;
   try {
     store = new Store(openDatabase(options));
-    peers = options.path === ":memory:" ? undefined : join(options.path, store);
+    peers = options.path === ":memory:" ? undefined : await join(options.path, store);
   } catch (error) {
     const { code, message } = refusal(options.path, error);
     reply({ kind: "refused", code, message });
@@ -74,7 +74,7 @@ function sqliteVersion(store: Store): string {
   return String(store.get("SELECT sqlite_version() AS version")?.["version"]);
 }
 
-function join(path: string, store: Store): Peers {
+async function join(path: string, store: Store): Promise<Peers> {
   const peers = Peers.join(
     path,
     store,
@@ -82,8 +82,8 @@ function join(path: string, store: Store): Peers {
     inTransaction(store),
   );
   store.owner = peers.id;
-  const others = Number(store.get("SELECT count(*) AS n FROM process")?.["n"]) > 1;
-  if (others && !canShare(sqliteVersion(store))) {
+  await peers.met();
+  if (peers.others > 0 && !canShare(sqliteVersion(store))) {
     peers.leave(inTransaction(store));
     throw new OpenRefusal(
       "SQLITE_ONE_PROCESS",
@@ -192,4 +192,4 @@ function failureOf(error: unknown): SentFailure {
   return { message: error instanceof Error ? error.message : String(error), code, errcode };
 }
 
-start(workerData as OpenOptions);
+await start(workerData as OpenOptions);

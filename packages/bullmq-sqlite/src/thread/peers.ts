@@ -39,7 +39,9 @@ export function canShare(sqlite: string): boolean {
 /**
  * The processes that share a database file. Each has a row in `process`, a lock that ends with it, and a local socket on
  * which the others tell it which queues have changed. A message can be lost, so a slow look at SQLite's `data_version` is
- * the safety net. A process that dies is noticed when its socket closes; its lock decides, and its active jobs wait again.
+ * the safety net. A process that dies is noticed when its socket closes; if its lock is free, too, its active jobs wait
+ * again. The lock alone would not do: POSIX drops it when any code of its own process opens and closes the lock file, as
+ * a task does that reads whole folders.
  */
 export class Peers {
   /** The number of this process, by which its active jobs are found when it dies. */
@@ -78,7 +80,7 @@ export class Peers {
   }
 
   /**
-   * Joins the processes of a file: takes back what dead ones had active, and registers.
+   * Joins the processes of a file.
    *
    * @param transaction runs its body in a transaction of the store, waiting for other processes.
    */
@@ -94,7 +96,6 @@ export class Peers {
     let id = 0;
     try {
       transaction(() => {
-        removeDead(store, dirname(path));
         // The name alone, so that a folder that is moved finds its locks.
         const lockName = basename(lock.path);
         store.run(
@@ -112,6 +113,23 @@ export class Peers {
     const peers = new Peers(store, id, lock, address, onChange);
     peers.#meet();
     return peers;
+  }
+
+  /** Resolves when every process that was there is known to live, or is removed. */
+  async met(): Promise<void> {
+    const connecting = [...this.#peers.values()].filter((socket) => socket.connecting);
+    await Promise.all(
+      connecting.map((socket) => {
+        socket.ref();
+        return new Promise<void>((resolve) => socket.once("connect", resolve).once("close", () => resolve()));
+      }),
+    );
+    for (const socket of connecting) socket.unref();
+  }
+
+  /** How many other processes have the file open. */
+  get others(): number {
+    return this.#peers.size;
   }
 
   /** Tells the other processes what a turn has changed. */
@@ -200,16 +218,22 @@ export class Peers {
     this.#timer = undefined;
   }
 
-  /** Takes back the jobs of processes that are gone. */
+  /** Takes back the jobs of processes that are gone: their sockets are closed, and their locks free. */
   #bury(): void {
     const folder = dirname(this.#lock.path);
-    const isAnyDead = this.#store
-      .all("SELECT lock FROM process WHERE id <> ?", this.id)
-      .some(({ lock }) => isReleased(join(folder, String(lock))));
-    if (!isAnyDead) return;
+    const findDead = (): Registered[] =>
+      this.#store
+        .all("SELECT id, lock, address FROM process WHERE id <> ?", this.id)
+        .map(({ id, lock, address }) => ({
+          id: Number(id),
+          lockPath: join(folder, String(lock)),
+          address: String(address),
+        }))
+        .filter(({ id, lockPath }) => !this.#peers.has(id) && isReleased(lockPath));
+    if (findDead().length === 0) return;
     try {
       this.#store.begin();
-      removeDead(this.#store, folder);
+      for (const dead of findDead()) remove(this.#store, dead); // Another process may have been faster.
       this.#store.commit();
     } catch {
       return this.#store.rollback(); // Another process is faster, or has the database: the next look tries again.
@@ -231,24 +255,27 @@ function changeOf(line: string): Change | undefined {
   }
 }
 
-/** Removes processes that are gone; what they had active waits again, in its place. */
-function removeDead(store: Store, folder: string): void {
-  for (const { id, lock, address } of store.all("SELECT id, lock, address FROM process")) {
-    const lockPath = join(folder, String(lock));
-    if (!isReleased(lockPath)) continue;
-    const jobs = store.all(
-      `UPDATE job SET state = ${WAITING}, lock_token = NULL, locked_until = NULL, owner = NULL, stalled_marked = 0, stalled = stalled + 1 WHERE state = 1 AND owner = ? RETURNING id, q`,
-      id as number,
-    );
-    for (const job of jobs) {
-      const queue = String(store.get("SELECT name FROM queue WHERE q = ?", job["q"] as number)?.["name"]);
-      store.publish(queue, "stalled", { jobId: String(job["id"]) });
-      store.wake(queue);
-    }
-    store.run("DELETE FROM process WHERE id = ?", id as number);
-    rmSync(lockPath, { force: true });
-    removeSocket(String(address));
+/** A process as the others see it. */
+interface Registered {
+  readonly id: number;
+  readonly lockPath: string;
+  readonly address: string;
+}
+
+/** Removes a process that is gone. Its active jobs wait again, in their places. */
+function remove(store: Store, { id, lockPath, address }: Registered): void {
+  const jobs = store.all(
+    `UPDATE job SET state = ${WAITING}, lock_token = NULL, locked_until = NULL, owner = NULL, stalled_marked = 0, stalled = stalled + 1 WHERE state = 1 AND owner = ? RETURNING id, q`,
+    id,
+  );
+  for (const job of jobs) {
+    const queue = String(store.get("SELECT name FROM queue WHERE q = ?", job["q"] as number)?.["name"]);
+    store.publish(queue, "stalled", { jobId: String(job["id"]) });
+    store.wake(queue);
   }
+  store.run("DELETE FROM process WHERE id = ?", id);
+  rmSync(lockPath, { force: true });
+  removeSocket(address);
 }
 
 function removeSocket(address: string): void {
