@@ -22,6 +22,14 @@ async function resultsIn(file: string): Promise<Map<string, Line>> {
   return new Map(lines.map((line) => JSON.parse(line) as Line).map((line) => [line.path, line]));
 }
 
+folderTest("its own data is not among the files, wherever that is", async ({ folder }) => {
+  await writeFiles(folder, { "a.txt": "a", "b/c.txt": "c" });
+  const engine = `embedded:${join(folder, "b", "jobs")}`;
+  const ended = await taskloom("demo", folder, "--once", "--engine", engine, "--port", "0", "--threads", "1");
+  expect(ended.code).toBe(0);
+  expect(ended.stdout).toMatch(/│ total\s+│\s+2 │/);
+});
+
 folderTest("what it finds is what find, wc and sha256sum find", async ({ folder }) => {
   const root = join(folder, "root");
   await writeFiles(root, {

@@ -82,7 +82,7 @@ export async function demoCommand(directory: string | undefined, flags: DemoFlag
       flags.workers === 1 ? await workInProcess(pool) : workInProcesses(flags.workers, flags.engine, pool);
     await stop.race([workers.ready(), workers.broken]);
 
-    const found = await walk(root, leaveOut(directory === undefined));
+    const found = await walk(root, leaveOut(root, embeddedFolder(engine.url), directory === undefined));
     const job = cutOff ?? (await runFile.begin(found.files));
     announce(root, job, flags, engine, address);
 
@@ -191,9 +191,12 @@ function tasksModule(): URL {
 }
 
 /** Taskloom's own data changes while it runs, so it is never among the files; the project's dependencies are not the project. */
-function leaveOut(ownProject: boolean): (path: string) => boolean {
+function leaveOut(root: string, data: string | undefined, ownProject: boolean): (path: string) => boolean {
   const names = new Set(ownProject ? [".taskloom", "node_modules", ".git"] : [".taskloom"]);
-  return (path) => names.has(path.slice(path.lastIndexOf("/") + 1));
+  return (path) =>
+    names.has(path.slice(path.lastIndexOf("/") + 1)) ||
+    // To read the files of a database that is open gives up its locks.
+    (data !== undefined && resolvePath(root, path) === data);
 }
 
 /** Where runs are noted: beside the embedded data, or in the default folder when the jobs are elsewhere. */
