@@ -285,7 +285,7 @@ const benches: Record<string, () => Promise<void>> = {
   async start() {
     const all = await inTurns(
       ["SQLite", "PGlite"],
-      async (side) => ({ time: await mainJobTime(side === "SQLite" ? root : baseline, root) }),
+      async (side) => ({ time: await mainJobTime(side === "SQLite" ? root : baseline, join(root, "docs")) }),
       Math.min(rounds, 3),
     );
     row(

@@ -22,6 +22,10 @@ const busyCodes = new Set([5, 6]);
 /** How long a turn waits for other processes before its operations fail; milliseconds. */
 const busyPatience = 30_000;
 
+/** The limits of the first and of all later pauses between two tries to begin; milliseconds. */
+const busyPauseAtFirst = 0.1;
+const busyPauseAtMost = 1.2;
+
 const port = parentPort as MessagePort;
 const pause = new Int32Array(new SharedArrayBuffer(4));
 
@@ -171,18 +175,18 @@ function call(store: Store, name: string, args: readonly unknown[]): unknown {
 
 /**
  * Waits for another process's turn to end. SQLite's own waiting is not fair: with eight busy processes the poorest had a
- * twentieth of its share; with short random pauses it has three quarters.
+ * twentieth of its share; with short random pauses it has three quarters. The first pauses are as short as a small turn.
  */
 function beginPatiently(store: Store): void {
   const until = Date.now() + busyPatience;
-  for (;;) {
+  for (let pauseAtMost = busyPauseAtFirst; ; pauseAtMost = Math.min(2 * pauseAtMost, busyPauseAtMost)) {
     try {
       return store.begin();
     } catch (error) {
       const errcode = ((error as { errcode?: number }).errcode ?? 0) & 0xff;
       if (!busyCodes.has(errcode) || Date.now() > until) throw error;
     }
-    Atomics.wait(pause, 0, 0, 0.2 + Math.random());
+    Atomics.wait(pause, 0, 0, pauseAtMost * (0.25 + 0.75 * Math.random()));
   }
 }
 
