@@ -37,16 +37,14 @@ export function isFinished(store: Store, queue: string, id: string): [number, st
   return [0, ""];
 }
 
-/** Whether a job is in a state by BullMQ's name. Waiting jobs of a paused queue are `paused`. */
+/** Whether a job is in a state by BullMQ's name. Jobs of a paused queue go on waiting, so none is `paused`. */
 export function isJobInState(store: Store, queue: string, state: string, id: string): boolean {
   const row = findJob(store, queue, id);
   const wanted = stateNumbers[state];
   if (row === undefined || wanted === undefined) return false;
   const isPrioritized = row["state"] === WAITING && Number(row["prio"]) > 0;
   if (state === "prioritized") return isPrioritized;
-  if (row["state"] !== wanted || isPrioritized) return false;
-  if (state !== "wait" && state !== "paused") return true;
-  return store.isPaused(Number(row["q"])) === (state === "paused");
+  return row["state"] === wanted && !isPrioritized;
 }
 
 export function isQueueMaxed(store: Store, queue: string): boolean {
@@ -58,11 +56,9 @@ export function isQueueMaxed(store: Store, queue: string): boolean {
 export function getCounts(store: Store, queue: string, states: readonly string[], before?: number): number[] {
   const q = store.find(queue);
   if (q === undefined) return states.map(() => 0);
-  const isPaused = store.isPaused(q);
   return states.map((state) => {
     const kind = stateNumbers[state];
     if (kind === undefined) return 0;
-    if (kind === WAITING && isPaused !== (state === "paused")) return 0;
     if (kind === DELAYED && before !== undefined) {
       const row = store.get(
         `SELECT count(*) AS n FROM job WHERE q = ? AND state = ${DELAYED} AND due < ?`,

@@ -8,11 +8,10 @@ export const WAITING_CHILDREN = 5;
 /** A kind of the counters only: waiting with a priority. */
 export const PRIORITIZED = 6;
 
-/** The stored states by BullMQ's names. */
+/** The stored states by BullMQ's names. BullMQ's `paused` is left out: only queues of its earlier versions have such jobs. */
 export const stateNumbers: Readonly<Record<string, number>> = {
   wait: WAITING,
   waiting: WAITING,
-  paused: WAITING,
   prioritized: PRIORITIZED,
   active: ACTIVE,
   completed: COMPLETED,
