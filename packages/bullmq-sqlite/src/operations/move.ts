@@ -1,7 +1,7 @@
 import { ACTIVE, COMPLETED, DELAYED, FAILED, WAITING, WAITING_CHILDREN } from "../schema/states.ts";
 import { Refusal, type Store } from "../store/store.ts";
 import { requireActive, requireLocked } from "./finish.ts";
-import { findJob, linkChild, nodeKey, parentOf } from "./parents.ts";
+import { childRetried, findJob } from "./parents.ts";
 
 const MISSING_JOB = -1;
 const NOT_IN_STATE = -3;
@@ -91,7 +91,7 @@ export function moveActiveToWait(
   return expires === undefined ? 0 : Math.max(Number(expires) - now, 0);
 }
 
-/** A finished job waits again. */
+/** A finished job waits again. The stack traces of its failures stay with it. */
 export function reprocessJob(
   store: Store,
   queue: string,
@@ -105,23 +105,13 @@ export function reprocessJob(
   if (job === undefined) throw new Refusal(MISSING_JOB);
   if (job["state"] !== (state === "failed" ? FAILED : COMPLETED)) throw new Refusal(NOT_IN_STATE);
   store.run(
-    `UPDATE job SET state = ${WAITING}, ord = ?, due = NULL, processed = NULL, finished = NULL, return_value = NULL, failed_reason = NULL, stacktrace = NULL, attempts_made = ?, attempts_started = ? WHERE pk = ?`,
+    `UPDATE job SET state = ${WAITING}, ord = ?, due = NULL, processed = NULL, finished = NULL, return_value = NULL, failed_reason = NULL, attempts_made = ?, attempts_started = ? WHERE pk = ?`,
     store.nextOrd(first),
     resetMade ? 0 : Number(job["attempts_made"]),
     resetStarted ? 0 : Number(job["attempts_started"]),
     Number(job["pk"]),
   );
-  const parent = parentOf(job);
-  const row = parent === undefined ? undefined : findJob(store, parent.queue, parent.id);
-  if (row !== undefined) {
-    const was = store.run(
-      "DELETE FROM child WHERE parent = ? AND child_key = ? AND status = ?",
-      Number(row["pk"]),
-      nodeKey(queue, id),
-      state === "failed" ? 3 : 1,
-    );
-    if (was > 0) linkChild(store, row, queue, id);
-  }
+  childRetried(store, queue, job);
   store.publish(queue, "waiting", { jobId: id, prev: state });
   store.wake(queue);
 }
@@ -164,7 +154,7 @@ export function changePriority(
   store.run("UPDATE job SET prio = ?, ord = ? WHERE pk = ?", priority, ord, Number(job["pk"]));
 }
 
-/** Puts finished jobs back to wait. Returns how many: 0 when none is left. */
+/** Puts finished jobs back to wait; their attempts go on counting. Returns how many: 0 when none is left. */
 export function retryFinishedJobs(
   store: Store,
   queue: string,
@@ -175,17 +165,19 @@ export function retryFinishedJobs(
   const q = store.find(queue);
   if (q === undefined) return 0;
   const rows = store.all(
-    `SELECT pk FROM job WHERE q = ? AND state = ${state === "failed" ? FAILED : COMPLETED} AND finished <= ? ORDER BY finished LIMIT ?`,
+    `SELECT pk, id, state, parent_queue, parent_id FROM job WHERE q = ? AND state = ${state === "failed" ? FAILED : COMPLETED} AND finished <= ? ORDER BY finished LIMIT ?`,
     q,
     before ?? Number.MAX_SAFE_INTEGER,
     most,
   );
-  for (const { pk } of rows) {
+  for (const row of rows) {
     store.run(
-      `UPDATE job SET state = ${WAITING}, ord = ?, finished = NULL, processed = NULL, return_value = NULL, failed_reason = NULL, stacktrace = NULL, attempts_made = 0, attempts_started = 0, ${unlocked} WHERE pk = ?`,
+      `UPDATE job SET state = ${WAITING}, ord = ?, finished = NULL, processed = NULL, return_value = NULL, failed_reason = NULL WHERE pk = ?`,
       store.nextOrd(),
-      pk as number,
+      Number(row["pk"]),
     );
+    childRetried(store, queue, row);
+    store.publish(queue, "waiting", { jobId: String(row["id"]), prev: state });
   }
   if (rows.length > 0) store.wake(queue);
   return rows.length;
@@ -196,16 +188,18 @@ export function promoteJobs(store: Store, queue: string, most: number): number {
   const q = store.find(queue);
   if (q === undefined) return 0;
   const rows = store.all(
-    `SELECT pk FROM job WHERE q = ? AND state = ${DELAYED} ORDER BY due LIMIT ?`,
+    `SELECT pk, id FROM job WHERE q = ? AND state = ${DELAYED} ORDER BY due LIMIT ?`,
     q,
     most,
   );
-  for (const { pk } of rows)
+  for (const { pk, id } of rows) {
     store.run(
       `UPDATE job SET state = ${WAITING}, due = NULL, ord = ? WHERE pk = ?`,
       store.nextOrd(),
       pk as number,
     );
+    store.publish(queue, "waiting", { jobId: String(id), prev: "delayed" });
+  }
   if (rows.length > 0) store.wake(queue);
   return rows.length;
 }

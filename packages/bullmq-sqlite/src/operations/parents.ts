@@ -164,6 +164,21 @@ export function dropChild(
   return dropped > 0;
 }
 
+/** A finished job waits again: if its parent had its outcome, the parent waits for the job once more. */
+export function childRetried(store: Store, queue: string, child: Row): void {
+  const parent = parentOf(child);
+  const row = parent === undefined ? undefined : findJob(store, parent.queue, parent.id);
+  if (row === undefined) return;
+  const id = String(child["id"]);
+  const outcomes = child["state"] === COMPLETED ? [PROCESSED_CHILD] : [FAILED_CHILD, IGNORED_CHILD];
+  const had = store.run(
+    `DELETE FROM child WHERE parent = ? AND child_key = ? AND status IN (${outcomes.join(", ")})`,
+    Number(row["pk"]),
+    nodeKey(queue, id),
+  );
+  if (had > 0) linkChild(store, row, queue, id);
+}
+
 /**
  * A job was added that is there already. It becomes the child of its new parent, unless it has another one that is still
  * there: then false.
