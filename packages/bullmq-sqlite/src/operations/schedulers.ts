@@ -3,6 +3,8 @@ import { Refusal, type Row, type Store } from "../store/store.ts";
 
 const ID_COLLISION = -10;
 const SLOTS_BUSY = -11;
+/** How many intervals ahead a free time is looked for; BullMQ's number. */
+const slotsAtMost = 32;
 
 /** The options of a scheduler, as BullMQ's JobScheduler gives them. */
 export interface SchedulerOptions {
@@ -10,7 +12,8 @@ export interface SchedulerOptions {
   readonly tz?: string;
   readonly pattern?: string;
   readonly every?: number;
-  readonly offset?: number;
+  /** Milliseconds; null where the caller gave none. */
+  readonly offset?: number | null;
   readonly startDate?: number;
   readonly endDate?: number;
   readonly limit?: number;
@@ -20,7 +23,7 @@ export interface SchedulerOptions {
 export interface RunOptions {
   readonly priority?: number;
   readonly timestamp?: number;
-  readonly repeat?: { readonly every?: number; readonly offset?: number };
+  readonly repeat?: { readonly every?: number; readonly offset?: number | null };
 }
 
 interface EveryTimes {
@@ -37,17 +40,11 @@ function nextOfInterval(
   start: number | null,
 ): EveryTimes {
   let next: number;
-  const slot = Math.floor(now / every) * every;
-  if (before !== null) {
-    next = before + every;
-    if (next < now) next = slot + every + offset;
-  } else if (start !== null) {
-    next = Math.max(start, now);
-  } else if (offset > 0) {
-    next = slot + offset <= now ? slot + offset + every : slot + offset;
-  } else {
-    next = now;
-  }
+  const slot = Math.floor(now / every) * every + offset;
+  const aligned = slot <= now ? slot + every : slot;
+  if (before !== null) next = before + every < now ? aligned : before + every;
+  else if (start !== null) next = Math.max(start, now);
+  else next = offset > 0 ? aligned : now;
   return { next, offset: offset === 0 ? next - Math.floor(next / every) * every : offset };
 }
 
@@ -83,7 +80,7 @@ export function addJobScheduler(
   const before = find(store, q, id);
   const previous = numberOrNull(before?.["next"]);
   const every = options.every ?? null;
-  const givenOffset = options.offset ?? runOptions.repeat?.offset;
+  const givenOffset = options.offset ?? runOptions.repeat?.offset ?? undefined;
   let offset = givenOffset ?? 0;
   let next = nextMillis ?? 0;
   const hasOtherInterval = previous !== null && numberOrNull(before?.["every"]) !== every;
@@ -92,8 +89,6 @@ export function addJobScheduler(
     const times = nextOfInterval(from, every, now, offset, numberOrNull(options.startDate ?? null));
     next = times.next;
     offset = times.offset;
-    const kept = numberOrNull(before?.["offset"]);
-    if (givenOffset === undefined && kept !== null) offset = kept;
   }
   const replaced =
     previous !== null &&
@@ -102,10 +97,18 @@ export function addJobScheduler(
       q,
       runId(id, previous),
     ) > 0;
-  if (replaced && every !== null && !hasOtherInterval) next = previous;
+  if (replaced && every !== null) {
+    if (!hasOtherInterval) next = previous;
+    // The place within the interval is chosen when a scheduler is made, and stays while its runs go on.
+    const kept = numberOrNull(before?.["offset"]);
+    if (givenOffset === undefined && kept !== null) offset = kept;
+  }
   if (exists(store, q, runId(id, next))) {
     if (every !== null) {
-      next += every;
+      // Ended runs of a scheduler of the same id may have several times in a row.
+      const last = next + slotsAtMost * every;
+      do next += every;
+      while (next < last && exists(store, q, runId(id, next)));
       if (exists(store, q, runId(id, next))) throw new Refusal(SLOTS_BUSY);
     } else if (!replaced) throw new Refusal(ID_COLLISION);
     else store.run("DELETE FROM job WHERE q = ? AND id = ?", q, runId(id, next));
@@ -162,6 +165,9 @@ function addRun(
     options.timestamp ?? now,
     scheduler,
   );
+  store.publish(queue, "added", { jobId: id, name });
+  if (delay > 0) store.publish(queue, "delayed", { jobId: id, delay: time });
+  else store.publish(queue, "waiting", { jobId: id });
   store.wake(queue);
   return [id, delay];
 }
