@@ -6,9 +6,10 @@ import type {
   DatabaseReply,
   DatabaseRequest,
   OpenOptions,
-  SentFailure,
   PostedMessage,
+  SentFailure,
   SentOperation,
+  SentResult,
 } from "../thread/messages.ts";
 import type { Statement, StatementResult } from "../operations/statements.ts";
 import { SqliteError, sqliteError } from "./errors.ts";
@@ -26,7 +27,16 @@ export class RefusedError extends Error {
   }
 }
 
+/** Operations that may hand a worker a job. */
+const claims: ReadonlySet<OperationName> = new Set([
+  "moveToActive",
+  "moveToCompleted",
+  "moveToFailed",
+] as const);
+
 interface Call {
+  /** Whether the answer may be a job to run. */
+  readonly isClaim: boolean;
   readonly resolve: (value: never) => void;
   readonly reject: (error: Error) => void;
 }
@@ -57,6 +67,8 @@ export class Database extends EventEmitter<{
   readonly #calls = new Map<number, Call>();
   #outbox: SentOperation[] = [];
   #posts: PostedMessage[] = [];
+  /** Settles claims whose turn has come, in their order; see {@link Database.#settle}. */
+  #claimed: (() => void)[] = [];
   #lastId = 0;
   #users = 0;
   #ended: SqliteError | undefined;
@@ -109,7 +121,7 @@ export class Database extends EventEmitter<{
     return this.#ask((id) => {
       if (this.#outbox.length === 0) queueMicrotask(() => this.#flush());
       this.#outbox.push([id, name, args]);
-    });
+    }, claims.has(name));
   }
 
   /**
@@ -125,7 +137,7 @@ export class Database extends EventEmitter<{
     });
   }
 
-  #ask<T>(send: (id: number) => void): Promise<T> {
+  #ask<T>(send: (id: number) => void, isClaim = false): Promise<T> {
     const ended = this.#ended;
     if (ended !== undefined) {
       // In a turn of its own: a worker that asks again at each refusal would not let the event loop run otherwise.
@@ -134,7 +146,7 @@ export class Database extends EventEmitter<{
     return new Promise((resolve_, reject) => {
       const id = ++this.#lastId;
       if (this.#calls.size === 0) this.#thread.ref();
-      this.#calls.set(id, { resolve: resolve_, reject });
+      this.#calls.set(id, { isClaim, resolve: resolve_, reject });
       send(id);
     });
   }
@@ -194,16 +206,43 @@ export class Database extends EventEmitter<{
         for (const queue of reply.events ?? [undefined]) this.emit("events", queue);
         return;
       case "turn":
-        for (const [id, failure, value] of reply.results) {
-          const call = this.#calls.get(id);
-          this.#calls.delete(id);
-          if (failure === undefined) call?.resolve(value as never);
-          else call?.reject(errorOf(failure));
-        }
+        this.#settle(reply.results);
         if (this.#calls.size === 0) this.#thread.unref();
         for (const queue of reply.jobs) this.emit("jobs", queue);
         for (const queue of reply.events) this.emit("events", queue);
     }
+  }
+
+  /**
+   * Settles the calls of a turn. A job can be added and claimed in one turn: the claim settles a turn of the event loop
+   * later, so that the code that waits for the addition goes on before the job runs, as it does with a server.
+   */
+  #settle(results: readonly SentResult[]): void {
+    const claimed: (() => void)[] = [];
+    for (const [id, failure, value] of results) {
+      const call = this.#calls.get(id);
+      this.#calls.delete(id);
+      if (call === undefined) continue;
+      const settle = (): void => {
+        if (failure === undefined) call.resolve(value as never);
+        else call.reject(errorOf(failure));
+      };
+      if (call.isClaim && Array.isArray(value) && value[0] !== null) claimed.push(settle);
+      else settle();
+    }
+    // A turn of claims alone has nothing to wait for, except for earlier claims.
+    if (claimed.length === results.length && this.#claimed.length === 0) {
+      for (const settle of claimed) settle();
+    } else if (claimed.length > 0) {
+      if (this.#claimed.length === 0) setImmediate(() => this.#settleClaimed());
+      this.#claimed.push(...claimed);
+    }
+  }
+
+  #settleClaimed(): void {
+    const claimed = this.#claimed;
+    this.#claimed = [];
+    for (const settle of claimed) settle();
   }
 
   #end(error: SqliteError): void {
