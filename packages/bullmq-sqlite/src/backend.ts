@@ -181,7 +181,8 @@ export class SqliteQueueBackend extends EventEmitter implements IQueueBackend {
 
   /** Calls an operation. A call that comes after `close()` never settles, as a command of a closed Redis client. */
   #call<N extends OperationName>(name: N, ...args: OperationArgs<N>): Promise<OperationResult<N>> {
-    if (this.closing !== undefined && this.#database.ended !== undefined) return new Promise(() => {});
+    const { isClosing, ended } = this.#database;
+    if (this.closing !== undefined && (isClosing || ended !== undefined)) return new Promise(() => {});
     return this.#database.call(name, ...args);
   }
 

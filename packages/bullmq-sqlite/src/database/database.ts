@@ -116,6 +116,11 @@ export class Database extends EventEmitter<{
     return this.#ended;
   }
 
+  /** Whether its last user has closed it: what is called now is not run any more. */
+  get isClosing(): boolean {
+    return this.#users === 0;
+  }
+
   /** Runs an operation on the database thread. */
   call<N extends OperationName>(name: N, ...args: OperationArgs<N>): Promise<OperationResult<N>> {
     return this.#ask((id) => {

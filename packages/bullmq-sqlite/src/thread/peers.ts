@@ -54,6 +54,8 @@ export class Peers {
   /** The sockets to the others, by their numbers. */
   readonly #peers = new Map<number, Socket>();
   #isDeaf = false;
+  /** The database is closed, or about to be: what the sockets still say is of no use. */
+  #hasLeft = false;
   #timer: NodeJS.Timeout | undefined;
   #version: number;
 
@@ -73,6 +75,7 @@ export class Peers {
     this.#server = createServer((socket) => this.#hear(socket)).unref();
     // Without a socket of its own no process can say that it has come, so the slow look goes on all the time.
     this.#server.on("error", () => {
+      if (this.#hasLeft) return;
       this.#isDeaf = true;
       this.#keepLooking();
     });
@@ -149,6 +152,7 @@ export class Peers {
    * processes find a row whose lock is free.
    */
   leave(transaction: (body: () => void) => void): void {
+    this.#hasLeft = true;
     clearInterval(this.#timer);
     this.#server.close();
     for (const socket of this.#peers.values()) socket.destroy();
@@ -182,6 +186,7 @@ export class Peers {
 
   /** The socket of another process has closed. Where the process lives, the next look connects to it again. */
   #lost(id: number): void {
+    if (this.#hasLeft) return;
     this.#peers.delete(id);
     this.#bury();
   }
@@ -191,6 +196,7 @@ export class Peers {
     socket.unref();
     socket.on("error", () => {});
     socket.setEncoding("utf8").on("data", (text: string) => {
+      if (this.#hasLeft) return;
       const lines = (rest + text).split("\n");
       rest = lines.pop() ?? "";
       for (const line of lines) {
