@@ -279,6 +279,7 @@ async function setDeaths(queue: TaskQueue, engineName: string, id: string, count
     await setField(bull, id, "stc", String(count));
   } else if (engineName.startsWith("embedded")) {
     using database = new DatabaseSync(join(embeddedFolder(queue.engine.url) as string, "taskloom.sqlite"));
+    database.exec("PRAGMA busy_timeout = 10000");
     database.prepare("UPDATE job SET stalled = ? WHERE id = ?").run(count, id);
   } else {
     const pool = bull.opts.connection as unknown as {

@@ -174,6 +174,16 @@ export class Database extends EventEmitter<{
     this.#posts.push([channel, text]);
   }
 
+  /**
+   * Posts a text if a statement, which runs after all that was called before, returns a row; resolves with whether it did.
+   * A text about what was called just before reaches the other processes with the news of that turn.
+   */
+  async postIf(statement: Statement, channel: string, text: string): Promise<boolean> {
+    const isPosted = await this.call("postIf", statement, channel, text);
+    if (isPosted) this.emit("message", channel, text);
+    return isPosted;
+  }
+
   #deliver(): void {
     const messages = this.#posts;
     this.#posts = [];
@@ -206,7 +216,7 @@ export class Database extends EventEmitter<{
         return this.#end(new SqliteError("SQLITE_CLOSED", `The database ${this.path} is closed.`));
       case "changed":
         for (const [channel, text] of reply.messages ?? []) this.emit("message", channel, text);
-        if (reply.messages !== undefined) return;
+        if (reply.messages !== undefined && reply.jobs === undefined) return;
         for (const queue of reply.jobs ?? [undefined]) this.emit("jobs", queue);
         for (const queue of reply.events ?? [undefined]) this.emit("events", queue);
         return;

@@ -10,6 +10,13 @@ export interface StatementResult {
   readonly changes: number;
 }
 
+/** Posts a text, once the turn is stored, if the statement returns a row; returns whether it did. */
+export function postIf(store: Store, [sql, params = []]: Statement, channel: string, text: string): boolean {
+  if (store.prepare(sql).get(...params) === undefined) return false;
+  store.post(channel, text);
+  return true;
+}
+
 /** Runs statements in one step, so that nobody sees what is between them. Queues in `wake` have work afterwards. */
 export function runStatements(
   store: Store,

@@ -23,10 +23,11 @@ const eventsKept = 10_000;
 /** How many prepared statements are kept. The package has fewer; statements of its users count too. */
 const statementsKept = 500;
 
-/** What a turn leaves for others: queues with work or events that were not there before. */
+/** The news of a turn for others: queues with work or events that were not there before, and texts. */
 export interface Signals {
   readonly jobs: Set<string>;
   readonly events: Set<string>;
+  readonly messages: (readonly [channel: string, text: string])[];
 }
 
 /**
@@ -37,7 +38,7 @@ export class Store {
   readonly database: DatabaseSync;
   /** The number of this process among those that share the file. */
   owner = 0;
-  signals: Signals = { jobs: new Set(), events: new Set() };
+  signals: Signals = { jobs: new Set(), events: new Set(), messages: [] };
   readonly #statements = new Map<string, StatementSync>();
   readonly #queues = new Map<string, number>();
   readonly #meta = new Map<number, Map<string, string>>();
@@ -87,7 +88,7 @@ export class Store {
     }
     this.#ord = undefined;
     this.#events = new Map();
-    this.signals = { jobs: new Set(), events: new Set() };
+    this.signals = { jobs: new Set(), events: new Set(), messages: [] };
   }
 
   /** Writes what the turn has counted and published, and commits. */
@@ -208,6 +209,11 @@ export class Store {
   /** Tells workers, when the turn is stored, that the queue has work. */
   wake(queue: string): void {
     this.signals.jobs.add(queue);
+  }
+
+  /** Sends a text to the other processes when the turn is stored. */
+  post(channel: string, text: string): void {
+    this.signals.messages.push([channel, text]);
   }
 
   /** Adds an event of the queue, stored with the turn. */

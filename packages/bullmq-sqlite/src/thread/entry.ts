@@ -151,7 +151,9 @@ function runTurn(store: Store, peers: Peers | undefined, turn: readonly SentOper
   const jobs = [...store.signals.jobs];
   const events = [...store.signals.events];
   reply({ kind: "turn", results, jobs, events });
-  if (jobs.length > 0 || events.length > 0) peers?.tell({ jobs, events });
+  const { messages } = store.signals;
+  if (jobs.length > 0 || events.length > 0 || messages.length > 0)
+    peers?.tell({ jobs, events, ...(messages.length > 0 ? { messages } : {}) });
 }
 
 /** A copy is written outside of any transaction; what is called meanwhile waits. */

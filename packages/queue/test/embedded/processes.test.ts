@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { CancelledError } from "@taskloom/loop";
-import { TaskQueue } from "@taskloom/queue";
+import { TaskQueue, openEngine } from "@taskloom/queue";
 import { expect, test } from "vitest";
 import { type Child, startChild } from "./fixtures/child.ts";
 import { newFolder } from "./fixtures/folder.ts";
@@ -60,4 +60,25 @@ test("the job of a process that is killed runs again in another, and is still wa
     .toEqual([first.process.pid, second.process.pid]);
   task.cancel();
   await expect(task).rejects.toThrow(CancelledError);
+});
+
+test("a reply goes behind the end of its own run, and behind nothing else", async () => {
+  const url = `embedded:${newFolder()}`;
+  const engine = openEngine(url);
+  await using queue = new TaskQueue({ engine: url });
+  await engine.connect();
+  const task = queue.submit(where);
+  await task.sent();
+  const sent = async (attemptsStarted: number): Promise<boolean | undefined> =>
+    await engine.replies.sendBehind?.(
+      "another-process",
+      { id: task.id, outcome: { state: "completed", value: 1 }, attempts: 1 },
+      { queueName: "default.loop", id: task.id, attemptsStarted },
+    );
+  expect(await sent(1), "it waits").toBe(false);
+  await startWorker(url.replace("embedded:", ""));
+  await task;
+  expect(await sent(2), "another run").toBe(false);
+  expect(await sent(1)).toBe(true);
+  await engine.close();
 });

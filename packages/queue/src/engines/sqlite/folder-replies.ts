@@ -1,9 +1,13 @@
 import { randomUUID } from "node:crypto";
 import type { Database } from "@taskloom/bullmq-sqlite";
-import type { ReplyChannel, ReplyMessage } from "../engine.ts";
+import type { EndingRun, ReplyChannel, ReplyMessage } from "../engine.ts";
 
 /** How a channel of replies begins; the address of its process follows. */
 const prefix = "replies:";
+
+/** Returns a row if that very run's end is stored. */
+const endedRun = `SELECT 1 FROM job WHERE q = (SELECT q FROM queue WHERE name = ?) AND id = ?
+  AND attempts_started = ? AND finished IS NOT NULL AND return_value IS NOT NULL`;
 
 /** Replies between the processes that share a folder: by the local socket on which they wake each other. */
 export class FolderReplies implements ReplyChannel {
@@ -37,6 +41,16 @@ export class FolderReplies implements ReplyChannel {
     const messages = this.#outgoing.get(address);
     if (messages === undefined) this.#outgoing.set(address, [message]);
     else messages.push(message);
+  }
+
+  /** The statement runs after the command that stores the end, and the reply leaves with the news of that turn. */
+  async sendBehind(address: string, message: ReplyMessage, run: EndingRun): Promise<boolean> {
+    if (address === this.address) return false; // It has no way to go: {@link send} is quicker.
+    return await this.#database().postIf(
+      [endedRun, [run.queueName, run.id, run.attemptsStarted]],
+      `${prefix}${address}`,
+      JSON.stringify([message]),
+    );
   }
 
   #flush(): void {
