@@ -1,9 +1,12 @@
-import { Event } from "@taskloom/loop";
+import { randomUUID } from "node:crypto";
+import { Event, run as runLoop, sleep } from "@taskloom/loop";
+import { virtualClock } from "@taskloom/loop/testing";
 import { TaskQueue, currentJob, defineTask, openEngine } from "@taskloom/queue";
 import { afterEach, describe, expect, vi } from "vitest";
+import { CronPattern } from "../src/cron/cron-pattern.ts";
 import { engines } from "./engines.ts";
 import { clockChanges } from "./clock-changes.ts";
-import { pairTest } from "./pair.ts";
+import { Pair, pairTest } from "./pair.ts";
 
 const hour = 3_600_000;
 const day = 24 * hour;
@@ -148,5 +151,68 @@ describe.each(withThisClock)("on $name", ({ test: engineTest }) => {
     expect(note.times).toEqual(["now"]);
     expect(await found?.remove()).toBe(true);
     expect(await queue.schedules()).toEqual([]);
+  });
+});
+
+/** The process warnings with a code, from now on. */
+function listenForWarnings(code: string): { readonly messages: string[]; stop(): void } {
+  const messages: string[] = [];
+  const listener = (warning: Error & { code?: string }): void => {
+    if (warning.code === code) messages.push(warning.message);
+  };
+  process.on("warning", listener);
+  return { messages, stop: () => void process.off("warning", listener) };
+}
+
+const daily = { cron: "0 0 * * *", timezone: "UTC" } as const;
+const dayBefore = Date.parse("2026-05-01T23:00Z");
+const lastRun = Date.parse("2026-05-02T00:00Z");
+
+/** Puts the clock to `time`, and ends the calendar with the last run: no pattern of ours runs out of times before. */
+function setLastClock(time: number): void {
+  setClock(time);
+  const next = Reflect.get(CronPattern.prototype, "next");
+  vi.spyOn(CronPattern.prototype, "next").mockImplementation(function (this: CronPattern, after) {
+    const found = next.call(this, after);
+    return found === undefined || found > lastRun ? undefined : found;
+  });
+}
+
+/** Schedules a last run, beside one that has an `until`, and lets the time of both come. */
+async function runLast(pair: Pair, passTime: () => unknown): Promise<void> {
+  const note = new Note();
+  const queue = await pair.work([note.task, nudge]);
+  expect((await queue.schedule("last", daily, note.task)).next).toBe(lastRun);
+  await queue.schedule("until", { ...daily, until: lastRun }, nudge);
+  await passTime();
+  await queue.submit(nudge);
+  await note.next();
+  await expect.poll(() => queue.schedules()).toEqual([]);
+  expect(note.times).toEqual([new Date(lastRun).toISOString()]);
+}
+
+describe.each(engines)("on $name", ({ name, test: engineTest }) => {
+  const test = pairTest(engineTest);
+  afterEach(() => vi.restoreAllMocks());
+
+  test("a schedule without `until` that has no further run in sight is reported as it ends", async ({
+    pair,
+  }) => {
+    const warnings = listenForWarnings("SCHEDULE_ENDED");
+    setLastClock(dayBefore);
+    if (name === "memory") {
+      const body = async (): Promise<void> => {
+        const inVirtualTime = new Pair(`memory:${randomUUID()}`);
+        await runLast(inVirtualTime, () => sleep(lastRun - dayBefore));
+        await inVirtualTime.close();
+      };
+      await runLoop(body, { clock: virtualClock({ start: dayBefore }) });
+    } else {
+      await runLast(pair, () => setLastClock(lastRun));
+    }
+    await expect
+      .poll(() => warnings.messages)
+      .toEqual([`The schedule "${daily.cron}" has no further run in sight and ends.`]);
+    warnings.stop();
   });
 });

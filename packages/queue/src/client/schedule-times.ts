@@ -70,12 +70,12 @@ export function hasEnded(
   { pattern, every, tz, endDate }: Pick<RepeatOptions, "pattern" | "every" | "tz" | "endDate">,
   time: number,
 ): boolean {
-  if (endDate === undefined) return false;
-  const end = Number(endDate);
-  if (end <= time) return true;
-  if (every !== undefined) return false;
-  const repeat = { pattern: pattern ?? "", ...(tz === undefined ? {} : { tz }) };
-  return (nextRunOf(time, repeat) ?? Infinity) > end;
+  const end = endDate === undefined ? undefined : Number(endDate);
+  if (end !== undefined && end <= time) return true;
+  if (every !== undefined || pattern === undefined) return false;
+  const repeat = { pattern, ...(tz === undefined ? {} : { tz }) };
+  const next = nextRunOf(time, repeat);
+  return next === undefined || (end !== undefined && next > end);
 }
 
 function checkCron(cron: string, timezone: string | undefined): void {

@@ -31,7 +31,7 @@ export class CronPattern {
       this.#expression.reset(new Date(after));
       return this.#expression.next().getTime();
     } catch {
-      return undefined; // cron-parser gives up after 10,000 steps, as for a fifth Monday in February.
+      return undefined; // cron-parser gives up after 10,000 steps, as for the 31st of February or April.
     }
   }
 }

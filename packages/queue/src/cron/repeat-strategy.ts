@@ -13,32 +13,33 @@ export function nextRunOf(after: number, repeat: Repeat): number | undefined {
   const { pattern = "", tz, startDate, endDate } = repeat;
   if (repeat.immediately === true) return Date.now();
   const from = startDate === undefined ? after : Math.max(after, new Date(startDate).getTime());
-  const next = nextRun(new CronPattern(pattern), tz, from);
+  let next: number | undefined;
+  try {
+    next = nextRun(new CronPattern(pattern), tz, from);
+  } catch {
+    // Another BullMQ client stored a pattern that Taskloom refuses, such as one with `H`: it has BullMQ's rules.
+    return getNextMillis(after, repeat);
+  }
   return next !== undefined && endDate != null && next > new Date(endDate).getTime() ? undefined : next;
+}
+
+/** The same for an engine that stores the run. A schedule that ends without an end date is reported as a warning. */
+export function nextRunToStore(after: number, repeat: Repeat): number | undefined {
+  const next = nextRunOf(after, repeat);
+  if (next === undefined && repeat.endDate == null) {
+    process.emitWarning(
+      `The schedule ${JSON.stringify(repeat.pattern)} has no further run in sight and ends.`,
+      {
+        type: "TaskloomWarning",
+        code: "SCHEDULE_ENDED",
+      },
+    );
+  }
+  return next;
 }
 
 /**
  * Settings of BullMQ's Queue and Worker. A worker stores the next run of a schedule when it takes the one before, and a
  * queue stores the first one, so both have to be given the same rules.
  */
-export const repeatSettings: AdvancedOptions = {
-  repeatStrategy: (after, repeat) => {
-    let next: number | undefined;
-    try {
-      next = nextRunOf(after, repeat);
-    } catch {
-      // Another BullMQ client stored a pattern that Taskloom refuses, such as one with `H`: it has BullMQ's rules.
-      next = getNextMillis(after, repeat);
-    }
-    if (next === undefined && repeat.endDate == null) {
-      process.emitWarning(
-        `The schedule ${JSON.stringify(repeat.pattern)} has no further run in sight and ends.`,
-        {
-          type: "TaskloomWarning",
-          code: "SCHEDULE_ENDED",
-        },
-      );
-    }
-    return next;
-  },
-};
+export const repeatSettings: AdvancedOptions = { repeatStrategy: nextRunToStore };

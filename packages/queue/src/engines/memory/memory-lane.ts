@@ -1,6 +1,6 @@
 import { type Handle, getEventLoop } from "@taskloom/loop";
 import { Backoffs, type JobState, type RepeatOptions } from "bullmq";
-import { nextRunOf } from "../../cron/repeat-strategy.ts";
+import { nextRunToStore } from "../../cron/repeat-strategy.ts";
 import type { JobData } from "../../wire/job-data.ts";
 import type { LaneQueue, NewJob, StoredSchedule } from "../lane-queue.ts";
 import type { KeptSubmission } from "../engine.ts";
@@ -341,7 +341,7 @@ export class MemoryLane implements LaneQueue {
     const { every } = repeat;
     const next =
       every === undefined
-        ? nextRunOf(Math.max(previous, now), repeat)
+        ? nextRunToStore(Math.max(previous, now), repeat)
         : count === 0
           ? Math.ceil(now)
           : previous + every * (1 + Math.max(0, Math.floor((now - previous) / every)));
