@@ -33,6 +33,14 @@ test("a request that does not arrive in time is answered and cut, with and witho
   await service.stop();
 });
 
+test("any time does for a request, whole milliseconds or not", async ({ redis }) => {
+  for (const seconds of ["16.1", "0.1001", "301", "1e17"]) {
+    const service = await Service.start(redis.url, ["--request-timeout", seconds]);
+    expect((await service.ask("GET", "/healthz")).status, seconds).toBe(200);
+    await service.stop();
+  }
+});
+
 test("no more event streams and waiting requests are open than --max-streams allows", async ({ redis }) => {
   const service = await Service.start(redis.url, ["--max-streams", "2"]);
   const { id } = await service.submit("test.wait", 600_000);

@@ -86,6 +86,22 @@ test("SIGTERM ends the streams and waits of jobs that outlive the drain, with wh
   expect(await service.process.ended).toMatchObject({ code: 0, signal: null });
 });
 
+// Node's own timers turn these times into 1 ms, after which the workers were killed in the middle of their jobs.
+test("a drain of 2^31 ms and more is waited for, by worker processes too", async ({ redis }) => {
+  for (const workers of full ? ["1", "2"] : ["2"]) {
+    const service = await Service.start(redis.url, ["--drain", "3000000", "--workers", workers]);
+    const { id } = await service.submit("test.wait", 1_500);
+    await untilActive(service, [id]);
+    const waiting = service.ask("GET", `/jobs/${id}?wait=60`);
+    await service.ask("GET", "/healthz");
+    service.process.child.kill("SIGTERM");
+    expect((await (await waiting).json()) as Job).toMatchObject({ state: "completed", value: "waited" });
+    const { code, stderr } = await service.process.ended;
+    expect(stderr).not.toContain("TimeoutOverflowWarning");
+    expect(code).toBe(0);
+  }
+});
+
 interface Queues {
   readonly default?: { readonly loop: { readonly active: number } };
 }

@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { startTimer } from "@taskloom/loop/timer";
 import type { WorkerStats } from "@taskloom/queue";
 import { CliFailure } from "../cli/failure.ts";
 import type { Stall } from "../demo/stall-meter.ts";
@@ -139,9 +140,10 @@ export class WorkerProcess {
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
     const ended = new Promise((resolve) => child.once("exit", resolve));
     child.kill("SIGTERM");
-    const timer = setTimeout(() => child.kill("SIGKILL"), (this.#settings.drain ?? 0) * 1_000 + stopPatience);
+    const patience = (this.#settings.drain ?? 0) * 1_000 + stopPatience;
+    const timer = startTimer(patience, () => child.kill("SIGKILL"));
     await ended;
-    clearTimeout(timer);
+    timer.cancel();
   }
 
   /** Ends the process as it stands. */

@@ -43,7 +43,7 @@ export class Bell {
           if (isNew) end(true);
           else if (within !== undefined && within < ms) {
             clearTimeout(timer);
-            timer = setTimeout(() => end(false), Math.max(within, 0));
+            timer = setTimeout(() => end(false), Math.min(Math.max(within, 0), timerAtMost));
           }
         },
         () => {}, // The wait ends in its time.

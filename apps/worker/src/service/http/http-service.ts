@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import rateLimit from "@fastify/rate-limit";
 import swagger from "@fastify/swagger";
+import { LONGEST_DELAY } from "@taskloom/loop/timer";
 import type { Engine } from "@taskloom/queue";
 import { type FastifyError, type FastifyInstance, fastify } from "fastify";
 import type { Logger } from "pino";
@@ -75,15 +76,17 @@ export class HttpService {
       );
     }
     const guard = new Guard({ operate: token, read: readToken }, host);
-    const requestTimeout = options.requestTimeout * 1_000;
+    // Node's server takes whole milliseconds only, and 16.1 s are 16,100.000000000002 ms.
+    const requestTimeout = Math.min(Math.ceil(options.requestTimeout * 1_000), LONGEST_DELAY);
     const app = fastify({
       forceCloseConnections: "idle",
       bodyLimit: options.bodyLimit,
       routerOptions: { maxParamLength: 300 },
       requestTimeout,
       http: {
+        requestTimeout, // fastify sets its own later, and Node compares with 300 s until then.
         headersTimeout: requestTimeout,
-        connectionsCheckingInterval: Math.min(1_000, requestTimeout / 2),
+        connectionsCheckingInterval: Math.min(1_000, Math.ceil(requestTimeout / 2)),
         requireHostHeader: false, // The guard asks for it, and its answer is in the format of all others.
       },
       trustProxy: options.trustProxy.length > 0 && trustedProxies(options.trustProxy),
