@@ -1,5 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { TaskQueue } from "@taskloom/queue";
+import { Redis } from "ioredis";
 import { expect, test } from "vitest";
 import { folderTest } from "../support/files.ts";
 import { freePort, redisTest } from "../support/redis.ts";
@@ -72,6 +74,34 @@ redisTest(
     }
   },
   240_000,
+);
+
+redisTest(
+  "a delay may be any number of seconds, and its job runs once",
+  async ({ redis }) => {
+    const service = await Service.start(redis.url);
+    const run = (...args: string[]): ReturnType<typeof taskloom> => taskloom(...args, "--engine", redis.url);
+    // 16.1 s are 16,100.000000000002 ms, and an engine counts whole ones.
+    const { code, stdout } = await run("submit", "test.say", '"later"', "--delay", "16.1");
+    expect(code).toBe(0);
+    const later = stdout.trim();
+    await using queue = new TaskQueue({ engine: redis.url });
+    expect(await queue.attach(later).state()).toBe("delayed");
+    const client = new Redis(redis.url);
+    expect(await client.hget(`taskloom:default.loop:${later}`, "delay")).toBe("16101");
+    await client.quit();
+    expect(
+      await run("submit", "test.say", '"soon"', "--delay", "0.0161", "--id", "soon", "--wait"),
+    ).toMatchObject({
+      code: 0,
+      stdout: '"soon"\n',
+    });
+    expect(await queue.attach("loop.soon").logs()).toEqual(["soon"]);
+    expect(await service.job("loop.soon")).toMatchObject({ state: "completed", attempts: 1 });
+    await service.ask("DELETE", `/jobs/${later}`);
+    await service.stop();
+  },
+  120_000,
 );
 
 folderTest("a command line that is wrong: what is, the exit code 2, and no stack", async ({ folder }) => {

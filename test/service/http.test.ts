@@ -1,10 +1,11 @@
 import { createServer, request } from "node:http";
 import { TaskQueue } from "@taskloom/queue";
+import { Redis } from "ioredis";
 import { expect } from "vitest";
 import { redisTest } from "../support/redis.ts";
 import { TaskloomProcess, taskloom } from "../support/taskloom-process.ts";
 import { wait } from "./fixtures/tasks.ts";
-import { Service, tasksModule } from "./service.ts";
+import { type Job, Service, tasksModule } from "./service.ts";
 
 const operate = "operate-token-of-a-test";
 const read = "read-token-of-a-test";
@@ -120,6 +121,25 @@ test("one id is one job, and a queue is paused and resumed", async ({ service })
   expect((await service.job(id, 0.3)).state).toBe("waiting");
   await service.ask("PUT", "/queues/default", { paused: false });
   expect(await service.job(id, 10)).toMatchObject({ value: 4 });
+});
+
+test("a delay may be any number of milliseconds, and its job runs once", async ({ service, redis }) => {
+  const client = new Redis(redis.url);
+  for (const [delay, whole] of [
+    [16.1, 17],
+    [0.001, 1],
+  ] as const) {
+    const args = [`after ${delay}`];
+    const answer = await service.ask("POST", "/tasks/test.say?wait=30", { args, delay });
+    expect(answer.status).toBe(200);
+    const { id, ...job } = (await answer.json()) as Job;
+    expect(job).toMatchObject({ state: "completed", value: `after ${delay}`, attempts: 1 });
+    const logs = await service.ask("GET", `/jobs/${id}/logs`);
+    expect(await logs.json()).toEqual([`after ${delay}`]); // A line for each run.
+    const options = await client.hget(`taskloom:default.loop:${id}`, "opts");
+    expect(JSON.parse(options ?? "")).toMatchObject({ delay: whole });
+  }
+  await client.quit();
 });
 
 test("a pack of calls says how many it carries", async ({ service, redis }) => {
