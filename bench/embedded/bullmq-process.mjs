@@ -14,6 +14,7 @@ if (role !== "client") {
 }
 if (role !== "worker") {
   const queue = new Queue(name, { connection: connect() });
+  queue.setMaxListeners(0);
   const events = new QueueEvents(name, { connection: connect() });
   events.setMaxListeners(0);
   await events.waitUntilReady();
