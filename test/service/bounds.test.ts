@@ -99,6 +99,41 @@ test("many searches in large jobs at once leave the other routes as they are", a
   await service.stop();
 });
 
+test("records that cannot be read are listed and read as unreadable, while they wait and when they have failed", async ({
+  redis,
+}) => {
+  await using queue = new TaskQueue({ engine: redis.url, name: "odd" });
+  const service = await Service.start(redis.url, ["--queue", "odd"]);
+  await service.ask("PUT", "/queues/odd", { paused: true });
+  const odd = { data: "null", opts: "no JSON", progress: "{" };
+  const ids: string[] = [];
+  const client = new Redis(redis.url);
+  for (const [field, text] of Object.entries(odd)) {
+    const task = queue.submit(add, 1, 2);
+    task.catch(() => {}); // It fails when it is taken.
+    await task.sent();
+    await client.hset(`taskloom:odd.loop:${task.id}`, field, text);
+    ids.push(task.id);
+  }
+  const ask = async (path: string): Promise<unknown> => {
+    const answer = await service.ask("GET", path);
+    expect(answer.status, path).toBe(200);
+    return await answer.json();
+  };
+  const listed = async (): Promise<Set<string>> =>
+    new Set(((await ask("/jobs?queue=odd")) as { jobs: { id: string }[] }).jobs.map(({ id }) => id));
+  expect(await listed()).toEqual(new Set(ids));
+  for (const id of ids) expect(await ask(`/jobs/${id}?queue=odd`)).toMatchObject({ id });
+  await service.ask("PUT", "/queues/odd", { paused: false });
+  await expect
+    .poll(async () => ((await ask("/failed?queue=odd")) as { groups: unknown[] }).groups.length, patience)
+    .toBeGreaterThan(0);
+  expect(await listed()).toEqual(new Set(ids));
+  for (const id of ids) expect(await ask(`/jobs/${id}?queue=odd`)).toMatchObject({ id });
+  client.disconnect();
+  await service.stop();
+});
+
 test("bull-board lists a bounded part of each job, and one that it cannot read as it is", async ({
   redis,
 }) => {
