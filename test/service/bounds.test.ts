@@ -99,41 +99,6 @@ test("many searches in large jobs at once leave the other routes as they are", a
   await service.stop();
 });
 
-test("records that cannot be read are listed and read as unreadable, while they wait and when they have failed", async ({
-  redis,
-}) => {
-  await using queue = new TaskQueue({ engine: redis.url, name: "odd" });
-  const service = await Service.start(redis.url, ["--queue", "odd"]);
-  await service.ask("PUT", "/queues/odd", { paused: true });
-  const odd = { data: "null", opts: "no JSON", progress: "{" };
-  const ids: string[] = [];
-  const client = new Redis(redis.url);
-  for (const [field, text] of Object.entries(odd)) {
-    const task = queue.submit(add, 1, 2);
-    task.catch(() => {}); // It fails when it is taken.
-    await task.sent();
-    await client.hset(`taskloom:odd.loop:${task.id}`, field, text);
-    ids.push(task.id);
-  }
-  const ask = async (path: string): Promise<unknown> => {
-    const answer = await service.ask("GET", path);
-    expect(answer.status, path).toBe(200);
-    return await answer.json();
-  };
-  const listed = async (): Promise<Set<string>> =>
-    new Set(((await ask("/jobs?queue=odd")) as { jobs: { id: string }[] }).jobs.map(({ id }) => id));
-  expect(await listed()).toEqual(new Set(ids));
-  for (const id of ids) expect(await ask(`/jobs/${id}?queue=odd`)).toMatchObject({ id });
-  await service.ask("PUT", "/queues/odd", { paused: false });
-  await expect
-    .poll(async () => ((await ask("/failed?queue=odd")) as { groups: unknown[] }).groups.length, patience)
-    .toBeGreaterThan(0);
-  expect(await listed()).toEqual(new Set(ids));
-  for (const id of ids) expect(await ask(`/jobs/${id}?queue=odd`)).toMatchObject({ id });
-  client.disconnect();
-  await service.stop();
-});
-
 test("bull-board lists a bounded part of each job, and one that it cannot read as it is", async ({
   redis,
 }) => {
@@ -169,6 +134,69 @@ test("bull-board lists a bounded part of each job, and one that it cannot read a
   const listings = await Promise.all(Array.from({ length: 8 }, () => list("")));
   expect(listings.map(({ length }) => length)).toEqual(Array.from({ length: 8 }, () => 3));
   for (const task of [large, odd, lost]) void task.catch(() => {});
+  await client.quit();
+  await service.stop();
+});
+
+test("a record that is not a submission is listed as unreadable, waiting and failed", async ({ redis }) => {
+  // A queue of its own: the tests before have left jobs in theirs.
+  const service = await Service.start(redis.url, ["--queue", "odd"]);
+  const client = new Redis(redis.url);
+  const odd: [field: string, text: string, why: string][] = [
+    ["data", "null", "its data is null and not an object"],
+    ["data", "{", "its data is not JSON"],
+    ["opts", "no JSON", "its opts is not JSON"],
+    ["opts", "null", "its opts is not an object"],
+    ["progress", "{", "its progress is not JSON"],
+  ];
+  /** Submits a job for each odd field, and overwrites that field once the job has a state. */
+  const spoil = async (state: string, task: string, ...args: unknown[]): Promise<Map<string, string>> => {
+    const whys = new Map<string, string>();
+    for (const [field, text, why] of odd) {
+      const { id } = await service.submit(task, ...args);
+      await expect.poll(async () => (await service.job(id)).state, patience).toBe(state);
+      await client.hset(`taskloom:odd.loop:${id}`, field, text);
+      whys.set(id, why);
+    }
+    return whys;
+  };
+  const listed = async (path: string): Promise<Map<string, string | undefined>> => {
+    const answer = await service.ask("GET", path);
+    expect(answer.status, path).toBe(200);
+    const { jobs } = (await answer.json()) as { jobs: { id: string; unreadable?: string }[] };
+    return new Map(jobs.map(({ id, unreadable }) => [id, unreadable]));
+  };
+
+  const failed = await spoil("failed", "test.fail", "no disk");
+  const whole = await service.submit("test.fail", "no disk");
+  await expect.poll(async () => (await service.job(whole.id)).state, patience).toBe("failed");
+  expect(await listed("/jobs?queue=odd&state=failed")).toEqual(new Map([...failed, [whole.id, undefined]]));
+  const groups = async (): Promise<{ task: string; count: number; ids: string[] }[]> => {
+    const answer = await service.ask("GET", "/failed?queue=odd");
+    expect(answer.status).toBe(200);
+    return ((await answer.json()) as { groups: { task: string; count: number; ids: string[] }[] }).groups;
+  };
+  const [group, ...others] = await groups();
+  expect(others).toEqual([]);
+  expect(group).toMatchObject({ task: "test.fail", count: failed.size + 1 });
+  expect(new Set(group?.ids)).toEqual(new Set([...failed.keys(), whole.id]));
+
+  await service.ask("PUT", "/queues/odd", { paused: true });
+  const waiting = await spoil("waiting", "test.add", 1, 2);
+  expect(await listed("/jobs?queue=odd&state=waiting")).toEqual(waiting);
+  expect(await listed("/jobs?queue=odd")).toEqual(new Map([...waiting, ...failed, [whole.id, undefined]]));
+  // The worker that takes them ends each as a failure, and goes on.
+  await service.ask("PUT", "/queues/odd", { paused: false });
+  const added = async (): Promise<string[]> =>
+    (await groups()).filter(({ task }) => task === "test.add").flatMap(({ ids }) => ids);
+  await expect.poll(async () => new Set(await added()), patience).toEqual(new Set(waiting.keys()));
+  const { id: next } = await service.submit("test.add", 1, 2);
+  expect(await service.job(next, 30)).toMatchObject({ state: "completed", value: 3 });
+  for (const [id, why] of [...waiting, ...failed]) {
+    const answer = await service.ask("GET", `/jobs/${id}`);
+    expect(answer.status).toBe(200);
+    expect(await answer.json()).toMatchObject({ state: "failed", unreadable: why });
+  }
   await client.quit();
   await service.stop();
 });

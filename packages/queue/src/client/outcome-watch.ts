@@ -130,6 +130,9 @@ export class OutcomeWatch {
       void this.#followReplacement(submission).catch(() => {});
     } else if (attempts !== undefined && isKept) {
       this.#sendAgain(submission);
+    } else if (submission.missedAt === undefined || performance.now() - submission.missedAt < lookInterval) {
+      // With a short retention a record can be removed while the reply to its end is on its way.
+      submission.missedAt ??= performance.now();
     } else {
       this.#lose(
         submission,

@@ -22,6 +22,8 @@ export interface Submission {
   readonly children?: readonly RemoteTask<unknown>[];
   /** When the engine confirmed the job, in `performance.now()` milliseconds; undefined until then. */
   addedAt: number | undefined;
+  /** When its record was first found missing, in `performance.now()` milliseconds; its reply may still be on its way. */
+  missedAt?: number;
   /** Whether it was sent before, and may have arrived. */
   wasSent?: true;
   /** Called once, when the engine has confirmed the job, or it has ended without that. */
