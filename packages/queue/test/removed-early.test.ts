@@ -12,7 +12,7 @@ test("a reply counts that comes after its job's record was found missing", async
   const look = vi.spyOn(queue.engine, "look");
   const bull = queue.engine.openQueue("removed.loop");
   const job = await bull.getJob(waiting.id);
-  const reply = (job?.data as { reply: string }).reply;
+  const reply = (job as unknown as { data: { reply: string } }).data.reply;
   await job?.remove();
   await expect
     .poll(() => look.mock.calls.some(([, ids]) => ids.includes(waiting.id)), { timeout: 30_000 })
