@@ -23,7 +23,9 @@ const test = folderTest.extend<{ postgres: PrivatePostgres }>({
 
 /** Runs statements on a session of its own, which the faults spare by its name. */
 async function asAdmin(url: string, ...statements: readonly string[]): Promise<void> {
-  const client = new pg.Client({ connectionString: url, application_name: "chaos" });
+  // A fault may have set a timeout for all sessions, and this one mends it.
+  const options = "-c statement_timeout=0";
+  const client = new pg.Client({ connectionString: url, application_name: "chaos", options });
   client.on("error", () => {}); // The server may be killed meanwhile.
   await client.connect();
   try {
