@@ -6,8 +6,9 @@ import {
   type StoredText,
   type TextField,
   absentText,
+  recordOfRow,
+  rowsInOrder,
   textFields,
-  textsBy,
 } from "../job-record.ts";
 import { queueOfLaneName } from "../../lane.ts";
 import { type SqlPool, schema } from "./job-table.ts";
@@ -78,30 +79,17 @@ export async function readRecords(
       FROM ${schema}.job WHERE queue = $1 AND id = ANY($2)`,
     [queue, [...ids]],
   );
-  const byId = new Map(rows.map((row) => [row["id"] as string, row]));
-  return ids.map((id) => {
-    const row = byId.get(id);
-    return row === undefined ? undefined : recordOf(row);
-  });
+  return rowsInOrder(ids, rows, (row) => (row === undefined ? undefined : recordOf(row)));
 }
 
-function recordOf(row: Record<string, unknown>): JobRecord {
+function recordOf(row: Readonly<Record<string, unknown>>): JobRecord {
   const text = (field: TextField): StoredText => {
     const value = row[field] as string | null | undefined;
     const bytes = row[`${field} bytes`] as number | null | undefined;
     if (bytes == null) return absentText;
     return { text: value ?? undefined, bytes: value == null ? bytes : Math.max(bytes, value.length) };
   };
-  return {
-    id: row["id"] as string,
-    name: row["name"] as string,
-    timestamp: Number(row["added"] ?? 0),
-    processedOn: (row["processed"] as number | null) ?? undefined,
-    finishedOn: (row["finished"] as number | null) ?? undefined,
-    attemptsMade: Number(row["attempts_made"] ?? 0),
-    attemptsStarted: Number(row["attempts_started"] ?? 0),
-    texts: textsBy(text),
-  };
+  return recordOfRow(row, text);
 }
 
 /** The same as `engines/redis/renew-attempts-script.ts`. */

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { tag } from "../../wire/format.ts";
-import { triesOf } from "../job-record.ts";
+import { rowsInOrder, triesOf } from "../job-record.ts";
 import {
   type CancelAnswer,
   type SealAnswer,
@@ -151,9 +151,7 @@ export async function lookAtJobs(pool: SqlPool, queue: string, ids: readonly str
     `SELECT id, state, return_value, failed_reason, stacktrace, attempts_made, attempts_started, progress FROM ${schema}.job WHERE queue = $1 AND id = ANY($2)`,
     [queue, [...ids]],
   );
-  const byId = new Map(rows.map((row) => [row["id"], row]));
-  return ids.map((id): StoredJob => {
-    const row = byId.get(id);
+  return rowsInOrder(ids, rows, (row): StoredJob => {
     if (row === undefined) return { kind: "missing" };
     if (row["state"] !== "completed" && row["state"] !== "failed") return { kind: "pending" };
     return {

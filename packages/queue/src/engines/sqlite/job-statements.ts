@@ -10,7 +10,7 @@ import {
   sealFlag,
   sealOf,
 } from "../engine.ts";
-import { triesOf } from "../job-record.ts";
+import { rowsInOrder, triesOf } from "../job-record.ts";
 
 /** How long a canceller holds a job that it claimed, in milliseconds. */
 const claimLock = 2_000;
@@ -147,9 +147,7 @@ export async function lookAtJobs(
       [queue, JSON.stringify(ids)],
     ],
   ]);
-  const byId = new Map((result?.rows ?? []).map((row) => [row["id"], row]));
-  return ids.map((id): StoredJob => {
-    const row = byId.get(id);
+  return rowsInOrder(ids, result?.rows ?? [], (row): StoredJob => {
     if (row === undefined) return { kind: "missing" };
     const isFailed = row["state"] === stateNumbers.failed;
     if (!isFailed && row["state"] !== stateNumbers.completed) return { kind: "pending" };

@@ -8,8 +8,9 @@ import {
   type StoredText,
   type TextField,
   absentText,
+  recordOfRow,
+  rowsInOrder,
   textFields,
-  textsBy,
 } from "../job-record.ts";
 import { thisJob } from "./job-statements.ts";
 
@@ -82,30 +83,15 @@ export async function readRecords(
       [queue, JSON.stringify(ids)],
     ],
   ]);
-  const byId = new Map(
-    (result?.rows ?? []).map((row) => [row["id"] as string, row as Record<string, unknown>]),
-  );
-  return ids.map((id) => {
-    const row = byId.get(id);
-    return row === undefined ? undefined : recordOf(row);
-  });
+  return rowsInOrder(ids, result?.rows ?? [], (row) => (row === undefined ? undefined : recordOf(row)));
 }
 
-function recordOf(row: Record<string, unknown>): JobRecord {
+function recordOf(row: Readonly<Record<string, unknown>>): JobRecord {
   const text = (field: TextField): StoredText => {
     const bytes = row[`${field} bytes`] as number | null | undefined;
     return bytes == null ? absentText : { text: (row[field] as string | null) ?? undefined, bytes };
   };
-  return {
-    id: row["id"] as string,
-    name: row["name"] as string,
-    timestamp: Number(row["added"]),
-    processedOn: (row["processed"] as number | null) ?? undefined,
-    finishedOn: (row["finished"] as number | null) ?? undefined,
-    attemptsMade: Number(row["attempts_made"]),
-    attemptsStarted: Number(row["attempts_started"]),
-    texts: textsBy(text),
-  };
+  return recordOfRow(row, text);
 }
 
 /** The same as `engines/redis/renew-attempts-script.ts`. */
