@@ -1,5 +1,5 @@
 /**
- * What the embedded engine costs: beside the engine that it replaced, which was PGlite, from a git worktree that is
+ * The cost of the embedded engine beside the engine that it replaced, which was PGlite, from a git worktree that is
  * built beside this checkout; and beside BullMQ on a Redis of the bench's own. Every figure is the median of rounds in
  * which all sides take turns, each in a process of its own; each engine has an empty folder.
  *

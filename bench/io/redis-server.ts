@@ -1,6 +1,6 @@
 // A server of Redis' protocol with one command, SET: written once for node:net, as quick as such a parser gets, and
 // once as one writes it with streams, `readLine` and `readExactly`. Each in both spellings.
-import { createServer, type AddressInfo, type Socket } from "node:net";
+import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import { run, startServer } from "@taskloom/loop";
 
 const store = new Map<string, Buffer>();
@@ -96,6 +96,14 @@ class PromiseReader {
   }
 }
 
+/** Listens on a free port, prints it, and ends the process in time. */
+async function listen(server: Server, ended: Promise<void>): Promise<void> {
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  console.log((server.address() as AddressInfo).port);
+  await ended;
+  process.exit();
+}
+
 export const redisServers: Record<string, (ended: Promise<void>) => Promise<void>> = {
   async "requests, net"(ended) {
     const server = createServer({ noDelay: true }, (socket) => {
@@ -107,10 +115,7 @@ export const redisServers: Record<string, (ended: Promise<void>) => Promise<void
         if (answers !== "") socket.write(answers);
       });
     });
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    console.log((server.address() as AddressInfo).port);
-    await ended;
-    process.exit();
+    await listen(server, ended);
   },
 
   async "requests, promises"(ended) {
@@ -132,10 +137,7 @@ export const redisServers: Record<string, (ended: Promise<void>) => Promise<void
       }
     };
     const server = createServer({ noDelay: true }, (socket) => void serve(socket));
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    console.log((server.address() as AddressInfo).port);
-    await ended;
-    process.exit();
+    await listen(server, ended);
   },
 
   async "requests, streams"(ended) {

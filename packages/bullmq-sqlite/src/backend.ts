@@ -30,7 +30,7 @@ import type { OperationArgs, OperationName, OperationResult } from "./operations
 import type { ChildEntry } from "./operations/queries.ts";
 import { FAILED_CHILD, IGNORED_CHILD, PENDING_CHILD, PROCESSED_CHILD } from "./schema/states.ts";
 
-/** What of a queue's or a worker's options the backend reads. */
+/** The options of a queue or a worker that the backend reads. */
 interface BackendOptions extends QueueBaseOptions<never> {
   readonly name?: string;
   readonly lockDuration?: number;

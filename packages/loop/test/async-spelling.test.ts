@@ -244,14 +244,16 @@ test("a cancellation during one task's native work changes nothing for those tha
 
 test("a cancellation during native work lands at a read whose bytes are there, which takes none of them", async () => {
   await run(async () => {
+    const gate = Promise.withResolvers<void>();
     const reader = new StreamReader();
     reader.feedData(Buffer.from("one\ntwo\n"));
     const task = createTask(async () => {
-      await new Promise((resolve) => setTimeout(resolve, 5));
+      await gate.promise;
       return await reader.readLine();
     });
     await sleep(0);
     task.cancel();
+    gate.resolve();
     await expect(task).rejects.toThrow(CancelledError);
     expect((await reader.readLine()).toString()).toBe("one\n");
   });

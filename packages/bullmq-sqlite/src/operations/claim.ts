@@ -3,7 +3,7 @@ import { ACTIVE, DELAYED, WAITING } from "../schema/states.ts";
 import type { Store } from "../store/store.ts";
 import { jobJson } from "./job-json.ts";
 
-/** What a worker claims jobs with. */
+/** The terms on which a worker claims a job. */
 export interface Claim {
   readonly token: string;
   /** Milliseconds. */

@@ -45,7 +45,7 @@ export const operations: Operations = {
 export type OperationName = keyof Operations;
 
 type Rest<F> = F extends (store: Store, ...rest: infer R) => unknown ? R : never;
-/** What an operation takes beside the store. */
+/** The parameters of an operation after the store. */
 export type OperationArgs<N extends OperationName> = Rest<Operations[N]>;
-/** What an operation returns. */
+/** The result of an operation. */
 export type OperationResult<N extends OperationName> = ReturnType<Operations[N]>;

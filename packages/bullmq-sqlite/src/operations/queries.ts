@@ -175,7 +175,7 @@ export function countChildren(store: Store, queue: string, id: string): number[]
   return counts;
 }
 
-/** What a worker that found no job needs to know before it waits: whether there is one now, and when one is due. */
+/** For a worker that found no job and is about to wait: whether there is a job now, and when one is due. */
 export function waitState(
   store: Store,
   queue: string,

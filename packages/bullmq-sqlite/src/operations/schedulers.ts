@@ -232,7 +232,7 @@ export function removeJobScheduler(store: Store, queue: string, id: string): boo
   return true;
 }
 
-/** What is stored of a scheduler, as texts by BullMQ's names, and the time of its next run. */
+/** The stored fields of a scheduler, as texts by BullMQ's names, and the time of its next run. */
 export interface StoredScheduler {
   readonly fields: Record<string, string>;
   readonly next: string | null;

@@ -4,7 +4,7 @@ import type { Row, Store } from "../store/store.ts";
 /** A statement of a user's own, with its parameters. */
 export type Statement = readonly [sql: string, params?: readonly SQLInputValue[]];
 
-/** What came of a statement: its rows, and how many rows it changed. */
+/** The result of a statement: its rows, and how many rows it changed. */
 export interface StatementResult {
   readonly rows: Row[];
   readonly changes: number;

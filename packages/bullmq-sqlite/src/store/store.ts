@@ -1,5 +1,4 @@
-import type { DatabaseSync } from "node:sqlite";
-import { type SQLInputValue, type StatementSync } from "node:sqlite";
+import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
 
 /** A row as node:sqlite returns it: no column of the schema is a blob. */
 export type Row = Record<string, string | number | null>;

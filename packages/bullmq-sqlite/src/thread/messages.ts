@@ -3,7 +3,7 @@ import type { Change } from "./peers.ts";
 /** An operation as it travels to the database thread. */
 export type SentOperation = readonly [id: number, name: string, args: readonly unknown[]];
 
-/** What the main thread sends. */
+/** A message of the main thread. */
 export type DatabaseRequest =
   | { readonly kind: "turn"; readonly operations: readonly SentOperation[] }
   | { readonly kind: "post"; readonly messages: readonly PostedMessage[] }
@@ -18,10 +18,10 @@ export type SentFailure =
   | { readonly refusal: number }
   | { readonly message: string; readonly code: string | undefined; readonly errcode: number | undefined };
 
-/** What came of an operation. */
+/** The result of an operation, as it travels back. */
 export type SentResult = readonly [id: number, failure: SentFailure | undefined, value?: unknown];
 
-/** What the database thread sends. */
+/** A message of the database thread. */
 export type DatabaseReply =
   | { readonly kind: "open"; readonly sqlite: string; readonly processId: number }
   | { readonly kind: "refused"; readonly code: string; readonly message: string }
