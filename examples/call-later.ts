@@ -1,6 +1,7 @@
 // Callbacks after 10 and 20 seconds. Two that fall due at the same moment run in the order they were set
 // (Python leaves that open), and a handle can be cancelled before its time.
-import { type EventLoop, newEventLoop } from "@taskloom/loop";
+import { newEventLoop } from "@taskloom/loop";
+import type { EventLoop } from "@taskloom/loop";
 import type { EventLoopOptions } from "@taskloom/loop";
 
 function stopLoop(loop: EventLoop): void {

@@ -1,6 +1,7 @@
 // Two callbacks are put into a loop that is not running yet; they run in order once it is, and the second
 // stops it.
-import { type EventLoop, newEventLoop } from "@taskloom/loop";
+import { newEventLoop } from "@taskloom/loop";
+import type { EventLoop } from "@taskloom/loop";
 import type { EventLoopOptions } from "@taskloom/loop";
 
 function helloWorld(): void {

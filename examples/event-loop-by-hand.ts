@@ -1,15 +1,8 @@
 // The loop by hand, as before `run` existed: get or make one, run something until it is complete, close it.
 // runUntilComplete gives a promise (a Node thread cannot block), so it is awaited; errors of the coroutine
 // are thrown there.
-import {
-  coroutine,
-  getEventLoop,
-  getRunningLoop,
-  newEventLoop,
-  setEventLoop,
-  sleep,
-  type UsageError,
-} from "@taskloom/loop";
+import { coroutine, getEventLoop, getRunningLoop, newEventLoop, setEventLoop, sleep } from "@taskloom/loop";
+import type { UsageError } from "@taskloom/loop";
 import type { EventLoopOptions } from "@taskloom/loop";
 
 const myCoroutine = coroutine(async () => {

@@ -1,6 +1,7 @@
 // The life of a Future: pending, then done with a result, an error or a cancellation. Callbacks run through
 // the loop, in the order they were added, and never before setResult has returned.
-import { CancelledError, Future, type InvalidStateError, run } from "@taskloom/loop";
+import { CancelledError, Future, run } from "@taskloom/loop";
+import type { InvalidStateError } from "@taskloom/loop";
 
 function removed(): void {
   console.log("never called");

@@ -1,5 +1,6 @@
 // A Future is a result that somebody else will provide: one task waits for it, another sets it.
-import { coroutine, type Future, getRunningLoop, run, sleep } from "@taskloom/loop";
+import { coroutine, getRunningLoop, run, sleep } from "@taskloom/loop";
+import type { Future } from "@taskloom/loop";
 
 const doAsyncJob = coroutine(async (future: Future<string>) => {
   await sleep(2000);

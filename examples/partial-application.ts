@@ -1,7 +1,8 @@
 // Why not an arrow function? Because a closure is code, and cannot be asked what it will call. callSoon takes
 // the arguments beside the function, so the handle can say both; and a partial application of one's own is
 // an object whose function and arguments can be read back.
-import { type EventLoop, newEventLoop } from "@taskloom/loop";
+import { newEventLoop } from "@taskloom/loop";
+import type { EventLoop } from "@taskloom/loop";
 import type { EventLoopOptions } from "@taskloom/loop";
 
 type Partial<A extends readonly unknown[]> = (() => unknown) & {

@@ -1,6 +1,7 @@
 // A thread has one running loop: run inside a running loop is an error that says what to do instead, which
 // is to await the coroutine, or to make it a task. One run after the other is fine.
-import { coroutine, run, sleep, type UsageError } from "@taskloom/loop";
+import { coroutine, run, sleep } from "@taskloom/loop";
+import type { UsageError } from "@taskloom/loop";
 import type { RunOptions } from "@taskloom/loop";
 
 const inner = coroutine(async () => {

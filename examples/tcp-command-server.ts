@@ -3,7 +3,8 @@
 // Two things the article's version gets wrong. Data comes in pieces of any size, so a command ends with its
 // line and not with the piece it came in (and an empty line is no command). And `loop.stop()` would end `run`
 // with an error, because main was not done: closing the server lets main come to its end.
-import { getRunningLoop, type ListenAt, Protocol, run, type Server, type Transport } from "@taskloom/loop";
+import { getRunningLoop, Protocol, run } from "@taskloom/loop";
+import type { ListenAt, Server, Transport } from "@taskloom/loop";
 
 class CommandServerProtocol extends Protocol {
   readonly #shutdown: () => void;

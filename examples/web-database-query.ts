@@ -1,8 +1,10 @@
 // A database query through a pool. The pool is made once: made in the handler, as one often sees it, every
 // request would open connections that nobody closes, until the server takes no more.
 // Needs a MariaDB or MySQL: DATABASE_URL=mysql://root@127.0.0.1:3306/test
-import Fastify, { type FastifyInstance } from "fastify";
-import { createPool, type Pool, type PoolConnection, type RowDataPacket } from "mysql2/promise";
+import Fastify from "fastify";
+import type { FastifyInstance } from "fastify";
+import { createPool } from "mysql2/promise";
+import type { Pool, PoolConnection, RowDataPacket } from "mysql2/promise";
 import { CancelledError, ensureFuture, run } from "@taskloom/loop";
 import { asTask, serve } from "./web-request-is-a-task.ts";
 

@@ -1,5 +1,6 @@
 // The smallest web app: curl http://127.0.0.1:8080/
-import Fastify, { type FastifyInstance } from "fastify";
+import Fastify from "fastify";
+import type { FastifyInstance } from "fastify";
 import { run } from "@taskloom/loop";
 import { asTask, serve } from "./web-request-is-a-task.ts";
 

@@ -1,12 +1,9 @@
 // A web request as a task: its handler may use everything a task can (timeouts, gather, locks), and when the
 // client goes away the task is cancelled, so that nobody works for an answer that nobody will read.
-import Fastify, {
-  type FastifyInstance,
-  type FastifyReply,
-  type FastifyRequest,
-  type RouteHandlerMethod,
-} from "fastify";
-import { type Awaitable, CancelledError, createTask, Event, run, sleep } from "@taskloom/loop";
+import Fastify from "fastify";
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteHandlerMethod } from "fastify";
+import { CancelledError, createTask, Event, run, sleep } from "@taskloom/loop";
+import type { Awaitable } from "@taskloom/loop";
 
 /** Makes a route's handler of a function that serves one request. */
 export function asTask(

@@ -1,5 +1,6 @@
 // Several routes, and what is none of them is a 404.
-import Fastify, { type FastifyInstance } from "fastify";
+import Fastify from "fastify";
+import type { FastifyInstance } from "fastify";
 import { run, sleep } from "@taskloom/loop";
 import { asTask, serve } from "./web-request-is-a-task.ts";
 

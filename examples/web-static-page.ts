@@ -2,7 +2,8 @@
 // (readFileSync) in a handler would hold up every other request meanwhile.
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import Fastify, { type FastifyInstance } from "fastify";
+import Fastify from "fastify";
+import type { FastifyInstance } from "fastify";
 import { currentTask, run } from "@taskloom/loop";
 import { asTask, serve } from "./web-request-is-a-task.ts";
 

@@ -1,14 +1,7 @@
 // run makes a loop, runs the main coroutine, and when that is done cancels every task that is left, waits
 // until they have cleaned up, and closes the loop. What nobody waited for does not run on.
-import {
-  CancelledError,
-  coroutine,
-  createTask,
-  type EventLoop,
-  getRunningLoop,
-  run,
-  sleep,
-} from "@taskloom/loop";
+import { CancelledError, coroutine, createTask, getRunningLoop, run, sleep } from "@taskloom/loop";
+import type { EventLoop } from "@taskloom/loop";
 import type { RunOptions } from "@taskloom/loop";
 
 const background = coroutine(async (name: string) => {

@@ -6,7 +6,8 @@
  * `pnpm bench embedded [ROW …]`; BENCH_ROUNDS is the number of rounds, 5 by default. The worktree stays in
  * the folder for temporary files for the next run.
  */
-import { type ChildProcess, fork } from "node:child_process";
+import { fork } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -101,7 +102,7 @@ async function ask<Name extends Question["name"]>(
 }
 
 const median = (values: readonly number[]): number =>
-  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] as number;
+  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
 
 /** Measures all sides in turns, as often as there are rounds; returns the median of each figure of each side. */
 async function inTurns<S extends string, F extends string>(
@@ -115,7 +116,7 @@ async function inTurns<S extends string, F extends string>(
       samples.get(side)?.push(await measure(side));
   }
   const medians = [...samples].map(([side, figures]) => {
-    const names = Object.keys(figures[0] as Record<F, number>) as F[];
+    const names = Object.keys(figures[0]!) as F[];
     return [side, Object.fromEntries(names.map((name) => [name, median(figures.map((each) => each[name]))]))];
   });
   return Object.fromEntries(medians) as Record<S, Record<F, number>>;
@@ -251,7 +252,7 @@ const benches: Record<string, () => Promise<void>> = {
         (await Promise.all(workers.map((worker) => ask(worker, { name: "runs" })))).map(({ runs }) => runs);
       const before = await ran();
       await ask(client, { name: "burst", count: 20_000 });
-      const shares = (await ran()).map((runs, at) => (runs - (before[at] as number)) / 5_000);
+      const shares = (await ran()).map((runs, at) => (runs - before[at]!) / 5_000);
       await stage.end(client, ...workers);
       return { poorest: Math.min(...shares), richest: Math.max(...shares) };
     });

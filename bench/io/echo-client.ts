@@ -1,7 +1,8 @@
 // The load: N connections that each keep one message under way. `node echo-client.ts PORT CONNECTIONS MS SIZE`
 // prints "warm", then messages a second. Raw node:net, so that what is measured is the server.
 // With a fifth argument it speaks Redis' protocol instead: so many SET commands at once, each a message.
-import { connect, type Socket } from "node:net";
+import { connect } from "node:net";
+import type { Socket } from "node:net";
 
 const [port = 0, connections = 50, ms = 2000, size = 1024, pipelined = 0] = process.argv.slice(2).map(Number);
 const set = "*3\r\n$3\r\nSET\r\n$16\r\nkey:000000000012\r\n$3\r\nxxx\r\n";

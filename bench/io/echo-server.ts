@@ -2,7 +2,8 @@
 // its standard input ends; then prints its memory.
 import { createServer } from "node:net";
 import { redisServers } from "./redis-server.ts";
-import { getRunningLoop, Protocol, run, startServer, type Transport } from "@taskloom/loop";
+import { getRunningLoop, Protocol, run, startServer } from "@taskloom/loop";
+import type { Transport } from "@taskloom/loop";
 
 class Echo extends Protocol {
   #transport: Transport | undefined;

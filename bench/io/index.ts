@@ -3,9 +3,11 @@
 // `pnpm bench io [rounds]`. What is compared is the median of the rounds' ratios, of messages a second of the
 // server's processor time where the system tells that, since a fast server is otherwise measured by how fast its
 // clients are, and by what else the machine does. Exits with 1 when a bound is missed.
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { createConnection, type Socket } from "node:net";
+import { createConnection } from "node:net";
+import type { Socket } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { findPython } from "../find-python.ts";

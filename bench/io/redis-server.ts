@@ -1,6 +1,7 @@
 // A server of Redis' protocol with one command, SET: written once for node:net, as quick as such a parser gets, and
 // once as one writes it with streams, `readLine` and `readExactly`. Each in both spellings.
-import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
+import { createServer } from "node:net";
+import type { AddressInfo, Server, Socket } from "node:net";
 import { run, startServer } from "@taskloom/loop";
 
 const store = new Map<string, Buffer>();

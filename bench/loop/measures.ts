@@ -4,16 +4,8 @@
  */
 import { createServer, get } from "node:http";
 import type { AddressInfo } from "node:net";
-import {
-  coroutine,
-  createTask,
-  gather,
-  getRunningLoop,
-  Queue,
-  run,
-  sleep,
-  type Handle,
-} from "@taskloom/loop";
+import { coroutine, createTask, gather, getRunningLoop, Queue, run, sleep } from "@taskloom/loop";
+import type { Handle } from "@taskloom/loop";
 import { median, spawns, switches } from "./many-tasks.ts";
 
 const WORKERS = 1000;

@@ -1,7 +1,8 @@
 /** One process of a bench: a worker, a client with a slow trickle of calls, or a client with many pending tasks. */
 import { setTimeout as delay } from "node:timers/promises";
 import { TaskQueue } from "@taskloom/queue";
-import { type Side, client, increment, worker } from "./sides.ts";
+import { client, increment, worker } from "./sides.ts";
+import type { Side } from "./sides.ts";
 
 const [role, side, url, count] = process.argv.slice(2) as [string, Side, string, string];
 

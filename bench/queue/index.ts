@@ -2,11 +2,13 @@
  * What a queue costs beside raw BullMQ, in one run on one Redis of the bench's own. Every figure is the median of
  * rounds in which both sides take turns, so that what disturbs the machine disturbs both.
  */
-import { type ChildProcess, fork } from "node:child_process";
+import { fork } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { TaskQueue } from "@taskloom/queue";
 import { privateRedis } from "./redis.ts";
-import { type Client, type Side, client, increment, until } from "./sides.ts";
+import { client, increment, until } from "./sides.ts";
+import type { Client, Side } from "./sides.ts";
 
 const only = process.argv.slice(3);
 const rounds = Number(process.env["BENCH_ROUNDS"] ?? 5);
@@ -34,7 +36,7 @@ function start(role: string, side: Side, count = 0): ChildProcess {
 function told(child: ChildProcess, key: string): Promise<number> {
   return new Promise((resolve, reject) => {
     child.on("message", (message: Record<string, number>) => {
-      if (key in message) resolve(message[key] as number);
+      if (key in message) resolve(message[key]!);
     });
     child
       .setMaxListeners(0)
@@ -52,9 +54,9 @@ async function end(child: ChildProcess): Promise<void> {
 }
 
 const median = (values: readonly number[]): number =>
-  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] as number;
+  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
 const quantile = (values: readonly number[], q: number): number =>
-  values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * q))] as number;
+  values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * q))]!;
 
 /** Both sides in turns; the ratio is that of the medians. */
 async function compare(

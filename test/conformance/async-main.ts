@@ -10,12 +10,14 @@ import { writeFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 
 import type { GoldenOutcomes } from "./golden.ts";
-import { type Outcome, outcomeDifference, outcomeOf } from "./outcome.ts";
+import { outcomeDifference, outcomeOf } from "./outcome.ts";
+import type { Outcome } from "./outcome.ts";
 import type { Program } from "./program.ts";
 import type { Reference } from "./reference.ts";
 import { showProgram } from "./show-program.ts";
 import { shrink } from "./shrink.ts";
-import { interpretIn, type Mode } from "./spellings.ts";
+import { interpretIn } from "./spellings.ts";
+import type { Mode } from "./spellings.ts";
 import { spreadProgram } from "./spread.ts";
 
 export interface AsyncOptions {

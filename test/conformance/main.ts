@@ -23,7 +23,8 @@ import type { Program } from "./program.ts";
 import { findPython, Reference } from "./reference.ts";
 import { showProgram } from "./show-program.ts";
 import { shrink } from "./shrink.ts";
-import { type Mode, modes } from "./spellings.ts";
+import { modes } from "./spellings.ts";
+import type { Mode } from "./spellings.ts";
 
 const { values: options } = parseArgs({
   options: {

@@ -1,8 +1,10 @@
 import { registerHooks } from "node:module";
 
-import { coroutine, type Awaitable } from "@taskloom/loop";
+import { coroutine } from "@taskloom/loop";
+import type { Awaitable } from "@taskloom/loop";
 
-import { interpret, type Spellings } from "./interpret.ts";
+import { interpret } from "./interpret.ts";
+import type { Spellings } from "./interpret.ts";
 import type { Program } from "./program.ts";
 import { Steps } from "./steps.ts";
 import type { World } from "./world.ts";

@@ -1,32 +1,35 @@
 import {
   asCompleted,
-  type Awaitable,
-  type Barrier,
   CancelledError,
-  type Condition,
-  type Coroutine,
   coroutine,
   currentTask,
-  type Event,
   Future,
   gather,
-  type Lock,
-  type Queue,
   shield,
   sleep,
-  type Startable,
   taskGroup,
   timeout,
   timeoutAt,
-  type TimeoutScope,
   wait,
   waitFor,
+} from "@taskloom/loop";
+import type {
+  Awaitable,
+  Barrier,
+  Condition,
+  Coroutine,
+  Event,
+  Lock,
+  Queue,
+  Startable,
+  TimeoutScope,
 } from "@taskloom/loop";
 
 import type { AsyncStep, Block, Statement, SyncStep } from "./program.ts";
 import { syncOperations } from "./sync-steps.ts";
 import { cancelledError, catches, Return } from "./values.ts";
-import { type Anything, limit, longest, type Node, type World } from "./world.ts";
+import { limit, longest } from "./world.ts";
+import type { Anything, Node, World } from "./world.ts";
 
 export type Outcome = Return | undefined;
 type Work<T> = Generator<never, T, unknown>;

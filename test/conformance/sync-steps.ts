@@ -1,17 +1,9 @@
-import {
-  allTasks,
-  type Condition,
-  type Event,
-  Future,
-  gather,
-  type Lock,
-  type Queue,
-  shield,
-  Task,
-} from "@taskloom/loop";
+import { allTasks, Future, gather, shield, Task } from "@taskloom/loop";
+import type { Condition, Event, Lock, Queue } from "@taskloom/loop";
 
 import type { Statement, SyncStep } from "./program.ts";
-import { at, orNone, type Node, type World } from "./world.ts";
+import { at, orNone } from "./world.ts";
+import type { Node, World } from "./world.ts";
 import { Boom, cancelledError, isUnseen } from "./values.ts";
 
 /** Statements that cannot suspend: the same function for every spelling. */

@@ -1,23 +1,18 @@
 import {
-  type Awaitable,
   Barrier,
   BoundedSemaphore,
   Condition,
   currentTask,
   Event,
-  type EventLoop,
   Future,
-  type Handle,
   LifoQueue,
   Lock,
   PriorityQueue,
   Queue,
   Semaphore,
   sleep,
-  type Startable,
-  type TaskGroup,
-  type TimeoutScope,
 } from "@taskloom/loop";
+import type { Awaitable, EventLoop, Handle, Startable, TaskGroup, TimeoutScope } from "@taskloom/loop";
 
 import type { Item, ObjectSpec, Program, RawStep, Reference, Statement, SyncStep } from "./program.ts";
 import type { Steps } from "./steps.ts";

@@ -1,5 +1,6 @@
 import { createServer } from "node:http";
-import { type AddressInfo, connect, type Socket } from "node:net";
+import { connect } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { createInterface } from "node:readline";
 import { createTask, Future, run, timeout } from "@taskloom/loop";
 import { expect, test } from "vitest";

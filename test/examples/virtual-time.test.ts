@@ -1,4 +1,5 @@
-import { run, type Startable } from "@taskloom/loop";
+import { run } from "@taskloom/loop";
+import type { Startable } from "@taskloom/loop";
 import { virtualClock } from "@taskloom/loop/testing";
 import { describe, expect, test } from "vitest";
 import * as asyncGenerators from "../../examples/async-generators-and-context-managers.ts";

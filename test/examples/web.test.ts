@@ -1,18 +1,22 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
-import { type AddressInfo, connect } from "node:net";
+import { connect } from "node:net";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { allTasks, coroutine, currentTask, Event, gather, run, sleep } from "@taskloom/loop";
-import Fastify, { type FastifyInstance } from "fastify";
-import { createConnection, createPool, type RowDataPacket } from "mysql2/promise";
+import Fastify from "fastify";
+import type { FastifyInstance } from "fastify";
+import { createConnection, createPool } from "mysql2/promise";
+import type { RowDataPacket } from "mysql2/promise";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { databaseApp } from "../../examples/web-database-query.ts";
 import { helloApp } from "../../examples/web-hello.ts";
 import { asTask, slowApp } from "../../examples/web-request-is-a-task.ts";
 import { routesApp } from "../../examples/web-several-routes.ts";
 import { staticApp } from "../../examples/web-static-page.ts";
-import { type TestDatabase, testDatabase } from "./maria-db.ts";
+import { testDatabase } from "./maria-db.ts";
+import type { TestDatabase } from "./maria-db.ts";
 import { outputOf } from "./output.ts";
 
 /** Serves `app` at a free port within a run. */

@@ -1,11 +1,13 @@
 import { setImmediate } from "node:timers/promises";
 import * as fc from "fast-check";
-import { type ChainableCommander, Redis, type RedisOptions } from "ioredis";
+import { Redis } from "ioredis";
+import type { ChainableCommander, RedisOptions } from "ioredis";
 import { expect } from "vitest";
 import { BatchingRedis } from "../../packages/queue/src/engines/redis/batching-redis.ts";
 import { faultTest as test, full, measured } from "./support/fault-test.ts";
 import { ConnectionKiller } from "./support/connection-killer.ts";
-import { type Life, MortalRedis } from "./support/mortal-redis.ts";
+import { MortalRedis } from "./support/mortal-redis.ts";
+import type { Life } from "./support/mortal-redis.ts";
 
 /** Each history fails when it is not over in 30 s: an answer that never comes is a lost one. */
 const simulated = full ? 10_000 : 400;
@@ -51,7 +53,7 @@ const lives: fc.Arbitrary<Life[]> = fc.array(
 
 /** The end of one operation: the keys that it was answered with, or the name of the error for each. */
 async function outcomeOf(client: Redis, { kind }: Operation, keys: readonly string[]): Promise<string[]> {
-  if (kind === "command") return [await client.get(keys[0] as string).then(String, errorName)];
+  if (kind === "command") return [await client.get(keys[0]!).then(String, errorName)];
   const chain: ChainableCommander = kind === "multi" ? client.multi() : client.pipeline();
   for (const key of keys) chain.get(key);
   const rows = await chain.exec().catch((error: unknown) => keys.map(() => [error as Error, null] as const));

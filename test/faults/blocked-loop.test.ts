@@ -1,5 +1,6 @@
 import { join } from "node:path";
-import { type Stall, TaskQueue, TaskWorker } from "@taskloom/queue";
+import { TaskQueue, TaskWorker } from "@taskloom/queue";
+import type { Stall } from "@taskloom/queue";
 import { expect } from "vitest";
 import { blockedForLocks, faultTest, measured, reportedStall } from "./support/fault-test.ts";
 import { blocking, marked } from "./support/tasks.ts";

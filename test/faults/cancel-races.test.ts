@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { CancelledError } from "@taskloom/loop";
-import { type Engine, type RemoteTask, TaskQueue, TaskWorker, call, openEngine } from "@taskloom/queue";
+import { TaskQueue, TaskWorker, call, openEngine } from "@taskloom/queue";
+import type { Engine, RemoteTask } from "@taskloom/queue";
 import { describe, expect } from "vitest";
 import type { CancelRequest } from "../../packages/queue/src/engines/engine.ts";
 import { faultTest, full, measured } from "./support/fault-test.ts";
@@ -156,7 +157,7 @@ faultTest(
       await expect.poll(() => between.state(), { timeout: 20_000, interval: 5 }).toBe("waiting");
       first.cancel("the first run only");
       expect(await outcomeOf(first)).toEqual({ cancelled: true });
-      const request = requests.at(-1) as CancelRequest;
+      const request = requests.at(-1)!;
       await lane.remove(first.id);
       // It may come late, or so early that the worker keeps it for a run that is about to start.
       if (round % 2 === 0) listener(request);
@@ -165,7 +166,7 @@ faultTest(
       second.cancel("its own");
       await expect(second).rejects.toThrow(new CancelledError("its own"));
       await lane.remove(second.id);
-      const own = requests.at(-1) as CancelRequest;
+      const own = requests.at(-1)!;
       if (own.token === request.token && own.attemptsStarted === request.attemptsStarted) sameName++;
     }
     expect(sameName).toBeGreaterThan(0);

@@ -2,7 +2,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { TaskQueue } from "@taskloom/queue";
 import { describe, expect } from "vitest";
 import { faultTest, full, measured } from "./support/fault-test.ts";
-import { type Cut, TcpProxy } from "./support/tcp-proxy.ts";
+import { TcpProxy } from "./support/tcp-proxy.ts";
+import type { Cut } from "./support/tcp-proxy.ts";
 import { marked } from "./support/tasks.ts";
 
 const jobs = full ? 8_000 : 600;

@@ -1,4 +1,5 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
@@ -72,16 +73,16 @@ for (const sync of ["full", "normal"]) {
       try {
         await Promise.all(alive.map((load) => load.until(() => load.done.size > 0)));
         for (let kill = 0; kill < kills; kill++) {
-          const victim = alive.shift() as Load;
+          const victim = alive.shift()!;
           await victim.until(() => victim.done.size >= 20);
-          dead.add(victim.child.pid as number);
+          dead.add(victim.child.pid!);
           await victim.kill();
           using file = new DatabaseSync(join(data, "taskloom.sqlite"));
           expect(file.prepare("PRAGMA integrity_check").get()).toEqual({ integrity_check: "ok" });
           alive.push(start());
         }
       } finally {
-        for (const { child } of alive) dead.add(child.pid as number);
+        for (const { child } of alive) dead.add(child.pid!);
         await Promise.all(alive.map((load) => load.kill()));
       }
       const stored = new Set(all.flatMap((load) => Array.from(load.stored)));

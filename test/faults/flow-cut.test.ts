@@ -2,7 +2,8 @@ import { TaskQueue, call } from "@taskloom/queue";
 import { describe, expect } from "vitest";
 import { faultTest, until } from "./support/fault-test.ts";
 import { failing, marked, parenting } from "./support/tasks.ts";
-import { type CutWhen, TcpProxy } from "./support/tcp-proxy.ts";
+import { TcpProxy } from "./support/tcp-proxy.ts";
+import type { CutWhen } from "./support/tcp-proxy.ts";
 
 const test = faultTest.extend<{ proxy: TcpProxy }>({
   proxy: async ({ redis }, use) => {

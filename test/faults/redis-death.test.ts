@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { type RemoteTask, TaskQueue, TaskloomQueueError } from "@taskloom/queue";
+import { TaskQueue, TaskloomQueueError } from "@taskloom/queue";
+import type { RemoteTask } from "@taskloom/queue";
 import { Redis } from "ioredis";
 import { expect } from "vitest";
 import { faultTest, full, measured } from "./support/fault-test.ts";

@@ -25,7 +25,7 @@ faultTest(
     const handovers = [...keys, "thread"].map((key) => {
       const runs = ledger.runs().get(key) ?? [];
       expect(runs.map(({ pid }) => pid)).toEqual([first.child.pid, second.child.pid]);
-      return (runs[1]?.startedAt as number) - told;
+      return runs[1]!.startedAt - told;
     });
     measured(
       `21 jobs handed over, the last ${Math.max(...handovers)} ms after SIGTERM; the worker had gone after ${exited} ms`,

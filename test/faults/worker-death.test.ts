@@ -21,7 +21,7 @@ faultTest(
     const deaths: { readonly pid: number; readonly at: number; readonly cutOff: readonly string[] }[] = [];
     for (let kill = 0; kill < kills; kill++) {
       const victim = alive.shift();
-      const pid = victim?.child.pid as number;
+      const pid = victim!.child.pid!;
       const before = ended;
       // It is to die in the middle of its work, and the next one not before something went on.
       await expect.poll(() => ended, { timeout: 60_000, interval: 20 }).toBeGreaterThan(before + 40);
@@ -53,7 +53,7 @@ faultTest(
         const ofKey = runs.get(key) ?? [];
         const next = ofKey[ofKey.findIndex((run) => run.pid === pid) + 1];
         expect(next, `${key} was running when ${pid} died, so it runs again`).toBeDefined();
-        return (next?.startedAt as number) - at;
+        return next!.startedAt - at;
       }),
     );
     expect(recoveries.length).toBeGreaterThan(0);

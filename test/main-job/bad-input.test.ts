@@ -1,11 +1,13 @@
-import { type Server, createServer } from "node:net";
+import { createServer } from "node:net";
+import type { Server } from "node:net";
 import type { AddressInfo } from "node:net";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect } from "vitest";
 import { folderTest as test, writeFiles } from "../support/files.ts";
 import { freePort } from "../support/redis.ts";
-import { type Ended, TaskloomProcess, taskloom } from "../support/taskloom-process.ts";
+import { TaskloomProcess, taskloom } from "../support/taskloom-process.ts";
+import type { Ended } from "../support/taskloom-process.ts";
 
 /** One line on standard error that says what is wrong, and an exit code that is not 0. */
 function expectOneLine(ended: Ended, pattern: RegExp, code = 1): void {

@@ -31,7 +31,7 @@ async function jobsOf(
   runFolder: string,
 ): Promise<Map<string, { finished: boolean; starts: number }>> {
   const [file] = await readdir(join(runFolder, "runs"));
-  const { id } = JSON.parse(await readFile(join(runFolder, "runs", file as string), "utf8")) as {
+  const { id } = JSON.parse(await readFile(join(runFolder, "runs", file!), "utf8")) as {
     id: string;
   };
   return await startsOf(engineUrl, id);
@@ -66,7 +66,7 @@ folderTest(
     const args = ["demo", root, "--once", "--engine", `embedded:${data}`, "--port", "0", "--threads", "2"];
     const first = new TaskloomProcess(args);
     const [, address] = await first.printed(/(http:\/\/127\.0\.0\.1:\d+)/);
-    await finished(address as string, 40);
+    await finished(address!, 40);
     await first.kill("SIGKILL");
 
     const before = await jobsOf(`embedded:${data}`, data);
@@ -74,7 +74,7 @@ folderTest(
     const queued = [...before].filter(([, job]) => !job.finished);
     expect(done.length).toBeGreaterThanOrEqual(40);
     expect(queued.length).toBeGreaterThan(0);
-    const runId = (done[0] as [string, unknown])[0].split(/[.-]/)[1] as string;
+    const runId = (done[0] as [string, unknown])[0].split(/[.-]/)[1]!;
     await rm(join(root, "0/0.txt"), { force: true });
     await rm(join(root, "9/299.txt"), { force: true });
 
@@ -173,7 +173,7 @@ redisTest(
       ];
       const first = new TaskloomProcess(args, { cwd: folder });
       const [, address] = await first.printed(/(http:\/\/127\.0\.0\.1:\d+)/);
-      await finished(address as string, 40);
+      await finished(address!, 40);
       await server.kill();
       const ended = await first.ended;
       expect(ended.stderr).toMatch(/has not answered for 1 s; what is queued there is kept/);

@@ -4,7 +4,8 @@ import { Redis } from "ioredis";
 import { expect, vi } from "vitest";
 import { redisTest as test } from "../support/redis.ts";
 import { add } from "./fixtures/tasks.ts";
-import { type Job, Service } from "./service.ts";
+import { Service } from "./service.ts";
+import type { Job } from "./service.ts";
 
 // Each test starts processes, which takes long on a machine that is busy.
 vi.setConfig({ testTimeout: 180_000 });

@@ -122,7 +122,7 @@ folderTest("a command line that is wrong: what is, the exit code 2, and no stack
   ];
   const ended = await Promise.all(wrong.map(([args]) => taskloom(...args)));
   for (const [index, { code, stderr }] of ended.entries()) {
-    const [args, message] = wrong[index] as [string[], RegExp];
+    const [args, message] = wrong[index]!;
     expect(stderr, args.join(" ")).toMatch(message);
     expect(stderr, args.join(" ")).toMatch(/^taskloom: .*\n$/);
     expect(code, args.join(" ")).toBe(2);
@@ -132,7 +132,7 @@ folderTest("a command line that is wrong: what is, the exit code 2, and no stack
 test("help of every command, with examples", async () => {
   const { code, stdout, stderr } = await taskloom();
   expect([code, stdout]).toEqual([2, ""]);
-  const names = [...stderr.matchAll(/^ {2}([a-z]+) .*(?:\[|<)/gm)].map(([, name]) => name as string);
+  const names = [...stderr.matchAll(/^ {2}([a-z]+) .*(?:\[|<)/gm)].map(([, name]) => name!);
   expect(names).toEqual(expect.arrayContaining(["worker", "submit", "ps", "tree", "doctor", "demo"]));
   const helps = await Promise.all(
     names.filter((name) => name !== "help").map((name) => taskloom(name, "--help")),
@@ -156,7 +156,7 @@ folderTest(
         .filter(({ state }) => state === "running")
         .map(({ pid }) => pid);
     };
-    const running = services.map((service) => service.process.child.pid as number);
+    const running = services.map((service) => service.process.child.pid!);
     await expect.poll(pids, { timeout: 20_000 }).toEqual(expect.arrayContaining(running));
     const doctor = await taskloom("doctor", tasksModule, "--engine", engine);
     expect(doctor.stdout).toMatch(/ok .*engine.*answered in/);

@@ -79,15 +79,13 @@ test("the compose file: every variable is a setting, every name and file is ther
       expect(made.get(settingName(variable))?.source).toBe(variable);
     expect(Number.parseInt(grace ?? "0", 10)).toBeGreaterThan(made.get("drain")?.value as number);
     expect(Object.keys(compose.services)).toEqual(expect.arrayContaining(Object.keys(needed)));
-    const { hostname } = new URL(environment["TASKLOOM_ENGINE"] as string);
+    const { hostname } = new URL(environment["TASKLOOM_ENGINE"]!);
     expect(Object.keys(compose.services)).toContain(hostname);
   }
   expect(existsSync(new URL("tasks/tasks.ts", folder))).toBe(true);
   for (const { configs = [], volumes = [] } of Object.values(compose.services)) {
     expect(Object.keys(compose.configs)).toEqual(expect.arrayContaining(configs.map(({ source }) => source)));
-    const named = volumes
-      .map((volume) => volume.split(":", 1)[0] as string)
-      .filter((name) => /^[a-z]+$/.test(name));
+    const named = volumes.map((volume) => volume.split(":", 1)[0]!).filter((name) => /^[a-z]+$/.test(name));
     expect(Object.keys(compose.volumes)).toEqual(expect.arrayContaining(named));
   }
   const prometheus = parse(await read("prometheus.yml")) as {

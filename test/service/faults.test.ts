@@ -35,7 +35,7 @@ test("a worker process that is killed is followed by another, and its job runs t
     .poll(async () => (await workers()).flatMap((each) => each.jobs), { timeout: 20_000 })
     .toHaveLength(1);
   const holder = (await workers()).find((worker) => worker.jobs.length === 1);
-  process.kill(holder?.pid as number, "SIGKILL");
+  process.kill(holder!.pid, "SIGKILL");
   await expect
     .poll(async () => (await taskloom("ps", "--engine", redis.url)).stdout, { timeout: 20_000 })
     .toMatch(new RegExp(`${holder?.pid} +│ dead`));

@@ -6,7 +6,8 @@ import { folderTest, prose, writeFiles } from "../support/files.ts";
 import { freePort } from "../support/redis.ts";
 import { smallDiskTest } from "../support/small-disk.ts";
 import { TaskloomProcess, taskloom } from "../support/taskloom-process.ts";
-import { type Job, Service, tasksModule } from "./service.ts";
+import { Service, tasksModule } from "./service.ts";
+import type { Job } from "./service.ts";
 
 // Real: the disk is a file system of its own that is really full, and ENOSPC the kernel's.
 

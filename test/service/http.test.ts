@@ -5,7 +5,8 @@ import { expect } from "vitest";
 import { redisTest } from "../support/redis.ts";
 import { TaskloomProcess, taskloom } from "../support/taskloom-process.ts";
 import { wait } from "./fixtures/tasks.ts";
-import { type Job, Service, tasksModule } from "./service.ts";
+import { Service, tasksModule } from "./service.ts";
+import type { Job } from "./service.ts";
 
 const operate = "operate-token-of-a-test";
 const read = "read-token-of-a-test";
@@ -65,7 +66,7 @@ test("progress, logs and result stream, and go on where a connection broke off",
     await service.ask("GET", `/jobs/${id}/events`),
     (all) => all.filter(isLog).length === 2,
   );
-  const last = first.at(-1)?.id as string;
+  const last = first.at(-1)!.id;
   const rest = await events(
     await service.ask("GET", `/jobs/${id}/events`, undefined, { "last-event-id": last }),
   );
@@ -154,7 +155,7 @@ test("a pack of calls says how many it carries", async ({ service, redis }) => {
   };
   const job = jobs[0];
   expect(job?.calls).toBe(3);
-  expect((await taskloom("job", job?.id as string, "--engine", redis.url)).stdout).toContain(
+  expect((await taskloom("job", job!.id, "--engine", redis.url)).stdout).toContain(
     "test.wait(60000) and 2 more calls, in one pack",
   );
   await service.ask("DELETE", `/jobs/${job?.id}`);
@@ -288,7 +289,7 @@ async function events(
   for await (const chunk of response.body as ReadableStream<Uint8Array>) {
     text += Buffer.from(chunk).toString("utf8");
     const blocks = text.split("\n\n");
-    text = blocks.pop() as string;
+    text = blocks.pop()!;
     for (const block of blocks) {
       const fields = Object.fromEntries(block.split("\n").map((line) => line.split(/: (.*)/s, 2)));
       if (fields["data"] === undefined) continue;

@@ -79,8 +79,7 @@ async function throughHttp(): Promise<void> {
   }
   const all = performance.now() - began;
   latencies.sort((a, b) => a - b);
-  const at = (share: number): string =>
-    `${(latencies[Math.floor(latencies.length * share)] as number).toFixed(1)} ms`;
+  const at = (share: number): string => `${latencies[Math.floor(latencies.length * share)]!.toFixed(1)} ms`;
   console.log(
     `${jobs} jobs through HTTP, ${clients} connections: ${JSON.stringify(Object.fromEntries(statuses))}`,
   );
@@ -125,6 +124,6 @@ for (const workers of [1, 3, 1, 3]) {
   console.log(`thread lane, ${workers} worker processes of one thread: ${speed.toFixed(0)} jobs a second`);
 }
 console.log(
-  `  three do ${(((speeds[1] as number) + (speeds[3] as number)) / ((speeds[0] as number) + (speeds[2] as number))).toFixed(2)} times the work of one`,
+  `  three do ${((speeds[1]! + speeds[3]!) / (speeds[0]! + speeds[2]!)).toFixed(2)} times the work of one`,
 );
 process.exit();

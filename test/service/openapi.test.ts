@@ -1,8 +1,11 @@
-import { Ajv, type ValidateFunction } from "ajv";
-import { type TestAPI, describe, expect } from "vitest";
+import { Ajv } from "ajv";
+import type { ValidateFunction } from "ajv";
+import { describe, expect } from "vitest";
+import type { TestAPI } from "vitest";
 import { postgresTest } from "../support/postgres.ts";
 import { redisTest } from "../support/redis.ts";
-import { type Job, Service } from "./service.ts";
+import { Service } from "./service.ts";
+import type { Job } from "./service.ts";
 
 interface Answer {
   readonly description?: string;
@@ -44,7 +47,7 @@ class Checked {
     expect(described, `${name} answers with ${response.status}, which is not in the document`).toBeDefined();
     const text = await response.clone().text();
     if (response.status === 204) expect(text).toBe("");
-    else this.#check(name, described as Answer, response.headers.get("content-type") ?? "", text);
+    else this.#check(name, described!, response.headers.get("content-type") ?? "", text);
     return response;
   }
 
@@ -248,7 +251,7 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
     );
     expect(routes.filter((route) => !checked.seen.has(route))).toEqual([]);
     for (const route of routes) {
-      const good = [...(checked.seen.get(route) as Set<number>)].filter((status) => status < 300);
+      const good = [...checked.seen.get(route)!].filter((status) => status < 300);
       expect(good, `${route} was never answered well`).not.toEqual([]);
     }
     expect(routes).toHaveLength(19);

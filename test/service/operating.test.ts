@@ -1,7 +1,8 @@
 import { TaskQueue, TaskWorker, UnrecoverableError, defineTask, openEngine } from "@taskloom/queue";
 import { expect } from "vitest";
 import { redisTest } from "../support/redis.ts";
-import { type Ended, taskloom } from "../support/taskloom-process.ts";
+import { taskloom } from "../support/taskloom-process.ts";
+import type { Ended } from "../support/taskloom-process.ts";
 import { tasksModule } from "./service.ts";
 
 const broken = defineTask({ name: "test.broken" }, async (number: number) => {
@@ -58,7 +59,7 @@ redisTest("retry --all puts back every job that failed, however many there are",
   const failed = await run("failed");
   expect(failed.stdout).toMatch(/1,300 .*test\.broken .*no disk/);
   expect(failed.stderr).toMatch(/no live worker serves queue many/);
-  const oldest = jobs[0]?.id as string;
+  const oldest = jobs[0]!.id;
   expect((await run("jobs", oldest, "--json")).stdout).toContain(oldest);
   expect(await run("retry", "--all")).toMatchObject({ code: 0, stdout: "1300 put back\n" });
   expect(await queue.counts()).toMatchObject({ failed: 0, waiting: count });

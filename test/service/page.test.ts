@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { type Browser, type Page, chromium } from "playwright-core";
+import { chromium } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
 import { expect } from "vitest";
 import { redisTest } from "../support/redis.ts";
 import { Service } from "./service.ts";
@@ -160,7 +161,7 @@ test("axe finds nothing that keeps anybody out, in light and in dark", async ({ 
   await service.job(failed.id, 10);
   await page.close(); // The page's own policy lets no outside script in, axe's neither.
   for (const colorScheme of ["light", "dark"] as const) {
-    const examined = await (browser as Browser).newPage({ bypassCSP: true, colorScheme });
+    const examined = await browser!.newPage({ bypassCSP: true, colorScheme });
     await examined.goto(service.address);
     await examined.getByRole("treeitem", { name: new RegExp(id) }).waitFor();
     await examined.getByRole("button", { name: "Replay 1 of test.fail" }).first().waitFor();

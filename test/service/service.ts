@@ -25,7 +25,7 @@ export class Service {
       { env },
     );
     const [, address] = await process.printed(/"event":"ready".*"http":"([^"]+)"/);
-    return new Service(process, address as string);
+    return new Service(process, address!);
   }
 
   /** A request; bodies are sent as JSON. */

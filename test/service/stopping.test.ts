@@ -1,7 +1,8 @@
 import { expect } from "vitest";
 import { full } from "../faults/support/fault-test.ts";
 import { redisTest as test } from "../support/redis.ts";
-import { type Job, Service } from "./service.ts";
+import { Service } from "./service.ts";
+import type { Job } from "./service.ts";
 
 const patience = { timeout: 30_000 };
 

@@ -73,7 +73,7 @@ redisTest(
     waiting.press("\u0003");
     expect(await waiting.ended).toBe(130);
     const [, id] = /taskloom cancel (\S+) ends it/.exec(waiting.text) ?? [];
-    expect((await service.job(id as string)).state).toBe("active");
+    expect((await service.job(id!)).state).toBe("active");
     expect(waiting.text).not.toContain("at file:");
     await service.ask("DELETE", `/jobs/${id}`);
     await service.stop();
@@ -105,7 +105,7 @@ redisTest(
       const terminal = new Terminal(...command, ...engine);
       expect(await terminal.ended, command.join(" ")).toBe(code);
       expect(terminal.raw, command.join(" ")).not.toMatch(unwanted);
-      if (!["--json", "failed"].includes(command.at(-1) as string))
+      if (!["--json", "failed"].includes(command.at(-1)!))
         expect(terminal.text, command.join(" ")).toMatch(/A\\(x|u00)1b\[1mB/);
     }
     const job = new Terminal("job", logged.id, ...engine);

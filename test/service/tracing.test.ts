@@ -10,7 +10,7 @@ test("a span for each attempt, linked to the trace of who submitted it", async (
   const response = await service.ask("POST", "/tasks/test.add", { args: [1, 2] }, { traceparent });
   const { id } = (await response.json()) as { id: string };
   const [, line] = await service.process.printed(/span (.*test\.add process.*)/);
-  expect(JSON.parse(line as string)).toMatchObject({
+  expect(JSON.parse(line!)).toMatchObject({
     name: "test.add process",
     traces: [traceId],
     attributes: { "messaging.message.id": id, "taskloom.attempt": 1, "taskloom.state": "completed" },

@@ -55,7 +55,7 @@ async function startCluster(): Promise<TestRedisCluster | undefined> {
 /** `redis-cli` ends when the nodes know each other, and they serve a moment later. */
 async function untilReady(hosts: readonly string[]): Promise<void> {
   const nodes = hosts.map((host) => ({
-    host: host.split(":")[0] as string,
+    host: host.split(":")[0]!,
     port: Number(host.split(":")[1]),
   }));
   const client = new Cluster(nodes, { clusterRetryStrategy: () => 50, maxRedirections: Infinity });

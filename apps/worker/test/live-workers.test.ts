@@ -3,7 +3,8 @@ import { expect } from "vitest";
 import { redisTest } from "../../../test/support/redis.ts";
 import { EngineOperations } from "../src/service/engine-operations.ts";
 import { Presence } from "../src/service/presence.ts";
-import { type WorkerView, knownTasks } from "../src/service/worker-view.ts";
+import { knownTasks } from "../src/service/worker-view.ts";
+import type { WorkerView } from "../src/service/worker-view.ts";
 
 const modules = [{ add: defineTask({ name: "test.add" }, async (a: number, b: number) => a + b) }];
 const name = "a\0b\ud800";

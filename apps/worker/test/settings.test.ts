@@ -26,8 +26,8 @@ const written: Readonly<Record<string, string>> = {
 const flags = settingRules.filter(({ flag }) => flag !== undefined && !flag.startsWith("--no-"));
 
 test.each(flags)("$flag can be a variable that is named after it", async ({ name, flag }) => {
-  const value = written[name] as string;
-  const variable = `TASKLOOM_${(flag as string).slice(2).split(" ")[0]?.replaceAll("-", "_").toUpperCase()}`;
+  const value = written[name]!;
+  const variable = `TASKLOOM_${flag!.slice(2).split(" ")[0]?.replaceAll("-", "_").toUpperCase()}`;
   const byFlag = await loadSettings({ [name === "queues" ? "queue" : name]: value }, {});
   const byVariable = await loadSettings({}, { [variable]: value });
   expect(byVariable.settings).toEqual(byFlag.settings);

@@ -21,7 +21,8 @@ import type {
   StreamReadRaw,
 } from "bullmq";
 import { Bell } from "./database/bell.ts";
-import { type Database, RefusedError } from "./database/database.ts";
+import { RefusedError } from "./database/database.ts";
+import type { Database } from "./database/database.ts";
 import { bullmqError } from "./database/errors.ts";
 import type { NewJob } from "./operations/add.ts";
 import type { Claim } from "./operations/claim.ts";
@@ -302,7 +303,7 @@ export class SqliteQueueBackend extends EventEmitter implements IQueueBackend {
     fetchNext: boolean,
     // oxlint-disable-next-line typescript/no-explicit-any -- BullMQ's own signature
   ): Promise<{ result: void | any[]; finishedOn: number }> {
-    const id = job.id as string;
+    const id = job.id!;
     const keep = keepOf(removeOnComplete ?? this.#options.removeOnComplete);
     const end = this.#end(id, token, keep, fetchNext);
     const result = await this.#ask(
@@ -326,7 +327,7 @@ export class SqliteQueueBackend extends EventEmitter implements IQueueBackend {
     fieldsToUpdate?: Record<string, any>,
     // oxlint-disable-next-line typescript/no-explicit-any -- BullMQ's own signature
   ): Promise<{ result: void | any[]; finishedOn: number }> {
-    const id = job.id as string;
+    const id = job.id!;
     const end = this.#end(id, token, keepOf(removeOnFail ?? this.#options.removeOnFail), fetchNext);
     const result = await this.#ask(
       "moveToFinished",
@@ -412,10 +413,10 @@ export class SqliteQueueBackend extends EventEmitter implements IQueueBackend {
   ): Promise<void> {
     await this.#ask(
       "reprocessJob",
-      { jobId: job.id as string, state },
+      { jobId: job.id!, state },
       "reprocessJob",
       this.qualifiedName,
-      job.id as string,
+      job.id!,
       state,
       job.opts?.lifo ?? false,
       opts.resetAttemptsMade ?? false,
@@ -492,7 +493,7 @@ export class SqliteQueueBackend extends EventEmitter implements IQueueBackend {
     job: MinimalJob<T, R, N>,
     data: T,
   ): Promise<void> {
-    const id = job.id as string;
+    const id = job.id!;
     await this.#ask(
       "updateData",
       { jobId: id },
@@ -712,7 +713,7 @@ export class SqliteQueueBackend extends EventEmitter implements IQueueBackend {
     const result: Dependencies = {};
     for (const type of asked) {
       const { cursor = 0, count = 20 } = opts[type] ?? {};
-      const status = childStatuses[type] as number;
+      const status = childStatuses[type]!;
       const { children } = await this.#call("getChildren", this.qualifiedName, jobId, {
         status,
         offset: cursor,

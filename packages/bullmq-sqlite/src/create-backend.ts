@@ -1,6 +1,8 @@
 import type { BackendFactory } from "bullmq";
-import { type ClientNames, SqliteQueueBackend } from "./backend.ts";
-import { type SqliteConnectionOptions, openOptions } from "./backend-options.ts";
+import { SqliteQueueBackend } from "./backend.ts";
+import type { ClientNames } from "./backend.ts";
+import { openOptions } from "./backend-options.ts";
+import type { SqliteConnectionOptions } from "./backend-options.ts";
 import { Database } from "./database/database.ts";
 
 /** The names of a database's clients in this process, for BullMQ's `getWorkers`. */

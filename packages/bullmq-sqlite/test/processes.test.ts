@@ -1,4 +1,5 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { DatabaseSync } from "node:sqlite";
@@ -107,12 +108,12 @@ test(
       const added = await queue.addBulk(
         Array.from({ length: 100 }, (_, n) => ({ name: "job", data: { n } })),
       );
-      ids.push(...added.map(({ id }) => id as string));
+      ids.push(...added.map(({ id }) => id!));
       await expect
         .poll(() => starts(ledger).size, { timeout: 60_000, interval: 5 })
         .toBeGreaterThan(kill * 100 + 20);
-      const victim = alive.shift() as ChildProcess;
-      dead.add(victim.pid as number);
+      const victim = alive.shift()!;
+      dead.add(victim.pid!);
       await killed(victim);
       alive.push(await processes.start(20));
     }
@@ -151,7 +152,7 @@ test(
     await killed(first);
     // Long before the lock of ten minutes lapses.
     await expect
-      .poll(() => starts(ledger).get(job.id as string), { timeout: 30_000, interval: 10 })
+      .poll(() => starts(ledger).get(job.id!), { timeout: 30_000, interval: 10 })
       .toEqual([first.pid, second.pid]);
     await queue.close();
   },
@@ -171,7 +172,7 @@ test(
     await expect.poll(() => starts(ledger).size, { timeout: 30_000, interval: 10 }).toBe(1);
     await processes.start(4_000); // One that comes later looks for dead ones, too.
     expect(await job.waitUntilFinished(events)).toBe(first.pid);
-    expect(starts(ledger).get(job.id as string)).toEqual([first.pid]);
+    expect(starts(ledger).get(job.id!)).toEqual([first.pid]);
     await Promise.all([events.close(), queue.close()]);
   },
 );

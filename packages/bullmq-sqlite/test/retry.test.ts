@@ -2,7 +2,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createSqliteBackend } from "@taskloom/bullmq-sqlite";
-import { FlowProducer, type Job, Queue, QueueEvents, Worker } from "bullmq";
+import { FlowProducer, Queue, QueueEvents, Worker } from "bullmq";
+import type { Job } from "bullmq";
 import { expect, test as base } from "vitest";
 
 type SqliteQueue = ReturnType<typeof queueAt>;
@@ -102,7 +103,7 @@ test("jobs that are retried together keep their attempts and stack traces, and a
   await fail(path);
   await children.retryJobs();
   expect(await event.id).toBe(job.id);
-  const again = await children.getJob(job.id as string);
+  const again = await children.getJob(job.id!);
   expect(again).toMatchObject({
     attemptsMade: 1,
     attemptsStarted: 1,

@@ -1,7 +1,8 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type SqliteQueueBackend, createSqliteBackend } from "@taskloom/bullmq-sqlite";
+import { createSqliteBackend } from "@taskloom/bullmq-sqlite";
+import type { SqliteQueueBackend } from "@taskloom/bullmq-sqlite";
 import { expect, test as base } from "vitest";
 
 /** Operations that are called without a pause between them travel to the database in one turn. */

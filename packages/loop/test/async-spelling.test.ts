@@ -20,13 +20,13 @@ import {
   shield,
   sleep,
   StreamReader,
-  type Task,
   taskGroup,
   timeout,
   TimeoutError,
   wait,
   waitFor,
 } from "@taskloom/loop";
+import type { Task } from "@taskloom/loop";
 import { virtualClock } from "@taskloom/loop/testing";
 
 const virtually = <T>(main: () => Promise<T>): Promise<T> => run(main, { clock: virtualClock() });

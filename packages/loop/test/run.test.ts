@@ -2,16 +2,8 @@ import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
-import {
-  createTask,
-  Future,
-  getRunningLoop,
-  run,
-  Runner,
-  sleep,
-  type Executor,
-  type Task,
-} from "@taskloom/loop";
+import { createTask, Future, getRunningLoop, run, Runner, sleep } from "@taskloom/loop";
+import type { Executor, Task } from "@taskloom/loop";
 
 const folder = mkdtempSync(join(import.meta.dirname, ".programs-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

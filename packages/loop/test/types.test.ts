@@ -16,11 +16,8 @@ import {
   timeout,
   wait,
   waitFor,
-  type Coroutine,
-  type Executor,
-  type Held,
-  type Task,
 } from "@taskloom/loop";
+import type { Coroutine, Executor, Held, Task } from "@taskloom/loop";
 
 // Checked by tsc; the functions are never called.
 test("types follow what is awaited, in both spellings", () => {

@@ -38,7 +38,7 @@ export function endOf(
   const set = state === "failed" ? "failed" : "completed";
   const time = keepOf(job.data)[set];
   return {
-    id: job.id as string,
+    id: job.id!,
     wasCancelled: state === "cancelled",
     set,
     until: (job.finishedOn ?? Date.now()) + time,

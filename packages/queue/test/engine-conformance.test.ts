@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { CancelledError, Event, TimeoutError, gather, getEventLoop, sleep, timeout } from "@taskloom/loop";
-import { type TaskDefinition, UnrecoverableError, currentJob, defineTask } from "@taskloom/queue";
+import { UnrecoverableError, currentJob, defineTask } from "@taskloom/queue";
+import type { TaskDefinition } from "@taskloom/queue";
 import { describe, expect } from "vitest";
 import * as fixtures from "./fixtures/tasks.ts";
 import { engines } from "./engines.ts";

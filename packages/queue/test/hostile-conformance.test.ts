@@ -48,7 +48,7 @@ describe.each(withBullMQ)("on $name", ({ test: engineTest }) => {
     const all = { ...malformed, ...odd };
     const ids = Object.fromEntries(Object.keys(all).map((kind, index) => [kind, `loop.hostile-${index}`]));
     for (const [kind, data] of Object.entries(all))
-      await bull.add("test.echo", data, { jobId: ids[kind] as string, attempts: 3 });
+      await bull.add("test.echo", data, { jobId: ids[kind]!, attempts: 3 });
     const queue = await pair.work([echo], { onStart: () => {} });
     await using watcher = new TaskQueue({ engine, name: queue.name });
     const outcomes: Record<string, string> = {};

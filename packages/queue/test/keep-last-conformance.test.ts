@@ -2,7 +2,8 @@ import { CancelledError, Event } from "@taskloom/loop";
 import { TaskQueue, currentJob, defineTask } from "@taskloom/queue";
 import { describe, expect } from "vitest";
 import { engines } from "./engines.ts";
-import { type Pair, pairTest } from "./pair.ts";
+import { pairTest } from "./pair.ts";
+import type { Pair } from "./pair.ts";
 
 /** A task whose runs wait for a gate each, and are noted with the id of their job. */
 class Gated {

@@ -1,4 +1,5 @@
-import { type Engine, TaskQueue, TaskWorker, defineTask, openEngine } from "@taskloom/queue";
+import { TaskQueue, TaskWorker, defineTask, openEngine } from "@taskloom/queue";
+import type { Engine } from "@taskloom/queue";
 import type { IQueueBackend, Job, Worker } from "bullmq";
 import { Redis } from "ioredis";
 import { expect, test as plainTest, vi } from "vitest";
@@ -29,7 +30,7 @@ test("a fetched job whose lock has lapsed before it starts is left to others", a
   await queue.add("lapsed", {});
   await queue.add("held", {});
   for (const age of [lockDuration, 0]) {
-    const job = (await manual.getNextJob(`token:${age}`)) as Job;
+    const job = (await manual.getNextJob(`token:${age}`))!;
     // As if the process had been stopped for so long since it fetched the job.
     job.processedOn = Date.now() - age;
     await manual.processJob(job, `token:${age}`);
@@ -64,7 +65,7 @@ test("a job that was taken before a long stop starts only if it still has its lo
   const admin = new Redis(redis.url);
   const engine = afterStop(redis.url, async (job) => {
     const [key] = job.data.args as string[];
-    taken.push(key as string);
+    taken.push(key!);
     // Another worker has taken the job over: the lock is that worker's.
     if (key === "lost") await admin.set(bull.toKey(`${job.id}:lock`), "other");
   });
@@ -107,11 +108,11 @@ test("an end whose answer is lost is not repeated on the job's next attempt", as
     throw Object.assign(new Error("the connection was cut"), { code: "ECONNRESET" });
   };
   const { id } = await queue.add("retried", {}, { attempts: 3 });
-  const job = (await manual.getNextJob("token:1")) as Job;
+  const job = (await manual.getNextJob("token:1"))!;
   await manual.processJob(job, "token:1");
   expect(tries).toBe(1);
-  expect(await queue.getJobState(id as string)).toBe("active");
-  expect(await queue.getJob(id as string)).toMatchObject({ attemptsMade: 1, attemptsStarted: 2 });
+  expect(await queue.getJobState(id!)).toBe("active");
+  expect(await queue.getJob(id!)).toMatchObject({ attemptsMade: 1, attemptsStarted: 2 });
   await worker.close(true);
   await queue.close();
   await engine.close();
@@ -130,17 +131,17 @@ plainTest("a lost lock is news of one run, not of the next attempt with the same
   const emit = vi.fn<(event: string, ids: string[]) => boolean>(() => true);
   const worker = { name: "queue", id: "worker", opts: {}, emit } as unknown as Worker;
   const manager = renewal.managerFor(worker);
-  const first = manager.hold("job", "worker:1", "task") as number;
+  const first = manager.hold("job", "worker:1", "task")!;
   const before = renewal.table.sequenceOf(first);
   manager.release(first);
-  const second = manager.hold("job", "worker:1", "task") as number;
+  const second = manager.hold("job", "worker:1", "task")!;
   manager.lost("job", before);
   expect(emit).not.toHaveBeenCalled();
   manager.lost("job", renewal.table.sequenceOf(second));
   expect(emit).toHaveBeenCalledWith("lockRenewalFailed", ["job"]);
   emit.mockClear();
   // The next attempt has begun while the end of this one is still being stored: its lock is free, and the other is held.
-  const third = manager.hold("job", "worker:2", "task") as number;
+  const third = manager.hold("job", "worker:2", "task")!;
   expect(newestOfEach(renewal.table.entries()).map(({ token }) => token)).toEqual(["worker:2"]);
   manager.lost("job", renewal.table.sequenceOf(second));
   expect(emit).not.toHaveBeenCalled();

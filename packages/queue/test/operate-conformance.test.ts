@@ -2,9 +2,9 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { sleep } from "@taskloom/loop";
-import { type TaskQueue, UnrecoverableError, defineTask } from "@taskloom/queue";
+import { UnrecoverableError, defineTask } from "@taskloom/queue";
+import type { TaskQueue } from "@taskloom/queue";
 import {
-  type JobPage,
   LaneQueues,
   allQueues,
   embeddedFolder,
@@ -15,6 +15,7 @@ import {
   retryStored,
   unservedReason,
 } from "@taskloom/queue/operating";
+import type { JobPage } from "@taskloom/queue/operating";
 import type { Queue } from "bullmq";
 import { describe, expect } from "vitest";
 import { engines } from "./engines.ts";
@@ -133,7 +134,7 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
     expect(pages.length).toBeGreaterThan(1);
     expect(pages.flatMap(({ jobs }) => jobs.map(({ id }) => id))).toEqual([large[0]?.id]);
     expect(pages.reduce((sum, { searched }) => sum + searched, 0)).toBe(21);
-    const place = await findJob(queue.engine, [queue.name], large[3]?.id as string);
+    const place = await findJob(queue.engine, [queue.name], large[3]!.id);
     expect(place).toEqual({ queue: queue.name, lane: "loop", stored: large[3]?.id });
     await expect(
       listJobs(queue.engine, [queue.name], { limit: 1, cursor: "no cursor" }),
@@ -219,7 +220,7 @@ describe.each(withBullMQ)("on $name", ({ name: engineName, test: engineTest }) =
     const ids = new Map<string, string>();
     for (const [kind, data] of Object.entries(odd)) {
       ids.set(kind, `loop.odd-${ids.size}`);
-      await bull.add("test.echo", data, { jobId: ids.get(kind) as string });
+      await bull.add("test.echo", data, { jobId: ids.get(kind)! });
     }
     if (engineName.startsWith("redis")) {
       for (const [field, text] of [
@@ -278,7 +279,7 @@ async function setDeaths(queue: TaskQueue, engineName: string, id: string, count
   if (engineName.startsWith("redis")) {
     await setField(bull, id, "stc", String(count));
   } else if (engineName.startsWith("embedded")) {
-    using database = new DatabaseSync(join(embeddedFolder(queue.engine.url) as string, "taskloom.sqlite"));
+    using database = new DatabaseSync(join(embeddedFolder(queue.engine.url)!, "taskloom.sqlite"));
     database.exec("PRAGMA busy_timeout = 10000");
     database.prepare("UPDATE job SET stalled = ? WHERE id = ?").run(count, id);
   } else {

@@ -2,7 +2,8 @@ import { sleep } from "@taskloom/loop";
 import { call, defineTask } from "@taskloom/queue";
 import { describe, expect } from "vitest";
 import { engines } from "./engines.ts";
-import { type Pair, pairTest } from "./pair.ts";
+import { pairTest } from "./pair.ts";
+import type { Pair } from "./pair.ts";
 
 /** A task that notes the order in which its jobs begin; those of `failing` fail in their first run. */
 function noting(failing: readonly string[] = []) {

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { type TaskDefinition, TaskQueue, TaskWorker } from "@taskloom/queue";
+import { TaskQueue, TaskWorker } from "@taskloom/queue";
+import type { TaskDefinition } from "@taskloom/queue";
 import type { TestAPI } from "vitest";
 import type { EngineTest } from "./engines.ts";
 

@@ -2,7 +2,6 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { randomUUID } from "node:crypto";
 import { CancelledError, Event, TimeoutError, getRunningLoop, run, sleep } from "@taskloom/loop";
 import {
-  type FailureGroup,
   FlowChildFailedError,
   TaskArgumentsError,
   TaskQueue,
@@ -11,6 +10,7 @@ import {
   defineTask,
   propagate,
 } from "@taskloom/queue";
+import type { FailureGroup } from "@taskloom/queue";
 import { describe, expect } from "vitest";
 import { z } from "zod";
 import { engines } from "./engines.ts";
@@ -227,7 +227,7 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
       const queue = await pair.work([gated]);
       const schedule = await queue.schedule("waited-for", { every: 3_600_000 }, gated);
       await started.wait();
-      const attached = queue.attach(ids[0] as string);
+      const attached = queue.attach(ids[0]!);
       await attached.sent();
       gate.set();
       expect(await attached).toBe("ran");
@@ -352,12 +352,12 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
       const groups = await queue.failed();
       const brief = groups.map(({ task, name, count }: FailureGroup) => `${task} ${name} ${count}`);
       expect(brief.toSorted()).toEqual(["test.fail RangeError 1", "test.shaky RangeError 2"]);
-      const group = groups.find(({ task }) => task === "test.shaky") as FailureGroup;
+      const group = groups.find(({ task }) => task === "test.shaky")!;
       expect(new Set(group.jobs.map(({ id }) => id))).toEqual(new Set([tasks[0]?.id, tasks[1]?.id]));
       isMended = true;
-      expect(await queue.retry(tasks[1]?.id as string)).toBe(2);
+      expect(await queue.retry(tasks[1]!.id)).toBe(2);
       expect(await queue.counts()).toMatchObject({ failed: 2, completed: 1 });
-      await expect(queue.retry(tasks[1]?.id as string)).rejects.toMatchObject({ code: "TASK_OPTIONS" });
+      await expect(queue.retry(tasks[1]!.id)).rejects.toMatchObject({ code: "TASK_OPTIONS" });
       await expect(queue.retry("loop.unknown")).rejects.toMatchObject({ code: "JOB_LOST" });
     });
 

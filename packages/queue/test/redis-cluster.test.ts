@@ -37,7 +37,7 @@ redisClusterTest("one node suffices to find the others", async ({ cluster }) => 
 });
 
 redisClusterTest("the address of one node is refused, with the one to use instead", async ({ cluster }) => {
-  const node = cluster.nodes[0] as string;
+  const node = cluster.nodes[0]!;
   const engine = openEngine(`${node}/0`);
   const refused = await engine.connect().catch((error: unknown) => error);
   expect(refused).toMatchObject({ code: "ENGINE_UNAVAILABLE" });

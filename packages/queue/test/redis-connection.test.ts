@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { createServer as createHttpServer } from "node:http";
-import { type AddressInfo, type Server, createServer } from "node:net";
+import { createServer } from "node:net";
+import type { AddressInfo, Server } from "node:net";
 import { TaskQueue, TaskWorker, call, defineTask, openEngine } from "@taskloom/queue";
 import { Redis } from "ioredis";
 import { describe, expect, onTestFinished } from "vitest";

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { type Engine, TaskQueue, TaskWorker, openEngine } from "@taskloom/queue";
+import { TaskQueue, TaskWorker, openEngine } from "@taskloom/queue";
+import type { Engine } from "@taskloom/queue";
 import { afterEach, describe, expect, vi } from "vitest";
 import { engines } from "./engines.ts";
 import * as tasks from "./fixtures/tasks.ts";

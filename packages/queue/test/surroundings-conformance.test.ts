@@ -1,4 +1,5 @@
-import { type TaskDefinition, call } from "@taskloom/queue";
+import { call } from "@taskloom/queue";
+import type { TaskDefinition } from "@taskloom/queue";
 import { trace } from "@opentelemetry/api";
 import { describe, expect } from "vitest";
 import { engines } from "./engines.ts";

@@ -89,7 +89,7 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
   });
 });
 
-const { test: plainTest } = engines.find(({ name }) => name === "memory") as (typeof engines)[number];
+const { test: plainTest } = engines.find(({ name }) => name === "memory")!;
 
 plainTest.for([
   ["delay", { delay: 1e308 }],

@@ -1,12 +1,7 @@
-import { getRunningLoop, type Executor, type Task } from "@taskloom/loop";
-import {
-  type RemoteMap,
-  type RemoteTask,
-  type TaskQueue,
-  type TaskWorkerOptions,
-  call,
-  defineTask,
-} from "@taskloom/queue";
+import { getRunningLoop } from "@taskloom/loop";
+import type { Executor, Task } from "@taskloom/loop";
+import { call, defineTask } from "@taskloom/queue";
+import type { RemoteMap, RemoteTask, TaskQueue, TaskWorkerOptions } from "@taskloom/queue";
 import { expectTypeOf, test } from "vitest";
 import { z } from "zod";
 

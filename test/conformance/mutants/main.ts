@@ -27,7 +27,8 @@ import { parseArgs } from "node:util";
 
 import { Random } from "../random.ts";
 import { equivalents } from "./equivalent.ts";
-import { asyncSpelling, type Mutant, mutate } from "./mutate.ts";
+import { asyncSpelling, mutate } from "./mutate.ts";
+import type { Mutant } from "./mutate.ts";
 
 const root = fileURLToPath(new URL("../../../", import.meta.url));
 const { values: options } = parseArgs({

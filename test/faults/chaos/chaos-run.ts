@@ -4,7 +4,8 @@ import { expect } from "vitest";
 import type { TaskloomProcess } from "../../support/taskloom-process.ts";
 import { Workers, full, measured } from "../support/fault-test.ts";
 import { Ledger } from "../support/ledger.ts";
-import { type Absence, type Audit, audit } from "./audit.ts";
+import { audit } from "./audit.ts";
+import type { Absence, Audit } from "./audit.ts";
 import { ChaosClient } from "./load.ts";
 
 /** How long the faults of one kind go on, in milliseconds. */
@@ -35,7 +36,7 @@ export class ChaosWorkers {
   /** Ends the oldest worker as `kill -9` does, and starts another. */
   async replaceOldest(): Promise<void> {
     const victim = this.#alive.shift();
-    const pid = victim?.child.pid as number;
+    const pid = victim!.child.pid!;
     await victim?.kill("SIGKILL");
     this.absences.push({ pid, from: Date.now() - 1, until: Infinity });
     await this.start(1);
@@ -43,13 +44,13 @@ export class ChaosWorkers {
 
   /** Stops the oldest worker for so long that its locks lapse, and lets it go on. */
   async suspendOldest(milliseconds: number): Promise<void> {
-    const victim = this.#alive.shift() as TaskloomProcess;
+    const victim = this.#alive.shift()!;
     this.#alive.push(victim);
     const from = Date.now();
     victim.child.kill("SIGSTOP");
     await delay(milliseconds);
     victim.child.kill("SIGCONT");
-    this.absences.push({ pid: victim.child.pid as number, from, until: Date.now() });
+    this.absences.push({ pid: victim.child.pid!, from, until: Date.now() });
   }
 
   /** Workers that ended although nobody killed them. */

@@ -1,5 +1,6 @@
 import { CancelledError, sleep } from "@taskloom/loop";
-import { type RemoteTask, TaskQueue, call } from "@taskloom/queue";
+import { TaskQueue, call } from "@taskloom/queue";
+import type { RemoteTask } from "@taskloom/queue";
 import { failing, item, parent, quick, stumbling, threaded, tick } from "./tasks.ts";
 
 /** The right end of a submission. */

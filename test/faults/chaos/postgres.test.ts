@@ -3,7 +3,8 @@ import pg from "pg";
 import { folderTest } from "../../support/files.ts";
 import { PrivatePostgres } from "../../support/private-postgres.ts";
 import { full } from "../support/fault-test.ts";
-import { type Fault, chaosRun } from "./chaos-run.ts";
+import { chaosRun } from "./chaos-run.ts";
+import type { Fault } from "./chaos-run.ts";
 import { workerFaults } from "./worker-faults.ts";
 
 const test = folderTest.extend<{ postgres: PrivatePostgres }>({

@@ -2,7 +2,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { Redis } from "ioredis";
 import type { PrivateRedis } from "../../support/redis.ts";
 import { faultTest, full } from "../support/fault-test.ts";
-import { type Fault, chaosRun } from "./chaos-run.ts";
+import { chaosRun } from "./chaos-run.ts";
+import type { Fault } from "./chaos-run.ts";
 import { workerFaults } from "./worker-faults.ts";
 
 const test = faultTest.extend<{ admin: Redis }>({

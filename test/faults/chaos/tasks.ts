@@ -6,7 +6,7 @@ import { currentJob, defineTask } from "@taskloom/queue";
 function record(what: "start" | "end", key: string): void {
   const { id, attempt } = currentJob() ?? { id: "none", attempt: 0 };
   appendFileSync(
-    process.env["TASKLOOM_LEDGER"] as string,
+    process.env["TASKLOOM_LEDGER"]!,
     `${what} ${key} ${id} ${attempt} ${process.pid} ${Date.now()}\n`,
   );
 }

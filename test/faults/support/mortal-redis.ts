@@ -151,7 +151,7 @@ class Connection extends Duplex {
     const lines = this.#text.split("\r\n", 1 + 2 * 8);
     const count = Number(lines[0]?.slice(1));
     if (lines.length < 2 + 2 * count) return undefined;
-    const parts = Array.from({ length: count }, (_, at) => lines[2 + 2 * at] as string);
+    const parts = Array.from({ length: count }, (_, at) => lines[2 + 2 * at]!);
     this.#text = this.#text.slice(lines.slice(0, 1 + 2 * count).join("\r\n").length + 2);
     return parts.map((part, at) => (at === 0 ? part.toLowerCase() : part));
   }

@@ -4,7 +4,7 @@ import { currentJob, defineTask } from "@taskloom/queue";
 
 /** Writes one line to the ledger; appended in one system call, so that lines of many processes never mix. */
 function record(what: "start" | "end", id: string): void {
-  appendFileSync(process.env["TASKLOOM_LEDGER"] as string, `${what} ${id} ${process.pid} ${Date.now()}\n`);
+  appendFileSync(process.env["TASKLOOM_LEDGER"]!, `${what} ${id} ${process.pid} ${Date.now()}\n`);
 }
 
 /** Leaves a mark when it starts and when it ends, and takes a while in between. Gives back what it was given. */
@@ -31,7 +31,7 @@ const endless = 3_600_000;
 
 /** How often a key has started; the ledger is all that the processes share. */
 function starts(key: string): number {
-  const ledger = readFileSync(process.env["TASKLOOM_LEDGER"] as string, "utf8");
+  const ledger = readFileSync(process.env["TASKLOOM_LEDGER"]!, "utf8");
   return ledger.match(new RegExp(`^start ${key} `, "gm"))?.length ?? 0;
 }
 

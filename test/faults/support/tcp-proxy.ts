@@ -1,4 +1,5 @@
-import { type AddressInfo, type Socket, connect, createServer } from "node:net";
+import { connect, createServer } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 
 /** How a connection is cut: `reset` tells both sides, `silent` tells neither, as a network that drops packets. */
 export type Cut = "reset" | "silent";

@@ -1,16 +1,12 @@
 import { allFailures, allLogs, findAll, retryAll } from "../service/all-pages.ts";
-import {
-  type JobView,
-  type Operations,
-  type RetryPage,
-  type RetrySearch,
-  hasEnded,
-} from "../service/operations.ts";
+import { hasEnded } from "../service/operations.ts";
+import type { JobView, Operations, RetryPage, RetrySearch } from "../service/operations.ts";
 import { ServiceError } from "../service/service-error.ts";
 import { Progress } from "../demo/progress.ts";
 import { CliFailure, exitCodes } from "./failure.ts";
 import { endedWithProgress } from "./job-progress.ts";
-import { type OpenedOperations, type OperatorFlags, openOperations } from "./open-operations.ts";
+import { openOperations } from "./open-operations.ts";
+import type { OpenedOperations, OperatorFlags } from "./open-operations.ts";
 import { taskLabel } from "../service/worker-view.ts";
 import { brief, cut, err, out, printJob, printJson, printTable, stateText, valueText } from "./output.ts";
 

@@ -1,5 +1,6 @@
 import { Presets, SingleBar } from "cli-progress";
-import { type JobView, type Operations, hasEnded } from "../service/operations.ts";
+import { hasEnded } from "../service/operations.ts";
+import type { JobView, Operations } from "../service/operations.ts";
 import { StopSignals } from "../service/stop-signals.ts";
 import { duration } from "../service/task-tree.ts";
 import { visibleText } from "../service/visible-text.ts";

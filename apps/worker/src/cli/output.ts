@@ -2,7 +2,8 @@ import { inspect, stripVTControlCharacters, styleText } from "node:util";
 import { decodeValue } from "@taskloom/queue/operating";
 import Table from "cli-table3";
 import { exitCodes } from "./failure.ts";
-import { type JobView, hasEnded } from "../service/operations.ts";
+import { hasEnded } from "../service/operations.ts";
+import type { JobView } from "../service/operations.ts";
 import { visibleJson, visibleText } from "../service/visible-text.ts";
 
 /** A column is not cut shorter than this. */
@@ -78,7 +79,7 @@ export function printTable(head: readonly string[], rows: readonly (readonly Cel
   });
   const cells = rows.map((row) => row.map(cellText));
   const widths = fittingWidths([head, ...cells], process.stdout.columns ?? Infinity);
-  for (const row of cells) table.push(row.map((cell, column) => cut(cell, widths[column] as number)));
+  for (const row of cells) table.push(row.map((cell, column) => cut(cell, widths[column]!)));
   process.stdout.write(`${table.toString()}\n`);
 }
 
@@ -93,7 +94,7 @@ function cellText(cell: Cell): string {
 /** How wide the text of each column may be so that a table fits. */
 function fittingWidths(rows: readonly (readonly string[])[], columns: number): number[] {
   const widths = (rows[0] ?? []).map((_, column) =>
-    Math.max(...rows.map((row) => stripVTControlCharacters(row[column] as string).length)),
+    Math.max(...rows.map((row) => stripVTControlCharacters(row[column]!).length)),
   );
   const frame = 3 * widths.length + 1;
   let tooWide = widths.reduce((sum, width) => sum + width, frame) - columns;

@@ -1,4 +1,5 @@
-import { type Command, Option } from "commander";
+import { Option } from "commander";
+import type { Command } from "commander";
 import { settingRules } from "../config/settings.ts";
 import type { JobView } from "../service/operations.ts";
 import type { OperatorFlags } from "./open-operations.ts";

@@ -1,6 +1,7 @@
 import type { QueueView, ScheduleRequest } from "../service/operations.ts";
 import { duration } from "../service/task-tree.ts";
-import { type WorkerView, taskLabel, workerTree } from "../service/worker-view.ts";
+import { taskLabel, workerTree } from "../service/worker-view.ts";
+import type { WorkerView } from "../service/worker-view.ts";
 import { CliFailure, exitCodes } from "./failure.ts";
 import { parseArgument, withOperations } from "./job-commands.ts";
 import type { OperatorFlags } from "./open-operations.ts";

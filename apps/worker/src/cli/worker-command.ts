@@ -1,7 +1,8 @@
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { withoutPassword, withoutPasswords } from "@taskloom/queue/operating";
-import { type Logger, pino } from "pino";
+import { pino } from "pino";
+import type { Logger } from "pino";
 import { describeSettings, loadSettings, settingsTable } from "../config/load-settings.ts";
 import type { Settings } from "../config/settings.ts";
 import { LogOutput } from "../service/log-output.ts";

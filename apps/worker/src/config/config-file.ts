@@ -3,7 +3,8 @@ import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { CliFailure, exitCodes } from "../cli/failure.ts";
 import { didYouMean } from "@taskloom/loop/did-you-mean";
-import { type Settings, settingRules } from "./settings.ts";
+import { settingRules } from "./settings.ts";
+import type { Settings } from "./settings.ts";
 
 /** What `taskloom.config.ts` may say; flags and TASKLOOM_* variables go before it. */
 export type TaskloomConfig = Partial<Settings>;

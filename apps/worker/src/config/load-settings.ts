@@ -1,6 +1,8 @@
 import Table from "cli-table3";
-import { type ConfigFile, loadConfigFile } from "./config-file.ts";
-import { type SettingName, type SettingRule, type Settings, readSetting, settingRules } from "./settings.ts";
+import { loadConfigFile } from "./config-file.ts";
+import type { ConfigFile } from "./config-file.ts";
+import { readSetting, settingRules } from "./settings.ts";
+import type { SettingName, SettingRule, Settings } from "./settings.ts";
 
 /** Every setting, and who said it. */
 export interface LoadedSettings {

@@ -3,7 +3,8 @@ import { access, stat, writeFile } from "node:fs/promises";
 import { resolve as resolvePath } from "node:path";
 import { fileURLToPath } from "node:url";
 import { run } from "@taskloom/loop";
-import { type Engine, TaskQueue, openEngine } from "@taskloom/queue";
+import { TaskQueue, openEngine } from "@taskloom/queue";
+import type { Engine } from "@taskloom/queue";
 import { embeddedFolder, isEngineFull } from "@taskloom/queue/operating";
 import { pino } from "pino";
 import { CliFailure, exitCodes } from "../cli/failure.ts";
@@ -13,12 +14,16 @@ import { EngineOperations } from "../service/engine-operations.ts";
 import { HttpService } from "../service/http/http-service.ts";
 import { ServiceMetrics } from "../service/service-metrics.ts";
 import { StopSignals } from "../service/stop-signals.ts";
-import { type WorkerPool, workInProcess, workInProcesses } from "../service/worker-pool.ts";
-import { type MainJobOutcome, finishedJobs, mainJob } from "./main-job.ts";
+import { workInProcess, workInProcesses } from "../service/worker-pool.ts";
+import type { WorkerPool } from "../service/worker-pool.ts";
+import { finishedJobs, mainJob } from "./main-job.ts";
+import type { MainJobOutcome } from "./main-job.ts";
 import { measureInPlace } from "./measure-in-place.ts";
 import { count, speedLines, typeTable } from "./report.ts";
-import { type Run, RunFile } from "./run-file.ts";
-import { type Walk, walk } from "./walk.ts";
+import { RunFile } from "./run-file.ts";
+import type { Run } from "./run-file.ts";
+import { walk } from "./walk.ts";
+import type { Walk } from "./walk.ts";
 
 /** The flags of `taskloom demo`. */
 export interface DemoFlags {

@@ -4,7 +4,8 @@ import type { Lane, RemoteTask, TaskQueue } from "@taskloom/queue";
 import { Progress } from "./progress.ts";
 import type { FileResult } from "./report.ts";
 import { isEngineFull } from "@taskloom/queue/operating";
-import { type Run, fileJobIds, resumableFor } from "./run-file.ts";
+import { fileJobIds, resumableFor } from "./run-file.ts";
+import type { Run } from "./run-file.ts";
 import { countText, digestFile } from "./tasks.ts";
 
 /** Files in flight at once: enough to keep every lane busy, few enough that memory does not grow with the directory. */
@@ -75,7 +76,7 @@ export async function mainJob({
     const results: FileResult[] = [];
     const failures: { path: string; error: unknown }[] = [];
     for (const [index, outcome] of outcomes.entries()) {
-      if (outcome instanceof Error) failures.push({ path: run.files[index] as string, error: outcome });
+      if (outcome instanceof Error) failures.push({ path: run.files[index]!, error: outcome });
       else results.push(outcome);
     }
     return {

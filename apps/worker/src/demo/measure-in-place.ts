@@ -1,7 +1,8 @@
 import { join } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
 import type { FileResult } from "./report.ts";
-import { type Stall, StallMeter } from "./stall-meter.ts";
+import { StallMeter } from "./stall-meter.ts";
+import type { Stall } from "./stall-meter.ts";
 import { digestFile } from "./tasks.ts";
 
 /** The comparison takes about this long at most, in milliseconds. */

@@ -1,5 +1,6 @@
 import type { WorkerStats } from "@taskloom/queue";
-import { type RecordableHistogram, createHistogram } from "node:perf_hooks";
+import { createHistogram } from "node:perf_hooks";
+import type { RecordableHistogram } from "node:perf_hooks";
 
 /** How long the event loop was kept from running, in milliseconds. */
 export interface Stall {

@@ -2,7 +2,8 @@ import { createHash } from "node:crypto";
 import { closeSync, createReadStream, fstatSync, openSync, readSync } from "node:fs";
 import { brotliCompressSync, constants } from "node:zlib";
 import { reportProgress } from "@taskloom/loop";
-import { type TaskDefinition, defineTask } from "@taskloom/queue";
+import { defineTask } from "@taskloom/queue";
+import type { TaskDefinition } from "@taskloom/queue";
 import { TextCounter } from "./text-counter.ts";
 
 /** What the loop lane finds out about a file. */

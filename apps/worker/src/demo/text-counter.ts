@@ -21,7 +21,7 @@ export class TextCounter {
   add(chunk: Uint8Array): void {
     this.bytes += chunk.length;
     for (let index = 0; index < chunk.length; index++) {
-      const byte = chunk[index] as number;
+      const byte = chunk[index]!;
       if (byte < 0x80) {
         this.#missing = 0;
         if (graphic[byte] === 1) this.#graphic();

@@ -1,4 +1,5 @@
-import { type Engine, openEngine } from "@taskloom/queue";
+import { openEngine } from "@taskloom/queue";
+import type { Engine } from "@taskloom/queue";
 import type { Logger } from "pino";
 
 const pause = 500;

@@ -1,19 +1,9 @@
 import { didYouMean } from "@taskloom/loop/did-you-mean";
-import {
-  type Engine,
-  type Lane,
-  type SubmitOptions,
-  type TaskDefinition,
-  type When,
-  TaskQueue,
-  defineTask,
-} from "@taskloom/queue";
+import { TaskQueue, defineTask } from "@taskloom/queue";
+import type { Engine, Lane, SubmitOptions, TaskDefinition, When } from "@taskloom/queue";
 import {
   FailureGroups,
-  type JobPlace,
   LaneQueues,
-  type RetryPage,
-  type ServingWorker,
   allQueues,
   findJob,
   laneQueueName,
@@ -28,24 +18,26 @@ import {
   retryStored,
   whyNotServed,
 } from "@taskloom/queue/operating";
+import type { JobPlace, RetryPage, ServingWorker } from "@taskloom/queue/operating";
 import type { Queue } from "bullmq";
 import { viewError, viewJob } from "./job-record.ts";
-import {
-  type FailedPage,
-  type JobPage,
-  type JobSearch,
-  type JobView,
-  type LaneCounts,
-  type Operations,
-  type QueueView,
-  type RetrySearch,
-  type ScheduleRequest,
-  type ScheduleView,
-  type SubmitRequest,
+import type {
+  FailedPage,
+  JobPage,
+  JobSearch,
+  JobView,
+  LaneCounts,
+  Operations,
+  QueueView,
+  RetrySearch,
+  ScheduleRequest,
+  ScheduleView,
+  SubmitRequest,
 } from "./operations.ts";
 import { Presence } from "./presence.ts";
 import { ServiceError } from "./service-error.ts";
-import { type WorkerView, taskDefinitions } from "./worker-view.ts";
+import { taskDefinitions } from "./worker-view.ts";
+import type { WorkerView } from "./worker-view.ts";
 
 /** So many jobs one listing shows when nobody says, and so many ids a group of failures names. */
 const listedByDefault = 50;
@@ -109,7 +101,7 @@ export class EngineOperations implements Operations {
     if (queue !== undefined && this.#queueNames.includes(queue)) return [queue];
     const isFresh = this.#names !== undefined && performance.now() - this.#names.at < knownFor;
     let names = await (isFresh ? this.#names?.all : this.#lookForQueues());
-    if (queue === undefined) return names as readonly string[];
+    if (queue === undefined) return names!;
     if (isFresh && names?.includes(queue) !== true) names = await this.#lookForQueues();
     if (names?.includes(queue) === true) return [queue];
     throw new ServiceError(

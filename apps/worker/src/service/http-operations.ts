@@ -12,7 +12,8 @@ import type {
   SubmitRequest,
 } from "./operations.ts";
 import { hasEnded } from "./operations.ts";
-import { type ServiceAnswer, askService } from "./service-address.ts";
+import { askService } from "./service-address.ts";
+import type { ServiceAnswer } from "./service-address.ts";
 import { ServiceError } from "./service-error.ts";
 import type { WorkerView } from "./worker-view.ts";
 

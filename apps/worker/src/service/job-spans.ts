@@ -1,6 +1,7 @@
 import { inspect } from "node:util";
 import type { JobEvent, JobStart } from "@taskloom/queue";
-import { type Span, SpanKind, SpanStatusCode, context, trace } from "@opentelemetry/api";
+import { SpanKind, SpanStatusCode, context, trace } from "@opentelemetry/api";
+import type { Span } from "@opentelemetry/api";
 
 /**
  * A span for each attempt of a job, linked to the span that submitted it, through the OpenTelemetry API: it goes wherever the process's tracer provider sends

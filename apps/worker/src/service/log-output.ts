@@ -59,8 +59,7 @@ export class LogOutput {
   #take(): string[] {
     let count = 0;
     let length = 0;
-    while (count < this.#lines.length && length < writtenAtOnce)
-      length += (this.#lines[count++] as string).length;
+    while (count < this.#lines.length && length < writtenAtOnce) length += this.#lines[count++]!.length;
     this.#length -= length;
     return this.#lines.splice(0, count);
   }

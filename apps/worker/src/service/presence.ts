@@ -1,6 +1,7 @@
 import type { Engine } from "@taskloom/queue";
 import { storableText } from "@taskloom/queue/operating";
-import { Job, type Queue } from "bullmq";
+import { Job } from "bullmq";
+import type { Queue } from "bullmq";
 import { isGone } from "./pid-space.ts";
 import type { WorkerView } from "./worker-view.ts";
 
@@ -77,8 +78,7 @@ export class Presence {
     const views = new Map<string, WorkerView>();
     for (let from = 0; from < readAtMost; from += readAtOnce) {
       const jobs = await this.#open().getJobs(["waiting"], from, from + readAtOnce - 1, true);
-      for (const job of jobs)
-        if (job?.data !== undefined) views.set(job.id as string, job.data as WorkerView);
+      for (const job of jobs) if (job?.data !== undefined) views.set(job.id!, job.data as WorkerView);
       if (jobs.length < readAtOnce) break;
     }
     return [...views.values()];

@@ -1,4 +1,5 @@
-import { type IncomingMessage, type RequestOptions, request as requestHttp } from "node:http";
+import { request as requestHttp } from "node:http";
+import type { IncomingMessage, RequestOptions } from "node:http";
 import { request as requestHttps } from "node:https";
 import { text } from "node:stream/consumers";
 

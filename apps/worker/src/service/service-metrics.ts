@@ -1,10 +1,5 @@
-import {
-  AggregatorRegistry,
-  Gauge,
-  type MetricObjectWithValues,
-  type MetricValue,
-  Registry,
-} from "prom-client";
+import { AggregatorRegistry, Gauge, Registry } from "prom-client";
+import type { MetricObjectWithValues, MetricValue } from "prom-client";
 import type { Operations } from "./operations.ts";
 
 /** A registry's numbers as they travel from a worker process to the service. */

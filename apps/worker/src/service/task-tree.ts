@@ -1,4 +1,5 @@
-import { type Task, allTasks, captureCallGraph, captureWaits, getEventLoop } from "@taskloom/loop";
+import { allTasks, captureCallGraph, captureWaits, getEventLoop } from "@taskloom/loop";
+import type { Task } from "@taskloom/loop";
 
 /** A live task, where it stands, and the tasks that it waits for. */
 export interface TaskNode {

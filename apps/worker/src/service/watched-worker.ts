@@ -1,14 +1,9 @@
 import { hostname } from "node:os";
 import { inspect } from "node:util";
-import { type Task, getEventLoop } from "@taskloom/loop";
-import {
-  type Engine,
-  type JobEvent,
-  type JobStart,
-  RemoteTask,
-  TaskWorker,
-  type WorkerStats,
-} from "@taskloom/queue";
+import { getEventLoop } from "@taskloom/loop";
+import type { Task } from "@taskloom/loop";
+import { RemoteTask, TaskWorker } from "@taskloom/queue";
+import type { Engine, JobEvent, JobStart, WorkerStats } from "@taskloom/queue";
 import type { Logger } from "pino";
 import { Registry, collectDefaultMetrics } from "prom-client";
 import { version } from "../version.ts";
@@ -19,7 +14,8 @@ import { pidSpace } from "./pid-space.ts";
 import { Presence } from "./presence.ts";
 import type { MetricsSnapshot } from "./service-metrics.ts";
 import { TaskWatch } from "./task-tree.ts";
-import { type RunningJob, type WorkerView, knownTasks } from "./worker-view.ts";
+import { knownTasks } from "./worker-view.ts";
+import type { RunningJob, WorkerView } from "./worker-view.ts";
 
 /** How often a worker looks at itself and tells of it, in milliseconds. */
 const lookInterval = 1_000;

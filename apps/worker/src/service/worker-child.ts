@@ -4,7 +4,8 @@ import type { Settings } from "../config/settings.ts";
 import { StallMeter, threadsAreBusy } from "../demo/stall-meter.ts";
 import { connectPatiently } from "./connect.ts";
 import { WatchedWorker } from "./watched-worker.ts";
-import { type MetricsRequest, type WorkerMessage, statsInterval } from "./worker-messages.ts";
+import { statsInterval } from "./worker-messages.ts";
+import type { MetricsRequest, WorkerMessage } from "./worker-messages.ts";
 
 /** One worker process of several: tells the process that started it how it is, and stops when that says so or is gone. */
 export async function runWorkerChild(

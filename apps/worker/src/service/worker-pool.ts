@@ -1,6 +1,7 @@
 import type { Engine, WorkerStats } from "@taskloom/queue";
 import { pino } from "pino";
-import { type Stall, StallMeter, threadsAreBusy } from "../demo/stall-meter.ts";
+import { StallMeter, threadsAreBusy } from "../demo/stall-meter.ts";
+import type { Stall } from "../demo/stall-meter.ts";
 import type { MetricsSnapshot } from "./service-metrics.ts";
 import { WatchedWorker } from "./watched-worker.ts";
 import { WorkerProcess } from "./worker-process.ts";

@@ -1,10 +1,12 @@
-import { type ChildProcess, fork } from "node:child_process";
+import { fork } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { startTimer } from "@taskloom/loop/timer";
 import type { WorkerStats } from "@taskloom/queue";
 import { CliFailure } from "../cli/failure.ts";
 import type { Stall } from "../demo/stall-meter.ts";
-import { type Settings, asVariables } from "../config/settings.ts";
+import { asVariables } from "../config/settings.ts";
+import type { Settings } from "../config/settings.ts";
 import type { MetricsSnapshot } from "./service-metrics.ts";
 import type { MetricsRequest, WorkerMessage } from "./worker-messages.ts";
 

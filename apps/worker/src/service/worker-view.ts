@@ -1,5 +1,7 @@
-import { type ResolvedTaskOptions, type TaskDefinition, isTaskDefinition } from "@taskloom/queue";
-import { type TaskForest, formatForest } from "./task-tree.ts";
+import { isTaskDefinition } from "@taskloom/queue";
+import type { ResolvedTaskOptions, TaskDefinition } from "@taskloom/queue";
+import { formatForest } from "./task-tree.ts";
+import type { TaskForest } from "./task-tree.ts";
 
 /** A task as a worker tells others that it knows it: enough to submit it without its module. */
 export type KnownTask = Omit<ResolvedTaskOptions, "module" | "args" | "strict">;

@@ -1,7 +1,10 @@
 import { DELAYED, WAITING, WAITING_CHILDREN } from "../schema/states.ts";
-import { Refusal, type Store } from "../store/store.ts";
-import { type Deduplication, deduplicate } from "./deduplicate.ts";
-import { type ParentName, adopt, findJob, linkChild, releaseParent } from "./parents.ts";
+import { Refusal } from "../store/store.ts";
+import type { Store } from "../store/store.ts";
+import { deduplicate } from "./deduplicate.ts";
+import type { Deduplication } from "./deduplicate.ts";
+import { adopt, findJob, linkChild, releaseParent } from "./parents.ts";
+import type { ParentName } from "./parents.ts";
 
 /** BullMQ's code for a parent that is not there. */
 const MISSING_PARENT = -5;
@@ -59,12 +62,12 @@ export function addFlow(store: Store, jobs: readonly NewJob[]): (string | number
   const ids = jobs.map((job) => {
     const parent = parentOfNew(job);
     const key = parent === undefined ? undefined : `${parent.queue}:${parent.id}`;
-    if (parent !== undefined) parents.set(key as string, parent);
+    if (parent !== undefined) parents.set(key!, parent);
     try {
       return add(store, job, true);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      if (error.code === OTHER_PARENT) refused.add(key as string);
+      if (error.code === OTHER_PARENT) refused.add(key!);
       return error.code;
     }
   });

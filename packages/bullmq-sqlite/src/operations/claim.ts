@@ -51,7 +51,7 @@ function activate(store: Store, queue: string, pk: number, claim: Claim): JobJso
     workerName,
     pk,
   );
-  const job = jobJson(row as NonNullable<typeof row>);
+  const job = jobJson(row!);
   store.publish(queue, "active", { jobId: job.id, prev: "waiting" });
   return job;
 }

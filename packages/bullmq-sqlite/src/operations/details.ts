@@ -1,5 +1,6 @@
 import { ACTIVE } from "../schema/states.ts";
-import { Refusal, type Store } from "../store/store.ts";
+import { Refusal } from "../store/store.ts";
+import type { Store } from "../store/store.ts";
 import { limitedFor } from "./claim.ts";
 import { findJob } from "./parents.ts";
 

@@ -1,6 +1,8 @@
 import { ACTIVE, COMPLETED, FAILED, PRIORITIZED, WAITING } from "../schema/states.ts";
-import { Refusal, type Row, type Store } from "../store/store.ts";
-import { type Claim, type Claimed, count, moveToActive } from "./claim.ts";
+import { Refusal } from "../store/store.ts";
+import type { Row, Store } from "../store/store.ts";
+import { count, moveToActive } from "./claim.ts";
+import type { Claim, Claimed } from "./claim.ts";
 import { releaseKey } from "./deduplicate.ts";
 import { collectMetrics } from "./metrics.ts";
 import { childCompleted, childFailed, dropChild, findJob, nodeKey, parentOf } from "./parents.ts";

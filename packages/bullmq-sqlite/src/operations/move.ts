@@ -1,5 +1,6 @@
 import { ACTIVE, COMPLETED, DELAYED, FAILED, WAITING, WAITING_CHILDREN } from "../schema/states.ts";
-import { Refusal, type Store } from "../store/store.ts";
+import { Refusal } from "../store/store.ts";
+import type { Store } from "../store/store.ts";
 import { requireActive, requireLocked } from "./finish.ts";
 import { childRetried, findJob } from "./parents.ts";
 

@@ -195,14 +195,14 @@ export function adopt(
     store.publish(queue, "duplicated", { jobId: id });
     return true;
   }
-  const job = findJob(store, queue, id) as Row;
+  const job = findJob(store, queue, id)!;
   const before = parentOf(job);
   const isOthers =
     before !== undefined &&
     (before.queue !== parent.queue || before.id !== parent.id) &&
     findJob(store, before.queue, before.id) !== undefined;
   if (isOthers) return false;
-  const row = findJob(store, parent.queue, parent.id) as Row;
+  const row = findJob(store, parent.queue, parent.id)!;
   if (job["state"] === COMPLETED) {
     const value = job["return_value"] === null ? null : String(job["return_value"]);
     if (!linkChild(store, row, queue, id, PROCESSED_CHILD, value)) {

@@ -1,7 +1,9 @@
 import { ACTIVE, COMPLETED, DELAYED, FAILED, WAITING } from "../schema/states.ts";
-import { Refusal, type Row, type Store } from "../store/store.ts";
+import { Refusal } from "../store/store.ts";
+import type { Row, Store } from "../store/store.ts";
 import { forgetKey } from "./deduplicate.ts";
-import { type ParentName, dropChild, findJob, nodeKey, parentOf, recount } from "./parents.ts";
+import { dropChild, findJob, nodeKey, parentOf, recount } from "./parents.ts";
+import type { ParentName } from "./parents.ts";
 
 const MISSING_JOB = -1;
 const MISSING_PARENT = -5;

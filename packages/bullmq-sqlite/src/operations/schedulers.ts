@@ -1,5 +1,6 @@
 import { DELAYED, WAITING } from "../schema/states.ts";
-import { Refusal, type Row, type Store } from "../store/store.ts";
+import { Refusal } from "../store/store.ts";
+import type { Row, Store } from "../store/store.ts";
 
 const ID_COLLISION = -10;
 const SLOTS_BUSY = -11;

@@ -56,7 +56,7 @@ export class Store {
     if (statement === undefined) {
       if (this.#statements.size >= statementsKept) {
         const [oldest] = this.#statements.keys();
-        this.#statements.delete(oldest as string);
+        this.#statements.delete(oldest!);
       }
       statement = this.database.prepare(sql);
       this.#statements.set(sql, statement);

@@ -1,7 +1,8 @@
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
-import type { MessagePort } from "node:worker_threads";
-import { type OperationName, operations } from "../operations/index.ts";
+import { operations } from "../operations/index.ts";
+import type { OperationName } from "../operations/index.ts";
 import type {
+  Change,
   DatabaseReply,
   DatabaseRequest,
   OpenOptions,
@@ -12,7 +13,7 @@ import type {
 import { backUp } from "./backup.ts";
 import { Housekeeping } from "./housekeeping.ts";
 import { OpenRefusal, openDatabase, refusal } from "./open-database.ts";
-import { type Change, Peers, canShare } from "./peers.ts";
+import { Peers, canShare } from "./peers.ts";
 import { Refusal, Store } from "../store/store.ts";
 
 /** How many operations one transaction has at the most, so that other processes have their turns. */
@@ -26,7 +27,7 @@ const busyPatience = 30_000;
 const busyPauseAtFirst = 0.1;
 const busyPauseAtMost = 1.2;
 
-const port = parentPort as MessagePort;
+const port = parentPort!;
 const pause = new Int32Array(new SharedArrayBuffer(4));
 
 function reply(message: DatabaseReply): void {

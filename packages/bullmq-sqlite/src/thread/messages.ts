@@ -1,5 +1,3 @@
-import type { Change } from "./peers.ts";
-
 /** An operation as it travels to the database thread. */
 export type SentOperation = readonly [id: number, name: string, args: readonly unknown[]];
 
@@ -40,4 +38,11 @@ export interface OpenOptions {
   readonly path: string;
   /** `full`: a commit is on the disk before it is acknowledged. `normal`: a power failure may lose the last commits. */
   readonly sync: "full" | "normal";
+}
+
+/** Queues that changed, as it travels between processes: a line of JSON. */
+export interface Change {
+  readonly jobs?: readonly string[];
+  readonly events?: readonly string[];
+  readonly messages?: readonly PostedMessage[];
 }

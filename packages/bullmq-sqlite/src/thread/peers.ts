@@ -1,11 +1,12 @@
 import { createHash, randomUUID } from "node:crypto";
 import { rmSync } from "node:fs";
-import { type Server, type Socket, connect, createServer } from "node:net";
+import { connect, createServer } from "node:net";
+import type { Server, Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { WAITING } from "../schema/states.ts";
 import { ProcessLock, isReleased } from "./process-lock.ts";
-import type { PostedMessage } from "./messages.ts";
+import type { Change } from "./messages.ts";
 import type { Store } from "../store/store.ts";
 
 /** How often a process looks whether its peers live, and whether a message was missed; milliseconds. */
@@ -18,13 +19,6 @@ const greeting = "{}";
 const socketPathAtMost = 100;
 /** The first SQLite in which two processes that write at once cannot damage a write-ahead log. */
 const sharedFrom = [3, 51, 3];
-
-/** Queues that changed, as it travels between processes: a line of JSON. */
-export interface Change {
-  readonly jobs?: readonly string[];
-  readonly events?: readonly string[];
-  readonly messages?: readonly PostedMessage[];
-}
 
 /** Whether several processes may share a file with this version of SQLite. */
 export function canShare(sqlite: string): boolean {

@@ -1,5 +1,6 @@
 import type { EventLoop } from "../kernel/event-loop.ts";
-import { UNSEEN, type FutureCore } from "../task/future-core.ts";
+import { UNSEEN } from "../task/future-core.ts";
+import type { FutureCore } from "../task/future-core.ts";
 import { describe } from "./describe.ts";
 
 interface Record {

@@ -1,4 +1,5 @@
-import { monitorEventLoopDelay, performance, type EventLoopUtilization } from "node:perf_hooks";
+import { monitorEventLoopDelay, performance } from "node:perf_hooks";
+import type { EventLoopUtilization } from "node:perf_hooks";
 
 /** What `loop.metrics()` gives. */
 export interface LoopMetrics {

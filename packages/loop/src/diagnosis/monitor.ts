@@ -1,7 +1,8 @@
 import type { EventLoop } from "../kernel/event-loop.ts";
 import type { Runnable } from "../kernel/ready-queue.ts";
 import { FULFILLED } from "../task/future-core.ts";
-import { ENDED, type Strand } from "../task/strand.ts";
+import { ENDED } from "../task/strand.ts";
+import type { Strand } from "../task/strand.ts";
 import { describe } from "./describe.ts";
 import { strandStack } from "./stack.ts";
 

@@ -1,6 +1,7 @@
 import { machine } from "../kernel/machine.ts";
 import type { Coroutine } from "../task/coroutine.ts";
-import { AWAITING, PAUSING, RUNNING, type Steppable, type Strand } from "../task/strand.ts";
+import { AWAITING, PAUSING, RUNNING } from "../task/strand.ts";
+import type { Steppable, Strand } from "../task/strand.ts";
 import type { Task } from "../task/task.ts";
 import { UsageError } from "../errors.ts";
 import { PENDING } from "../task/future-core.ts";

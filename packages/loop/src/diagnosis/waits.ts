@@ -1,6 +1,7 @@
 import { PENDING } from "../task/future-core.ts";
 import { ForeignPromise, NativeBody } from "../task/native-body.ts";
-import { type Leaf, leavesOf } from "../task/leaves.ts";
+import { leavesOf } from "../task/leaves.ts";
+import type { Leaf } from "../task/leaves.ts";
 import type { Strand } from "../task/strand.ts";
 import type { Task } from "../task/task.ts";
 import { describe } from "./describe.ts";

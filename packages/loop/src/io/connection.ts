@@ -12,7 +12,8 @@ import { eventFuture, ignoreErrors } from "./event-future.ts";
 import { handshake } from "./handshake.ts";
 import type { Owner } from "./open-resources.ts";
 import type { Protocol } from "./protocol.ts";
-import { type ClientTls, handshakeTimeoutOf } from "./tls-options.ts";
+import { handshakeTimeoutOf } from "./tls-options.ts";
+import type { ClientTls } from "./tls-options.ts";
 import { Transport } from "./transport.ts";
 
 /** Where to connect to, and how. */

@@ -11,7 +11,8 @@ import { asCallback, outsideTask } from "./callback.ts";
 import { eventFuture, ignoreErrors } from "./event-future.ts";
 import type { OpenResource, OpenResources } from "./open-resources.ts";
 import type { DatagramProtocol } from "./protocol.ts";
-import { defaultLimits, type WriteBufferLimits, writeBufferLimits } from "./write-buffer-limits.ts";
+import { defaultLimits, writeBufferLimits } from "./write-buffer-limits.ts";
+import type { WriteBufferLimits } from "./write-buffer-limits.ts";
 
 /** Where a datagram comes from or goes to. */
 export interface UdpAddress {

@@ -1,7 +1,8 @@
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { PeerCertificate, TLSSocket } from "node:tls";
-import { type SocketAddress, socketAddress } from "./address.ts";
+import { socketAddress } from "./address.ts";
+import type { SocketAddress } from "./address.ts";
 
 /** What a transport can tell, by name. */
 export interface ExtraInfo {

@@ -3,24 +3,21 @@ import type { Clock } from "../kernel/clock.ts";
 import type { EventLoop } from "../kernel/event-loop.ts";
 import { Scheduler } from "../kernel/scheduler.ts";
 import type { Coroutine } from "../task/coroutine.ts";
-import { type ConnectOptions, createConnection } from "./connection.ts";
-import {
-  createDatagramEndpoint,
-  type DatagramOptions,
-  type DatagramTransport,
-} from "./datagram-transport.ts";
+import { createConnection } from "./connection.ts";
+import type { ConnectOptions } from "./connection.ts";
+import { createDatagramEndpoint } from "./datagram-transport.ts";
+import type { DatagramOptions, DatagramTransport } from "./datagram-transport.ts";
 import { OpenResources } from "./open-resources.ts";
 import { connectPipe } from "./pipes.ts";
 import type { DatagramProtocol, Protocol, SubprocessProtocol } from "./protocol.ts";
 import type { ListenAt } from "./listen-at.ts";
-import { createServer, type Server } from "./server.ts";
+import { createServer } from "./server.ts";
+import type { Server } from "./server.ts";
 import { SignalHandlers } from "./signal-handlers.ts";
-import { startTls, type StartTlsOptions } from "./start-tls.ts";
-import {
-  createSubprocessTransport,
-  type SubprocessOptions,
-  type SubprocessTransport,
-} from "./subprocess-transport.ts";
+import { startTls } from "./start-tls.ts";
+import type { StartTlsOptions } from "./start-tls.ts";
+import { createSubprocessTransport } from "./subprocess-transport.ts";
+import type { SubprocessOptions, SubprocessTransport } from "./subprocess-transport.ts";
 import type { Transport } from "./transport.ts";
 
 /** The part of a loop that reaches outside: what its methods make is closed when `run` ends. */

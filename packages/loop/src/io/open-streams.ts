@@ -5,7 +5,8 @@ import { routine } from "../waiting/routine.ts";
 import type { ConnectOptions } from "./connection.ts";
 import type { ListenAt } from "./listen-at.ts";
 import type { Server } from "./server.ts";
-import { type ClientConnected, StreamReaderProtocol } from "./stream-protocol.ts";
+import { StreamReaderProtocol } from "./stream-protocol.ts";
+import type { ClientConnected } from "./stream-protocol.ts";
 import { StreamReader } from "./stream-reader.ts";
 import { StreamWriter } from "./stream-writer.ts";
 

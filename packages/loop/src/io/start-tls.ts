@@ -11,7 +11,8 @@ import { outsideTask } from "./callback.ts";
 import { asObject, secure } from "./connection.ts";
 import { eventFuture, ignoreErrors } from "./event-future.ts";
 import { handshake } from "./handshake.ts";
-import { type ClientTls, handshakeTimeoutOf, type ServerTls } from "./tls-options.ts";
+import { handshakeTimeoutOf } from "./tls-options.ts";
+import type { ClientTls, ServerTls } from "./tls-options.ts";
 import type { Transport } from "./transport.ts";
 
 /** Options of `startTls`: which side this is, and Node's TLS options. */

@@ -11,7 +11,8 @@ import { builtin } from "./builtin.ts";
 import { asCallback, outsideTask } from "./callback.ts";
 import { eventFuture, ignoreErrors } from "./event-future.ts";
 import type { OpenResource, OpenResources, Owner } from "./open-resources.ts";
-import { Protocol, type SubprocessProtocol } from "./protocol.ts";
+import { Protocol } from "./protocol.ts";
+import type { SubprocessProtocol } from "./protocol.ts";
 import { Transport } from "./transport.ts";
 import { Waiters } from "./waiters.ts";
 

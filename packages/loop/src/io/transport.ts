@@ -5,10 +5,12 @@ import type { EventLoop } from "../kernel/event-loop.ts";
 import { machine } from "../kernel/machine.ts";
 import { asCallback } from "./callback.ts";
 import { Gathered } from "./gathered.ts";
-import { type ExtraInfo, extraInfo } from "./extra-info.ts";
+import { extraInfo } from "./extra-info.ts";
+import type { ExtraInfo } from "./extra-info.ts";
 import type { OpenResource, Owner } from "./open-resources.ts";
 import type { Protocol } from "./protocol.ts";
-import { defaultLimits, type WriteBufferLimits, writeBufferLimits } from "./write-buffer-limits.ts";
+import { defaultLimits, writeBufferLimits } from "./write-buffer-limits.ts";
+import type { WriteBufferLimits } from "./write-buffer-limits.ts";
 
 const TRANSPORT: unique symbol = Symbol("taskloom.transport");
 

@@ -6,8 +6,10 @@ import { machine } from "./machine.ts";
 import type { Monitor } from "../diagnosis/monitor.ts";
 import { LONGEST_DELAY } from "../timer.ts";
 import { OneThread } from "./one-thread.ts";
-import { ReadyQueue, type Runnable } from "./ready-queue.ts";
-import { TimerHeap, type Timer } from "./timer-heap.ts";
+import { ReadyQueue } from "./ready-queue.ts";
+import type { Runnable } from "./ready-queue.ts";
+import { TimerHeap } from "./timer-heap.ts";
+import type { Timer } from "./timer-heap.ts";
 
 /**
  * How long iterations run back to back before libuv gets its turn, in milliseconds. A request takes some ten

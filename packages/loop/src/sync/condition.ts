@@ -6,7 +6,8 @@ import type { Future } from "../task/future.ts";
 import type { Awaitable } from "../task/open.ts";
 import { routine } from "../waiting/routine.ts";
 import type { SignalOption } from "../waiting/signal.ts";
-import { holding, type Held } from "./held.ts";
+import { holding } from "./held.ts";
+import type { Held } from "./held.ts";
 import { Lock } from "./lock.ts";
 import { WaitList } from "./wait-list.ts";
 

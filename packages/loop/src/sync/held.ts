@@ -1,4 +1,5 @@
-import { openBody, type Awaitable } from "../task/open.ts";
+import { openBody } from "../task/open.ts";
+import type { Awaitable } from "../task/open.ts";
 import { requireStrand } from "../task/current.ts";
 import type { Coroutine } from "../task/coroutine.ts";
 import { routine } from "../waiting/routine.ts";

@@ -7,7 +7,8 @@ import type { Future } from "../task/future.ts";
 import type { Awaitable } from "../task/open.ts";
 import { routine } from "../waiting/routine.ts";
 import type { SignalOption } from "../waiting/signal.ts";
-import { held, holding, type Held } from "./held.ts";
+import { held, holding } from "./held.ts";
+import type { Held } from "./held.ts";
 import { WaitList } from "./wait-list.ts";
 
 /**

@@ -6,17 +6,11 @@ import { loopOf, addLeaf, awaitFuture, removeLeaf } from "./native-await.ts";
 import type { FutureCore } from "./future-core.ts";
 import type { Coroutine } from "./coroutine.ts";
 import { iteratorOf, openAwaitable } from "./open.ts";
-import { type Leaf, type Leaves, leavesOf } from "./leaves.ts";
+import { leavesOf } from "./leaves.ts";
+import type { Leaf, Leaves } from "./leaves.ts";
 import { dropRequest, keepRequest, NATIVE, NONE } from "./requests.ts";
-import {
-  deliver,
-  ENDED,
-  step,
-  UNSTARTED,
-  type DeadlineScope,
-  type Steppable,
-  type Strand,
-} from "./strand.ts";
+import { deliver, ENDED, step, UNSTARTED } from "./strand.ts";
+import type { DeadlineScope, Steppable, Strand } from "./strand.ts";
 import type { Task } from "./task.ts";
 
 type Settle = (value: unknown) => void;

@@ -1,6 +1,7 @@
 import { strandStorage } from "../kernel/context.ts";
 import { machine } from "../kernel/machine.ts";
-import { ENDED, type Strand } from "./strand.ts";
+import { ENDED } from "./strand.ts";
+import type { Strand } from "./strand.ts";
 
 /** The strand of the code that is running now; null outside any task. */
 export function currentStrand(): Strand | null {

@@ -6,7 +6,8 @@ import { describe } from "../diagnosis/describe.ts";
 import { Coroutine } from "./coroutine.ts";
 import { Future } from "./future.ts";
 import { currentStrand } from "./current-strand.ts";
-import { isAwaitable, type Startable } from "./open.ts";
+import { isAwaitable } from "./open.ts";
+import type { Startable } from "./open.ts";
 import type { DeadlineScope, Strand } from "./strand.ts";
 import type { Task, TaskOptions } from "./task.ts";
 

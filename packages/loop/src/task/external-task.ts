@@ -1,7 +1,8 @@
 import { CancelledError } from "../errors.ts";
 import type { EventLoop } from "../kernel/event-loop.ts";
 import { currentLoop } from "../kernel/running.ts";
-import { CANCELLED, FULFILLED, PENDING, UNSEEN, type Waker } from "./future-core.ts";
+import { CANCELLED, FULFILLED, PENDING, UNSEEN } from "./future-core.ts";
+import type { Waker } from "./future-core.ts";
 import { ENDED } from "./strand.ts";
 import { Task } from "./task.ts";
 

@@ -7,7 +7,8 @@ import type { EventLoop } from "../kernel/event-loop.ts";
 import { Handle } from "../kernel/handle.ts";
 import { getEventLoop } from "../kernel/running.ts";
 import { describeFuture } from "../diagnosis/describe.ts";
-import { CANCELLED, FAILED, FULFILLED, FutureCore, PENDING, UNSEEN, type Waker } from "./future-core.ts";
+import { CANCELLED, FAILED, FULFILLED, FutureCore, PENDING, UNSEEN } from "./future-core.ts";
+import type { Waker } from "./future-core.ts";
 
 class DoneCallback implements Waker {
   readonly fn: (future: Future<never>) => unknown;

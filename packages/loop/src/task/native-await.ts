@@ -3,11 +3,14 @@ import { machine } from "../kernel/machine.ts";
 import type { Runnable } from "../kernel/ready-queue.ts";
 import { currentLoop } from "../kernel/running.ts";
 import { CancelledError } from "../errors.ts";
-import { FULFILLED, PENDING, type FutureCore, type Waker } from "./future-core.ts";
+import { FULFILLED, PENDING } from "./future-core.ts";
+import type { FutureCore, Waker } from "./future-core.ts";
 import { awaitingStrand } from "./current-strand.ts";
-import { addTo, type Leaf, removeFrom } from "./leaves.ts";
+import { addTo, removeFrom } from "./leaves.ts";
+import type { Leaf } from "./leaves.ts";
 import { takeAtCall } from "./requests.ts";
-import { ENDED, type Strand } from "./strand.ts";
+import { ENDED } from "./strand.ts";
+import type { Strand } from "./strand.ts";
 
 type Settle = (value: unknown) => void;
 

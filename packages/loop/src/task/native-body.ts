@@ -1,7 +1,8 @@
 import type { EventLoop } from "../kernel/event-loop.ts";
 import { CANCELLED, FAILED, FULFILLED, FutureCore, PENDING } from "./future-core.ts";
 import { cancellationIn } from "./requests.ts";
-import { RETURNING, type Strand } from "./strand.ts";
+import { RETURNING } from "./strand.ts";
+import type { Strand } from "./strand.ts";
 
 /**
  * The promise of an `async` function that the kernel called for a strand. It cannot be cancelled itself: a

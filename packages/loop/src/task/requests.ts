@@ -1,7 +1,8 @@
 import { CancelledError } from "../errors.ts";
 import { currentStrand } from "./current-strand.ts";
 import { leavesOf } from "./leaves.ts";
-import { RETURNING, type Strand } from "./strand.ts";
+import { RETURNING } from "./strand.ts";
+import type { Strand } from "./strand.ts";
 
 /**
  * `_pending` of a task or a branch: a request to cancel that nothing took when it was made. In CPython a

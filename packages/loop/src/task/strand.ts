@@ -5,8 +5,10 @@ import { CALLED, machine, PAUSED, SUSPENDED } from "../kernel/machine.ts";
 import { CancelledError, UsageError } from "../errors.ts";
 import { describe } from "../diagnosis/describe.ts";
 import type { Coroutine } from "./coroutine.ts";
-import { FULFILLED, type FutureCore, type Waker } from "./future-core.ts";
-import { type Leaves, leavesOf } from "./leaves.ts";
+import { FULFILLED } from "./future-core.ts";
+import type { FutureCore, Waker } from "./future-core.ts";
+import { leavesOf } from "./leaves.ts";
+import type { Leaves } from "./leaves.ts";
 import { isGenerator, resume, resumeWithError } from "./generator-object.ts";
 import type { Task } from "./task.ts";
 

@@ -7,21 +7,14 @@ import { coroutineStack, locate } from "../diagnosis/stack.ts";
 import { currentStrand } from "./current-strand.ts";
 import { Coroutine } from "./coroutine.ts";
 import { Future } from "./future.ts";
-import { CANCELLED, FULFILLED, PENDING, UNSEEN, type FutureCore } from "./future-core.ts";
-import { type Leaves, leavesOf } from "./leaves.ts";
+import { CANCELLED, FULFILLED, PENDING, UNSEEN } from "./future-core.ts";
+import type { FutureCore } from "./future-core.ts";
+import { leavesOf } from "./leaves.ts";
+import type { Leaves } from "./leaves.ts";
 import { iteratorOf, openAwaitable } from "./open.ts";
 import { dropRequest, keepRequest, NATIVE, NONE, OWN, requestsBelow, withdrawBelow } from "./requests.ts";
-import {
-  AWAITING,
-  CANCELLING,
-  deliver,
-  ENDED,
-  step,
-  UNSTARTED,
-  type DeadlineScope,
-  type Steppable,
-  type Strand,
-} from "./strand.ts";
+import { AWAITING, CANCELLING, deliver, ENDED, step, UNSTARTED } from "./strand.ts";
+import type { DeadlineScope, Steppable, Strand } from "./strand.ts";
 
 /** What only few tasks have, so that a sleeping task stays small. */
 interface Rare {

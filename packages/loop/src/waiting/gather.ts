@@ -3,10 +3,12 @@ import type { EventLoop } from "../kernel/event-loop.ts";
 import { ensureFuture } from "../task/current.ts";
 import { currentStrand } from "../task/current-strand.ts";
 import { Future } from "../task/future.ts";
-import { CANCELLED, FULFILLED, PENDING, UNSEEN, type FutureCore, type Waker } from "../task/future-core.ts";
+import { CANCELLED, FULFILLED, PENDING, UNSEEN } from "../task/future-core.ts";
+import type { FutureCore, Waker } from "../task/future-core.ts";
 import type { Startable } from "../task/open.ts";
 import { Task } from "../task/task.ts";
-import { cancellationOf, type SignalOption } from "./signal.ts";
+import { cancellationOf } from "./signal.ts";
+import type { SignalOption } from "./signal.ts";
 import { isRepeatable } from "./sleep.ts";
 
 const NO_OPTIONS = {};

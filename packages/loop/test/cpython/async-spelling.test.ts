@@ -3,11 +3,11 @@ import {
   createTask,
   currentTask,
   sleep,
-  type Task,
   taskGroup,
   timeout,
   TimeoutError,
 } from "@taskloom/loop";
+import type { Task } from "@taskloom/loop";
 import { expect, test } from "vitest";
 
 import { inVirtualTime } from "./virtual-time.ts";

@@ -1,4 +1,5 @@
-import { type Future, getRunningLoop, sleep } from "@taskloom/loop";
+import { getRunningLoop, sleep } from "@taskloom/loop";
+import type { Future } from "@taskloom/loop";
 import { expect, test } from "vitest";
 
 import { inVirtualTime } from "./virtual-time.ts";

@@ -3,14 +3,13 @@ import {
   Condition,
   createTask,
   currentTask,
-  type Future,
   gather,
   getRunningLoop,
   InvalidStateError,
   Lock,
   sleep,
-  type Task,
 } from "@taskloom/loop";
+import type { Future, Task } from "@taskloom/loop";
 import { expect, test } from "vitest";
 
 import { inVirtualTime, raised } from "./virtual-time.ts";

@@ -5,18 +5,15 @@ import {
   ArgumentError,
   createTask,
   EventLoop,
-  type ExceptionContext,
-  type Executor,
   getEventLoop,
   getRunningLoop,
   newEventLoop,
   run,
   setEventLoop,
   sleep,
-  type Startable,
-  type Task,
   UsageError,
 } from "@taskloom/loop";
+import type { ExceptionContext, Executor, Startable, Task } from "@taskloom/loop";
 import { virtualClock } from "@taskloom/loop/testing";
 import { expect, test, vi } from "vitest";
 

@@ -4,7 +4,6 @@ import {
   CancelledError,
   coroutine,
   createTask,
-  type Future,
   gather,
   getRunningLoop,
   shield,
@@ -12,6 +11,7 @@ import {
   TimeoutError,
   wait,
 } from "@taskloom/loop";
+import type { Future } from "@taskloom/loop";
 import { expect, test } from "vitest";
 
 import { inVirtualTime, raised } from "./virtual-time.ts";

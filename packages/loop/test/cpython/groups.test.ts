@@ -1,13 +1,5 @@
-import {
-  CancelledError,
-  coroutine,
-  createTask,
-  currentTask,
-  Event,
-  sleep,
-  type TaskGroup,
-  taskGroup,
-} from "@taskloom/loop";
+import { CancelledError, coroutine, createTask, currentTask, Event, sleep, taskGroup } from "@taskloom/loop";
+import type { TaskGroup } from "@taskloom/loop";
 import { expect, test } from "vitest";
 
 import { inVirtualTime, raised } from "./virtual-time.ts";

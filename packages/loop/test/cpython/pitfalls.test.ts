@@ -6,7 +6,6 @@ import {
   createTask,
   currentTask,
   EventLoop,
-  type Future,
   gather,
   getRunningLoop,
   Lock,
@@ -14,14 +13,13 @@ import {
   Semaphore,
   shield,
   sleep,
-  type Task,
   taskGroup,
-  type TimeoutScope,
   timeout,
   TimeoutError,
   wait,
   waitFor,
 } from "@taskloom/loop";
+import type { Future, Task, TimeoutScope } from "@taskloom/loop";
 import { virtualClock } from "@taskloom/loop/testing";
 import { expect, test } from "vitest";
 

@@ -14,10 +14,10 @@ import {
   Queue,
   Semaphore,
   sleep,
-  type Task,
   timeout,
   TimeoutError,
 } from "@taskloom/loop";
+import type { Task } from "@taskloom/loop";
 import { expect, test } from "vitest";
 
 import { inVirtualTime, raised } from "./virtual-time.ts";

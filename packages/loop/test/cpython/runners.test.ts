@@ -3,15 +3,13 @@ import {
   coroutine,
   createTask,
   currentTask,
-  type EventLoop,
-  type ExceptionContext,
   getRunningLoop,
   newEventLoop,
   run,
   Runner,
   sleep,
-  type Task,
 } from "@taskloom/loop";
+import type { EventLoop, ExceptionContext, Task } from "@taskloom/loop";
 import { virtualClock } from "@taskloom/loop/testing";
 import { expect, test } from "vitest";
 

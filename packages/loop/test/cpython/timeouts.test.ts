@@ -8,11 +8,11 @@ import {
   getRunningLoop,
   sleep,
   taskGroup,
-  type TimeoutScope,
   timeout,
   timeoutAt,
   TimeoutError,
 } from "@taskloom/loop";
+import type { TimeoutScope } from "@taskloom/loop";
 import { expect, test } from "vitest";
 
 import { inVirtualTime, raised } from "./virtual-time.ts";

@@ -1,4 +1,5 @@
-import { getRunningLoop, sleep, type TimerHandle } from "@taskloom/loop";
+import { getRunningLoop, sleep } from "@taskloom/loop";
+import type { TimerHandle } from "@taskloom/loop";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 

@@ -1,4 +1,5 @@
-import { type Awaitable, getRunningLoop, run } from "@taskloom/loop";
+import { getRunningLoop, run } from "@taskloom/loop";
+import type { Awaitable } from "@taskloom/loop";
 import { virtualClock } from "@taskloom/loop/testing";
 
 /** Runs a coroutine to its end on a loop of its own, where time passes only when nothing else can. */

@@ -5,13 +5,12 @@ import {
   Protocol,
   Queue,
   run,
-  type Server,
   sleep,
   startServer,
   timeout,
   TimeoutError,
-  type Transport,
 } from "@taskloom/loop";
+import type { Server, Transport } from "@taskloom/loop";
 import { certificate, key } from "./certificate.ts";
 import {
   clientsOf,

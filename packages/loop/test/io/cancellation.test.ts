@@ -4,7 +4,6 @@
  */
 import { describe, expect, test } from "vitest";
 import {
-  type Awaitable,
   CancelledError,
   coroutine,
   createSubprocess,
@@ -15,14 +14,12 @@ import {
   openConnection,
   Protocol,
   run,
-  type Server,
-  type SignalOption,
   sleep,
   startServer,
-  type Streams,
   timeout,
   TimeoutError,
 } from "@taskloom/loop";
+import type { Awaitable, Server, SignalOption, Streams } from "@taskloom/loop";
 import { certificate, key } from "./certificate.ts";
 import { local, openSockets, portOf } from "./peer.ts";
 

@@ -1,13 +1,6 @@
 import { describe, expect, test } from "vitest";
-import {
-  ArgumentError,
-  DatagramProtocol,
-  type DatagramTransport,
-  getRunningLoop,
-  Queue,
-  run,
-  type UdpAddress,
-} from "@taskloom/loop";
+import { ArgumentError, DatagramProtocol, getRunningLoop, Queue, run } from "@taskloom/loop";
+import type { DatagramTransport, UdpAddress } from "@taskloom/loop";
 
 class Mailbox extends DatagramProtocol {
   readonly mail = new Queue<{ text: string; from: UdpAddress }>();

@@ -1,15 +1,8 @@
 /** Answers to requests that came together are sent together; nothing else about a write changes. */
 import type { Socket } from "node:net";
 import { describe, expect, test } from "vitest";
-import {
-  createTask,
-  openConnection,
-  run,
-  sleep,
-  startServer,
-  type StreamReader,
-  type StreamWriter,
-} from "@taskloom/loop";
+import { createTask, openConnection, run, sleep, startServer } from "@taskloom/loop";
+import type { StreamReader, StreamWriter } from "@taskloom/loop";
 import { local, portOf } from "./peer.ts";
 
 /** Runs `serve` on a connection whose reader holds `requests` unread, and returns what the client received. */

@@ -1,14 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { describe, expect, test } from "vitest";
-import {
-  allTasks,
-  getRunningLoop,
-  Protocol,
-  run,
-  type Server,
-  startServer,
-  type Transport,
-} from "@taskloom/loop";
+import { allTasks, getRunningLoop, Protocol, run, startServer } from "@taskloom/loop";
+import type { Server, Transport } from "@taskloom/loop";
 import { clientsOf, local, openResources, openSockets, Peer, portOf, untilAlone } from "./peer.ts";
 
 const COUNT = 10_000;

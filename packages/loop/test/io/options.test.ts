@@ -15,9 +15,9 @@ import {
   Queue,
   run,
   sleep,
-  type SocketAddress,
   startServer,
 } from "@taskloom/loop";
+import type { SocketAddress } from "@taskloom/loop";
 import { certificate, key } from "./certificate.ts";
 import { clientsOf, local, openSockets, portOf } from "./peer.ts";
 

@@ -1,19 +1,8 @@
 import { execFileSync } from "node:child_process";
 import { homedir } from "node:os";
 import { expect, test } from "vitest";
-import {
-  createSubprocess,
-  getRunningLoop,
-  openConnection,
-  type Process,
-  Protocol,
-  run,
-  type Server,
-  startServer,
-  type StreamReader,
-  type StreamWriter,
-  type Transport,
-} from "@taskloom/loop";
+import { createSubprocess, getRunningLoop, openConnection, Protocol, run, startServer } from "@taskloom/loop";
+import type { Process, Server, StreamReader, StreamWriter, Transport } from "@taskloom/loop";
 import { certificate, certificatePath, key } from "./certificate.ts";
 
 const local = { host: "127.0.0.1" };

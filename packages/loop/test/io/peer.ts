@@ -1,5 +1,6 @@
 import { join } from "node:path";
-import { allTasks, createSubprocess, getRunningLoop, type Process, type Server, sleep } from "@taskloom/loop";
+import { allTasks, createSubprocess, getRunningLoop, sleep } from "@taskloom/loop";
+import type { Process, Server } from "@taskloom/loop";
 
 export const local = { host: "127.0.0.1" } as const;
 export const portOf = (server: Server): number => server.sockets()[0]!.port;

@@ -8,7 +8,8 @@ import { connect } from "node:net";
 import { PassThrough } from "node:stream";
 import { connect as connectTls } from "node:tls";
 import { expect, test } from "vitest";
-import { Future, getRunningLoop, run, type Transport } from "@taskloom/loop";
+import { Future, getRunningLoop, run } from "@taskloom/loop";
+import type { Transport } from "@taskloom/loop";
 import { certificate, key } from "./certificate.ts";
 import { local, openResources, openSockets, portOf } from "./peer.ts";
 

@@ -1,4 +1,5 @@
-import { connect, type Socket } from "node:net";
+import { connect } from "node:net";
+import type { Socket } from "node:net";
 import { PassThrough, Readable, Writable } from "node:stream";
 import { describe, expect, test } from "vitest";
 import {
@@ -10,10 +11,9 @@ import {
   Protocol,
   Queue,
   run,
-  type Server,
   sleep,
-  type Transport,
 } from "@taskloom/loop";
+import type { Server, Transport } from "@taskloom/loop";
 
 /** Writes down what it is told. */
 class Recorder extends Protocol {

@@ -8,10 +8,8 @@ import {
   Protocol,
   run,
   startServer,
-  type StreamReader,
-  type StreamWriter,
-  type Transport,
 } from "@taskloom/loop";
+import type { StreamReader, StreamWriter, Transport } from "@taskloom/loop";
 import { certificate, key } from "./certificate.ts";
 import { clientsOf, local, openSockets, Peer, portOf, untilAlone, untilStill } from "./peer.ts";
 

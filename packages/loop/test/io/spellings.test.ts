@@ -4,7 +4,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import {
-  type Awaitable,
   CancelledError,
   createSubprocess,
   createTask,
@@ -12,16 +11,12 @@ import {
   Future,
   getRunningLoop,
   openConnection,
-  type Process,
   Protocol,
   run,
-  type Server,
   sleep,
   startServer,
-  type StreamReader,
-  type StreamWriter,
-  type Transport,
 } from "@taskloom/loop";
+import type { Awaitable, Process, Server, StreamReader, StreamWriter, Transport } from "@taskloom/loop";
 import { certificate, key } from "./certificate.ts";
 import { clientsOf, local, openResources, openSockets, portOf } from "./peer.ts";
 

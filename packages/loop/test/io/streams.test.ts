@@ -12,13 +12,12 @@ import {
   getRunningLoop,
   openConnection,
   run,
-  type Server,
   sleep,
   startServer,
-  type Task,
   timeout,
   TimeoutError,
 } from "@taskloom/loop";
+import type { Server, Task } from "@taskloom/loop";
 
 const local = { host: "127.0.0.1" };
 const portOf = (server: Server): number => server.sockets()[0]!.port;

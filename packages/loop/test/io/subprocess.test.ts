@@ -4,15 +4,14 @@ import {
   createSubprocess,
   createTask,
   getRunningLoop,
-  type Process,
   Queue,
   run,
   sleep,
   SubprocessProtocol,
-  type SubprocessTransport,
   timeout,
   TimeoutError,
 } from "@taskloom/loop";
+import type { Process, SubprocessTransport } from "@taskloom/loop";
 
 const node = (source: string, options: Parameters<typeof createSubprocess>[2] = {}) =>
   createSubprocess(process.execPath, ["-e", source], options);

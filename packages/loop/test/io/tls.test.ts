@@ -1,4 +1,5 @@
-import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { connect, createServer } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { describe, expect, test } from "vitest";
 import {
   ArgumentError,
@@ -6,12 +7,10 @@ import {
   getRunningLoop,
   openConnection,
   run,
-  type Server,
   sleep,
   startServer,
-  type StreamReader,
-  type StreamWriter,
 } from "@taskloom/loop";
+import type { Server, StreamReader, StreamWriter } from "@taskloom/loop";
 import { certificate, key } from "./certificate.ts";
 import { openSockets } from "./peer.ts";
 

@@ -5,10 +5,12 @@ import type { Engine } from "../engines/engine.ts";
 import { jobId } from "../lane.ts";
 import { ownKeep } from "../retention.ts";
 import { encodeValue } from "../wire/encode.ts";
-import { type JobData, encodeArguments } from "../wire/job-data.ts";
+import { encodeArguments } from "../wire/job-data.ts";
+import type { JobData } from "../wire/job-data.ts";
 import type { JobClient } from "./job-client.ts";
 import { RemoteTask } from "./remote-task.ts";
-import { type Submission, jobOptions } from "./submission.ts";
+import { jobOptions } from "./submission.ts";
+import type { Submission } from "./submission.ts";
 import type { SubmitOptions } from "./submit-options.ts";
 import { ulid } from "./ulid.ts";
 

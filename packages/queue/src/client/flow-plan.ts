@@ -1,10 +1,12 @@
 import type { FlowJob } from "bullmq";
 import { checkIsTask } from "../definition/define-task.ts";
 import { laneQueueName } from "../lane.ts";
-import { type FlowData, encodeArguments } from "../wire/job-data.ts";
+import { encodeArguments } from "../wire/job-data.ts";
+import type { FlowData } from "../wire/job-data.ts";
 import type { CallToJob, Surroundings } from "./call-to-job.ts";
 import { checkArguments } from "./check-arguments.ts";
-import { type TaskCall, childOptions } from "./flow.ts";
+import { childOptions } from "./flow.ts";
+import type { TaskCall } from "./flow.ts";
 import type { RemoteTask } from "./remote-task.ts";
 import type { Submission } from "./submission.ts";
 

@@ -3,9 +3,11 @@ import type { FlowJob } from "bullmq";
 import type { TaskDefinition } from "../definition/define-task.ts";
 import { TaskOptionsError } from "../errors.ts";
 import { encodeError, encodeValue } from "../wire/encode.ts";
-import { type Outcome, cancelledOutcome } from "../wire/outcome.ts";
+import { cancelledOutcome } from "../wire/outcome.ts";
+import type { Outcome } from "../wire/outcome.ts";
 import type { RemoteTask } from "./remote-task.ts";
-import { type SubmitOptions, resolveSubmitOptions } from "./submit-options.ts";
+import { resolveSubmitOptions } from "./submit-options.ts";
+import type { SubmitOptions } from "./submit-options.ts";
 
 /** One call in a flow: a task with its arguments; made by {@link call}. */
 export interface TaskCall<R = unknown> {

@@ -1,11 +1,13 @@
 import { CancelledError } from "@taskloom/loop";
 import { replyAddress } from "../engines/engine.ts";
-import { type Lane, storedId } from "../lane.ts";
+import { storedId } from "../lane.ts";
+import type { Lane } from "../lane.ts";
 import { endOf } from "../retention.ts";
 import { cancelledEnvelope, cancelledOutcome, outcomeOf } from "../wire/outcome.ts";
 import { storableText } from "../wire/plain-text.ts";
 import type { LaneQueues } from "../operate/lane-queues.ts";
-import { type KeptSubmissions, isKeepable } from "./kept-submissions.ts";
+import { isKeepable } from "./kept-submissions.ts";
+import type { KeptSubmissions } from "./kept-submissions.ts";
 import type { PendingJobs } from "./pending-jobs.ts";
 import type { Submission } from "./submission.ts";
 
@@ -62,7 +64,7 @@ export class JobCanceller {
       const pause =
         submission.addedAt === undefined
           ? sendingPause
-          : (cancelPauses[Math.min(attempt, cancelPauses.length - 1)] as number);
+          : cancelPauses[Math.min(attempt, cancelPauses.length - 1)]!;
       await new Promise((resolve) => setTimeout(resolve, pause));
     }
   }

@@ -1,9 +1,11 @@
-import { type CancelledError, TimeoutError } from "@taskloom/loop";
+import { TimeoutError } from "@taskloom/loop";
+import type { CancelledError } from "@taskloom/loop";
 import type { Engine } from "../engines/engine.ts";
 import { QueueClosedError } from "../errors.ts";
 import { laneOfJobId, lanes, storedId } from "../lane.ts";
 import { waitAtMost } from "../patience.ts";
-import { type Outcome, isCancelledEnvelope, outcomeOf } from "../wire/outcome.ts";
+import { isCancelledEnvelope, outcomeOf } from "../wire/outcome.ts";
+import type { Outcome } from "../wire/outcome.ts";
 import { JobCanceller } from "./job-canceller.ts";
 import { readLogs } from "../operate/read-logs.ts";
 import { LaneQueues } from "../operate/lane-queues.ts";
@@ -174,7 +176,7 @@ export class JobClient implements RemoteTaskControl {
         const slice = ofLane.slice(from, from + lookAtMost);
         for (const [index, job] of (await this.queues.look(lane, slice)).entries()) {
           const state = job.kind === "finished" ? outcomeOf(job.record).state : job.kind;
-          states.set(slice[index] as string, state);
+          states.set(slice[index]!, state);
         }
       }
     }

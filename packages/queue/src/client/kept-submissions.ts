@@ -27,7 +27,7 @@ export class KeptSubmissions {
 
   /** The id under which a submission's outcome will be, which can be its own; undefined when no job is known for it. */
   async whereIs({ lane, id, options }: Submission): Promise<string | undefined> {
-    const key = options.deduplication?.id as string;
+    const key = options.deduplication!.id;
     const kept = await this.#kept(lane, key);
     if (kept !== undefined) return kept.id;
     const [own] = await this.#queues.look(lane, [id]);
@@ -46,9 +46,7 @@ export class KeptSubmissions {
    * @returns what `add` returned.
    */
   async addAndTell<T>(lane: Lane, submissions: readonly Submission[], add: () => Promise<T>): Promise<T> {
-    const keys = new Set(
-      submissions.filter(isKeepable).map(({ options }) => options.deduplication?.id as string),
-    );
+    const keys = new Set(submissions.filter(isKeepable).map(({ options }) => options.deduplication!.id));
     if (keys.size === 0) return await add();
     const before = await Promise.all(
       [...keys].map(async (key) => ({ key, kept: await this.#kept(lane, key) })),
@@ -71,7 +69,7 @@ export class KeptSubmissions {
   /** Takes a kept submission back; false when it is not kept. */
   async drop({ lane, id, options }: Submission): Promise<boolean> {
     const { engine } = this.#queues;
-    const key = options.deduplication?.id as string;
+    const key = options.deduplication!.id;
     return await engine.dropKept(this.#queues.nameOf(lane), key, id);
   }
 }

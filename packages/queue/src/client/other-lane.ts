@@ -1,4 +1,5 @@
-import { type Lane, jobId, otherLane } from "../lane.ts";
+import { jobId, otherLane } from "../lane.ts";
+import type { Lane } from "../lane.ts";
 import type { LaneQueues } from "../operate/lane-queues.ts";
 import { isKeepable } from "./kept-submissions.ts";
 import type { Submission } from "./submission.ts";
@@ -36,15 +37,15 @@ export async function askOtherLane(
     const claimed = await queues.engine.claimLane(queues.queueName, lane, keys);
     const ids = keys.map((key) => jobId(other, key));
     for (const [index, job] of (await queues.look(other, ids)).entries()) {
-      const submission = chosen[index] as Submission;
-      if (job.kind !== "missing") jobs.set(submission, ids[index] as string);
-      else if (!claimed.has(keys[index] as string)) onTheWay.add(submission);
+      const submission = chosen[index]!;
+      if (job.kind !== "missing") jobs.set(submission, ids[index]!);
+      else if (!claimed.has(keys[index]!)) onTheWay.add(submission);
     }
   }
   const keyed = submissions.filter(({ options }) => options.deduplication !== undefined);
   await Promise.all(
     keyed.map(async (submission) => {
-      const key = submission.options.deduplication?.id as string;
+      const key = submission.options.deduplication!.id;
       const holder = await queues.lane(other).getDeduplicationJobId(key);
       if (holder === null) return;
       const state = isKeepable(submission) ? await queues.lane(other).getJobState(holder) : undefined;

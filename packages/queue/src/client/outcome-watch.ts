@@ -4,7 +4,8 @@ import { lanes } from "../lane.ts";
 import { keptForCertain } from "../retention.ts";
 import { outcomeOf } from "../wire/outcome.ts";
 import type { LaneQueues } from "../operate/lane-queues.ts";
-import { type KeptSubmissions, isKeepable } from "./kept-submissions.ts";
+import { isKeepable } from "./kept-submissions.ts";
+import type { KeptSubmissions } from "./kept-submissions.ts";
 import type { OutcomeMessage, PendingJobs } from "./pending-jobs.ts";
 import type { Submission } from "./submission.ts";
 
@@ -111,7 +112,7 @@ export class OutcomeWatch {
       if (ofLane.length === 0) continue;
       const ids = ofLane.map(({ id }) => id);
       const stored = await this.#queues.look(lane, ids);
-      for (const [index, job] of stored.entries()) this.#compare(ofLane[index] as Submission, job);
+      for (const [index, job] of stored.entries()) this.#compare(ofLane[index]!, job);
     }
   }
 
@@ -152,7 +153,7 @@ export class OutcomeWatch {
   /** A delayed job gave way to a newer duplicate: who waited for it waits for that one. */
   async #followReplacement(submission: Submission): Promise<void> {
     const { lane, options } = submission;
-    const holder = await this.#queues.lane(lane).getDeduplicationJobId(options.deduplication?.id as string);
+    const holder = await this.#queues.lane(lane).getDeduplicationJobId(options.deduplication!.id);
     if (!this.#pending.holds(submission)) return;
     if (holder !== null && holder !== submission.id) return this.#pending.become(submission, holder);
     this.#lose(

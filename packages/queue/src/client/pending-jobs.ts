@@ -1,7 +1,8 @@
 import type { ReplyMessage } from "../engines/engine.ts";
 import { laneOfJobId } from "../lane.ts";
 import { decodeValue } from "../wire/decode.ts";
-import { type Outcome, openOutcome } from "../wire/outcome.ts";
+import { openOutcome } from "../wire/outcome.ts";
+import type { Outcome } from "../wire/outcome.ts";
 import type { RemoteTask } from "./remote-task.ts";
 import type { Submission } from "./submission.ts";
 

@@ -1,4 +1,5 @@
-import { type Task, createTask } from "@taskloom/loop";
+import { createTask } from "@taskloom/loop";
+import type { Task } from "@taskloom/loop";
 import type { PackResult } from "../wire/pack.ts";
 
 /** What came of one item: its value, or why there is none. */
@@ -88,7 +89,7 @@ export class RemoteMap<R> implements AsyncIterableIterator<R> {
         for (;;) {
           // Whole packs at a time: a promise for each item would cost more than the item.
           for (; this.#at < this.#results.length; this.#at++) {
-            const settled = this.#results[this.#at] as Settled<R>;
+            const settled = this.#results[this.#at]!;
             if (settled.status === "rejected") break;
             all.push(settled.value);
           }

@@ -1,4 +1,5 @@
-import { type CancelledError, ExternalTask } from "@taskloom/loop";
+import { ExternalTask } from "@taskloom/loop";
+import type { CancelledError } from "@taskloom/loop";
 import type { JobState } from "bullmq";
 
 /** What a RemoteTask asks of the client that made it. */

@@ -2,11 +2,12 @@ import { getEventLoop } from "@taskloom/loop";
 import type { LaneQueue, NewJob } from "../engines/lane-queue.ts";
 import { pauseBeforeRepeat } from "../engines/transient.ts";
 import { EngineFullError } from "../errors.ts";
-import { type Lane, lanes, storedId } from "../lane.ts";
-import type { FlowData } from "../wire/job-data.ts";
+import { lanes, storedId } from "../lane.ts";
+import type { Lane } from "../lane.ts";
 import type { LaneQueues } from "../operate/lane-queues.ts";
 import { askOtherLane } from "./other-lane.ts";
-import { type KeptSubmissions, isKeepable } from "./kept-submissions.ts";
+import { isKeepable } from "./kept-submissions.ts";
+import type { KeptSubmissions } from "./kept-submissions.ts";
 import type { PendingJobs } from "./pending-jobs.ts";
 import { outcomesOf } from "./flow.ts";
 import type { Submission } from "./submission.ts";
@@ -70,7 +71,7 @@ export class SubmissionSender {
     this.#held.add(submission);
     void outcomesOf(children).then((outcomes) => {
       if (!this.#held.delete(submission) || !this.#pending.holds(submission)) return;
-      Object.assign(data.flow as FlowData, { outcomes });
+      Object.assign(data.flow!, { outcomes });
       this.collect(submission);
     });
   }
@@ -85,7 +86,7 @@ export class SubmissionSender {
 
   /** Adds the jobs of a flow all in one step; the parent, which is the last of them, is there or none is. */
   async sendFlow(submissions: readonly Submission[], add: () => Promise<unknown>): Promise<void> {
-    const parent = submissions.at(-1) as Submission;
+    const parent = submissions.at(-1)!;
     await this.send(submissions, async () => {
       let mayBeThere = false;
       for (let times = 1; this.#pending.holds(parent); times++) {

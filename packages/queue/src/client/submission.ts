@@ -3,7 +3,8 @@ import type { Backoff, ResolvedTaskOptions } from "../definition/define-task.ts"
 import type { Lane } from "../lane.ts";
 import type { JobData } from "../wire/job-data.ts";
 import type { RemoteTask } from "./remote-task.ts";
-import { type SubmitOptions, deduplicationOf } from "./submit-options.ts";
+import { deduplicationOf } from "./submit-options.ts";
+import type { SubmitOptions } from "./submit-options.ts";
 
 /** A job on its way to its end, as the process that waits for it knows it. */
 export interface Submission {

@@ -1,14 +1,19 @@
 import { wait } from "@taskloom/loop";
-import { type TaskDefinition, checkIsTask } from "../definition/define-task.ts";
+import { checkIsTask } from "../definition/define-task.ts";
+import type { TaskDefinition } from "../definition/define-task.ts";
 import type { Engine } from "../engines/engine.ts";
 import type { FlowAdder } from "../engines/lane-queue.ts";
 import { defaultEngine, openEngine } from "../engines/open-engine.ts";
 import { QueueClosedError, TaskOptionsError } from "../errors.ts";
 import { wholeMilliseconds } from "../milliseconds.ts";
-import { type Lane, jobId } from "../lane.ts";
-import { type QueueCounts, countJobs } from "../operate/counts.ts";
-import { type FailureGroup, groupedFailures } from "../operate/failures.ts";
-import { type RateLimit, limitRate } from "../operate/rate-limit.ts";
+import { jobId } from "../lane.ts";
+import type { Lane } from "../lane.ts";
+import { countJobs } from "../operate/counts.ts";
+import type { QueueCounts } from "../operate/counts.ts";
+import { groupedFailures } from "../operate/failures.ts";
+import type { FailureGroup } from "../operate/failures.ts";
+import { limitRate } from "../operate/rate-limit.ts";
+import type { RateLimit } from "../operate/rate-limit.ts";
 import { pages } from "../operate/pages.ts";
 import { retryFailed } from "../operate/retry.ts";
 import { CallToJob } from "./call-to-job.ts";
@@ -16,13 +21,17 @@ import { checkArguments } from "./check-arguments.ts";
 import { attachToJob, retryJob } from "./existing-job.ts";
 import type { FlowTask, TaskCall } from "./flow.ts";
 import { planFlow } from "./flow-plan.ts";
-import { JobClient, type JobSummary } from "./job-client.ts";
+import { JobClient } from "./job-client.ts";
+import type { JobSummary } from "./job-client.ts";
 import { startPack } from "./pack-submission.ts";
-import { RemoteMap, type RemoteMapOptions } from "./remote-map.ts";
+import { RemoteMap } from "./remote-map.ts";
+import type { RemoteMapOptions } from "./remote-map.ts";
 import type { RemoteTask } from "./remote-task.ts";
 import type { When } from "./schedule-times.ts";
-import { type Schedule, Schedules } from "./schedules.ts";
-import { type SubmitOptions, resolveSubmitOptions } from "./submit-options.ts";
+import { Schedules } from "./schedules.ts";
+import type { Schedule } from "./schedules.ts";
+import { resolveSubmitOptions } from "./submit-options.ts";
+import type { SubmitOptions } from "./submit-options.ts";
 
 /** Where a queue is and what it is called. */
 export interface TaskQueueOptions {
@@ -338,7 +347,7 @@ export class TaskQueue {
    */
   async limit(limit: RateLimit | undefined): Promise<void> {
     const per = limit && wholeMilliseconds("`per` of a rate limit", limit.per, { from: 1 });
-    await limitRate(this.#client.queues, limit && { ...limit, per: per as number });
+    await limitRate(this.#client.queues, limit && { ...limit, per: per! });
   }
 
   /** Workers take no more jobs of this queue, in either lane, until {@link resume}; what runs goes on. */

@@ -1,4 +1,5 @@
-import { type AdvancedOptions, type RepeatOptions, getNextMillis } from "bullmq";
+import { getNextMillis } from "bullmq";
+import type { AdvancedOptions, RepeatOptions } from "bullmq";
 import { CronPattern } from "./cron-pattern.ts";
 import { nextRun } from "./next-run.ts";
 

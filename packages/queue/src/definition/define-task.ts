@@ -1,4 +1,5 @@
-import { type Coroutine, coroutine } from "@taskloom/loop";
+import { coroutine } from "@taskloom/loop";
+import type { Coroutine } from "@taskloom/loop";
 import { unknownOption } from "@taskloom/loop/did-you-mean";
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { TaskOptionsError } from "../errors.ts";

@@ -1,19 +1,13 @@
 import { setImmediate, setTimeout as delay } from "node:timers/promises";
-import {
-  type BackendFactory,
-  type ConnectionOptions,
-  Job,
-  type JobJson,
-  type RedisQueueBackend,
-  Worker,
-  type WorkerOptions,
-} from "bullmq";
+import { Job, Worker } from "bullmq";
+import type { BackendFactory, ConnectionOptions, JobJson, RedisQueueBackend, WorkerOptions } from "bullmq";
 import { repeatSettings } from "../cron/repeat-strategy.ts";
 import type { ThreadLockManager } from "../worker/lock-renewal.ts";
 import { takeDeferredEnd, unreadableFailure } from "./deferred-end.ts";
 import type { LaneProcessor, LaneView, LaneWorkerOptions } from "./engine.ts";
 import type { BullJob } from "./lane-queue.ts";
-import { type Transient, pauseBeforeRepeat, untilAnswered } from "./transient.ts";
+import { pauseBeforeRepeat, untilAnswered } from "./transient.ts";
+import type { Transient } from "./transient.ts";
 
 /** So many jobs are asked for at once at most: each is a command on the engine. */
 const askedForAtMost = 16;
@@ -118,7 +112,7 @@ export class LaneWorker extends Worker implements LaneView {
     }
     const job = this.#spare.shift() ?? (await this.#fetch(args));
     this.#cameAlone = this.#held === 1 && this.#running === 0 && job !== undefined;
-    return job as Job;
+    return job!;
   }
 
   /** Asks for as many jobs as there were the last time, twice over, and keeps all but the first. */
@@ -200,7 +194,7 @@ export class LaneWorker extends Worker implements LaneView {
     const [job, token] = args;
     const { renewal } = this.opts as LaneWorkerOptions;
     const manager = renewal === undefined ? undefined : (this.lockManager as ThreadLockManager);
-    const slot = manager?.hold(job.id as string, token, job.name);
+    const slot = manager?.hold(job.id!, token, job.name);
     this.#hasJustStarted = this.#running++ === 0 && this.#held === 1;
     this.#held--;
     this.#cameAlone = false;
@@ -271,7 +265,7 @@ export class LaneWorker extends Worker implements LaneView {
     const engine = { transient: this.#transient };
     const stored = await untilAnswered(
       engine,
-      () => Job.fromId(this as never, job.id as string),
+      () => Job.fromId(this as never, job.id!),
       () => !this.#gaveUp,
     ).catch(() => undefined);
     if (stored === undefined || stored.attemptsMade <= job.attemptsMade) return false;

@@ -1,4 +1,5 @@
-import { type Lane, otherLane } from "../lane.ts";
+import { otherLane } from "../lane.ts";
+import type { Lane } from "../lane.ts";
 import { laneClaimFor } from "./engine.ts";
 
 /** {@link Engine.claimLane} for an engine whose submitters all live in this process. */

@@ -1,7 +1,9 @@
 import type { Engine } from "../engines/engine.ts";
-import { type FieldLimits, bytesRead } from "../engines/job-record.ts";
+import { bytesRead } from "../engines/job-record.ts";
+import type { FieldLimits } from "../engines/job-record.ts";
 import type { Lane } from "../lane.ts";
-import { type JobSnapshot, readSnapshot } from "./job-snapshot.ts";
+import { readSnapshot } from "./job-snapshot.ts";
+import type { JobSnapshot } from "./job-snapshot.ts";
 import { readBlock } from "./list-jobs.ts";
 import { JobWalk } from "./job-walk.ts";
 import { pages } from "./pages.ts";
@@ -118,7 +120,7 @@ export class FailureGroups {
     if (latest === undefined || finishedAt > latest.failedAt) group.message = message;
     // Failures come nearly in order, the latest first; the two lanes and the queues are merged here.
     let at = group.jobs.length;
-    while (at > 0 && (group.jobs[at - 1] as FailedJob).failedAt < finishedAt) at--;
+    while (at > 0 && group.jobs[at - 1]!.failedAt < finishedAt) at--;
     if (at >= this.#limit) return;
     group.jobs.splice(at, 0, { id, lane, attempts, failedAt: finishedAt, error });
     if (group.jobs.length > this.#limit) group.jobs.pop();

@@ -1,6 +1,7 @@
 import type { JobRecord, StoredState, StoredText } from "../engines/job-record.ts";
 import { triesOf } from "../engines/job-record.ts";
-import { type Lane, publicId } from "../lane.ts";
+import { publicId } from "../lane.ts";
+import type { Lane } from "../lane.ts";
 import { decodeError } from "../wire/decode.ts";
 import { outcomeOf } from "../wire/outcome.ts";
 

@@ -1,8 +1,11 @@
 import type { Engine } from "../engines/engine.ts";
-import { type FieldLimits, type JobRecord, type StoredState, bytesRead } from "../engines/job-record.ts";
+import { bytesRead } from "../engines/job-record.ts";
+import type { FieldLimits, JobRecord, StoredState } from "../engines/job-record.ts";
 import { laneQueueName } from "../lane.ts";
-import { type JobSnapshot, type JobState, plainState, readSnapshot } from "./job-snapshot.ts";
-import { JobWalk, type WalkedJob, storedStates } from "./job-walk.ts";
+import { plainState, readSnapshot } from "./job-snapshot.ts";
+import type { JobSnapshot, JobState } from "./job-snapshot.ts";
+import { JobWalk, storedStates } from "./job-walk.ts";
+import type { WalkedJob } from "./job-walk.ts";
 
 /** The bytes that a listing reads of each field; larger fields are shown by their size. */
 export const shownAtMost: FieldLimits = {
@@ -109,7 +112,7 @@ export async function readBlock(
   }
   const records: (JobRecord | undefined)[] = [];
   for (const [name, places] of byLane) {
-    const ids = places.map((index) => (block[index] as WalkedJob).record.id);
+    const ids = places.map((index) => block[index]!.record.id);
     const read = await engine.readRecords(name, ids, limits);
     for (const [at, index] of places.entries()) records[index] = read[at];
   }

@@ -1,7 +1,9 @@
 import type { Engine } from "../engines/engine.ts";
 import type { FieldLimits, StoredState } from "../engines/job-record.ts";
-import { type Lane, laneOfJobId, laneQueueName, lanes, storedId } from "../lane.ts";
-import { type JobSnapshot, readSnapshot } from "./job-snapshot.ts";
+import { laneOfJobId, laneQueueName, lanes, storedId } from "../lane.ts";
+import type { Lane } from "../lane.ts";
+import { readSnapshot } from "./job-snapshot.ts";
+import type { JobSnapshot } from "./job-snapshot.ts";
 import type { LaneQueues } from "./lane-queues.ts";
 
 /** The bytes that a look at one job reads of each field: more than the wire lets a job have. */

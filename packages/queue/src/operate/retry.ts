@@ -1,6 +1,7 @@
 import type { Engine } from "../engines/engine.ts";
 import { JobLostError, TaskOptionsError } from "../errors.ts";
-import { type Lane, lanes, publicId } from "../lane.ts";
+import { lanes, publicId } from "../lane.ts";
+import type { Lane } from "../lane.ts";
 import type { JobData } from "../wire/job-data.ts";
 import { readCursor, writeCursor } from "./cursor.ts";
 import { failureKey, keyOfFailure, readOfFailure } from "./failures.ts";

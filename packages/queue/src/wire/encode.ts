@@ -1,6 +1,7 @@
 import { inspect, types } from "node:util";
 import { errorClassNames } from "@taskloom/loop";
-import { defaultLimits, type Json, type JsonObject, tag, type WireLimits } from "./format.ts";
+import { defaultLimits, tag } from "./format.ts";
+import type { Json, JsonObject, WireLimits } from "./format.ts";
 import { attempt } from "../attempt.ts";
 import { isPlainText, storableText } from "./plain-text.ts";
 import { WireError } from "./wire-error.ts";

@@ -4,7 +4,8 @@ import type { BullJob } from "../engines/lane-queue.ts";
 import { FlowChildFailedError, JobLostError } from "../errors.ts";
 import { laneOfJobId, laneQueueName } from "../lane.ts";
 import type { FlowData } from "../wire/job-data.ts";
-import { type Outcome, StoredFailure, openOutcome, outcomeOf } from "../wire/outcome.ts";
+import { StoredFailure, openOutcome, outcomeOf } from "../wire/outcome.ts";
+import type { Outcome } from "../wire/outcome.ts";
 
 /** What the children of a flow's parent came to. */
 export interface ChildOutcomes {
@@ -40,7 +41,7 @@ async function storedOutcomes(engine: Engine, job: BullJob, flow: FlowData): Pro
   const stored = await lookAtChildren(engine, flow);
   // Where a child's record has been removed by its age, what BullMQ gave its parent is still there.
   const values = stored.some(({ kind }) => kind === "missing") ? await job.getChildrenValues() : {};
-  return stored.map((child, index) => outcomeOfChild(child, flow.children[index] as string, values));
+  return stored.map((child, index) => outcomeOfChild(child, flow.children[index]!, values));
 }
 
 function outcomeOfChild(child: StoredJob, id: string, values: Record<string, unknown>): Outcome {
@@ -62,7 +63,7 @@ export async function childFailure(engine: Engine, job: BullJob, reason: string)
   const child = stored[at];
   if (child?.kind !== "finished") return new FlowChildFailedError(reason);
   const opened = openOutcome(outcomeOf(child.record));
-  return childFailed(job, flow.children[at] as string, "error" in opened ? opened.error : undefined);
+  return childFailed(job, flow.children[at]!, "error" in opened ? opened.error : undefined);
 }
 
 function childFailed({ id, name }: BullJob, child: string, cause: unknown): FlowChildFailedError {
@@ -76,13 +77,13 @@ function childFailed({ id, name }: BullJob, child: string, cause: unknown): Flow
 async function lookAtChildren(engine: Engine, { queue, children }: FlowData): Promise<StoredJob[]> {
   const stored: StoredJob[] = Array.from({ length: children.length }, () => ({ kind: "missing" }));
   for (const lane of ["loop", "thread"] as const) {
-    const places = [...children.keys()].filter((at) => laneOfJobId(children[at] as string) === lane);
+    const places = [...children.keys()].filter((at) => laneOfJobId(children[at]!) === lane);
     if (places.length === 0) continue;
     const found = await engine.look(
       laneQueueName(queue, lane),
-      places.map((at) => children[at] as string),
+      places.map((at) => children[at]!),
     );
-    for (const [index, at] of places.entries()) stored[at] = found[index] as StoredJob;
+    for (const [index, at] of places.entries()) stored[at] = found[index]!;
   }
   return stored;
 }

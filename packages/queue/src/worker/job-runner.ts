@@ -1,6 +1,8 @@
-import { CancelledError, type Task, TimeoutError, createTask } from "@taskloom/loop";
+import { CancelledError, TimeoutError, createTask } from "@taskloom/loop";
+import type { Task } from "@taskloom/loop";
 import type { ThreadPoolExecutor } from "@taskloom/offload";
-import { type Propagated, runInContext } from "@taskloom/offload/context";
+import { runInContext } from "@taskloom/offload/context";
+import type { Propagated } from "@taskloom/offload/context";
 import { DelayedError, WaitingError } from "bullmq";
 import type { Backoff, TaskDefinition } from "../definition/define-task.ts";
 import { cancelReasonOf, failureOf, unreadableReason } from "../engines/deferred-end.ts";
@@ -21,7 +23,8 @@ import type { OutcomeReplies } from "./outcome-replies.ts";
 import { ProgressRelay } from "./progress-relay.ts";
 import { PutBacks } from "./put-backs.ts";
 import { runLimit, withinLimit } from "./run-limit.ts";
-import { type ItemTerms, runPack } from "./run-pack.ts";
+import { runPack } from "./run-pack.ts";
+import type { ItemTerms } from "./run-pack.ts";
 
 /** So many jobs are remembered as reported. */
 const reportedAtMost = 10_000;
@@ -102,8 +105,8 @@ export class JobRunner {
 
   /** BullMQ's processor for the lane. */
   async process(job: BullJob, token: string | undefined, lane?: LaneView): Promise<unknown> {
-    const id = job.id as string;
-    const lock = token as string;
+    const id = job.id!;
+    const lock = token!;
     const cancelled = cancelReasonOf(job);
     if (cancelled !== undefined) return cancelledEnvelope(cancelled || undefined);
     // Every version of a submission has a `v`; PostgreSQL's backend makes an empty object of data that is null.
@@ -233,7 +236,7 @@ export class JobRunner {
     };
     const log = new JobLog((line) => untilAnswered(this.#engine, () => job.log(line)));
     const current = {
-      id: publicId(threads === undefined ? "loop" : "thread", job.id as string),
+      id: publicId(threads === undefined ? "loop" : "thread", job.id!),
       childResults,
       attempt: job.attemptsMade + 1,
       deadline: left === undefined ? undefined : Date.now() + left,
@@ -242,7 +245,7 @@ export class JobRunner {
     const { promise: end, resolve, reject } = Promise.withResolvers<unknown>();
     const body = async (): Promise<void> => {
       if (this.#mayHaveLapsed(job) && !(await this.#holds(job, lock))) {
-        this.abandon(job.id as string);
+        this.abandon(job.id!);
         throw new CancelledError("the lock on this job was lost before it started");
       }
       const what = `Attempt ${current.attempt} of job ${current.id} (${job.name})`;
@@ -283,9 +286,7 @@ export class JobRunner {
     if (error instanceof CancelledError)
       return cancelledEnvelope((run.stopping === "cancel" ? run.reason : error.message) || undefined);
     const deadlinePassed =
-      left !== undefined &&
-      error instanceof TimeoutError &&
-      (job.data.deadline as number) <= this.#engine.now();
+      left !== undefined && error instanceof TimeoutError && job.data.deadline! <= this.#engine.now();
     const final = error instanceof UnrecoverableError || deadlinePassed || job.data.pack === true;
     throw new StoredFailure(error, { final });
   }
@@ -293,7 +294,7 @@ export class JobRunner {
   /** Closes a run to cancels before its end is stored. Gives the envelope to store if one was accepted before. */
   async #seal(run: Run, job: BullJob): Promise<unknown> {
     const answer = await untilAnswered(this.#engine, () =>
-      this.#engine.seal(this.#queueName, job.id as string, run.token, run.attemptsStarted),
+      this.#engine.seal(this.#queueName, job.id!, run.token, run.attemptsStarted),
     );
     if (answer.kind === "lost") throw new WaitingError();
     return answer.kind === "cancelled" ? cancelledEnvelope(answer.reason || undefined) : undefined;

@@ -1,7 +1,8 @@
 import { parentPort, workerData } from "node:worker_threads";
 import type { IQueueBackend } from "bullmq";
 import type { RenewalAddress } from "../engines/engine.ts";
-import { type HeldLock, LockTable, newestOfEach } from "./lock-table.ts";
+import { LockTable, newestOfEach } from "./lock-table.ts";
+import type { HeldLock } from "./lock-table.ts";
 
 /** What the thread is given. */
 export interface RenewalThreadData {
@@ -90,7 +91,7 @@ const renewing = new Set<number>();
 async function renew(queue: number, locks: readonly HeldLock[]): Promise<void> {
   renewing.add(queue);
   try {
-    const failed = await (backends[queue] as IQueueBackend).extendLocks(
+    const failed = await backends[queue]!.extendLocks(
       locks.map(({ id }) => id),
       locks.map(({ token }) => token),
       duration,

@@ -1,6 +1,7 @@
 import { extname } from "node:path";
 import { Worker as Thread } from "node:worker_threads";
-import { LockManager, type Worker } from "bullmq";
+import { LockManager } from "bullmq";
+import type { Worker } from "bullmq";
 import type { RenewalAddress } from "../engines/engine.ts";
 import { waitAtMost } from "../patience.ts";
 import { LockTable } from "./lock-table.ts";

@@ -106,11 +106,11 @@ export class LockTable {
       const at = this.#wordOf(slot);
       const sequence = Atomics.load(this.#words, at);
       if (sequence === 0) continue;
-      const queue = this.#words[at + 1] as number;
+      const queue = this.#words[at + 1]!;
       // Copied first: a TextDecoder does not read shared memory.
       const text = this.#decoder.decode(this.#textOf(slot).slice(0, this.#words[at + 2]));
-      const tokenAt = this.#words[at + 3] as number;
-      const nameAt = tokenAt + (this.#words[at + 4] as number);
+      const tokenAt = this.#words[at + 3]!;
+      const nameAt = tokenAt + this.#words[at + 4]!;
       const [id, token, name] = [text.slice(0, tokenAt), text.slice(tokenAt, nameAt), text.slice(nameAt)];
       if (Atomics.load(this.#words, at) === sequence) entries.push({ queue, id, token, name, sequence });
     }

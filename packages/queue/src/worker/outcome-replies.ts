@@ -1,7 +1,10 @@
-import { type Engine, replyAddress } from "../engines/engine.ts";
+import { replyAddress } from "../engines/engine.ts";
+import type { Engine } from "../engines/engine.ts";
 import type { BullJob } from "../engines/lane-queue.ts";
-import { type Lane, publicId } from "../lane.ts";
-import { type Outcome, outcomeOf } from "../wire/outcome.ts";
+import { publicId } from "../lane.ts";
+import type { Lane } from "../lane.ts";
+import { outcomeOf } from "../wire/outcome.ts";
+import type { Outcome } from "../wire/outcome.ts";
 
 /** Tells the processes that wait how their jobs of one lane ended. */
 export class OutcomeReplies {
@@ -27,7 +30,7 @@ export class OutcomeReplies {
     if (reply === undefined || replies.sendBehind === undefined) return;
     const run = {
       queueName: this.#queueName,
-      id: job.id as string,
+      id: job.id!,
       attemptsStarted: job.attemptsStarted,
     };
     const message = this.#message(job, completed(result), job.attemptsMade + 1);
@@ -48,7 +51,7 @@ export class OutcomeReplies {
   }
 
   #message(job: BullJob, outcome: Outcome, attempts: number): Parameters<Engine["replies"]["send"]>[1] {
-    const id = publicId(this.#lane, job.id as string);
+    const id = publicId(this.#lane, job.id!);
     const { progress } = job;
     // 0 is BullMQ's word for none.
     return progress === 0 ? { id, outcome, attempts } : { id, outcome, attempts, progress };

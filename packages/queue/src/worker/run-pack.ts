@@ -62,9 +62,7 @@ export async function runPack(
   const check = await checker(definition, items, errors);
   if (threads !== undefined) {
     await gather(
-      items.flatMap((_, index) =>
-        check[index] === undefined ? [] : [() => run(check[index] as unknown[], index)],
-      ),
+      items.flatMap((_, index) => (check[index] === undefined ? [] : [() => run(check[index]!, index)])),
     );
   } else {
     let end = performance.now() + slice;

@@ -1,5 +1,6 @@
 import type { Engine } from "../engines/engine.ts";
-import { type ServingWorker, serveEvery } from "../engines/serving.ts";
+import { serveEvery } from "../engines/serving.ts";
+import type { ServingWorker } from "../engines/serving.ts";
 
 /**
  * Stores at the engine that a worker serves its queues, now and every few seconds; resolves with a function that stops

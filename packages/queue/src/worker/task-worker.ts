@@ -1,25 +1,32 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { randomUUID } from "node:crypto";
 import { availableParallelism } from "node:os";
-import { Future, type Task, createTask, getEventLoop, sleep } from "@taskloom/loop";
+import { Future, createTask, getEventLoop, sleep } from "@taskloom/loop";
+import type { Task } from "@taskloom/loop";
 import type { ThreadPoolExecutor } from "@taskloom/offload";
-import { type Propagated, runInContext } from "@taskloom/offload/context";
+import { runInContext } from "@taskloom/offload/context";
+import type { Propagated } from "@taskloom/offload/context";
 import { decodeValue } from "../wire/decode.ts";
-import { type TaskDefinition, isTaskDefinition } from "../definition/define-task.ts";
+import { isTaskDefinition } from "../definition/define-task.ts";
+import type { TaskDefinition } from "../definition/define-task.ts";
 import type { Engine } from "../engines/engine.ts";
 import type { BullJob, LaneConsumer } from "../engines/lane-queue.ts";
 import { defaultEngine, openEngine } from "../engines/open-engine.ts";
 import { TaskOptionsError } from "../errors.ts";
 import { waitAtMost } from "../patience.ts";
-import { type Lane, laneQueueName, lanes } from "../lane.ts";
+import { laneQueueName, lanes } from "../lane.ts";
+import type { Lane } from "../lane.ts";
 import { endOf } from "../retention.ts";
-import { type Outcome, StoredFailure } from "../wire/outcome.ts";
+import { StoredFailure } from "../wire/outcome.ts";
+import type { Outcome } from "../wire/outcome.ts";
 import { encodeError } from "../wire/encode.ts";
 import { forgetRegularly } from "./forget-regularly.ts";
-import { JobRunner, type ReportUnknown } from "./job-runner.ts";
+import { JobRunner } from "./job-runner.ts";
+import type { ReportUnknown } from "./job-runner.ts";
 import { OutcomeReplies, completed } from "./outcome-replies.ts";
 import { notifyListener } from "./notify-listener.ts";
-import { LockRenewal, type Stall } from "./lock-renewal.ts";
+import { LockRenewal } from "./lock-renewal.ts";
+import type { Stall } from "./lock-renewal.ts";
 import { serveRegularly } from "./serve-regularly.ts";
 
 /** Calls a function as if nothing of this process's tasks had called it. */
@@ -280,7 +287,7 @@ export class TaskWorker {
       const { onStart } = this.#options;
       if (onStart === undefined) return;
       const start = {
-        id: job.id as string,
+        id: job.id!,
         name: job.name,
         queue,
         lane,
@@ -332,7 +339,7 @@ export class TaskWorker {
 
   #tell(queue: string, lane: Lane, job: BullJob, state: JobEvent["state"], error: unknown): void {
     notifyListener("onJob", this.#options.onJob, {
-      id: job.id as string,
+      id: job.id!,
       name: job.name,
       queue,
       lane,

@@ -2,7 +2,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { CancelledError } from "@taskloom/loop";
 import { TaskQueue, openEngine } from "@taskloom/queue";
 import { expect, test } from "vitest";
-import { type Child, startChild } from "./fixtures/child.ts";
+import { startChild } from "./fixtures/child.ts";
+import type { Child } from "./fixtures/child.ts";
 import { newFolder } from "./fixtures/folder.ts";
 import { hold, where } from "./fixtures/tasks.ts";
 

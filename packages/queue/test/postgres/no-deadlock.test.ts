@@ -1,4 +1,5 @@
-import { type Task, createTask, sleep } from "@taskloom/loop";
+import { createTask, sleep } from "@taskloom/loop";
+import type { Task } from "@taskloom/loop";
 import { TaskQueue, TaskWorker, defineTask } from "@taskloom/queue";
 import pg from "pg";
 import { expect } from "vitest";

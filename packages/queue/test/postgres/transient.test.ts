@@ -261,7 +261,7 @@ describe("a session that is cut while a worker starts", () => {
     expect(["started", "ENGINE_UNAVAILABLE"]).toContain(started);
     const worker = new TaskWorker({ engine: postgres, queues, tasks: [task], threads: 1, drain: 0 });
     const again = started === "started" ? running : worker.run();
-    await using queue = new TaskQueue({ engine: postgres, name: queues[0] as string });
+    await using queue = new TaskQueue({ engine: postgres, name: queues[0]! });
     expect(await queue.submit(task)).toBe("ran");
     again.cancel();
     await Promise.allSettled([running, again]);

@@ -1,4 +1,5 @@
-import { type Schema, jobState } from "./schemas.ts";
+import { jobState } from "./schemas.ts";
+import type { Schema } from "./schemas.ts";
 
 // JSON Schemas of answers, for the OpenAPI document; test/service/openapi.test.ts holds the answers to them. Workers of
 // other versions tell of themselves too, so that what they say more is allowed.

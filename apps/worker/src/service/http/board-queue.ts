@@ -1,7 +1,9 @@
 import { BullMQAdapter } from "@bull-board/api/bullMQAdapter";
 import type { Engine } from "@taskloom/queue";
-import { type JobRecord, type StoredText, shownAtMost } from "@taskloom/queue/operating";
-import { Job, type JobJson, type Queue } from "bullmq";
+import { shownAtMost } from "@taskloom/queue/operating";
+import type { JobRecord, StoredText } from "@taskloom/queue/operating";
+import { Job } from "bullmq";
+import type { JobJson, Queue } from "bullmq";
 import { ServiceError } from "../service-error.ts";
 
 type Statuses = Parameters<BullMQAdapter["getJobs"]>[0];

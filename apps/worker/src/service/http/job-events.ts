@@ -1,6 +1,8 @@
 import { createHash } from "node:crypto";
-import { type Operations, hasEnded } from "../operations.ts";
-import { type Wait, pauseUntil } from "./waits.ts";
+import { hasEnded } from "../operations.ts";
+import type { Operations } from "../operations.ts";
+import { pauseUntil } from "./waits.ts";
+import type { Wait } from "./waits.ts";
 
 /** A comment this often, so that proxies and clients know that the connection lives. */
 const heartbeat = 15_000;

@@ -14,8 +14,6 @@ import {
 import { answers, nothing } from "./answers.ts";
 import { jobEvents } from "./job-events.ts";
 import {
-  type Id,
-  type InQueue,
   cancelQuery,
   failedQuery,
   idParams,
@@ -27,6 +25,7 @@ import {
   submitBody,
   waitQuery,
 } from "./schemas.ts";
+import type { Id, InQueue } from "./schemas.ts";
 import type { Turns } from "./turns.ts";
 import { waitForEnd } from "./wait-for-end.ts";
 import type { Waits } from "./waits.ts";

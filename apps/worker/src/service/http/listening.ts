@@ -1,5 +1,6 @@
 import { lstat, unlink } from "node:fs/promises";
-import { type AddressInfo, connect } from "node:net";
+import { connect } from "node:net";
+import type { AddressInfo } from "node:net";
 import type { FastifyInstance } from "fastify";
 import { CliFailure } from "../../cli/failure.ts";
 

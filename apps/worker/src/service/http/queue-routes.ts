@@ -2,15 +2,8 @@ import type { FastifyInstance } from "fastify";
 import type { Operations, ScheduleRequest } from "../operations.ts";
 import { queuesSchema, schedulesSchema } from "./answer-schemas.ts";
 import { answers, nothing } from "./answers.ts";
-import {
-  type Id,
-  type InQueue,
-  idParams,
-  nameParams,
-  pauseBody,
-  queueQuery,
-  scheduleBody,
-} from "./schemas.ts";
+import { idParams, nameParams, pauseBody, queueQuery, scheduleBody } from "./schemas.ts";
+import type { Id, InQueue } from "./schemas.ts";
 import type { Turns } from "./turns.ts";
 
 /** Shows and pauses queues, and sets schedules. */

@@ -1,4 +1,5 @@
-import { Ajv, type Options } from "ajv";
+import { Ajv } from "ajv";
+import type { Options } from "ajv";
 import type { FastifyInstance } from "fastify";
 
 const common: Options = { useDefaults: true, removeAdditional: false, strict: false };

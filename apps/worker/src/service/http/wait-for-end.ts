@@ -1,5 +1,7 @@
-import { type JobView, type Operations, hasEnded } from "../operations.ts";
-import { type Wait, pauseUntil } from "./waits.ts";
+import { hasEnded } from "../operations.ts";
+import type { JobView, Operations } from "../operations.ts";
+import { pauseUntil } from "./waits.ts";
+import type { Wait } from "./waits.ts";
 
 const longestWait = 300_000;
 /** How long one look waits at most, in milliseconds: a wait that nobody is interested in any more ends after it. */

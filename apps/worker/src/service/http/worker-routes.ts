@@ -5,7 +5,8 @@ import { visibleText } from "../visible-text.ts";
 import { workerTree } from "../worker-view.ts";
 import { treeSchema, workersSchema } from "./answer-schemas.ts";
 import { answers } from "./answers.ts";
-import { type Id, idParams, treeQuery } from "./schemas.ts";
+import { idParams, treeQuery } from "./schemas.ts";
+import type { Id } from "./schemas.ts";
 import type { Turns } from "./turns.ts";
 
 /** Shows workers and what they run. */

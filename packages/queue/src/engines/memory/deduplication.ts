@@ -52,7 +52,7 @@ export class Deduplication {
   /** The submission that waits for the holder of a key to end. */
   kept(key: string): KeptSubmission | undefined {
     const next = this.#holdings.get(key)?.next;
-    return next === undefined ? undefined : { id: next.opts.jobId as string, reply: next.data.reply };
+    return next === undefined ? undefined : { id: next.opts.jobId!, reply: next.data.reply };
   }
 
   /** Takes it back, if it has this id. */

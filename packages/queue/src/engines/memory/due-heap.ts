@@ -27,7 +27,7 @@ export class DueHeap<T> {
     const heap = this.#heap;
     const first = heap[0];
     if (first === undefined || first.at > now) return undefined;
-    const last = heap.pop() as Due<T>;
+    const last = heap.pop()!;
     if (heap.length > 0) heap[0] = last;
     for (let place = 0; ;) {
       const below = 2 * place + 1;
@@ -44,6 +44,6 @@ export class DueHeap<T> {
 
   #swap(a: number, b: number): void {
     const heap = this.#heap;
-    [heap[a], heap[b]] = [heap[b] as Due<T>, heap[a] as Due<T>];
+    [heap[a], heap[b]] = [heap[b]!, heap[a]!];
   }
 }

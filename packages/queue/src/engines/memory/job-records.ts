@@ -1,12 +1,11 @@
-import {
-  type FieldLimits,
-  type JobRecord,
-  type StateOrder,
-  type StoredState,
-  type StoredText,
-  type TextField,
-  absentText,
-  textsBy,
+import { absentText, textsBy } from "../job-record.ts";
+import type {
+  FieldLimits,
+  JobRecord,
+  StateOrder,
+  StoredState,
+  StoredText,
+  TextField,
 } from "../job-record.ts";
 import type { MemoryJob } from "./memory-job.ts";
 import type { MemoryLane } from "./memory-lane.ts";

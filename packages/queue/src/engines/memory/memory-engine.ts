@@ -2,26 +2,21 @@ import { randomUUID } from "node:crypto";
 import { getEventLoop } from "@taskloom/loop";
 import type { FlowJob, Queue, WorkerOptions } from "bullmq";
 import { EngineUnsupportedError } from "../../errors.ts";
-import { type Lane, queueOfLaneName } from "../../lane.ts";
-import {
-  type CancelAnswer,
-  type CancelRequest,
-  type Engine,
-  type KeptSubmission,
-  type LaneProcessor,
-  type LockTerms,
-  type SealAnswer,
-  type StoredJob,
-  cancelFlag,
-  sealOf,
+import { queueOfLaneName } from "../../lane.ts";
+import type { Lane } from "../../lane.ts";
+import { cancelFlag, sealOf } from "../engine.ts";
+import type {
+  CancelAnswer,
+  CancelRequest,
+  Engine,
+  KeptSubmission,
+  LaneProcessor,
+  LockTerms,
+  SealAnswer,
+  StoredJob,
 } from "../engine.ts";
-import {
-  type FieldLimits,
-  type JobRecord,
-  type StateOrder,
-  type StoredState,
-  triesOf,
-} from "../job-record.ts";
+import { triesOf } from "../job-record.ts";
+import type { FieldLimits, JobRecord, StateOrder, StoredState } from "../job-record.ts";
 import type { FlowAdder, LaneConsumer, LaneQueue, NewJob } from "../lane-queue.ts";
 import { LocalLaneClaims } from "../local-lane-claims.ts";
 import { LocalReplies } from "../local-replies.ts";

@@ -1,5 +1,7 @@
-import { type Handle, getEventLoop } from "@taskloom/loop";
-import { Backoffs, type JobState, type RepeatOptions } from "bullmq";
+import { getEventLoop } from "@taskloom/loop";
+import type { Handle } from "@taskloom/loop";
+import { Backoffs } from "bullmq";
+import type { JobState, RepeatOptions } from "bullmq";
 import { nextRunToStore } from "../../cron/repeat-strategy.ts";
 import type { JobData } from "../../wire/job-data.ts";
 import type { LaneQueue, NewJob, StoredSchedule } from "../lane-queue.ts";
@@ -68,7 +70,7 @@ export class MemoryLane implements LaneQueue {
 
   /** Adds one job; gives the one that is there instead, when its id is taken or it is a duplicate. */
   insert(job: NewJob, children?: readonly MemoryJob[]): MemoryJob {
-    const id = job.opts.jobId as string;
+    const id = job.opts.jobId!;
     const existing = this.jobs.get(id) ?? this.#deduplicate(job);
     if (existing !== undefined) return existing;
     const added = new MemoryJob(this, id, job, this.#now(), this.#sequence++);
@@ -80,7 +82,7 @@ export class MemoryLane implements LaneQueue {
       child.parent = { job: added, key };
     }
     if (added.dependencies.pending.size > 0) added.state = "waiting-children";
-    else if ((job.opts.delay ?? 0) > 0) this.delay(added, job.opts.delay as number);
+    else if ((job.opts.delay ?? 0) > 0) this.delay(added, job.opts.delay!);
     else this.wait(added);
     return added;
   }
@@ -108,7 +110,7 @@ export class MemoryLane implements LaneQueue {
       (a.opts.priority ?? 0) < (b.opts.priority ?? 0) ||
       ((a.opts.priority ?? 0) === (b.opts.priority ?? 0) && a.sequence < b.sequence);
     let at = this.#waiting.length;
-    while (at > 0 && order(job, this.#waiting[at - 1] as MemoryJob)) at--;
+    while (at > 0 && order(job, this.#waiting[at - 1]!)) at--;
     this.#waiting.splice(at, 0, job);
     this.#wake();
   }
@@ -144,7 +146,7 @@ export class MemoryLane implements LaneQueue {
       if (this.#limit?.arm() === true) getEventLoop().callLater(wait, () => this.#wake());
       return undefined;
     }
-    const job = this.#waiting.shift() as MemoryJob;
+    const job = this.#waiting.shift()!;
     // Who took one is the last to be asked next time: workers of one lane take turns.
     this.#wakes.delete(wake);
     this.#wakes.add(wake);

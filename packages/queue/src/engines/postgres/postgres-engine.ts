@@ -23,14 +23,8 @@ import { LaneWorker } from "../lane-worker.ts";
 import { serverLocks } from "../lock-terms.ts";
 import type { ServingWorker } from "../serving.ts";
 import { idsIn, queueNames, readRecords, renewAttempts } from "../sql/job-records.ts";
-import {
-  type SqlPool,
-  countCancelled,
-  lookAtJobs,
-  markCancelled,
-  sealRun,
-  schema,
-} from "../sql/job-table.ts";
+import { countCancelled, lookAtJobs, markCancelled, sealRun, schema } from "../sql/job-table.ts";
+import type { SqlPool } from "../sql/job-table.ts";
 import { claimLane, createLaneClaims, forgetLaneClaims } from "../sql/lane-claims.ts";
 import { dropKept, findKept } from "../sql/kept-submission.ts";
 import { patientQuery } from "../sql/patient-query.ts";

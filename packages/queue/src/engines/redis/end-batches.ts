@@ -57,7 +57,7 @@ export function batchEnds(backend: ScriptRunner, client: RedisClient, isAlone: (
 
 /** BullMQ's arguments are 14 keys, of which one is the job's, and nine values, of which six are. */
 async function endAll(batch: BatchCommand, endings: readonly Ending[]): Promise<void> {
-  const { args: first } = endings[0] as Ending;
+  const { args: first } = endings[0]!;
   try {
     const results = await batch(
       commonKeys + endings.length,

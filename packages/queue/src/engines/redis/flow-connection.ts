@@ -1,7 +1,9 @@
-import { FlowProducer, type FlowJob } from "bullmq";
+import { FlowProducer } from "bullmq";
+import type { FlowJob } from "bullmq";
 import { ConnectionCutError } from "../connection-cut.ts";
 import type { FlowAdder } from "../lane-queue.ts";
-import { type Heartbeat, watchClient } from "./heartbeat.ts";
+import { watchClient } from "./heartbeat.ts";
+import type { Heartbeat } from "./heartbeat.ts";
 import type { RedisClient } from "./redis-client.ts";
 import { redisTransient } from "./redis-transient.ts";
 import { bringScripts } from "./transaction-scripts.ts";

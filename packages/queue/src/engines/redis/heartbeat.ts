@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
-import { Cluster, type Redis } from "ioredis";
+import { Cluster } from "ioredis";
+import type { Redis } from "ioredis";
 import type { RedisClient } from "./redis-client.ts";
 
 /** How often a connection is asked for a sign of life, in milliseconds. */

@@ -1,4 +1,5 @@
-import { Cluster, type Redis } from "ioredis";
+import { Cluster } from "ioredis";
+import type { Redis } from "ioredis";
 import type { RedisClient } from "./redis-client.ts";
 
 /** Refuses a single node of a cluster: it answers every key that is another node's with an error, and much later. */

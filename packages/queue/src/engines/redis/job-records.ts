@@ -1,14 +1,12 @@
 import type { Redis } from "ioredis";
-import {
-  type FieldLimits,
-  type JobRecord,
-  type StateOrder,
-  type StoredState,
-  type StoredText,
-  type TextField,
-  absentText,
-  textFields,
-  textsBy,
+import { absentText, textFields, textsBy } from "../job-record.ts";
+import type {
+  FieldLimits,
+  JobRecord,
+  StateOrder,
+  StoredState,
+  StoredText,
+  TextField,
 } from "../job-record.ts";
 import type { RedisClient } from "./redis-client.ts";
 
@@ -71,7 +69,7 @@ export async function readRecords(
   for (const [at, id] of ids.entries()) {
     const fields = wanted.filter((field, index) => {
       const bytes = (first[at * perJob + 1 + index] as number | null) ?? 0;
-      return bytes > 0 && bytes <= (limits[field] as number);
+      return bytes > 0 && bytes <= limits[field]!;
     });
     if (fields.length === 0) continue;
     asked.push({ at, fields });

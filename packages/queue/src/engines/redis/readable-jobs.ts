@@ -1,4 +1,5 @@
-import { Job, type JobJson } from "bullmq";
+import { Job } from "bullmq";
+import type { JobJson } from "bullmq";
 import { attempt } from "../../attempt.ts";
 import { unreadableFailure } from "../deferred-end.ts";
 import { ObjectDataQueue } from "../object-data-queue.ts";

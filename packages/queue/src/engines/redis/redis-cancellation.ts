@@ -1,8 +1,11 @@
 import { randomUUID } from "node:crypto";
-import { type CancelAnswer, type CancelRequest, type SealAnswer, cancelFlag, sealOf } from "../engine.ts";
+import { cancelFlag, sealOf } from "../engine.ts";
+import type { CancelAnswer, CancelRequest, SealAnswer } from "../engine.ts";
 import { cancelScript, sealScript } from "./cancel-script.ts";
-import { type Heartbeat, watchClient } from "./heartbeat.ts";
-import { type RedisClient, another } from "./redis-client.ts";
+import { watchClient } from "./heartbeat.ts";
+import type { Heartbeat } from "./heartbeat.ts";
+import { another } from "./redis-client.ts";
+import type { RedisClient } from "./redis-client.ts";
 
 /** How long a canceller holds a job that it claimed; long enough to end it, short enough if the canceller dies. */
 const claimLock = 2_000;

@@ -1,4 +1,5 @@
-import { Cluster, type Redis, type RedisOptions } from "ioredis";
+import { Cluster } from "ioredis";
+import type { Redis, RedisOptions } from "ioredis";
 import { EngineUrlError } from "../../errors.ts";
 import { withoutPassword } from "../without-password.ts";
 import { Refusals, WritableRedis } from "./writable-redis.ts";
@@ -90,7 +91,7 @@ export function unrepeating(client: RedisClient): RedisClient {
 function clusterAddress(url: string): ClusterAddress {
   const [, secure, username, password, hosts] = clusterUrl.exec(url) ?? [];
   try {
-    const nodes = (hosts as string).split(",").map((host) => {
+    const nodes = hosts!.split(",").map((host) => {
       const { hostname, port } = new URL(`redis://${host}`);
       if (hostname === "") throw new TypeError(host);
       return { host: hostname.replaceAll(/[[\]]/g, ""), port: port === "" ? 6379 : Number(port) };

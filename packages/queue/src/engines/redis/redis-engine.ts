@@ -4,27 +4,22 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Queue } from "bullmq";
 import { Cluster } from "ioredis";
 import { EngineUnavailableError } from "../../errors.ts";
-import {
-  type CancelAnswer,
-  type CancelRequest,
-  type Engine,
-  type KeptSubmission,
-  type LaneProcessor,
-  type LaneWorkerOptions,
-  type LockTerms,
-  type SealAnswer,
-  type StoredJob,
-  laneClaimFor,
+import { laneClaimFor } from "../engine.ts";
+import type {
+  CancelAnswer,
+  CancelRequest,
+  Engine,
+  KeptSubmission,
+  LaneProcessor,
+  LaneWorkerOptions,
+  LockTerms,
+  SealAnswer,
+  StoredJob,
 } from "../engine.ts";
 import { EngineClock } from "../engine-clock.ts";
 import { waitAtMost } from "../../patience.ts";
-import {
-  type FieldLimits,
-  type JobRecord,
-  type StateOrder,
-  type StoredState,
-  triesOf,
-} from "../job-record.ts";
+import { triesOf } from "../job-record.ts";
+import type { FieldLimits, JobRecord, StateOrder, StoredState } from "../job-record.ts";
 import type { FlowAdder, LaneConsumer, LaneQueue } from "../lane-queue.ts";
 import { LaneWorker } from "../lane-worker.ts";
 import type { ServingWorker } from "../serving.ts";
@@ -46,8 +41,10 @@ import { renewAttemptsScript } from "./renew-attempts-script.ts";
 import { ServingKeys } from "./serving-keys.ts";
 import { connectionFailure } from "./connection-failure.ts";
 import { inspectServers, refuseNodeOfCluster } from "./inspect-servers.ts";
-import { type Heartbeat, watchClient, watchKey } from "./heartbeat.ts";
-import { type RedisClient, checkRedisUrl, openRedis, prefixAt, unrepeating } from "./redis-client.ts";
+import { watchClient, watchKey } from "./heartbeat.ts";
+import type { Heartbeat } from "./heartbeat.ts";
+import { checkRedisUrl, openRedis, prefixAt, unrepeating } from "./redis-client.ts";
+import type { RedisClient } from "./redis-client.ts";
 import { redisTransient } from "./redis-transient.ts";
 import { RedisRetention } from "./redis-retention.ts";
 import { ReplyStream } from "./reply-stream.ts";

@@ -1,5 +1,6 @@
 import type { Queue } from "bullmq";
-import { type JobEnd, keepByDefault } from "../../retention.ts";
+import { keepByDefault } from "../../retention.ts";
+import type { JobEnd } from "../../retention.ts";
 import type { RedisClient } from "./redis-client.ts";
 
 /** So many jobs that were kept for long enough go in one command. */

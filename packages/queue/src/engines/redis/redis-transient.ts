@@ -1,5 +1,6 @@
 import { isEngineFull } from "../engine-full.ts";
-import { type Transient, isConnectionLost } from "../transient.ts";
+import { isConnectionLost } from "../transient.ts";
+import type { Transient } from "../transient.ts";
 import { isNotPrimary } from "./writable-redis.ts";
 
 /**

@@ -1,7 +1,9 @@
 import { Cluster } from "ioredis";
 import type { EndingRun, ReplyChannel, ReplyMessage } from "../engine.ts";
-import { type Heartbeat, watchClient, watchConnection } from "./heartbeat.ts";
-import { type RedisClient, another } from "./redis-client.ts";
+import { watchClient, watchConnection } from "./heartbeat.ts";
+import type { Heartbeat } from "./heartbeat.ts";
+import { another } from "./redis-client.ts";
+import type { RedisClient } from "./redis-client.ts";
 
 /**
  * A stream holds what a slow client has not read yet, up to a number of entries and of bytes; older entries go, and the

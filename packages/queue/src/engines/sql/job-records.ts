@@ -1,17 +1,15 @@
-import {
-  type FieldLimits,
-  type JobRecord,
-  type StateOrder,
-  type StoredState,
-  type StoredText,
-  type TextField,
-  absentText,
-  recordOfRow,
-  rowsInOrder,
-  textFields,
+import { absentText, recordOfRow, rowsInOrder, textFields } from "../job-record.ts";
+import type {
+  FieldLimits,
+  JobRecord,
+  StateOrder,
+  StoredState,
+  StoredText,
+  TextField,
 } from "../job-record.ts";
 import { queueOfLaneName } from "../../lane.ts";
-import { type SqlPool, schema } from "./job-table.ts";
+import { schema } from "./job-table.ts";
+import type { SqlPool } from "./job-table.ts";
 
 /** The condition and the order of each state; the orders are those of BullMQ's own listings, which have indexes. */
 const states: Readonly<
@@ -68,7 +66,7 @@ export async function readRecords(
   const wanted = textFields.filter((field) => limits[field] !== undefined);
   const texts = wanted.map((field) => {
     const { name, text } = columns[field];
-    const limit = Math.floor(limits[field] as number);
+    const limit = Math.floor(limits[field]!);
     return `, pg_column_size(${name}) AS "${field} bytes",
       CASE WHEN pg_column_size(${name}) > ${limit} THEN NULL
         WHEN octet_length(${text}) > ${limit} THEN NULL ELSE ${text} END AS "${field}"`;

@@ -1,5 +1,6 @@
 import type { KeptSubmission } from "../engine.ts";
-import { type SqlPool, schema } from "./job-table.ts";
+import { schema } from "./job-table.ts";
+import type { SqlPool } from "./job-table.ts";
 
 /** {@link Engine.findKept} on BullMQ's tables. */
 export async function findKept(

@@ -1,6 +1,7 @@
 import type { Lane } from "../../lane.ts";
 import { laneClaimFor } from "../engine.ts";
-import { type SqlPool, schema } from "./job-table.ts";
+import { schema } from "./job-table.ts";
+import type { SqlPool } from "./job-table.ts";
 import { now, unlessMadeMeanwhile } from "./own-table.ts";
 
 const table = `${schema}.taskloom_lane_claim`;

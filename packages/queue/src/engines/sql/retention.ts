@@ -1,5 +1,7 @@
-import { type JobEnd, keepByDefault } from "../../retention.ts";
-import { type SqlPool, schema } from "./job-table.ts";
+import { keepByDefault } from "../../retention.ts";
+import type { JobEnd } from "../../retention.ts";
+import { schema } from "./job-table.ts";
+import type { SqlPool } from "./job-table.ts";
 import { unlessMadeMeanwhile } from "./own-table.ts";
 
 const table = `${schema}.taskloom_kept`;

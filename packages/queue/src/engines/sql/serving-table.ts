@@ -1,5 +1,7 @@
-import { type ServingWorker, servesFor } from "../serving.ts";
-import { type SqlPool, schema } from "./job-table.ts";
+import { servesFor } from "../serving.ts";
+import type { ServingWorker } from "../serving.ts";
+import { schema } from "./job-table.ts";
+import type { SqlPool } from "./job-table.ts";
 import { now, unlessMadeMeanwhile } from "./own-table.ts";
 
 const table = `${schema}.taskloom_serving`;

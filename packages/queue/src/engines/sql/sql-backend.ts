@@ -1,10 +1,7 @@
-import {
-  type BackendFactory,
-  type ConnectionOptions,
-  type RedisQueueBackend,
-  createPostgresBackend,
-} from "bullmq";
-import { type SqlPool, schema } from "./job-table.ts";
+import { createPostgresBackend } from "bullmq";
+import type { BackendFactory, ConnectionOptions, RedisQueueBackend } from "bullmq";
+import { schema } from "./job-table.ts";
+import type { SqlPool } from "./job-table.ts";
 
 /**
  * Recovers the jobs whose lock has lapsed, in one step and without waiting for a row. BullMQ marks all active jobs first

@@ -1,5 +1,6 @@
 import { isEngineFull } from "../engine-full.ts";
-import { type Transient, isConnectionLost } from "../transient.ts";
+import { isConnectionLost } from "../transient.ts";
+import type { Transient } from "../transient.ts";
 
 /** SQLSTATEs of statements that PostgreSQL rolled back and accepts later. */
 const refused = new Set([

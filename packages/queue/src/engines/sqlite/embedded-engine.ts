@@ -2,13 +2,8 @@ import { existsSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Database, createSqliteBackend } from "@taskloom/bullmq-sqlite";
-import {
-  type BackendFactory,
-  type ConnectionOptions,
-  FlowProducer,
-  type Queue,
-  type RedisQueueBackend,
-} from "bullmq";
+import { FlowProducer } from "bullmq";
+import type { BackendFactory, ConnectionOptions, Queue, RedisQueueBackend } from "bullmq";
 import { repeatSettings } from "../../cron/repeat-strategy.ts";
 import type { Lane } from "../../lane.ts";
 import type { JobEnd } from "../../retention.ts";

@@ -1,15 +1,8 @@
 import { randomUUID } from "node:crypto";
 import type { Database, Statement } from "@taskloom/bullmq-sqlite";
 import { tag } from "../../wire/format.ts";
-import {
-  type CancelAnswer,
-  type CancelRequest,
-  type SealAnswer,
-  type StoredJob,
-  cancelFlag,
-  sealFlag,
-  sealOf,
-} from "../engine.ts";
+import { cancelFlag, sealFlag, sealOf } from "../engine.ts";
+import type { CancelAnswer, CancelRequest, SealAnswer, StoredJob } from "../engine.ts";
 import { rowsInOrder, triesOf } from "../job-record.ts";
 
 /** How long a canceller holds a job that it claimed, in milliseconds. */

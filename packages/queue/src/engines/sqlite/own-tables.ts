@@ -1,8 +1,11 @@
 import type { Database, Statement } from "@taskloom/bullmq-sqlite";
 import type { Lane } from "../../lane.ts";
-import { type JobEnd, keepByDefault } from "../../retention.ts";
-import { type KeptSubmission, laneClaimFor } from "../engine.ts";
-import { type ServingWorker, servesFor } from "../serving.ts";
+import { keepByDefault } from "../../retention.ts";
+import type { JobEnd } from "../../retention.ts";
+import { laneClaimFor } from "../engine.ts";
+import type { KeptSubmission } from "../engine.ts";
+import { servesFor } from "../serving.ts";
+import type { ServingWorker } from "../serving.ts";
 import { cancelledIndex, firstRow } from "./job-statements.ts";
 
 /** So many jobs are removed at once: a long step would hold up what else the database does. */

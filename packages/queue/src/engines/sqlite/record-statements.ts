@@ -1,16 +1,13 @@
 import type { Database } from "@taskloom/bullmq-sqlite";
 import { queueOfLaneName } from "../../lane.ts";
-import {
-  type FieldLimits,
-  type JobRecord,
-  type StateOrder,
-  type StoredState,
-  type StoredText,
-  type TextField,
-  absentText,
-  recordOfRow,
-  rowsInOrder,
-  textFields,
+import { absentText, recordOfRow, rowsInOrder, textFields } from "../job-record.ts";
+import type {
+  FieldLimits,
+  JobRecord,
+  StateOrder,
+  StoredState,
+  StoredText,
+  TextField,
 } from "../job-record.ts";
 import { thisJob } from "./job-statements.ts";
 
