@@ -32,6 +32,23 @@ export const layeredPackages: readonly LayeredPackage[] = [
     ],
     uses: [],
   },
+  {
+    sources: "packages/queue/src",
+    layers: [
+      ["attempt.ts", "errors.ts", "patience.ts", "cron"],
+      ["milliseconds.ts"],
+      ["wire"],
+      ["contract"],
+      ["definition", "bullmq"],
+      ["engines/memory", "engines/redis", "engines/sql"],
+      ["engines/postgres", "engines/sqlite"],
+      ["engines"],
+      ["operate"],
+      ["client", "worker"],
+      ["index.ts", "operating.ts"],
+    ],
+    uses: ["@taskloom/loop", "@taskloom/offload", "@taskloom/bullmq-sqlite"],
+  },
 ];
 
 const workspacePackages = ["loop", "offload", "queue", "bullmq-sqlite", "worker"].map(

@@ -1,6 +1,6 @@
 // The parts that a tool for operators needs beside the users' API: where a lane is stored, how to read a record, and
 // each operator function. TaskQueue, the command line, the HTTP API and the live page all call these.
-export { laneOfJobId, laneQueueName, lanes, publicId } from "./lane.ts";
+export { laneOfJobId, laneQueueName, lanes, publicId } from "./contract/lane.ts";
 export { LaneQueues } from "./operate/lane-queues.ts";
 export { countJobs, oldestWait } from "./operate/counts.ts";
 export { FailureGroups, failureKey, groupedFailures, nameOfError, readFailures } from "./operate/failures.ts";
@@ -16,15 +16,15 @@ export { outcomeOf } from "./wire/outcome.ts";
 export { decodeError, decodeValue } from "./wire/decode.ts";
 export { storableText } from "./wire/plain-text.ts";
 export { embeddedFolder } from "./engines/sqlite/embedded-url.ts";
-export { isEngineFull } from "./engines/engine-full.ts";
-export { withoutPassword, withoutPasswords } from "./engines/without-password.ts";
+export { isEngineFull } from "./contract/engine-full.ts";
+export { withoutPassword, withoutPasswords } from "./contract/without-password.ts";
 
 export type { FailurePage } from "./operate/failures.ts";
 export type { JobSnapshot, JobState } from "./operate/job-snapshot.ts";
 export type { JobPage, JobQuery } from "./operate/list-jobs.ts";
-export type { JobRecord, StoredText } from "./engines/job-record.ts";
+export type { JobRecord, StoredText } from "./contract/job-record.ts";
 export type { JobPlace } from "./operate/read-job.ts";
 export type { RetryPage, RetryQuery } from "./operate/retry.ts";
-export type { ServingWorker } from "./engines/serving.ts";
+export type { ServingWorker } from "./contract/serving.ts";
 export type { FinishedRecord, Outcome } from "./wire/outcome.ts";
 export type { JobData } from "./wire/job-data.ts";

@@ -2,7 +2,7 @@ import { Event } from "@taskloom/loop";
 import { TaskQueue, TaskWorker, defineTask } from "@taskloom/queue";
 import { Redis } from "ioredis";
 import { expect, test } from "vitest";
-import { batchScript } from "../src/engines/redis/end-batches.ts";
+import { batchScript } from "../src/bullmq/end-batches.ts";
 import { redisTest } from "../../../test/support/redis.ts";
 
 redisTest(

@@ -4,8 +4,8 @@ import type { IQueueBackend, Job, Worker } from "bullmq";
 import { Redis } from "ioredis";
 import { expect, test as plainTest, vi } from "vitest";
 import { redisTest as test } from "../../../test/support/redis.ts";
-import { newestOfEach } from "../src/worker/lock-table.ts";
-import { LockRenewal } from "../src/worker/lock-renewal.ts";
+import { newestOfEach } from "../src/bullmq/lock-table.ts";
+import { LockRenewal } from "../src/bullmq/lock-renewal.ts";
 
 /** What of BullMQ's worker the test calls by hand. */
 interface ManualWorker {

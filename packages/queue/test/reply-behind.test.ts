@@ -1,6 +1,6 @@
 import { Redis } from "ioredis";
 import { expect } from "vitest";
-import type { ReplyMessage } from "../src/engines/engine.ts";
+import type { ReplyMessage } from "../src/contract/engine.ts";
 import { ReplyStream } from "../src/engines/redis/reply-stream.ts";
 import { redisTest } from "../../../test/support/redis.ts";
 

@@ -1,7 +1,7 @@
 import { TaskQueue, defineTask } from "@taskloom/queue";
 import { describe, expect } from "vitest";
-import { laneQueueName } from "../src/lane.ts";
-import { keepByDefault } from "../src/retention.ts";
+import { laneQueueName } from "../src/contract/lane.ts";
+import { keepByDefault } from "../src/contract/retention.ts";
 import { engines } from "./engines.ts";
 import { pairTest } from "./pair.ts";
 

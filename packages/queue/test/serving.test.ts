@@ -1,9 +1,9 @@
 import { Redis } from "ioredis";
 import { expect, test, vi } from "vitest";
 import { redisTest } from "../../../test/support/redis.ts";
-import type { Engine } from "../src/engines/engine.ts";
+import type { Engine } from "../src/contract/engine.ts";
 import { ServingKeys } from "../src/engines/redis/serving-keys.ts";
-import { serveEvery, servesFor } from "../src/engines/serving.ts";
+import { serveEvery, servesFor } from "../src/contract/serving.ts";
 import { serveRegularly } from "../src/worker/serve-regularly.ts";
 
 const worker = { id: "worker-1", queues: ["default"], tasks: { "test.add": 1 } };

@@ -1,9 +1,9 @@
 import { currentDeadline, getEventLoop } from "@taskloom/loop";
 import { captureContext } from "@taskloom/offload/context";
 import type { ResolvedTaskOptions } from "../definition/define-task.ts";
-import type { Engine } from "../engines/engine.ts";
-import { jobId } from "../lane.ts";
-import { ownKeep } from "../retention.ts";
+import type { Engine } from "../contract/engine.ts";
+import { jobId } from "../contract/lane.ts";
+import { ownKeep } from "../contract/retention.ts";
 import { encodeValue } from "../wire/encode.ts";
 import { encodeArguments } from "../wire/job-data.ts";
 import type { JobData } from "../wire/job-data.ts";

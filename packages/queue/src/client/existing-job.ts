@@ -1,5 +1,5 @@
 import { TaskOptionsError } from "../errors.ts";
-import { laneOfJobId, storedId } from "../lane.ts";
+import { laneOfJobId, storedId } from "../contract/lane.ts";
 import { retryStored } from "../operate/retry.ts";
 import type { CallToJob } from "./call-to-job.ts";
 import type { JobClient } from "./job-client.ts";

@@ -1,6 +1,6 @@
 import type { FlowJob } from "bullmq";
 import { checkIsTask } from "../definition/define-task.ts";
-import { laneQueueName } from "../lane.ts";
+import { laneQueueName } from "../contract/lane.ts";
 import { encodeArguments } from "../wire/job-data.ts";
 import type { FlowData } from "../wire/job-data.ts";
 import type { CallToJob, Surroundings } from "./call-to-job.ts";

@@ -1,8 +1,8 @@
 import { CancelledError } from "@taskloom/loop";
-import { replyAddress } from "../engines/engine.ts";
-import { storedId } from "../lane.ts";
-import type { Lane } from "../lane.ts";
-import { endOf } from "../retention.ts";
+import { replyAddress } from "../contract/engine.ts";
+import { storedId } from "../contract/lane.ts";
+import type { Lane } from "../contract/lane.ts";
+import { endOf } from "../contract/retention.ts";
 import { cancelledEnvelope, cancelledOutcome, outcomeOf } from "../wire/outcome.ts";
 import { storableText } from "../wire/plain-text.ts";
 import type { LaneQueues } from "../operate/lane-queues.ts";

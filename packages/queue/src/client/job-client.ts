@@ -1,8 +1,8 @@
 import { TimeoutError } from "@taskloom/loop";
 import type { CancelledError } from "@taskloom/loop";
-import type { Engine } from "../engines/engine.ts";
+import type { Engine } from "../contract/engine.ts";
 import { QueueClosedError } from "../errors.ts";
-import { laneOfJobId, lanes, storedId } from "../lane.ts";
+import { laneOfJobId, lanes, storedId } from "../contract/lane.ts";
 import { waitAtMost } from "../patience.ts";
 import { isCancelledEnvelope, outcomeOf } from "../wire/outcome.ts";
 import type { Outcome } from "../wire/outcome.ts";

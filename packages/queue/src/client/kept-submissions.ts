@@ -1,6 +1,6 @@
-import type { KeptSubmission } from "../engines/engine.ts";
-import { untilAnswered } from "../engines/transient.ts";
-import type { Lane } from "../lane.ts";
+import type { KeptSubmission } from "../contract/engine.ts";
+import { untilAnswered } from "../contract/transient.ts";
+import type { Lane } from "../contract/lane.ts";
 import type { LaneQueues } from "../operate/lane-queues.ts";
 import type { Submission } from "./submission.ts";
 

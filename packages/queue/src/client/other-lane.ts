@@ -1,5 +1,5 @@
-import { jobId, otherLane } from "../lane.ts";
-import type { Lane } from "../lane.ts";
+import { jobId, otherLane } from "../contract/lane.ts";
+import type { Lane } from "../contract/lane.ts";
 import type { LaneQueues } from "../operate/lane-queues.ts";
 import { isKeepable } from "./kept-submissions.ts";
 import type { Submission } from "./submission.ts";

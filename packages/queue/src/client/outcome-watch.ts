@@ -1,7 +1,7 @@
-import type { ReplyMessage, StoredJob } from "../engines/engine.ts";
+import type { ReplyMessage, StoredJob } from "../contract/engine.ts";
 import { JobLostError, QueueClosedError } from "../errors.ts";
-import { lanes } from "../lane.ts";
-import { keptForCertain } from "../retention.ts";
+import { lanes } from "../contract/lane.ts";
+import { keptForCertain } from "../contract/retention.ts";
 import { outcomeOf } from "../wire/outcome.ts";
 import type { LaneQueues } from "../operate/lane-queues.ts";
 import { isKeepable } from "./kept-submissions.ts";

@@ -1,5 +1,5 @@
-import type { ReplyMessage } from "../engines/engine.ts";
-import { laneOfJobId } from "../lane.ts";
+import type { ReplyMessage } from "../contract/engine.ts";
+import { laneOfJobId } from "../contract/lane.ts";
 import { decodeValue } from "../wire/decode.ts";
 import { openOutcome } from "../wire/outcome.ts";
 import type { Outcome } from "../wire/outcome.ts";

@@ -1,16 +1,16 @@
 import type { ResolvedTaskOptions } from "../definition/define-task.ts";
-import type { StoredSchedule } from "../engines/lane-queue.ts";
+import type { StoredSchedule } from "../contract/lane-queue.ts";
 import { TaskOptionsError } from "../errors.ts";
-import { otherLane } from "../lane.ts";
-import type { Lane } from "../lane.ts";
+import { otherLane } from "../contract/lane.ts";
+import type { Lane } from "../contract/lane.ts";
 import { readSchedules } from "../operate/read-schedules.ts";
 import type { JobData } from "../wire/job-data.ts";
 import type { CallToJob } from "./call-to-job.ts";
 import { checkEach } from "./check-arguments.ts";
 import type { JobClient } from "./job-client.ts";
 import type { RemoteTask } from "./remote-task.ts";
-import { hasEnded, repeatOf } from "./schedule-times.ts";
-import type { When } from "./schedule-times.ts";
+import { hasEnded, repeatOf } from "../operate/schedule-times.ts";
+import type { When } from "../operate/schedule-times.ts";
 import { jobOptions } from "./submission.ts";
 import type { SubmitOptions } from "./submit-options.ts";
 

@@ -1,9 +1,9 @@
 import { getEventLoop } from "@taskloom/loop";
-import type { LaneQueue, NewJob } from "../engines/lane-queue.ts";
-import { pauseBeforeRepeat } from "../engines/transient.ts";
+import type { LaneQueue, NewJob } from "../contract/lane-queue.ts";
+import { pauseBeforeRepeat } from "../contract/transient.ts";
 import { EngineFullError } from "../errors.ts";
-import { lanes, storedId } from "../lane.ts";
-import type { Lane } from "../lane.ts";
+import { lanes, storedId } from "../contract/lane.ts";
+import type { Lane } from "../contract/lane.ts";
 import type { LaneQueues } from "../operate/lane-queues.ts";
 import { askOtherLane } from "./other-lane.ts";
 import { isKeepable } from "./kept-submissions.ts";

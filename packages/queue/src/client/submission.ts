@@ -1,6 +1,6 @@
 import type { JobsOptions } from "bullmq";
 import type { Backoff, ResolvedTaskOptions } from "../definition/define-task.ts";
-import type { Lane } from "../lane.ts";
+import type { Lane } from "../contract/lane.ts";
 import type { JobData } from "../wire/job-data.ts";
 import type { RemoteTask } from "./remote-task.ts";
 import { deduplicationOf } from "./submit-options.ts";

@@ -1,5 +1,5 @@
 import { getEventLoop } from "@taskloom/loop";
-import type { Engine } from "../engines/engine.ts";
+import type { Engine } from "../contract/engine.ts";
 import { unservedReason } from "../operate/serving.ts";
 
 /** A worker that starts in the same moment is given this long, in milliseconds. */

@@ -3,7 +3,7 @@ import type { Coroutine } from "@taskloom/loop";
 import { unknownOption } from "@taskloom/loop/did-you-mean";
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { TaskOptionsError } from "../errors.ts";
-import type { Lane } from "../lane.ts";
+import type { Lane } from "../contract/lane.ts";
 import { wholeMilliseconds } from "../milliseconds.ts";
 
 /** How long to wait before the next attempt: always `delay` ms, or `delay` doubled at each attempt. */

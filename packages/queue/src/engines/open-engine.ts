@@ -1,10 +1,10 @@
 import { EngineUrlError } from "../errors.ts";
-import type { Engine } from "./engine.ts";
+import type { Engine } from "../contract/engine.ts";
 import { EmbeddedEngine } from "./sqlite/embedded-engine.ts";
 import { MemoryEngine } from "./memory/memory-engine.ts";
 import { PostgresEngine } from "./postgres/postgres-engine.ts";
 import { RedisEngine } from "./redis/redis-engine.ts";
-import { withoutPassword } from "./without-password.ts";
+import { withoutPassword } from "../contract/without-password.ts";
 
 /** The engine that is used when none is named. */
 export const defaultEngine = "embedded:.taskloom";

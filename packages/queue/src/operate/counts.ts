@@ -1,5 +1,5 @@
-import { lanes } from "../lane.ts";
-import type { Lane } from "../lane.ts";
+import { lanes } from "../contract/lane.ts";
+import type { Lane } from "../contract/lane.ts";
 import type { LaneQueues } from "./lane-queues.ts";
 
 /** How many jobs of a queue are in each state. A cancelled job counts as neither completed nor failed. */

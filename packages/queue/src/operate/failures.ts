@@ -1,7 +1,7 @@
-import type { Engine } from "../engines/engine.ts";
-import { bytesRead } from "../engines/job-record.ts";
-import type { FieldLimits } from "../engines/job-record.ts";
-import type { Lane } from "../lane.ts";
+import type { Engine } from "../contract/engine.ts";
+import { bytesRead } from "../contract/job-record.ts";
+import type { FieldLimits } from "../contract/job-record.ts";
+import type { Lane } from "../contract/lane.ts";
 import { readSnapshot } from "./job-snapshot.ts";
 import type { JobSnapshot } from "./job-snapshot.ts";
 import { readBlock } from "./list-jobs.ts";

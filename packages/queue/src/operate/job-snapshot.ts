@@ -1,7 +1,7 @@
-import type { JobRecord, StoredState, StoredText } from "../engines/job-record.ts";
-import { triesOf } from "../engines/job-record.ts";
-import { publicId } from "../lane.ts";
-import type { Lane } from "../lane.ts";
+import type { JobRecord, StoredState, StoredText } from "../contract/job-record.ts";
+import { triesOf } from "../contract/job-record.ts";
+import { publicId } from "../contract/lane.ts";
+import type { Lane } from "../contract/lane.ts";
 import { decodeError } from "../wire/decode.ts";
 import { outcomeOf } from "../wire/outcome.ts";
 

@@ -1,8 +1,8 @@
-import type { Engine } from "../engines/engine.ts";
-import type { JobRecord, StoredState } from "../engines/job-record.ts";
+import type { Engine } from "../contract/engine.ts";
+import type { JobRecord, StoredState } from "../contract/job-record.ts";
 import { TaskOptionsError } from "../errors.ts";
-import { laneQueueName, lanes } from "../lane.ts";
-import type { Lane } from "../lane.ts";
+import { laneQueueName, lanes } from "../contract/lane.ts";
+import type { Lane } from "../contract/lane.ts";
 import { readCursor, writeCursor } from "./cursor.ts";
 
 /** Every state, those first that people look for most. */

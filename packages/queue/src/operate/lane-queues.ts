@@ -1,8 +1,8 @@
-import type { Engine, StoredJob } from "../engines/engine.ts";
-import type { LaneQueue } from "../engines/lane-queue.ts";
-import { untilAnswered } from "../engines/transient.ts";
-import { laneQueueName, lanes, storedId } from "../lane.ts";
-import type { Lane } from "../lane.ts";
+import type { Engine, StoredJob } from "../contract/engine.ts";
+import type { LaneQueue } from "../contract/lane-queue.ts";
+import { untilAnswered } from "../contract/transient.ts";
+import { laneQueueName, lanes, storedId } from "../contract/lane.ts";
+import type { Lane } from "../contract/lane.ts";
 
 /** What the engine has of one queue: its lanes, each opened when it is first used. */
 export class LaneQueues {

@@ -1,7 +1,7 @@
-import type { Engine } from "../engines/engine.ts";
-import { bytesRead } from "../engines/job-record.ts";
-import type { FieldLimits, JobRecord, StoredState } from "../engines/job-record.ts";
-import { laneQueueName } from "../lane.ts";
+import type { Engine } from "../contract/engine.ts";
+import { bytesRead } from "../contract/job-record.ts";
+import type { FieldLimits, JobRecord, StoredState } from "../contract/job-record.ts";
+import { laneQueueName } from "../contract/lane.ts";
 import { plainState, readSnapshot } from "./job-snapshot.ts";
 import type { JobSnapshot, JobState } from "./job-snapshot.ts";
 import { JobWalk, storedStates } from "./job-walk.ts";

@@ -1,7 +1,7 @@
-import type { Engine } from "../engines/engine.ts";
-import type { FieldLimits, StoredState } from "../engines/job-record.ts";
-import { laneOfJobId, laneQueueName, lanes, storedId } from "../lane.ts";
-import type { Lane } from "../lane.ts";
+import type { Engine } from "../contract/engine.ts";
+import type { FieldLimits, StoredState } from "../contract/job-record.ts";
+import { laneOfJobId, laneQueueName, lanes, storedId } from "../contract/lane.ts";
+import type { Lane } from "../contract/lane.ts";
 import { readSnapshot } from "./job-snapshot.ts";
 import type { JobSnapshot } from "./job-snapshot.ts";
 import type { LaneQueues } from "./lane-queues.ts";

@@ -1,4 +1,4 @@
-import type { LaneQueue } from "../engines/lane-queue.ts";
+import type { LaneQueue } from "../contract/lane-queue.ts";
 
 /** So many lines are read at once; a line has 64 Ki characters at most. */
 const linesAtOnce = 100;

@@ -1,4 +1,4 @@
-import type { LaneQueue, StoredSchedule } from "../engines/lane-queue.ts";
+import type { LaneQueue, StoredSchedule } from "../contract/lane-queue.ts";
 
 /** So many are read at once: each has the arguments of its task. */
 const atOnce = 50;

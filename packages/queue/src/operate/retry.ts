@@ -1,7 +1,7 @@
-import type { Engine } from "../engines/engine.ts";
+import type { Engine } from "../contract/engine.ts";
 import { JobLostError, TaskOptionsError } from "../errors.ts";
-import { lanes, publicId } from "../lane.ts";
-import type { Lane } from "../lane.ts";
+import { lanes, publicId } from "../contract/lane.ts";
+import type { Lane } from "../contract/lane.ts";
 import type { JobData } from "../wire/job-data.ts";
 import { readCursor, writeCursor } from "./cursor.ts";
 import { failureKey, keyOfFailure, readOfFailure } from "./failures.ts";

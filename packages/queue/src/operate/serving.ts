@@ -1,5 +1,5 @@
-import type { Engine } from "../engines/engine.ts";
-import type { ServingWorker } from "../engines/serving.ts";
+import type { Engine } from "../contract/engine.ts";
+import type { ServingWorker } from "../contract/serving.ts";
 
 /**
  * Why nothing will run a job for now, in a sentence: no live worker serves its queue, or none that does knows its task.

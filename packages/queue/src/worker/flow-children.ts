@@ -1,8 +1,8 @@
 import { CancelledError } from "@taskloom/loop";
-import type { Engine, StoredJob } from "../engines/engine.ts";
-import type { BullJob } from "../engines/lane-queue.ts";
+import type { Engine, StoredJob } from "../contract/engine.ts";
+import type { BullJob } from "../contract/lane-queue.ts";
 import { FlowChildFailedError, JobLostError } from "../errors.ts";
-import { laneOfJobId, laneQueueName } from "../lane.ts";
+import { laneOfJobId, laneQueueName } from "../contract/lane.ts";
 import type { FlowData } from "../wire/job-data.ts";
 import { StoredFailure, openOutcome, outcomeOf } from "../wire/outcome.ts";
 import type { Outcome } from "../wire/outcome.ts";

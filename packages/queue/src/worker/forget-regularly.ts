@@ -1,4 +1,4 @@
-import type { Engine } from "../engines/engine.ts";
+import type { Engine } from "../contract/engine.ts";
 
 /** How often a worker looks for jobs that have been kept for long enough; milliseconds. */
 const interval = 5_000;

@@ -1,8 +1,8 @@
-import { replyAddress } from "../engines/engine.ts";
-import type { Engine } from "../engines/engine.ts";
-import type { BullJob } from "../engines/lane-queue.ts";
-import { publicId } from "../lane.ts";
-import type { Lane } from "../lane.ts";
+import { replyAddress } from "../contract/engine.ts";
+import type { Engine } from "../contract/engine.ts";
+import type { BullJob } from "../contract/lane-queue.ts";
+import { publicId } from "../contract/lane.ts";
+import type { Lane } from "../contract/lane.ts";
 import { outcomeOf } from "../wire/outcome.ts";
 import type { Outcome } from "../wire/outcome.ts";
 

@@ -1,4 +1,4 @@
-import type { BullJob } from "../engines/lane-queue.ts";
+import type { BullJob } from "../contract/lane-queue.ts";
 import { encodeValue } from "../wire/encode.ts";
 
 /** How often a run's progress is stored, in milliseconds; who waits has it sooner. */

@@ -1,6 +1,6 @@
-import type { Engine } from "../engines/engine.ts";
-import { serveEvery } from "../engines/serving.ts";
-import type { ServingWorker } from "../engines/serving.ts";
+import type { Engine } from "../contract/engine.ts";
+import { serveEvery } from "../contract/serving.ts";
+import type { ServingWorker } from "../contract/serving.ts";
 
 /**
  * Stores at the engine that a worker serves its queues, now and every few seconds; resolves with a function that stops

@@ -4,7 +4,7 @@ import { TaskQueue, TaskWorker, defineTask } from "@taskloom/queue";
 import pg from "pg";
 import { expect } from "vitest";
 import { postgresTest as test } from "../../../../test/support/postgres.ts";
-import { laneQueueName } from "../../src/lane.ts";
+import { laneQueueName } from "../../src/contract/lane.ts";
 
 const jobs = process.env["TASKLOOM_FAULTS"] === "full" ? 8_000 : 1_500;
 /** Jobs that end before the load, and are due to be forgotten while it runs. */

@@ -5,7 +5,7 @@ import { postgresTest, testPool } from "../../../../test/support/postgres.ts";
 import { claimLane, forgetLaneClaims } from "../../src/engines/sql/lane-claims.ts";
 import { forgetJobs } from "../../src/engines/sql/retention.ts";
 import { sqlBackend } from "../../src/engines/sql/sql-backend.ts";
-import { laneQueueName } from "../../src/lane.ts";
+import { laneQueueName } from "../../src/contract/lane.ts";
 import { Pair } from "../pair.ts";
 
 /**

@@ -1,6 +1,6 @@
 import type { DeduplicationOptions } from "bullmq";
-import type { KeptSubmission } from "../engine.ts";
-import type { NewJob } from "../lane-queue.ts";
+import type { KeptSubmission } from "../../contract/engine.ts";
+import type { NewJob } from "../../contract/lane-queue.ts";
 import type { MemoryJob } from "./memory-job.ts";
 
 /** Who holds a key, and until when: a finished job lets go of it, a time to live does so by itself. */

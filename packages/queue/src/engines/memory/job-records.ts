@@ -1,4 +1,4 @@
-import { absentText, textsBy } from "../job-record.ts";
+import { absentText, textsBy } from "../../contract/job-record.ts";
 import type {
   FieldLimits,
   JobRecord,
@@ -6,7 +6,7 @@ import type {
   StoredState,
   StoredText,
   TextField,
-} from "../job-record.ts";
+} from "../../contract/job-record.ts";
 import type { MemoryJob } from "./memory-job.ts";
 import type { MemoryLane } from "./memory-lane.ts";
 

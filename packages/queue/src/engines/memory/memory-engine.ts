@@ -2,9 +2,9 @@ import { randomUUID } from "node:crypto";
 import { getEventLoop } from "@taskloom/loop";
 import type { FlowJob, Queue, WorkerOptions } from "bullmq";
 import { EngineUnsupportedError } from "../../errors.ts";
-import { queueOfLaneName } from "../../lane.ts";
-import type { Lane } from "../../lane.ts";
-import { cancelFlag, sealOf } from "../engine.ts";
+import { queueOfLaneName } from "../../contract/lane.ts";
+import type { Lane } from "../../contract/lane.ts";
+import { cancelFlag, sealOf } from "../../contract/engine.ts";
 import type {
   CancelAnswer,
   CancelRequest,
@@ -14,16 +14,16 @@ import type {
   LockTerms,
   SealAnswer,
   StoredJob,
-} from "../engine.ts";
-import { triesOf } from "../job-record.ts";
-import type { FieldLimits, JobRecord, StateOrder, StoredState } from "../job-record.ts";
-import type { FlowAdder, LaneConsumer, LaneQueue, NewJob } from "../lane-queue.ts";
-import { LocalLaneClaims } from "../local-lane-claims.ts";
-import { LocalReplies } from "../local-replies.ts";
-import { LocalServing } from "../local-serving.ts";
-import type { ServingWorker } from "../serving.ts";
+} from "../../contract/engine.ts";
+import { triesOf } from "../../contract/job-record.ts";
+import type { FieldLimits, JobRecord, StateOrder, StoredState } from "../../contract/job-record.ts";
+import type { FlowAdder, LaneConsumer, LaneQueue, NewJob } from "../../contract/lane-queue.ts";
+import { LocalLaneClaims } from "./local-lane-claims.ts";
+import { LocalReplies } from "./local-replies.ts";
+import { LocalServing } from "./local-serving.ts";
+import type { ServingWorker } from "../../contract/serving.ts";
 import { isCancelledEnvelope } from "../../wire/outcome.ts";
-import { memoryLocks } from "../lock-terms.ts";
+import { memoryLocks } from "../../contract/lock-terms.ts";
 import { idsIn, recordOf } from "./job-records.ts";
 import type { MemoryJob } from "./memory-job.ts";
 import { MemoryLane } from "./memory-lane.ts";

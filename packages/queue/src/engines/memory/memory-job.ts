@@ -1,7 +1,6 @@
 import type { JobsOptions } from "bullmq";
 import type { JobData } from "../../wire/job-data.ts";
-import type { BullJob, LaneJob, NewJob } from "../lane-queue.ts";
-import type { MemoryLane } from "./memory-lane.ts";
+import type { BullJob, LaneJob, NewJob } from "../../contract/lane-queue.ts";
 
 /** Where a job in memory is; the names are BullMQ's. */
 export type MemoryState = "waiting" | "delayed" | "active" | "waiting-children" | "completed" | "failed";
@@ -12,7 +11,16 @@ export interface MemoryDependencies {
   readonly values: Record<string, unknown>;
 }
 
-/** A job in memory: BullMQ's Job as far as it is used, over a {@link MemoryLane}. */
+/** The moves of a job from one state to another, which its lane makes. */
+export interface JobMoves {
+  delay(job: MemoryJob, milliseconds: number): void;
+  wait(job: MemoryJob): void;
+  waitLast(job: MemoryJob): void;
+  complete(job: MemoryJob, value: unknown): void;
+  retry(job: MemoryJob): void;
+}
+
+/** A job in memory: the part of BullMQ's Job that is used here. Its lane moves it. */
 export class MemoryJob implements BullJob, LaneJob {
   readonly id: string;
   readonly name: string;
@@ -42,11 +50,11 @@ export class MemoryJob implements BullJob, LaneJob {
   parent: { readonly job: MemoryJob; readonly key: string } | undefined;
   /** The schedule that made it. */
   schedule: string | undefined;
-  readonly #lane: MemoryLane;
+  readonly #lane: JobMoves;
 
   progress: BullJob["progress"] = 0;
 
-  constructor(lane: MemoryLane, id: string, { name, data, opts }: NewJob, now: number, sequence: number) {
+  constructor(lane: JobMoves, id: string, { name, data, opts }: NewJob, now: number, sequence: number) {
     this.#lane = lane;
     this.id = id;
     this.name = name;

@@ -4,12 +4,13 @@ import { Backoffs } from "bullmq";
 import type { JobState, RepeatOptions } from "bullmq";
 import { nextRunToStore } from "../../cron/repeat-strategy.ts";
 import type { JobData } from "../../wire/job-data.ts";
-import type { LaneQueue, NewJob, StoredSchedule } from "../lane-queue.ts";
-import type { KeptSubmission } from "../engine.ts";
-import { endOf } from "../../retention.ts";
+import type { LaneQueue, NewJob, StoredSchedule } from "../../contract/lane-queue.ts";
+import type { KeptSubmission } from "../../contract/engine.ts";
+import { endOf } from "../../contract/retention.ts";
 import { Deduplication } from "./deduplication.ts";
 import { DueHeap } from "./due-heap.ts";
 import { MemoryJob } from "./memory-job.ts";
+import type { JobMoves } from "./memory-job.ts";
 import { MemoryRateLimit } from "./rate-limit.ts";
 
 /** A schedule, and the one job of it that waits for its time. */
@@ -27,7 +28,7 @@ export type Now = () => number;
  * One lane of a queue, in memory. A job is `waiting`, `delayed`, or `waiting-children` until it is taken (`active`),
  * and from there goes to `completed` or `failed`, or back to `waiting` or `delayed`.
  */
-export class MemoryLane implements LaneQueue {
+export class MemoryLane implements LaneQueue, JobMoves {
   readonly name: string;
   readonly jobs: Map<string, MemoryJob> = new Map();
   readonly #now: Now;

@@ -2,9 +2,9 @@ import { AsyncResource } from "node:async_hooks";
 import { randomUUID } from "node:crypto";
 import { EventEmitter } from "node:events";
 import { getEventLoop } from "@taskloom/loop";
-import { takeDeferredEnd } from "../deferred-end.ts";
-import type { LaneProcessor } from "../engine.ts";
-import type { LaneConsumer } from "../lane-queue.ts";
+import { takeDeferredEnd } from "../../bullmq/deferred-end.ts";
+import type { LaneProcessor } from "../../contract/engine.ts";
+import type { LaneConsumer } from "../../contract/lane-queue.ts";
 import type { MemoryJob } from "./memory-job.ts";
 import type { MemoryLane } from "./memory-lane.ts";
 

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import type { ReplyChannel, ReplyMessage } from "../engine.ts";
+import type { ReplyChannel, ReplyMessage } from "../../contract/engine.ts";
 import type { SqlPool } from "../sql/job-table.ts";
 import type { NotificationChannel } from "./notification-channel.ts";
 

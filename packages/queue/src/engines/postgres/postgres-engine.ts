@@ -14,14 +14,14 @@ import type {
   LockTerms,
   SealAnswer,
   StoredJob,
-} from "../engine.ts";
+} from "../../contract/engine.ts";
 import { waitAtMost } from "../../patience.ts";
-import { EngineClock } from "../engine-clock.ts";
-import type { FieldLimits, JobRecord, StateOrder, StoredState } from "../job-record.ts";
-import type { FlowAdder, LaneConsumer, LaneQueue } from "../lane-queue.ts";
-import { LaneWorker } from "../lane-worker.ts";
-import { serverLocks } from "../lock-terms.ts";
-import type { ServingWorker } from "../serving.ts";
+import { EngineClock } from "../../contract/engine-clock.ts";
+import type { FieldLimits, JobRecord, StateOrder, StoredState } from "../../contract/job-record.ts";
+import type { FlowAdder, LaneConsumer, LaneQueue } from "../../contract/lane-queue.ts";
+import { LaneWorker } from "../../bullmq/lane-worker.ts";
+import { serverLocks } from "../../contract/lock-terms.ts";
+import type { ServingWorker } from "../../contract/serving.ts";
 import { idsIn, queueNames, readRecords, renewAttempts } from "../sql/job-records.ts";
 import { countCancelled, lookAtJobs, markCancelled, sealRun, schema } from "../sql/job-table.ts";
 import type { SqlPool } from "../sql/job-table.ts";
@@ -31,13 +31,14 @@ import { patientQuery } from "../sql/patient-query.ts";
 import { createRetention, forgetJobs, noteRetention } from "../sql/retention.ts";
 import { sqlBackend } from "../sql/sql-backend.ts";
 import { sqlTransient } from "../sql/sql-transient.ts";
-import type { Transient } from "../transient.ts";
+import type { Transient } from "../../contract/transient.ts";
 import { createServing, serve, servingWorkers, stopServing } from "../sql/serving-table.ts";
-import type { Lane } from "../../lane.ts";
-import type { JobEnd } from "../../retention.ts";
-import { withoutPassword } from "../without-password.ts";
+import type { Lane } from "../../contract/lane.ts";
+import type { JobEnd } from "../../contract/retention.ts";
+import { withoutPassword } from "../../contract/without-password.ts";
 import { NotificationChannel } from "./notification-channel.ts";
 import { NotifyReplies } from "./notify-replies.ts";
+import { renewalModule } from "./renewal-connection.ts";
 import { Session } from "./session.ts";
 
 const connectTimeout = 5_000;
@@ -68,7 +69,7 @@ export class PostgresEngine implements Engine {
       options: `-c search_path=${schema}`,
       connectionTimeoutMillis: connectTimeout,
     };
-    this.locks = serverLocks({ kind: "postgres", config });
+    this.locks = serverLocks(1_000, { module: renewalModule, server: config });
     this.#pool = new pg.Pool({ ...config, max: 20, keepAlive: true, Client: Session });
     const query = this.#pool.query.bind(this.#pool) as SqlPool["query"];
     // Nothing here holds a transaction over several statements.

@@ -1,4 +1,4 @@
-import { cancelFlag } from "../engine.ts";
+import { cancelFlag } from "../../contract/engine.ts";
 
 /**
  * One atomic look at a job that somebody wants cancelled, and the mark that goes with what was found.

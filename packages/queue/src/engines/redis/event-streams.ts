@@ -1,4 +1,4 @@
-import type { ScriptRunner } from "./end-batches.ts";
+import type { ScriptRunner } from "../../bullmq/end-batches.ts";
 import type { RedisClient } from "./redis-client.ts";
 
 /** How many bytes the events of one lane take at most: room for BullMQ's own limit of 10,000 small ones. */

@@ -1,7 +1,7 @@
 import { FlowProducer } from "bullmq";
 import type { FlowJob } from "bullmq";
-import { ConnectionCutError } from "../connection-cut.ts";
-import type { FlowAdder } from "../lane-queue.ts";
+import { ConnectionCutError } from "../../contract/connection-cut.ts";
+import type { FlowAdder } from "../../contract/lane-queue.ts";
 import { watchClient } from "./heartbeat.ts";
 import type { Heartbeat } from "./heartbeat.ts";
 import type { RedisClient } from "./redis-client.ts";

@@ -1,5 +1,5 @@
 import type { Redis } from "ioredis";
-import { absentText, textFields, textsBy } from "../job-record.ts";
+import { absentText, textFields, textsBy } from "../../contract/job-record.ts";
 import type {
   FieldLimits,
   JobRecord,
@@ -7,7 +7,7 @@ import type {
   StoredState,
   StoredText,
   TextField,
-} from "../job-record.ts";
+} from "../../contract/job-record.ts";
 import type { RedisClient } from "./redis-client.ts";
 
 /** The list or sorted set of each state; lists have the newest job first. */

@@ -1,4 +1,4 @@
-import type { KeptSubmission } from "../engine.ts";
+import type { KeptSubmission } from "../../contract/engine.ts";
 import { parsedOr } from "./readable-jobs.ts";
 import type { RedisClient } from "./redis-client.ts";
 

@@ -1,10 +1,10 @@
 import { Job } from "bullmq";
 import type { JobJson } from "bullmq";
 import { attempt } from "../../attempt.ts";
-import { unreadableFailure } from "../deferred-end.ts";
-import { ObjectDataQueue } from "../object-data-queue.ts";
-import type { JobRecord } from "../job-record.ts";
-import type { ScriptRunner } from "./end-batches.ts";
+import { unreadableFailure } from "../../bullmq/deferred-end.ts";
+import { ObjectDataQueue } from "../../bullmq/object-data-queue.ts";
+import type { JobRecord } from "../../contract/job-record.ts";
+import type { ScriptRunner } from "../../bullmq/end-batches.ts";
 
 /** The fields of a job that BullMQ parses as soon as it has read one; a text that is not JSON is an error there. */
 const parsedFields: Readonly<Record<string, string>> = { opts: "{}", progress: "0", parent: "null" };

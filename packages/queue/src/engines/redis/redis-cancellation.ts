@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { cancelFlag, sealOf } from "../engine.ts";
-import type { CancelAnswer, CancelRequest, SealAnswer } from "../engine.ts";
+import { cancelFlag, sealOf } from "../../contract/engine.ts";
+import type { CancelAnswer, CancelRequest, SealAnswer } from "../../contract/engine.ts";
 import { cancelScript, sealScript } from "./cancel-script.ts";
 import { watchClient } from "./heartbeat.ts";
 import type { Heartbeat } from "./heartbeat.ts";

@@ -1,7 +1,7 @@
 import { Cluster } from "ioredis";
 import type { Redis, RedisOptions } from "ioredis";
 import { EngineUrlError } from "../../errors.ts";
-import { withoutPassword } from "../without-password.ts";
+import { withoutPassword } from "../../contract/without-password.ts";
 import { Refusals, WritableRedis } from "./writable-redis.ts";
 
 /** A connection to one server, or those to the nodes of a cluster. */

@@ -4,7 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Queue } from "bullmq";
 import { Cluster } from "ioredis";
 import { EngineUnavailableError } from "../../errors.ts";
-import { laneClaimFor } from "../engine.ts";
+import { laneClaimFor } from "../../contract/engine.ts";
 import type {
   CancelAnswer,
   CancelRequest,
@@ -15,21 +15,21 @@ import type {
   LockTerms,
   SealAnswer,
   StoredJob,
-} from "../engine.ts";
-import { EngineClock } from "../engine-clock.ts";
+} from "../../contract/engine.ts";
+import { EngineClock } from "../../contract/engine-clock.ts";
 import { waitAtMost } from "../../patience.ts";
-import { triesOf } from "../job-record.ts";
-import type { FieldLimits, JobRecord, StateOrder, StoredState } from "../job-record.ts";
-import type { FlowAdder, LaneConsumer, LaneQueue } from "../lane-queue.ts";
-import { LaneWorker } from "../lane-worker.ts";
-import type { ServingWorker } from "../serving.ts";
-import { serverLocks } from "../lock-terms.ts";
-import type { Transient } from "../transient.ts";
-import { withoutPassword } from "../without-password.ts";
-import type { Lane } from "../../lane.ts";
-import type { JobEnd } from "../../retention.ts";
+import { triesOf } from "../../contract/job-record.ts";
+import type { FieldLimits, JobRecord, StateOrder, StoredState } from "../../contract/job-record.ts";
+import type { FlowAdder, LaneConsumer, LaneQueue } from "../../contract/lane-queue.ts";
+import { LaneWorker } from "../../bullmq/lane-worker.ts";
+import type { ServingWorker } from "../../contract/serving.ts";
+import { serverLocks } from "../../contract/lock-terms.ts";
+import type { Transient } from "../../contract/transient.ts";
+import { withoutPassword } from "../../contract/without-password.ts";
+import type { Lane } from "../../contract/lane.ts";
+import type { JobEnd } from "../../contract/retention.ts";
 import { repeatSettings } from "../../cron/repeat-strategy.ts";
-import { batchEnds } from "./end-batches.ts";
+import { batchEnds } from "../../bullmq/end-batches.ts";
 import { claimLaneScript } from "./claim-lane-script.ts";
 import { RedisCancellation } from "./redis-cancellation.ts";
 import { dropKept, findKept } from "./kept-submission.ts";
@@ -38,6 +38,8 @@ import { FlowConnection } from "./flow-connection.ts";
 import { idsIn, readRecords } from "./job-records.ts";
 import { ReadableQueue, listOf, parsedOr, takeUnreadable } from "./readable-jobs.ts";
 import { renewAttemptsScript } from "./renew-attempts-script.ts";
+import { renewalModule } from "./renewal-connection.ts";
+import type { RenewalServer } from "./renewal-connection.ts";
 import { ServingKeys } from "./serving-keys.ts";
 import { connectionFailure } from "./connection-failure.ts";
 import { inspectServers, refuseNodeOfCluster } from "./inspect-servers.ts";
@@ -80,7 +82,8 @@ export class RedisEngine implements Engine {
   private constructor(url: string) {
     this.url = withoutPassword(url);
     this.#prefix = prefixAt(url);
-    this.locks = serverLocks({ kind: "redis", url, prefix: this.#prefix });
+    const server: RenewalServer = { url, prefix: this.#prefix };
+    this.locks = serverLocks(500, { module: renewalModule, server });
     this.#client = openRedis(url, {
       connectTimeout,
       // A first connection that fails ends its connect(); the next use begins anew.

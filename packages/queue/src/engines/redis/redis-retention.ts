@@ -1,6 +1,6 @@
 import type { Queue } from "bullmq";
-import { keepByDefault } from "../../retention.ts";
-import type { JobEnd } from "../../retention.ts";
+import { keepByDefault } from "../../contract/retention.ts";
+import type { JobEnd } from "../../contract/retention.ts";
 import type { RedisClient } from "./redis-client.ts";
 
 /** So many jobs that were kept for long enough go in one command. */

@@ -1,6 +1,6 @@
-import { isEngineFull } from "../engine-full.ts";
-import { isConnectionLost } from "../transient.ts";
-import type { Transient } from "../transient.ts";
+import { isEngineFull } from "../../contract/engine-full.ts";
+import { isConnectionLost } from "../../contract/transient.ts";
+import type { Transient } from "../../contract/transient.ts";
 import { isNotPrimary } from "./writable-redis.ts";
 
 /**

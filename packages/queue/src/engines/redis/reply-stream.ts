@@ -1,5 +1,5 @@
 import { Cluster } from "ioredis";
-import type { EndingRun, ReplyChannel, ReplyMessage } from "../engine.ts";
+import type { EndingRun, ReplyChannel, ReplyMessage } from "../../contract/engine.ts";
 import { watchClient, watchConnection } from "./heartbeat.ts";
 import type { Heartbeat } from "./heartbeat.ts";
 import { another } from "./redis-client.ts";

@@ -1,6 +1,6 @@
-import { queueOfLaneName } from "../../lane.ts";
-import { servesFor } from "../serving.ts";
-import type { ServingWorker } from "../serving.ts";
+import { queueOfLaneName } from "../../contract/lane.ts";
+import { servesFor } from "../../contract/serving.ts";
+import type { ServingWorker } from "../../contract/serving.ts";
 import type { RedisClient } from "./redis-client.ts";
 
 /** How many keys one step of a walk through all keys looks at. */

@@ -1,4 +1,4 @@
-import { absentText, recordOfRow, rowsInOrder, textFields } from "../job-record.ts";
+import { absentText, recordOfRow, rowsInOrder, textFields } from "../../contract/job-record.ts";
 import type {
   FieldLimits,
   JobRecord,
@@ -6,8 +6,8 @@ import type {
   StoredState,
   StoredText,
   TextField,
-} from "../job-record.ts";
-import { queueOfLaneName } from "../../lane.ts";
+} from "../../contract/job-record.ts";
+import { queueOfLaneName } from "../../contract/lane.ts";
 import { schema } from "./job-table.ts";
 import type { SqlPool } from "./job-table.ts";
 

@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { tag } from "../../wire/format.ts";
-import { rowsInOrder, triesOf } from "../job-record.ts";
-import { cancelFlag, sealFlag, sealOf } from "../engine.ts";
-import type { CancelAnswer, SealAnswer, StoredJob } from "../engine.ts";
+import { rowsInOrder, triesOf } from "../../contract/job-record.ts";
+import { cancelFlag, sealFlag, sealOf } from "../../contract/engine.ts";
+import type { CancelAnswer, SealAnswer, StoredJob } from "../../contract/engine.ts";
 
 /** The schema in which BullMQ's PostgreSQL backend keeps its tables. */
 export const schema = "bullmq";

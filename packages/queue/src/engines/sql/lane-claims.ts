@@ -1,5 +1,5 @@
-import type { Lane } from "../../lane.ts";
-import { laneClaimFor } from "../engine.ts";
+import type { Lane } from "../../contract/lane.ts";
+import { laneClaimFor } from "../../contract/engine.ts";
 import { schema } from "./job-table.ts";
 import type { SqlPool } from "./job-table.ts";
 import { now, unlessMadeMeanwhile } from "./own-table.ts";

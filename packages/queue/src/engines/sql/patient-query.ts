@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { pauseBeforeRepeat } from "../transient.ts";
+import { pauseBeforeRepeat } from "../../contract/transient.ts";
 import { sqlTransient } from "./sql-transient.ts";
 
 /** So often a refused statement is repeated, for about 3 seconds; longer outages are known to those who ask. */

@@ -1,5 +1,5 @@
-import { keepByDefault } from "../../retention.ts";
-import type { JobEnd } from "../../retention.ts";
+import { keepByDefault } from "../../contract/retention.ts";
+import type { JobEnd } from "../../contract/retention.ts";
 import { schema } from "./job-table.ts";
 import type { SqlPool } from "./job-table.ts";
 import { unlessMadeMeanwhile } from "./own-table.ts";

@@ -1,5 +1,5 @@
-import { servesFor } from "../serving.ts";
-import type { ServingWorker } from "../serving.ts";
+import { servesFor } from "../../contract/serving.ts";
+import type { ServingWorker } from "../../contract/serving.ts";
 import { schema } from "./job-table.ts";
 import type { SqlPool } from "./job-table.ts";
 import { now, unlessMadeMeanwhile } from "./own-table.ts";

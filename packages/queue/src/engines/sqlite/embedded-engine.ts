@@ -5,8 +5,8 @@ import { Database, createSqliteBackend } from "@taskloom/bullmq-sqlite";
 import { FlowProducer } from "bullmq";
 import type { BackendFactory, ConnectionOptions, Queue, RedisQueueBackend } from "bullmq";
 import { repeatSettings } from "../../cron/repeat-strategy.ts";
-import type { Lane } from "../../lane.ts";
-import type { JobEnd } from "../../retention.ts";
+import type { Lane } from "../../contract/lane.ts";
+import type { JobEnd } from "../../contract/retention.ts";
 import type {
   CancelAnswer,
   CancelRequest,
@@ -17,14 +17,14 @@ import type {
   LockTerms,
   SealAnswer,
   StoredJob,
-} from "../engine.ts";
-import type { FieldLimits, JobRecord, StateOrder, StoredState } from "../job-record.ts";
-import type { FlowAdder, LaneConsumer, LaneQueue } from "../lane-queue.ts";
-import { LaneWorker } from "../lane-worker.ts";
-import { folderLocks } from "../lock-terms.ts";
-import { ObjectDataQueue } from "../object-data-queue.ts";
-import type { ServingWorker } from "../serving.ts";
-import type { Transient } from "../transient.ts";
+} from "../../contract/engine.ts";
+import type { FieldLimits, JobRecord, StateOrder, StoredState } from "../../contract/job-record.ts";
+import type { FlowAdder, LaneConsumer, LaneQueue } from "../../contract/lane-queue.ts";
+import { LaneWorker } from "../../bullmq/lane-worker.ts";
+import { folderLocks } from "../../contract/lock-terms.ts";
+import { ObjectDataQueue } from "../../bullmq/object-data-queue.ts";
+import type { ServingWorker } from "../../contract/serving.ts";
+import type { Transient } from "../../contract/transient.ts";
 import { EmbeddedDatabaseError, embeddedError } from "./embedded-error.ts";
 import { readEmbeddedUrl } from "./embedded-url.ts";
 import { FolderReplies } from "./folder-replies.ts";

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { Database } from "@taskloom/bullmq-sqlite";
-import type { EndingRun, ReplyChannel, ReplyMessage } from "../engine.ts";
+import type { EndingRun, ReplyChannel, ReplyMessage } from "../../contract/engine.ts";
 
 /** How a channel of replies begins; the address of its process follows. */
 const prefix = "replies:";

@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
 import type { Database, Statement } from "@taskloom/bullmq-sqlite";
 import { tag } from "../../wire/format.ts";
-import { cancelFlag, sealFlag, sealOf } from "../engine.ts";
-import type { CancelAnswer, CancelRequest, SealAnswer, StoredJob } from "../engine.ts";
-import { rowsInOrder, triesOf } from "../job-record.ts";
+import { cancelFlag, sealFlag, sealOf } from "../../contract/engine.ts";
+import type { CancelAnswer, CancelRequest, SealAnswer, StoredJob } from "../../contract/engine.ts";
+import { rowsInOrder, triesOf } from "../../contract/job-record.ts";
 
 /** How long a canceller holds a job that it claimed, in milliseconds. */
 const claimLock = 2_000;

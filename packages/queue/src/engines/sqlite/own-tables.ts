@@ -1,11 +1,11 @@
 import type { Database, Statement } from "@taskloom/bullmq-sqlite";
-import type { Lane } from "../../lane.ts";
-import { keepByDefault } from "../../retention.ts";
-import type { JobEnd } from "../../retention.ts";
-import { laneClaimFor } from "../engine.ts";
-import type { KeptSubmission } from "../engine.ts";
-import { servesFor } from "../serving.ts";
-import type { ServingWorker } from "../serving.ts";
+import type { Lane } from "../../contract/lane.ts";
+import { keepByDefault } from "../../contract/retention.ts";
+import type { JobEnd } from "../../contract/retention.ts";
+import { laneClaimFor } from "../../contract/engine.ts";
+import type { KeptSubmission } from "../../contract/engine.ts";
+import { servesFor } from "../../contract/serving.ts";
+import type { ServingWorker } from "../../contract/serving.ts";
 import { cancelledIndex, firstRow } from "./job-statements.ts";
 
 /** So many jobs are removed at once: a long step would hold up what else the database does. */

@@ -1,6 +1,6 @@
 import type { Database } from "@taskloom/bullmq-sqlite";
-import { queueOfLaneName } from "../../lane.ts";
-import { absentText, recordOfRow, rowsInOrder, textFields } from "../job-record.ts";
+import { queueOfLaneName } from "../../contract/lane.ts";
+import { absentText, recordOfRow, rowsInOrder, textFields } from "../../contract/job-record.ts";
 import type {
   FieldLimits,
   JobRecord,
@@ -8,7 +8,7 @@ import type {
   StoredState,
   StoredText,
   TextField,
-} from "../job-record.ts";
+} from "../../contract/job-record.ts";
 import { thisJob } from "./job-statements.ts";
 
 /** The condition of each state, and the columns by which it is ordered; each has an index. */

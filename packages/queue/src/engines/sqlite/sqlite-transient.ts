@@ -1,5 +1,5 @@
 import { SqliteError } from "@taskloom/bullmq-sqlite";
-import type { Transient } from "../transient.ts";
+import type { Transient } from "../../contract/transient.ts";
 
 /** Says whether an error of the embedded database passes when the command is repeated; see {@link Transient}. */
 export function sqliteTransient(error: unknown): Transient | undefined {

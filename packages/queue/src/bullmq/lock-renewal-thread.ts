@@ -1,6 +1,6 @@
 import { parentPort, workerData } from "node:worker_threads";
 import type { IQueueBackend } from "bullmq";
-import type { RenewalAddress } from "../engines/engine.ts";
+import type { ConnectToRenew, RenewalAddress } from "../contract/engine.ts";
 import { LockTable, newestOfEach } from "./lock-table.ts";
 import type { HeldLock } from "./lock-table.ts";
 
@@ -33,33 +33,11 @@ const { memory, address, queues, duration, interval, stallLimit } = workerData a
 const table = LockTable.reading(memory);
 const tell = (message: RenewalThreadMessage): void => parentPort?.postMessage(message);
 
-/** A connection of the thread's own: the loop's is served by the loop, which may stand still. */
-async function connect(server: RenewalAddress): Promise<IQueueBackend[]> {
-  const { createRedisBackend } = await import("bullmq");
-  if (server.kind === "redis") {
-    const { openRedis } = await import("../engines/redis/redis-client.ts");
-    const connection = openRedis(server.url, {
-      retryStrategy: () => 100,
-      // A connection that was cut without a word is given up before the locks lapse.
-      socketTimeout: duration / 8,
-    });
-    connection.on("error", () => {}); // It retries; locks that lapse meanwhile are told as lost.
-    const options = { connection, prefix: server.prefix };
-    return queues.map((name) => createRedisBackend(name, options));
-  }
-  const { default: pg } = await import("pg");
-  const { Session } = await import("../engines/postgres/session.ts");
-  const { sqlBackend } = await import("../engines/sql/sql-backend.ts");
-  const backend = sqlBackend(async () => {}); // The engine of this process has made the tables.
-  const connection = new pg.Pool({
-    ...server.config,
-    max: 1,
-    Client: Session,
-    query_timeout: duration / 8,
-    connectionTimeoutMillis: duration / 8,
-  });
-  connection.on("error", () => {});
-  return queues.map((name) => backend(name, { connection }));
+/** Opens a connection of the thread's own: the event loop serves the one of the engine, and can be blocked. */
+async function connect({ module, server }: RenewalAddress): Promise<IQueueBackend[]> {
+  const { connectToRenew } = (await import(module)) as { readonly connectToRenew: ConnectToRenew<unknown> };
+  // A connection that was cut without a word is given up before the locks lapse.
+  return connectToRenew(server, queues, duration / 8);
 }
 
 // It ends by itself: V8 can crash when a thread is terminated while it loads its modules.

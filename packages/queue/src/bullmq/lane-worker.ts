@@ -2,12 +2,12 @@ import { setImmediate, setTimeout as delay } from "node:timers/promises";
 import { Job, Worker } from "bullmq";
 import type { BackendFactory, ConnectionOptions, JobJson, RedisQueueBackend, WorkerOptions } from "bullmq";
 import { repeatSettings } from "../cron/repeat-strategy.ts";
-import type { ThreadLockManager } from "../worker/lock-renewal.ts";
+import type { HeldLocks } from "../contract/lock-holder.ts";
 import { takeDeferredEnd, unreadableFailure } from "./deferred-end.ts";
-import type { LaneProcessor, LaneView, LaneWorkerOptions } from "./engine.ts";
-import type { BullJob } from "./lane-queue.ts";
-import { pauseBeforeRepeat, untilAnswered } from "./transient.ts";
-import type { Transient } from "./transient.ts";
+import type { LaneProcessor, LaneView, LaneWorkerOptions } from "../contract/engine.ts";
+import type { BullJob } from "../contract/lane-queue.ts";
+import { pauseBeforeRepeat, untilAnswered } from "../contract/transient.ts";
+import type { Transient } from "../contract/transient.ts";
 
 /** So many jobs are asked for at once at most: each is a command on the engine. */
 const askedForAtMost = 16;
@@ -193,7 +193,7 @@ export class LaneWorker extends Worker implements LaneView {
   override async processJob(...args: Parameters<Worker["processJob"]>): ReturnType<Worker["processJob"]> {
     const [job, token] = args;
     const { renewal } = this.opts as LaneWorkerOptions;
-    const manager = renewal === undefined ? undefined : (this.lockManager as ThreadLockManager);
+    const manager = renewal === undefined ? undefined : (this.lockManager as HeldLocks);
     const slot = manager?.hold(job.id!, token, job.name);
     this.#hasJustStarted = this.#running++ === 0 && this.#held === 1;
     this.#held--;

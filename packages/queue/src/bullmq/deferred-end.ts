@@ -1,4 +1,4 @@
-import { cancelFlag, sealFlag } from "./engine.ts";
+import { cancelFlag, sealFlag } from "../contract/engine.ts";
 
 /** How jobs were to end before they started, apart from BullMQ's field for it, which would have BullMQ fail them itself. */
 const ends = new WeakMap<object, string>();

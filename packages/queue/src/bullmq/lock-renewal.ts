@@ -2,7 +2,8 @@ import { extname } from "node:path";
 import { Worker as Thread } from "node:worker_threads";
 import { LockManager } from "bullmq";
 import type { Worker } from "bullmq";
-import type { RenewalAddress } from "../engines/engine.ts";
+import type { RenewalAddress } from "../contract/engine.ts";
+import type { HeldLocks, LockHolder } from "../contract/lock-holder.ts";
 import { waitAtMost } from "../patience.ts";
 import { LockTable } from "./lock-table.ts";
 import type { RenewalThreadData, RenewalThreadMessage } from "./lock-renewal-thread.ts";
@@ -40,7 +41,7 @@ export interface LockRenewalOptions {
  * result was dropped. The thread goes on for as long as the process lives and the loop does not stand still beyond
  * `stallLimit`.
  */
-export class LockRenewal {
+export class LockRenewal implements LockHolder {
   readonly table: LockTable;
   readonly #thread: Thread;
   readonly #timer: NodeJS.Timeout;
@@ -97,7 +98,7 @@ export class LockRenewal {
 }
 
 /** BullMQ's lock manager, with the renewing left to the thread; what the thread cannot take it renews by itself. */
-class ThreadLockManager extends LockManager {
+class ThreadLockManager extends LockManager implements HeldLocks {
   readonly #renewal: LockRenewal;
   readonly #queue: number;
   /** The job of each slot, and the sequence of its entry; a job is looked for only when something is wrong. */

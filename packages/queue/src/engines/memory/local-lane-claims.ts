@@ -1,6 +1,6 @@
-import { otherLane } from "../lane.ts";
-import type { Lane } from "../lane.ts";
-import { laneClaimFor } from "./engine.ts";
+import { otherLane } from "../../contract/lane.ts";
+import type { Lane } from "../../contract/lane.ts";
+import { laneClaimFor } from "../../contract/engine.ts";
 
 /** {@link Engine.claimLane} for an engine whose submitters all live in this process. */
 export class LocalLaneClaims {

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import type { ReplyChannel, ReplyMessage } from "./engine.ts";
+import type { ReplyChannel, ReplyMessage } from "../../contract/engine.ts";
 
 /** Replies for an engine whose clients and workers all live in this process: handed over in the next turn. */
 export class LocalReplies implements ReplyChannel {

@@ -1,5 +1,5 @@
 import { ReplyError } from "ioredis";
-import type { RedisClient } from "./redis-client.ts";
+import type { Cluster, Redis } from "ioredis";
 
 /** So many ends are stored at once: enough to share what a script costs, and few, since Redis does nothing else meanwhile. */
 const endsAtMost = 8;
@@ -27,7 +27,7 @@ type BatchCommand = (...args: unknown[]) => Promise<unknown[]>;
  *
  * A job that ends alone goes as ever, and so do all when BullMQ's script is not what it was when this was written.
  */
-export function batchEnds(backend: ScriptRunner, client: RedisClient, isAlone: () => boolean): void {
+export function batchEnds(backend: ScriptRunner, client: Redis | Cluster, isAlone: () => boolean): void {
   const endOne = backend.execCommand.bind(backend);
   let waiting: Ending[] = [];
   let connection: unknown;
@@ -80,7 +80,7 @@ async function endAll(batch: BatchCommand, endings: readonly Ending[]): Promise<
 }
 
 /** The script, once BullMQ has given its own to the client; undefined when that cannot be used. */
-function defineBatch(client: RedisClient): BatchCommand | undefined {
+function defineBatch(client: Redis | Cluster): BatchCommand | undefined {
   const { scriptsSet = {} } = client as unknown as { scriptsSet?: Record<string, { readonly lua: string }> };
   const name = Object.keys(scriptsSet).find((each) => each.startsWith("moveToFinished:"));
   const lua = name === undefined ? undefined : batchScript(scriptsSet[name]?.lua ?? "");

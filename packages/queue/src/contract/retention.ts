@@ -1,5 +1,5 @@
-import type { BullJob } from "./engines/lane-queue.ts";
-import type { JobData } from "./wire/job-data.ts";
+import type { BullJob } from "./lane-queue.ts";
+import type { JobData } from "../wire/job-data.ts";
 
 /** How long what is known of a job stays after its end, in milliseconds: one time for results, one for failures. */
 export interface Keep {

@@ -1,4 +1,4 @@
-import type { ServingWorker } from "./serving.ts";
+import type { ServingWorker } from "../../contract/serving.ts";
 
 /** The workers of an engine that lives in one process, as does every worker of it; see `Engine.serve`. */
 export class LocalServing {

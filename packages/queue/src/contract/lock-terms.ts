@@ -6,10 +6,10 @@ import type { LockTerms, RenewalAddress } from "./engine.ts";
  * query of its own. A connection that is lost for 5 seconds costs no lock, since at least 7.5 seconds of it are left at
  * any time.
  */
-export function serverLocks(address: RenewalAddress): LockTerms {
+export function serverLocks(stalledInterval: number, address: RenewalAddress): LockTerms {
   return {
     duration: 8_000,
-    stalledInterval: address.kind === "redis" ? 500 : 1_000,
+    stalledInterval,
     renewal: { address, interval: 500 },
   };
 }

@@ -1,8 +1,7 @@
-import type { Queue, WorkerOptions } from "bullmq";
-import type { PoolConfig } from "pg";
-import type { Lane } from "../lane.ts";
-import type { JobEnd } from "../retention.ts";
-import type { LockRenewal } from "../worker/lock-renewal.ts";
+import type { IQueueBackend, Queue, WorkerOptions } from "bullmq";
+import type { Lane } from "./lane.ts";
+import type { JobEnd } from "./retention.ts";
+import type { LockHolder } from "./lock-holder.ts";
 import type { JobData } from "../wire/job-data.ts";
 import type { FinishedRecord, Outcome } from "../wire/outcome.ts";
 import type { FieldLimits, JobRecord, StateOrder, StoredState } from "./job-record.ts";
@@ -113,10 +112,26 @@ export type StoredJob =
       readonly progress: unknown;
     };
 
-/** Where a thread of its own can reach the engine, to renew the locks of jobs while the event loop stands still. */
-export type RenewalAddress =
-  | { readonly kind: "redis"; readonly url: string; readonly prefix: string }
-  | { readonly kind: "postgres"; readonly config: PoolConfig };
+/**
+ * The way by which a thread of its own reaches the engine, to renew the locks of jobs while the event loop is blocked. An
+ * open connection cannot be sent to a thread, so the thread imports a module of the engine and opens one.
+ */
+export interface RenewalAddress {
+  /** The URL of a module that exports a {@link ConnectToRenew} as `connectToRenew`. */
+  readonly module: string;
+  /** The argument for that function; structured clone carries it to the thread. */
+  readonly server: unknown;
+}
+
+/**
+ * Connects to an engine's server from the renewing thread, and returns the backend of each queue. A command fails after
+ * `patience` milliseconds without an answer, before the locks lapse.
+ */
+export type ConnectToRenew<Server> = (
+  server: Server,
+  queues: readonly string[],
+  patience: number,
+) => IQueueBackend[];
 
 /** How a worker holds the jobs that it runs; all in milliseconds. See docs/decisions/0004-locks.md. */
 export interface LockTerms {
@@ -133,7 +148,7 @@ export interface LockTerms {
 
 /** What a lane's BullMQ worker is opened with. */
 export interface LaneWorkerOptions extends Omit<WorkerOptions, "connection"> {
-  readonly renewal?: LockRenewal;
+  readonly renewal?: LockHolder;
 }
 
 /** What the engine says to a worker that is about to end a run; see {@link Engine.seal}. */

@@ -1,0 +1,21 @@
+import { createRedisBackend } from "bullmq";
+import type { IQueueBackend } from "bullmq";
+import type { ConnectToRenew } from "../../contract/engine.ts";
+import { openRedis } from "./redis-client.ts";
+
+/** The server whose locks the renewing thread renews. */
+export interface RenewalServer {
+  readonly url: string;
+  readonly prefix: string;
+}
+
+/** This module's own URL: the renewing thread imports it. */
+export const renewalModule: string = import.meta.url;
+
+export const connectToRenew: ConnectToRenew<RenewalServer> = ({ url, prefix }, queues, patience) => {
+  const connection = openRedis(url, { retryStrategy: () => 100, socketTimeout: patience });
+  // The client connects again by itself. Locks that lapse meanwhile are reported as lost.
+  connection.on("error", () => {});
+  const options = { connection, prefix };
+  return queues.map((name): IQueueBackend => createRedisBackend(name, options));
+};
