@@ -1,20 +1,36 @@
 /**
  * The errors of this package. Each has a class, a stable `code`, and a message that says what to do next.
- * Cancellation and queue states are control flow and are thrown often, so a `CancelledError` captures no
- * stack: that alone is most of what it costs.
+ * Cancellation and queue states are control flow and are thrown often. A `CancelledError` therefore captures
+ * no stack, because the stack would be most of its cost.
  */
 
+/** Off the global symbols, so that two copies of this module (in a bundle and in a thread, say) share it. */
+const BRAND = Symbol.for("taskloom.error");
+
 /**
- * Base of every error this package throws: `code` is stable, the message may change.
+ * The base class of the errors of all packages. `code` is stable, the message may change.
+ *
+ * Some errors keep a built-in base class because that class says what is wrong: an `ArgumentError` is a
+ * `TypeError`. `error instanceof TaskloomError` holds for them, too.
+ *
+ * `CancelledError` is apart, as asyncio's `CancelledError` is not an `Exception`: code that handles errors
+ * must let a cancellation pass.
  *
  * ```ts
- * import { TaskloomError, TimeoutError } from "@taskloom/loop";
+ * import { ArgumentError, CancelledError, TaskloomError, TimeoutError } from "@taskloom/loop";
  *
  * const error: TaskloomError = new TimeoutError();
  * console.log(error.code, error instanceof TaskloomError); // TIMEOUT true
+ * console.log(new ArgumentError() instanceof TaskloomError); // true
+ * console.log(new CancelledError() instanceof TaskloomError); // false
  * ```
  */
 export class TaskloomError extends Error {
+  /** Subclasses inherit this method; for them the prototype chain alone decides. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return super[Symbol.hasInstance](value) || (this === TaskloomError && isBranded(value));
+  }
+
   /** A stable upper-case identifier of the kind of error. */
   readonly code: string;
   constructor(code: string, message?: string, options?: ErrorOptions) {
@@ -22,11 +38,30 @@ export class TaskloomError extends Error {
     this.code = code;
   }
 }
-Object.defineProperty(TaskloomError.prototype, "name", {
-  value: "TaskloomError",
-  configurable: true,
-  writable: true,
-});
+named(TaskloomError);
+
+function isBranded(value: unknown): boolean {
+  return value instanceof Error && BRAND in value;
+}
+
+/**
+ * Makes `error instanceof TaskloomError` hold for the errors of a class that has a built-in base class.
+ *
+ * ```ts
+ * import { markAsTaskloomError, TaskloomError } from "@taskloom/loop";
+ *
+ * class NegativeError extends RangeError {
+ *   readonly code = "NEGATIVE";
+ * }
+ * markAsTaskloomError(NegativeError);
+ * console.log(new NegativeError() instanceof TaskloomError); // true
+ * ```
+ */
+export function markAsTaskloomError(
+  errorClass: abstract new (...args: never[]) => Error & { readonly code: string },
+): void {
+  Object.defineProperty(errorClass.prototype, BRAND, { value: true });
+}
 
 function named(constructor: { prototype: object; name: string }): void {
   Object.defineProperty(constructor.prototype, "name", {
@@ -37,10 +72,11 @@ function named(constructor: { prototype: object; name: string }): void {
 }
 
 /**
- * Thrown at a task's current suspension when the task is cancelled. Let it pass: catching it and going on
- * swallows the cancellation.
+ * Thrown at a task's current suspension when the task is cancelled. Let it pass: code that catches the error
+ * and goes on swallows the cancellation.
  *
- * The message is what `cancel(message)` was given. Code: `CANCELLED`.
+ * It is no {@link TaskloomError}, so that code that handles every TaskloomError does not handle a
+ * cancellation by accident. The message is the one of `cancel(message)`. Code: `CANCELLED`.
  *
  * ```ts
  * import { CancelledError, createTask, run, sleep } from "@taskloom/loop";
@@ -329,3 +365,4 @@ export class ArgumentError extends TypeError {
   readonly code: string = "INVALID_ARGUMENT";
 }
 named(ArgumentError);
+markAsTaskloomError(ArgumentError);

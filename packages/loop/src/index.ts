@@ -65,6 +65,7 @@ export {
   IncompleteReadError,
   InvalidStateError,
   LimitOverrunError,
+  markAsTaskloomError,
   QueueEmpty,
   QueueFull,
   QueueShutDown,

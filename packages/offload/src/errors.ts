@@ -1,7 +1,10 @@
+import { markAsTaskloomError, TaskloomError } from "@taskloom/loop";
+
 /** A function that cannot be run on a thread, and why. `code` is `NOT_THREADABLE`. */
 export class NotThreadableError extends TypeError {
   static {
     this.prototype.name = "NotThreadableError";
+    markAsTaskloomError(this);
   }
   readonly code = "NOT_THREADABLE";
 }
@@ -10,6 +13,7 @@ export class NotThreadableError extends TypeError {
 export class NotSelfContainedError extends ReferenceError {
   static {
     this.prototype.name = "NotSelfContainedError";
+    markAsTaskloomError(this);
   }
   readonly code = "NOT_SELF_CONTAINED";
 }
@@ -18,17 +22,22 @@ export class NotSelfContainedError extends ReferenceError {
  * A call that would start threads without end: a module calls its own function on a thread at its top level,
  * which every thread runs that imports the module. `code` is `THREAD_RECURSION`.
  */
-export class ThreadRecursionError extends Error {
+export class ThreadRecursionError extends TaskloomError {
   static {
     this.prototype.name = "ThreadRecursionError";
   }
-  readonly code = "THREAD_RECURSION";
+  declare readonly code: "THREAD_RECURSION";
+
+  constructor(message?: string, options?: ErrorOptions) {
+    super("THREAD_RECURSION", message, options);
+  }
 }
 
 /** A value that cannot cross a thread boundary; the message names its path. `code` is `UNCLONEABLE`. */
 export class UncloneableError extends TypeError {
   static {
     this.prototype.name = "UncloneableError";
+    markAsTaskloomError(this);
   }
   readonly code = "UNCLONEABLE";
   /** Where it is, as in `arguments[0].options.agent`. */
@@ -47,6 +56,7 @@ export class UncloneableError extends TypeError {
 export class TransferError extends TypeError {
   static {
     this.prototype.name = "TransferError";
+    markAsTaskloomError(this);
   }
   readonly code = "UNTRANSFERABLE";
 }
@@ -60,26 +70,30 @@ export type ThreadDeath = "exit" | "crash" | "out-of-memory" | "start" | "stoppe
  * came up ("start"), the pool or object was shut down ("stopped"), or an error escaped from the call where
  * nobody could catch it ("escaped": a floating rejection, a throw in a timer). `code` is `THREAD_DIED`.
  */
-export class ThreadDiedError extends Error {
+export class ThreadDiedError extends TaskloomError {
   static {
     this.prototype.name = "ThreadDiedError";
   }
-  readonly code = "THREAD_DIED";
+  declare readonly code: "THREAD_DIED";
   readonly reason: ThreadDeath;
   /** The thread's exit code, where it has one. */
   readonly exitCode: number | undefined;
 
   constructor(message: string, reason: ThreadDeath, options: { exitCode?: number; cause?: unknown } = {}) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    super("THREAD_DIED", message, options.cause === undefined ? undefined : { cause: options.cause });
     this.reason = reason;
     this.exitCode = options.exitCode;
   }
 }
 
 /** The pool was shut down. `code` is `POOL_CLOSED`. */
-export class PoolClosedError extends Error {
+export class PoolClosedError extends TaskloomError {
   static {
     this.prototype.name = "PoolClosedError";
   }
-  readonly code = "POOL_CLOSED";
+  declare readonly code: "POOL_CLOSED";
+
+  constructor(message?: string, options?: ErrorOptions) {
+    super("POOL_CLOSED", message, options);
+  }
 }

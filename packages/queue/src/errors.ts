@@ -1,3 +1,4 @@
+import { TaskloomError } from "@taskloom/loop";
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 
 /**
@@ -17,13 +18,9 @@ import type { StandardSchemaV1 } from "@standard-schema/spec";
  * }
  * ```
  */
-export class TaskloomQueueError extends Error {
-  /** A stable code for programs. */
-  readonly code: string;
-
+export class TaskloomQueueError extends TaskloomError {
   constructor(code: string, message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.code = code;
+    super(code, message, options);
     this.name = new.target.name;
   }
 }

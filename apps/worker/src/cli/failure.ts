@@ -1,16 +1,15 @@
+import { TaskloomError } from "@taskloom/loop";
 import { EngineUrlError, TaskArgumentsError, TaskOptionsError } from "@taskloom/queue";
 import { withoutPasswords } from "@taskloom/queue/operating";
 import { ServiceError } from "../service/service-error.ts";
 
 /** A reason to stop that the person at the terminal can do something about: shown as one line, with an exit code. */
-export class CliFailure extends Error {
-  readonly code: string;
+export class CliFailure extends TaskloomError {
   readonly exitCode: number;
 
   constructor(code: string, message: string, options: ErrorOptions & { readonly exitCode?: number } = {}) {
-    super(message, options);
+    super(code, message, options);
     this.name = "CliFailure";
-    this.code = code;
     this.exitCode = options.exitCode ?? exitCodes.failure;
   }
 }

@@ -1,3 +1,5 @@
+import { TaskloomQueueError } from "../errors.ts";
+
 /** Codes of {@link WireError}; they do not change between releases. */
 export type WireErrorCode =
   /** A value holds something that cannot be sent to another process. */
@@ -8,15 +10,13 @@ export type WireErrorCode =
   | "MALFORMED";
 
 /** A value that cannot be sent, or cannot be read; `code` tells which and the message where and what to do. */
-export class WireError extends Error {
-  override readonly name: string = "WireError";
-  readonly code: WireErrorCode;
+export class WireError extends TaskloomQueueError {
+  declare readonly code: WireErrorCode;
   /** Where in the value, such as `arguments[0].user.name`. */
   readonly path: string;
 
   constructor(code: WireErrorCode, path: string, message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.code = code;
+    super(code, message, options);
     this.path = path;
   }
 }
