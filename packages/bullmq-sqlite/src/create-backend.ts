@@ -5,7 +5,7 @@ import { openOptions } from "./backend-options.ts";
 import type { SqliteConnectionOptions } from "./backend-options.ts";
 import { Database } from "./database/database.ts";
 
-/** The names of a database's clients in this process, for BullMQ's `getWorkers`. */
+/** The names of the clients of each database in this process, for BullMQ's `getWorkers`. */
 const namesOf = new WeakMap<Database, ClientNames>();
 
 function namesFor(database: Database): ClientNames {
@@ -22,7 +22,7 @@ function namesFor(database: Database): ClientNames {
 }
 
 /**
- * Gives BullMQ's classes a SQLite file in place of a server.
+ * Makes the backend with which BullMQ's classes use a SQLite file in place of a server.
  *
  * @example
  * ```ts
@@ -49,7 +49,7 @@ export const createSqliteBackend: BackendFactory<SqliteQueueBackend, SqliteConne
 ) => {
   const database = Database.use(openOptions(options.connection));
   const { name: workerName } = options as { readonly name?: string };
-  // BullMQ finds workers and QueueEvents by the names of their connections.
+  // BullMQ lists workers and QueueEvents by the names of their connections.
   const clientName = withBlockingConnection
     ? `${name}${workerName === undefined ? "" : `:w:${workerName}`}`
     : blocking

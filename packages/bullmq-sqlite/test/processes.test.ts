@@ -1,10 +1,10 @@
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
-import { readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { DatabaseSync } from "node:sqlite";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createSqliteBackend } from "@taskloom/bullmq-sqlite";
 import { Queue, QueueEvents } from "bullmq";
@@ -76,6 +76,14 @@ async function killed(child: ChildProcess): Promise<void> {
   const ended = new Promise((resolve) => child.once("exit", resolve));
   child.kill("SIGKILL");
   await ended;
+}
+
+/** Returns the files by which other processes find out whether a process lives. */
+function filesOf(path: string, child: ChildProcess): { readonly lock: string; readonly socket: string } {
+  const database = new DatabaseSync(path, { readOnly: true });
+  const row = database.prepare("SELECT lock, address FROM process WHERE pid = ?").get(child.pid!);
+  database.close();
+  return { lock: join(dirname(path), String(row?.["lock"])), socket: String(row?.["address"]) };
 }
 
 test(
@@ -174,6 +182,68 @@ test(
     expect(await job.waitUntilFinished(events)).toBe(first.pid);
     expect(starts(ledger).get(job.id!)).toEqual([first.pid]);
     await Promise.all([events.close(), queue.close()]);
+  },
+);
+
+const removals = {
+  deleted: (lock: string) => rmSync(lock),
+  overwritten: (lock: string) => writeFileSync(lock, "this is no lock any more".repeat(100)),
+};
+
+for (const [name, remove] of Object.entries(removals)) {
+  test(
+    `a process whose lock file was ${name} keeps its jobs while it lives, and loses them when it dies`,
+    { timeout: 120_000 },
+    async ({ processes }) => {
+      const { path, ledger } = processes;
+      const queue = new Queue("shared", { connection: { path } }, createSqliteBackend);
+      const job = await queue.add("job", {});
+      const first = await processes.start(600_000);
+      await expect.poll(() => starts(ledger).size, { timeout: 30_000, interval: 10 }).toBe(1);
+      remove(filesOf(path, first).lock);
+      // The removal of another dead process shows that the others have looked for dead processes.
+      const second = await processes.start(600_000);
+      const { lock } = filesOf(path, second);
+      await killed(second);
+      await expect.poll(() => existsSync(lock), { timeout: 30_000, interval: 10 }).toBe(false);
+      expect(starts(ledger).get(job.id!)).toEqual([first.pid]);
+      const third = await processes.start(600_000);
+      await killed(first);
+      await expect
+        .poll(() => starts(ledger).get(job.id!), { timeout: 30_000, interval: 10 })
+        .toEqual([first.pid, third.pid]);
+      await queue.close();
+    },
+  );
+}
+
+test(
+  "nothing shows the death of a process without its lock file and its socket: its jobs wait for their locks to lapse",
+  { timeout: 120_000 },
+  async ({ processes }) => {
+    const { path, ledger } = processes;
+    const queue = new Queue("shared", { connection: { path } }, createSqliteBackend);
+    const job = await queue.add("job", {});
+    const first = await processes.start(600_000);
+    await expect.poll(() => starts(ledger).size, { timeout: 30_000, interval: 10 }).toBe(1);
+    const { lock, socket } = filesOf(path, first);
+    rmSync(lock);
+    rmSync(socket);
+    await killed(first);
+    // The recovery of another process shows that the others have looked for dead processes.
+    const second = await processes.start(600_000);
+    const other = await queue.add("job", {});
+    await expect
+      .poll(() => starts(ledger).get(other.id!), { timeout: 30_000, interval: 10 })
+      .toEqual([second.pid]);
+    const third = await processes.start(600_000);
+    await killed(second);
+    await expect
+      .poll(() => starts(ledger).get(other.id!), { timeout: 30_000, interval: 10 })
+      .toEqual([second.pid, third.pid]);
+    expect(await job.getState()).toBe("active");
+    expect(starts(ledger).get(job.id!)).toEqual([first.pid]);
+    await queue.close();
   },
 );
 

@@ -1,9 +1,9 @@
 import type { Database } from "./database.ts";
 
-/** The longest that a timer of Node's waits; milliseconds. */
-const timerAtMost = 2 ** 31 - 1;
+/** The longest time of a timer of Node. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
-/** Waits until the database tells of something new for a queue, or until the time is over, or until it is cancelled. */
+/** Waits for a change of a queue, for a limited time. The wait can be cancelled. */
 export class Bell {
   readonly #database: Database;
   readonly #queue: string;
@@ -17,15 +17,17 @@ export class Bell {
   }
 
   /**
-   * Resolves with true when there was something new, and with false when `ms` have passed. `look` is called once it
-   * listens: what was there before rings too, and a shorter time can be set.
+   * Resolves with true when the queue has changed, and with false when `ms` have passed or the wait was cancelled.
+   *
+   * @param check is called after the wait has begun to listen, so it finds earlier changes without a gap. It can also
+   *   shorten the wait to `within` milliseconds.
    */
   wait(
     ms: number,
-    look?: () => Promise<{ readonly isNew: boolean; readonly within?: number }>,
+    check?: () => Promise<{ readonly isNew: boolean; readonly within?: number }>,
   ): Promise<boolean> {
     return new Promise((resolve) => {
-      let timer = setTimeout(() => end(false), Math.min(ms, timerAtMost));
+      let timer = setTimeout(() => end(false), Math.min(ms, MAX_TIMER_MS));
       const listener = (queue: string | undefined): void => {
         if (queue === undefined || queue === this.#queue) end(true);
       };
@@ -37,21 +39,21 @@ export class Bell {
       };
       this.#ring = () => end(false);
       this.#database.on(this.#kind, listener);
-      look?.().then(
+      check?.().then(
         ({ isNew, within }) => {
           if (this.#ring === undefined) return;
           if (isNew) end(true);
           else if (within !== undefined && within < ms) {
             clearTimeout(timer);
-            timer = setTimeout(() => end(false), Math.min(Math.max(within, 0), timerAtMost));
+            timer = setTimeout(() => end(false), Math.min(Math.max(within, 0), MAX_TIMER_MS));
           }
         },
-        () => {}, // The wait ends in its time.
+        () => {}, // The wait goes on until its time is over.
       );
     });
   }
 
-  /** Ends the wait that is under way. */
+  /** Ends the current wait. */
   cancel(): void {
     this.#ring?.();
   }

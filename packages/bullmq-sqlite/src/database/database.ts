@@ -14,7 +14,7 @@ import type {
 import type { Statement, StatementResult } from "../operations/statements.ts";
 import { SqliteError, sqliteError } from "./errors.ts";
 
-/** An operation that BullMQ refused, by BullMQ's code. */
+/** An operation that BullMQ's rules refuse, with BullMQ's code. */
 export class RefusedError extends Error {
   static {
     this.prototype.name = "RefusedError";
@@ -27,26 +27,26 @@ export class RefusedError extends Error {
   }
 }
 
-/** Operations that may hand a worker a job. */
-const claims: ReadonlySet<OperationName> = new Set([
+/** The operations whose answer can be a job to run. */
+const CLAIMS: ReadonlySet<OperationName> = new Set([
   "moveToActive",
   "moveToCompleted",
   "moveToFailed",
 ] as const);
 
 interface Call {
-  /** Whether the answer may be a job to run. */
+  /** Whether the answer can be a job to run. */
   readonly isClaim: boolean;
   readonly resolve: (value: never) => void;
   readonly reject: (error: Error) => void;
 }
 
-/** The databases of this process by their paths: all queues of a file share one thread. */
+/** The databases of this process by their paths. All queues of a file share one database and its thread. */
 const open = new Map<string, Database>();
 
 /**
- * A database file, open on a thread of its own. Operations that are called in one turn of the event loop travel in one
- * message, and are committed together; each resolves when the commit is stored.
+ * A database file that is open on a thread of its own. The operations of one turn of the event loop travel in one message
+ * and are committed together. Each of them resolves after the commit.
  */
 export class Database extends EventEmitter<{
   jobs: [queue: string | undefined];
@@ -56,9 +56,9 @@ export class Database extends EventEmitter<{
   close: [];
 }> {
   readonly path: string;
-  /** SQLite's version; known when the database is open. */
+  /** SQLite's version. It is known when the database is open. */
   sqlite = "";
-  /** The number of this process among those that have the file open; known when the database is open. */
+  /** The number of this process among the processes that have the file open. It is known when the database is open. */
   processId = 0;
   readonly #key: string;
   readonly #thread: Worker;
@@ -67,7 +67,7 @@ export class Database extends EventEmitter<{
   readonly #calls = new Map<number, Call>();
   #outbox: SentOperation[] = [];
   #posts: PostedMessage[] = [];
-  /** Settles claims whose turn has come, in their order; see {@link Database.#settle}. */
+  /** Functions that settle answered claims, in their order; see {@link Database.#settle}. */
   #claimed: (() => void)[] = [];
   #lastId = 0;
   #users = 0;
@@ -76,13 +76,13 @@ export class Database extends EventEmitter<{
   private constructor(key: string, options: OpenOptions) {
     super();
     this.setMaxListeners(0);
-    this.on("error", () => {}); // Each user of the database listens for itself.
+    this.on("error", () => {}); // Each user of the database has a listener of its own.
     this.path = options.path;
     this.#key = key;
     this.#thread = new Worker(new URL(`../thread/entry${extname(import.meta.url)}`, import.meta.url), {
       name: "bullmq-sqlite",
       workerData: options,
-      // The flags of the process do not concern the thread, and some (--inspect-brk) would stop it.
+      // The thread needs no flag of the process, and some flags (--inspect-brk) would stop it.
       execArgv: ["--disable-warning=ExperimentalWarning"],
       stdin: false,
     });
@@ -91,12 +91,12 @@ export class Database extends EventEmitter<{
       this.#end(new SqliteError("SQLITE_ERROR", `The database thread failed: ${error.message}`)),
     );
     this.#thread.on("exit", () =>
-      this.#end(new SqliteError("SQLITE_CLOSED", `The database ${this.path} is closed.`)),
+      this.#end(new SqliteError("SQLITE_CLOSED", `The database ${this.path} is closed`)),
     );
     this.#ready.promise.catch(() => {});
   }
 
-  /** The database of a file; one for all its users in this process. Each user closes it once. */
+  /** Returns the database of a file. All users in this process share it, and each user closes it once. */
   static use({ path, sync }: OpenOptions): Database {
     const key = path === ":memory:" ? path : resolve(path);
     const known = open.get(key);
@@ -106,17 +106,17 @@ export class Database extends EventEmitter<{
     return database;
   }
 
-  /** Resolves when the file is open; rejects with a {@link SqliteError} when it cannot be used. */
+  /** Resolves when the file is open. Rejects with a {@link SqliteError} if the file cannot be used. */
   ready(): Promise<void> {
     return this.#ready.promise;
   }
 
-  /** Whether the database has ended, and no operation can be called any more. */
+  /** The error with which further operations reject; undefined until the database has ended. */
   get ended(): SqliteError | undefined {
     return this.#ended;
   }
 
-  /** Whether its last user has closed it: what is called now is not run any more. */
+  /** Whether the last user has closed the database. Operations that are called from now on do not run. */
   get isClosing(): boolean {
     return this.#users === 0;
   }
@@ -126,14 +126,14 @@ export class Database extends EventEmitter<{
     return this.#ask((id) => {
       if (this.#outbox.length === 0) queueMicrotask(() => this.#flush());
       this.#outbox.push([id, name, args]);
-    }, claims.has(name));
+    }, CLAIMS.has(name));
   }
 
   /**
-   * Writes a copy of the file, as it is after all that was called before. Calls wait until it is written. Its active
-   * jobs wait in the copy.
+   * Writes a copy of the file, after all operations that were called before. Later operations wait until the copy is
+   * written. Active jobs wait in the copy.
    *
-   * @throws {@link SqliteError} when the copy cannot be written, or its file is there already.
+   * @throws {@link SqliteError} if the copy cannot be written, or its file exists.
    */
   backup(path: string): Promise<void> {
     return this.#ask((id) => {
@@ -145,7 +145,7 @@ export class Database extends EventEmitter<{
   #ask<T>(send: (id: number) => void, isClaim = false): Promise<T> {
     const ended = this.#ended;
     if (ended !== undefined) {
-      // In a turn of its own: a worker that asks again at each refusal would not let the event loop run otherwise.
+      // In a later turn: a worker that calls again after each refusal would otherwise block the event loop.
       return new Promise((_resolve, reject) => setImmediate(reject, ended));
     }
     return new Promise((resolve_, reject) => {
@@ -157,16 +157,17 @@ export class Database extends EventEmitter<{
   }
 
   /**
-   * Runs statements of one's own in one step. They see BullMQ's tables, which are described in the package's schema.
-   * Queues in `wake` have work afterwards.
+   * Runs your own statements in one transaction. They can use BullMQ's tables, which `schema.ts` describes.
+   *
+   * @param wake the queues that have work afterwards. Their workers look for jobs at once.
    */
   statements(statements: readonly Statement[], wake?: readonly string[]): Promise<StatementResult[]> {
     return this.call("runStatements", statements, wake);
   }
 
   /**
-   * Sends a text to every process that has the file open, this one included: it is emitted as `message`. It is not
-   * stored, and can be lost.
+   * Sends a text to every process that has the file open, this process included. They emit it as `message`. The text is
+   * not stored and can be lost.
    */
   post(channel: string, text: string): void {
     if (this.#ended !== undefined) return;
@@ -175,8 +176,8 @@ export class Database extends EventEmitter<{
   }
 
   /**
-   * Posts a text if a statement, which runs after all that was called before, returns a row; resolves with whether it did.
-   * A text about what was called just before reaches the other processes with the news of that turn.
+   * Posts a text if a statement returns a row, and resolves with whether it did. The statement runs after all operations
+   * that were called before. Other processes receive the text together with the changes of that turn.
    */
   async postIf(statement: Statement, channel: string, text: string): Promise<boolean> {
     const isPosted = await this.call("postIf", statement, channel, text);
@@ -213,7 +214,7 @@ export class Database extends EventEmitter<{
       case "refused":
         return this.#end(new SqliteError(reply.code, reply.message));
       case "closed":
-        return this.#end(new SqliteError("SQLITE_CLOSED", `The database ${this.path} is closed.`));
+        return this.#end(new SqliteError("SQLITE_CLOSED", `The database ${this.path} is closed`));
       case "changed":
         for (const [channel, text] of reply.messages ?? []) this.emit("message", channel, text);
         if (reply.messages !== undefined && reply.jobs === undefined) return;
@@ -229,8 +230,8 @@ export class Database extends EventEmitter<{
   }
 
   /**
-   * Settles the calls of a turn. A job can be added and claimed in one turn: the claim settles a turn of the event loop
-   * later, so that the code that waits for the addition goes on before the job runs, as it does with a server.
+   * Settles the calls of a turn. If one turn adds a job and claims it, the claim settles a turn of the event loop later.
+   * The code that waits for the addition then goes on before the job runs, as it does with a server.
    */
   #settle(results: readonly SentResult[]): void {
     const claimed: (() => void)[] = [];
@@ -245,7 +246,7 @@ export class Database extends EventEmitter<{
       if (call.isClaim && Array.isArray(value) && value[0] !== null) claimed.push(settle);
       else settle();
     }
-    // A turn of claims alone has nothing to wait for, except for earlier claims.
+    // A turn with claims only has nothing to wait for, except for earlier claims.
     if (claimed.length === results.length && this.#claimed.length === 0) {
       for (const settle of claimed) settle();
     } else if (claimed.length > 0) {
@@ -273,7 +274,7 @@ export class Database extends EventEmitter<{
     this.emit("close");
   }
 
-  /** A user has ended. With the last one the file is closed, after all that was called before. */
+  /** Ends the use by one user. The last user closes the file, after all operations that were called before. */
   async close(): Promise<void> {
     if (this.#users === 0 || --this.#users > 0) return;
     if (open.get(this.#key) === this) open.delete(this.#key);

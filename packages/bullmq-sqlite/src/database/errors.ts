@@ -1,8 +1,8 @@
 import { RedisQueueBackend } from "bullmq";
-import { sharedMemoryFull } from "../schema/result-codes.ts";
+import { SHARED_MEMORY_FULL } from "../schema/result-codes.ts";
 
 /**
- * A database file that cannot be used, or that failed. `code` is stable: `SQLITE_FULL`, `SQLITE_DAMAGED`,
+ * A database file that cannot be used, or a database that failed. `code` is stable: `SQLITE_FULL`, `SQLITE_DAMAGED`,
  * `SQLITE_READONLY`, `SQLITE_CANNOT_OPEN`, `SQLITE_NO_WAL`, `SQLITE_SCHEMA_NEWER`, `SQLITE_ONE_PROCESS`, `SQLITE_BUSY`,
  * `SQLITE_CLOSED`, `SQLITE_OPTIONS`, `SQLITE_IO` or `SQLITE_ERROR`.
  */
@@ -19,8 +19,8 @@ export class SqliteError extends Error {
   }
 }
 
-/** SQLite's primary result codes that programs tell apart. */
-const codes: Readonly<Record<number, string>> = {
+/** The codes of errors by SQLite's primary result codes. Other errors are a `SQLITE_ERROR`. */
+const CODES: Readonly<Record<number, string>> = {
   5: "SQLITE_BUSY",
   6: "SQLITE_BUSY",
   8: "SQLITE_READONLY",
@@ -30,14 +30,14 @@ const codes: Readonly<Record<number, string>> = {
   26: "SQLITE_DAMAGED",
 };
 
-/** An error of SQLite by its result code. */
+/** Returns the error for one of SQLite's result codes. */
 export function sqliteError(errcode: number | undefined, message: string): SqliteError {
-  if (errcode === sharedMemoryFull)
+  if (errcode === SHARED_MEMORY_FULL)
     return new SqliteError("SQLITE_FULL", `database or disk is full (${message})`);
-  return new SqliteError(codes[(errcode ?? 0) & 0xff] ?? "SQLITE_ERROR", message);
+  return new SqliteError(CODES[(errcode ?? 0) & 0xff] ?? "SQLITE_ERROR", message);
 }
 
-/** BullMQ's error for one of its codes: the messages are BullMQ's own, so callers see the same on every backend. */
+/** Returns BullMQ's error for one of its codes. The messages are BullMQ's own, so they are equal on every backend. */
 export function bullmqError(about: {
   readonly code: number;
   readonly jobId?: string;

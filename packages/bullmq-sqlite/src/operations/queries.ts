@@ -7,8 +7,8 @@ import {
   PRIORITIZED,
   WAITING,
   WAITING_CHILDREN,
-  stateNames,
-  stateNumbers,
+  STATE_NAMES,
+  STATE_NUMBERS,
 } from "../schema/states.ts";
 import type { Row, Store } from "../store/store.ts";
 import { count, isMaxed, nextDue } from "./claim.ts";
@@ -25,7 +25,7 @@ export function getState(store: Store, queue: string, id: string): string {
   const row = findJob(store, queue, id);
   if (row === undefined) return "unknown";
   if (row["state"] === WAITING && Number(row["prio"]) > 0) return "prioritized";
-  return stateNames[Number(row["state"])] ?? "unknown";
+  return STATE_NAMES[Number(row["state"])] ?? "unknown";
 }
 
 /** Whether a job has ended: 0 no, 1 completed, 2 failed, -1 unknown; with its value or the reason of its failure. */
@@ -40,7 +40,7 @@ export function isFinished(store: Store, queue: string, id: string): [number, st
 /** Whether a job is in a state by BullMQ's name. Jobs of a paused queue go on waiting, so none is `paused`. */
 export function isJobInState(store: Store, queue: string, state: string, id: string): boolean {
   const row = findJob(store, queue, id);
-  const wanted = stateNumbers[state];
+  const wanted = STATE_NUMBERS[state];
   if (row === undefined || wanted === undefined) return false;
   const isPrioritized = row["state"] === WAITING && Number(row["prio"]) > 0;
   if (state === "prioritized") return isPrioritized;
@@ -57,7 +57,7 @@ export function getCounts(store: Store, queue: string, states: readonly string[]
   const q = store.find(queue);
   if (q === undefined) return states.map(() => 0);
   return states.map((state) => {
-    const kind = stateNumbers[state];
+    const kind = STATE_NUMBERS[state];
     if (kind === undefined) return 0;
     if (kind === DELAYED && before !== undefined) {
       const row = store.get(

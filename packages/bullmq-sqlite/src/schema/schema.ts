@@ -1,11 +1,12 @@
 /** The layout's version, stored as SQLite's `user_version`. */
-export const schemaVersion = 1;
+export const SCHEMA_VERSION = 1;
 
 /**
- * The tables. `ord` orders waiting jobs: it grows with each job that is added or put back, and is negative for jobs
- * that go first (LIFO). Counters are kept by triggers, so a count never reads the jobs, whatever changed them.
+ * The tables. Waiting jobs run in the order of `ord`: it grows with each job that is added or waits again, and is negative
+ * for jobs that run first (LIFO). Triggers maintain the counters, so a count reads no jobs, and no statement has to
+ * maintain them.
  */
-export const schema = `
+export const SCHEMA = `
 CREATE TABLE sequence (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 INSERT INTO sequence VALUES ('ord', 0);
 

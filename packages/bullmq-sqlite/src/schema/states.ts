@@ -5,11 +5,11 @@ export const COMPLETED = 2;
 export const FAILED = 3;
 export const DELAYED = 4;
 export const WAITING_CHILDREN = 5;
-/** A kind of the counters only: waiting with a priority. */
+/** A kind of counter and no stored state: waiting with a priority. */
 export const PRIORITIZED = 6;
 
-/** The stored states by BullMQ's names. BullMQ's `paused` is left out: only queues of its earlier versions have such jobs. */
-export const stateNumbers: Readonly<Record<string, number>> = {
+/** The stored states by BullMQ's names. Jobs that are `paused` exist in queues of earlier versions of BullMQ only. */
+export const STATE_NUMBERS: Readonly<Record<string, number>> = {
   wait: WAITING,
   waiting: WAITING,
   prioritized: PRIORITIZED,
@@ -20,8 +20,8 @@ export const stateNumbers: Readonly<Record<string, number>> = {
   "waiting-children": WAITING_CHILDREN,
 };
 
-/** BullMQ's names by stored state. */
-export const stateNames = [
+/** BullMQ's names by the number of the state or counter. */
+export const STATE_NAMES = [
   "waiting",
   "active",
   "completed",
@@ -31,7 +31,7 @@ export const stateNames = [
   "prioritized",
 ] as const;
 
-/** The states of a child as its parent sees it. */
+/** The states of a child in the records of its parent. */
 export const PENDING_CHILD = 0;
 export const PROCESSED_CHILD = 1;
 export const IGNORED_CHILD = 2;

@@ -4,11 +4,11 @@ import { ACTIVE, WAITING } from "../schema/states.ts";
 import type { Store } from "../store/store.ts";
 
 /**
- * Writes a copy of the database as it is between two turns. The processes that have the original open are not part of
- * it: the jobs that they run wait in the copy.
+ * Writes a copy of the database as it is between two turns. The processes that have the original open do not belong to
+ * the copy, so the jobs that they run wait in the copy.
  */
 export function backUp(store: Store, path: string): void {
-  if (existsSync(path)) throw new Error(`${path} is there already; name a file that is not.`);
+  if (existsSync(path)) throw new Error(`${path} exists; name a file that does not exist`);
   const partial = `${path}.partial`;
   rmSync(partial, { force: true });
   try {

@@ -1,6 +1,7 @@
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { operations } from "../operations/index.ts";
 import type { OperationName } from "../operations/index.ts";
+import { primaryCode } from "../schema/result-codes.ts";
 import type {
   Change,
   DatabaseReply,
@@ -16,16 +17,16 @@ import { OpenRefusal, openDatabase, refusal } from "./open-database.ts";
 import { Peers, canShare } from "./peers.ts";
 import { Refusal, Store } from "../store/store.ts";
 
-/** How many operations one transaction has at the most, so that other processes have their turns. */
-const operationsAtMost = 500;
+/** The most operations in one transaction. More of them would keep other processes from their turns. */
+const MAX_OPERATIONS = 500;
 /** SQLite's result codes for a database that another process has locked. */
-const busyCodes = new Set([5, 6]);
-/** How long a turn waits for other processes before its operations fail; milliseconds. */
-const busyPatience = 30_000;
+const BUSY_CODES = new Set([5, 6]);
+/** The time for which a turn waits for other processes before its operations fail. */
+const BUSY_TIMEOUT_MS = 30_000;
 
-/** The limits of the first and of all later pauses between two tries to begin; milliseconds. */
-const busyPauseAtFirst = 0.1;
-const busyPauseAtMost = 1.2;
+/** The limits of the first and of all later pauses before another attempt to begin a transaction. */
+const FIRST_BUSY_PAUSE_MS = 0.1;
+const MAX_BUSY_PAUSE_MS = 1.2;
 
 const port = parentPort!;
 const pause = new Int32Array(new SharedArrayBuffer(4));
@@ -49,16 +50,16 @@ async function start(options: OpenOptions): Promise<void> {
   const housekeeping = options.path === ":memory:" ? undefined : new Housekeeping(store, options.path);
   reply({ kind: "open", sqlite: sqliteVersion(store), processId: store.owner });
   port.on("message", (first: DatabaseRequest) => {
-    // What has come meanwhile goes into the same transaction.
+    // The operations of all messages that have arrived share a transaction.
     const collected: SentOperation[] = [];
     for (let message: DatabaseRequest | undefined = first; message !== undefined; message = received()) {
       if (message.kind === "turn") {
         // One by one: a spread of 100,000 operations would overflow the stack.
         for (const operation of message.operations) collected.push(operation);
       } else if (message.kind === "post") {
-        // What is told about a turn comes after its commit.
+        // Messages about a turn are sent after its commit.
         runAll(store, peers, collected.splice(0));
-        peers?.tell({ messages: message.messages });
+        peers?.send({ messages: message.messages });
       } else if (message.kind === "backup") {
         runAll(store, peers, collected.splice(0));
         runBackup(store, message.id, message.path);
@@ -68,7 +69,7 @@ async function start(options: OpenOptions): Promise<void> {
         close(store, peers);
         return;
       }
-      if (collected.length >= operationsAtMost) runAll(store, peers, collected.splice(0));
+      if (collected.length >= MAX_OPERATIONS) runAll(store, peers, collected.splice(0));
     }
     runAll(store, peers, collected);
     housekeeping?.turnEnded();
@@ -87,18 +88,18 @@ async function join(path: string, store: Store): Promise<Peers> {
     inTransaction(store),
   );
   store.owner = peers.id;
-  await peers.met();
+  await peers.connected();
   if (peers.others > 0 && !canShare(sqliteVersion(store))) {
     peers.leave(inTransaction(store));
     throw new OpenRefusal(
       "SQLITE_ONE_PROCESS",
-      `Another process has ${path} open, and SQLite ${sqliteVersion(store)} can damage a file that two processes write: use a Node with SQLite 3.51.3 or later, such as Node 24.`,
+      `Another process has ${path} open, and SQLite ${sqliteVersion(store)} can damage a file that two processes write: use a Node with SQLite 3.51.3 or later, such as Node 24`,
     );
   }
   return peers;
 }
 
-/** Runs a body in one transaction, for which it waits while other processes have theirs. */
+/** Returns a function that runs a body in one transaction, for which it waits while other processes have theirs. */
 function inTransaction(store: Store): (body: () => void) => void {
   return (body) => {
     try {
@@ -124,11 +125,11 @@ function received(): DatabaseRequest | undefined {
 }
 
 function runAll(store: Store, peers: Peers | undefined, all: readonly SentOperation[]): void {
-  for (let from = 0; from < all.length; from += operationsAtMost)
-    runTurn(store, peers, all.slice(from, from + operationsAtMost));
+  for (let from = 0; from < all.length; from += MAX_OPERATIONS)
+    runTurn(store, peers, all.slice(from, from + MAX_OPERATIONS));
 }
 
-/** Runs operations in one transaction. They are answered when it is stored; if that fails, all of them fail. */
+/** Runs operations in one transaction. The answers are sent after its commit. If the commit fails, all operations fail. */
 function runTurn(store: Store, peers: Peers | undefined, turn: readonly SentOperation[]): void {
   let results: SentResult[];
   try {
@@ -137,7 +138,7 @@ function runTurn(store: Store, peers: Peers | undefined, turn: readonly SentOper
       try {
         return [id, undefined, store.operation(() => call(store, name, args))];
       } catch (error) {
-        if (!store.database.isTransaction) throw error; // SQLite has rolled all of it back.
+        if (!store.database.isTransaction) throw error; // SQLite has rolled back the whole turn.
         return [id, failureOf(error)];
       }
     });
@@ -154,10 +155,10 @@ function runTurn(store: Store, peers: Peers | undefined, turn: readonly SentOper
   reply({ kind: "turn", results, jobs, events });
   const { messages } = store.signals;
   if (jobs.length > 0 || events.length > 0 || messages.length > 0)
-    peers?.tell({ jobs, events, ...(messages.length > 0 ? { messages } : {}) });
+    peers?.send({ jobs, events, ...(messages.length > 0 ? { messages } : {}) });
 }
 
-/** A copy is written outside of any transaction; what is called meanwhile waits. */
+/** Writes a copy outside of any transaction. Operations that are called meanwhile wait. */
 function runBackup(store: Store, id: number, path: string): void {
   let result: SentResult = [id, undefined];
   try {
@@ -177,19 +178,23 @@ function call(store: Store, name: string, args: readonly unknown[]): unknown {
 }
 
 /**
- * Waits for another process's turn to end. SQLite's own waiting is not fair: with eight busy processes the poorest had a
- * twentieth of its share; with short random pauses it has three quarters. The first pauses are as short as a small turn.
+ * Begins a transaction, for which it waits while other processes have theirs. SQLite's own waiting is not fair: of eight
+ * busy processes, the slowest had a twentieth of its share. With short random pauses it has three quarters. The first
+ * pauses are as short as a small turn.
  */
 function beginPatiently(store: Store): void {
-  const until = Date.now() + busyPatience;
-  for (let pauseAtMost = busyPauseAtFirst; ; pauseAtMost = Math.min(2 * pauseAtMost, busyPauseAtMost)) {
+  const until = Date.now() + BUSY_TIMEOUT_MS;
+  for (
+    let longestPause = FIRST_BUSY_PAUSE_MS;
+    ;
+    longestPause = Math.min(2 * longestPause, MAX_BUSY_PAUSE_MS)
+  ) {
     try {
       return store.begin();
     } catch (error) {
-      const errcode = ((error as { errcode?: number }).errcode ?? 0) & 0xff;
-      if (!busyCodes.has(errcode) || Date.now() > until) throw error;
+      if (!BUSY_CODES.has(primaryCode(error)) || Date.now() > until) throw error;
     }
-    Atomics.wait(pause, 0, 0, pauseAtMost * (0.25 + 0.75 * Math.random()));
+    Atomics.wait(pause, 0, 0, longestPause * (0.25 + 0.75 * Math.random()));
   }
 }
 

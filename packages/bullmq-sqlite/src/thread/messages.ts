@@ -1,25 +1,25 @@
-/** An operation as it travels to the database thread. */
+/** An operation on its way to the database thread. */
 export type SentOperation = readonly [id: number, name: string, args: readonly unknown[]];
 
-/** A message of the main thread. */
+/** A message to the database thread. */
 export type DatabaseRequest =
   | { readonly kind: "turn"; readonly operations: readonly SentOperation[] }
   | { readonly kind: "post"; readonly messages: readonly PostedMessage[] }
   | { readonly kind: "backup"; readonly id: number; readonly path: string }
   | { readonly kind: "close" };
 
-/** A message from one process to the others of its file: a channel and a text. It is not stored, and can be lost. */
+/** A channel and a text that one process sends to the other processes of its file. It is not stored and can be lost. */
 export type PostedMessage = readonly [channel: string, text: string];
 
-/** Why an operation failed: BullMQ's code, or an error of SQLite with its code. */
+/** The reason of a failed operation: BullMQ's code, or an error of SQLite with its codes. */
 export type SentFailure =
   | { readonly refusal: number }
   | { readonly message: string; readonly code: string | undefined; readonly errcode: number | undefined };
 
-/** The result of an operation, as it travels back. */
+/** The result of an operation on its way back. */
 export type SentResult = readonly [id: number, failure: SentFailure | undefined, value?: unknown];
 
-/** A message of the database thread. */
+/** A message from the database thread. */
 export type DatabaseReply =
   | { readonly kind: "open"; readonly sqlite: string; readonly processId: number }
   | { readonly kind: "refused"; readonly code: string; readonly message: string }
@@ -29,18 +29,18 @@ export type DatabaseReply =
       readonly jobs: readonly string[];
       readonly events: readonly string[];
     }
-  /** Another process has changed these queues; undefined: it may have changed any. */
+  /** Another process has changed these queues. Without a list it may have changed any queue. */
   | ({ readonly kind: "changed" } & Change)
   | { readonly kind: "closed" };
 
-/** How a database is opened. */
+/** The options with which a database is opened. */
 export interface OpenOptions {
   readonly path: string;
-  /** `full`: a commit is on the disk before it is acknowledged. `normal`: a power failure may lose the last commits. */
+  /** With `full`, a commit is on the disk before it is acknowledged. With `normal`, a power failure may lose commits. */
   readonly sync: "full" | "normal";
 }
 
-/** Queues that changed, as it travels between processes: a line of JSON. */
+/** The changed queues of a turn, and its messages. Processes send each other one change per line, as JSON. */
 export interface Change {
   readonly jobs?: readonly string[];
   readonly events?: readonly string[];

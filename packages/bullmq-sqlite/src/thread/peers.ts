@@ -4,26 +4,28 @@ import { connect, createServer } from "node:net";
 import type { Server, Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
-import { WAITING } from "../schema/states.ts";
-import { ProcessLock, isReleased } from "./process-lock.ts";
+import { ACTIVE, WAITING } from "../schema/states.ts";
+import { ProcessLock, lockState } from "./process-lock.ts";
 import type { Change } from "./messages.ts";
 import type { Store } from "../store/store.ts";
 
-/** How often a process looks whether its peers live, and whether a message was missed; milliseconds. */
-const lookInterval = 500;
-/** How many bytes may wait for a process that does not read; what comes then is not sent to it. */
-const unreadAtMost = 16 * 1_048_576;
-/** The first line to another process: it says that there is a new one. */
-const greeting = "{}";
-/** The longest path of a Unix socket that every system takes, in bytes. */
-const socketPathAtMost = 100;
+/** The interval at which a process checks whether the other processes live and whether a message was lost. */
+const CHECK_INTERVAL_MS = 500;
+/** The most bytes that may wait for a process that does not read. Further messages are not sent to it. */
+const MAX_UNREAD_BYTES = 16 * 1_048_576;
+/** The first line to another process: a new process has come. */
+const GREETING = "{}";
+/** The longest path of a Unix socket that every system accepts, in bytes. */
+const MAX_SOCKET_PATH_BYTES = 100;
 /** The first SQLite in which two processes that write at once cannot damage a write-ahead log. */
-const sharedFrom = [3, 51, 3];
+const FIRST_SHARED_SQLITE = [3, 51, 3];
+/** The error of a connection to an address on which no process listens. A pipe of Windows ends with its process. */
+const NOBODY_LISTENS = process.platform === "win32" ? "ENOENT" : "ECONNREFUSED";
 
-/** Whether several processes may share a file with this version of SQLite. */
+/** Returns whether several processes may share a file with this version of SQLite. */
 export function canShare(sqlite: string): boolean {
   const parts = sqlite.split(".").map(Number);
-  for (const [index, least] of sharedFrom.entries()) {
+  for (const [index, least] of FIRST_SHARED_SQLITE.entries()) {
     const part = parts[index] ?? 0;
     if (part !== least) return part > least;
   }
@@ -31,24 +33,32 @@ export function canShare(sqlite: string): boolean {
 }
 
 /**
- * The processes that share a database file. Each has a row in `process`, a lock that ends with it, and a local socket on
- * which the others tell it which queues have changed. A message can be lost, so a slow look at SQLite's `data_version` is
- * the safety net. A process that dies is noticed when its socket closes; if its lock is free, too, its active jobs wait
- * again. The lock alone would not do: POSIX drops it when any code of its own process opens and closes the lock file, as
- * a task does that reads whole folders.
+ * The processes that share a database file. Each process has a row in `process`, a lock that ends with it, and a local
+ * socket on which the other processes send it the names of changed queues. Messages can be lost, so each process also
+ * reads SQLite's `data_version` at a slow interval.
+ *
+ * A process counts as gone by two signs, its socket and its lock. If its socket is closed and its lock is released, its
+ * active jobs wait again. The lock alone is no proof: POSIX drops it when any code of the process opens and closes the
+ * lock file, as a task does that reads whole folders. If the lock file was deleted or overwritten, the second sign is the
+ * socket's file: the operating system refuses a connection to it as soon as no process listens on it. If both files were
+ * deleted, nothing shows whether the process lives, and its jobs stay active until their locks lapse. The process id
+ * decides nothing, because a process in another container has its ids in another namespace.
  */
 export class Peers {
-  /** The number of this process, by which its active jobs are found when it dies. */
+  /** The number of this process. Its active jobs name it as their owner. */
   readonly id: number;
   readonly #store: Store;
   readonly #onChange: (change: Change) => void;
   readonly #lock: ProcessLock;
   readonly #address: string;
   readonly #server: Server;
-  /** The sockets to the others, by their numbers. */
+  /** The sockets to the other processes, by their numbers. */
   readonly #peers = new Map<number, Socket>();
+  /** The processes on whose address no process listened at the last connection. */
+  readonly #unreachable = new Set<number>();
+  /** Whether this process has no socket of its own. */
   #isDeaf = false;
-  /** The database is closed, or about to be: what the sockets still say is of no use. */
+  /** Whether the database is closed or about to close. Later messages and closed sockets are ignored. */
   #hasLeft = false;
   #timer: NodeJS.Timeout | undefined;
   #version: number;
@@ -66,12 +76,12 @@ export class Peers {
     this.#address = address;
     this.#onChange = onChange;
     this.#version = store.dataVersion();
-    this.#server = createServer((socket) => this.#hear(socket)).unref();
-    // Without a socket of its own no process can say that it has come, so the slow look goes on all the time.
+    this.#server = createServer((socket) => this.#receive(socket)).unref();
+    // Without a socket of its own a process cannot be greeted by new processes, so its checks never stop.
     this.#server.on("error", () => {
       if (this.#hasLeft) return;
       this.#isDeaf = true;
-      this.#keepLooking();
+      this.#keepChecking();
     });
     this.#server.listen(address);
   }
@@ -79,7 +89,8 @@ export class Peers {
   /**
    * Joins the processes of a file.
    *
-   * @param transaction runs its body in a transaction of the store, waiting for other processes.
+   * @param transaction runs its body in a transaction of the store, for which it waits while other processes have
+   *   theirs.
    */
   static join(
     path: string,
@@ -93,7 +104,7 @@ export class Peers {
     let id = 0;
     try {
       transaction(() => {
-        // The name alone, so that a folder that is moved finds its locks.
+        // Without the folder, so that the locks are found after the folder was moved.
         const lockName = basename(lock.path);
         store.run(
           "INSERT INTO process (pid, address, lock) VALUES (?, ?, ?)",
@@ -108,12 +119,12 @@ export class Peers {
       throw error;
     }
     const peers = new Peers(store, id, lock, address, onChange);
-    peers.#meet();
+    peers.#connect();
     return peers;
   }
 
-  /** Resolves when every process that was there is known to live, or is removed. */
-  async met(): Promise<void> {
+  /** Resolves when each process that was registered before is either connected or removed. */
+  async connected(): Promise<void> {
     const connecting = [...this.#peers.values()].filter((socket) => socket.connecting);
     await Promise.all(
       connecting.map((socket) => {
@@ -124,26 +135,26 @@ export class Peers {
     for (const socket of connecting) socket.unref();
   }
 
-  /** How many other processes have the file open. */
+  /** The number of other processes that have the file open. */
   get others(): number {
     return this.#peers.size;
   }
 
-  /** Tells the other processes what a turn has changed. */
-  tell(change: Change): void {
+  /** Sends the changes of a turn to the other processes. */
+  send(change: Change): void {
     if (this.#peers.size === 0) return;
     const line = `${JSON.stringify(change)}\n`;
     for (const socket of this.#peers.values()) {
-      // A process that is stopped reads nothing. It finds what it missed by its own look.
-      if (socket.writableLength < unreadAtMost) socket.write(line);
+      // A stopped process reads nothing. It finds the lost changes by its next check.
+      if (socket.writableLength < MAX_UNREAD_BYTES) socket.write(line);
     }
   }
 
   /**
-   * Leaves: the row, the lock and the socket are removed.
+   * Leaves the other processes: removes the row, the lock and the socket.
    *
-   * @param transaction runs its body in a transaction of the store. If it fails, the lock file stays, so that the other
-   * processes find a row whose lock is free.
+   * @param transaction runs its body in a transaction of the store. If it fails, the lock file stays, so the other
+   *   processes find a row whose lock is released.
    */
   leave(transaction: (body: () => void) => void): void {
     this.#hasLeft = true;
@@ -160,32 +171,35 @@ export class Peers {
     removeSocket(this.#address);
   }
 
-  /** Connects to every process that is not known yet. */
-  #meet(): void {
+  /** Connects to each registered process that has no connection yet. */
+  #connect(): void {
     for (const row of this.#store.all("SELECT id, address FROM process WHERE id <> ?", this.id)) {
       const id = Number(row["id"]);
       if (this.#peers.has(id)) continue;
       const socket = connect(String(row["address"])).unref();
-      socket.on("error", () => {});
-      socket.on("close", () => this.#lost(id));
-      socket.write(`${greeting}\n`);
+      socket.on("connect", () => this.#unreachable.delete(id));
+      socket.on("error", (error: NodeJS.ErrnoException) => {
+        if (error.code === NOBODY_LISTENS) this.#unreachable.add(id);
+      });
+      socket.on("close", () => this.#disconnected(id));
+      socket.write(`${GREETING}\n`);
       this.#peers.set(id, socket);
     }
-    if (this.#peers.size > 0) this.#keepLooking();
+    if (this.#peers.size > 0) this.#keepChecking();
   }
 
-  #keepLooking(): void {
-    this.#timer ??= setInterval(() => this.#look(), lookInterval).unref();
+  #keepChecking(): void {
+    this.#timer ??= setInterval(() => this.#check(), CHECK_INTERVAL_MS).unref();
   }
 
-  /** The socket of another process has closed. Where the process lives, the next look connects to it again. */
-  #lost(id: number): void {
+  /** Handles the closed socket of another process. If the process lives, the next check connects to it again. */
+  #disconnected(id: number): void {
     if (this.#hasLeft) return;
     this.#peers.delete(id);
-    this.#bury();
+    this.#recoverJobs();
   }
 
-  #hear(socket: Socket): void {
+  #receive(socket: Socket): void {
     let rest = "";
     socket.unref();
     socket.on("error", () => {});
@@ -195,57 +209,73 @@ export class Peers {
       rest = lines.pop() ?? "";
       for (const line of lines) {
         const change = changeOf(line);
-        // No process of this file writes anything else, so a stranger has found the socket.
+        // The processes of this file write JSON objects only, so any other line is from a stranger.
         if (change === undefined) socket.destroy();
-        else if (line === greeting) this.#meet();
+        else if (line === GREETING) this.#connect();
         else this.#onChange(change);
       }
       this.#version = this.#store.dataVersion();
     });
   }
 
-  /** Finds what no message told: a change, a new process, a dead one. */
-  #look(): void {
+  /** Finds changes, new processes and dead processes of which no message has come. */
+  #check(): void {
     const version = this.#store.dataVersion();
     if (version !== this.#version) {
       this.#version = version;
       this.#onChange({});
     }
-    this.#bury();
-    this.#meet();
+    this.#recoverJobs();
+    this.#connect();
     if (this.#peers.size > 0 || this.#isDeaf) return;
     clearInterval(this.#timer);
     this.#timer = undefined;
   }
 
-  /** Takes back the jobs of processes that are gone: their sockets are closed, and their locks free. */
-  #bury(): void {
-    const folder = dirname(this.#lock.path);
-    const findDead = (): Registered[] =>
-      this.#store
-        .all("SELECT id, lock, address FROM process WHERE id <> ?", this.id)
-        .map(({ id, lock, address }) => ({
-          id: Number(id),
-          lockPath: join(folder, String(lock)),
-          address: String(address),
-        }))
-        .filter(({ id, lockPath }) => !this.#peers.has(id) && isReleased(lockPath));
-    if (findDead().length === 0) return;
+  /** Removes the processes that are gone. Their active jobs wait again. */
+  #recoverJobs(): void {
+    if (this.#findGone().length === 0) return;
+    let gone: Registered[];
     try {
       this.#store.begin();
-      for (const dead of findDead()) remove(this.#store, dead); // Another process may have been faster.
+      gone = this.#findGone(); // Another process may have removed them meanwhile.
+      for (const { id } of gone) remove(this.#store, id);
       this.#store.commit();
     } catch {
-      return this.#store.rollback(); // Another process is faster, or has the database: the next look tries again.
+      return this.#store.rollback(); // Another process has the database, or the disk is full: the next check tries again.
+    }
+    // After the commit: a row whose files are missing is hard to judge.
+    for (const { id, lockPath, address } of gone) {
+      this.#unreachable.delete(id);
+      rmSync(lockPath, { force: true });
+      removeSocket(address);
     }
     const { jobs, events } = this.#store.signals;
     const change: Change = { jobs: [...jobs], events: [...events] };
     this.#onChange(change);
-    this.tell(change);
+    this.send(change);
+  }
+
+  #findGone(): Registered[] {
+    const folder = dirname(this.#lock.path);
+    return this.#store
+      .all("SELECT id, lock, address FROM process WHERE id <> ?", this.id)
+      .map(({ id, lock, address }) => ({
+        id: Number(id),
+        lockPath: join(folder, String(lock)),
+        address: String(address),
+      }))
+      .filter((registered) => this.#isGone(registered));
+  }
+
+  #isGone({ id, lockPath }: Registered): boolean {
+    if (this.#peers.has(id)) return false;
+    const state = lockState(lockPath);
+    return state === "released" || (state === "unknown" && this.#unreachable.has(id));
   }
 }
 
-/** A line that another process wrote; undefined when it is no JSON object. */
+/** Returns the change that another process wrote as a line; undefined if the line is no JSON object. */
 function changeOf(line: string): Change | undefined {
   try {
     const value: unknown = JSON.parse(line);
@@ -255,38 +285,36 @@ function changeOf(line: string): Change | undefined {
   }
 }
 
-/** A process as the others see it. */
+/** A process as the other processes find it in the database. */
 interface Registered {
   readonly id: number;
   readonly lockPath: string;
   readonly address: string;
 }
 
-/** Removes a process that is gone. Its active jobs wait again, in their places. */
-function remove(store: Store, { id, lockPath, address }: Registered): void {
+/** Removes the row of a process that is gone. Its active jobs wait again, in their places. */
+function remove(store: Store, id: number): void {
   const jobs = store.all(
-    `UPDATE job SET state = ${WAITING}, lock_token = NULL, locked_until = NULL, owner = NULL, stalled_marked = 0, stalled = stalled + 1 WHERE state = 1 AND owner = ? RETURNING id, q`,
+    `UPDATE job SET state = ${WAITING}, lock_token = NULL, locked_until = NULL, owner = NULL, stalled_marked = 0, stalled = stalled + 1 WHERE state = ${ACTIVE} AND owner = ? RETURNING id, q`,
     id,
   );
   for (const job of jobs) {
-    const queue = String(store.get("SELECT name FROM queue WHERE q = ?", job["q"] as number)?.["name"]);
+    const queue = String(store.get("SELECT name FROM queue WHERE q = ?", Number(job["q"]))?.["name"]);
     store.publish(queue, "stalled", { jobId: String(job["id"]) });
     store.wake(queue);
   }
   store.run("DELETE FROM process WHERE id = ?", id);
-  rmSync(lockPath, { force: true });
-  removeSocket(address);
 }
 
 function removeSocket(address: string): void {
   if (process.platform !== "win32") rmSync(address, { force: true });
 }
 
-/** Where a process listens: beside the file, or under a short name where the path is too long for a socket. */
+/** Returns the address of a process: beside the file, or in the temporary folder if the path is too long for a socket. */
 function addressFor(path: string, name: string): string {
   if (process.platform === "win32") return String.raw`\\.\pipe\bullmq-sqlite-${name}`;
   const beside = `${path}-${name}.sock`;
-  if (Buffer.byteLength(beside) <= socketPathAtMost) return beside;
+  if (Buffer.byteLength(beside) <= MAX_SOCKET_PATH_BYTES) return beside;
   const hash = createHash("sha256").update(dirname(path)).digest("hex").slice(0, 12);
   return join(tmpdir(), `bullmq-sqlite-${hash}-${name}.sock`);
 }

@@ -1,10 +1,11 @@
 import { existsSync, rmSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
+import { primaryCode } from "../schema/result-codes.ts";
 
 /**
- * A lock that its process holds for life, and that the operating system releases when it dies, however it dies: an
- * exclusive transaction on a file of its own. A process never opens the lock file of its own a second time, because
- * POSIX drops all locks of a process on a file when it closes any of its descriptors for that file.
+ * A lock that a process holds until its end, and that the operating system releases however the process ends. The lock
+ * is an exclusive transaction on a file of its own. A process never opens its own lock file a second time: when a process
+ * closes any descriptor of a file, POSIX drops all its locks on that file.
  */
 export class ProcessLock {
   readonly path: string;
@@ -21,26 +22,29 @@ export class ProcessLock {
     rmSync(this.path, { force: true });
   }
 
-  /** Lets go of the lock, and leaves its file as a sign that the process is gone. */
+  /** Releases the lock and leaves its file, as a sign for other processes that this process is gone. */
   abandon(): void {
     this.#database.close();
   }
 }
 
-/**
- * Whether the process that made a lock file is gone. A file that is missing or cannot be used says nothing: somebody may
- * have deleted or overwritten it.
- */
-export function isReleased(path: string): boolean {
-  if (!existsSync(path)) return false;
+/** SQLite's result code for a file that another connection has locked. */
+const BUSY = 5;
+
+/** The state of another process's lock. It is unknown if the file is missing or is no lock file any more. */
+export type LockState = "held" | "released" | "unknown";
+
+/** Returns the state of the lock of another process. */
+export function lockState(path: string): LockState {
+  if (!existsSync(path)) return "unknown";
   let database: DatabaseSync | undefined;
   try {
     database = new DatabaseSync(path);
     database.exec("BEGIN EXCLUSIVE");
     database.exec("ROLLBACK");
-    return true;
-  } catch {
-    return false;
+    return "released";
+  } catch (error) {
+    return primaryCode(error) === BUSY ? "held" : "unknown";
   } finally {
     database?.close();
   }
