@@ -1,19 +1,57 @@
-/** Every ```ts block of these guides runs, as a program of its own, and prints what it says it prints. */
-import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+/**
+ * Each ```ts block of the guides and READMEs runs as a program of its own and prints the lines that its comments
+ * expect. A block that begins with a file name, as in `// tasks.ts`, can be imported by the other blocks of its page.
+ */
+import { spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import { canRun, ExampleRunner, examplesIn, NEEDS_USING } from "./support/examples.ts";
+import { canRun, ExampleRunner, examplesIn, filesIn, NEEDS_USING, NODE_FLAGS } from "./support/examples.ts";
 
-const docs = join(import.meta.dirname, "../docs");
+const root = join(import.meta.dirname, "..");
 const runner = new ExampleRunner();
 afterAll(() => runner[Symbol.dispose]());
 
-describe.concurrent.each(["asyncio-for-node.md", "io.md", "loop.md"])("docs/%s", (guide) => {
-  const examples = examplesIn(readFileSync(join(docs, guide), "utf8"));
+const read = (page: string): string => readFileSync(join(root, page), "utf8");
+
+const docs = readdirSync(join(root, "docs"))
+  .filter((name) => name.endsWith(".md"))
+  .map((name) => `docs/${name}`);
+const readmes = ["packages", "apps"].flatMap((folder) =>
+  readdirSync(join(root, folder)).map((name) => `${folder}/${name}/README.md`),
+);
+const pages = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/README.md", ...readmes, ...docs];
+const pagesWithExamples = pages.filter((page) => examplesIn(read(page)).length > 0);
+
+test.each(readmes)("%s has the installation, and a program that runs", (page) => {
+  expect(read(page)).toContain("npm install @taskloom/");
+  expect(pagesWithExamples).toContain(page);
+});
+
+describe.concurrent.each(pagesWithExamples)("%s", (page) => {
+  const examples = examplesIn(read(page));
+  const files = filesIn(read(page));
   test.for(examples)("line $line", { timeout: 90_000 }, async ({ code, line }, { skip }) => {
     skip(!canRun(code), NEEDS_USING);
-    expect(await runner.missing(`${guide} ${line}`, code)).toEqual([]);
+    expect(await runner.missing(`${page} ${line}`, code, files)).toEqual([]);
   });
+});
+
+test("the two processes in the README of the queue work together", { timeout: 90_000 }, async () => {
+  const folder = runner.folderOf("two processes", filesIn(read("packages/queue/README.md")));
+  const start = (file: string): ChildProcess =>
+    spawn(process.execPath, [...NODE_FLAGS, file], { cwd: folder, stdio: ["ignore", "pipe", "inherit"] });
+  const worker = start("worker.ts");
+  const client = start("client.ts");
+  let printed = "";
+  client.stdout?.on("data", (data: Buffer) => (printed += data.toString()));
+  expect(await once(client, "exit")).toEqual([0, null]);
+  expect(printed).toContain(createHash("sha256").update("a").digest("hex"));
+  worker.kill("SIGINT");
+  expect(await once(worker, "exit")).toEqual([130, null]);
 });
 
 /** As GitHub makes an anchor of a heading. */
@@ -24,20 +62,17 @@ function anchor(heading: string): string {
     .replaceAll(" ", "-");
 }
 
-test.each(readdirSync(docs).filter((name) => name.endsWith(".md")))(
-  "every link of docs/%s leads to a file, and to a heading in it",
-  (guide) => {
-    const broken: string[] = [];
-    for (const [, target = ""] of readFileSync(join(docs, guide), "utf8").matchAll(/\]\(([^)\s]+)\)/g)) {
-      if (/^\w+:/.test(target)) continue;
-      const [path = "", heading] = target.split("#");
-      const file = join(docs, path === "" ? guide : path);
-      if (!existsSync(file)) broken.push(target);
-      else if (heading !== undefined && file.endsWith(".md")) {
-        const headings = [...readFileSync(file, "utf8").matchAll(/^#+ (.+)$/gm)];
-        if (!headings.some(([, text = ""]) => anchor(text) === heading)) broken.push(target);
-      }
+test.each(pages)("every link of %s leads to a file, and to a heading in it", (page) => {
+  const broken: string[] = [];
+  for (const [, target = ""] of read(page).matchAll(/\]\(([^)\s]+)\)/g)) {
+    if (/^\w+:/.test(target)) continue;
+    const [path = "", heading] = target.split("#");
+    const file = path === "" ? join(root, page) : join(root, dirname(page), path);
+    if (!existsSync(file)) broken.push(target);
+    else if (heading !== undefined && file.endsWith(".md")) {
+      const headings = [...readFileSync(file, "utf8").matchAll(/^#+ (.+)$/gm)];
+      if (!headings.some(([, text = ""]) => anchor(text) === heading)) broken.push(target);
     }
-    expect(broken).toEqual([]);
-  },
-);
+  }
+  expect(broken).toEqual([]);
+});

@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 
 const root = join(import.meta.dirname, "../..");
 
@@ -19,7 +19,19 @@ export function examplesIn(text: string): Example[] {
   }));
 }
 
+/** Returns the ```ts blocks of a text that begin with a file name, as in `// tasks.ts`, by that name. */
+export function filesIn(text: string): Map<string, string> {
+  const blocks = [...text.matchAll(/^```ts(?: no-run)?\n(\/\/ ([\w.-]+\.ts)\b[^]*?)^```/gm)];
+  return new Map(blocks.map(([, code, file]) => [file!, code!]));
+}
+
 export const NEEDS_USING = "`using` is syntax from Node 24 on";
+/** Node's flags for a program that imports the sources of the packages. */
+export const NODE_FLAGS: readonly string[] = [
+  "--conditions=@taskloom/source",
+  "--no-warnings",
+  "--experimental-strip-types",
+];
 const hasUsing = Number(process.versions.node.split(".")[0]) >= 24;
 
 /** Whether this Node can parse an example: types can be stripped from it, but `using` is syntax from Node 24 on. */
@@ -27,8 +39,9 @@ export function canRun(code: string): boolean {
   return hasUsing || !/^\s*(?:await )?using /m.test(code);
 }
 
-/** Runs examples, each as a program of its own, in a folder that `dispose` takes away. */
+/** Runs examples, each as a program of its own in a folder of its own, which `dispose` removes. */
 export class ExampleRunner implements Disposable {
+  // Below the repository's root, so that the programs can import the packages of the repository.
   readonly #folder = mkdtempSync(join(root, "test", ".examples-"));
 
   [Symbol.dispose](): void {
@@ -36,24 +49,38 @@ export class ExampleRunner implements Disposable {
   }
 
   /**
-   * Runs `code`, and gives what it should have printed and did not: a comment at the end of a line that logs is
-   * the expected line. White space and commas do not count, since how a list is printed is beside the point.
+   * Runs `code`, and returns the expected lines that it did not print. A comment at the end of a line that logs is an
+   * expected line. White space and commas do not count, because Node decides how a list is printed.
+   *
+   * @param files are stored beside the program, by their names.
    */
-  async missing(name: string, code: string): Promise<string[]> {
-    const printed = bare(await this.#run(name, code));
+  async missing(
+    name: string,
+    code: string,
+    files: ReadonlyMap<string, string> = new Map<string, string>(),
+  ): Promise<string[]> {
+    const folder = this.folderOf(name, files);
+    const program = join(folder, "program.ts");
+    writeFileSync(program, code);
+    const printed = bare(await this.#run(name, program));
     const expected = [...code.matchAll(/console\.log\(.*\/\/ (.+)$/gm)].map((match) => match[1]!);
     return expected.filter((line) => !printed.includes(bare(line)));
   }
 
-  #run(name: string, code: string): Promise<string> {
-    // Below the repository's root, so that it can import what the repository's packages can.
-    const file = join(this.#folder, `${name.replaceAll(/[^a-z0-9]+/gi, "-")}.ts`);
-    writeFileSync(file, code);
+  /** Makes a folder with these files. */
+  folderOf(name: string, files: ReadonlyMap<string, string>): string {
+    const folder = join(this.#folder, name.replaceAll(/[^a-z0-9]+/gi, "-"));
+    mkdirSync(folder);
+    for (const [file, text] of files) writeFileSync(join(folder, file), text);
+    return folder;
+  }
+
+  #run(name: string, program: string): Promise<string> {
     return new Promise((resolve, reject) => {
       execFile(
         process.execPath,
-        ["--conditions=@taskloom/source", "--no-warnings", "--experimental-strip-types", file],
-        { timeout: 60_000, cwd: root },
+        [...NODE_FLAGS, program],
+        { timeout: 60_000, cwd: dirname(program) },
         (error, stdout, stderr) => {
           if (error) reject(new Error(`${name} failed: ${error.message}\n${stderr}`, { cause: error }));
           else resolve(stdout);
