@@ -49,6 +49,23 @@ export const layeredPackages: readonly LayeredPackage[] = [
     ],
     uses: ["@taskloom/loop", "@taskloom/offload", "@taskloom/bullmq-sqlite"],
   },
+  {
+    sources: "apps/worker/src",
+    layers: [
+      ["errors", "version.ts"],
+      ["terminal"],
+      ["config"],
+      ["workers"],
+      ["operations"],
+      ["service/http"],
+      ["service/http/routes"],
+      ["service"],
+      ["demo"],
+      ["cli"],
+      ["index.ts", "bin.ts"],
+    ],
+    uses: ["@taskloom/loop", "@taskloom/queue"],
+  },
 ];
 
 const workspacePackages = ["loop", "offload", "queue", "bullmq-sqlite", "worker"].map(

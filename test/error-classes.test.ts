@@ -6,7 +6,7 @@ import { describe, expect, expectTypeOf, test } from "vitest";
 import * as threads from "../packages/offload/src/error-transport.ts";
 import { decodeError } from "../packages/queue/src/wire/decode.ts";
 import { encodeError } from "../packages/queue/src/wire/encode.ts";
-import { ServiceError } from "../apps/worker/src/service/service-error.ts";
+import { ServiceError } from "../apps/worker/src/errors/service-error.ts";
 
 type ErrorClass = new (...args: never[]) => Error;
 

@@ -117,7 +117,7 @@ folderTest("a command line that is wrong: what is, the exit code 2, and no stack
     [["retry", ...engine], /job ids, --task NAME, or --all/],
     [["ps", "--engine", "rabbit://x"], /is not an engine; use "redis:/],
     [["ps", "--url", "x"], /no address of a service/],
-    [["worker", ...engine], /name at least one module/],
+    [["worker", ...engine], /Name at least one module/],
     [["worker", "--threads", "0", tasksModule], /Expected --threads to be a whole number from 1/],
   ];
   const ended = await Promise.all(wrong.map(([args]) => taskloom(...args)));
@@ -234,7 +234,7 @@ folderTest("a poisoned module, none, one without tasks", async ({ folder }) => {
   });
   expect(await run(join(folder, "gone.ts"))).toMatchObject({
     code: 1,
-    stderr: expect.stringMatching(/cannot load .*gone\.ts: there is no such file/) as string,
+    stderr: expect.stringMatching(/Cannot load .*gone\.ts: there is no such file/) as string,
   });
   expect(await run()).toMatchObject({
     code: 2,

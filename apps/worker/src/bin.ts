@@ -1,7 +1,7 @@
 #!/usr/bin/env node
+import { exitCodeOf, failureLine } from "./cli/failure-report.ts";
 import { program } from "./cli/program.ts";
-import { exitCodeOf, failureLine } from "./cli/failure.ts";
-import { visibleText } from "./service/visible-text.ts";
+import { visibleText } from "./terminal/visible-text.ts";
 
 try {
   process.exitCode = await program(process.argv.slice(2));
@@ -10,5 +10,5 @@ try {
   process.stderr.write(`taskloom: ${process.stderr.isTTY ? visibleText(line) : line}\n`);
   process.exitCode = exitCodeOf(error);
 }
-// Whatever a failed start left open must not keep the process from ending.
+// A failed start can leave handles open, and these would keep the process alive.
 process.exit();

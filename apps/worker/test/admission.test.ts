@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { Admission } from "../src/service/admission.ts";
+import { Admission } from "../src/workers/admission.ts";
 
 const late = { delay: 400, utilization: 1 };
 const calm = { delay: 5, utilization: 0.2 };

@@ -2,7 +2,7 @@ import { UnrecoverableError } from "@taskloom/queue";
 import { expect, test } from "vitest";
 import { answerTo } from "../src/service/http/errors.ts";
 import { didYouMean } from "@taskloom/loop/did-you-mean";
-import { ServiceError } from "../src/service/service-error.ts";
+import { ServiceError } from "../src/errors/service-error.ts";
 
 test.each([
   ['could not extend file "base/5/16755": No space left on device', 507, "ENGINE_FULL"],

@@ -1,15 +1,15 @@
 import { defineTask, openEngine } from "@taskloom/queue";
 import { expect } from "vitest";
 import { redisTest } from "../../../test/support/redis.ts";
-import { EngineOperations } from "../src/service/engine-operations.ts";
-import { Presence } from "../src/service/presence.ts";
-import { knownTasks } from "../src/service/worker-view.ts";
-import type { WorkerView } from "../src/service/worker-view.ts";
+import { EngineOperations } from "../src/operations/engine-operations.ts";
+import { Presence } from "../src/workers/presence.ts";
+import { knownTasks } from "../src/workers/worker-view.ts";
+import type { WorkerView } from "../src/workers/worker-view.ts";
 
 const modules = [{ add: defineTask({ name: "test.add" }, async (a: number, b: number) => a + b) }];
 const name = "a\0b\ud800";
 
-/** A worker of another machine, as it tells of itself. */
+/** A worker of another machine, in the form of its record. */
 function seenAt(time: number, state: WorkerView["state"]): WorkerView {
   const lane = { running: 0, finished: 0, limit: 1 };
   return {
@@ -44,12 +44,12 @@ redisTest(
     await engine.connect();
     const presence = new Presence(engine);
     const operations = new EngineOperations(engine, ["default"], modules);
-    await presence.tell(seenAt(engine.now(), "draining"));
+    await presence.store(seenAt(engine.now(), "draining"));
     expect((await operations.submit("test.add", [1, 2])).notice).toMatch(
       /No live worker serves queue default/,
     );
     // Not one of the last seconds either: its loop is late.
-    await presence.tell(seenAt(engine.now() - 20_000, "running"));
+    await presence.store(seenAt(engine.now() - 20_000, "running"));
     expect((await operations.submit("test.add", [1, 2])).notice).toBeUndefined();
     expect((await operations.queues())["default"]?.workers).toBe(1);
     const [seen] = await operations.workers();

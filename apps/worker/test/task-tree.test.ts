@@ -1,7 +1,7 @@
 import { createTask, run, sleep } from "@taskloom/loop";
 import { virtualClock } from "@taskloom/loop/testing";
 import { expect, test } from "vitest";
-import { TaskWatch, formatForest } from "../src/service/task-tree.ts";
+import { TaskWatch, formatForest } from "../src/workers/task-tree.ts";
 
 test("the time of a wait belongs to one awaited object", async () => {
   await run(
@@ -16,7 +16,7 @@ test("the time of a wait belongs to one awaited object", async () => {
       );
       const waiting = createTask(() => sleep(100_000), { name: "waiting" });
       const sinceOf = (): Record<string, number | undefined> =>
-        Object.fromEntries(watch.look().roots.map(({ name, since }) => [name, since]));
+        Object.fromEntries(watch.snapshot().roots.map(({ name, since }) => [name, since]));
       await sleep(1);
       for (let look = 0; look < 8; look++) {
         sinceOf();
@@ -28,7 +28,7 @@ test("the time of a wait belongs to one awaited object", async () => {
       const outside = createTask(async () => await elsewhere.promise, { name: "outside" });
       await sleep(0);
       expect(sinceOf()["outside"]).toBeUndefined();
-      const lines = formatForest(watch.look(), () => undefined);
+      const lines = formatForest(watch.snapshot(), () => undefined);
       expect(lines).toContain("outside  waits for a promise that is not Taskloom's, such as I/O");
       elsewhere.resolve();
       await outside;

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { visibleJson, visibleText } from "../src/service/visible-text.ts";
+import { visibleJson, visibleText } from "../src/terminal/visible-text.ts";
 
 test("control characters are written out, and text stays as it is", () => {
   expect(visibleText("\u001b[2J\u001b]0;title\u0007\u009b1m\r\b\u007f\0")).toBe(

@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import { openEngine } from "@taskloom/queue";
 import { embeddedFolder } from "@taskloom/queue/operating";
 import { loadSettings } from "../config/load-settings.ts";
-import { CliFailure, exitCodes } from "./failure.ts";
+import { CliFailure, EXIT_CODES } from "../errors/cli-failure.ts";
 
 /** `taskloom backup FILE`: copies an embedded engine's jobs while its processes go on. */
 export async function backupCommand(file: string, flags: Readonly<Record<string, unknown>>): Promise<number> {
@@ -13,7 +13,7 @@ export async function backupCommand(file: string, flags: Readonly<Record<string,
     throw new CliFailure(
       "BACKUP_UNSUPPORTED",
       "backup copies an embedded engine; a server has tools of its own, such as redis-cli --rdb and pg_dump.",
-      { exitCode: exitCodes.usage },
+      { exitCode: EXIT_CODES.usage },
     );
   }
   // Opening a folder makes it: a mistyped one would be backed up empty.
@@ -35,5 +35,5 @@ export async function backupCommand(file: string, flags: Readonly<Record<string,
   }
   const { size } = await stat(file);
   process.stdout.write(`${file}: ${size.toLocaleString("en-US")} bytes\n`);
-  return exitCodes.ok;
+  return EXIT_CODES.ok;
 }

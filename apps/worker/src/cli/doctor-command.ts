@@ -3,12 +3,12 @@ import { openEngine } from "@taskloom/queue";
 import { embeddedFolder, withoutPassword } from "@taskloom/queue/operating";
 import { loadSettings } from "../config/load-settings.ts";
 import type { Settings } from "../config/settings.ts";
-import { EngineOperations } from "../service/engine-operations.ts";
-import type { QueueView } from "../service/operations.ts";
-import { knownTasks } from "../service/worker-view.ts";
-import { exitCodes } from "./failure.ts";
-import { Styled, out, printJson } from "./output.ts";
-import { importModule } from "./worker-command.ts";
+import { EngineOperations } from "../operations/engine-operations.ts";
+import type { QueueView } from "../operations/operations.ts";
+import { knownTasks } from "../workers/worker-view.ts";
+import { EXIT_CODES } from "../errors/cli-failure.ts";
+import { Styled, out, printJson } from "../terminal/output.ts";
+import { importModule } from "./import-module.ts";
 
 /** One thing that was looked at. */
 interface Finding {
@@ -39,7 +39,7 @@ export async function doctorCommand(
       out(mark, `  ${what.padEnd(9)}  ${text}`);
     }
   }
-  return findings.some(({ verdict }) => verdict === "bad") ? exitCodes.failure : exitCodes.ok;
+  return findings.some(({ verdict }) => verdict === "bad") ? EXIT_CODES.failure : EXIT_CODES.ok;
 }
 
 function node(): Finding {

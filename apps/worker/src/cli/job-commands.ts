@@ -1,14 +1,16 @@
-import { allFailures, allLogs, findAll, retryAll } from "../service/all-pages.ts";
-import { hasEnded } from "../service/operations.ts";
-import type { JobView, Operations, RetryPage, RetrySearch } from "../service/operations.ts";
-import { ServiceError } from "../service/service-error.ts";
-import { Progress } from "../demo/progress.ts";
-import { CliFailure, exitCodes } from "./failure.ts";
+import { allFailures, allLogs, findAll, retryAll } from "../operations/all-pages.ts";
+import { hasEnded } from "../operations/operations.ts";
+import type { JobView, Operations, RetryPage, RetrySearch } from "../operations/operations.ts";
+import { ServiceError } from "../errors/service-error.ts";
+import { Progress } from "../terminal/progress.ts";
+import { CliFailure, EXIT_CODES } from "../errors/cli-failure.ts";
 import { endedWithProgress } from "./job-progress.ts";
 import { openOperations } from "./open-operations.ts";
 import type { OpenedOperations, OperatorFlags } from "./open-operations.ts";
-import { taskLabel } from "../service/worker-view.ts";
-import { brief, cut, err, out, printJob, printJson, printTable, stateText, valueText } from "./output.ts";
+import { taskLabel } from "../workers/worker-view.ts";
+import { err, out, printJson } from "../terminal/output.ts";
+import { cut, printTable } from "../terminal/table.ts";
+import { brief, printJob, stateText, valueText } from "./job-text.ts";
 
 /** The flags of `taskloom submit`. */
 export interface SubmitFlags extends OperatorFlags {
@@ -40,7 +42,7 @@ export async function submitCommand(
     if (flags.wait !== true) {
       if (flags.json === true) printJson(job);
       else out(job.id);
-      return exitCodes.ok;
+      return EXIT_CODES.ok;
     }
     const ended = await endedWithProgress(
       operations,
@@ -62,7 +64,7 @@ export function parseArgument(word: string): unknown {
       "ARGUMENT",
       `${word} is not JSON; a text needs double quotes within the shell's: '${JSON.stringify(word)}'.`,
       {
-        exitCode: exitCodes.usage,
+        exitCode: EXIT_CODES.usage,
         cause: error,
       },
     );
@@ -84,13 +86,13 @@ function reportEnd(job: JobView, { json }: OperatorFlags): number {
   else err(`taskloom: job ${job.id} is still ${job.state}; taskloom result ${job.id} --wait waits for it.`);
   switch (job.state) {
     case "completed":
-      return exitCodes.ok;
+      return EXIT_CODES.ok;
     case "failed":
-      return exitCodes.jobFailed;
+      return EXIT_CODES.jobFailed;
     case "cancelled":
-      return exitCodes.jobCancelled;
+      return EXIT_CODES.jobCancelled;
     default:
-      return exitCodes.jobPending;
+      return EXIT_CODES.jobPending;
   }
 }
 
@@ -118,7 +120,7 @@ export async function jobCommand(id: string, flags: OperatorFlags): Promise<numb
       printJob(job);
       for (const line of logs) out(`log:       ${line}`);
     }
-    return exitCodes.ok;
+    return EXIT_CODES.ok;
   });
 }
 
@@ -152,7 +154,7 @@ export async function jobsCommand(
       err(`taskloom: the arguments of ${unsearched} of ${searched} jobs are too large to search.`);
     if (isCut && flags.json !== true)
       err(`taskloom: there may be more than these ${jobs.length}; --limit shows more.`);
-    return exitCodes.ok;
+    return EXIT_CODES.ok;
   });
 }
 
@@ -181,7 +183,7 @@ export async function cancelCommand(
     }
     reportSkipped(skipped, "cancelled");
     const isAll = skipped.length === 0 && jobs.every(({ state }) => state === "cancelled");
-    return isAll ? exitCodes.ok : exitCodes.partial;
+    return isAll ? EXIT_CODES.ok : EXIT_CODES.partial;
   });
 }
 
@@ -208,7 +210,7 @@ export async function failedCommand(flags: OperatorFlags): Promise<number> {
       if (queue !== undefined && queue !== name) continue;
       err(`taskloom: no live worker serves queue ${name}; what is retried there waits for one.`);
     }
-    return exitCodes.ok;
+    return EXIT_CODES.ok;
   });
 }
 
@@ -219,7 +221,7 @@ export async function retryCommand(
 ): Promise<number> {
   if (ids.length === 0 && flags.task === undefined && flags.all !== true) {
     throw new CliFailure("USAGE", "say which: job ids, --task NAME, or --all.", {
-      exitCode: exitCodes.usage,
+      exitCode: EXIT_CODES.usage,
     });
   }
   return await withOperations(flags, async ({ operations, queue }) => {
@@ -236,7 +238,7 @@ export async function retryCommand(
       process.stdout.write(nothing ? "nothing of that has failed\n" : `${retried.length} put back\n`);
     }
     reportSkipped(skipped, "put back");
-    return skipped.length === 0 ? exitCodes.ok : exitCodes.partial;
+    return skipped.length === 0 ? EXIT_CODES.ok : EXIT_CODES.partial;
   });
 }
 

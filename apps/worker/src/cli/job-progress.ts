@@ -1,11 +1,11 @@
 import { Presets, SingleBar } from "cli-progress";
-import { hasEnded } from "../service/operations.ts";
-import type { JobView, Operations } from "../service/operations.ts";
+import { hasEnded } from "../operations/operations.ts";
+import type { JobView, Operations } from "../operations/operations.ts";
 import { StopSignals } from "../service/stop-signals.ts";
-import { duration } from "../service/task-tree.ts";
-import { visibleText } from "../service/visible-text.ts";
-import { CliFailure, exitCodes } from "./failure.ts";
-import { brief } from "./output.ts";
+import { duration } from "../terminal/duration.ts";
+import { visibleText } from "../terminal/visible-text.ts";
+import { CliFailure, EXIT_CODES } from "../errors/cli-failure.ts";
+import { brief } from "./job-text.ts";
 
 /** How often a job that somebody waits for is looked at, and the line drawn; milliseconds. */
 const lookInterval = 250;
@@ -70,7 +70,7 @@ export async function endedWithProgress(
         new CliFailure(
           "INTERRUPTED",
           `no longer waiting; the job goes on: taskloom result ${id} --wait waits for it, taskloom cancel ${id} ends it.`,
-          { exitCode: exitCodes.interrupted },
+          { exitCode: EXIT_CODES.interrupted },
         ),
       ),
     );

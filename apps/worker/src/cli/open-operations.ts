@@ -1,12 +1,12 @@
 import { withoutPassword } from "@taskloom/queue/operating";
 import { openEngine } from "@taskloom/queue";
 import { loadSettings } from "../config/load-settings.ts";
-import { EngineOperations } from "../service/engine-operations.ts";
-import { HttpOperations } from "../service/http-operations.ts";
-import { isServiceAddress } from "../service/service-address.ts";
-import type { Operations } from "../service/operations.ts";
-import { CliFailure, exitCodes } from "./failure.ts";
-import { importModule } from "./worker-command.ts";
+import { EngineOperations } from "../operations/engine-operations.ts";
+import { HttpOperations } from "../operations/http-operations.ts";
+import { isServiceAddress } from "../operations/service-address.ts";
+import type { Operations } from "../operations/operations.ts";
+import { CliFailure, EXIT_CODES } from "../errors/cli-failure.ts";
+import { importModule } from "./import-module.ts";
 
 /** The flags of every command that looks at queues or does something to them. */
 export interface OperatorFlags {
@@ -47,7 +47,7 @@ export async function openOperations(flags: OperatorFlags): Promise<OpenedOperat
       throw new CliFailure(
         "SERVICE_URL",
         `${url} is no address of a service; use one such as http://127.0.0.1:7373, or unix:PATH.`,
-        { exitCode: exitCodes.usage },
+        { exitCode: EXIT_CODES.usage },
       );
     }
     const operations = new HttpOperations(url, token);

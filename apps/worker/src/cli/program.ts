@@ -2,13 +2,13 @@ import { availableParallelism } from "node:os";
 import { Command, CommanderError } from "commander";
 import { version } from "../version.ts";
 import type { DemoFlags } from "../demo/demo-command.ts";
-import { CliFailure, exitCodes } from "./failure.ts";
+import { CliFailure, EXIT_CODES } from "../errors/cli-failure.ts";
 import { addServiceCommands } from "./service-commands.ts";
 import { wholeFrom } from "./whole-from.ts";
 
 /** Runs the command line; the result is the exit code. */
 export async function program(args: readonly string[]): Promise<number> {
-  let exitCode: number = exitCodes.ok;
+  let exitCode: number = EXIT_CODES.ok;
   const taskloom = new Command("taskloom")
     .description("Runs tasks: on this loop, on threads, on other machines.")
     .addHelpText("after", help)
@@ -60,11 +60,11 @@ export async function program(args: readonly string[]): Promise<number> {
     await taskloom.parseAsync(args, { from: "user" });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    if (error.exitCode === 0) return exitCodes.ok; // --help and --version
-    if (error.code === "commander.help") return exitCodes.usage; // No command at all: the help has been shown.
+    if (error.exitCode === 0) return EXIT_CODES.ok; // --help and --version
+    if (error.code === "commander.help") return EXIT_CODES.usage; // No command at all: the help has been shown.
     const message = error.message.replace(/^error: /, "").replaceAll("\n", " ");
     throw new CliFailure("USAGE", `${message.replace(/\.?$/, ".")} See --help.`, {
-      exitCode: exitCodes.usage,
+      exitCode: EXIT_CODES.usage,
       cause: error,
     });
   }

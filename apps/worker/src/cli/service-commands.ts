@@ -1,7 +1,7 @@
 import { Option } from "commander";
 import type { Command } from "commander";
 import { settingRules } from "../config/settings.ts";
-import type { JobView } from "../service/operations.ts";
+import type { JobView } from "../operations/operations.ts";
 import type { OperatorFlags } from "./open-operations.ts";
 import type { SubmitFlags } from "./job-commands.ts";
 import type { ScheduleFlags } from "./watch-commands.ts";

@@ -1,11 +1,12 @@
-import type { QueueView, ScheduleRequest } from "../service/operations.ts";
-import { duration } from "../service/task-tree.ts";
-import { taskLabel, workerTree } from "../service/worker-view.ts";
-import type { WorkerView } from "../service/worker-view.ts";
-import { CliFailure, exitCodes } from "./failure.ts";
+import type { QueueView, ScheduleRequest } from "../operations/operations.ts";
+import { duration } from "../terminal/duration.ts";
+import { taskLabel, workerTree } from "../workers/worker-view.ts";
+import type { WorkerView } from "../workers/worker-view.ts";
+import { CliFailure, EXIT_CODES } from "../errors/cli-failure.ts";
 import { parseArgument, withOperations } from "./job-commands.ts";
 import type { OperatorFlags } from "./open-operations.ts";
-import { Styled, out, printJson, printTable } from "./output.ts";
+import { Styled, out, printJson } from "../terminal/output.ts";
+import { printTable } from "../terminal/table.ts";
 
 /** `taskloom ps`: every worker, and what it runs. */
 export async function psCommand(flags: OperatorFlags): Promise<number> {
@@ -13,11 +14,11 @@ export async function psCommand(flags: OperatorFlags): Promise<number> {
     const workers = await operations.workers();
     if (flags.json === true) {
       printJson(workers.map(({ tree: _tree, ...worker }) => worker));
-      return exitCodes.ok;
+      return EXIT_CODES.ok;
     }
     if (workers.length === 0) {
       out(`no worker runs on ${where}; start one with taskloom worker MODULE`);
-      return exitCodes.ok;
+      return EXIT_CODES.ok;
     }
     printTable(
       ["worker", "pid", "state", "loop", "threads", "loop delay", "busy", "memory", "up"],
@@ -36,7 +37,7 @@ export async function psCommand(flags: OperatorFlags): Promise<number> {
     // What a silent one ran last is not what runs: it may be dead, and the job at another.
     const heard = workers.filter(({ silentFor }) => silentFor === undefined);
     const jobs = heard.flatMap((worker) => worker.jobs.map((job) => ({ worker, job })));
-    if (jobs.length === 0) return exitCodes.ok;
+    if (jobs.length === 0) return EXIT_CODES.ok;
     printTable(
       ["job", "task", "queue", "worker", "attempt", "for"],
       jobs.map(({ worker, job }) => [
@@ -48,7 +49,7 @@ export async function psCommand(flags: OperatorFlags): Promise<number> {
         duration(Math.max(0, worker.seenAt - job.startedAt)),
       ]),
     );
-    return exitCodes.ok;
+    return EXIT_CODES.ok;
   });
 }
 
@@ -67,19 +68,19 @@ export async function treeCommand(worker: string | undefined, flags: OperatorFla
     );
     if (worker !== undefined && workers.length === 0) {
       throw new CliFailure("WORKER_UNKNOWN", `there is no worker ${worker}; taskloom ps lists them.`, {
-        exitCode: exitCodes.notFound,
+        exitCode: EXIT_CODES.notFound,
       });
     }
     if (flags.json === true) {
       printJson(workers.map(({ id, slot, pid, jobs, tree }) => ({ id, slot, pid, jobs, tree })));
-      return exitCodes.ok;
+      return EXIT_CODES.ok;
     }
     for (const each of workers) {
       const { slot, pid, tree } = each;
       out(new Styled("bold", `${slot} (pid ${pid}), ${tree.total} task${tree.total === 1 ? "" : "s"}`));
       for (const line of workerTree(each)) out(`  ${line}`);
     }
-    return exitCodes.ok;
+    return EXIT_CODES.ok;
   });
 }
 
@@ -93,7 +94,7 @@ export async function queuesCommand(
     const queues = await operations.queues();
     if (flags.json === true) {
       printJson(queues);
-      return exitCodes.ok;
+      return EXIT_CODES.ok;
     }
     printTable(
       ["queue", "waiting", "delayed", "active", "completed", "cancelled", "failed", "oldest wait", "state"],
@@ -111,7 +112,7 @@ export async function queuesCommand(
         ]),
       ),
     );
-    return exitCodes.ok;
+    return EXIT_CODES.ok;
   });
 }
 
@@ -143,7 +144,7 @@ export async function scheduleCommand(
       await operations.unschedule(id, queue);
       if (flags.json === true) printJson({ removed: id });
       else out(`${id} is no longer scheduled; what it has submitted goes on`);
-      return exitCodes.ok;
+      return EXIT_CODES.ok;
     }
     if (id !== undefined && request !== undefined)
       await operations.schedule(id, { ...request, ...(queue === undefined ? {} : { queue }) });
@@ -164,7 +165,7 @@ export async function scheduleCommand(
         ]),
       );
     }
-    return exitCodes.ok;
+    return EXIT_CODES.ok;
   });
 }
 
@@ -175,7 +176,7 @@ function scheduleRequest(
   { cron, every, timezone }: ScheduleFlags,
 ): ScheduleRequest {
   const usage = (message: string): CliFailure =>
-    new CliFailure("USAGE", message, { exitCode: exitCodes.usage });
+    new CliFailure("USAGE", message, { exitCode: EXIT_CODES.usage });
   if (task === undefined) throw usage("say what to run: taskloom schedule ID TASK --cron '0 3 * * *'.");
   if (cron === undefined && every === undefined)
     throw usage("say when: --cron '0 3 * * *', or --every SECONDS.");

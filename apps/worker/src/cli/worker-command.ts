@@ -1,19 +1,18 @@
-import { resolve } from "node:path";
-import { pathToFileURL } from "node:url";
 import { withoutPassword, withoutPasswords } from "@taskloom/queue/operating";
 import { pino } from "pino";
 import type { Logger } from "pino";
 import { describeSettings, loadSettings, settingsTable } from "../config/load-settings.ts";
 import type { Settings } from "../config/settings.ts";
+import { CliFailure, EXIT_CODES } from "../errors/cli-failure.ts";
 import { LogOutput } from "../service/log-output.ts";
-import { visibleJson } from "../service/visible-text.ts";
-import { runWorkerChild } from "../service/worker-child.ts";
 import { runWorkerService } from "../service/worker-service.ts";
-import { taskDefinitions } from "../service/worker-view.ts";
-import { CliFailure, exitCodes } from "./failure.ts";
-import { out, printJson } from "./output.ts";
+import { out, printJson } from "../terminal/output.ts";
+import { visibleJson } from "../terminal/visible-text.ts";
+import { runWorkerChild } from "../workers/worker-child.ts";
+import { taskDefinitions } from "../workers/worker-view.ts";
+import { importModule } from "./import-module.ts";
 
-/** `taskloom worker`: runs until it is told to stop. */
+/** Runs `taskloom worker` until a signal stops it. */
 export async function workerCommand(
   modules: readonly string[],
   flags: Readonly<Record<string, unknown>>,
@@ -23,15 +22,15 @@ export async function workerCommand(
     const rows = describeSettings(loaded, withoutPassword);
     if (flags["json"] === true) printJson(rows);
     else out(settingsTable(rows));
-    return exitCodes.ok;
+    return EXIT_CODES.ok;
   }
   const { settings } = loaded;
   if (settings.modules.length === 0) {
     throw new CliFailure(
       "MODULE",
-      "name at least one module that exports tasks: taskloom worker ./tasks.ts",
+      "Name at least one module that exports tasks: taskloom worker ./tasks.ts",
       {
-        exitCode: exitCodes.usage,
+        exitCode: EXIT_CODES.usage,
       },
     );
   }
@@ -40,7 +39,7 @@ export async function workerCommand(
   if (taskDefinitions(objects).length === 0) {
     throw new CliFailure(
       "NO_TASKS",
-      `${settings.modules.join(", ")} exports no task; export what defineTask returns.`,
+      `${settings.modules.join(", ")} exports no task; export what defineTask returns`,
     );
   }
   const slot = process.env["TASKLOOM_SLOT"];
@@ -50,7 +49,9 @@ export async function workerCommand(
   return await runWorkerService(settings, objects, logger, { portIsNamed });
 }
 
-/** Lines may quote a task's error or its arguments: URLs lose their passwords, and a terminal obeys nothing of it. */
+/**
+ * Hides the passwords of URLs, and escapes control characters: a line can quote the error or the arguments of a task.
+ */
 function shownLine(line: string): string {
   return `${visibleJson(withoutPasswords(line.slice(0, -1)))}\n`;
 }
@@ -60,29 +61,4 @@ function makeLogger({ logLevel }: Settings): Logger {
     { level: logLevel, base: { pid: process.pid }, hooks: { streamWrite: shownLine } },
     new LogOutput(),
   );
-}
-
-function whyNotLoaded(error: unknown, url: string): string {
-  if (!(error instanceof Error)) return String(error);
-  const { code, message, stack = "" } = error as NodeJS.ErrnoException & { url?: string };
-  if (code === "ERR_MODULE_NOT_FOUND" && (error as { url?: string }).url === url)
-    return "there is no such file.";
-  // Where in it, or in what it imports: V8 begins with that for what cannot be parsed.
-  const place = (/^\S+:\d+(?=\n)/.exec(stack) ?? /file:\/\/\S+?:\d+/.exec(stack))?.[0].replace(
-    /^file:\/\//,
-    "",
-  );
-  return place === undefined || code === "ERR_MODULE_NOT_FOUND" ? message : `${message} (${place})`;
-}
-
-/** Imports a task module by path or URL. */
-export async function importModule(specifier: string): Promise<object> {
-  const url = URL.canParse(specifier) ? specifier : pathToFileURL(resolve(specifier)).href;
-  try {
-    return (await import(url)) as object;
-  } catch (error) {
-    throw new CliFailure("MODULE", `cannot load the task module ${specifier}: ${whyNotLoaded(error, url)}`, {
-      cause: error,
-    });
-  }
 }

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { CliFailure, exitCodes } from "../cli/failure.ts";
+import { CliFailure, EXIT_CODES } from "../errors/cli-failure.ts";
 import { didYouMean } from "@taskloom/loop/did-you-mean";
 import { settingRules } from "./settings.ts";
 import type { Settings } from "./settings.ts";
@@ -41,7 +41,7 @@ export async function loadConfigFile(named: string | undefined): Promise<ConfigF
   const path = named === undefined ? names.map((name) => resolve(name)).find(existsSync) : resolve(named);
   if (path === undefined) return undefined;
   const fail = (message: string, cause?: unknown): never => {
-    throw new CliFailure("CONFIG", `${path}: ${message}`, { exitCode: exitCodes.usage, cause });
+    throw new CliFailure("CONFIG", `${path}: ${message}`, { exitCode: EXIT_CODES.usage, cause });
   };
   if (!existsSync(path)) fail("there is no such file; correct --config, or leave it out.");
   let loaded: { default?: unknown };

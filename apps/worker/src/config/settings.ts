@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
-import { CliFailure, exitCodes } from "../cli/failure.ts";
-import { trustedProxies } from "../service/http/trusted-proxies.ts";
+import { CliFailure, EXIT_CODES } from "../errors/cli-failure.ts";
+import { trustedProxies } from "./trusted-proxies.ts";
 
 /** Everything that a worker service can be told. Durations are in the unit that the description names. */
 export interface Settings {
@@ -289,7 +289,7 @@ export function readSetting(each: SettingRule, value: unknown, where: string): u
   } catch (error) {
     const got = each.secret === true ? "something else" : JSON.stringify(value);
     throw new CliFailure("SETTING", `Expected ${where} to be ${(error as Error).message}, got ${got}.`, {
-      exitCode: exitCodes.usage,
+      exitCode: EXIT_CODES.usage,
       cause: error,
     });
   }

@@ -7,15 +7,15 @@ import { TaskQueue, openEngine } from "@taskloom/queue";
 import type { Engine } from "@taskloom/queue";
 import { embeddedFolder, isEngineFull } from "@taskloom/queue/operating";
 import { pino } from "pino";
-import { CliFailure, exitCodes } from "../cli/failure.ts";
-import { err, out } from "../cli/output.ts";
+import { CliFailure, EXIT_CODES } from "../errors/cli-failure.ts";
+import { err, out } from "../terminal/output.ts";
 import { defaultSettings } from "../config/settings.ts";
-import { EngineOperations } from "../service/engine-operations.ts";
-import { HttpService } from "../service/http/http-service.ts";
-import { ServiceMetrics } from "../service/service-metrics.ts";
+import { EngineOperations } from "../operations/engine-operations.ts";
+import { HttpService } from "../service/http-service.ts";
+import { ServiceMetrics } from "../service/http/service-metrics.ts";
 import { StopSignals } from "../service/stop-signals.ts";
-import { workInProcess, workInProcesses } from "../service/worker-pool.ts";
-import type { WorkerPool } from "../service/worker-pool.ts";
+import { workHere, workInProcesses } from "../workers/worker-set.ts";
+import type { WorkerSet } from "../workers/worker-set.ts";
 import { finishedJobs, mainJob } from "./main-job.ts";
 import type { MainJobOutcome } from "./main-job.ts";
 import { measureInPlace } from "./measure-in-place.ts";
@@ -39,30 +39,30 @@ export interface DemoFlags {
   readonly out?: string;
 }
 
-const queueName = "files";
-const drain = 10_000;
-const defaultPort = 7_373;
+const QUEUE_NAME = "files";
+const DRAIN_MS = 10_000;
+const DEFAULT_PORT = 7_373;
 /** How many failed files are named; the rest are counted. */
-const failuresShown = 10;
+const MAX_SHOWN_FAILURES = 10;
 
 /** The main job from its command line to its exit code. */
 export async function demoCommand(directory: string | undefined, flags: DemoFlags): Promise<number> {
   const root = directory === undefined ? projectRoot() : resolvePath(directory);
   await checkDirectory(root);
   const engine = openEngine(flags.engine);
-  const queue = new TaskQueue({ engine, name: queueName });
+  const queue = new TaskQueue({ engine, name: QUEUE_NAME });
   const stop = new StopSignal();
-  let workers: WorkerPool | undefined;
+  let workers: WorkerSet | undefined;
   let http: HttpService | undefined;
   let operations: EngineOperations | undefined;
   try {
     await engine.connect();
     for (const warning of engine.warnings()) err(`taskloom: ${warning}`);
-    operations = new EngineOperations(engine, [queueName], [(await import(tasksModule().href)) as object]);
+    operations = new EngineOperations(engine, [QUEUE_NAME], [(await import(tasksModule().href)) as object]);
     http = await openHttp(engine, operations, () => workers);
     const { address } = await http.listen({
       host: "127.0.0.1",
-      port: flags.port ?? defaultPort,
+      port: flags.port ?? DEFAULT_PORT,
       orAnyFree: flags.port === undefined,
     });
     const full = Promise.withResolvers<never>();
@@ -72,20 +72,11 @@ export async function demoCommand(directory: string | undefined, flags: DemoFlag
     const onEngineError = (error: Error): void => {
       if (isEngineFull(error)) onEngineFull(error);
     };
-    const pool = {
-      engine,
-      queue: queueName,
-      module: tasksModule(),
-      threads: flags.threads,
-      drain,
-      onEngineError,
-    };
     const runFile = new RunFile(stateFolder(engine), root, engine.url);
     const cutOff = await runFile.load();
     const before = cutOff === undefined ? new Set<string>() : await finishedJobs(cutOff, queue);
-    workers =
-      flags.workers === 1 ? await workInProcess(pool) : workInProcesses(flags.workers, flags.engine, pool);
-    await stop.race([workers.ready(), workers.broken]);
+    workers = await startWorkers(engine, flags, onEngineError);
+    await stop.race([workers.ready, workers.broken]);
 
     const found = await walk(root, leaveOut(root, embeddedFolder(engine.url), directory === undefined));
     const job = cutOff ?? (await runFile.begin(found.files));
@@ -98,7 +89,7 @@ export async function demoCommand(directory: string | undefined, flags: DemoFlag
     const outcome = await stop.race([ended, workers.broken, ...lost]);
     await runFile.end();
     await report(root, found, outcome, workers, flags);
-    const exitCode = outcome.failures.length + found.failures.length > 0 ? exitCodes.partial : exitCodes.ok;
+    const exitCode = outcome.failures.length + found.failures.length > 0 ? EXIT_CODES.partial : EXIT_CODES.ok;
     if (flags.once) return exitCode;
     err(`\nThe service stays up at ${address} until Ctrl-C.`);
     await stop.race([workers.broken]).catch((error: unknown) => {
@@ -108,7 +99,7 @@ export async function demoCommand(directory: string | undefined, flags: DemoFlag
   } catch (error) {
     if (!(error instanceof Interrupted)) throw error;
     process.stderr.write("\ntaskloom: stopped; the same command goes on where this one was.\n");
-    return exitCodes.interrupted;
+    return EXIT_CODES.interrupted;
   } finally {
     // Closed first, so that the jobs of an interrupted run stay queued rather than be cancelled with their waiters.
     await queue.close().catch(() => {});
@@ -123,18 +114,51 @@ export async function demoCommand(directory: string | undefined, flags: DemoFlag
 function openHttp(
   engine: Engine,
   operations: EngineOperations,
-  workers: () => WorkerPool | undefined,
+  workers: () => WorkerSet | undefined,
 ): Promise<HttpService> {
   return HttpService.create({
     ...defaultSettings(),
     engine,
     operations,
-    queues: [queueName],
+    queues: [QUEUE_NAME],
     metrics: new ServiceMetrics(operations, async () => (await workers()?.metrics()) ?? []),
     isReady: () => workers() !== undefined,
     host: "127.0.0.1",
     logger: pino({ level: "silent" }),
   });
+}
+
+/** Starts the workers of the demo, with the limits of admission out of reach: the loop is meant to be busy. */
+async function startWorkers(
+  engine: Engine,
+  { engine: url, workers, threads }: DemoFlags,
+  onEngineError: (error: Error) => void,
+): Promise<WorkerSet> {
+  if (workers > 1)
+    return workInProcesses(workers, {
+      engine: url,
+      queues: [QUEUE_NAME],
+      modules: [tasksModule().href],
+      threads,
+      drain: DRAIN_MS / 1_000,
+      logLevel: "silent",
+    });
+  return workHere(
+    {
+      engine,
+      queues: [QUEUE_NAME],
+      modules: [(await import(tasksModule().href)) as object],
+      threads,
+      concurrency: 100,
+      drain: DRAIN_MS,
+      maxLoopDelay: 1_000,
+      maxUtilization: 1,
+      slot: 0,
+      logger: pino({ level: "silent" }),
+      onEngineError,
+    },
+    true,
+  );
 }
 
 class Interrupted extends Error {}
@@ -250,7 +274,7 @@ async function report(
   root: string,
   found: Walk,
   outcome: MainJobOutcome,
-  workers: WorkerPool,
+  workers: WorkerSet,
   flags: DemoFlags,
 ): Promise<void> {
   const inPlace = await measureInPlace(root, outcome.results);
@@ -260,7 +284,7 @@ async function report(
       `${count(outcome.finishedBefore)} of ${count(outcome.jobs)} jobs had finished before this start and were not run again.`,
     );
   }
-  lines.push(...speedLines({ lanes: outcome.lanes, stallBesideThreads: workers.stall(), inPlace }));
+  lines.push(...speedLines({ lanes: outcome.lanes, delayBesideThreads: workers.loopDelay(), inPlace }));
   out(lines.join("\n"));
   if (flags.out !== undefined) {
     await writeFile(flags.out, outcome.results.map((result) => `${JSON.stringify(result)}\n`).join(""));
@@ -268,10 +292,10 @@ async function report(
   const failures = [...found.failures, ...outcome.failures];
   if (failures.length === 0) return;
   err(`taskloom: ${count(failures.length)} could not be read; mend these and run again:`);
-  for (const { path, error } of failures.slice(0, failuresShown)) {
+  for (const { path, error } of failures.slice(0, MAX_SHOWN_FAILURES)) {
     err(`  ${path}: ${reason(error)}`);
   }
-  if (failures.length > failuresShown) err(`  and ${count(failures.length - failuresShown)} more`);
+  if (failures.length > MAX_SHOWN_FAILURES) err(`  and ${count(failures.length - MAX_SHOWN_FAILURES)} more`);
 }
 
 function reason(error: unknown): string {

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { Semaphore, gather, timeout } from "@taskloom/loop";
 import type { Lane, RemoteTask, TaskQueue } from "@taskloom/queue";
-import { Progress } from "./progress.ts";
+import { Progress } from "../terminal/progress.ts";
 import type { FileResult } from "./report.ts";
 import { isEngineFull } from "@taskloom/queue/operating";
 import { fileJobIds, resumableFor } from "./run-file.ts";

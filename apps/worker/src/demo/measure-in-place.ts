@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
 import type { FileResult } from "./report.ts";
-import { StallMeter } from "./stall-meter.ts";
-import type { Stall } from "./stall-meter.ts";
+import { LoopDelayMeter } from "../workers/loop-delay-meter.ts";
+import type { LoopDelay } from "../workers/loop-delay-meter.ts";
 import { digestFile } from "./tasks.ts";
 
 /** The comparison takes about this long at most, in milliseconds. */
@@ -15,11 +15,11 @@ const budget = 2_000;
 export async function measureInPlace(
   root: string,
   results: readonly FileResult[],
-): Promise<{ readonly stall: Stall; readonly files: number } | undefined> {
+): Promise<{ readonly delay: LoopDelay; readonly files: number } | undefined> {
   const largest = results.toSorted((a, b) => b.bytes - a.bytes).map(({ path }) => join(root, path));
   // Once before, so that here too it is not starting that is measured.
   for (const path of largest.slice(-1)) digested(path);
-  const meter = new StallMeter();
+  const meter = new LoopDelayMeter();
   const end = performance.now() + budget;
   let files = 0;
   // The meter sees a stall only when the loop comes round to it, so each file gets a turn of its own.
@@ -31,7 +31,7 @@ export async function measureInPlace(
   }
   await new Promise((resolve) => setTimeout(resolve, 10));
   meter.stop();
-  return meter.stall === undefined || files === 0 ? undefined : { stall: meter.stall, files };
+  return meter.delay === undefined || files === 0 ? undefined : { delay: meter.delay, files };
 }
 
 /** Whether the file could still be read; one that is gone since is not what is measured here. */

@@ -1,6 +1,6 @@
 import { extname } from "node:path";
 import Table from "cli-table3";
-import type { Stall } from "./stall-meter.ts";
+import type { LoopDelay } from "../workers/loop-delay-meter.ts";
 import type { Digest, TextCounts } from "./tasks.ts";
 
 /** All that is known of one file at the end. */
@@ -15,9 +15,9 @@ export interface RunFigures {
     Record<"loop" | "thread", { readonly jobs: number; readonly milliseconds: number }>
   >;
   /** What a worker's loop was kept waiting while all its threads were busy; of several workers, the worst. */
-  readonly stallBesideThreads: Stall | undefined;
+  readonly delayBesideThreads: LoopDelay | undefined;
   /** The same for work done in place, and how many files that was measured on. */
-  readonly inPlace: { readonly stall: Stall; readonly files: number } | undefined;
+  readonly inPlace: { readonly delay: LoopDelay; readonly files: number } | undefined;
 }
 
 const rowsAtMost = 20;
@@ -68,20 +68,20 @@ export function speedLines(figures: RunFigures): string[] {
     const speed = jobs === 0 ? "" : `, ${count(Math.round(jobs / (milliseconds / 1_000)))} jobs/s`;
     return `${lane} lane: ${count(jobs)} jobs${speed}`;
   });
-  const { stallBesideThreads, inPlace } = figures;
+  const { delayBesideThreads, inPlace } = figures;
   if (inPlace !== undefined) {
     lines.push(
       "how long the event loop was kept from running:",
-      stallBesideThreads === undefined
+      delayBesideThreads === undefined
         ? "  while every thread was busy: the threads were never all busy"
-        : `  while every thread was busy: longest ${stallText(stallBesideThreads)}`,
-      `  the same work in place (the ${count(inPlace.files)} largest files): longest ${stallText(inPlace.stall)}`,
+        : `  while every thread was busy: longest ${delayText(delayBesideThreads)}`,
+      `  the same work in place (the ${count(inPlace.files)} largest files): longest ${delayText(inPlace.delay)}`,
     );
   }
   return lines;
 }
 
-function stallText({ longest, p99 }: Stall): string {
+function delayText({ longest, p99 }: LoopDelay): string {
   return `${longest.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms`;
 }
 

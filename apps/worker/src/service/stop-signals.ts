@@ -1,4 +1,4 @@
-import { exitCodes } from "../cli/failure.ts";
+import { EXIT_CODES } from "../errors/cli-failure.ts";
 
 /**
  * A signal that follows the first one within so many milliseconds is the same one: Ctrl-C reaches the whole process
@@ -16,7 +16,7 @@ export class StopSignals {
     }
     if (this.#echoLeft() > 0) return;
     this.#atOnce();
-    process.exit(exitCodes.interrupted);
+    process.exit(EXIT_CODES.interrupted);
   };
   readonly #atOnce: () => void;
   #askedAt: number | undefined;

@@ -1,41 +1,34 @@
 import { resolve as resolvePath } from "node:path";
 import type { Engine } from "@taskloom/queue";
 import type { Logger } from "pino";
-import { exitCodes } from "../cli/failure.ts";
 import type { Settings } from "../config/settings.ts";
-import { connectPatiently } from "./connect.ts";
-import { EngineOperations } from "./engine-operations.ts";
-import { HttpService } from "./http/http-service.ts";
-import { ServiceMetrics } from "./service-metrics.ts";
-import type { MetricsSnapshot } from "./service-metrics.ts";
+import { EXIT_CODES } from "../errors/cli-failure.ts";
+import { EngineOperations } from "../operations/engine-operations.ts";
+import { connectPatiently } from "../workers/connect.ts";
+import type { MetricsSnapshot } from "../workers/job-metrics.ts";
+import { workHere, workInProcesses } from "../workers/worker-set.ts";
+import type { WorkerSet } from "../workers/worker-set.ts";
+import { HttpService } from "./http-service.ts";
+import { ServiceMetrics } from "./http/service-metrics.ts";
 import { StopSignals } from "./stop-signals.ts";
-import { WatchedWorker } from "./watched-worker.ts";
-import { WorkerProcess } from "./worker-process.ts";
 
-/** The workers of a service, here or in processes of theirs. */
-interface Workers {
-  ready(): Promise<void>;
-  /** Fails when they cannot go on. */
-  readonly broken: Promise<never>;
-  metrics(): Promise<readonly MetricsSnapshot[]>;
-  stop(): Promise<void>;
-  kill(): void;
-}
+/** The time in which the log has to be written at the end. */
+const FLUSH_PATIENCE_MS = 1_000;
 
-/** `taskloom worker` once its settings are known: runs until a signal, and gives the exit code. */
+/** Runs `taskloom worker` with its settings until a signal stops it, and returns the exit code. */
 export async function runWorkerService(
   settings: Settings,
   modules: readonly object[],
   logger: Logger,
   { portIsNamed }: { readonly portIsNamed: boolean },
 ): Promise<number> {
-  let workers: Workers | undefined;
+  let workers: WorkerSet | undefined;
   const signals = new StopSignals(() => workers?.kill());
   const engine = await Promise.race([
     connectPatiently(settings.engine, settings.patience * 1_000, logger),
     signals.asked().then(() => undefined),
   ]);
-  if (engine === undefined) return exitCodes.ok;
+  if (engine === undefined) return EXIT_CODES.ok;
   for (const warning of engine.warnings()) logger.warn({ event: "engine" }, warning);
   const operations = new EngineOperations(engine, settings.queues, modules);
   let isReady = false;
@@ -45,30 +38,18 @@ export async function runWorkerService(
     metrics: async () => (await workers?.metrics()) ?? [],
   });
   try {
-    workers =
-      settings.workers === 1
-        ? workHere(engine, settings, modules, logger)
-        : workInProcesses(settings, logger);
+    workers = startWorkers(engine, settings, modules, logger);
     const asked = signals.asked();
-    const first = await Promise.race([workers.ready(), workers.broken, asked]);
+    const first = await Promise.race([workers.ready, workers.broken, asked]);
     if (first === undefined) {
       isReady = true;
-      logger.info(
-        {
-          event: "ready",
-          engine: engine.url,
-          queues: settings.queues,
-          workers: settings.workers,
-          http: http?.address,
-        },
-        `ready: ${settings.workers} worker${settings.workers > 1 ? "s" : ""} on ${engine.url}${http === undefined ? "" : `, ${http.address}`}`,
-      );
+      logReady(logger, settings, engine, http?.address);
     }
     const signal = await Promise.race([asked, workers.broken]);
     isReady = false;
     logger.info(
       { event: "draining", signal },
-      `${signal}: no more jobs are taken; what runs has ${settings.drain} s`,
+      `${signal}: no more jobs are taken; running jobs have ${settings.drain} s`,
     );
   } catch (error) {
     logger.fatal({ event: "failed", error: (error as Error).message }, "the service cannot go on");
@@ -83,13 +64,42 @@ export async function runWorkerService(
     logger.info({ event: "stopped" }, "stopped");
     await flushed(logger);
   }
-  return exitCodes.ok;
+  return EXIT_CODES.ok;
 }
 
-/** An output that takes nothing, such as a pipe that nobody reads, keeps nothing from ending. */
+function startWorkers(
+  engine: Engine,
+  settings: Settings,
+  modules: readonly object[],
+  logger: Logger,
+): WorkerSet {
+  if (settings.workers === 1)
+    return workHere({ ...settings, engine, modules, slot: 0, logger, drain: settings.drain * 1_000 });
+  return workInProcesses(settings.workers, settings, (slot, reason, restartIn) =>
+    logger.error(
+      { event: "died", slot, reason },
+      `worker ${slot} ended with ${reason}; the next starts in ${restartIn} ms`,
+    ),
+  );
+}
+
+function logReady(
+  logger: Logger,
+  { queues, workers }: Settings,
+  { url }: Engine,
+  address: string | undefined,
+): void {
+  const where = address === undefined ? "" : `, ${address}`;
+  logger.info(
+    { event: "ready", engine: url, queues, workers, http: address },
+    `ready: ${workers} worker${workers > 1 ? "s" : ""} on ${url}${where}`,
+  );
+}
+
+/** Resolves when the log is written, or after a second: an output that takes nothing must not block the end. */
 function flushed(logger: Logger): Promise<void> {
   return new Promise((resolve) => {
-    setTimeout(resolve, 1_000);
+    setTimeout(resolve, FLUSH_PATIENCE_MS);
     logger.flush(() => resolve());
   });
 }
@@ -131,57 +141,4 @@ async function openHttp(
       `port ${settings.port} is in use, perhaps by another worker, so this one answers at ${address}; --port names one`,
     );
   return { service, address };
-}
-
-function workHere(engine: Engine, settings: Settings, modules: readonly object[], logger: Logger): Workers {
-  const worker = new WatchedWorker({
-    ...settings,
-    engine,
-    modules,
-    slot: 0,
-    logger,
-    drain: settings.drain * 1_000,
-  });
-  const { promise: broken, reject } = Promise.withResolvers<never>();
-  broken.catch(() => {});
-  return {
-    ready: async () => {
-      await worker.start();
-      worker.broken().catch(reject);
-    },
-    broken,
-    metrics: async () => [await worker.metrics()],
-    stop: () => worker.stop(),
-    kill: () => {},
-  };
-}
-
-function workInProcesses(settings: Settings, logger: Logger): Workers {
-  const { promise: broken, reject } = Promise.withResolvers<never>();
-  broken.catch(() => {});
-  const processes = Array.from(
-    { length: settings.workers },
-    (_, slot) =>
-      new WorkerProcess(slot, settings, {
-        died: (place, reason, restartIn) =>
-          logger.error(
-            { event: "died", slot: place, reason },
-            `worker ${place} ended with ${reason}; the next starts in ${restartIn} ms`,
-          ),
-        gaveUp: reject,
-      }),
-  );
-  return {
-    ready: async () => {
-      await Promise.race([Promise.all(processes.map(({ ready }) => ready)), broken]);
-    },
-    broken,
-    metrics: () => Promise.all(processes.map((each) => each.metrics())),
-    stop: async () => {
-      await Promise.all(processes.map((each) => each.stop()));
-    },
-    kill: () => {
-      for (const each of processes) each.kill();
-    },
-  };
 }

@@ -4,7 +4,7 @@ import { shownAtMost } from "@taskloom/queue/operating";
 import type { JobRecord, StoredText } from "@taskloom/queue/operating";
 import { Job } from "bullmq";
 import type { JobJson, Queue } from "bullmq";
-import { ServiceError } from "../service-error.ts";
+import { ServiceError } from "../../errors/service-error.ts";
 
 type Statuses = Parameters<BullMQAdapter["getJobs"]>[0];
 

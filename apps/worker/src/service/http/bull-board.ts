@@ -3,7 +3,7 @@ import { FastifyAdapter } from "@bull-board/fastify";
 import type { Engine } from "@taskloom/queue";
 import { lanes } from "@taskloom/queue/operating";
 import type { FastifyError, FastifyInstance } from "fastify";
-import type { EngineOperations } from "../engine-operations.ts";
+import type { EngineOperations } from "../../operations/engine-operations.ts";
 import { BoardQueue } from "./board-queue.ts";
 import { answerTo } from "./errors.ts";
 import { Turns } from "./turns.ts";

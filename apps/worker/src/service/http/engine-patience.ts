@@ -1,6 +1,6 @@
 import type { Engine } from "@taskloom/queue";
 import type { FastifyInstance } from "fastify";
-import { ServiceError } from "../service-error.ts";
+import { ServiceError } from "../../errors/service-error.ts";
 
 /** How long an engine may be away before requests are told so, rather than wait for it; milliseconds. */
 const patience = 2_000;

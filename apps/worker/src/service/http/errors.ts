@@ -4,7 +4,7 @@ import { STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { Logger } from "pino";
-import { ServiceError } from "../service-error.ts";
+import { ServiceError } from "../../errors/service-error.ts";
 
 /** Answers every error as `{ code, message }` with its status; unforeseen ones are logged, and not shown. */
 export function answerErrors(app: FastifyInstance, logger: Logger): void {

@@ -1,7 +1,7 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { isIP } from "node:net";
 import type { FastifyReply, FastifyRequest } from "fastify";
-import { ServiceError } from "../service-error.ts";
+import { ServiceError } from "../../errors/service-error.ts";
 
 /** Who may do what: `operate` everything, `read` only look. Without tokens, whoever reaches the address. */
 export interface Tokens {

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
-import { hasEnded } from "../operations.ts";
-import type { Operations } from "../operations.ts";
+import { hasEnded } from "../../operations/operations.ts";
+import type { Operations } from "../../operations/operations.ts";
 import { pauseUntil } from "./waits.ts";
 import type { Wait } from "./waits.ts";
 

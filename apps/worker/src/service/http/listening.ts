@@ -2,7 +2,7 @@ import { lstat, unlink } from "node:fs/promises";
 import { connect } from "node:net";
 import type { AddressInfo } from "node:net";
 import type { FastifyInstance } from "fastify";
-import { CliFailure } from "../../cli/failure.ts";
+import { CliFailure } from "../../errors/cli-failure.ts";
 
 /** Where a service answers: a host and port, or the path of a Unix socket. */
 export type ListenTarget =

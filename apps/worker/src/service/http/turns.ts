@@ -1,5 +1,5 @@
 import type { EventEmitter } from "node:events";
-import { ServiceError } from "../service-error.ts";
+import { ServiceError } from "../../errors/service-error.ts";
 
 /** How many requests may wait for their turn; more are told so at once. */
 const waitingAtMost = 50;

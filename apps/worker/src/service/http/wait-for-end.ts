@@ -1,5 +1,5 @@
-import { hasEnded } from "../operations.ts";
-import type { JobView, Operations } from "../operations.ts";
+import { hasEnded } from "../../operations/operations.ts";
+import type { JobView, Operations } from "../../operations/operations.ts";
 import { pauseUntil } from "./waits.ts";
 import type { Wait } from "./waits.ts";
 

@@ -1,6 +1,6 @@
 import type { ServerResponse } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
-import { ServiceError } from "../service-error.ts";
+import { ServiceError } from "../../errors/service-error.ts";
 
 /** How often a wait looks at its job at least, in milliseconds. */
 const lookInterval = 250;

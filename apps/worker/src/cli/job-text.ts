@@ -1,0 +1,74 @@
+import { inspect } from "node:util";
+import { decodeValue } from "@taskloom/queue/operating";
+import { hasEnded } from "../operations/operations.ts";
+import type { JobView } from "../operations/operations.ts";
+import { Styled, out } from "../terminal/output.ts";
+import type { Part, Style } from "../terminal/output.ts";
+import { visibleJson } from "../terminal/visible-text.ts";
+
+const STATE_STYLES: Readonly<Record<string, Style>> = {
+  completed: "green",
+  failed: "red",
+  cancelled: "yellow",
+  active: "cyan",
+};
+
+/** Returns a job's state in its colour. */
+export function stateText(state: string): Part {
+  const style = STATE_STYLES[state];
+  return style === undefined ? state : new Styled(style, state);
+}
+
+/** Returns the value of a task for a person: as JSON if JSON can express it, and otherwise as Node prints it. */
+export function valueText(value: unknown): string {
+  const json = JSON.stringify(value, null, 2) ?? "undefined";
+  if (json.includes('"$taskloom"')) return inspect(decodeValue(value), { depth: 10, maxArrayLength: 1_000 });
+  return process.stdout.isTTY ? visibleJson(json) : json;
+}
+
+/** Returns a value as one line of at most `length` characters. */
+export function brief(value: unknown, length = 60): string {
+  const text = JSON.stringify(value) ?? "";
+  return text.length <= length ? text : `${text.slice(0, length - 1)}…`;
+}
+
+function callText({ task, args, calls }: JobView): string {
+  const first = calls === undefined ? args : args[0];
+  const words = Array.isArray(first) ? first.map((arg) => brief(arg, 200)) : [];
+  const call = `${task}(${words.join(", ")})`;
+  if (calls === undefined) return call;
+  return `${call}${calls > 1 ? ` and ${(calls - 1).toLocaleString("en-US")} more calls` : ""}, in one pack`;
+}
+
+function attemptText({ attempts, maxAttempts, state, startedAt }: JobView): string {
+  if (attempts === 0 && startedAt === undefined)
+    return hasEnded(state)
+      ? "never started"
+      : `not started, ${maxAttempts} attempt${maxAttempts === 1 ? "" : "s"}`;
+  // The attempt that runs now is not counted yet.
+  const current = state === "active" ? attempts + 1 : attempts;
+  return `attempt ${Math.max(1, current)} of ${Math.max(maxAttempts, current)}`;
+}
+
+/** Writes one job to standard output, for a person. */
+export function printJob(job: JobView): void {
+  const lines: [string, ...Part[]][] = [
+    ["job", job.id],
+    ["task", callText(job)],
+    ["queue", `${job.queue}, ${job.lane} lane`],
+    ["state", stateText(job.state), `, ${attemptText(job)}`],
+    ["submitted", new Date(job.submittedAt).toLocaleString()],
+  ];
+  if (job.startedAt !== undefined && job.finishedAt !== undefined)
+    lines.push(["ran", `${job.finishedAt - job.startedAt} ms`]);
+  if (job.progress !== undefined) lines.push(["progress", brief(job.progress, 200)]);
+  if (job.unreadable !== undefined) {
+    lines.push(["unreadable", job.unreadable]);
+    lines.push(["data", brief(job.data, 1_000)]);
+  }
+  if (job.value !== undefined) lines.push(["value", valueText(job.value)]);
+  if (job.reason !== undefined) lines.push(["reason", job.reason]);
+  if (job.error !== undefined)
+    lines.push(["error", job.error.stack ?? `${job.error.name}: ${job.error.message}`]);
+  for (const [name, ...parts] of lines) out(`${name}:`.padEnd(11), ...parts);
+}

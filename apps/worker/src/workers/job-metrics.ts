@@ -1,0 +1,96 @@
+import type { JobEvent, JobStart } from "@taskloom/queue";
+import { Counter, Gauge, Histogram } from "prom-client";
+import type { MetricObjectWithValues, MetricValue, Registry } from "prom-client";
+
+/** The metrics of one registry, as a worker process sends them to its service. */
+export type MetricsSnapshot = readonly MetricObjectWithValues<MetricValue<string>>[];
+
+const SECONDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
+
+/** The Prometheus metrics of a worker: its jobs, its lanes and its event loop. */
+export class JobMetrics {
+  readonly #waited: Histogram;
+  readonly #duration: Histogram;
+  readonly #ended: Counter;
+  readonly #unknown: Counter;
+  readonly #stalls: Counter;
+  readonly running: Gauge;
+  readonly limit: Gauge;
+  readonly loopDelay: Gauge;
+  readonly loopUtilization: Gauge;
+  readonly threads: Gauge;
+  readonly throttled: Gauge;
+  readonly reductions: Gauge;
+
+  constructor(registry: Registry) {
+    const registers = [registry];
+    this.#waited = new Histogram({
+      name: "taskloom_job_wait_seconds",
+      help: "Seconds from the time a job could first run to its first start, by task.",
+      labelNames: ["queue", "lane", "task"],
+      buckets: SECONDS,
+      registers,
+    });
+    this.#duration = new Histogram({
+      name: "taskloom_job_duration_seconds",
+      help: "Seconds that attempts ran, by task and end.",
+      labelNames: ["lane", "task", "state"],
+      buckets: SECONDS,
+      registers,
+    });
+    this.#ended = new Counter({
+      name: "taskloom_job_attempts_total",
+      help: "Ended attempts: completed, failed for good, cancelled, or retrying.",
+      labelNames: ["lane", "task", "state"],
+      registers,
+    });
+    this.#unknown = new Counter({
+      name: "taskloom_unknown_jobs_total",
+      help: "Jobs put back because this worker does not know their task or version.",
+      labelNames: ["task"],
+      registers,
+    });
+    this.#stalls = new Counter({
+      name: "taskloom_loop_stalls_total",
+      help: "Times that the event loop was blocked for a second or more.",
+      registers,
+    });
+    const gauge = (name: string, help: string, labelNames: string[] = []): Gauge =>
+      new Gauge({ name, help, labelNames, registers });
+    this.running = gauge("taskloom_lane_running", "Jobs that run now, by lane.", ["lane"]);
+    this.limit = gauge("taskloom_lane_limit", "Jobs that may run at once, by lane.", ["lane"]);
+    this.loopDelay = gauge("taskloom_loop_delay_seconds", "Delay of the event loop in the last second.", [
+      "quantile",
+    ]);
+    this.loopUtilization = gauge(
+      "taskloom_loop_utilization",
+      "Share of busy time of the event loop in the last second.",
+    );
+    this.threads = gauge("taskloom_threads", "Threads for blocking tasks.");
+    this.throttled = gauge(
+      "taskloom_admission_throttled",
+      "1 while the loop lane runs fewer jobs because the event loop is late.",
+    );
+    this.reductions = gauge(
+      "taskloom_admission_reductions",
+      "Times that the limit of the loop lane was lowered since the start.",
+    );
+  }
+
+  started({ queue, lane, name, attempt, waited }: JobStart): void {
+    if (attempt === 1) this.#waited.observe({ queue, lane, task: name }, waited / 1_000);
+  }
+
+  ended({ lane, name, state, duration }: JobEvent): void {
+    this.#duration.observe({ lane, task: name, state }, duration / 1_000);
+    this.#ended.inc({ lane, task: name, state });
+  }
+
+  stalled(): void {
+    this.#stalls.inc();
+  }
+
+  unknown(task: string): void {
+    this.#unknown.inc({ task });
+  }
+}

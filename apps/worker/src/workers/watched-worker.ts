@@ -1,0 +1,298 @@
+import { hostname } from "node:os";
+import { inspect } from "node:util";
+import { getEventLoop } from "@taskloom/loop";
+import type { Task } from "@taskloom/loop";
+import { RemoteTask, TaskWorker } from "@taskloom/queue";
+import type { Engine, JobEvent, JobStart, WorkerStats } from "@taskloom/queue";
+import type { Logger } from "pino";
+import { Registry, collectDefaultMetrics } from "prom-client";
+import { version } from "../version.ts";
+import { Admission } from "./admission.ts";
+import { JobMetrics } from "./job-metrics.ts";
+import type { MetricsSnapshot } from "./job-metrics.ts";
+import { JobSpans } from "./job-spans.ts";
+import { PID_SPACE } from "./pid-space.ts";
+import { Presence } from "./presence.ts";
+import { TaskWatch } from "./task-tree.ts";
+import { knownTasks } from "./worker-view.ts";
+import type { RunningJob, WorkerView } from "./worker-view.ts";
+
+/** The interval at which a worker samples its loop and stores its record. */
+const SAMPLE_INTERVAL_MS = 1_000;
+/** The characters of a job's arguments that the log shows at the level debug. */
+const MAX_SHOWN_ARGUMENTS = 1_000;
+/** The log repeats an error of the engine at this interval while the error lasts. */
+const REPEAT_INTERVAL_MS = 10_000;
+/** The interval at which a worker removes the records of dead workers. */
+const SWEEP_INTERVAL_MS = 30_000;
+
+/** The options of a watched worker. */
+export interface WatchedWorkerOptions {
+  readonly engine: Engine;
+  readonly queues: readonly string[];
+  readonly modules: readonly object[];
+  readonly threads: number;
+  readonly concurrency: number;
+  /** Milliseconds. */
+  readonly drain: number;
+  /** Milliseconds of loop delay above which the loop lane runs fewer jobs. */
+  readonly maxLoopDelay: number;
+  /** Share of busy time, 0 to 1, above which the loop lane runs fewer jobs; 1 turns this off. */
+  readonly maxUtilization: number;
+  /** The number of the worker in its service, from 0. */
+  readonly slot: number;
+  /** The process id of the service, if the service started this process as a worker. Default: this process. */
+  readonly service?: number;
+  readonly logger: Logger;
+  /** Receives each error of the engine; the worker repeats the refused operation by itself. */
+  readonly onEngineError?: ((error: Error) => void) | undefined;
+}
+
+/** A TaskWorker with a log, metrics, spans, admission, and a record that shows it to other processes. */
+export class WatchedWorker {
+  readonly registry: Registry = new Registry();
+  readonly #options: WatchedWorkerOptions;
+  readonly #worker: TaskWorker;
+  readonly #metrics: JobMetrics;
+  readonly #spans = new JobSpans();
+  readonly #admission: Admission;
+  readonly #presence: Presence;
+  readonly #jobs = new Map<string, RunningJob>();
+  readonly #watch: TaskWatch;
+  readonly #startedAt: number;
+  readonly #id: string;
+  readonly #slot: string;
+  #running: Task<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #loop: WorkerView["loop"] = { delayP50: 0, delayP99: 0, delayMax: 0, utilization: 0 };
+  #view: WorkerView | undefined;
+  #isStoring = false;
+  #sweptAt = 0;
+  #state: WorkerView["state"] = "running";
+  #lastError: { readonly message: string; readonly at: number } | undefined;
+
+  constructor(options: WatchedWorkerOptions) {
+    this.#options = options;
+    this.#slot = `${hostname()}:${options.service ?? process.pid}/${options.slot}`;
+    this.#id = `worker-${hostname()}-${process.pid}`.replaceAll(":", "-");
+    // The label leaves out the service's process id, which would begin a new series at each restart.
+    this.registry.setDefaultLabels({ worker: `${hostname()}/${options.slot}` });
+    collectDefaultMetrics({ register: this.registry });
+    this.#metrics = new JobMetrics(this.registry);
+    this.#admission = new Admission({
+      concurrency: options.concurrency,
+      maxDelay: options.maxLoopDelay,
+      maxUtilization: options.maxUtilization,
+    });
+    this.#presence = new Presence(options.engine);
+    this.#watch = new TaskWatch((task) => task === this.#running || task instanceof RemoteTask);
+    this.#startedAt = Date.now();
+    this.#worker = new TaskWorker({
+      engine: options.engine,
+      queues: options.queues,
+      tasks: options.modules,
+      threads: options.threads,
+      concurrency: options.concurrency,
+      drain: options.drain,
+      onStart: (start) => this.#started(start),
+      onJob: (event) => this.#ended(event),
+      onStall: (stall) => {
+        this.#metrics.stalled();
+        options.logger.warn({ event: "stall", ...stall }, "the event loop was blocked by a task");
+      },
+      onEngineError: (error) => {
+        this.#logEngineError(error);
+        options.onEngineError?.(error);
+      },
+      onUnknown: ({ id, name, version: wanted }) => {
+        this.#jobs.delete(id);
+        this.#metrics.unknown(name);
+        options.logger.warn(
+          { event: "unknown", id, task: name, version: wanted },
+          `job ${id} needs version ${wanted} of task ${name}, which no module exports; the job waits`,
+        );
+      },
+    });
+  }
+
+  get id(): string {
+    return this.#id;
+  }
+
+  /** Starts the worker; resolves when it takes jobs. */
+  async start(): Promise<void> {
+    getEventLoop().metrics(); // The first call starts the measurement of the loop's delay.
+    this.#running = this.#worker.run();
+    await this.#worker.ready();
+    this.#sample();
+    this.#timer = setInterval(() => this.#sample(), SAMPLE_INTERVAL_MS).unref();
+  }
+
+  /**
+   * Never resolves.
+   *
+   * @throws the reason, when the worker ends by itself.
+   */
+  async broken(): Promise<never> {
+    await this.#running;
+    throw new Error("The worker ended by itself; start it again");
+  }
+
+  stats(): WorkerStats {
+    return this.#worker.stats();
+  }
+
+  /** Returns the metrics for Prometheus. */
+  async metrics(): Promise<MetricsSnapshot> {
+    return await this.registry.getMetricsAsJSON();
+  }
+
+  /** Takes no more jobs, waits for running jobs within the drain, and hands back the others. */
+  async stop(): Promise<void> {
+    this.#state = "draining";
+    this.#sample();
+    this.#running?.cancel("the worker stops");
+    await Promise.allSettled([this.#running]);
+    clearInterval(this.#timer);
+    await Promise.race([
+      this.#presence.remove(this.#id).then(() => this.#presence.close()),
+      new Promise((resolve) => setTimeout(resolve, 1_000)),
+    ]).catch(() => {});
+  }
+
+  #started(start: JobStart): void {
+    const { id, name, queue, lane, attempt, args, calls } = start;
+    const pack = calls === undefined ? {} : { calls };
+    this.#jobs.set(id, { id, task: name, queue, lane, attempt, ...pack, startedAt: Date.now() });
+    this.#metrics.started(start);
+    this.#spans.started(start);
+    const { logger } = this.#options;
+    if (!logger.isLevelEnabled("debug")) return;
+    const text = JSON.stringify(args);
+    const shown = text.length <= MAX_SHOWN_ARGUMENTS ? text : `${text.slice(0, MAX_SHOWN_ARGUMENTS)}…`;
+    logger.debug(
+      { event: "started", id, task: name, queue, lane, attempt, ...pack, args: shown },
+      `job ${id} of task ${name} started`,
+    );
+  }
+
+  #ended(event: JobEvent): void {
+    const { id, name, queue, lane, state, attempt, duration, calls, error } = event;
+    this.#jobs.delete(id);
+    this.#metrics.ended(event);
+    this.#spans.ended(event);
+    const pack = calls === undefined ? {} : { calls };
+    const line = { event: state, id, task: name, queue, lane, attempt, duration, ...pack };
+    const text = `job ${id} of task ${name} ${state === "retrying" ? "failed and is retried" : state}`;
+    if (error === undefined) this.#options.logger.info(line, text);
+    else
+      this.#options.logger.warn(
+        { ...line, err: asError(error) },
+        `${text} after attempt ${attempt}: ${asError(error).message}`,
+      );
+  }
+
+  /** Logs an error of the engine, but not each time: the worker repeats refused operations many times a second. */
+  #logEngineError({ message }: Error): void {
+    const now = Date.now();
+    if (this.#lastError?.message === message && now - this.#lastError.at < REPEAT_INTERVAL_MS) return;
+    this.#lastError = { message, at: now };
+    this.#options.logger.error(
+      { event: "engine", error: message },
+      "the engine refused an operation, which is repeated",
+    );
+  }
+
+  /** Samples the loop, applies admission, and stores the record. */
+  #sample(): void {
+    const { delay, utilization } = getEventLoop().metrics();
+    this.#loop = { delayP50: delay.p50, delayP99: delay.p99, delayMax: delay.max, utilization };
+    if (this.#admission.read({ delay: delay.p99, utilization })) {
+      this.#worker.setConcurrency("loop", this.#admission.limit);
+      this.#options.logger.warn(
+        { event: "admission", limit: this.#admission.limit, delay: Math.round(delay.p99), utilization },
+        `the loop lane now runs up to ${this.#admission.limit} jobs at once`,
+      );
+    }
+    this.#view = this.#makeView();
+    this.#setGauges(this.#view);
+    void this.#store(this.#view);
+  }
+
+  #makeView(): WorkerView {
+    const { queues, modules, engine } = this.#options;
+    const { running, finished, threads } = this.#worker.stats();
+    const tree = this.#watch.snapshot();
+    this.#dropEnded(tree.roots.map(({ name }) => name));
+    const { rss, heapUsed } = process.memoryUsage();
+    return {
+      id: this.#id,
+      slot: this.#slot,
+      host: hostname(),
+      pid: process.pid,
+      pidSpace: PID_SPACE,
+      node: process.version,
+      version,
+      startedAt: this.#startedAt,
+      seenAt: engine.now(),
+      state: this.#state,
+      queues,
+      tasks: knownTasks(modules),
+      lanes: {
+        loop: { running: running.loop, finished: finished.loop, limit: this.#admission.limit },
+        thread: { running: running.thread, finished: finished.thread, limit: threads },
+      },
+      loop: this.#loop,
+      admission: { isThrottled: this.#admission.isThrottled, reductions: this.#admission.reductions },
+      memory: { rss, heap: heapUsed },
+      jobs: [...this.#jobs.values()],
+      tree,
+    };
+  }
+
+  /** Drops jobs that have ended without an event: those that lost their lock, and those that were handed back. */
+  #dropEnded(rootNames: readonly string[]): void {
+    const { running } = this.#worker.stats();
+    if (running.loop + running.thread >= this.#jobs.size) return;
+    const live = new Set(rootNames);
+    for (const { id, startedAt } of this.#jobs.values()) {
+      if (!live.has(id) && Date.now() - startedAt > 2 * SAMPLE_INTERVAL_MS) this.#jobs.delete(id);
+    }
+  }
+
+  #setGauges({ lanes, loop, admission }: WorkerView): void {
+    for (const lane of ["loop", "thread"] as const) {
+      this.#metrics.running.set({ lane }, lanes[lane].running);
+      this.#metrics.limit.set({ lane }, lanes[lane].limit);
+    }
+    this.#metrics.loopDelay.set({ quantile: "0.5" }, loop.delayP50 / 1_000);
+    this.#metrics.loopDelay.set({ quantile: "0.99" }, loop.delayP99 / 1_000);
+    this.#metrics.loopDelay.set({ quantile: "1" }, loop.delayMax / 1_000);
+    this.#metrics.loopUtilization.set(loop.utilization);
+    this.#metrics.threads.set(lanes.thread.limit);
+    this.#metrics.throttled.set(admission.isThrottled ? 1 : 0);
+    this.#metrics.reductions.set(admission.reductions);
+  }
+
+  /** Stores one record at a time, so that records do not pile up in front of a slow engine. */
+  async #store(view: WorkerView): Promise<void> {
+    if (this.#isStoring) return;
+    this.#isStoring = true;
+    try {
+      await this.#presence.store(view);
+      if (Date.now() - this.#sweptAt > SWEEP_INTERVAL_MS) {
+        this.#sweptAt = Date.now();
+        await this.#presence.sweep();
+      }
+    } catch {
+      // The engine does not answer. The next sample stores a newer record.
+    } finally {
+      this.#isStoring = false;
+    }
+  }
+}
+
+/** Returns an error for the log: a task can throw any value. */
+function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(`the task threw ${inspect(thrown)}`);
+}
