@@ -3,12 +3,12 @@ import type { AdvancedOptions, RepeatOptions } from "bullmq";
 import { CronPattern } from "./cron-pattern.ts";
 import { nextRun } from "./next-run.ts";
 
-/** The fields of a stored schedule that decide when it runs. */
+/** The fields of a stored schedule that determine its runs. */
 type Repeat = Pick<RepeatOptions, "pattern" | "tz" | "endDate" | "startDate" | "immediately">;
 
 /**
- * When a stored schedule with a pattern runs next, after an instant in milliseconds of the epoch; undefined after its
- * last run.
+ * Returns the next run of a stored schedule with a pattern after an instant, or undefined after its last run. Both are
+ * milliseconds of the epoch.
  */
 export function nextRunOf(after: number, repeat: Repeat): number | undefined {
   const { pattern = "", tz, startDate, endDate } = repeat;
@@ -18,13 +18,13 @@ export function nextRunOf(after: number, repeat: Repeat): number | undefined {
   try {
     next = nextRun(new CronPattern(pattern), tz, from);
   } catch {
-    // Another BullMQ client stored a pattern that Taskloom refuses, such as one with `H`: it has BullMQ's rules.
+    // Another BullMQ client stored a pattern that Taskloom refuses, such as one with `H`. BullMQ's rules apply to it.
     return getNextMillis(after, repeat);
   }
   return next !== undefined && endDate != null && next > new Date(endDate).getTime() ? undefined : next;
 }
 
-/** The same for an engine that stores the run. A schedule that ends without an end date is reported as a warning. */
+/** Returns the next run for an engine that stores it. A schedule that ends without an end date causes a warning. */
 export function nextRunToStore(after: number, repeat: Repeat): number | undefined {
   const next = nextRunOf(after, repeat);
   if (next === undefined && repeat.endDate == null) {
@@ -40,7 +40,7 @@ export function nextRunToStore(after: number, repeat: Repeat): number | undefine
 }
 
 /**
- * Settings of BullMQ's Queue and Worker. A worker stores the next run of a schedule when it takes the one before, and a
- * queue stores the first one, so both have to be given the same rules.
+ * Settings of BullMQ's Queue and Worker. A queue stores the first run of a schedule, and a worker stores the next run
+ * when it takes a run, so both need the same rules.
  */
 export const repeatSettings: AdvancedOptions = { repeatStrategy: nextRunToStore };

@@ -1,10 +1,11 @@
-/** Formats instants of a zone; making one costs 20 µs, using it 2. */
+/** The format of each zone. Making a format costs 20 µs, using it 2 µs. */
 const formats = new Map<string, Intl.DateTimeFormat>();
 
 /**
- * By how much the clocks of a zone are ahead of UTC at an instant, in milliseconds. Without a zone, this machine's.
+ * Returns how far the clocks of a zone are ahead of UTC at an instant, in milliseconds. Without a zone, the zone of
+ * this machine counts.
  *
- * @throws RangeError for a zone that Node does not know.
+ * @throws RangeError if Node does not know the zone.
  */
 export function zoneOffset(zone: string | undefined, instant: number): number {
   if (zone === undefined) return -new Date(instant).getTimezoneOffset() * 60_000;
@@ -25,8 +26,10 @@ export function zoneOffset(zone: string | undefined, instant: number): number {
     });
     formats.set(zone, format);
   }
-  const parts = Object.fromEntries(format.formatToParts(instant).map(({ type, value }) => [type, value]));
-  const { era, year, month, day, hour, minute, second } = parts as Record<string, string>;
+  const parts: Readonly<Record<string, string>> = Object.fromEntries(
+    format.formatToParts(instant).map(({ type, value }) => [type, value]),
+  );
+  const { era, year, month, day, hour, minute, second } = parts;
   const shown = new Date(0);
   shown.setUTCFullYear(
     era?.startsWith("B") === true ? 1 - Number(year) : Number(year),

@@ -6,41 +6,44 @@ import { TaskOptionsError } from "../errors.ts";
 import type { Lane } from "../contract/lane.ts";
 import { wholeMilliseconds } from "../milliseconds.ts";
 
-/** How long to wait before the next attempt: always `delay` ms, or `delay` doubled at each attempt. */
+/** The wait before the next attempt: always `delay` ms, or `delay` ms doubled at each attempt. */
 export interface Backoff {
   readonly type: "fixed" | "exponential";
   /** Milliseconds before the second attempt. */
   readonly delay: number;
-  /** 0 to 1: how much of the delay is left to chance, so that many failed jobs do not return at once. */
+  /** The random part of the delay, 0 to 1, so that jobs that fail together are not retried together. Default 0. */
   readonly jitter?: number;
 }
 
-/** What a task is called, where it lives and how it runs. */
+/** The options of {@link defineTask}. */
 export interface TaskOptions<A extends readonly unknown[] = readonly unknown[]> {
-  /** The name under which workers know it; with its arguments a contract between processes. */
+  /** The name by which workers find the task. The name and the arguments are a contract between processes. */
   readonly name: string;
-  /** The module that exports it, as `import.meta.url`; needed to run it on a thread. */
+  /** The module that exports the task, as `import.meta.url`. A task that runs on a thread needs it. */
   readonly module?: string;
-  /** Raise it when the arguments or the meaning change; a worker never runs a version that it does not have. Default 1. */
+  /**
+   * Raise the version if the arguments or their meaning change: a worker never runs a job of a version that it does not
+   * have. Default 1.
+   */
   readonly version?: number;
-  /** `"loop"` for cooperative work, `"thread"` for what blocks. Default `"loop"`. */
+  /** `"loop"` for cooperative work, `"thread"` for blocking work. Default `"loop"`. */
   readonly runsOn?: Lane;
   /** Milliseconds that one attempt may run. Default: no limit. */
   readonly timeout?: number;
-  /** How often it is tried in all. Default 1. */
+  /** The number of attempts in all. Default 1. */
   readonly attempts?: number;
   /** The wait between attempts. Default: none. */
   readonly backoff?: Backoff;
   /**
-   * Whether a cancel that the engine accepted is never followed by a result: such a job asks once more before it ends.
-   * It costs a round trip a job. Default false: a job that has done its work keeps its result.
+   * If true, a job never ends with a result after the engine has accepted its cancellation. Each job then costs one more
+   * round trip, which seals it before its end. Default false: a job that has done its work keeps its result.
    */
   readonly strict?: boolean;
-  /** A Standard Schema (zod, valibot, arktype …) for the array of arguments, checked at submission and before running. */
+  /** A Standard Schema (zod, valibot, arktype …) of the array of arguments, which is checked at submission and at each run. */
   readonly args?: StandardSchemaV1<unknown, A>;
 }
 
-/** {@link TaskOptions} with every default filled in. */
+/** {@link TaskOptions} with all defaults. */
 export interface ResolvedTaskOptions {
   readonly name: string;
   readonly module: string | undefined;
@@ -53,24 +56,24 @@ export interface ResolvedTaskOptions {
   readonly args: StandardSchemaV1<unknown, readonly unknown[]> | undefined;
 }
 
-/** The well-known symbol under which a function carries its address: the module to import and the name in it. */
-const functionAddress = Symbol.for("taskloom.function");
+/** The well-known symbol of a function's address: the module to import, and the name of the export. */
+const FUNCTION_ADDRESS = Symbol.for("taskloom.function");
 
-/** A function that also knows its name, its module and how workers are to run it; made by {@link defineTask}. */
+/** A function with the options by which workers find and run it; made by {@link defineTask}. */
 export interface TaskDefinition<A extends unknown[] = never[], R = unknown> {
   (...args: A): R;
   readonly task: ResolvedTaskOptions;
 }
 
-const namePattern = /^[\w@][\w@./-]{0,127}$/;
+const NAME_PATTERN = /^[\w@][\w@./-]{0,127}$/;
 
 /**
- * Defines a task: one function that can run here, on a thread, or on any worker.
+ * Defines a task: a function that can run here, on a thread, or on any worker.
  *
- * The result is still the function: calling it runs it here. `toThread(task, …)` runs it on a thread and
+ * The result is a function. A call of it runs the task here, `toThread(task, …)` runs it on a thread, and
  * `queue.submit(task, …)` on a worker.
  *
- * @throws {@link TaskOptionsError} when an option cannot be right.
+ * @throws {@link TaskOptionsError} if an option is invalid or unknown, or `fn` is not a function.
  * @example
  * ```ts
  * import { TaskQueue, TaskWorker, defineTask } from "@taskloom/queue";
@@ -90,21 +93,21 @@ export function defineTask<A extends unknown[], R>(
 export function defineTask<A extends unknown[]>(
   options: TaskOptions<A>,
   fn: (...args: A) => unknown,
-): TaskDefinition<A, never> {
+): TaskDefinition<A> {
   const task = resolveTaskOptions(options);
   if (typeof fn !== "function") {
     throw new TaskOptionsError(
-      `Expected the second argument of defineTask to be a function, got ${typeof fn}.`,
+      `Expected the second argument of defineTask to be a function, got ${typeof fn}`,
     );
   }
-  // A generator function is wrapped, so that a direct call gives a Coroutine: awaitable from both spellings.
+  // A generator function is wrapped, so that a direct call returns a Coroutine, which `await` and `yield*` accept.
   const run = isGeneratorFunction(fn) ? coroutine(fn) : fn;
   const definition = (...args: A): unknown => run(...args);
   Object.defineProperty(definition, "name", { value: fn.name === "" ? task.name : fn.name });
   if (task.module !== undefined) {
-    Object.defineProperty(definition, functionAddress, { value: { module: task.module, name: task.name } });
+    Object.defineProperty(definition, FUNCTION_ADDRESS, { value: { module: task.module, name: task.name } });
   }
-  return Object.assign(definition, { task }) as TaskDefinition<A, never>;
+  return Object.assign(definition, { task });
 }
 
 function isGeneratorFunction<A extends unknown[]>(
@@ -113,22 +116,32 @@ function isGeneratorFunction<A extends unknown[]>(
   return Object.prototype.toString.call(fn) === "[object GeneratorFunction]";
 }
 
-/** Whether a value was made by {@link defineTask}. */
+/**
+ * Whether a value was made by {@link defineTask}.
+ *
+ * @example
+ * ```ts
+ * import { defineTask, isTaskDefinition } from "@taskloom/queue";
+ *
+ * console.log(isTaskDefinition(defineTask({ name: "noop" }, () => {}))); // true
+ * console.log(isTaskDefinition(() => {})); // false
+ * ```
+ */
 export function isTaskDefinition(value: unknown): value is TaskDefinition {
-  return (
-    typeof value === "function" && typeof (value as { task?: { name?: unknown } }).task?.name === "string"
-  );
+  if (typeof value !== "function" || !("task" in value)) return false;
+  const { task } = value;
+  return typeof task === "object" && task !== null && "name" in task && typeof task.name === "string";
 }
 
-/** @throws {@link TaskOptionsError} when a value that is to be submitted is not a task. */
+/** @throws {@link TaskOptionsError} if the value was not made by {@link defineTask}. */
 export function checkIsTask(value: unknown): asserts value is TaskDefinition {
   if (isTaskDefinition(value)) return;
   throw new TaskOptionsError(
-    "Expected a task made by defineTask: a worker has no way to find a plain function.",
+    "Expected a task made by defineTask, since a worker cannot find a plain function",
   );
 }
 
-/** The names of all options; the compiler keeps the list complete. */
+/** The names of all options. The compiler keeps the list complete. */
 const OPTIONS: Readonly<Record<keyof TaskOptions, true>> = {
   name: true,
   module: true,
@@ -160,24 +173,24 @@ function resolveTaskOptions(options: TaskOptions): ResolvedTaskOptions {
     args,
     strict = false,
   } = options;
-  if (typeof name !== "string" || !namePattern.test(name)) {
+  if (typeof name !== "string" || !NAME_PATTERN.test(name)) {
     throw new TaskOptionsError(
-      `Expected \`name\` to be 1 to 128 letters, digits, '.', '_', '-', '/' or '@', such as "image.thumbnail", got ${JSON.stringify(name)}.`,
+      `Expected \`name\` to be 1 to 128 letters, digits, '.', '_', '-', '/' or '@', such as "image.thumbnail", got ${JSON.stringify(name)}`,
     );
   }
   if (runsOn !== "loop" && runsOn !== "thread") {
     throw new TaskOptionsError(
-      `Expected \`runsOn\` of task ${name} to be "loop" or "thread", got ${JSON.stringify(runsOn)}.`,
+      `Expected \`runsOn\` of task ${name} to be "loop" or "thread", got ${JSON.stringify(runsOn)}`,
     );
   }
   if (runsOn === "thread" && module === undefined) {
     throw new TaskOptionsError(
-      `Task ${name} runs on a thread, so it needs \`module: import.meta.url\`: a thread imports the function from there.`,
+      `Expected \`module\` of task ${name} to be import.meta.url, since a thread imports the function from there`,
     );
   }
   if (module !== undefined && !URL.canParse(module)) {
     throw new TaskOptionsError(
-      `Expected \`module\` of task ${name} to be a URL such as import.meta.url, got ${JSON.stringify(module)}.`,
+      `Expected \`module\` of task ${name} to be a URL such as import.meta.url, got ${JSON.stringify(module)}`,
     );
   }
   positiveInteger(name, "version", version);
@@ -187,7 +200,7 @@ function resolveTaskOptions(options: TaskOptions): ResolvedTaskOptions {
     module,
     version,
     runsOn,
-    // An endless one is none.
+    // An infinite timeout is no timeout.
     timeout:
       timeout === undefined || timeout === Infinity
         ? undefined
@@ -200,25 +213,26 @@ function resolveTaskOptions(options: TaskOptions): ResolvedTaskOptions {
 }
 
 /**
- * The same back-off with whole milliseconds.
+ * Returns the back-off with whole milliseconds.
  *
- * @throws {@link TaskOptionsError} for a back-off that no engine could keep to.
+ * @param owner names the task or submission in error messages, as in "of task x".
+ * @throws {@link TaskOptionsError} for an invalid back-off.
  */
-export function resolveBackoff(whose: string, backoff: Backoff): Backoff {
-  checkOptionNames(backoff, BACKOFF_OPTIONS, `\`backoff\` ${whose}`);
+export function resolveBackoff(owner: string, backoff: Backoff): Backoff {
+  checkOptionNames(backoff, BACKOFF_OPTIONS, `\`backoff\` ${owner}`);
   const { type, delay, jitter = 0 } = backoff;
   if (!((type === "fixed" || type === "exponential") && delay >= 0 && jitter >= 0 && jitter <= 1)) {
     throw new TaskOptionsError(
-      `Expected \`backoff\` ${whose} to be { type: "fixed" | "exponential", delay: ms, jitter?: 0 to 1 }, got ${JSON.stringify({ type, delay, jitter })}.`,
+      `Expected \`backoff\` ${owner} to be { type: "fixed" | "exponential", delay: ms, jitter?: 0 to 1 }, got ${JSON.stringify({ type, delay, jitter })}`,
     );
   }
-  return { ...backoff, delay: wholeMilliseconds(`\`backoff.delay\` ${whose}`, delay) };
+  return { ...backoff, delay: wholeMilliseconds(`\`backoff.delay\` ${owner}`, delay) };
 }
 
 function positiveInteger(task: string, option: string, value: number): void {
   if (!Number.isSafeInteger(value) || value < 1) {
     throw new TaskOptionsError(
-      `Expected \`${option}\` of task ${task} to be a whole number from 1, got ${String(value)}.`,
+      `Expected \`${option}\` of task ${task} to be a whole number from 1, got ${String(value)}`,
     );
   }
 }

@@ -1,16 +1,18 @@
 import { knownErrorPrototype, registerErrorClasses } from "@taskloom/loop";
 import * as errors from "../errors.ts";
-import { binaryClasses, tag } from "./format.ts";
+import { messageOf } from "../message-of.ts";
+import { BINARY_CLASSES, TAG } from "./format.ts";
 import { WireError } from "./wire-error.ts";
 
 registerErrorClasses({ ...errors, WireError });
 
-/** Steps of recursion: references can lead a little deeper than the encoding itself is. */
-const maxDepth = 1500;
+/** The deepest recursion. References can lead a little deeper than an encoding itself may be. */
+const MAX_DEPTH = 1500;
 
 /**
- * Decodes what {@link encodeValue} made. Safe for whatever comes: nothing is evaluated, no prototype is touched, and
- * what is no encoding is a {@link WireError} with the code `MALFORMED`.
+ * Decodes a value that {@link encodeValue} encoded. Any input is safe: nothing is evaluated, and no prototype changes.
+ *
+ * @throws {@link WireError} with the code `MALFORMED` for anything that is not an encoding.
  */
 export function decodeValue(encoded: unknown): unknown {
   try {
@@ -22,8 +24,10 @@ export function decodeValue(encoded: unknown): unknown {
 }
 
 /**
- * Decodes what {@link encodeError} made. `callerStack`, where the call was made, is added to the error's stack.
- * Never throws: what cannot be read becomes an error that says so.
+ * Decodes an error that {@link encodeError} encoded. Never throws: an encoding that cannot be read becomes a
+ * {@link WireError} that says so.
+ *
+ * @param callerStack the stack of the call, which is appended to the error's own.
  */
 export function decodeError(encoded: unknown, callerStack?: string): unknown {
   let thrown: unknown;
@@ -38,10 +42,18 @@ export function decodeError(encoded: unknown, callerStack?: string): unknown {
   return thrown;
 }
 
-/** Thrown at the first reference: only then is it worth while to remember every object. */
-const needsMemory = new Error("A reference needs the decoder to remember.");
+/** Thrown at the first reference. Most encodings have none, so objects are remembered only in a second pass. */
+const needsMemory = new Error("A reference needs the decoder to remember each object");
 
 type Fields = Record<string, unknown>;
+
+function isContainer(value: unknown): value is Fields | unknown[] {
+  return typeof value === "object" && value !== null;
+}
+
+function isFields(value: unknown): value is Fields {
+  return isContainer(value) && !Array.isArray(value);
+}
 
 class Decoder {
   #root: unknown;
@@ -53,14 +65,14 @@ class Decoder {
   }
 
   decode(encoded: unknown, depth: number): unknown {
-    if (typeof encoded !== "object" || encoded === null) return encoded;
+    if (!isContainer(encoded)) return encoded;
     const known = this.#memory?.get(encoded);
     if (known !== undefined) return known;
-    if (depth > maxDepth) throw malformed("it is nested too deeply");
+    if (depth > MAX_DEPTH) throw malformed("it is nested too deeply");
     if (Array.isArray(encoded)) return this.#array(encoded, depth);
-    if (!Object.hasOwn(encoded, tag)) return this.#plain(encoded, depth);
-    const fields = encoded as Fields;
-    const kind = fields[tag];
+    if (!Object.hasOwn(encoded, TAG)) return this.#plain(encoded, depth);
+    const fields = encoded;
+    const kind = fields[TAG];
     switch (kind) {
       case "undefined":
         return undefined;
@@ -85,7 +97,7 @@ class Decoder {
       case "error":
         return this.#error(fields, depth);
       default:
-        return this.#remember(encoded, decodeLeaf(kind, fields));
+        return this.#remember(fields, decodeLeaf(kind, fields));
     }
   }
 
@@ -98,10 +110,10 @@ class Decoder {
     return decoded;
   }
 
-  #plain(encoded: object, depth: number): object {
+  #plain(encoded: Fields, depth: number): object {
     const decoded: Fields = this.#remember(encoded, {});
     for (const key of Object.keys(encoded)) {
-      set(decoded, key, this.decode((encoded as Fields)[key], depth + 1));
+      set(decoded, key, this.decode(encoded[key], depth + 1));
     }
     return decoded;
   }
@@ -110,7 +122,7 @@ class Decoder {
     const decoded: Fields = this.#remember(fields, {});
     for (const [key, value] of pairs(fields)) {
       const name = this.decode(key, depth + 1);
-      if (typeof name !== "string") throw malformed("a key is not text");
+      if (typeof name !== "string") throw malformed("a key is not a string");
       set(decoded, name, this.decode(value, depth + 1));
     }
     return decoded;
@@ -145,7 +157,7 @@ class Decoder {
     for (const key of Object.keys(properties))
       define(error, key, this.decode(properties[key], depth + 1), true);
     for (const key of Object.keys(hidden)) define(error, key, this.decode(hidden[key], depth + 1), false);
-    // Of a class that is not known here: at least its name.
+    // An unknown class keeps at least its name.
     if (error.name !== name) hide(error, "name", name);
     return error;
   }
@@ -160,21 +172,17 @@ class Decoder {
     if (this.#memory === undefined) throw needsMemory;
     let target: unknown = this.#root;
     for (const step of list(fields["path"])) {
-      const leadsOn =
-        typeof target === "object" &&
-        target !== null &&
-        (typeof step === "string" || typeof step === "number") &&
-        Object.hasOwn(target, step);
-      if (!leadsOn) throw malformed("a reference leads nowhere");
-      target = (target as Fields)[step];
+      const isKey = typeof step === "string" || typeof step === "number";
+      if (!isKey || !isContainer(target) || !Object.hasOwn(target, step))
+        throw malformed("the path of a reference does not exist");
+      target = Reflect.get(target, step);
     }
-    if (typeof target !== "object" || target === null || (target as Fields)[tag] === "ref") {
-      throw malformed("a reference leads to no object");
-    }
+    if (!isContainer(target) || (isFields(target) && target[TAG] === "ref"))
+      throw malformed("a reference does not lead to an object");
     return this.decode(target, depth + 1);
   }
 
-  /** Before its content is decoded: that may refer to it. */
+  /** Called before the content of a container is decoded, since that content may refer to the container. */
   #remember<T extends object>(encoded: object, decoded: T): T {
     this.#memory?.set(encoded, decoded);
     return decoded;
@@ -195,19 +203,19 @@ function decodeLeaf(kind: unknown, fields: Fields): object {
       case "ArrayBuffer":
         return decodeBytes(text(fields, "value"));
     }
-    const binaryClass = typeof kind === "string" ? binaryClasses.get(kind) : undefined;
+    const binaryClass = typeof kind === "string" ? BINARY_CLASSES.get(kind) : undefined;
     if (binaryClass !== undefined) return new binaryClass(decodeBytes(text(fields, "value")));
   } catch (error) {
     if (error instanceof WireError) throw error;
-    throw malformed((error as Error).message, error);
+    throw malformed(messageOf(error), error);
   }
   throw malformed(
-    `it holds a value of the unknown kind ${JSON.stringify(kind)?.slice(0, 100)}. It may be of a newer version of Taskloom`,
+    `it holds a value of the unknown kind ${JSON.stringify(kind)?.slice(0, 100)}, perhaps of a newer version of Taskloom`,
   );
 }
 
 function decodeBytes(base64: string): ArrayBuffer {
-  // Copied out of Buffer's pool: memory of its own, aligned.
+  // The copy has aligned memory of its own, and not a part of Buffer's pool.
   return new Uint8Array(Buffer.from(base64, "base64")).buffer;
 }
 
@@ -222,13 +230,13 @@ function decodeNumber(value: unknown): number {
     case "-Infinity":
       return Number.NEGATIVE_INFINITY;
     default:
-      throw malformed("it holds a number that is none");
+      throw malformed("it holds an invalid number");
   }
 }
 
 function decodeBigint(value: string): bigint {
   const match = /^(-?)(\d{1,2000}|0x[\da-f]+)$/.exec(value);
-  if (match === null) throw malformed("it holds a bigint that is none");
+  if (match === null) throw malformed("it holds an invalid bigint");
   const [, sign, digits = "0"] = match;
   try {
     return sign === "-" ? -BigInt(digits) : BigInt(digits);
@@ -238,7 +246,7 @@ function decodeBigint(value: string): bigint {
 }
 
 function newError(message: string): Error {
-  // Its stack is replaced: none need be taken.
+  // The stack is replaced by the encoded one, so capturing one would be a waste.
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = 0;
   const error = new Error(message);
@@ -247,13 +255,11 @@ function newError(message: string): Error {
 }
 
 function isHole(item: unknown): boolean {
-  return (
-    typeof item === "object" && item !== null && Object.hasOwn(item, tag) && (item as Fields)[tag] === "hole"
-  );
+  return isFields(item) && Object.hasOwn(item, TAG) && item[TAG] === "hole";
 }
 
 function set(object: Fields, key: string, value: unknown): void {
-  // Assigning to this one would change the prototype.
+  // An assignment to this key would change the prototype.
   if (key === "__proto__") define(object, key, value, true);
   else object[key] = value;
 }
@@ -268,7 +274,8 @@ function hide(error: Error, key: string, value: unknown): void {
 
 function text(fields: Fields, key: string): string {
   const value = fields[key];
-  if (typeof value !== "string") throw malformed(`a ${JSON.stringify(fields[tag])} has no text as ${key}`);
+  if (typeof value !== "string")
+    throw malformed(`the \`${key}\` of a ${JSON.stringify(fields[TAG])} is not a string`);
   return value;
 }
 
@@ -277,20 +284,22 @@ function list(value: unknown): readonly unknown[] {
   return value;
 }
 
-function pairs(fields: Fields): [unknown, unknown][] {
-  return list(fields["value"]).map((pair) => {
-    if (!Array.isArray(pair) || pair.length !== 2) throw malformed("a pair is missing");
-    return pair as [unknown, unknown];
-  });
+function isPair(value: unknown): value is readonly [unknown, unknown] {
+  return Array.isArray(value) && value.length === 2;
+}
+
+function pairs(fields: Fields): readonly (readonly [unknown, unknown])[] {
+  const items = list(fields["value"]);
+  if (!items.every(isPair)) throw malformed("a pair is missing");
+  return items;
 }
 
 function record(fields: Fields, key: string): Fields {
   const value = fields[key];
-  if (typeof value !== "object" || value === null || Array.isArray(value))
-    throw malformed(`an error has no ${key}`);
-  return value as Fields;
+  if (!isFields(value)) throw malformed(`an error has no ${key}`);
+  return value;
 }
 
-function malformed(why: string, cause?: unknown): WireError {
-  return new WireError("MALFORMED", "", `A value from another process cannot be read: ${why}.`, { cause });
+function malformed(reason: string, cause?: unknown): WireError {
+  return new WireError("MALFORMED", "", `Cannot read a value from another process: ${reason}`, { cause });
 }

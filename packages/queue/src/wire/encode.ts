@@ -1,13 +1,13 @@
 import { inspect, types } from "node:util";
 import { errorClassNames } from "@taskloom/loop";
-import { defaultLimits, tag } from "./format.ts";
+import { DEFAULT_LIMITS, TAG } from "./format.ts";
 import type { Json, JsonObject, WireLimits } from "./format.ts";
 import { attempt } from "../attempt.ts";
 import { isPlainText, storableText } from "./plain-text.ts";
 import { WireError } from "./wire-error.ts";
 
 export interface EncodeOptions extends Partial<WireLimits> {
-  /** What the value is called in errors; default `value`. */
+  /** The name of the value in error messages. Default `value`. */
   name?: string;
 }
 
@@ -15,58 +15,58 @@ export interface EncodeOptions extends Partial<WireLimits> {
  * Encodes a value as JSON that a person can still read. Dates, maps, sets, bigints, binary data, regular
  * expressions, URLs, errors, `undefined`, every number, cycles and shared references survive.
  *
- * As with `structuredClone`, getters are read, symbols as keys are left out, and binary data that shares memory no
- * longer does.
+ * As with `structuredClone`, getters are read, symbol keys are left out, and binary data that shares memory is copied
+ * separately.
  *
- * Throws a {@link WireError}: `UNSENDABLE`, with the path, for functions, symbols, promises and instances of classes;
- * `TOO_LARGE` beyond the limits.
+ * @throws {@link WireError} with the code `UNSENDABLE` and the path of the value for functions, symbols, promises and
+ *   instances of classes; with the code `TOO_LARGE` beyond the limits.
  */
 export function encodeValue(value: unknown, options: EncodeOptions = {}): Json {
   return new Encoder(options, false).encode(value, undefined, 0);
 }
 
-/** What an error may take of a job's record, in bytes: it has to be kept whatever it holds. */
-const maxErrorSize = 256 * 1024;
+/** The largest encoding of an error, in bytes. A job's record always has room for that much. */
+const MAX_ERROR_SIZE = 256 * 1024;
 
 /**
- * Encodes what was thrown: an error with its classes, message, stack, cause and own properties, or anything else.
- * Never throws: what cannot be sent is replaced by how it prints, and what is too large is cut.
+ * Encodes a thrown value: an error with its classes, message, stack, cause and own properties, or any other value.
+ * Never throws: a part that cannot be sent is replaced by its printed form, and an error that is too large is cut.
  */
 export function encodeError(thrown: unknown): Json {
   try {
-    const encoder = new Encoder({ size: maxErrorSize }, true);
+    const encoder = new Encoder({ size: MAX_ERROR_SIZE }, true);
     if (isError(thrown)) return encoder.encode(thrown, undefined, 0);
     return {
-      [tag]: "thrown",
+      [TAG]: "thrown",
       value: encoder.encode(thrown, { parent: undefined, key: "", within: "thrown" }, 0),
     };
   } catch {
-    // Too large, too deep, or with a getter that throws.
+    // The error is too large or too deep, or a getter of it throws.
     return bareError(thrown);
   }
 }
 
 function bareError(thrown: unknown): JsonObject {
-  if (!isError(thrown)) return { [tag]: "thrown", value: safeText(print(thrown)) };
-  // Any of these can be a getter that throws.
-  const [name, message, stack] = (["name", "message", "stack"] as const).map((key) =>
-    attempt(() => asText(thrown[key]), ""),
-  ) as [string, string, string];
+  if (!isError(thrown)) return { [TAG]: "thrown", value: safeText(print(thrown)) };
+  // Each property can be a getter that throws.
+  const read = (key: "name" | "message" | "stack"): string =>
+    safeText(attempt(() => textOf(thrown[key]), ""));
   return {
-    [tag]: "error",
+    [TAG]: "error",
     class: attempt(() => errorClassNames(thrown), ["Error"]).map(safeText),
-    name: safeText(name),
-    message: safeText(message),
-    stack: safeText(stack),
+    name: read("name"),
+    message: read("message"),
+    stack: read("stack"),
     properties: {},
     hidden: {},
   };
 }
 
-const maxText = 32 * 1024;
+/** The longest text of an error that is stored whole, in characters. */
+const MAX_TEXT = 32 * 1024;
 
 function safeText(text: string): string {
-  const cut = text.length > maxText ? `${text.slice(0, maxText)}… (cut)` : text;
+  const cut = text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}… (cut)` : text;
   return storableText(cut);
 }
 
@@ -79,13 +79,13 @@ function print(value: unknown): string {
 }
 
 /**
- * Where a container is: in the encoding, for references, and in the value, for messages. A chain and no list, so
- * that it costs one small object a container.
+ * The place of a container: in the encoding, for references, and in the value, for error messages. Positions form a
+ * chain and not a list, so that each container costs one small object.
  */
 interface Position {
   parent: Position | undefined;
   key: string | number;
-  /** What it is in: an object or array if nothing is said. */
+  /** The kind of the parent. Undefined for a plain object or an array. */
   within?: "map key" | "map value" | "set" | "pairs" | "properties" | "hidden" | "thrown";
 }
 
@@ -93,13 +93,13 @@ class Encoder {
   #limits: WireLimits;
   #name: string;
   #left: number;
-  /** In errors: what cannot be sent is replaced by how it prints. */
+  /** True within errors: a value that cannot be sent is replaced by its printed form. */
   #lenient: boolean;
-  /** Every object that was seen; made at the first, for most values have none. */
+  /** The position of every object so far. Made at the first object, since most values have none. */
   #seen: Map<object, Position | undefined> | undefined;
 
   constructor({ size, depth, name }: EncodeOptions, lenient: boolean) {
-    this.#limits = { size: size ?? defaultLimits.size, depth: depth ?? defaultLimits.depth };
+    this.#limits = { size: size ?? DEFAULT_LIMITS.size, depth: depth ?? DEFAULT_LIMITS.depth };
     this.#name = name ?? "value";
     this.#left = this.#limits.size;
     this.#lenient = lenient;
@@ -112,13 +112,13 @@ class Encoder {
       case "number":
         this.#take(8, position);
         if (Number.isFinite(value) && !Object.is(value, -0)) return value;
-        return { [tag]: "number", value: Object.is(value, -0) ? "-0" : String(value) };
+        return { [TAG]: "number", value: Object.is(value, -0) ? "-0" : String(value) };
       case "boolean":
         this.#take(4, position);
         return value;
       case "undefined":
         this.#take(4, position);
-        return { [tag]: "undefined" };
+        return { [TAG]: "undefined" };
       case "bigint":
         return this.#bigint(value, position);
       case "object":
@@ -129,19 +129,19 @@ class Encoder {
           value,
           position,
           `is a ${typeof value}`,
-          "Send data that it can be made from.",
+          "Send the data that it is made from",
         );
     }
   }
 
   #object(value: object, position: Position | undefined, depth: number): Json {
     this.#seen ??= new Map();
-    if (this.#seen.has(value)) return { [tag]: "ref", path: steps(this.#seen.get(value)) };
+    if (this.#seen.has(value)) return { [TAG]: "ref", path: steps(this.#seen.get(value)) };
     if (depth >= this.#limits.depth) {
       throw new WireError(
         "TOO_LARGE",
         this.#path(position),
-        `${this.#path(position)} is more than ${this.#limits.depth} objects deep. Send it flatter, as a list with links by number for instance.`,
+        `Cannot send ${this.#path(position)}, which is more than ${this.#limits.depth} objects deep. Send a flatter value, such as a list whose items refer to each other by index`,
       );
     }
     this.#seen.set(value, position);
@@ -155,7 +155,7 @@ class Encoder {
     for (let key = 0; key < value.length; key += 1) {
       if (value[key] === undefined && !Object.hasOwn(value, key)) {
         this.#take(16, position);
-        encoded.push({ [tag]: "hole" });
+        encoded.push({ [TAG]: "hole" });
       } else {
         encoded.push(this.#child(value[key], position, key, undefined, depth));
       }
@@ -163,15 +163,14 @@ class Encoder {
     return encoded;
   }
 
-  #plain(value: object, position: Position | undefined, depth: number): JsonObject {
-    const keys = Object.keys(value);
-    const fields = value as Record<string, unknown>;
-    if (keys.some((key) => key === tag || key === "__proto__" || !isPlainText(key))) {
+  #plain(fields: PlainObject, position: Position | undefined, depth: number): JsonObject {
+    const keys = Object.keys(fields);
+    if (keys.some((key) => key === TAG || key === "__proto__" || !isPlainText(key))) {
       const pairs = keys.map((key, index) => [
         this.#string(key, position),
         this.#child(fields[key], position, index, "pairs", depth),
       ]);
-      return { [tag]: "object", value: pairs };
+      return { [TAG]: "object", value: pairs };
     }
     const encoded: JsonObject = {};
     for (const key of keys) {
@@ -185,7 +184,7 @@ class Encoder {
     if (isError(value)) return this.#error(value, position, depth);
     if (types.isDate(value)) {
       this.#take(24, position);
-      return { [tag]: "date", value: Number.isNaN(value.getTime()) ? "" : value.toISOString() };
+      return { [TAG]: "date", value: Number.isNaN(value.getTime()) ? "" : value.toISOString() };
     }
     if (types.isMap(value)) {
       let index = -1;
@@ -196,7 +195,7 @@ class Encoder {
           this.#child(item, position, index, "map value", depth),
         ];
       });
-      return { [tag]: "map", value: pairs };
+      return { [TAG]: "map", value: pairs };
     }
     if (types.isSet(value)) {
       let index = -1;
@@ -204,27 +203,28 @@ class Encoder {
         index += 1;
         return this.#child(item, position, index, "set", depth);
       });
-      return { [tag]: "set", value: items };
+      return { [TAG]: "set", value: items };
     }
     if (types.isRegExp(value)) {
-      return { [tag]: "regexp", source: this.#string(value.source, position), flags: value.flags };
+      return { [TAG]: "regexp", source: this.#string(value.source, position), flags: value.flags };
     }
-    if (value instanceof URL) return { [tag]: "url", value: this.#string(value.href, position) };
+    if (value instanceof URL) return { [TAG]: "url", value: this.#string(value.href, position) };
     if (ArrayBuffer.isView(value)) {
       const { buffer, byteOffset, byteLength } = value;
       const kind = Buffer.isBuffer(value) ? "buffer" : Object.prototype.toString.call(value).slice(8, -1);
-      return this.#bytes(kind, Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength), position);
+      return this.#bytes(kind, Buffer.from(buffer, byteOffset, byteLength), position);
     }
     if (types.isArrayBuffer(value)) return this.#bytes("ArrayBuffer", Buffer.from(value), position);
-    if (types.isPromise(value)) return this.#unsendable(value, position, "is a promise", "Await it first.");
-    const of = (value.constructor as { name?: unknown } | undefined)?.name;
+    if (types.isPromise(value))
+      return this.#unsendable(value, position, "is a promise", "Await the promise first");
+    const className: unknown = Reflect.get(Object(value.constructor), "name");
     return this.#unsendable(
       value,
       position,
-      typeof of === "string" && of !== "" && of !== "Object"
-        ? `is an instance of ${of}`
+      typeof className === "string" && className !== "" && className !== "Object"
+        ? `is an instance of ${className}`
         : "is not a plain object",
-      "Its class would be lost: send a plain object ({ ...it }), and make it again where it is used.",
+      "Its class would be lost: send a plain object ({ ...it }), and construct the instance on the worker",
     );
   }
 
@@ -238,22 +238,16 @@ class Encoder {
       this.#take(key.length, position);
       const wasLenient = this.#lenient;
       this.#lenient = true;
-      const encoded = this.#child(
-        (error as unknown as Record<string, unknown>)[key],
-        position,
-        key,
-        within,
-        depth,
-      );
+      const encoded = this.#child(Reflect.get(error, key), position, key, within, depth);
       this.#lenient = wasLenient;
       (isEnumerable ? properties : hidden)[key] = encoded;
     }
     return {
-      [tag]: "error",
+      [TAG]: "error",
       class: errorClassNames(error).map(safeText),
-      name: this.#string(asText(error.name), position),
-      message: this.#string(asText(error.message), position),
-      stack: this.#string(asText(error.stack), position),
+      name: this.#string(textOf(error.name), position),
+      message: this.#string(textOf(error.message), position),
+      stack: this.#string(textOf(error.stack), position),
       properties,
       hidden,
     };
@@ -266,7 +260,7 @@ class Encoder {
     within: Position["within"],
     depth: number,
   ): Json {
-    // The common leaves need no position unless they fail.
+    // The common leaves fail only by their size; then the position of their parent is enough.
     if (typeof value === "number" || typeof value === "boolean" || value === null) {
       return this.encode(value, parent, depth);
     }
@@ -276,31 +270,31 @@ class Encoder {
   #string(value: string, position: Position | undefined): Json {
     this.#take(value.length, position);
     if (isPlainText(value)) return value;
-    return { [tag]: "string", value: Buffer.from(value, "utf16le").toString("base64") };
+    return { [TAG]: "string", value: Buffer.from(value, "utf16le").toString("base64") };
   }
 
   #bigint(value: bigint, position: Position | undefined): JsonObject {
-    // To and from decimal digits takes time quadratic in their number.
+    // A conversion to or from decimal digits takes time quadratic in their number.
     const hexadecimal = value.toString(16);
     this.#take(hexadecimal.length, position);
     return {
-      [tag]: "bigint",
+      [TAG]: "bigint",
       value: hexadecimal.length > 1000 ? `0x${hexadecimal}`.replace("0x-", "-0x") : String(value),
     };
   }
 
   #bytes(kind: string, bytes: Buffer, position: Position | undefined): JsonObject {
     this.#take(Math.ceil(bytes.length / 3) * 4, position);
-    return { [tag]: kind, value: bytes.toString("base64") };
+    return { [TAG]: kind, value: bytes.toString("base64") };
   }
 
-  #unsendable(value: unknown, position: Position | undefined, what: string, advice: string): Json {
-    if (this.#lenient) return { [tag]: "text", value: safeText(print(value)) };
+  #unsendable(value: unknown, position: Position | undefined, fault: string, advice: string): Json {
+    if (this.#lenient) return { [TAG]: "text", value: safeText(print(value)) };
     const path = this.#path(position);
     throw new WireError(
       "UNSENDABLE",
       path,
-      `${path} ${what}, which cannot be sent to another process. ${advice}`,
+      `Cannot send ${path}, which ${fault}, to another process. ${advice}`,
     );
   }
 
@@ -310,7 +304,7 @@ class Encoder {
     throw new WireError(
       "TOO_LARGE",
       this.#path(position),
-      `${this.#name} is larger than ${this.#limits.size} bytes (reached at ${this.#path(position)}). Keep large data in a file, a store or a database and send its name.`,
+      `Cannot send ${this.#name}, which is larger than ${this.#limits.size} bytes (reached at ${this.#path(position)}). Keep large data in a file, a store or a database, and send its name`,
     );
   }
 
@@ -329,7 +323,7 @@ class Encoder {
   }
 }
 
-/** A position's path through the encoding. */
+/** Returns the path of a position through the encoding. */
 function steps(position: Position | undefined): (string | number)[] {
   const path: (string | number)[] = [];
   for (let at = position; at !== undefined; at = at.parent) {
@@ -344,16 +338,18 @@ function steps(position: Position | undefined): (string | number)[] {
   return path.toReversed();
 }
 
-/** What an error has as a name, message or stack can be anything, whatever its type says. */
-function asText(value: unknown): string {
+/** Returns the text of an error's name, message or stack. Whatever their types say, they can hold any value. */
+function textOf(value: unknown): string {
   return typeof value === "string" ? value : value === undefined ? "" : print(value);
 }
 
-function isPlain(value: object): boolean {
-  const prototype: unknown = Object.getPrototypeOf(value);
+type PlainObject = Readonly<Record<string, unknown>>;
+
+function isPlain(value: object): value is PlainObject {
+  const prototype: object | null = Object.getPrototypeOf(value);
   if (prototype === Object.prototype || prototype === null) return true;
-  // Of another realm: a prototype of nothing that is somebody's Object.prototype.
-  return Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype as object, "isPrototypeOf");
+  // A plain object of another realm has that realm's Object.prototype.
+  return Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype, "isPrototypeOf");
 }
 
 function isError(value: unknown): value is Error {

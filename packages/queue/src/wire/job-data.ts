@@ -3,69 +3,73 @@ import { encodeValue } from "./encode.ts";
 import type { Outcome } from "./outcome.ts";
 import { WireError } from "./wire-error.ts";
 
-/** What a submission carries to the worker, readable as it stands in a dashboard. */
+/** The data of a job, which its submitter writes and its worker reads. A dashboard shows it as it is. */
 export interface JobData {
-  /** The version of this envelope, so that a worker can tell a newer one. */
+  /** The version of this envelope. A worker runs no job with a newer one. */
   readonly v: 1;
-  /** The version of the task that the arguments are for. */
+  /** The version of the task for which the arguments were made. */
   readonly version: number;
-  /** The arguments, encoded together, so that what they share stays shared. */
+  /** The arguments, encoded together, so that a value that two of them share stays shared. */
   readonly args: readonly unknown[];
-  /** Where the one process that waits wants the outcome sent. */
+  /** The address to which the outcome is sent: that of the one process that waits. */
   readonly reply?: string;
   /**
-   * When the job is of no more use, in milliseconds of the engine's clock: machines' own clocks differ. Set when the
-   * job is sent, since that clock is not known before.
+   * The time after which the result is of no use, in milliseconds of the engine's clock, since the clocks of machines
+   * differ. It is set when the job is sent: the engine's clock is not known before.
    */
   deadline?: number;
   /** Milliseconds that one attempt may run. */
   readonly timeout?: number;
-  /** How long what is known of the job stays after its end, where that is not the default; milliseconds. */
+  /** The retention of the job after its end, in milliseconds, where it is not the default. */
   readonly keep?: { readonly completed?: number; readonly failed?: number };
-  /** Many calls in one: `args` is a list of lists of arguments. */
+  /** Set for a pack: `args` then holds one list of arguments for each call. */
   readonly pack?: true;
-  /** The children of a flow's parent, in the order in which it gets their results. */
+  /** The children of a flow's parent, in the order of their results. */
   readonly flow?: FlowData;
-  /** What surrounded the submission: values of propagated stores, and the trace context; encoded. */
+  /** The context of the submission: the values of propagated stores, and the trace context; encoded. */
   readonly context?: unknown;
 }
 
 /** The children of a flow's parent. */
 export interface FlowData {
-  /** The Taskloom queue that they are in. */
+  /** The Taskloom queue of the children. */
   readonly queue: string;
+  /** The ids of the children. */
   readonly children: readonly string[];
-  /** Whether errors stand among the results, as with `gather`'s option of this name, and do not end the parent. */
+  /** Whether the errors of children are passed to the parent as results, as in `gather`, and do not end it. */
   readonly returnExceptions?: true;
   /**
-   * What the children came to, in their order. Set when the engine has lost the flow and the parent is added again by
-   * itself: what is stored of the children then may be less than what they gave.
+   * The outcomes of the children, in their order. Set if the engine has lost the flow, and the submitter adds the
+   * parent again by itself: the engine may then have fewer outcomes than the submitter knows.
    */
   outcomes?: readonly Outcome[];
 }
 
-/** Encodes the arguments of a submission. */
+/**
+ * Encodes the arguments of a submission.
+ *
+ * @throws {@link WireError} for an argument that cannot be sent, TypeError for arguments that refer to their own list.
+ */
 export function encodeArguments(args: readonly unknown[]): JobData["args"] {
   const encoded = encodeValue(args, { name: "arguments" });
-  // An array of plain and tagged values is an array still; only one that refers to itself would not be.
-  if (!Array.isArray(encoded))
-    throw new TypeError("the arguments of a task cannot refer to the list of them");
+  // An array is encoded as an array, unless it refers to itself.
+  if (!Array.isArray(encoded)) throw new TypeError("The arguments of a task cannot refer to their own list");
   return encoded;
 }
 
 /**
- * Decodes the arguments in a job.
+ * Decodes the arguments in a job; for a pack, the list of arguments of each call.
  *
- * @throws {@link WireError} for what is no list of arguments, or in a pack no list of such lists.
+ * @throws {@link WireError} if the data has no list of arguments, or a pack holds an item that is not a list.
  */
 export function decodeArguments(data: JobData): unknown[] {
   const args = decodeValue(data.args);
-  if (!Array.isArray(args)) throw noListAt("arguments");
+  if (!Array.isArray(args)) throw notAList("arguments");
   const noList = data.pack === true ? args.findIndex((item) => !Array.isArray(item)) : -1;
-  if (noList >= 0) throw noListAt(`arguments[${noList}]`);
+  if (noList >= 0) throw notAList(`arguments[${noList}]`);
   return args;
 }
 
-function noListAt(path: string): WireError {
-  return new WireError("MALFORMED", path, `The job cannot be run: its ${path} are no list; submit it again.`);
+function notAList(path: string): WireError {
+  return new WireError("MALFORMED", path, `Expected ${path} of the job to be a list; submit the job again`);
 }

@@ -1,18 +1,18 @@
 import { CancelledError } from "@taskloom/loop";
 import { attempt } from "../attempt.ts";
 import { decodeError, decodeValue } from "./decode.ts";
-import { encodeError, encodeValue } from "./encode.ts";
-import { tag } from "./format.ts";
+import { encodeError } from "./encode.ts";
+import { TAG } from "./format.ts";
 import { storableText } from "./plain-text.ts";
 import { WireError } from "./wire-error.ts";
 
-/** How a job ended, as it is stored and as it travels to who waits; `value` and `error` are encoded. */
+/** The end of a job, as it is stored and as it is sent to the submitter; `value` and `error` are encoded. */
 export type Outcome =
   | { readonly state: "completed"; readonly value: unknown }
   | { readonly state: "failed"; readonly error: unknown }
   | { readonly state: "cancelled"; readonly message?: string };
 
-/** What BullMQ stores of a finished job, whichever engine holds it. */
+/** The fields of a finished job that BullMQ stores, on every engine. */
 export interface FinishedRecord {
   readonly failed: boolean;
   readonly returnvalue: unknown;
@@ -21,57 +21,53 @@ export interface FinishedRecord {
 }
 
 /**
- * A cancelled job is stored as completed, with this in place of a result: BullMQ has no such state of its own, and a
- * failed one would be retried and would fail its parents.
+ * Returns the value that is stored as the result of a cancelled job. BullMQ has no state for cancelled jobs, and a
+ * failed job would be retried and would fail its parents. A cancelled job is therefore stored as completed.
  */
 export function cancelledEnvelope(message: string | undefined): unknown {
   return message === undefined
-    ? { [tag]: "cancelled" }
-    : { [tag]: "cancelled", message: storableText(message) };
+    ? { [TAG]: "cancelled" }
+    : { [TAG]: "cancelled", message: storableText(message) };
 }
 
-/** The outcome of a job that was cancelled, with why where that is known. */
+/** Returns the outcome of a cancelled job, with the reason if it is known. */
 export function cancelledOutcome(message: string | undefined): Outcome {
   return message === undefined || message === "" ? { state: "cancelled" } : { state: "cancelled", message };
 }
 
-/** The value to store for what a task returned. */
-export function resultEnvelope(value: unknown): unknown {
-  return encodeValue(value);
-}
+/** The last line of a stored stack begins with this text; the encoded error follows. */
+const ERROR_LINE = "\n    taskloom-error: ";
 
-const errorLine = "\n    taskloom-error: ";
-
-/** BullMQ takes an error with this message for a worker's wish to wait for its rate limit. */
-const rateLimitMessage = "bullmq:rateLimitExceeded";
+/** BullMQ does not fail a job whose error has this message, but waits for its rate limit. */
+const RATE_LIMIT_MESSAGE = "bullmq:rateLimitExceeded";
 
 /**
- * Wraps what a task threw so that BullMQ stores all of it. BullMQ keeps a message and a stack of a failed job and
- * nothing else, in one step with the failure; so the whole error rides as the last line of the stack. The message and
- * the stack before that line are for people, and hold only text that every store keeps.
+ * The error by which a run fails. BullMQ stores the message and the stack of a failed job and nothing else, in one step
+ * with the failure. The thrown error is therefore encoded in the last line of the stack. The message and the stack
+ * before that line are for people, and hold only text that every engine stores.
  */
 export class StoredFailure extends Error {
   constructor(thrown: unknown, options: { readonly final: boolean }) {
     const { name, message, stack } = textsOf(thrown);
-    super(message === rateLimitMessage ? `the task failed: ${message}` : message, { cause: thrown });
-    // BullMQ knows an error that must not be retried by this name. Other names of its own, such as WaitingError, would
-    // have it leave the job active for ever, so no name of a task's error is passed on.
+    super(message === RATE_LIMIT_MESSAGE ? `The task failed: ${message}` : message, { cause: thrown });
+    // By the name UnrecoverableError, BullMQ recognizes an error that is not retried. For other names, such as
+    // WaitingError, BullMQ would leave the job active for ever, so the name of a task's error is never passed on.
     this.name = options.final || name === "UnrecoverableError" ? "UnrecoverableError" : "Error";
-    this.stack = `${stack}${errorLine}${JSON.stringify(encodeError(thrown))}`;
+    this.stack = `${stack}${ERROR_LINE}${JSON.stringify(encodeError(thrown))}`;
   }
 }
 
-/** The texts of what was thrown. Getters may throw, and a message can be anything, whatever its type says. */
+/** Returns the texts of a thrown value. Getters may throw, and whatever its type says, a message can be any value. */
 function textsOf(thrown: unknown): Readonly<Record<"name" | "message" | "stack", string>> {
-  const read = (key: "name" | "message" | "stack", otherwise: string): string => {
-    const value: unknown = attempt(() => (thrown as Error)[key], otherwise);
-    return storableText(typeof value === "string" ? value : otherwise);
-  };
   if (!(thrown instanceof Error)) {
     const text = storableText(asPrinted(thrown));
     return { name: "Error", message: text, stack: text };
   }
-  const message = read("message", "the task failed with an error that has no readable message");
+  const read = (key: "name" | "message" | "stack", fallback: string): string => {
+    const value: unknown = attempt(() => thrown[key], fallback);
+    return storableText(typeof value === "string" ? value : fallback);
+  };
+  const message = read("message", "The task failed with an error that has no readable message");
   return { name: read("name", "Error"), message, stack: read("stack", message) };
 }
 
@@ -79,39 +75,41 @@ function asPrinted(thrown: unknown): string {
   return attempt(() => String(thrown), undefined) ?? Object.prototype.toString.call(thrown);
 }
 
-/** Reads the outcome out of a finished job's record. */
+/** Returns the outcome that the record of a finished job holds. */
 export function outcomeOf(record: FinishedRecord): Outcome {
-  if (!record.failed) {
-    const value = record.returnvalue;
-    if (isCancelledEnvelope(value)) return cancelledOutcome(value.message);
-    return { state: "completed", value };
-  }
+  if (!record.failed) return outcomeOfResult(record.returnvalue);
   const last = record.stacktrace.at(-1) ?? "";
-  const at = last.lastIndexOf(errorLine);
+  const at = last.lastIndexOf(ERROR_LINE);
   if (at >= 0) {
     try {
-      return { state: "failed", error: JSON.parse(last.slice(at + errorLine.length)) };
+      return { state: "failed", error: JSON.parse(last.slice(at + ERROR_LINE.length)) };
     } catch {
-      // A stack that was cut or made by something else: what BullMQ itself kept is still worth giving.
+      // The stack was cut, or another client wrote it. BullMQ's own message is still useful.
     }
   }
   return {
     state: "failed",
-    error: encodeError(new Error(record.failedReason ?? "the job failed without a reason")),
+    error: encodeError(new Error(record.failedReason ?? "The job failed without a reason")),
   };
 }
 
-/** Whether a stored result says that the job was cancelled. */
-export function isCancelledEnvelope(value: unknown): value is { readonly message?: string } {
-  return (
-    typeof value === "object" && value !== null && (value as Record<string, unknown>)[tag] === "cancelled"
-  );
+/** Returns the outcome of a job that is stored as completed with this result. */
+export function outcomeOfResult(result: unknown): Outcome {
+  return isCancelledEnvelope(result)
+    ? cancelledOutcome(result.message)
+    : { state: "completed", value: result };
 }
 
-/** What a waiter gets: the value, or the error to throw. */
-export function openOutcome(
-  outcome: Outcome | undefined,
-): { readonly value: unknown } | { readonly error: unknown } {
+/** Whether a stored result marks the job as cancelled. */
+export function isCancelledEnvelope(value: unknown): value is { readonly message?: string } {
+  return typeof value === "object" && value !== null && Reflect.get(value, TAG) === "cancelled";
+}
+
+/** The result of a job for its waiters: the value, or the error to throw. */
+export type OpenedOutcome = { readonly value: unknown } | { readonly error: unknown };
+
+/** Decodes an outcome. */
+export function openOutcome(outcome: Outcome | undefined): OpenedOutcome {
   switch (outcome?.state) {
     case "completed":
       return { value: decodeValue(outcome.value) };
@@ -121,9 +119,9 @@ export function openOutcome(
       return {
         error: outcome.message === undefined ? new CancelledError() : new CancelledError(outcome.message),
       };
-    default: // It was read from the engine, where anything can be.
+    default: // An outcome comes from the engine, where other clients can have stored any value.
       return {
-        error: new WireError("MALFORMED", "outcome", "The job has ended in a way that is not known."),
+        error: new WireError("MALFORMED", "outcome", "Expected the outcome of a job, got an unknown state"),
       };
   }
 }

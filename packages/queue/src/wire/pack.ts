@@ -1,4 +1,4 @@
-/** What a pack of calls gives: a value for each, and the errors of those that failed, by their place. */
+/** The result of a pack: one value for each call, and the errors of the calls that failed, by their index. */
 export interface PackResult {
   readonly values: readonly unknown[];
   readonly errors: readonly (readonly [index: number, error: unknown])[];

@@ -1,5 +1,5 @@
 /**
- * Whether every store keeps a text as it is: PostgreSQL refuses U+0000, and halves of a surrogate pair have no form in
+ * Whether every engine stores a text unchanged. PostgreSQL refuses U+0000, and half of a surrogate pair has no form in
  * UTF-8.
  */
 export function isPlainText(text: string): boolean {
@@ -7,8 +7,8 @@ export function isPlainText(text: string): boolean {
 }
 
 /**
- * A text for people that every store keeps, where it cannot be encoded as a value: U+0000 is shown as its symbol
- * U+2400, and half of a surrogate pair as U+FFFD.
+ * Returns a text that every engine stores, for texts that people read and that are not encoded as values. U+0000 is
+ * replaced by its symbol U+2400, and half of a surrogate pair by U+FFFD.
  */
 export function storableText(text: string): string {
   return isPlainText(text) ? text : text.toWellFormed().replaceAll("\0", "\u2400");

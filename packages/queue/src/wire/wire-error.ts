@@ -6,13 +6,13 @@ export type WireErrorCode =
   | "UNSENDABLE"
   /** A value is larger or deeper than may be sent. */
   | "TOO_LARGE"
-  /** What was received is no encoding of a value. */
+  /** Received data is not the encoding of a value. */
   | "MALFORMED";
 
-/** A value that cannot be sent, or cannot be read; `code` tells which and the message where and what to do. */
+/** A value that cannot be sent or read. The code names the fault; the message names the place and the remedy. */
 export class WireError extends TaskloomQueueError {
   declare readonly code: WireErrorCode;
-  /** Where in the value, such as `arguments[0].user.name`. */
+  /** The place in the value, such as `arguments[0].user.name`. */
   readonly path: string;
 
   constructor(code: WireErrorCode, path: string, message: string, options?: ErrorOptions) {

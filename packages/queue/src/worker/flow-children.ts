@@ -4,7 +4,7 @@ import type { BullJob } from "../contract/lane-queue.ts";
 import { FlowChildFailedError, JobLostError } from "../errors.ts";
 import { laneOfJobId, laneQueueName } from "../contract/lane.ts";
 import type { FlowData } from "../wire/job-data.ts";
-import { StoredFailure, openOutcome, outcomeOf } from "../wire/outcome.ts";
+import { StoredFailure, openOutcome, outcomeOf, outcomeOfResult } from "../wire/outcome.ts";
 import type { Outcome } from "../wire/outcome.ts";
 
 /** What the children of a flow's parent came to. */
@@ -51,7 +51,7 @@ function outcomeOfChild(child: StoredJob, id: string, values: Record<string, unk
     throw new JobLostError(
       `The result of child ${id} was removed before its parent ran; keep it for longer.`,
     );
-  return outcomeOf({ failed: false, returnvalue: values[key], failedReason: undefined, stacktrace: [] });
+  return outcomeOfResult(values[key]);
 }
 
 /** The error of a parent that BullMQ failed for a child's sake, with the child's own as its cause. */

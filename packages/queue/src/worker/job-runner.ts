@@ -12,8 +12,9 @@ import { untilAnswered, untilDone } from "../contract/transient.ts";
 import { TaskArgumentsError, UnrecoverableError, WorkerDiedError } from "../errors.ts";
 import { publicId } from "../contract/lane.ts";
 import { decodeArguments } from "../wire/job-data.ts";
-import { StoredFailure, cancelledEnvelope, resultEnvelope } from "../wire/outcome.ts";
+import { StoredFailure, cancelledEnvelope } from "../wire/outcome.ts";
 import { decodeValue } from "../wire/decode.ts";
+import { encodeValue } from "../wire/encode.ts";
 import { WireError } from "../wire/wire-error.ts";
 import { runAsJob } from "./current-job.ts";
 import { childFailure, childOutcomes } from "./flow-children.ts";
@@ -180,7 +181,7 @@ export class JobRunner {
     });
     const stopProgress = task.onProgress((value) => progress.report(value));
     try {
-      const result = resultEnvelope(await end);
+      const result = encodeValue(await end);
       const storing = progress.settled();
       if (storing !== undefined) await storing;
       const stored = (definition.task.strict ? await this.#seal(run, job) : undefined) ?? result;

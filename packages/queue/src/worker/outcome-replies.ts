@@ -3,7 +3,7 @@ import type { Engine } from "../contract/engine.ts";
 import type { BullJob } from "../contract/lane-queue.ts";
 import { publicId } from "../contract/lane.ts";
 import type { Lane } from "../contract/lane.ts";
-import { outcomeOf } from "../wire/outcome.ts";
+import { outcomeOfResult } from "../wire/outcome.ts";
 import type { Outcome } from "../wire/outcome.ts";
 
 /** Tells the processes that wait how their jobs of one lane ended. */
@@ -33,7 +33,7 @@ export class OutcomeReplies {
       id: job.id!,
       attemptsStarted: job.attemptsStarted,
     };
-    const message = this.#message(job, completed(result), job.attemptsMade + 1);
+    const message = this.#message(job, outcomeOfResult(result), job.attemptsMade + 1);
     const sent = Promise.withResolvers<boolean>();
     this.#wentBehind.set(job, sent.promise);
     // Only microtasks lie between here and the command that stores the end, and a tick comes after them all.
@@ -58,7 +58,4 @@ export class OutcomeReplies {
   }
 }
 
-/** The outcome of a run whose envelope is stored as BullMQ's result. */
-export function completed(result: unknown): Outcome {
-  return outcomeOf({ failed: false, returnvalue: result, failedReason: undefined, stacktrace: [] });
-}
+

@@ -17,13 +17,13 @@ import { waitAtMost } from "../patience.ts";
 import { laneQueueName, lanes } from "../contract/lane.ts";
 import type { Lane } from "../contract/lane.ts";
 import { endOf } from "../contract/retention.ts";
-import { StoredFailure } from "../wire/outcome.ts";
+import { StoredFailure, outcomeOfResult } from "../wire/outcome.ts";
 import type { Outcome } from "../wire/outcome.ts";
 import { encodeError } from "../wire/encode.ts";
 import { forgetRegularly } from "./forget-regularly.ts";
 import { JobRunner } from "./job-runner.ts";
 import type { ReportUnknown } from "./job-runner.ts";
-import { OutcomeReplies, completed } from "./outcome-replies.ts";
+import { OutcomeReplies } from "./outcome-replies.ts";
 import { notifyListener } from "./notify-listener.ts";
 import { LockRenewal } from "../bullmq/lock-renewal.ts";
 import type { Stall } from "../bullmq/lock-renewal.ts";
@@ -303,7 +303,7 @@ export class TaskWorker {
       );
     });
     worker.on("completed", (job, result) => {
-      this.#ended(queue, lane, replies, job, completed(result));
+      this.#ended(queue, lane, replies, job, outcomeOfResult(result));
     });
     worker.on("failed", (job, error) => {
       if (job === undefined) return;

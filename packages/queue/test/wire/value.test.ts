@@ -131,7 +131,7 @@ describe("what cannot be sent fails and says where", () => {
       "a promise",
       { wait: Promise.resolve(1) },
       "value.wait",
-      "is a promise, which cannot be sent to another process. Await it",
+      "is a promise, to another process. Await the promise first",
     ],
     ["a value in a map", new Map([["k", new WeakMap()]]), "value[map value 0]", "is an instance of WeakMap"],
     ["a key in a map", { m: new Map([[() => {}, 1]]) }, "value.m[map key 0]", "is a function"],
@@ -149,12 +149,12 @@ describe("what cannot be sent fails and says where", () => {
     }
     expect(error).toBeInstanceOf(WireError);
     expect(error).toMatchObject({ code: "UNSENDABLE", path });
-    expect((error as Error).message).toContain(`${path} ${words}`);
+    expect((error as Error).message).toContain(`Cannot send ${path}, which ${words}`);
   });
 
   test("the value goes by the name it is given", () => {
     expect(() => encodeValue([{}, { f() {} }], { name: "arguments" })).toThrow(
-      "arguments[1].f is a function",
+      "Cannot send arguments[1].f, which is a function",
     );
   });
 
@@ -265,7 +265,7 @@ describe("errors", () => {
     expect(decoded.failed[0]).toBeInstanceOf(OutOfStock);
     expect(decoded.reason.f).toBe("[Function: f]");
     // Only what hangs off the error is let through.
-    expect(() => encodeValue([value, () => 1])).toThrow("value[1] is a function");
+    expect(() => encodeValue([value, () => 1])).toThrow("Cannot send value[1], which is a function");
   });
 
   test.each([["text"], [undefined], [null], [5], [new Map([[1, { a: 1n }]])]])("thrown %s", (thrown) => {

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { tag } from "../../wire/format.ts";
+import { TAG } from "../../wire/format.ts";
 import { rowsInOrder, triesOf } from "../../contract/job-record.ts";
 import { cancelFlag, sealFlag, sealOf } from "../../contract/engine.ts";
 import type { CancelAnswer, SealAnswer, StoredJob } from "../../contract/engine.ts";
@@ -133,7 +133,7 @@ export async function markCancelled(
 export async function countCancelled(pool: SqlPool, queue: string): Promise<number> {
   const { rows } = await pool.query(
     `SELECT count(*) AS cancelled FROM ${schema}.job
-      WHERE queue = $1 AND state = 'completed' AND return_value ->> '${tag}' = 'cancelled'`,
+      WHERE queue = $1 AND state = 'completed' AND return_value ->> '${TAG}' = 'cancelled'`,
     [queue],
   );
   return Number(rows[0]?.["cancelled"] ?? 0);

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { Database, Statement } from "@taskloom/bullmq-sqlite";
-import { tag } from "../../wire/format.ts";
+import { TAG } from "../../wire/format.ts";
 import { cancelFlag, sealFlag, sealOf } from "../../contract/engine.ts";
 import type { CancelAnswer, CancelRequest, SealAnswer, StoredJob } from "../../contract/engine.ts";
 import { rowsInOrder, triesOf } from "../../contract/job-record.ts";
@@ -113,7 +113,7 @@ export async function sealRun(
 }
 
 /** A stored result that says that its job was cancelled begins so: JSON.stringify keeps the order of the keys. */
-const isCancelled = `substr(return_value, 1, ${tag.length + 16}) LIKE '{"${tag}":"cancelled"%'`;
+const isCancelled = `substr(return_value, 1, ${TAG.length + 16}) LIKE '{"${TAG}":"cancelled"%'`;
 
 /** The index by which cancelled jobs are counted. */
 export const cancelledIndex: string = `CREATE INDEX IF NOT EXISTS taskloom_cancelled ON job (q) WHERE state = 2 AND ${isCancelled}`;
