@@ -57,5 +57,3 @@ export class OutcomeReplies {
     return progress === 0 ? { id, outcome, attempts } : { id, outcome, attempts, progress };
   }
 }
-
-
