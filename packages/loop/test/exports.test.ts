@@ -2,10 +2,11 @@ import { expect, test } from "vitest";
 import * as loop from "@taskloom/loop";
 import * as testing from "@taskloom/loop/testing";
 import * as hints from "@taskloom/loop/did-you-mean";
+import * as stopSignals from "@taskloom/loop/stop-signals";
 import * as timer from "@taskloom/loop/timer";
 
 test("each public name surfaces exactly once, and what a design promised is there", () => {
-  const names = [...Object.keys(loop), ...Object.keys(testing), ...Object.keys(timer), ...Object.keys(hints)];
+  const names = [loop, testing, timer, hints, stopSignals].flatMap((entry) => Object.keys(entry));
   expect(new Set(names).size).toBe(names.length);
   const promised =
     "EventLoop Future Task ExternalTask Coroutine coroutine isCoroutine isCoroutineFunction isAsyncGeneratorFunction " +
@@ -14,7 +15,7 @@ test("each public name surfaces exactly once, and what a design promised is ther
     "reportProgress CancelledError TimeoutError InvalidStateError QueueEmpty QueueFull QueueShutDown " +
     "BrokenBarrierError IncompleteReadError LimitOverrunError DeadlockError Lock Event Condition Semaphore " +
     "BoundedSemaphore Barrier Queue PriorityQueue LifoQueue captureCallGraph formatCallGraph asyncGenerator " +
-    "virtualClock explore startTimer";
+    "virtualClock explore startTimer StopSignals";
   for (const name of promised.split(" ")) expect(names, name).toContain(name);
 });
 

@@ -1,7 +1,7 @@
+import { StopSignals } from "@taskloom/loop/stop-signals";
 import { Presets, SingleBar } from "cli-progress";
 import { hasEnded } from "../operations/operations.ts";
 import type { JobView, Operations } from "../operations/operations.ts";
-import { StopSignals } from "../service/stop-signals.ts";
 import { duration } from "../terminal/duration.ts";
 import { visibleText } from "../terminal/visible-text.ts";
 import { CliFailure, EXIT_CODES } from "../errors/cli-failure.ts";
@@ -61,25 +61,21 @@ export async function endedWithProgress(
   queue: string | undefined,
   isShown: boolean,
 ): Promise<JobView> {
-  const stop = Promise.withResolvers<never>();
-  const signals = new StopSignals();
-  void signals
-    .asked()
-    .then(() =>
-      stop.reject(
-        new CliFailure(
-          "INTERRUPTED",
-          `no longer waiting; the job goes on: taskloom result ${id} --wait waits for it, taskloom cancel ${id} ends it.`,
-          { exitCode: EXIT_CODES.interrupted },
-        ),
-      ),
+  const signals = new StopSignals({ onSecond: () => process.exit(EXIT_CODES.interrupted) });
+  const stop = signals.asked.then((): never => {
+    throw new CliFailure(
+      "INTERRUPTED",
+      `No longer waiting, but the job goes on: taskloom result ${id} --wait waits for it, taskloom cancel ${id} ends it`,
+      { exitCode: EXIT_CODES.interrupted },
     );
+  });
+  stop.catch(() => {});
   try {
     const isDrawn = isShown && process.stderr.isTTY;
     const ended = isDrawn
-      ? drawUntilEnd(operations, id, milliseconds, queue, stop.promise)
+      ? drawUntilEnd(operations, id, milliseconds, queue, stop)
       : operations.ended(id, milliseconds, queue);
-    return await Promise.race([ended, stop.promise]);
+    return await Promise.race([ended, stop]);
   } finally {
     signals.dispose();
   }

@@ -3,6 +3,7 @@ import { access, stat, writeFile } from "node:fs/promises";
 import { resolve as resolvePath } from "node:path";
 import { fileURLToPath } from "node:url";
 import { run } from "@taskloom/loop";
+import { StopSignals } from "@taskloom/loop/stop-signals";
 import { TaskQueue, openEngine } from "@taskloom/queue";
 import type { Engine } from "@taskloom/queue";
 import { embeddedFolder, isEngineFull } from "@taskloom/queue/operating";
@@ -13,7 +14,6 @@ import { defaultSettings } from "../config/settings.ts";
 import { EngineOperations } from "../operations/engine-operations.ts";
 import { HttpService } from "../service/http-service.ts";
 import { ServiceMetrics } from "../service/http/service-metrics.ts";
-import { StopSignals } from "../service/stop-signals.ts";
 import { workHere, workInProcesses } from "../workers/worker-set.ts";
 import type { WorkerSet } from "../workers/worker-set.ts";
 import { finishedJobs, mainJob } from "./main-job.ts";
@@ -51,7 +51,9 @@ export async function demoCommand(directory: string | undefined, flags: DemoFlag
   await checkDirectory(root);
   const engine = openEngine(flags.engine);
   const queue = new TaskQueue({ engine, name: QUEUE_NAME });
-  const stop = new StopSignal();
+  const signals = new StopSignals({ onSecond: () => process.exit(EXIT_CODES.interrupted) });
+  const stopped = signals.asked.then(() => Promise.reject<never>(new Interrupted()));
+  stopped.catch(() => {});
   let workers: WorkerSet | undefined;
   let http: HttpService | undefined;
   let operations: EngineOperations | undefined;
@@ -76,7 +78,7 @@ export async function demoCommand(directory: string | undefined, flags: DemoFlag
     const cutOff = await runFile.load();
     const before = cutOff === undefined ? new Set<string>() : await finishedJobs(cutOff, queue);
     workers = await startWorkers(engine, flags, onEngineError);
-    await stop.race([workers.ready, workers.broken]);
+    await Promise.race([workers.ready, workers.broken, stopped]);
 
     const found = await walk(root, leaveOut(root, embeddedFolder(engine.url), directory === undefined));
     const job = cutOff ?? (await runFile.begin(found.files));
@@ -86,13 +88,13 @@ export async function demoCommand(directory: string | undefined, flags: DemoFlag
     const ended = run(() => mainJob({ root, run: job, queue, before, deadline, onEngineFull }));
     ended.catch(() => {});
     const lost = [full.promise, broken(engine), unreachable(engine, flags.patience)];
-    const outcome = await stop.race([ended, workers.broken, ...lost]);
+    const outcome = await Promise.race([ended, workers.broken, ...lost, stopped]);
     await runFile.end();
     await report(root, found, outcome, workers, flags);
     const exitCode = outcome.failures.length + found.failures.length > 0 ? EXIT_CODES.partial : EXIT_CODES.ok;
     if (flags.once) return exitCode;
     err(`\nThe service stays up at ${address} until Ctrl-C.`);
-    await stop.race([workers.broken]).catch((error: unknown) => {
+    await Promise.race([workers.broken, stopped]).catch((error: unknown) => {
       if (!(error instanceof Interrupted)) throw error;
     });
     return exitCode;
@@ -107,7 +109,7 @@ export async function demoCommand(directory: string | undefined, flags: DemoFlag
     await http?.close();
     await operations?.close();
     await engine.close();
-    stop.dispose();
+    signals.dispose();
   }
 }
 
@@ -161,26 +163,8 @@ async function startWorkers(
   );
 }
 
+/** Ends the main job at the first Ctrl-C or SIGTERM. */
 class Interrupted extends Error {}
-
-/** Ctrl-C and SIGTERM as something to race against. The second one ends the process at once. */
-class StopSignal {
-  readonly #signals = new StopSignals();
-  readonly #stopped: Promise<never>;
-
-  constructor() {
-    this.#stopped = this.#signals.asked().then(() => Promise.reject(new Interrupted()));
-    this.#stopped.catch(() => {});
-  }
-
-  race<T>(promises: readonly Promise<T>[]): Promise<T> {
-    return Promise.race([...promises, this.#stopped]);
-  }
-
-  dispose(): void {
-    this.#signals.dispose();
-  }
-}
 
 async function checkDirectory(root: string): Promise<void> {
   try {

@@ -1,4 +1,5 @@
 import { resolve as resolvePath } from "node:path";
+import { StopSignals } from "@taskloom/loop/stop-signals";
 import type { Engine } from "@taskloom/queue";
 import type { Logger } from "pino";
 import type { Settings } from "../config/settings.ts";
@@ -10,7 +11,6 @@ import { workHere, workInProcesses } from "../workers/worker-set.ts";
 import type { WorkerSet } from "../workers/worker-set.ts";
 import { HttpService } from "./http-service.ts";
 import { ServiceMetrics } from "./http/service-metrics.ts";
-import { StopSignals } from "./stop-signals.ts";
 
 /** The time in which the log has to be written at the end. */
 const FLUSH_PATIENCE_MS = 1_000;
@@ -23,10 +23,15 @@ export async function runWorkerService(
   { portIsNamed }: { readonly portIsNamed: boolean },
 ): Promise<number> {
   let workers: WorkerSet | undefined;
-  const signals = new StopSignals(() => workers?.kill());
+  const signals = new StopSignals({
+    onSecond: () => {
+      workers?.kill();
+      process.exit(EXIT_CODES.interrupted);
+    },
+  });
   const engine = await Promise.race([
     connectPatiently(settings.engine, settings.patience * 1_000, logger),
-    signals.asked().then(() => undefined),
+    signals.asked.then(() => undefined),
   ]);
   if (engine === undefined) return EXIT_CODES.ok;
   for (const warning of engine.warnings()) logger.warn({ event: "engine" }, warning);
@@ -39,13 +44,12 @@ export async function runWorkerService(
   });
   try {
     workers = startWorkers(engine, settings, modules, logger);
-    const asked = signals.asked();
-    const first = await Promise.race([workers.ready, workers.broken, asked]);
+    const first = await Promise.race([workers.ready, workers.broken, signals.asked]);
     if (first === undefined) {
       isReady = true;
       logReady(logger, settings, engine, http?.address);
     }
-    const signal = await Promise.race([asked, workers.broken]);
+    const signal = await Promise.race([signals.asked, workers.broken]);
     isReady = false;
     logger.info(
       { event: "draining", signal },

@@ -1,61 +1,41 @@
 import { constants } from "node:os";
+import { STOP_SIGNALS, StopSignals } from "../stop-signals.ts";
+import type { StopSignal } from "../stop-signals.ts";
 import type { Task } from "../task/task.ts";
 
-const SIGNALS = ["SIGINT", "SIGTERM"] as const;
-type StopSignal = (typeof SIGNALS)[number];
+const exitCodeOf = (signal: StopSignal): number => 128 + constants.signals[signal];
 
-/**
- * A signal that follows the first one within so many milliseconds is the same one: Ctrl-C reaches the whole process
- * group, and a runner such as npm or pnpm forwards it once more.
- */
-const ECHO_TIME = 100;
-
-/** What a run knows about the signals that came. */
-export interface StopSignals {
+/** The signals that a run has received, and the exit code that they ask for. */
+export interface RunSignals {
   readonly received: StopSignal | undefined;
   readonly exitCode: number;
   stop(): void;
 }
 
 /**
- * The first SIGINT or SIGTERM cancels `task`, so that the program can clean up; the second ends the process
- * with the exit code a shell gives a process killed by that signal. Where the program has a handler of its
- * own, and does not ask for this one, the signal stays the program's.
+ * The first SIGINT or SIGTERM cancels `task`, so that the program can clean up. The second one, or one after the end of
+ * the task, ends the process with the exit code that a shell gives a process killed by that signal. A signal for which
+ * the program has a handler of its own stays the program's, unless the program asks for this one.
  */
-export function onStopSignals(task: Task<unknown>, isAsked: boolean): StopSignals {
-  let received: StopSignal | undefined;
-  let receivedAt = -Infinity;
-  const echoLeft = (): number => receivedAt + ECHO_TIME - performance.now();
-  const handlers = new Map<StopSignal, () => void>();
-  for (const signal of SIGNALS) {
-    if (!isAsked && process.listenerCount(signal) > 0) continue;
-    const handler = (): void => {
-      if (task.getLoop()._signalHandlers.has(signal)) return; // the program handles this one itself
-      if (echoLeft() > 0) return;
-      if (received !== undefined || task.done()) process.exit(128 + constants.signals[signal]);
-      received = signal;
-      receivedAt = performance.now();
-      task.cancel(`cancelled by ${signal}`);
-    };
-    process.on(signal, handler);
-    handlers.set(signal, handler);
-  }
+export function onStopSignals(task: Task<unknown>, isAsked: boolean): RunSignals {
+  const exit = (signal: StopSignal): void => process.exit(exitCodeOf(signal));
+  const signals = new StopSignals({
+    signals: STOP_SIGNALS.filter((signal) => isAsked || process.listenerCount(signal) === 0),
+    ignores: (signal) => task.getLoop()._signalHandlers.has(signal), // The program handles this one itself.
+    onFirst: (signal) => {
+      if (task.done()) exit(signal);
+      else task.cancel(`cancelled by ${signal}`);
+    },
+    onSecond: exit,
+  });
   return {
     get received() {
-      return received;
+      return signals.received;
     },
     get exitCode() {
-      return received === undefined ? 0 : 128 + constants.signals[received];
+      return signals.received === undefined ? 0 : exitCodeOf(signals.received);
     },
-    stop() {
-      const remove = (): void => {
-        for (const [signal, handler] of handlers) process.off(signal, handler);
-      };
-      const left = echoLeft();
-      // An echo that comes after the run must not end the process either.
-      if (left > 0) setTimeout(remove, left).unref();
-      else remove();
-    },
+    stop: () => signals.dispose(),
   };
 }
 
