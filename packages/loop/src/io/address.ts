@@ -1,6 +1,6 @@
 /** One end of a connection. */
 export interface SocketAddress {
-  /** `"unix"`: `address` is a path. */
+  /** For `"unix"`, `address` is a path. */
   readonly family: "IPv4" | "IPv6" | "unix";
   /** The IP address, or the path of a Unix socket (empty for the unnamed end). */
   readonly address: string;
@@ -8,7 +8,7 @@ export interface SocketAddress {
   readonly port: number;
 }
 
-/** What Node tells about an end, as an address; undefined when the end is not connected. */
+/** Converts Node's fields of one end to an address. Returns undefined if the end is not connected. */
 export function socketAddress(
   address: string | undefined,
   port: number | undefined,

@@ -4,8 +4,8 @@ import type * as net from "node:net";
 import type * as tls from "node:tls";
 
 /**
- * Node's own modules, loaded when something needs them: a program that only waits does not pay for TLS
- * (`node:tls` alone takes more than 3 ms to load).
+ * Node's own modules, loaded at their first use. A program without TLS does not pay for `node:tls`, which
+ * takes more than 3 ms to load.
  */
 export const builtin: {
   readonly net: typeof net;

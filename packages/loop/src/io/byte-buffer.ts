@@ -1,10 +1,11 @@
 /**
- * Bytes that came and were not read yet: one stretch of memory with a start and an end.
+ * Bytes that arrived and are not read yet, in one buffer with a start and an end.
  *
- * A chunk that comes while nothing waits is kept as it is, and taken out without a copy. Else it is appended
- * to a buffer of ours, which grows by doubling: every byte is copied a bounded number of times, however
- * small the pieces are that a peer sends. What was taken out shares the memory, so that is never moved
- * within; when there is no room left, what remains goes to a new buffer.
+ * If the buffer is empty, an arriving chunk is kept as it is and later taken out without a copy. Otherwise
+ * the chunk is appended to a buffer of this class, which grows by doubling. Every byte is therefore copied a
+ * bounded number of times, even if a peer sends very small pieces. Bytes that were taken out share the
+ * memory, so bytes never move within a buffer; if a buffer has no room left, the rest is copied to a new
+ * buffer.
  */
 export class ByteBuffer {
   #bytes: Buffer = EMPTY;
@@ -23,7 +24,7 @@ export class ByteBuffer {
       this.#end = chunk.length;
       return;
     }
-    // A chunk that was kept as it came is full to its end: this never writes into memory that is not ours.
+    // A chunk that was kept as it is fills its buffer, so this copy never writes into the chunk's memory.
     if (this.#end + chunk.length > this.#bytes.length) {
       const larger = Buffer.allocUnsafeSlow(Math.max(2 * (size + chunk.length), SMALLEST));
       this.#bytes.copy(larger, 0, this.#start, this.#end);
@@ -35,13 +36,13 @@ export class ByteBuffer {
     this.#end += chunk.length;
   }
 
-  /** Puts bytes back in front. */
+  /** Adds bytes in front of the unread bytes. */
   unread(bytes: Buffer): void {
     const rest = this.take(this.size);
     this.append(rest.length === 0 ? bytes : Buffer.concat([bytes, rest]));
   }
 
-  /** Takes out the first `n` bytes, or all there are if they are fewer. */
+  /** Removes and returns the first `n` bytes, or all bytes if there are fewer. */
   take(n: number): Buffer {
     const end = Math.min(this.#start + n, this.#end);
     const taken = this.#bytes.subarray(this.#start, end);
@@ -50,13 +51,13 @@ export class ByteBuffer {
     return taken;
   }
 
-  /** The position of the first `byte` at or after `offset`; -1 if there is none. */
+  /** Returns the position of the first `byte` at or after `offset`, or -1 if there is none. */
   indexOfByte(byte: number, offset: number): number {
     const bytes = this.#bytes;
     const start = this.#start;
     const end = this.#end;
     let at = start + offset;
-    // A short line is found sooner than V8 calls a function of Node's.
+    // For a short line this loop ends before V8 would have entered Node's `indexOf`.
     const near = Math.min(at + NEAR, end);
     for (; at < near; at++) if (bytes[at] === byte) return at - start;
     if (at >= end) return -1;
@@ -69,7 +70,7 @@ export class ByteBuffer {
     this.#start = this.#end = 0;
   }
 
-  /** Where `separator` begins, looking from `offset` on; -1 if it is not there. */
+  /** Returns the position of the first `separator` at or after `offset`, or -1 if there is none. */
   indexOf(separator: Buffer, offset: number): number {
     const from = this.#start + offset;
     const found =

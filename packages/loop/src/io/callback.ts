@@ -3,8 +3,8 @@ import type { EventLoop } from "../kernel/event-loop.ts";
 import { machine } from "../kernel/machine.ts";
 
 /**
- * Runs `fn` as a callback of `loop`, at once: what Node's sockets report is not queued a second time, but the
- * code that it reaches finds its loop, and no task, as in a callback of the loop's own.
+ * Runs `fn` at once as a callback of `loop`. Events of Node's sockets are not queued a second time; as in the
+ * loop's own callbacks, the code finds its loop and no task.
  */
 export function asCallback<A extends unknown[], R>(loop: EventLoop, fn: (...args: A) => R, ...args: A): R {
   const { loop: outerLoop, strand: outerStrand } = machine;
@@ -19,9 +19,9 @@ export function asCallback<A extends unknown[], R>(loop: EventLoop, fn: (...args
 }
 
 /**
- * Makes a Node object that outlives this call. What it emits later runs in the context in which it was made:
- * that must not be the task's which happens to be making it, or its callbacks would take themselves for parts
- * of that task. Stores of the program stay.
+ * Creates a Node object that outlives this call. Node runs the object's later events in the context in which
+ * the object was made. Without this function, its callbacks would run as parts of the task that created it.
+ * The program's own stores are kept.
  */
 export function outsideTask<T>(make: () => T): T {
   return strandStorage.getStore() === undefined ? make() : strandStorage.run(undefined as never, make);

@@ -16,29 +16,29 @@ import { handshakeTimeoutOf } from "./tls-options.ts";
 import type { ClientTls } from "./tls-options.ts";
 import { Transport } from "./transport.ts";
 
-/** Where to connect to, and how. */
+/** The options of `loop.createConnection`. */
 export interface ConnectOptions extends SignalOption {
   /** The host's name or address; `localhost` by default. */
   host?: string | undefined;
-  /** Its port. */
+  /** The host's port. */
   port?: number | undefined;
-  /** A Unix socket, instead of `host` and `port`. */
+  /** The path of a Unix socket, instead of `host` and `port`. */
   path?: string | undefined;
-  /** A socket that is connected already, instead of either. */
+  /** A connected socket, instead of `host` and `port` or `path`. */
   socket?: Duplex | undefined;
-  /** Speak TLS. */
+  /** The TLS options; without them, the connection is not encrypted. */
   tls?: ClientTls | undefined;
-  /** 4 or 6: only addresses of that family. */
+  /** Restricts the connection to addresses of one family, 4 or 6. */
   family?: 4 | 6 | undefined;
-  /** The address to connect from. */
+  /** The local address of the connection. */
   localAddress?: string | undefined;
-  /** The port to connect from. */
+  /** The local port of the connection. */
   localPort?: number | undefined;
-  /** Send keep-alive probes, the first after so many milliseconds of silence: a peer that is gone is noticed. */
+  /** Milliseconds of silence before the first keep-alive probe. Probes detect a peer that is gone. */
   keepAlive?: number | undefined;
 }
 
-/** Connects, and gives the transport and the protocol that `protocolFactory` made. */
+/** Connects, and returns the transport and the protocol from `protocolFactory`. */
 export function createConnection<P extends Protocol>(
   loop: EventLoop,
   owner: Owner,
@@ -58,7 +58,7 @@ export function createConnection<P extends Protocol>(
   );
 }
 
-/** A connected socket. Cancelling closes what there is of it. */
+/** Returns a connected socket. A cancellation closes the socket. */
 function* connect(loop: EventLoop, options: ConnectOptions): Generator<never, Duplex, unknown> {
   const { tls } = options;
   if (options.socket === undefined && options.path === undefined && options.port === undefined) {
@@ -88,13 +88,13 @@ function netOptions(options: ConnectOptions): TcpNetConnectOpts {
     ...(localAddress === undefined ? {} : { localAddress }),
     ...(localPort === undefined ? {} : { localPort }),
     ...(keepAlive === undefined ? {} : { keepAlive: true, keepAliveInitialDelay: keepAlive }),
-    // The protocol decides what the other end's end means, in `eofReceived`.
+    // The protocol decides in `eofReceived` whether the connection outlives the other end's EOF.
     allowHalfOpen: true,
     noDelay: true,
   } as TcpNetConnectOpts;
 }
 
-/** The client's side of a TLS handshake, over a connected socket. */
+/** Performs the client's side of a TLS handshake over a connected socket. */
 export function* secure(
   loop: EventLoop,
   socket: Duplex,
@@ -111,7 +111,7 @@ export function* secure(
     discard(secured ?? socket);
     throw error;
   }
-  secured!.allowHalfOpen = true; // and not before, so that an end during the handshake is the end
+  secured!.allowHalfOpen = true; // not before, so that an EOF during the handshake ends the connection
   return secured!;
 }
 
@@ -120,7 +120,7 @@ function discard(socket: Duplex): void {
   socket.destroy();
 }
 
-/** Server names in TLS are names: Node refuses an address there. */
+/** Returns the server name for TLS. An address is no server name: Node refuses it. */
 function serverName(host: string | undefined): string {
   return host === undefined || builtin.net.isIP(host) !== 0 ? "" : host;
 }

@@ -11,10 +11,10 @@ import { asCallback, outsideTask } from "./callback.ts";
 import { eventFuture, ignoreErrors } from "./event-future.ts";
 import type { OpenResource, OpenResources } from "./open-resources.ts";
 import type { DatagramProtocol } from "./protocol.ts";
-import { defaultLimits, writeBufferLimits } from "./write-buffer-limits.ts";
+import { DEFAULT_LIMITS, writeBufferLimits } from "./write-buffer-limits.ts";
 import type { WriteBufferLimits } from "./write-buffer-limits.ts";
 
-/** Where a datagram comes from or goes to. */
+/** The source or the destination of a datagram. */
 export interface UdpAddress {
   /** The IP address. */
   readonly address: string;
@@ -22,23 +22,23 @@ export interface UdpAddress {
   readonly port: number;
 }
 
-/** Options of `loop.createDatagramEndpoint`. */
+/** The options of `loop.createDatagramEndpoint`. */
 export interface DatagramOptions extends SignalOption {
-  /** Where to receive; a free port of all interfaces by default. */
+  /** The address to receive at; a free port of all interfaces by default. */
   local?: { host?: string | undefined; port?: number | undefined } | undefined;
-  /** Send to this address, and receive from no other. */
+  /** The only address to send to and to receive from. */
   remote?: { host?: string | undefined; port: number } | undefined;
-  /** 4 (the default) or 6. */
+  /** The IP version, 4 (the default) or 6. */
   family?: 4 | 6 | undefined;
-  /** Bind an address that is in use by a socket that allows it too. */
+  /** Binds an address that another socket with this option uses. */
   reuseAddr?: boolean | undefined;
-  /** Several sockets may bind the port, and the system spreads datagrams over them (Linux 3.9 or later). */
+  /** Lets several sockets bind the port; the system distributes datagrams among them (Linux 3.9 or later). */
   reusePort?: boolean | undefined;
-  /** May send to broadcast addresses. */
+  /** Permits sending to broadcast addresses. */
   broadcast?: boolean | undefined;
 }
 
-/** Opens a datagram endpoint, and gives its transport and protocol. */
+/** Opens a datagram endpoint, and returns its transport and protocol. */
 export function createDatagramEndpoint<P extends DatagramProtocol>(
   loop: EventLoop,
   resources: OpenResources,
@@ -87,8 +87,8 @@ export function createDatagramEndpoint<P extends DatagramProtocol>(
 }
 
 /**
- * A datagram endpoint. OPEN -> CLOSING (`close`: what is in the send queue still goes) -> closed, where
- * `protocol.connectionLost` is called.
+ * A datagram endpoint. It is OPEN, then CLOSING after `close` until its send queue is empty, and then closed;
+ * at that point `protocol.connectionLost` is called.
  *
  * ```ts
  * import { DatagramProtocol, Event, getRunningLoop, run } from "@taskloom/loop";
@@ -116,7 +116,7 @@ export class DatagramTransport implements OpenResource {
   #protocol: DatagramProtocol;
   readonly #resources: OpenResources;
   readonly #isConnected: boolean;
-  #limits: WriteBufferLimits = defaultLimits;
+  #limits: WriteBufferLimits = DEFAULT_LIMITS;
   #isWritingPaused = false;
   #isClosing = false;
   #isClosed = false;
@@ -155,7 +155,10 @@ export class DatagramTransport implements OpenResource {
     this.#call("connectionMade", () => this.#protocol.connectionMade(this));
   }
 
-  /** The endpoint outlives whatever its protocol throws, as in asyncio: one bad datagram must not end the service. */
+  /**
+   * As in asyncio, the endpoint survives errors that its protocol throws: one bad datagram must not end the
+   * service.
+   */
   #call(method: keyof DatagramProtocol, fn: () => void): void {
     try {
       asCallback(this.#loop, fn);
@@ -173,19 +176,20 @@ export class DatagramTransport implements OpenResource {
   }
 
   /**
-   * Sends a datagram; `to` is left out when the endpoint has a remote address, and only then. A destination that
-   * the system refuses, port 0 included, is reported to `protocol.errorReceived`. Throws an ArgumentError if `data`
-   * or `to` has the wrong type.
+   * Sends a datagram. `to` is omitted if and only if the endpoint has a remote address. If the system refuses
+   * a destination, port 0 included, `protocol.errorReceived` receives the error.
+   *
+   * @throws {@link ArgumentError} if `data` or `to` has the wrong type.
    */
   sendTo(data: string | Uint8Array, to?: UdpAddress): void {
     if (typeof data !== "string" && !(data instanceof Uint8Array)) {
-      throw new ArgumentError(`Expected a string or bytes to send, got ${describe(data)}`);
+      throw new ArgumentError(`Expected \`data\` to be a string or bytes, got ${describe(data)}`);
     }
     if ((to === undefined) !== this.#isConnected) {
       throw new ArgumentError(
         this.#isConnected
-          ? "Expected no address: this endpoint sends to its remote address only"
-          : "Expected an address to send to: this endpoint was made without a remote one",
+          ? "Expected no `to`: this endpoint sends to its remote address only"
+          : "Expected `to` to be an address: this endpoint has no remote address",
       );
     }
     if (to !== undefined) checkAddress(to);
@@ -200,35 +204,36 @@ export class DatagramTransport implements OpenResource {
       }
       if (this.#isClosing && this.#sending === 0) this.#shut();
     };
-    // Node throws for port 0, which a datagram's sender may forge: its reply must not throw in `datagramReceived`.
+    // Node throws for port 0. A sender can forge that port, and a reply to it must not throw in
+    // `datagramReceived`.
     if (to?.port === 0) this.#loop.callSoon(sent, noSuchPort(to));
     else if (to === undefined) this.#socket.send(bytes, sent);
     else this.#socket.send(bytes, to.port, to.address, sent);
-    this.#sending++; // `sent` is never called at once, and not at all if `send` throws
+    this.#sending++; // `sent` is never called synchronously, and not at all if `send` throws
     if (!this.#isWritingPaused && this.getWriteBufferSize() > this.#limits.high) {
       this.#isWritingPaused = true;
       this.#call("pauseWriting", () => this.#protocol.pauseWriting());
     }
   }
 
-  /** How many bytes wait to be sent. */
+  /** Returns the number of bytes that wait to be sent. */
   getWriteBufferSize(): number {
     return this.#isClosed ? 0 : this.#socket.getSendQueueSize();
   }
 
-  /** The marks of flow control, in bytes. */
+  /** Returns the limits of flow control, in bytes. */
   getWriteBufferLimits(): WriteBufferLimits {
     return this.#limits;
   }
 
-  /** Sets the marks of flow control, in bytes. */
+  /** Sets the limits of flow control, in bytes. */
   setWriteBufferLimits(limits: Partial<WriteBufferLimits> = {}): void {
     this.#limits = writeBufferLimits(limits);
   }
 
-  /** This end (`sockname`), or the other (`peername`) when there is one. */
+  /** Returns the address of this end (`sockname`) or of the remote end (`peername`), if there is one. */
   getExtraInfo(name: "sockname" | "peername"): UdpAddress | undefined;
-  /** Node's own object. */
+  /** Returns Node's own socket. */
   getExtraInfo(name: "socket"): Socket;
   getExtraInfo(name: "sockname" | "peername" | "socket"): UdpAddress | Socket | undefined {
     if (name === "socket") return this.#socket;
@@ -237,22 +242,22 @@ export class DatagramTransport implements OpenResource {
     return { address, port };
   }
 
-  /** The protocol that gets the calls. */
+  /** Returns the protocol that receives the events. */
   getProtocol(): DatagramProtocol {
     return this.#protocol;
   }
 
-  /** From now on, `protocol` gets the calls. */
+  /** Replaces the protocol that receives the events. */
   setProtocol(protocol: DatagramProtocol): void {
     this.#protocol = protocol;
   }
 
-  /** Whether it is closed, or about to be. */
+  /** Returns whether the endpoint is closed or closing. */
   isClosing(): boolean {
     return this.#isClosing;
   }
 
-  /** Receives nothing more, sends what was given to it, then closes. */
+  /** Stops receiving, sends the datagrams in the queue, then closes. */
   close(): void {
     if (this.#isClosing) return;
     this.#isClosing = true;
@@ -290,7 +295,7 @@ function checkAddress(to: UdpAddress): void {
   }
 }
 
-/** The system's own error for a datagram to port 0. */
+/** Returns the error that the system reports for a datagram to port 0. */
 function noSuchPort({ address, port }: UdpAddress): NodeJS.ErrnoException {
   const error = new Error(`send EINVAL ${address}:${port}`);
   return Object.assign(error, {

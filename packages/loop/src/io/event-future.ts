@@ -2,7 +2,10 @@ import type { EventEmitter } from "node:events";
 import type { EventLoop } from "../kernel/event-loop.ts";
 import type { Future } from "../task/future.ts";
 
-/** A Future for the first of `succeeds` or `fails` that `emitter` emits; the listeners go when it is done. */
+/**
+ * Returns a Future for the first event of `succeeds` or `fails` that `emitter` emits. The listeners are
+ * removed when the future is done.
+ */
 export function eventFuture(
   loop: EventLoop,
   emitter: EventEmitter,
@@ -15,7 +18,9 @@ export function eventFuture(
   };
   const fail = (error: unknown): void => {
     if (future.done()) return;
-    future.setException(error instanceof Error ? error : new Error("it was closed before it was ready"));
+    future.setException(
+      error instanceof Error ? error : new Error("The connection was closed before it was ready"),
+    );
   };
   emitter.on(succeeds, succeed);
   for (const event of fails) emitter.on(event, fail);
@@ -28,7 +33,7 @@ export function eventFuture(
   return future;
 }
 
-/** Takes errors that nobody needs to know, so that Node does not throw them. */
+/** Handles the emitter's errors without an effect, so that Node does not throw them. */
 export function ignoreErrors(emitter: EventEmitter): void {
   emitter.on("error", () => {});
 }

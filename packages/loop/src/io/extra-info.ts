@@ -4,21 +4,21 @@ import type { PeerCertificate, TLSSocket } from "node:tls";
 import { socketAddress } from "./address.ts";
 import type { SocketAddress } from "./address.ts";
 
-/** What a transport can tell, by name. */
+/** The facts about a connection that `getExtraInfo` returns, by name. */
 export interface ExtraInfo {
-  /** The other end. */
+  /** The address of the other end. */
   peername: SocketAddress;
-  /** This end. */
+  /** The address of this end. */
   sockname: SocketAddress;
-  /** Node's own object. Reading from it or closing it behind the transport's back is at your own risk. */
+  /** Node's own object. Programs that read from it or close it do so at their own risk. */
   socket: Duplex;
-  /** TLS: the other end's certificate. */
+  /** The other end's certificate (TLS). */
   peercert: PeerCertificate;
-  /** TLS: the protocol chosen by ALPN. */
+  /** The protocol that ALPN has chosen (TLS). */
   alpnProtocol: string;
 }
 
-/** One of them, of a connection over `stream`. */
+/** Returns one fact about the connection over `stream`. */
 export function extraInfo(stream: Duplex, name: keyof ExtraInfo): unknown {
   const socket = stream as Socket & Partial<TLSSocket>;
   switch (name) {

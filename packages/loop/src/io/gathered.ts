@@ -1,11 +1,11 @@
-/** Small pieces of data that are to be written together. */
+/** Small pieces of data that are written together. */
 export class Gathered {
   #text = "";
   #pieces: Buffer[] | null = null;
-  /** In bytes, where a piece of text counts by its length. */
+  /** The size in bytes. A piece of text counts with its length. */
   size = 0;
 
-  /** Adds a copy: the caller may change its bytes afterwards. */
+  /** Adds a copy, so the caller may change its bytes afterwards. */
   add(data: string | Uint8Array): void {
     this.size += data.length;
     if (typeof data === "string") {
@@ -16,7 +16,7 @@ export class Gathered {
     }
   }
 
-  /** Everything in one piece. */
+  /** Returns all pieces as one. */
   take(): string | Buffer {
     if (this.#pieces === null) return this.#text;
     this.#endText();

@@ -4,12 +4,14 @@ import type { EventLoop } from "../kernel/event-loop.ts";
 import type { Future } from "../task/future.ts";
 
 /**
- * Waits for a TLS handshake over the connected socket `bare`. `begin` makes the secure socket, and returns a
- * future for it. Throws if the handshake fails, if the other end closes the connection meanwhile, and after
- * `timeout` milliseconds.
+ * Waits for a TLS handshake over the connected socket `bare`. `begin` creates the secure socket and returns a
+ * future for it.
  *
- * Node does not report an end that arrives during a handshake over a half-open socket, and not at all one that
- * `bare` has received already.
+ * Node does not report an EOF that arrives during a handshake over a half-open socket, and never reports an
+ * EOF that `bare` has received before.
+ *
+ * @throws an Error if the handshake fails or if the other end closes the connection meanwhile.
+ * @throws {@link TimeoutError} after `timeout` milliseconds.
  */
 export function* handshake<T>(
   loop: EventLoop,
@@ -18,7 +20,7 @@ export function* handshake<T>(
   begin: () => Future<T>,
 ): Generator<never, T, unknown> {
   if (bare.readableEnded) throw closedByPeer();
-  bare.allowHalfOpen = false; // the secure socket takes this over when it is made
+  bare.allowHalfOpen = false; // the secure socket copies this setting when it is created
   const secured = begin();
   const fail = (error: Error): void => {
     if (!secured.done()) secured.setException(error);
@@ -26,7 +28,7 @@ export function* handshake<T>(
   const closed = (): void => fail(closedByPeer());
   bare.once("end", closed).once("close", closed);
   const timer = loop.callLater(timeout, () =>
-    fail(new TimeoutError(`the TLS handshake took longer than ${timeout} ms`)),
+    fail(new TimeoutError(`The TLS handshake took longer than ${timeout} ms`)),
   );
   try {
     return yield* secured;
@@ -37,6 +39,6 @@ export function* handshake<T>(
 }
 
 function closedByPeer(): NodeJS.ErrnoException {
-  const error = new Error("the other end closed the connection during the TLS handshake");
+  const error = new Error("The other end closed the connection during the TLS handshake");
   return Object.assign(error, { code: "ECONNRESET" });
 }

@@ -1,24 +1,27 @@
 import type { SignalOption } from "../waiting/signal.ts";
 import type { ServerTls } from "./tls-options.ts";
 
-/** Where to listen, and how. */
+/** The options of a server. */
 export interface ListenAt extends SignalOption {
-  /** A host, or several; without one, all interfaces. */
+  /** A host or a list of hosts; all interfaces by default. */
   host?: string | readonly string[] | undefined;
-  /** 0, the default, takes a free port: see `server.sockets()`. */
+  /** The port. 0, the default, takes a free port, which `server.sockets()` reports. */
   port?: number | undefined;
-  /** A Unix socket, instead of `host` and `port`. */
+  /** The path of a Unix socket, instead of `host` and `port`. */
   path?: string | undefined;
-  /** Speak TLS. */
+  /** The TLS options; without them, connections are not encrypted. */
   tls?: ServerTls | undefined;
-  /** How many connections the system may keep waiting to be accepted. */
+  /** The number of connections that the system may keep waiting to be accepted. */
   backlog?: number | undefined;
-  /** Several processes may listen at the port, and the system spreads connections over them (Linux 3.9 or later). */
+  /**
+   * Lets several processes listen at the port; the system distributes connections among them (Linux 3.9 or
+   * later).
+   */
   reusePort?: boolean | undefined;
-  /** Do not listen yet: `server.startServing()` does. */
+  /** Whether to listen at once, true by default; with false, `server.startServing()` starts to listen. */
   startServing?: boolean | undefined;
-  /** Send keep-alive probes to silent clients, the first after so many milliseconds. */
+  /** Milliseconds of silence of a client before the first keep-alive probe. */
   keepAlive?: number | undefined;
-  /** Connections beyond so many are closed at once. */
+  /** The maximal number of connections. Further connections are closed at once. */
   maxConnections?: number | undefined;
 }

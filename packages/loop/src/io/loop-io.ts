@@ -20,7 +20,7 @@ import { createSubprocessTransport } from "./subprocess-transport.ts";
 import type { SubprocessOptions, SubprocessTransport } from "./subprocess-transport.ts";
 import type { Transport } from "./transport.ts";
 
-/** The part of a loop that reaches outside: what its methods make is closed when `run` ends. */
+/** The input and output of a loop. Everything that its methods open is closed when `run` ends. */
 export abstract class LoopIo extends Scheduler {
   /** @internal */
   readonly _resources: OpenResources;
@@ -38,8 +38,8 @@ export abstract class LoopIo extends Scheduler {
   }
 
   /**
-   * Listens at `host` and `port`, or at the Unix socket `path`, and has a protocol of `protocolFactory` serve
-   * every connection. Node's errors (`EADDRINUSE` …) are thrown as they are.
+   * Listens at `host` and `port`, or at the Unix socket `path`. Every connection is served by a new protocol
+   * from `protocolFactory`. Node's errors (`EADDRINUSE` …) are thrown unchanged.
    *
    * ```ts
    * import { getRunningLoop, openConnection, Protocol, run, type Transport } from "@taskloom/loop";
@@ -66,8 +66,8 @@ export abstract class LoopIo extends Scheduler {
   }
 
   /**
-   * Connects to `host` and `port`, or to the Unix socket `path`, and gives the transport and the protocol.
-   * Node's errors (`ECONNREFUSED` …) are thrown as they are.
+   * Connects to `host` and `port`, or to the Unix socket `path`. Returns the transport and the protocol.
+   * Node's errors (`ECONNREFUSED` …) are thrown unchanged.
    *
    * ```ts
    * import { Event, getRunningLoop, Protocol, run, startServer } from "@taskloom/loop";
@@ -107,7 +107,8 @@ export abstract class LoopIo extends Scheduler {
   }
 
   /**
-   * Opens a UDP endpoint: at the address `local`, to any address, or to `remote` alone.
+   * Opens a UDP endpoint at the address `local`. It communicates with every address, or only with `remote` if
+   * that is set.
    *
    * ```ts
    * import { DatagramProtocol, getRunningLoop, run } from "@taskloom/loop";
@@ -128,8 +129,8 @@ export abstract class LoopIo extends Scheduler {
   }
 
   /**
-   * Starts a program, with a protocol for what it does; the free function `createSubprocess` gives streams.
-   * Node's errors (`ENOENT` …) are thrown as they are.
+   * Starts a program with a protocol for its events. The free function `createSubprocess` provides streams
+   * instead. Node's errors (`ENOENT` …) are thrown unchanged.
    *
    * ```ts
    * import { Event, getRunningLoop, run, SubprocessProtocol } from "@taskloom/loop";
@@ -161,8 +162,8 @@ export abstract class LoopIo extends Scheduler {
   }
 
   /**
-   * Goes on over TLS with a connection that was begun in the clear. The same transport is given back. If the
-   * handshake fails, the connection is closed and the error is thrown.
+   * Upgrades a plain connection to TLS, and returns the same transport. If the handshake fails, the
+   * connection is closed and the error is thrown.
    *
    * ```ts
    * import { getRunningLoop, Protocol, run, startServer } from "@taskloom/loop";
@@ -188,7 +189,7 @@ export abstract class LoopIo extends Scheduler {
   }
 
   /**
-   * A transport that reads from a Node stream, such as `process.stdin`.
+   * Creates a transport that reads from a Node stream, such as `process.stdin`.
    *
    * ```ts
    * import { Readable } from "node:stream";
@@ -210,7 +211,7 @@ export abstract class LoopIo extends Scheduler {
   }
 
   /**
-   * A transport that writes to a Node stream, such as `process.stdout`.
+   * Creates a transport that writes to a Node stream, such as `process.stdout`.
    *
    * ```ts
    * import { Writable } from "node:stream";
@@ -237,9 +238,8 @@ export abstract class LoopIo extends Scheduler {
   }
 
   /**
-   * Calls `callback(...args)` through the loop when the process gets `signal`. A loop has one handler a
-   * signal; `run`'s own handling of SIGINT and SIGTERM stands back for it. Throws an ArgumentError for a signal
-   * that cannot be handled.
+   * Calls `callback(...args)` through the loop when the process receives `signal`. A loop has one handler for
+   * each signal, and the handler replaces the handling of SIGINT and SIGTERM by `run`.
    *
    * ```ts
    * import { Event, getRunningLoop, run } from "@taskloom/loop";
@@ -252,6 +252,8 @@ export abstract class LoopIo extends Scheduler {
    *   console.log("reloading"); // reloading
    * });
    * ```
+   *
+   * @throws {@link ArgumentError} for a signal that cannot be handled.
    */
   addSignalHandler<A extends unknown[]>(
     signal: NodeJS.Signals,
@@ -262,7 +264,7 @@ export abstract class LoopIo extends Scheduler {
   }
 
   /**
-   * Takes the handler away. False when there was none.
+   * Removes the handler of a signal. Returns false if there was none.
    *
    * ```ts
    * import { getRunningLoop, run } from "@taskloom/loop";
@@ -278,13 +280,13 @@ export abstract class LoopIo extends Scheduler {
     return this._signalHandlers.remove(signal);
   }
 
-  /** @internal The loop ends: Node would keep the process alive for what is open. */
+  /** @internal Closes everything when the loop ends, because open resources would keep the process alive. */
   _closeIo(): void {
     this._signalHandlers.removeAll();
     this._resources.abortAll();
   }
 
-  /** @internal The same, and waits until all is closed. */
+  /** @internal Closes everything, and waits until Node has closed it. */
   async _shutdownIo(): Promise<void> {
     this._signalHandlers.removeAll();
     await this._resources.closeAll();

@@ -1,14 +1,15 @@
 import type { EventLoop } from "../kernel/event-loop.ts";
 
-/** Something of the outside that is open: a server, a connection, a process. */
+/** An open server, connection or process. */
 export interface OpenResource {
-  /** @internal Closes it at once, without waiting for anything. */
+  /** @internal Closes the resource at once, without waiting. */
   abort(): void;
 }
 
 /**
- * What a loop has open. `run` closes it when it ends, because Node would keep the process alive for it.
- * While anything is open, something may come from outside: a virtual clock stands still.
+ * The open resources of a loop. `run` closes them at its end, because Node would keep the process alive for
+ * them. While a resource is open, an event can arrive from outside, so the time of a virtual clock does not
+ * pass.
  */
 export class OpenResources {
   readonly #loop: EventLoop;
@@ -38,7 +39,7 @@ export class OpenResources {
     for (const resource of this.#open) resource.abort();
   }
 
-  /** Aborts everything, and resolves when Node has closed it all. */
+  /** Aborts all resources, and resolves when Node has closed them. */
   async closeAll(): Promise<void> {
     if (this.#open.size === 0) return;
     const emptied = new Promise<void>((resolve) => {
@@ -49,7 +50,9 @@ export class OpenResources {
   }
 }
 
-/** Where a transport is kept while it is open: its server's clients, or the loop's resources. */
+/**
+ * The record of open transports that a transport belongs to: its server's clients, or the loop's resources.
+ */
 export interface Owner {
   add(resource: OpenResource): void;
   delete(resource: OpenResource): void;

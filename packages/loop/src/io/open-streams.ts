@@ -10,23 +10,26 @@ import type { ClientConnected } from "./stream-protocol.ts";
 import { StreamReader } from "./stream-reader.ts";
 import { StreamWriter } from "./stream-writer.ts";
 
-/** What both take: how long a line may be, and half of how much is kept unread, in bytes (64 KiB). */
+/** The limit of `openConnection` and `startServer`. */
 export interface StreamLimit {
-  /** In bytes. */
+  /**
+   * The maximal length of a line, and half the number of bytes that are kept unread, in bytes. 64 KiB by
+   * default.
+   */
   limit?: number | undefined;
 }
 
 /** A connection as two streams. */
 export interface Streams {
-  /** What comes from the other end. */
+  /** The data from the other end. */
   readonly reader: StreamReader;
-  /** What goes to it. */
+  /** The data to the other end. */
   readonly writer: StreamWriter;
 }
 
 /**
- * Connects, and gives the two streams of the connection. Cancelling it, or aborting `signal`, gives the
- * connecting up. Errors are Node's (`ECONNREFUSED` …).
+ * Connects, and returns the two streams of the connection. A cancellation, or an abort of `signal`, ends the
+ * attempt. Node's errors (`ECONNREFUSED` …) are thrown unchanged.
  *
  * ```ts
  * import { openConnection, run } from "@taskloom/loop";
@@ -53,9 +56,9 @@ function* open(options: ConnectOptions & StreamLimit): Generator<never, Streams,
 }
 
 /**
- * Listens, and calls `clientConnected(reader, writer)` for every connection; what it gives to await becomes a
- * task. The handler closes its writer; an error that it throws reaches the loop's exception handler, and
- * closes the connection.
+ * Listens, and calls `clientConnected(reader, writer)` for every connection. If the handler returns an
+ * awaitable, it becomes a task. The handler closes its writer. If it throws, the loop's exception handler
+ * receives the error, and the connection is closed.
  *
  * ```ts
  * import { run, startServer } from "@taskloom/loop";

@@ -7,7 +7,7 @@ import type { OpenResources } from "./open-resources.ts";
 import type { Protocol } from "./protocol.ts";
 import { Transport } from "./transport.ts";
 
-/** A transport over any Node stream: `process.stdin`, a file being read, a compressor. */
+/** Creates a transport over any Node stream: `process.stdin`, a file that is read, a compressor. */
 export function connectPipe<P extends Protocol>(
   loop: EventLoop,
   resources: OpenResources,

@@ -3,20 +3,22 @@ import type { SubprocessTransport } from "./subprocess-transport.ts";
 import type { Transport } from "./transport.ts";
 import type { UdpAddress } from "./datagram-transport.ts";
 
-/** What every protocol is told: flow control and the end. */
+/** The callbacks that all protocols have: flow control and the end. */
 export abstract class BaseProtocol {
-  /** The transport's write buffer went above its high mark: write no more until `resumeWriting`. */
+  /**
+   * Called when the transport's write buffer exceeds its high limit. The protocol stops writing until
+   * `resumeWriting`.
+   */
   pauseWriting(): void {}
-  /** The write buffer is at or below its low mark again. */
+  /** Called when the write buffer has fallen to its low limit. */
   resumeWriting(): void {}
-  /** The last call: the connection is closed (null), or was lost to an error. */
+  /** The last call: the connection is closed (null) or was lost to an error. */
   connectionLost(_error: Error | null): void {}
 }
 
 /**
- * The callbacks of a stream connection. One instance serves one connection: `connectionMade`, then
- * `dataReceived` any number of times and `eofReceived` at most once, then `connectionLost`.
- *
+ * The callbacks of a stream connection. One instance serves one connection. `connectionMade` is called first,
+ * then `dataReceived` any number of times and `eofReceived` at most once, and `connectionLost` last.
  * ```ts
  * import { getRunningLoop, Protocol, run, type Transport } from "@taskloom/loop";
  *
@@ -37,15 +39,17 @@ export abstract class BaseProtocol {
  *   await server.waitClosed();
  * });
  * ```
- *
  * The calls and their order are those of CPython's `asyncio.Protocol`.
  */
 export class Protocol extends BaseProtocol {
-  /** The connection is there. */
+  /** Called once the connection is established. */
   connectionMade(_transport: Transport): void {}
-  /** Data came. Its boundaries mean nothing. */
+  /** Called with the data of one read. The boundaries between calls have no meaning. */
   dataReceived(_data: Buffer): void {}
-  /** The other end will send no more. Return true to keep this end open for writing; else it is closed. */
+  /**
+   * Called when the other end will send no more. If the result is true, this end stays open for writing;
+   * otherwise the connection is closed.
+   */
   eofReceived(): boolean | void {}
 }
 
@@ -73,11 +77,11 @@ export class Protocol extends BaseProtocol {
  * ```
  */
 export class DatagramProtocol extends BaseProtocol {
-  /** The endpoint is bound. */
+  /** Called once the endpoint is bound. */
   connectionMade(_transport: DatagramTransport): void {}
-  /** A datagram came. */
+  /** Called with each datagram. */
   datagramReceived(_data: Buffer, _address: UdpAddress): void {}
-  /** An earlier send or a receive failed; the endpoint goes on. */
+  /** Called after a failed send or receive. The endpoint continues. */
   errorReceived(_error: Error): void {}
 }
 
@@ -102,12 +106,12 @@ export class DatagramProtocol extends BaseProtocol {
  * ```
  */
 export class SubprocessProtocol extends BaseProtocol {
-  /** The process has started. */
+  /** Called once the process has started. */
   connectionMade(_transport: SubprocessTransport): void {}
-  /** The process wrote `data` to its descriptor `fd`. */
+  /** Called with the data that the process wrote to its descriptor `fd`. */
   pipeDataReceived(_fd: number, _data: Buffer): void {}
-  /** A pipe was closed: 0, 1 or 2 as the process sees it. */
+  /** Called when a pipe was closed. 0, 1 and 2 are the descriptors of the process. */
   pipeConnectionLost(_fd: number, _error: Error | null): void {}
-  /** The process has ended. Data may still come from its pipes. */
+  /** Called when the process has ended. Its pipes can still deliver data. */
   processExited(): void {}
 }

@@ -7,8 +7,9 @@ import { hasNativeRequests } from "../task/requests.ts";
 import type { StreamReader } from "./stream-reader.ts";
 
 /**
- * A read: it takes what it wants out of the reader's buffer, or waits for more and looks again. An iterator
- * by hand, because reads are the hottest thing a stream does, and mostly find their data there.
+ * A read: it takes its bytes out of the reader's buffer, or waits for more data and tries again. It is a
+ * hand-written iterator, because reads are the hottest operation of a stream and usually find their data in
+ * the buffer.
  */
 abstract class Reading extends Operation<Buffer> {
   protected readonly reader: StreamReader;
@@ -19,9 +20,9 @@ abstract class Reading extends Operation<Buffer> {
     this.reader = reader;
   }
 
-  /** What was asked for, or null: more has to come first. Throws what the read throws. */
+  /** Returns the requested bytes, or null if more data must arrive first. Throws the errors of the read. */
   protected abstract take(): Buffer | null;
-  /** The read is given up. */
+  /** Called when the read is cancelled: returns the bytes to the buffer. */
   protected putBack(): void {}
 
   #attempt(): Buffer | null {
@@ -49,10 +50,10 @@ abstract class Reading extends Operation<Buffer> {
   }
 
   /**
-   * An `await` of bytes that are there needs no strand, neither one of its own nor the awaiting one, unless a
-   * cancellation may wait for the latter.
+   * If the bytes are in the buffer, an `await` needs neither a strand of its own nor the awaiting strand,
+   * unless a cancel request may be pending for that strand.
    */
-  // oxlint-disable-next-line unicorn/no-thenable -- this is what `await` calls
+  // oxlint-disable-next-line unicorn/no-thenable -- `await` calls this method
   override then<A = Buffer, B = never>(
     onFulfilled?: ((value: Buffer) => A | PromiseLike<A>) | null,
     onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
@@ -63,7 +64,7 @@ abstract class Reading extends Operation<Buffer> {
       taken = this.#attempt();
     } catch (error) {
       void onRejected!(error);
-      return undefined as never; // `await` does not look at it
+      return undefined as never; // `await` ignores the result
     }
     if (taken === null) return super.then(onFulfilled, onRejected);
     void onFulfilled!(taken);
@@ -119,7 +120,7 @@ export class ReadUntil extends Reading {
   readonly #separators: readonly Buffer[];
   readonly #longest: number;
   readonly #shortest: number;
-  /** Up to here no separator begins. */
+  /** The offset before which no separator begins. */
   #searched = 0;
 
   constructor(reader: StreamReader, separators: readonly Buffer[]) {
@@ -159,9 +160,9 @@ export class ReadUntil extends Reading {
 
 const NEWLINE = 0x0a;
 
-/** `readUntil` for one byte, written for speed: protocols of lines read little else. */
+/** `readUntil` for one byte, written for speed: protocols of lines read almost only lines. */
 export class ReadLine extends Reading {
-  /** Up to here there is no newline. */
+  /** The offset before which there is no newline. */
   #searched = 0;
 
   protected take(): Buffer | null {
@@ -180,14 +181,14 @@ export class ReadLine extends Reading {
     return this.reader._isEnded ? buffer.take(size) : null;
   }
 
-  /** A line that is too long is dropped, as far as it is there. */
+  /** Drops the received part of a line that is too long. */
   #drop(size: number): void {
     this.reader._buffer.take(size);
     this.reader._consumed();
   }
 }
 
-/** The error of a line or block that is longer than the limit; CPython's words, and the next step. */
+/** The error for a line or block above the limit, in CPython's words with the next step. */
 function beyondLimit(isFound: boolean, limit: number, consumed: number): LimitOverrunError {
   const what = isFound
     ? "Separator is found, but chunk is longer than limit"

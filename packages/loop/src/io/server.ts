@@ -20,7 +20,7 @@ import { handshakeTimeoutOf } from "./tls-options.ts";
 import { Transport } from "./transport.ts";
 import { Waiters } from "./waiters.ts";
 
-/** Makes a server whose connections get a protocol each. */
+/** Creates a server that makes a protocol for each connection. */
 export function createServer(
   loop: EventLoop,
   resources: OpenResources,
@@ -31,7 +31,7 @@ export function createServer(
     "createServer",
     function* () {
       if (typeof protocolFactory !== "function") {
-        throw new ArgumentError("Expected a function that makes a protocol as first argument");
+        throw new ArgumentError("Expected `protocolFactory` to be a function that returns a protocol");
       }
       const server = new Server(loop, resources, protocolFactory, options);
       if (options.startServing !== false) yield* server.startServing();
@@ -44,9 +44,9 @@ export function createServer(
 /**
  * A listening server, made by `loop.createServer` or `startServer`.
  *
- * IDLE (`startServing: false`) -> LISTENING -> CLOSED: it accepts nothing more, and goes on with the
- * connections it has -> ended, when the last of them is gone: what `waitClosed` waits for. Disposing it with
- * `await using` closes and waits.
+ * A server is IDLE (with `startServing: false`), then LISTENING. After `close()` it is CLOSED: it accepts no
+ * connection and serves the open connections. It has ended when its last connection is gone, and `waitClosed`
+ * returns. With `await using`, disposing the server closes it and waits for its end.
  *
  * ```ts
  * import { getRunningLoop, Protocol, run } from "@taskloom/loop";
@@ -83,13 +83,17 @@ export class Server implements OpenResource {
     this.#waiters = new Waiters(loop);
   }
 
-  /** Listens, if it does not yet. */
+  /**
+   * Starts to listen, unless the server listens already.
+   *
+   * @throws {@link UsageError} if the server is closed.
+   */
   startServing(options: SignalOption = {}): Coroutine<void> {
     return routine("startServing", () => this.#listen(), options.signal);
   }
 
   *#listen(): Generator<never, void, unknown> {
-    if (this.#isClosed) throw new UsageError("SERVER_CLOSED", "the server is closed: make a new one");
+    if (this.#isClosed) throw new UsageError("SERVER_CLOSED", "The server is closed: create a new one");
     if (this.#listeners.length > 0) return;
     this.#resources.add(this);
     try {
@@ -100,7 +104,7 @@ export class Server implements OpenResource {
         const ready = eventFuture(this.#loop, listener, "listening");
         outsideTask(() => listener.listen(this.#listenOptions(host)));
         yield* ready;
-        listener.on("error", (error) => this.#report("a listening socket failed", error));
+        listener.on("error", (error) => this.#report("A listening socket failed", error));
       }
     } catch (error) {
       for (const listener of this.#listeners) ignoreErrors(listener);
@@ -132,9 +136,10 @@ export class Server implements OpenResource {
         : builtin.tls.createServer(
             { ...tls, handshakeTimeout: Math.min(handshakeTimeoutOf(tls), LONGEST_DELAY), ...socketOptions },
             (socket) => {
-              // Node keeps the bare socket here; the handshake is over for that one.
+              // Node keeps the bare socket in this property. Its handshake is over.
               this.#handshaking.delete((socket as { _parent?: Duplex })._parent ?? socket);
-              // Not before: a client that leaves during the handshake must not leave a half-open socket behind.
+              // This is not set earlier: if a client leaves during the handshake, no half-open socket may
+              // remain.
               socket.allowHalfOpen = true;
               accept(socket);
             },
@@ -144,14 +149,14 @@ export class Server implements OpenResource {
         this.#handshaking.add(socket);
         socket.once("close", () => this.#handshaking.delete(socket));
       });
-      // A failed handshake is the client's affair, as in asyncio.
+      // As in asyncio, a failed handshake is reported only in debug mode, because the client causes it.
       listener.on("tlsClientError", (error: Error, socket: Socket) => {
-        if (this.#loop.getDebug()) this.#report("a TLS handshake failed", error);
+        if (this.#loop.getDebug()) this.#report("A TLS handshake failed", error);
         socket.destroy();
       });
     }
     listener.on("listening", () => {
-      if (this.#isClosed) listener.close(); // it was closed while its name was looked up
+      if (this.#isClosed) listener.close(); // the server was closed during the lookup of its host name
     });
     if (maxConnections !== undefined) listener.maxConnections = maxConnections;
     return listener;
@@ -162,7 +167,7 @@ export class Server implements OpenResource {
     try {
       protocol = this.#protocolFactory();
     } catch (error) {
-      this.#report("the protocol factory failed", error);
+      this.#report("The protocol factory failed", error);
       socket.destroy();
       return;
     }
@@ -184,17 +189,17 @@ export class Server implements OpenResource {
     this.#endIfDone();
   }
 
-  /** The loop that it belongs to. */
+  /** Returns the server's loop. */
   getLoop(): EventLoop {
     return this.#loop;
   }
 
-  /** Whether it accepts connections. */
+  /** Returns whether the server accepts connections. */
   isServing(): boolean {
     return !this.#isClosed && this.#listeners.some((listener) => listener.listening);
   }
 
-  /** Where it listens; empty once it is closed. */
+  /** Returns the addresses at which the server listens; empty once the server is closed. */
   sockets(): SocketAddress[] {
     return this.#listeners.flatMap((listener) => {
       const bound = listener.address();
@@ -205,8 +210,10 @@ export class Server implements OpenResource {
   }
 
   /**
-   * Accepts until it is closed; closing it, or cancelling this, ends it with a CancelledError, once the
-   * connections that there are have ended.
+   * Accepts connections until the server is closed or this call is cancelled. It then throws a
+   * CancelledError, after the open connections have ended.
+   *
+   * @throws {@link UsageError} if the server is closed, or if another call of `serveForever` runs.
    */
   serveForever(options: SignalOption = {}): Coroutine<never> {
     return routine("serveForever", () => this.#serveForever(), options.signal);
@@ -231,7 +238,7 @@ export class Server implements OpenResource {
     }
   }
 
-  /** Accepts nothing more. Connections that there are go on: see `closeClients`, `abortClients`. */
+  /** Stops accepting connections. Open connections continue; `closeClients` and `abortClients` end them. */
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
@@ -248,13 +255,13 @@ export class Server implements OpenResource {
     this.#endIfDone();
   }
 
-  /** Closes every connection, after what its buffer holds was sent. */
+  /** Closes every connection after its buffer has been sent. */
   closeClients(): void {
     for (const client of this.#clients) (client as Transport).close();
     for (const socket of this.#handshaking) socket.destroy();
   }
 
-  /** Closes every connection at once. */
+  /** Closes every connection at once. Unsent data is lost. */
   abortClients(): void {
     for (const client of this.#clients) client.abort();
     for (const socket of this.#handshaking) socket.destroy();
@@ -266,7 +273,7 @@ export class Server implements OpenResource {
     this.abortClients();
   }
 
-  /** Waits until it is closed and its last connection is gone. */
+  /** Waits until the server is closed and its last connection is gone. */
   waitClosed(options: SignalOption = {}): Coroutine<void> {
     return routine("waitClosed", () => this.#waitClosed(), options.signal);
   }

@@ -2,10 +2,10 @@ import { constants } from "node:os";
 import { ArgumentError } from "../errors.ts";
 import type { EventLoop } from "../kernel/event-loop.ts";
 
-/** Signals that the system lets nobody handle, and those that Node keeps for itself. */
+/** Signals that no process can handle (SIGKILL, SIGSTOP), and the signal that Node reserves (SIGPROF). */
 const REFUSED = new Set<string>(["SIGKILL", "SIGSTOP", "SIGPROF"]);
 
-/** The signal handlers of a loop: one a signal. */
+/** The signal handlers of a loop, at most one for each signal. */
 export class SignalHandlers {
   readonly #loop: EventLoop;
   readonly #listeners = new Map<NodeJS.Signals, () => void>();
@@ -20,7 +20,9 @@ export class SignalHandlers {
 
   add(signal: NodeJS.Signals, callback: () => unknown): void {
     if (!Object.hasOwn(constants.signals, signal) || REFUSED.has(signal)) {
-      throw new ArgumentError(`Expected a signal that can be handled, such as "SIGUSR2", got ${signal}`);
+      throw new ArgumentError(
+        `Expected \`signal\` to be a signal that can be handled, such as "SIGUSR2", got ${signal}`,
+      );
     }
     this.remove(signal);
     const listener = (): void => {

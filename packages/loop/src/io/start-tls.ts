@@ -15,7 +15,7 @@ import { handshakeTimeoutOf } from "./tls-options.ts";
 import type { ClientTls, ServerTls } from "./tls-options.ts";
 import type { Transport } from "./transport.ts";
 
-/** Options of `startTls`: which side this is, and Node's TLS options. */
+/** The options of `startTls`: the side of this end, and Node's TLS options. */
 export type StartTlsOptions = SignalOption &
   (
     | { serverSide?: false | undefined; tls?: ClientTls | undefined }
@@ -23,9 +23,9 @@ export type StartTlsOptions = SignalOption &
   );
 
 /**
- * Goes on over TLS with a connection that was begun in the clear (STARTTLS). `early` is what was read already
- * and belongs to the handshake; plaintext that somebody slipped in before it makes the handshake fail,
- * instead of being taken for something said under TLS. If the handshake fails, the connection is closed.
+ * Upgrades a plain connection to TLS (STARTTLS). `early` is data that was read before and belongs to the
+ * handshake. If an attacker has inserted plaintext before the handshake, the handshake fails; otherwise that
+ * plaintext would count as sent under TLS. If the handshake fails, the connection is closed.
  */
 export function startTls(
   transport: Transport,
@@ -36,7 +36,10 @@ export function startTls(
     "startTls",
     function* () {
       if (transport.isClosing()) {
-        throw new UsageError("TRANSPORT_CLOSED", "cannot start TLS on a connection that is closed");
+        throw new UsageError(
+          "TRANSPORT_CLOSED",
+          "Cannot start TLS on a closed connection: call startTls() before close()",
+        );
       }
       const bare = transport._release();
       if (early !== undefined && early.length > 0) bare.unshift(early);
@@ -59,10 +62,10 @@ export function startTls(
   );
 }
 
-/** The server's side: Node documents that sockets can be handed to a TLS server as `connection` events. */
+/** Performs the server's side. Node documents that a TLS server accepts sockets as `connection` events. */
 function* accept(transport: Transport, bare: Duplex, tls: TlsOptions): Generator<never, Duplex, unknown> {
   const loop = transport._loop;
-  // Node's own time limit stands back for the loop's, which handles every length of time.
+  // The loop's time limit replaces Node's, because the loop handles durations of any length.
   const server = builtin.tls.createServer({ ...tls, handshakeTimeout: LONGEST_DELAY });
   const socket = yield* handshake(loop, bare, handshakeTimeoutOf(tls), () => {
     const secured = eventFuture(loop, server, "secureConnection", ["tlsClientError", "error"]);

@@ -8,16 +8,18 @@ import { StreamWriter } from "./stream-writer.ts";
 import type { Transport } from "./transport.ts";
 import { Waiters } from "./waiters.ts";
 
-/** Called with every connection's streams; when it gives something to await, that becomes a task. */
+/** Called with the streams of every connection. If it returns an awaitable, that becomes a task. */
 export type ClientConnected = (reader: StreamReader, writer: StreamWriter) => unknown;
 
-/** Flow control as something to wait for: the part of a protocol that a StreamWriter needs. */
+/** Flow control as an operation to wait for: the part of a protocol that a StreamWriter needs. */
 export class FlowControl {
   readonly #loop: EventLoop;
   #isPaused = false;
   #isLost = false;
   #error: Error | null = null;
-  /** None at first: of many connections most never have to wait, and a Set is as large as all the rest here. */
+  /**
+   * Created on demand: most connections never wait, and an empty Set would double the size of this object.
+   */
   #drains: Set<Future<undefined>> | null = null;
   #closed: Waiters<void> | null = null;
 
@@ -53,7 +55,11 @@ export class FlowControl {
     else this.#closed?.fail(error);
   }
 
-  /** What a drain waits for, or null. Throws a ConnectionLostError when nothing can be written any more. */
+  /**
+   * Returns the future that a drain waits for, or null if there is room.
+   *
+   * @throws {@link ConnectionLostError} if the connection is lost.
+   */
   drain(): Future<undefined> | null {
     if (this.#isLost) throw new ConnectionLostError(this.#error);
     if (!this.#isPaused) return null;
@@ -66,7 +72,7 @@ export class FlowControl {
     this.#drains?.delete(drain);
   }
 
-  /** Waits for the end. Throws the error that the connection was lost to. */
+  /** Waits for the end of the connection. Throws the error that ended it. */
   *waitClosed(): Generator<never, void, unknown> {
     if (!this.#isLost) yield* (this.#closed ??= new Waiters(this.#loop)).wait();
     else if (this.#error !== null) throw this.#error;
@@ -74,7 +80,7 @@ export class FlowControl {
 }
 
 /**
- * The protocol behind the streams: it feeds a StreamReader, and tells a StreamWriter when to hold back.
+ * The protocol behind the streams. It feeds a StreamReader, and pauses and resumes a StreamWriter.
  *
  * ```ts
  * import { getRunningLoop, Protocol, run, StreamReader, StreamReaderProtocol } from "@taskloom/loop";
@@ -116,7 +122,7 @@ export class StreamReaderProtocol extends Protocol {
     const handler = this.#clientConnected;
     const task = this.#loop.createTask<unknown>(() => {
       const work = handler(this.#reader, writer);
-      return isAwaitable(work) ? work : Promise.resolve(work); // a plain function need not await anything
+      return isAwaitable(work) ? work : Promise.resolve(work); // the handler may be a plain function
     });
     task.addDoneCallback(() => {
       if (task.cancelled()) {

@@ -9,29 +9,31 @@ import type { SignalOption } from "../waiting/signal.ts";
 import { ByteBuffer } from "./byte-buffer.ts";
 import { ReadAll, ReadExactly, ReadLine, ReadSome, ReadUntil } from "./reading.ts";
 
-/** How many bytes a stream reader keeps by default: half of what makes it hold its connection up. */
+/** The default limit of a stream reader in bytes. A reader pauses its connection at twice its limit. */
 export const DEFAULT_LIMIT: number = 64 * 1024;
 
-/** What a stream reader holds up while it has enough. */
+/** The source that a stream reader pauses while its buffer is full. */
 export interface PausableSource {
-  /** Let nothing more come. */
+  /** Stops the source from delivering data. */
   pauseReading(): void;
-  /** Let it come again. */
+  /** Lets the source deliver data again. */
   resumeReading(): void;
 }
 
-/** Options of a StreamReader. */
+/** The options of a StreamReader. */
 export interface StreamReaderOptions {
-  /** How long a line may be, and half of how much is kept before the other end is held up, in bytes. 64 KiB by default. */
+  /**
+   * The maximal length of a line in bytes. The reader pauses its source at twice this number of unread bytes.
+   * 64 KiB by default.
+   */
   limit?: number | undefined;
-  /** The loop it belongs to; the running one, else the process's default loop. */
+  /** The reader's loop; the running loop by default, else the process's default loop. */
   loop?: EventLoop | undefined;
 }
 
 /**
- * The reading side of a stream: bytes, lines, records, from both spellings. One reader at a time. A read that
- * is cancelled loses nothing: the next one begins where it began.
- *
+ * The reading side of a stream: bytes, lines and records, in both spellings. One task at a time reads from
+ * it. A cancelled read loses no data: the next read starts at the same position.
  * ```ts
  * import { run, StreamReader } from "@taskloom/loop";
  *
@@ -42,7 +44,6 @@ export interface StreamReaderOptions {
  *   for await (const line of reader) console.log(line.toString().trimEnd()); // one two
  * });
  * ```
- *
  * The semantics are those of CPython 3.13's `asyncio.StreamReader`.
  */
 export class StreamReader {
@@ -65,14 +66,14 @@ export class StreamReader {
     this._loop = options.loop ?? currentLoop();
   }
 
-  // -- what the connection does --
+  // -- calls of the connection --
 
-  /** What to hold up while enough is waiting to be read. */
+  /** Sets the source that the reader pauses while its buffer is full. */
   setTransport(source: PausableSource): void {
     this.#source = source;
   }
 
-  /** Data came. */
+  /** Adds received data to the buffer. */
   feedData(data: Buffer): void {
     if (data.length === 0 || this.#isEnded) return;
     this._buffer.append(data);
@@ -83,13 +84,13 @@ export class StreamReader {
     }
   }
 
-  /** No more will come. */
+  /** Marks the end of the stream. */
   feedEof(): void {
     this.#isEnded = true;
     this.#wake();
   }
 
-  /** Has every read fail with `error`: the connection is lost. */
+  /** Makes all reads fail with `error`, because the connection is lost. */
   setException(error: unknown): void {
     this.#error = error;
     const waiter = this.#waiter;
@@ -97,7 +98,7 @@ export class StreamReader {
     if (waiter !== null && !waiter.done()) waiter.setException(error);
   }
 
-  /** The error that reads fail with, or null. */
+  /** Returns the error that reads fail with, or null. */
   exception(): unknown {
     return this.#error;
   }
@@ -108,17 +109,17 @@ export class StreamReader {
     if (waiter !== null && !waiter.done()) waiter.setResult(undefined);
   }
 
-  // -- what a read does --
+  // -- calls of a read --
 
-  /** @internal A Future for the next data, or for the end. */
+  /** @internal Returns a Future for the next data or the end. */
   _wait(): Future<undefined> {
     if (this.#waiter !== null) {
       throw new UsageError(
         "READER_BUSY",
-        "another task is already waiting for data of this stream: let one task read",
+        "Another task is already waiting for data of this stream: let one task read",
       );
     }
-    if (this.#isPaused) this.#resume(); // more is wanted than fits: else it would wait for ever
+    if (this.#isPaused) this.#resume(); // the read needs more than the buffer holds, and would wait forever otherwise
     return (this.#waiter = this._loop.createFuture<undefined>());
   }
 
@@ -127,7 +128,7 @@ export class StreamReader {
     if (this.#waiter === waiter) this.#waiter = null;
   }
 
-  /** @internal Bytes were taken out. */
+  /** @internal Called after bytes were taken out of the buffer. */
   _consumed(): void {
     if (this.#isPaused && this._buffer.size <= this._limit) this.#resume();
   }
@@ -145,35 +146,44 @@ export class StreamReader {
   // -- reading --
 
   /**
-   * Up to `n` bytes, as soon as there are any; without `n`, everything until the end. Empty at the end.
+   * Returns up to `n` bytes as soon as there are any, or an empty buffer at the end. Without `n`, returns
+   * everything until the end.
    */
   read(n = -1, options?: SignalOption): Operation<Buffer> {
     if (!Number.isInteger(n)) {
-      throw new ArgumentError(`Expected a whole number of bytes to read, got ${describe(n)}`);
+      throw new ArgumentError(`Expected \`n\` to be a whole number of bytes, got ${describe(n)}`);
     }
     return waiting(n < 0 ? new ReadAll(this) : new ReadSome(this, n), options);
   }
 
   /**
-   * A line with its `\n`; the rest without one, at the end. Throws a LimitOverrunError for a line above the
-   * limit; what has come of it is dropped.
+   * Returns a line with its `\n`. At the end of the stream, returns the rest without `\n`.
+   *
+   * @throws {@link LimitOverrunError} for a line above the limit; the received part of the line is dropped.
    */
   readLine(options?: SignalOption): Operation<Buffer> {
     return waiting(new ReadLine(this), options);
   }
 
-  /** Exactly `n` bytes. Throws an IncompleteReadError, with what there was, if the stream ends before. */
+  /**
+   * Returns exactly `n` bytes.
+   *
+   * @throws {@link IncompleteReadError} with the bytes received so far, if the stream ends earlier.
+   */
   readExactly(n: number, options?: SignalOption): Operation<Buffer> {
     if (!Number.isInteger(n) || n < 0) {
-      throw new ArgumentError(`Expected a number of bytes, 0 or more, to read, got ${describe(n)}`);
+      throw new ArgumentError(`Expected \`n\` to be a whole number of bytes from 0, got ${describe(n)}`);
     }
     return waiting(new ReadExactly(this, n), options);
   }
 
   /**
-   * Everything up to `separator` (with several: the one that ends first), and that too. Throws an
-   * IncompleteReadError if the stream ends before, and a LimitOverrunError if there is more than the limit
-   * without one; then the bytes stay, to be read otherwise.
+   * Returns all bytes up to and including `separator`. If there are several separators, the match that ends
+   * first counts.
+   *
+   * @throws {@link IncompleteReadError} if the stream ends before a separator.
+   * @throws {@link LimitOverrunError} if more bytes than the limit contain no separator. The bytes stay in
+   *   the buffer for another read.
    */
   readUntil(
     separator: string | Uint8Array | readonly (string | Uint8Array)[] = "\n",
@@ -182,17 +192,17 @@ export class StreamReader {
     const several = Array.isArray(separator) ? separator : [separator as string | Uint8Array];
     const separators = several.map((one: string | Uint8Array) => Buffer.from(one as string));
     if (separators.length === 0 || separators.some((one) => one.length === 0)) {
-      throw new ArgumentError("Expected a separator of at least one byte, got an empty one");
+      throw new ArgumentError("Expected `separator` to have at least one byte, got an empty separator");
     }
     return waiting(new ReadUntil(this, separators), options);
   }
 
-  /** Whether the end has come and everything is read. */
+  /** Returns whether the end has arrived and all data was read. */
   atEof(): boolean {
     return this.#isEnded && this._buffer.size === 0;
   }
 
-  /** The lines, to the end. */
+  /** Iterates over the lines until the end. */
   async *[Symbol.asyncIterator](): AsyncGenerator<Buffer, void, undefined> {
     for (;;) {
       const line = await this.readLine();

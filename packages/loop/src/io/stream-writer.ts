@@ -15,9 +15,8 @@ import type { StreamReader } from "./stream-reader.ts";
 import type { Transport } from "./transport.ts";
 
 /**
- * The writing side of a stream. `write` only fills the buffer; `drain` waits while that is above its high
- * mark, so a loop of both never outruns a slow reader.
- *
+ * The writing side of a stream. `write` only fills the buffer, and `drain` waits while the buffer is above
+ * its high limit. A loop of both calls never outruns a slow reader.
  * ```ts
  * import { openConnection, run, startServer } from "@taskloom/loop";
  *
@@ -41,7 +40,6 @@ import type { Transport } from "./transport.ts";
  *   await server.waitClosed();
  * });
  * ```
- *
  * The semantics are those of CPython 3.13's `asyncio.StreamWriter`.
  */
 export class StreamWriter {
@@ -56,63 +54,67 @@ export class StreamWriter {
     this.#reader = reader;
   }
 
-  /** The transport underneath. */
+  /** The transport of the stream. */
   get transport(): Transport {
     return this.#transport;
   }
 
-  /** Puts data into the buffer to be sent, a string as UTF-8. */
+  /** Adds data to the send buffer; a string is sent as UTF-8. */
   write(data: string | Uint8Array): void {
-    // While requests are left in the reader, more answers will follow in this turn: they are sent together.
+    // If the reader has unread requests, more answers follow in this turn. They are sent together.
     if (this.#reader !== null && this.#reader._buffer.size > 0) this.#transport._gather(data);
     else this.#transport.write(data);
   }
 
-  /** Puts several pieces there. */
+  /** Adds several pieces to the send buffer. */
   writeLines(pieces: Iterable<string | Uint8Array>): void {
     this.#transport.writeLines(pieces);
   }
 
   /**
-   * Waits until there is room in the buffer again; at once if there is. Throws the reader's error, or a
-   * ConnectionLostError, when the connection is gone.
+   * Waits until the buffer has room; returns at once if it has.
+   *
+   * @throws the reader's error, or {@link ConnectionLostError}, if the connection is lost.
    */
   drain(options?: SignalOption): Operation<void> {
     const drain = new Drain(this.#transport, this.#flow, this.#reader);
     return options?.signal === undefined ? drain : routine("drain", () => delegate(drain), options.signal);
   }
 
-  /** Ends this side: the other reads the end, and may go on sending. */
+  /** Ends this side of the connection. The other end reads the end, and may continue to send. */
   writeEof(): void {
     this.#transport.writeEof();
   }
 
-  /** Whether this side can be ended by itself: not over TLS. */
+  /** Returns whether this side can be ended alone; false over TLS. */
   canWriteEof(): boolean {
     return this.#transport.canWriteEof();
   }
 
-  /** Sends what is in the buffer, then closes. */
+  /** Sends the buffered data, then closes the connection. */
   close(): void {
     this.#transport.close();
   }
 
-  /** Whether the connection is closed, or about to be. */
+  /** Returns whether the connection is closed or closing. */
   isClosing(): boolean {
     return this.#transport.isClosing();
   }
 
-  /** Waits until the connection is closed. Throws the error that it was lost to. */
+  /** Waits until the connection is closed. Throws the error that ended it. */
   waitClosed(options: SignalOption = {}): Coroutine<void> {
     return routine("waitClosed", () => this.#flow.waitClosed(), options.signal);
   }
 
-  /** What is known about the connection, as the transport's `getExtraInfo` tells it. */
+  /** Returns a fact about the connection, as the transport's `getExtraInfo` does. */
   getExtraInfo<K extends keyof ExtraInfo>(name: K): ExtraInfo[K] | undefined {
     return this.#transport.getExtraInfo(name);
   }
 
-  /** Goes on over TLS: after what was written, and with what the reader has not read. */
+  /**
+   * Upgrades the connection to TLS after the written data was sent. Data that the reader has not read belongs
+   * to the handshake.
+   */
   startTls(options: StartTlsOptions): Coroutine<void> {
     return routine("startTls", () => this.#startTls(options), options.signal);
   }
@@ -141,8 +143,9 @@ const PAUSING = 1;
 const WAITING = 2;
 
 /**
- * FRESH -> PAUSING, when the connection is closing: its end has an iteration's time to be noticed, or a loop
- * of writes to a dead peer would never end -> WAITING, when the buffer is above its mark.
+ * A drain starts FRESH. If the connection is closing, it is PAUSING for one iteration, in which the loop can
+ * notice the connection's end; a loop of writes to a dead peer would never end otherwise. It is WAITING while
+ * the buffer is above its limit.
  */
 class Drain extends Operation<void> {
   readonly #transport: Transport;
@@ -186,7 +189,7 @@ class Drain extends Operation<void> {
     throw error;
   }
 
-  /** From an `async` function: when there is room, nothing needs a strand of its own. */
+  /** If there is room, an await from an `async` function needs no strand of its own. */
   override _awaitFrom(
     strand: Strand | null,
     resolve: (value: unknown) => void,

@@ -16,34 +16,39 @@ import type { SubprocessProtocol } from "./protocol.ts";
 import { Transport } from "./transport.ts";
 import { Waiters } from "./waiters.ts";
 
-/** What one of a child's three descriptors is: a pipe to here, this process's own, nothing, or a descriptor. */
+/**
+ * The target of one of a child's three descriptors: a pipe, this process's own descriptor, no target, or a
+ * descriptor by number.
+ */
 export type Stdio = "pipe" | "inherit" | "ignore" | number;
 
-/** Options of a child process. */
+/** The options of a child process. */
 export interface SubprocessOptions extends SignalOption {
-  /** What the child reads; this process's own by default, as in Python. */
+  /** The child's standard input; this process's own by default, as in Python. */
   stdin?: Stdio | undefined;
-  /** Where it writes; this process's own by default. */
+  /** The child's standard output; this process's own by default. */
   stdout?: Stdio | undefined;
-  /** Where it writes errors; this process's own by default. */
+  /** The child's standard error; this process's own by default. */
   stderr?: Stdio | undefined;
-  /** Where it runs; this process's own directory by default. */
+  /** The child's working directory; this process's own by default. */
   cwd?: string | URL | undefined;
-  /** Its environment; this process's own by default. */
+  /** The child's environment; this process's own by default. */
   env?: NodeJS.ProcessEnv | undefined;
-  /** Have a shell run the program (a command line, then). */
+  /** Whether a shell runs `program` as a command line. */
   shell?: boolean | string | undefined;
-  /** A process group of its own. */
+  /** Whether the child has a process group of its own. */
   detached?: boolean | undefined;
-  /** The user it runs as (POSIX). */
+  /** The user id of the child (POSIX). */
   uid?: number | undefined;
-  /** The group it runs as (POSIX). */
+  /** The group id of the child (POSIX). */
   gid?: number | undefined;
-  /** What it sees as its own name. */
+  /** The child's own name, `argv[0]`. */
   argv0?: string | undefined;
 }
 
-/** Starts a child, and gives its transport and protocol. Errors are Node's (`ENOENT` …). */
+/**
+ * Starts a child, and returns its transport and protocol. Node's errors (`ENOENT` …) are thrown unchanged.
+ */
 export function createSubprocessTransport<P extends SubprocessProtocol>(
   loop: EventLoop,
   resources: OpenResources,
@@ -56,7 +61,7 @@ export function createSubprocessTransport<P extends SubprocessProtocol>(
     "createSubprocess",
     function* () {
       if (typeof program !== "string" || program === "") {
-        throw new ArgumentError("Expected the program's name as a string that is not empty");
+        throw new ArgumentError("Expected `program` to be a string that is not empty");
       }
       const { stdin = "inherit", stdout = "inherit", stderr = "inherit", signal: _, ...rest } = options;
       const protocol = protocolFactory();
@@ -66,13 +71,14 @@ export function createSubprocessTransport<P extends SubprocessProtocol>(
           stdio: [stdin, stdout, stderr],
         }),
       );
-      // Without a pid the start failed, and an event will say why.
+      // Without a pid the start has failed, and an event will report the reason.
       if (child.pid === undefined) {
-        ignoreErrors(child); // though nobody may wait for it any more
+        ignoreErrors(child); // the call may be cancelled before the event
         yield* eventFuture(loop, child, "spawn");
       }
       const transport = new SubprocessTransport(loop, child, protocol, resources);
-      // At once: a child that is quick is over before the next turn, and Node throws away what nobody listens for.
+      // This happens at once. A quick child ends before the next turn, and Node drops data that has no
+      // listener.
       transport._begin();
       return [transport, protocol] as [SubprocessTransport, P];
     },
@@ -80,7 +86,7 @@ export function createSubprocessTransport<P extends SubprocessProtocol>(
   );
 }
 
-/** Feeds one pipe of a child to the child's protocol. */
+/** Passes the data of one of a child's pipes to the child's protocol. */
 class PipeProtocol extends Protocol {
   readonly #transport: SubprocessTransport;
   readonly #fd: number;
@@ -107,8 +113,8 @@ class PipeProtocol extends Protocol {
 }
 
 /**
- * A child process, with a Transport a pipe. RUNNING -> EXITED, when Node reports its end
- * (`protocol.processExited`) -> LOST, when its pipes are closed too (`protocol.connectionLost`).
+ * A child process with a Transport for each pipe. It is RUNNING until Node reports its end, then EXITED
+ * (`protocol.processExited`), and LOST once its pipes are closed (`protocol.connectionLost`).
  *
  * ```ts
  * import { Event, getRunningLoop, run, SubprocessProtocol } from "@taskloom/loop";
@@ -159,9 +165,9 @@ export class SubprocessTransport implements OpenResource {
 
   /** @internal */
   _begin(): void {
-    // Node reports what fails later (a kill that is not permitted) as an event.
+    // Node reports later failures as an event, such as a kill that is not permitted.
     this.#child.on("error", (exception) =>
-      this.#loop.callExceptionHandler({ message: "a child process failed", exception, transport: this }),
+      this.#loop.callExceptionHandler({ message: "A child process failed", exception, transport: this }),
     );
     this.#resources.add(this);
     const owner: Owner = {
@@ -190,7 +196,7 @@ export class SubprocessTransport implements OpenResource {
     this.#untilClosed.succeed();
   }
 
-  /** @internal Calls the protocol; whatever that throws is reported, and the child goes on. */
+  /** @internal Calls the protocol. If the protocol throws, the error is reported and the child continues. */
   _call(method: keyof SubprocessProtocol, fn: () => void): void {
     try {
       asCallback(this.#loop, fn);
@@ -203,57 +209,59 @@ export class SubprocessTransport implements OpenResource {
     }
   }
 
-  /** The process's id. */
+  /** Returns the process id. */
   getPid(): number {
     return this.#child.pid!;
   }
 
-  /** What the process ended with: its exit code, or the negative number of the signal that killed it; null while it runs. */
+  /**
+   * Returns the exit code, or the negative number of the signal that killed the process; null while it runs.
+   */
   getReturnCode(): number | null {
     return this.#returnCode;
   }
 
-  /** The transport of a pipe: 0 to write to, 1 and 2 to read from. */
+  /** Returns the transport of a pipe: 0 for writing, 1 and 2 for reading. */
   getPipeTransport(fd: number): Transport | undefined {
     return this.#pipes.get(fd);
   }
 
-  /** The protocol that gets the calls. */
+  /** Returns the protocol that receives the events. */
   getProtocol(): SubprocessProtocol {
     return this.#protocol;
   }
 
-  /** From now on, `protocol` gets the calls. */
+  /** Replaces the protocol that receives the events. */
   setProtocol(protocol: SubprocessProtocol): void {
     this.#protocol = protocol;
   }
 
-  /** @internal Waits for the process's end, and gives its return code. */
+  /** @internal Waits for the end of the process, and returns its return code. */
   *_wait(): Generator<never, number, unknown> {
     return this.#returnCode ?? (yield* this.#untilExit.wait());
   }
 
-  /** @internal Waits until its pipes are closed too. */
+  /** @internal Waits until the process has ended and its pipes are closed. */
   *_waitClosed(): Generator<never, void, unknown> {
     if (!this.#isClosed) yield* this.#untilClosed.wait();
   }
 
-  /** Sends a signal. False when the process has ended. */
+  /** Sends a signal. Returns false if the process has ended. */
   sendSignal(signal: NodeJS.Signals | number): boolean {
     return this.#returnCode === null && this.#child.kill(signal);
   }
 
-  /** Asks it to end: SIGTERM. */
+  /** Sends SIGTERM, which asks the process to end. */
   terminate(): boolean {
     return this.sendSignal("SIGTERM");
   }
 
-  /** Ends it: SIGKILL. */
+  /** Sends SIGKILL, which ends the process. */
   kill(): boolean {
     return this.sendSignal("SIGKILL");
   }
 
-  /** Whether the process has ended and its pipes are closed. */
+  /** Returns whether the process has ended and its pipes are closed. */
   isClosing(): boolean {
     return this.#isClosed;
   }

@@ -13,11 +13,11 @@ import { StreamReader } from "./stream-reader.ts";
 import { StreamWriter } from "./stream-writer.ts";
 import type { SubprocessOptions, SubprocessTransport } from "./subprocess-transport.ts";
 
-/** What a child wrote, as far as it was piped here. */
+/** The output of a child, as far as it was piped. */
 export interface Communicated {
-  /** What came from its standard output; null when that was not a pipe. */
+  /** The bytes of the standard output; null if that was not a pipe. */
   readonly stdout: Buffer | null;
-  /** What came from its standard error; null when that was not a pipe. */
+  /** The bytes of the standard error; null if that was not a pipe. */
   readonly stderr: Buffer | null;
 }
 
@@ -67,8 +67,9 @@ class StreamsProtocol extends SubprocessProtocol {
 }
 
 /**
- * Starts a program. Its three standard streams are this process's own unless they are asked for as `"pipe"`.
- * When `run` ends, a child that still runs is killed. Errors are Node's (`ENOENT` for an unknown program).
+ * Starts a program. Its three standard streams are this process's own, except those with the option `"pipe"`.
+ * A child that still runs at the end of `run` is killed. Node's errors (`ENOENT` for an unknown program) are
+ * thrown unchanged.
  *
  * ```ts
  * import { createSubprocess, run } from "@taskloom/loop";
@@ -105,8 +106,8 @@ function* start(
 }
 
 /**
- * A child process: made by `createSubprocess`. Disposing it with `await using` kills it, and
- * waits until it is gone and its pipes are closed.
+ * A child process, made by `createSubprocess`. With `await using`, disposing the process kills it and waits
+ * until it has ended and its pipes are closed.
  *
  * ```ts
  * import { createSubprocess, run } from "@taskloom/loop";
@@ -119,11 +120,11 @@ function* start(
  * ```
  */
 export class Process implements AsyncDisposable {
-  /** What the child reads, if it is a pipe. */
+  /** The child's standard input, if it is a pipe. */
   readonly stdin: StreamWriter | null;
-  /** What the child writes, if it is a pipe. Read it, or the child stands still once the pipe is full. */
+  /** The child's standard output, if it is a pipe. Read it: the child is blocked while the pipe is full. */
   readonly stdout: StreamReader | null;
-  /** The same for its standard error. */
+  /** The child's standard error, if it is a pipe. Read it: the child is blocked while the pipe is full. */
   readonly stderr: StreamReader | null;
   readonly #transport: SubprocessTransport;
 
@@ -135,24 +136,29 @@ export class Process implements AsyncDisposable {
     this.stderr = protocol.readers.get(2) ?? null;
   }
 
-  /** The process's id. */
+  /** The process id. */
   get pid(): number {
     return this.#transport.getPid();
   }
 
-  /** Its exit code, or the negative number of the signal that killed it; null while it runs. */
+  /** The exit code, or the negative number of the signal that killed the process; null while it runs. */
   get returnCode(): number | null {
     return this.#transport.getReturnCode();
   }
 
-  /** Waits for its end, and gives the return code. With pipes, somebody has to read them meanwhile: see `communicate`. */
+  /**
+   * Waits for the end of the process, and returns its return code. If the child has pipes, another task must
+   * read them meanwhile; `communicate` does.
+   */
   wait(options: SignalOption = {}): Coroutine<number> {
     return routine("wait", () => this.#transport._wait(), options.signal);
   }
 
   /**
-   * Writes `input` to the child and closes its input, reads what it writes to the end, and waits for it.
-   * A child that does not want the input is no error. Cancelling this leaves the child alone.
+   * Writes `input` to the child, closes the child's input, reads its output to the end, and waits for its
+   * end. It is no error if the child does not read the input. Cancelling this call leaves the child running.
+   *
+   * @throws {@link UsageError} if there is `input` and the child's standard input is not a pipe.
    */
   communicate(input?: string | Uint8Array | null, options: SignalOption = {}): Coroutine<Communicated> {
     return routine("communicate", () => this.#communicate(input ?? null), options.signal);
@@ -161,10 +167,10 @@ export class Process implements AsyncDisposable {
   *#communicate(input: string | Uint8Array | null): Generator<never, Communicated, unknown> {
     const { stdin, stdout, stderr } = this;
     if (input !== null && stdin === null) {
-      throw new UsageError("NO_STDIN", 'the child has no input to write to: start it with stdin: "pipe"');
+      throw new UsageError("NO_STDIN", 'The child has no pipe for its input: start it with stdin: "pipe"');
     }
     if (input !== null && typeof input !== "string" && !(input instanceof Uint8Array)) {
-      throw new ArgumentError("Expected a string or bytes as input");
+      throw new ArgumentError("Expected `input` to be a string or bytes");
     }
     const [, out, err] = yield* gather([
       () => feed(stdin, input),
@@ -175,17 +181,17 @@ export class Process implements AsyncDisposable {
     return { stdout: out, stderr: err };
   }
 
-  /** Sends a signal. False when the process has ended. */
+  /** Sends a signal. Returns false if the process has ended. */
   sendSignal(signal: NodeJS.Signals | number): boolean {
     return this.#transport.sendSignal(signal);
   }
 
-  /** Asks it to end: SIGTERM. */
+  /** Sends SIGTERM, which asks the process to end. */
   terminate(): boolean {
     return this.#transport.terminate();
   }
 
-  /** Ends it: SIGKILL. */
+  /** Sends SIGKILL, which ends the process. */
   kill(): boolean {
     return this.#transport.kill();
   }

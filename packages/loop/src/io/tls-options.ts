@@ -2,18 +2,25 @@ import type { ConnectionOptions, TlsOptions } from "node:tls";
 import { describe } from "../diagnosis/describe.ts";
 import { ArgumentError } from "../errors.ts";
 
-/** How long a TLS handshake may take by default, in milliseconds: asyncio's. */
-const HANDSHAKE_TIMEOUT = 60_000;
+/** asyncio's default time limit for a TLS handshake. */
+const HANDSHAKE_TIMEOUT_MS = 60_000;
 
-/** Options of a TLS client: `true` for the defaults, or Node's `tls.connect` options (`ca`, `servername` …). */
+/**
+ * The options of a TLS client: `true` for the defaults, or Node's `tls.connect` options (`ca`, `servername`
+ * …).
+ */
 export type ClientTls = true | (ConnectionOptions & { handshakeTimeout?: number });
 
-/** Options of a TLS server: Node's (`key`, `cert`, `ca`, `requestCert`, `SNICallback` …). */
+/** The options of a TLS server: Node's (`key`, `cert`, `ca`, `requestCert`, `SNICallback` …). */
 export type ServerTls = TlsOptions;
 
-/** `handshakeTimeout` in milliseconds. Throws an ArgumentError if it is not a number above 0. */
+/**
+ * Returns `handshakeTimeout` in milliseconds.
+ *
+ * @throws {@link ArgumentError} if it is not a number above 0.
+ */
 export function handshakeTimeoutOf({ handshakeTimeout }: { handshakeTimeout?: number | undefined }): number {
-  if (handshakeTimeout === undefined) return HANDSHAKE_TIMEOUT;
+  if (handshakeTimeout === undefined) return HANDSHAKE_TIMEOUT_MS;
   if (typeof handshakeTimeout !== "number" || !(handshakeTimeout > 0)) {
     throw new ArgumentError(
       `Expected \`handshakeTimeout\` to be a number of milliseconds above 0, got ${describe(handshakeTimeout)}`,

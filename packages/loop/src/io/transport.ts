@@ -9,25 +9,28 @@ import { extraInfo } from "./extra-info.ts";
 import type { ExtraInfo } from "./extra-info.ts";
 import type { OpenResource, Owner } from "./open-resources.ts";
 import type { Protocol } from "./protocol.ts";
-import { defaultLimits, writeBufferLimits } from "./write-buffer-limits.ts";
+import { DEFAULT_LIMITS, writeBufferLimits } from "./write-buffer-limits.ts";
 import type { WriteBufferLimits } from "./write-buffer-limits.ts";
 
 const TRANSPORT: unique symbol = Symbol("taskloom.transport");
 
-/** Small pieces that are written together, in bytes (of a string: characters). */
+/** The maximal size of small pieces that are written together, in bytes (characters for a string). */
 const MOST_GATHERED = 16 * 1024;
 
-/** A Node stream that a transport drives. Its listeners find the transport through it: no closure a connection. */
+/**
+ * A Node stream that a transport drives. Listeners find the transport in this property, so a connection needs
+ * no closures.
+ */
 type DrivenStream = Duplex & { [TRANSPORT]?: Transport | undefined };
 
 /**
- * A stream connection: it writes what a Protocol gives it, and tells the Protocol what comes. Made by
- * `loop.createConnection`, `loop.createServer` and the streams.
+ * A stream connection. It sends the data of its Protocol, and passes received data to the Protocol. It is
+ * made by `loop.createConnection`, `loop.createServer` and the streams.
  *
- * Two states of each direction. Reading: on, or paused by `pauseReading`. Writing: free, or paused, from
- * when the buffer passes the high mark (`protocol.pauseWriting`) until it is down to the low one
- * (`resumeWriting`). OPEN -> CLOSING (`close`, `abort`, the other end's end) -> LOST, where
- * `protocol.connectionLost` is called, once, when Node has closed the socket.
+ * Reading is on, or paused by `pauseReading`. Writing is free, or paused from the time when the buffer
+ * exceeds its high limit (`protocol.pauseWriting`) until it has fallen to its low limit (`resumeWriting`). A
+ * connection is OPEN, then CLOSING (after `close`, `abort` or the other end's EOF), and LOST once Node has
+ * closed the socket; `protocol.connectionLost` is then called once.
  *
  * ```ts
  * import { getRunningLoop, Protocol, run } from "@taskloom/loop";
@@ -53,7 +56,7 @@ export class Transport implements OpenResource {
   #protocol: Protocol;
   readonly #owner: Owner;
   readonly #isPipe: boolean;
-  #limits: WriteBufferLimits = defaultLimits;
+  #limits: WriteBufferLimits = DEFAULT_LIMITS;
   #error: Error | null = null;
   #isWritingPaused = false;
   #isReadingPaused = false;
@@ -74,11 +77,11 @@ export class Transport implements OpenResource {
     if (!("write" in stream)) this.#isEnded = true;
   }
 
-  /** @internal Calls `connectionMade`, and begins to read. */
+  /** @internal Calls `connectionMade`, and starts to read. */
   _begin(): void {
     this.#owner.add(this);
     this.#attach();
-    // Its end is past, and will not be told again.
+    // The stream was closed before, and its event will not come again.
     if (this.#stream.closed) this.#loop.callSoon(() => this._lost());
     try {
       asCallback(this.#loop, () => this.#protocol.connectionMade(this));
@@ -105,14 +108,14 @@ export class Transport implements OpenResource {
     stream[TRANSPORT] = undefined;
   }
 
-  /** @internal For STARTTLS: nothing is read any more, and the bare socket is given away. */
+  /** @internal Stops reading for STARTTLS, and returns the bare socket. */
   _release(): Duplex {
     this._sendGathered();
     this.#detach();
     return this.#stream;
   }
 
-  /** @internal For STARTTLS: goes on over another stream. */
+  /** @internal Continues over another stream, for STARTTLS. */
   _replace(stream: Duplex): void {
     this.#stream = stream;
     this.#attach();
@@ -124,36 +127,42 @@ export class Transport implements OpenResource {
     return this.#loop;
   }
 
-  /** What is known about the connection. Undefined where it does not apply, or once the connection is gone. */
+  /**
+   * Returns a fact about the connection. It is undefined where it does not apply, or once the connection is
+   * lost.
+   */
   getExtraInfo<K extends keyof ExtraInfo>(name: K): ExtraInfo[K] | undefined {
     return extraInfo(this.#stream, name) as ExtraInfo[K] | undefined;
   }
 
-  /** The protocol that gets the calls. */
+  /** Returns the protocol that receives the events. */
   getProtocol(): Protocol {
     return this.#protocol;
   }
 
-  /** From now on, `protocol` gets the calls. */
+  /** Replaces the protocol that receives the events. */
   setProtocol(protocol: Protocol): void {
     this.#protocol = protocol;
   }
 
   // -- reading --
 
-  /** Whether data that comes is passed on. */
+  /** Returns whether received data is passed to the protocol. */
   isReading(): boolean {
     return !this.#isReadingPaused && !this.#isClosing;
   }
 
-  /** Passes on no data until `resumeReading`: the other end is held up once the system's buffers are full. */
+  /**
+   * Passes no data to the protocol until `resumeReading`. The other end is blocked once the system's buffers
+   * are full.
+   */
   pauseReading(): void {
     if (!this.isReading()) return;
     this.#isReadingPaused = true;
     if (this.#stream.readable) this.#stream.pause();
   }
 
-  /** Passes on data again. */
+  /** Passes data to the protocol again. */
   resumeReading(): void {
     if (this.#isClosing || !this.#isReadingPaused) return;
     this.#isReadingPaused = false;
@@ -164,12 +173,13 @@ export class Transport implements OpenResource {
   _received(data: Buffer): void {
     if (this.#isClosing) return;
     if (this.#isReadingPaused) {
-      // Node resumes a child's pipes when the child ends, whoever paused them: the data waits for its reader.
+      // Node resumes a child's pipes when the child ends, even paused ones. The data is kept until reading
+      // resumes.
       this.#stream.pause();
       this.#stream.unshift(data);
       return;
     }
-    // asCallback, written out: this is what a server does most.
+    // This is asCallback, inlined: it is the hottest code of a server.
     const { loop: outerLoop, strand: outerStrand } = machine;
     machine.loop = this.#loop;
     machine.strand = null;
@@ -198,9 +208,11 @@ export class Transport implements OpenResource {
   // -- writing --
 
   /**
-   * Sends data, a string as UTF-8, through a buffer: it never waits. Hold back while the protocol is paused
-   * (`pauseWriting`). What is written to a connection that is closing or lost is dropped, as asyncio does.
-   * Throws a UsageError after `writeEof()`, and an ArgumentError for anything but a string or bytes.
+   * Sends data through a buffer, and never waits; a string is sent as UTF-8. The protocol does not write
+   * while it is paused (`pauseWriting`). As in asyncio, data for a closing or lost connection is dropped.
+   *
+   * @throws {@link UsageError} after `writeEof()`.
+   * @throws {@link ArgumentError} if `data` is neither a string nor bytes.
    */
   write(data: string | Uint8Array): void {
     this.#checkWritable(data);
@@ -215,11 +227,14 @@ export class Transport implements OpenResource {
     }
   }
 
-  /** @internal `write` that waits for more of this tick, so that many small pieces cost one call of the system. */
+  /**
+   * @internal Writes data together with more data of this tick, so that many small pieces cost one system
+   *   call.
+   */
   _gather(data: string | Uint8Array): void {
     this.#checkWritable(data);
     if (data.length === 0 || this.#isClosing) return;
-    // Gathered data stays below the low mark, so that flow control need not know of it.
+    // Gathered data stays below the low limit, so flow control can ignore it.
     const size = this.getWriteBufferSize() + data.length;
     if (size > MOST_GATHERED || size > this.#limits.low) {
       this.write(data);
@@ -242,10 +257,10 @@ export class Transport implements OpenResource {
 
   #checkWritable(data: string | Uint8Array): void {
     if (typeof data !== "string" && !(data instanceof Uint8Array)) {
-      throw new ArgumentError(`Expected a string or bytes to write, got ${describe(data)}`);
+      throw new ArgumentError(`Expected \`data\` to be a string or bytes, got ${describe(data)}`);
     }
     if (this.#isEnded) {
-      throw new UsageError("WRITE_AFTER_EOF", "cannot write after writeEof(), or to what is only read from");
+      throw new UsageError("WRITE_AFTER_EOF", "Cannot write after writeEof(), or to a read-only pipe");
     }
   }
 
@@ -255,13 +270,13 @@ export class Transport implements OpenResource {
       stream.write(data);
       return;
     }
-    // Only a write that may leave the buffer above the low mark needs to be told when it is through.
+    // Only a write that may leave the buffer above the low limit needs a callback.
     this.#flushed ??= (error) => this.#onFlushed(error);
     stream.write(data, this.#flushed);
     if (!this.#isWritingPaused && stream.writableLength > this.#limits.high) this.#pauseWriting();
   }
 
-  /** Writes several pieces. */
+  /** Sends several pieces. */
   writeLines(pieces: Iterable<string | Uint8Array>): void {
     this.#stream.cork();
     try {
@@ -271,7 +286,11 @@ export class Transport implements OpenResource {
     }
   }
 
-  /** Ends this side after what has been written; the other may go on sending. TLS has no such state: see `canWriteEof`. */
+  /**
+   * Ends this side after the written data; the other end may continue to send.
+   *
+   * @throws {@link UsageError} over TLS, which has no such state (`canWriteEof`).
+   */
   writeEof(): void {
     if (!this.canWriteEof()) {
       throw new UsageError("NO_HALF_CLOSE", "TLS connections cannot be half closed: close() instead");
@@ -282,27 +301,29 @@ export class Transport implements OpenResource {
     this.#stream.end();
   }
 
-  /** Whether this side can be ended by itself: not over TLS. */
+  /** Returns whether this side can be ended alone; false over TLS. */
   canWriteEof(): boolean {
     return !("encrypted" in this.#stream);
   }
 
-  /** How many bytes wait to be sent. */
+  /** Returns the number of bytes that wait to be sent. */
   getWriteBufferSize(): number {
     return this.#stream.writableLength + (this.#gathered === null ? 0 : this.#gathered.size);
   }
 
-  /** The marks of flow control, in bytes. */
+  /** Returns the limits of flow control, in bytes. */
   getWriteBufferLimits(): WriteBufferLimits {
     return this.#limits;
   }
 
-  /** Sets them: `high` is 64 KiB by default, and `low` a quarter of `high`. */
+  /**
+   * Sets the limits of flow control, in bytes. By default `high` is 64 KiB, and `low` is a quarter of `high`.
+   */
   setWriteBufferLimits(limits: Partial<WriteBufferLimits> = {}): void {
     this._sendGathered();
     this.#limits = writeBufferLimits(limits);
     if (this.#isWritingPaused || this.#stream.writableLength <= this.#limits.high) return;
-    // What is under way was perhaps written without asking to be told.
+    // The pending data may have been written without a callback.
     this.#flushed ??= (error) => this.#onFlushed(error);
     this.#stream.once("drain", this.#flushed);
     this.#pauseWriting();
@@ -313,7 +334,7 @@ export class Transport implements OpenResource {
     this.#call("pauseWriting");
   }
 
-  /** With an error the buffer was not sent, but dropped: nobody is to go on writing. */
+  /** If there is an error, the buffer was dropped and not sent, so writing must not resume. */
   #onFlushed(error: Error | null | undefined): void {
     if (error != null) return;
     if (!this.#isWritingPaused || this.#isLost || this.#stream.writableLength > this.#limits.low) return;
@@ -331,36 +352,36 @@ export class Transport implements OpenResource {
 
   // -- the end --
 
-  /** Whether the connection is closed, or about to be. */
+  /** Returns whether the connection is closed or closing. */
   isClosing(): boolean {
     return this.#isClosing;
   }
 
-  /** Reads no more, sends what is in the buffer, then closes. `protocol.connectionLost(null)` follows. */
+  /** Stops reading, sends the buffered data, then closes. `protocol.connectionLost(null)` follows. */
   close(): void {
     if (this.#isClosing) return;
     this._sendGathered();
     this.#isClosing = true;
     const stream = this.#stream;
     if (stream.readable) stream.pause();
-    // Not `=== 0`: a stream that is only read from has no such length.
+    // The test is not `=== 0`, because a read-only stream has no such length.
     if (!(stream.writableLength > 0) && !("encrypted" in stream)) stream.destroy();
     else if (stream.writable) stream.end(() => stream.destroy());
     else if (stream.writableFinished) stream.destroy();
     else stream.once("finish", () => stream.destroy());
   }
 
-  /** Closes at once; what is in the buffer is lost. */
+  /** Closes at once. Buffered data is lost. */
   abort(): void {
-    this._sendGathered(); // the system may still take it, as it would have taken each piece
+    this._sendGathered(); // the system may still accept the data, as it would have accepted each piece
     this.#isClosing = true;
     this.#stream.destroy();
   }
 
   /**
-   * Reports an exception of the protocol, and closes the connection where CPython does: after `dataReceived` and
-   * `eofReceived` of a socket, and `connectionMade` over TLS. A pipe, and a socket whose `connectionMade` or flow
-   * control failed, goes on.
+   * Reports an exception of the protocol. As in CPython, the exception closes the connection if it comes from
+   * `dataReceived` or `eofReceived` of a socket, or from `connectionMade` over TLS. Pipes, and sockets whose
+   * `connectionMade` or flow control failed, continue.
    */
   #threw(method: keyof Protocol, exception: unknown, isFatal: boolean): void {
     this.#loop.callExceptionHandler({

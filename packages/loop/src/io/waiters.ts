@@ -2,8 +2,8 @@ import type { EventLoop } from "../kernel/event-loop.ts";
 import type { Future } from "../task/future.ts";
 
 /**
- * Tasks that wait for one and the same thing. Each has a future of its own: with a shared one, as asyncio's
- * `wait_closed` has it, the first that is cancelled would cancel all the others.
+ * Tasks that wait for the same event. Each task has its own future. With one shared future, as in asyncio's
+ * `wait_closed`, the cancellation of one task would cancel all.
  */
 export class Waiters<T> {
   readonly #loop: EventLoop;

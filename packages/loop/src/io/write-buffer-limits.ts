@@ -1,21 +1,24 @@
 import { ArgumentError } from "../errors.ts";
 
-/** The marks of a transport's flow control, in bytes: above `high` writing is paused, until `low` is reached. */
+/**
+ * The limits of a transport's flow control, in bytes. Writing is paused above `high` until the buffer falls
+ * to `low`.
+ */
 export interface WriteBufferLimits {
-  /** Writing is resumed when no more than this is left. */
+  /** Writing resumes at this number of bytes or fewer. */
   readonly low: number;
-  /** Writing is paused when more than this waits. */
+  /** Writing is paused above this number of bytes. */
   readonly high: number;
 }
 
-export const defaultLimits: WriteBufferLimits = { low: 16 * 1024, high: 64 * 1024 };
+export const DEFAULT_LIMITS: WriteBufferLimits = { low: 16 * 1024, high: 64 * 1024 };
 
-/** The limits that are meant: `high` is 64 KiB or four times `low`, `low` a quarter of `high`. */
+/** Completes the limits: `high` is 64 KiB or four times `low`, and `low` is a quarter of `high`. */
 export function writeBufferLimits(limits: Partial<WriteBufferLimits>): WriteBufferLimits {
-  const high = limits.high ?? (limits.low === undefined ? defaultLimits.high : 4 * limits.low);
+  const high = limits.high ?? (limits.low === undefined ? DEFAULT_LIMITS.high : 4 * limits.low);
   const low = limits.low ?? Math.floor(high / 4);
   if (!(high >= low && low >= 0)) {
-    throw new ArgumentError(`Expected high >= low >= 0 as write buffer limits, got high ${high}, low ${low}`);
+    throw new ArgumentError(`Expected \`high\` >= \`low\` >= 0, got high ${high}, low ${low}`);
   }
   return { low, high };
 }

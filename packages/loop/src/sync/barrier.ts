@@ -12,8 +12,9 @@ const BROKEN = "broken";
 /**
  * A point at which a number of tasks meet.
  *
- * FILLING until `parties` tasks wait; then DRAINING until they have left, then FILLING again. `reset()` has
- * those who wait leave with an error (RESETTING); `abort()` breaks it until the next reset (BROKEN).
+ * The barrier is FILLING until `parties` tasks wait, DRAINING until all of them have left, and then FILLING
+ * again. `reset()` makes it RESETTING: all waiting tasks leave with an error. `abort()` makes it BROKEN until
+ * the next reset.
  *
  * ```ts
  * import { Barrier, gather, run } from "@taskloom/loop";
@@ -30,30 +31,36 @@ export class Barrier {
   #state = FILLING;
   #count = 0;
 
-  /** For `parties` tasks; throws an ArgumentError when it is less than 1. */
+  /**
+   * Creates a barrier for `parties` tasks.
+   *
+   * @throws {@link ArgumentError} if `parties` is less than 1.
+   */
   constructor(parties: number) {
     if (!(parties >= 1)) throw new ArgumentError(`parties must be > 0, got ${parties}`);
     this.#parties = parties;
   }
 
-  /** How many tasks meet. */
+  /** The number of tasks that meet. */
   get parties(): number {
     return this.#parties;
   }
 
-  /** How many wait now. */
+  /** The number of tasks that wait now. */
   get nWaiting(): number {
     return this.#state === FILLING ? this.#count : 0;
   }
 
-  /** Whether it was aborted. */
+  /** Whether the barrier was aborted. */
   get broken(): boolean {
     return this.#state === BROKEN;
   }
 
   /**
-   * Waits for the others; gives each task another number from 0 to `parties - 1`. Throws a
-   * BrokenBarrierError when the barrier is, or gets, reset or aborted.
+   * Waits until `parties` tasks wait, and returns a different number from 0 to `parties - 1` in each task.
+   *
+   * @throws {@link BrokenBarrierError} if the barrier is broken, or if it is reset or aborted during the
+   *   wait.
    */
   wait(options: SignalOption = {}): Coroutine<number> {
     return routine("wait", () => this.#waiting(), options.signal);
@@ -93,12 +100,15 @@ export class Barrier {
     this.#condition.notifyAll();
   }
 
-  /** Back to the start: those who wait get a BrokenBarrierError. */
+  /** Returns the barrier to its start; all waiting tasks receive a BrokenBarrierError. */
   reset(): Coroutine<void> {
     return routine("reset", () => this.#change(() => (this.#count > 0 ? RESETTING : FILLING)));
   }
 
-  /** Breaks the barrier: those who wait, and those who come, get a BrokenBarrierError. */
+  /**
+   * Breaks the barrier: `wait` throws a BrokenBarrierError in all waiting tasks, and in later ones until a
+   * reset.
+   */
   abort(): Coroutine<void> {
     return routine("abort", () => this.#change(() => BROKEN));
   }

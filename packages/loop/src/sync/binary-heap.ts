@@ -1,6 +1,6 @@
 /**
- * A priority queue, smallest first. Sifting is CPython's heapq (the hole goes down to a leaf, then the item
- * up), so equal items come out in the same order as there.
+ * A priority queue, smallest item first. It sifts as CPython's heapq does (the hole moves down to a leaf,
+ * then the item moves up), so equal items come out in the same order as in Python.
  */
 export class BinaryHeap<T> {
   readonly #items: T[] = [];
@@ -19,7 +19,7 @@ export class BinaryHeap<T> {
     this.#rise(0, this.#items.length - 1);
   }
 
-  /** Only when there is one. */
+  /** Removes and returns the smallest item. The heap must not be empty. */
   shift(): T {
     const items = this.#items;
     const last = items.pop() as T;

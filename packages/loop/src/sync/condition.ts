@@ -63,8 +63,10 @@ export class Condition {
   }
 
   /**
-   * Frees the lock, waits to be notified, and takes the lock again, even when it is cancelled meanwhile.
-   * Check what was waited for: it may wake for nothing. Throws a UsageError when the lock is not taken.
+   * Frees the lock, waits for a notification, and takes the lock again, even if the task is cancelled
+   * meanwhile. The task can wake without a reason, so the caller checks its condition again.
+   *
+   * @throws {@link UsageError} if the lock is not taken.
    */
   wait(options: SignalOption = {}): Coroutine<true> {
     return routine("wait", () => this.#waiting(), options.signal);
@@ -89,13 +91,14 @@ export class Condition {
       }
       return true;
     } catch (error) {
-      // It may have been notified before this went wrong: then the notification is somebody else's.
+      // The task may have received a notification before it was cancelled. Another waiter receives the
+      // notification instead.
       this.#wake(1);
       throw error;
     }
   }
 
-  /** Takes the lock through any number of cancellations, and throws the latest of them afterwards. */
+  /** Takes the lock despite any number of cancellations, and throws the latest of them afterwards. */
   *#reacquire(): Generator<never, void, unknown> {
     let cancellation: CancelledError | null = null;
     for (;;) {
@@ -110,7 +113,7 @@ export class Condition {
     if (cancellation !== null) throw cancellation;
   }
 
-  /** Waits until `predicate()` is true; gives its value. */
+  /** Waits until `predicate()` returns a true value, and returns that value. */
   waitFor<T>(predicate: () => T, options: SignalOption = {}): Coroutine<T> {
     return routine(
       "waitFor",
@@ -129,14 +132,18 @@ export class Condition {
     return result;
   }
 
-  /** Wakes `n` of those who wait. Throws a UsageError when the lock is not taken. */
+  /**
+   * Wakes `n` waiting tasks.
+   *
+   * @throws {@link UsageError} if the lock is not taken.
+   */
   notify(n = 1): void {
     if (!this.locked())
       throw new UsageError("LOCK_NOT_HELD", "cannot notify on un-acquired lock: acquire() it first");
     this.#wake(n);
   }
 
-  /** Wakes everyone who waits. */
+  /** Wakes all waiting tasks. */
   notifyAll(): void {
     this.notify(this.#waiters.size);
   }

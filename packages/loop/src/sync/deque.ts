@@ -1,4 +1,7 @@
-/** First in, first out: a ring buffer that doubles when it is full. Removing from the middle is linear. */
+/**
+ * A first-in, first-out queue on a ring buffer that doubles when it is full. Removing from the middle is
+ * linear.
+ */
 export class Deque<T> {
   #ring: (T | undefined)[] = Array.from({ length: 8 });
   #mask = 7;
@@ -14,7 +17,7 @@ export class Deque<T> {
     this.#ring[(this.#head + this.#size++) & this.#mask] = item;
   }
 
-  /** Only when there is one. */
+  /** Removes and returns the first item. The deque must not be empty. */
   shift(): T {
     const item = this.#ring[this.#head] as T;
     this.#ring[this.#head] = undefined;

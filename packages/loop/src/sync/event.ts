@@ -32,7 +32,7 @@ export class Event {
     return this.#isSet;
   }
 
-  /** Sets the flag and wakes everyone who waits. */
+  /** Sets the flag and wakes all waiting tasks. */
   set(): void {
     if (this.#isSet) return;
     this.#isSet = true;

@@ -4,13 +4,13 @@ import { requireStrand } from "../task/current.ts";
 import type { Coroutine } from "../task/coroutine.ts";
 import { routine } from "../waiting/routine.ts";
 
-/** What `acquire()` gives: disposing it releases, once. */
+/** The result of `acquire()`. Disposing it releases the lock or permit, once. */
 export interface Held extends Disposable {
-  /** Releases what is held; a second time it does nothing. */
+  /** Releases the lock or permit. A second call does nothing. */
   release(): void;
 }
 
-/** Something that is acquired and released. */
+/** An object that is acquired and released. */
 interface Acquirable {
   acquire(): Iterable<never, Held> | Coroutine<Held>;
 }
@@ -25,7 +25,7 @@ export function held(release: () => void): Held {
   return { release: once, [Symbol.dispose]: once };
 }
 
-/** Acquires, runs the body, releases whatever happens, and gives the body's value. */
+/** Acquires `owner`, runs the body, releases `owner` in every case, and returns the body's value. */
 export function holding<T>(
   name: string,
   owner: Acquirable & { release(): void },

@@ -13,8 +13,8 @@ import type { Held } from "./held.ts";
 import { WaitList } from "./wait-list.ts";
 
 /**
- * A mutual exclusion lock for tasks. Fair: first come, first served; a waiter that is cancelled after it was
- * woken passes its turn on.
+ * A mutual exclusion lock for tasks. Waiters are served first come, first served. If a waiter is cancelled
+ * after it was woken, it wakes the next waiter.
  *
  * ```ts
  * import { Lock, run } from "@taskloom/loop";
@@ -28,7 +28,7 @@ import { WaitList } from "./wait-list.ts";
  */
 export class Lock {
   #locked = false;
-  /** The task that took the lock; null while it is free. Diagnosis names it. */
+  /** The task that holds the lock, for diagnosis; null while the lock is free. */
   #holder: Task<unknown> | null = null;
   readonly #waiters = new WaitList<Future<unknown>>();
 
@@ -37,7 +37,10 @@ export class Lock {
     return this.#locked;
   }
 
-  /** Takes the lock, waiting for it. What it gives releases the lock when disposed: `using held = await lock.acquire()`. */
+  /**
+   * Takes the lock, and waits first while it is taken. Disposing the result releases the lock: `using held =
+   * await lock.acquire()`.
+   */
   acquire(options: SignalOption = {}): Coroutine<Held> {
     return routine("acquire", () => this.#acquiring(), options.signal);
   }
@@ -54,7 +57,7 @@ export class Lock {
           this.#waiters.delete(waiter);
         }
       } catch (error) {
-        // Woken and cancelled in the same iteration: the turn is the next one's.
+        // The waiter was woken and cancelled in the same iteration: the next waiter is woken instead.
         if (error instanceof CancelledError && !this.#locked) this.#wakeFirst();
         throw error;
       }
@@ -71,7 +74,11 @@ export class Lock {
     return false;
   }
 
-  /** Frees the lock and wakes the first who waits. Throws a UsageError when it is not taken. */
+  /**
+   * Frees the lock and wakes the first waiting task.
+   *
+   * @throws {@link UsageError} if the lock is not taken.
+   */
   release(): void {
     if (!this.#locked)
       throw new UsageError("LOCK_NOT_HELD", "Lock is not acquired: acquire() it before release()");
@@ -80,7 +87,7 @@ export class Lock {
     this.#wakeFirst();
   }
 
-  /** Wakes only the head, and not if it is woken already. */
+  /** Wakes the first waiter only, and only if it is not woken yet. */
   #wakeFirst(): void {
     const first = this.#waiters.first();
     if (first !== undefined && !first.done()) first.setResult(true);

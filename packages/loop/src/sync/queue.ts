@@ -12,7 +12,7 @@ import { Event } from "./event.ts";
 import { BinaryHeap } from "./binary-heap.ts";
 import { Deque } from "./deque.ts";
 
-/** What holds a queue's items. */
+/** The storage of a queue's items. */
 export interface Store<T> {
   readonly size: number;
   push(item: T): void;
@@ -20,8 +20,8 @@ export interface Store<T> {
 }
 
 /**
- * A queue between tasks. With a `maxsize` above 0, `put` waits while it is full. Fair: first come, first
- * served; who is cancelled after being woken wakes the next.
+ * A queue between tasks. With a `maxsize` above 0, `put` waits while the queue is full. Waiters are served
+ * first come, first served. If a waiter is cancelled after it was woken, it wakes the next waiter.
  *
  * ```ts
  * import { createTask, Queue, run } from "@taskloom/loop";
@@ -35,7 +35,7 @@ export interface Store<T> {
  * ```
  */
 export class Queue<T> {
-  /** The most items it holds; 0 or less: any number. */
+  /** The maximal number of items; 0 or less means no limit. */
   readonly maxsize: number;
   readonly #items: Store<T>;
   readonly #getters = new Deque<Future<undefined>>();
@@ -53,33 +53,42 @@ export class Queue<T> {
     this.#finished.set();
   }
 
-  /** How many items it holds. */
+  /** The number of items in the queue. */
   get size(): number {
     return this.#items.size;
   }
 
-  /** How many items it holds; asyncio's name. */
+  /** Returns the number of items in the queue. The name is asyncio's. */
   qsize(): number {
     return this.#items.size;
   }
 
-  /** Whether it holds no item. */
+  /** Whether the queue has no items. */
   empty(): boolean {
     return this.#items.size === 0;
   }
 
-  /** Whether it holds `maxsize` items. */
+  /** Whether the queue has `maxsize` items. */
   full(): boolean {
     return this.maxsize > 0 && this.#items.size >= this.maxsize;
   }
 
-  /** Puts an item in, waiting for room. Throws QueueShutDown once the queue has been shut down. */
+  /**
+   * Adds an item, and waits first while the queue is full.
+   *
+   * @throws {@link QueueShutDown} if the queue has been shut down.
+   */
   put(item: T, options?: SignalOption): Operation<void> {
     const put = new Put<T>(this, this.#putters, item);
     return options?.signal === undefined ? put : routine("put", () => delegate(put), options.signal);
   }
 
-  /** Puts an item in at once. Throws QueueFull or QueueShutDown. */
+  /**
+   * Adds an item at once.
+   *
+   * @throws {@link QueueShutDown} if the queue has been shut down.
+   * @throws {@link QueueFull} if the queue is full.
+   */
   putNowait(item: T): void {
     if (this.#isShutDown) throw new QueueShutDown();
     if (this.full()) throw new QueueFull();
@@ -89,13 +98,22 @@ export class Queue<T> {
     wakeNext(this.#getters);
   }
 
-  /** Takes an item out, waiting for one. Throws QueueShutDown once the queue has been shut down and is empty. */
+  /**
+   * Removes and returns the next item, and waits first while the queue is empty.
+   *
+   * @throws {@link QueueShutDown} if the queue has been shut down and is empty.
+   */
   get(options?: SignalOption): Operation<T> {
     const get = new Get<T>(this, this.#getters);
     return options?.signal === undefined ? get : routine("get", () => delegate(get), options.signal);
   }
 
-  /** Takes an item out at once. Throws QueueEmpty or QueueShutDown. */
+  /**
+   * Removes and returns the next item at once.
+   *
+   * @throws {@link QueueShutDown} if the queue has been shut down and is empty.
+   * @throws {@link QueueEmpty} if the queue is empty.
+   */
   getNowait(): T {
     if (this.#items.size === 0) {
       if (this.#isShutDown) throw new QueueShutDown();
@@ -106,7 +124,11 @@ export class Queue<T> {
     return item;
   }
 
-  /** Says that an item that was taken out has been dealt with. Throws a UsageError when called too often. */
+  /**
+   * Marks one item that was taken out as processed.
+   *
+   * @throws {@link UsageError} if it is called more often than items were put in.
+   */
   taskDone(): void {
     if (this.#unfinished <= 0) {
       throw new UsageError(
@@ -117,7 +139,7 @@ export class Queue<T> {
     if (--this.#unfinished === 0) this.#finished.set();
   }
 
-  /** Waits until every item that was put in has been dealt with (`taskDone`). */
+  /** Waits until `taskDone` was called for every item that was put in. */
   join(options: SignalOption = {}): Coroutine<void> {
     return routine("join", () => this.#joining(), options.signal);
   }
@@ -127,8 +149,8 @@ export class Queue<T> {
   }
 
   /**
-   * Ends the queue: nothing more is put in, and `get` throws QueueShutDown when it is empty; with
-   * `immediate`, at once, and what is in it counts as dealt with.
+   * Shuts the queue down. `put` throws QueueShutDown from now on, and `get` throws it when the queue is
+   * empty. With `immediate`, the queue is emptied at once, and its items count as processed.
    */
   shutdown(immediate = false): void {
     this.#isShutDown = true;
@@ -180,8 +202,9 @@ function* delegate<R>(operation: Operation<R>): Generator<never, R, unknown> {
 }
 
 /**
- * `get` and `put` are iterators by hand rather than generators: they are the hottest operations, and mostly
- * do not suspend at all. Not waiting -> waiting (`#waiter`) -> looks again when woken, and so on.
+ * The base of `get` and `put`. Both are hand-written iterators and not generators, because they are the
+ * hottest operations and rarely suspend. An operation checks the queue, waits on `#waiter` while it is
+ * blocked, and checks again when it is woken.
  */
 abstract class QueueOperation<T, R> extends Operation<R> {
   protected readonly queue: Queue<T>;
@@ -194,7 +217,7 @@ abstract class QueueOperation<T, R> extends Operation<R> {
     this.#waiters = waiters;
   }
 
-  /** Whether it has to wait. */
+  /** Whether the operation has to wait. */
   protected abstract blocked(): boolean;
   protected abstract perform(): R;
 
@@ -216,9 +239,9 @@ abstract class QueueOperation<T, R> extends Operation<R> {
     const waiter = this.#waiter;
     if (waiter !== null) {
       this.#waiter = null;
-      waiter.cancel(); // in case it is not done yet
+      waiter.cancel(); // in case the waiter is not done yet
       this.#waiters.delete(waiter);
-      // Woken, but it cannot take what it was woken for: that is the next one's.
+      // The waiter was woken and cannot use the item or the room: the next waiter is woken instead.
       if (!this.blocked() && !waiter.cancelled()) wakeNext(this.#waiters);
     }
     throw error;
@@ -261,14 +284,14 @@ class Put<T> extends QueueOperation<T, void> {
 }
 
 /**
- * Orders two items of a PriorityQueue: negative when the first comes first.
+ * Orders two items of a PriorityQueue. The result is negative if the first item comes first.
  *
- * Without one, items are compared with `<`, arrays element by element, as Python's tuples are.
+ * Without a `Compare`, items are compared with `<`, and arrays element by element, as Python compares tuples.
  */
 export type Compare<T> = (a: T, b: T) => number;
 
 /**
- * A queue that gives the smallest item first.
+ * A queue whose `get` returns the smallest item first.
  *
  * ```ts
  * import { PriorityQueue } from "@taskloom/loop";
@@ -286,7 +309,7 @@ export class PriorityQueue<T> extends Queue<T> {
 }
 
 /**
- * A queue that gives the latest item first.
+ * A queue whose `get` returns the latest item first.
  *
  * ```ts
  * import { LifoQueue } from "@taskloom/loop";

@@ -12,7 +12,7 @@ import type { Held } from "./held.ts";
 import { WaitList } from "./wait-list.ts";
 
 /**
- * A counter of permits. Fair: whoever waits is served before whoever comes.
+ * A counter of permits. A waiting task is served before a task that comes later.
  *
  * ```ts
  * import { gather, run, Semaphore, sleep } from "@taskloom/loop";
@@ -35,7 +35,11 @@ export class Semaphore {
   #value: number;
   readonly #waiters = new WaitList<Future<unknown>>();
 
-  /** `value` permits; throws an ArgumentError when it is negative. */
+  /**
+   * Creates a semaphore with `value` permits.
+   *
+   * @throws {@link ArgumentError} if `value` is negative.
+   */
   constructor(value = 1) {
     if (!(value >= 0)) throw new ArgumentError(`Semaphore initial value must be >= 0, got ${value}`);
     this.#value = value;
@@ -53,7 +57,7 @@ export class Semaphore {
     return false;
   }
 
-  /** Takes a permit, waiting for it. What it gives releases the permit when disposed. */
+  /** Takes a permit, and waits first if none is free. Disposing the result releases the permit. */
   acquire(options: SignalOption = {}): Coroutine<Held> {
     return routine("acquire", () => this.#acquiring(), options.signal);
   }
@@ -73,17 +77,17 @@ export class Semaphore {
         this.#waiters.delete(waiter);
       }
     } catch (error) {
-      // It was given a permit and is not going to use it.
+      // The task received a permit and will not use it.
       if (waiter._state === FULFILLED) this.#value++;
       throw error;
     } finally {
-      // Those who came meanwhile had to wait in line although there were permits.
+      // Tasks that came meanwhile had to wait in line although permits were free.
       while (this.#value > 0 && this.#wakeNext());
     }
     return held(() => this.release());
   }
 
-  /** Gives a permit back, and wakes the first who waits. */
+  /** Returns a permit, and wakes the first waiting task. */
   release(): void {
     this.#value++;
     this.#wakeNext();
@@ -148,7 +152,11 @@ export class BoundedSemaphore extends Semaphore {
     this.#bound = value;
   }
 
-  /** Gives a permit back. Throws a UsageError when there would be more than at first. */
+  /**
+   * Returns a permit.
+   *
+   * @throws {@link UsageError} if the semaphore would then have more permits than at its start.
+   */
   override release(): void {
     if (this._value >= this.#bound) {
       throw new UsageError(

@@ -1,6 +1,6 @@
 /**
- * Waiters in the order they came. A waiter leaves from the front when it is served, and from anywhere when
- * it gives up; taking from the front costs the same however long the list is.
+ * Waiters in the order of their arrival. A waiter leaves from the front when it is served, and from any place
+ * when it is cancelled. Removing the first waiter costs the same for every length of the list.
  */
 export class WaitList<W extends object> {
   readonly #waiters = new Set<W>();

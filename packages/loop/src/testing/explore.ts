@@ -4,9 +4,9 @@ import { Runner } from "../running/runner.ts";
 import type { Startable } from "../task/open.ts";
 import { virtualClock } from "./virtual-clock.ts";
 
-/** Options of `explore`. */
+/** The options of `explore`. */
 export interface ExploreOptions {
-  /** How many seeds to try (0, 1, 2 …), or which; 100 by default. */
+  /** The number of seeds to try (0, 1, 2 …), or the seeds themselves; 100 by default. */
   seeds?: number | Iterable<number> | undefined;
 }
 
@@ -23,13 +23,13 @@ export interface ExploreOptions {
  * ```
  */
 export class ScheduleError extends TaskloomError {
-  /** Run `explore(test, { seeds: [seed] })` to see the same schedule again. */
+  /** The seed of the schedule. `explore(test, { seeds: [seed] })` runs it again. */
   readonly seed: number;
   constructor(seed: number, cause: unknown) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     super(
       "SCHEDULE_FAILED",
-      `the test fails under the schedule of seed ${seed}: ${reason}\n` +
+      `The test fails under the schedule of seed ${seed}: ${reason}\n` +
         `Replay it with explore(test, { seeds: [${seed}] })`,
       { cause },
     );
@@ -39,11 +39,9 @@ export class ScheduleError extends TaskloomError {
 Object.defineProperty(ScheduleError.prototype, "name", { value: "ScheduleError" });
 
 /**
- * Runs a test under many orders of what is ready in each iteration, each drawn from a seed, in virtual time.
- * The loop promises first come, first served; code that is right only because of that order, or that
- * forgets that others run at an await, fails under some seed. Throws a ScheduleError with the first seed
- * that fails; gives the number of schedules tried.
- *
+ * Runs a test in virtual time under many orders of the ready entries in each iteration; a seed determines
+ * each order. The loop guarantees first come, first served. Code fails under some seed if it depends on that
+ * order, or if it ignores that other tasks run during an await. Returns the number of schedules tried.
  * ```ts
  * import { gather, sleep } from "@taskloom/loop";
  * import { explore } from "@taskloom/loop/testing";
@@ -52,7 +50,7 @@ Object.defineProperty(ScheduleError.prototype, "name", { value: "ScheduleError" 
  * const deposit = (amount: number) => function* () {
  *   const before = balance;
  *   yield* sleep(0);
- *   balance = before + amount; // whoever deposited meanwhile is forgotten
+ *   balance = before + amount; // overwrites a deposit that was made meanwhile
  * };
  * const error = await explore(async () => {
  *   balance = 0;
@@ -61,8 +59,9 @@ Object.defineProperty(ScheduleError.prototype, "name", { value: "ScheduleError" 
  * }).catch((error) => error);
  * console.log(error.code); // SCHEDULE_FAILED
  * ```
+ * The generator of the orders is mulberry32.
  *
- * The generator is mulberry32.
+ * @throws {@link ScheduleError} with the first seed that fails.
  */
 export async function explore(test: () => Startable<unknown>, options: ExploreOptions = {}): Promise<number> {
   const { seeds = 100 } = options;

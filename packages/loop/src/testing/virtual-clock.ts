@@ -1,7 +1,7 @@
 import type { Clock } from "../kernel/clock.ts";
 
 /**
- * A clock for tests: time passes only when nothing else can happen, or when the test says so.
+ * A clock for tests. Its time passes only when no task can run, or when the test advances it.
  *
  * ```ts
  * import { EventLoop, sleep } from "@taskloom/loop";
@@ -26,7 +26,7 @@ export class VirtualClock implements Clock {
   readonly #wakes = new Set<() => boolean>();
   #settled: (() => void)[] = [];
 
-  /** Use `virtualClock()`. */
+  /** Made by `virtualClock()`. */
   constructor(start: number, isManual: boolean) {
     this.#now = start;
     this.#target = start;
@@ -61,11 +61,14 @@ export class VirtualClock implements Clock {
   }
 
   /**
-   * Manual mode: lets `ms` milliseconds pass. What falls due on the way runs at its time; resolves when
-   * nothing more can happen until later.
+   * Lets `ms` milliseconds pass in manual mode. Each timer runs at its own time on the way. Resolves when
+   * nothing more can happen at the new time.
+   *
+   * @throws TypeError without `manual: true`.
    */
   advance(ms: number): Promise<void> {
-    if (!this.#isManual) throw new TypeError("advance() needs virtualClock({ manual: true })");
+    if (!this.#isManual)
+      throw new TypeError("Expected a manual clock for advance(): use virtualClock({ manual: true })");
     this.#target += ms;
     return new Promise((resolve) => {
       this.#settled.push(resolve);
@@ -76,17 +79,17 @@ export class VirtualClock implements Clock {
   }
 }
 
-/** Options of a virtual clock. */
+/** The options of a virtual clock. */
 export interface VirtualClockOptions {
   /** The time at the start, in milliseconds. */
   start?: number | undefined;
-  /** Time passes only by `advance(ms)`. */
+  /** Whether time passes only by `advance(ms)`. */
   manual?: boolean | undefined;
 }
 
 /**
- * A clock whose time stands still while anything is ready, and jumps to the next deadline when nothing is:
- * an hour of sleeping takes no time, and always the same course.
+ * Returns a clock whose time does not pass while anything is ready, and jumps to the next deadline otherwise.
+ * An hour of sleep takes no real time, and every run takes the same course.
  *
  * ```ts
  * import { run, sleep, getRunningLoop } from "@taskloom/loop";

@@ -10,15 +10,15 @@ import { routine } from "./routine.ts";
 import type { SignalOption } from "./signal.ts";
 import { isRepeatable } from "./sleep.ts";
 
-/** Options of `asCompleted`. */
+/** The options of `asCompleted`. */
 export interface AsCompletedOptions extends SignalOption {
-  /** Milliseconds after which what is not done throws a TimeoutError. */
+  /** Milliseconds after which a TimeoutError stands for each item that is not done. */
   timeout?: number | null | undefined;
 }
 
 /**
- * Work in the order in which it ends. Iterated with `for … of`, each item is a coroutine that gives the next
- * outcome; with `for await`, each is the next future that is done, so that it can be recognised.
+ * Work in the order in which it ends. In a `for … of` loop, each item is a coroutine that returns the next
+ * outcome. In a `for await` loop, each item is the next future that is done, so the caller can recognise it.
  *
  * ```ts
  * import { AsCompleted, asCompleted, run, sleep } from "@taskloom/loop";
@@ -82,7 +82,7 @@ export class AsCompleted<T> {
     }
   }
 
-  /** Not an async generator: that would await the futures it yields. */
+  /** Returns an iterator by hand. An async generator would await the futures that it yields. */
   [Symbol.asyncIterator](): { next(): Coroutine<IteratorResult<Future<T>, undefined>> } {
     return { next: () => routine("asCompleted", () => this.#nextFuture(), this.#signal) };
   }
@@ -90,7 +90,7 @@ export class AsCompleted<T> {
   *#nextFuture(): Generator<never, IteratorResult<Future<T>, undefined>, unknown> {
     if (this.#left === 0) return { done: true, value: undefined };
     this.#left--;
-    // In an object, because a future that is a result would be awaited by whoever gets it.
+    // A future as the result itself would be awaited by the caller, so it travels in an object.
     return { done: false, value: yield* this.#nextDone() };
   }
 }
@@ -100,7 +100,7 @@ function* resultOf<T>(inner: Generator<never, Future<T>, unknown>): Generator<ne
 }
 
 /**
- * Runs work concurrently, and gives it in the order in which it ends.
+ * Runs work concurrently, and iterates over the outcomes in the order in which the work ends.
  *
  * ```ts
  * import { asCompleted, run, sleep } from "@taskloom/loop";

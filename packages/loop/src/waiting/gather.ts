@@ -13,9 +13,9 @@ import { isRepeatable } from "./sleep.ts";
 
 const NO_OPTIONS = {};
 
-/** Options of `gather`. */
+/** The options of `gather`. */
 export interface GatherOptions extends SignalOption {
-  /** Put errors among the results instead of failing with the first. */
+  /** Puts errors among the results instead of failing with the first error. */
   returnExceptions?: boolean | undefined;
 }
 
@@ -24,14 +24,14 @@ export type Gathered<W extends readonly unknown[]> = {
   -readonly [K in keyof W]: W[K] extends Startable<infer T> ? T : never;
 };
 
-/** The same with `returnExceptions`. */
+/** The results of a list of work with `returnExceptions`. */
 export type GatheredOrErrors<W extends readonly unknown[]> = {
   -readonly [K in keyof W]: W[K] extends Startable<infer T> ? T | Error : never;
 };
 
 /**
- * The future of a gather. Cancelling it cancels the children and never settles it by itself: the last child
- * to end does.
+ * The future of a gather. Cancelling it cancels the children and never settles the gather itself; the last
+ * child that ends settles it.
  */
 class GatheringFuture extends Future<unknown[]> implements Waker {
   readonly #children: Future<unknown>[];
@@ -59,7 +59,7 @@ class GatheringFuture extends Future<unknown[]> implements Waker {
     return this;
   }
 
-  /** A child is done; the callback runs in the next iteration, as any done callback does. */
+  /** Called when a child is done. The callback runs in the next iteration, as every done callback does. */
   _wake(child: FutureCore<unknown>): void {
     this._loop._push(new ChildDone(this, child as Future<unknown>));
   }
@@ -86,7 +86,7 @@ class GatheringFuture extends Future<unknown[]> implements Waker {
       if (each._state === CANCELLED) results.push(new CancelledError((each._message as string) ?? ""));
       else results.push(each._state === FULFILLED ? each._value : each._error());
     }
-    // The last in the list, as in asyncio, even if it was not cancelled itself.
+    // asyncio uses the last child of the list, even if that child was not cancelled itself.
     if (this.#isCancelRequested) this._settle(UNSEEN, this.#children.at(-1)!._cancelledError());
     else this._settle(FULFILLED, results);
   }
@@ -105,10 +105,10 @@ class ChildDone {
 }
 
 /**
- * Runs work concurrently and gives the results in the order of the arguments: what is not a future becomes
- * a task at once. The first error becomes the gather's, and the others go on; with `returnExceptions`,
- * errors stand among the results. Cancelling the gather cancels everything in it; a child that is cancelled
- * counts as failed with a CancelledError.
+ * Runs work concurrently and returns the results in the order of the arguments. Each argument that is not a
+ * future becomes a task at once. If a child fails, the gather fails with the first error, and the other
+ * children go on. With `returnExceptions`, errors stand among the results. Cancelling the gather cancels all
+ * its children. A cancelled child counts as failed with a CancelledError.
  *
  * ```ts
  * import { gather, run, sleep } from "@taskloom/loop";
@@ -133,7 +133,7 @@ export function gather(work: readonly Startable<unknown>[], options: GatherOptio
   let loop: EventLoop | undefined;
   const scope = currentStrand()?._scope ?? null;
   const children: Future<unknown>[] = [];
-  // The same future or coroutine twice is one child; a function is called for each.
+  // A future or coroutine that is listed twice is one child; a function is called for each place.
   const seen = work.length > 1 ? new Map<unknown, Future<unknown>>() : null;
   let distinct = 0;
   for (const each of work) {

@@ -2,7 +2,10 @@ import { Coroutine } from "../task/coroutine.ts";
 import { requireStrand } from "../task/current.ts";
 import { underSignal } from "./signal.ts";
 
-/** A library routine, written once as a generator: lazy, and awaited from either spelling. */
+/**
+ * Makes a lazy coroutine from a library routine that is written once, as a generator. Both spellings can
+ * await it.
+ */
 export function routine<T>(
   name: string,
   body: () => Generator<never, T, unknown>,
@@ -12,13 +15,13 @@ export function routine<T>(
   return new Coroutine<T>(name, generatorOf(start), []);
 }
 
-/** Marks a plain function that makes a generator, so that calling it needs no context of its own. */
+/** Returns `fn` as a generator function, so that calling it needs no context of its own. */
 function generatorOf<T>(fn: () => Generator<never, T, unknown>): () => Generator<never, T, unknown> {
-  return Object.getPrototypeOf(fn) === GeneratorFunction
+  return Object.getPrototypeOf(fn) === GENERATOR_FUNCTION
     ? fn
     : function* () {
         return yield* fn();
       };
 }
 
-const GeneratorFunction = Object.getPrototypeOf(function* () {}) as object;
+const GENERATOR_FUNCTION = Object.getPrototypeOf(function* () {}) as object;

@@ -4,8 +4,8 @@ import { Future } from "../task/future.ts";
 import type { Startable } from "../task/open.ts";
 
 /**
- * Waits for work that goes on when the waiting is cancelled. Keep a reference to the task if its outcome
- * matters then.
+ * Waits for work that goes on if the waiter is cancelled. Keep a reference to the task if its outcome matters
+ * after a cancellation.
  *
  * ```ts
  * import { createTask, run, shield, sleep, waitFor } from "@taskloom/loop";

@@ -3,13 +3,16 @@ import { Future } from "../task/future.ts";
 import { NATIVE } from "../task/requests.ts";
 import type { Strand } from "../task/strand.ts";
 
-/** Options of every function that waits. */
+/** The options of every function that waits. */
 export interface SignalOption {
-  /** Gives the waiting up, as a cancellation would, when it is aborted. */
+  /** A signal whose abort ends the wait as a cancellation does. */
   signal?: AbortSignal | undefined;
 }
 
-/** The CancelledError for a signal that was aborted: its reason if that is one, else one that tells it. */
+/**
+ * Returns the CancelledError for an aborted signal: the signal's reason if it is a CancelledError, else a new
+ * one with the reason's message.
+ */
 export function cancellationOf(signal: AbortSignal): CancelledError {
   const reason: unknown = signal.reason;
   if (reason instanceof CancelledError) return reason;
@@ -18,7 +21,8 @@ export function cancellationOf(signal: AbortSignal): CancelledError {
 }
 
 /**
- * A Future that is cancelled when `signal` is aborted: `await` it, or give it to `wait` beside other work.
+ * Returns a Future that is cancelled when `signal` is aborted. The caller awaits it, or passes it to `wait`
+ * together with other work.
  *
  * ```ts
  * import { fromSignal, run, wait, createTask, sleep } from "@taskloom/loop";
@@ -49,7 +53,10 @@ export function fromSignal(signal: AbortSignal): Future<never> {
   return future;
 }
 
-/** Runs `inner` so that aborting `signal` cancels it in `strand`; the counts are as before when it ends. */
+/**
+ * Runs `inner`; an abort of `signal` cancels it in `strand`. The strand's count of cancel requests is
+ * unchanged at the end.
+ */
 export function* underSignal<T>(
   strand: Strand,
   signal: AbortSignal | undefined,

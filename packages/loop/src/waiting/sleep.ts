@@ -10,8 +10,8 @@ import { Operation } from "../task/operation.ts";
 import type { Strand } from "../task/strand.ts";
 
 /**
- * A sleep is its future, its timer and its handle in one object, made by `sleep()` and armed when it is
- * awaited: `_loop` is null until then. Its result lies in `_value` from the start.
+ * A sleep: future, timer and handle in one object. `sleep()` creates it, and awaiting it starts the timer;
+ * until then, `_loop` is null. `_value` has the result from the start.
  */
 class Sleep<T> extends FutureCore<T> implements Timer {
   _sequence = 0;
@@ -27,7 +27,7 @@ class Sleep<T> extends FutureCore<T> implements Timer {
     return this._state !== PENDING;
   }
 
-  /** Time is up. */
+  /** Settles the sleep when its time is up. */
   _run(): void {
     if (this._state === PENDING) this._settle(FULFILLED, this._value);
   }
@@ -72,7 +72,10 @@ class Sleep<T> extends FutureCore<T> implements Timer {
   }
 }
 
-/** sleep(0): gives way for one iteration, and allocates nothing. There is one of it, and it can be awaited often. */
+/**
+ * The operation of `sleep(0)`: one iteration without an allocation. All calls share one object, which can be
+ * awaited many times.
+ */
 class Pause extends Operation<undefined> {
   next(): IteratorResult<never, undefined> {
     if (machine.probe !== null) return probed(PAUSED) as never;
@@ -123,21 +126,24 @@ class PauseWith<T> extends Operation<T> {
   }
 }
 
-const pause = new Pause();
+const PAUSE = new Pause();
 
-/** Whether what is given twice is work twice: a function, and sleep(0), which is one object for all its calls. */
+/**
+ * Whether listing `work` twice means two pieces of work: for a function, and for `sleep(0)`, whose calls
+ * share one object.
+ */
 export function isRepeatable(work: unknown): boolean {
-  return typeof work === "function" || work === pause;
+  return typeof work === "function" || work === PAUSE;
 }
 
-/** What `sleep` returns: it starts when it is awaited, or made a task. */
+/** The result of `sleep`. The time starts when it is awaited or made a task. */
 export type Sleeping<T> = Pick<Operation<T>, "then" | "catch" | "finally"> & {
   [Symbol.iterator](): Iterator<never, T>;
 };
 
 /**
- * Waits for `ms` milliseconds, then gives `result`. It begins when it is awaited. `sleep(0)` lets everything
- * else that is ready run first. Throws an ArgumentError when `ms` is not a number.
+ * Waits for `ms` milliseconds, then returns `result`. The time starts when the sleep is awaited. `sleep(0)`
+ * first runs all other entries that are ready.
  *
  * ```ts
  * import { run, sleep } from "@taskloom/loop";
@@ -146,13 +152,15 @@ export type Sleeping<T> = Pick<Operation<T>, "then" | "catch" | "finally"> & {
  *   console.log(yield* sleep(5, "five milliseconds later"));
  * });
  * ```
+ *
+ * @throws {@link ArgumentError} if `ms` is not a number.
  */
 export function sleep(ms: number): Sleeping<undefined>;
 export function sleep<T>(ms: number, result: T): Sleeping<T>;
 export function sleep<T>(ms: number, result?: T): Sleeping<T | undefined> {
   if (typeof ms !== "number" || Number.isNaN(ms)) {
-    throw new ArgumentError(`Expected a number of milliseconds to sleep, got ${describe(ms)}`);
+    throw new ArgumentError(`Expected \`ms\` to be a number of milliseconds, got ${describe(ms)}`);
   }
-  if (ms <= 0) return result === undefined ? pause : new PauseWith(result);
+  if (ms <= 0) return result === undefined ? PAUSE : new PauseWith(result);
   return new Sleep<T | undefined>(ms, result);
 }

@@ -12,9 +12,11 @@ import { routine } from "./routine.ts";
 import type { SignalOption } from "./signal.ts";
 
 /**
- * What the body of a `taskGroup` gets. A group ends when its body and all its tasks have; the first error of
- * any cancels the others. Python's rule for whose cancellation it is: the group cancels its parent once
- * (`#isParentCancelRequested`) and takes exactly that request back.
+ * The argument of the body of a `taskGroup`. A group ends when its body and all its tasks have ended. The
+ * first error cancels the rest.
+ *
+ * As in Python, the group cancels its parent by at most one request (`#isParentCancelRequested`) and
+ * withdraws exactly that request.
  *
  * ```ts
  * import { run, sleep, taskGroup } from "@taskloom/loop";
@@ -44,7 +46,11 @@ export class TaskGroup {
     this.#scope = strand._scope;
   }
 
-  /** Starts a task in the group. Throws a UsageError once the group is finished or shutting down. */
+  /**
+   * Starts a task in the group.
+   *
+   * @throws {@link UsageError} if the group is finished or shutting down.
+   */
   createTask<T>(work: Startable<T>, options: TaskOptions = {}): Task<T> {
     if (this.#isExiting && this.#tasks.size === 0) this.#refuse(work, "is finished");
     if (this.#isAborting) this.#refuse(work, "is shutting down");
@@ -94,7 +100,7 @@ export class TaskGroup {
     }
   };
 
-  /** @internal Waits for the tasks, and throws what the scope throws. */
+  /** @internal Waits for the tasks, and throws the errors of the scope. */
   *_exit(failed: boolean, error: unknown): Generator<never, void, unknown> {
     this.#isExiting = true;
     const strand = this.#strand;
@@ -132,8 +138,8 @@ export class TaskGroup {
 export type TaskGroupBody<T> = (group: TaskGroup) => Awaitable<T>;
 
 /**
- * Runs `body(group)`, and ends when it and every task it started in the group have ended. When one fails,
- * the others are cancelled and an AggregateError with all errors is thrown. The scope's value is the body's.
+ * Runs `body(group)`, and ends when the body and all tasks of the group have ended. If a task or the body
+ * fails, the rest is cancelled, and an AggregateError with all errors is thrown. Returns the body's value.
  *
  * ```ts
  * import { run, sleep, taskGroup } from "@taskloom/loop";

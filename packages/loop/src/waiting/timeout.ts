@@ -16,11 +16,11 @@ const EXPIRED = "expired";
 const EXITED = "finished";
 
 /**
- * What the body of a `timeout` gets.
+ * The argument of the body of a `timeout`.
  *
- * CREATED -> ENTERED -> EXPIRING when the deadline passes -> EXPIRED at the end of the scope; or ENTERED ->
- * EXITED. Whether the scope turns a cancellation into a TimeoutError depends on who asked for it: only if no
- * request but its own came since it was entered.
+ * A scope goes from CREATED to ENTERED. If its deadline passes, it is EXPIRING until its end and EXPIRED
+ * afterwards; else it ends as EXITED. The scope turns a cancellation into a TimeoutError only if no other
+ * cancel request arrived after it was entered.
  *
  * ```ts
  * import { getRunningLoop, run, sleep, timeout } from "@taskloom/loop";
@@ -48,7 +48,7 @@ export class TimeoutScope implements DeadlineScope {
     this.#when = when;
   }
 
-  /** The deadline, in milliseconds of the loop's `time()`; null when there is none. */
+  /** Returns the deadline, in milliseconds of the loop's `time()`, or null if there is none. */
   when(): number | null {
     return this.#when;
   }
@@ -58,7 +58,11 @@ export class TimeoutScope implements DeadlineScope {
     return this.#state === ENTERED || this.#state === EXPIRING ? this.#when : null;
   }
 
-  /** Moves the deadline; null: there is none any more. Throws a UsageError once the scope has expired or ended. */
+  /**
+   * Moves the deadline; null removes it.
+   *
+   * @throws {@link UsageError} if the scope has expired or ended.
+   */
   reschedule(when: number | null): void {
     if (this.#state !== ENTERED) {
       throw new UsageError(
@@ -98,8 +102,9 @@ export class TimeoutScope implements DeadlineScope {
   }
 
   /**
-   * @internal Ends the scope; returns the error to throw, if any. A deadline that passed while the body awaited
-   * something native could not be thrown anywhere before: it counts now, unless the body ends with an error.
+   * @internal Ends the scope and returns the error to throw, if any. A deadline that passes during a native
+   *   await cannot be thrown inside the body. It counts at the end of the scope, unless the body ends with an
+   *   error.
    */
   _exit(failed: boolean, error: unknown): unknown {
     this.#handle?.cancel();
@@ -122,7 +127,7 @@ export class TimeoutScope implements DeadlineScope {
 /** The body of a `timeout`. */
 export type TimeoutBody<T> = (scope: TimeoutScope) => Awaitable<T>;
 
-/** @internal What `open` gives is stepped within a deadline of `strand`. */
+/** @internal Runs the result of `open` with a deadline for `strand`. */
 export function* within<T>(
   strand: Strand,
   when: number | null,
@@ -147,9 +152,9 @@ function opener<T>(strand: Strand, body: TimeoutBody<T> | Awaitable<T>): (scope:
 }
 
 /**
- * Runs `body(scope)`, and cancels it when it takes longer than `ms` milliseconds: then a TimeoutError is
- * thrown, once the body has ended. With null there is no deadline, until `scope.reschedule()` sets one. The
- * scope's value is the body's.
+ * Runs `body(scope)`, and cancels it if it takes longer than `ms` milliseconds. A TimeoutError is then thrown
+ * after the body has ended. If `ms` is null, there is no deadline until `scope.reschedule()` sets one.
+ * Returns the body's value.
  *
  * ```ts
  * import { run, sleep, timeout, TimeoutError } from "@taskloom/loop";

@@ -9,10 +9,10 @@ import type { SignalOption } from "./signal.ts";
 import { within } from "./timeout.ts";
 
 /**
- * Waits for `work`, at most `ms` milliseconds (null: without limit). When the time is up, the work is
- * cancelled, its end is waited for, and a TimeoutError is thrown; if the work returns or throws something
- * else instead of ending as cancelled, that counts. To leave the work alone, `shield` it. With 0 or less, a
- * coroutine is not even started.
+ * Waits for `work`, at most `ms` milliseconds (null: without limit). If the time is up, `waitFor` cancels the
+ * work, waits for its end, and throws a TimeoutError. If the work returns or throws another error in spite of
+ * the cancellation, that outcome counts. `shield(work)` protects the work from the cancellation. With 0 or
+ * less, a coroutine is not started.
  *
  * ```ts
  * import { run, sleep, TimeoutError, waitFor } from "@taskloom/loop";
@@ -49,7 +49,10 @@ export function waitFor<T>(work: Startable<T>, ms: number | null, options: Signa
   );
 }
 
-/** Cancels a future and waits until it is done. Not by awaiting it, so that the waiting itself can be cancelled. */
+/**
+ * Cancels a future and waits until it is done. The future is not awaited itself, so the wait can be
+ * cancelled.
+ */
 function* cancelAndWait(future: Future<unknown>): Generator<never, void, unknown> {
   const waiter = future._loop.createFuture<undefined>();
   const release = (): void => {

@@ -6,21 +6,21 @@ import { Future } from "../task/future.ts";
 import { routine } from "./routine.ts";
 import type { SignalOption } from "./signal.ts";
 
-/** When `wait` returns. */
+/** The condition on which `wait` returns. */
 export type ReturnWhen = "ALL_COMPLETED" | "FIRST_COMPLETED" | "FIRST_EXCEPTION";
 
-/** Options of `wait`. */
+/** The options of `wait`. */
 export interface WaitOptions extends SignalOption {
-  /** Milliseconds after which it returns what is done by then; no error is thrown. */
+  /** Milliseconds after which `wait` returns without an error, even if futures are pending. */
   timeout?: number | null | undefined;
-  /** All, the first, or the first that fails. All by default. */
+  /** All futures, the first, or the first that fails. `ALL_COMPLETED` by default. */
   returnWhen?: ReturnWhen | undefined;
 }
 
 /**
- * Waits for futures, until all are done, the first is, or the first failed, or until a timeout. It cancels
- * nothing and throws nothing: it gives the sets of those that are done and those that are pending, each in
- * the order of the arguments.
+ * Waits until all futures are done, the first is done, or the first has failed, or until the timeout. `wait`
+ * never cancels a future and never throws its error. Returns the sets of done and of pending futures, in the
+ * order of the arguments.
  *
  * ```ts
  * import { createTask, run, sleep, wait } from "@taskloom/loop";
@@ -95,7 +95,7 @@ function* waiting<F extends Future<unknown>>(
   return { done, pending };
 }
 
-/** Looks at the failure, as asyncio does: it counts as retrieved. */
+/** Marks the error as retrieved, as asyncio does, and returns whether the future has failed. */
 function hasFailed(future: Future<unknown>): boolean {
   future._seen();
   return future._failed;

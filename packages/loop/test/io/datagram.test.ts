@@ -44,9 +44,9 @@ test("datagrams there and back, to any address and to a fixed one", async () => 
     fixed.setWriteBufferLimits({ high: 1000 });
     expect(fixed.getWriteBufferLimits()).toEqual({ low: 250, high: 1000 });
     expect(fixed.getWriteBufferSize()).toBe(0);
-    expect(() => fixed.sendTo("x", at)).toThrow(/Expected no address/);
-    expect(() => free.sendTo("x")).toThrow(/Expected an address/);
-    expect(() => free.sendTo(1 as never, at)).toThrow(/Expected a string or bytes/);
+    expect(() => fixed.sendTo("x", at)).toThrow(/Expected no `to`/);
+    expect(() => free.sendTo("x")).toThrow(/Expected `to` to be an address/);
+    expect(() => free.sendTo(1 as never, at)).toThrow(/Expected `data` to be a string or bytes/);
 
     for (const transport of [server, free, fixed]) transport.close();
     expect(await inbox.lost).toBe(null);

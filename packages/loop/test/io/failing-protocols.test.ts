@@ -41,7 +41,7 @@ describe("a protocol factory", () => {
       server.close();
       await server.waitClosed();
     });
-    expect(messages).toEqual(["the protocol factory failed: mine"]);
+    expect(messages).toEqual(["The protocol factory failed: mine"]);
   });
 
   test("that is no function is refused", async () => {

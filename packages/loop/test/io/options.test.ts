@@ -99,7 +99,7 @@ describe("a server", () => {
         const server = await startServer(() => {}, { ...local, tls: { key, cert: certificate } });
         const { writer } = await openConnection({ ...local, port: portOf(server) });
         writer.write("this is not TLS\n");
-        expect(await told).toBe("a TLS handshake failed");
+        expect(await told).toBe("A TLS handshake failed");
         writer.close();
         server.close();
         await server.waitClosed();

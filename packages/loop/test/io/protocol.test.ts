@@ -95,7 +95,7 @@ test("a protocol that keeps the connection open may still answer after the other
     recorder.transport.write("answer");
     recorder.transport.writeEof();
     expect(await answer).toBe("answer");
-    expect(() => recorder.transport.write("more")).toThrow(/cannot write after writeEof/);
+    expect(() => recorder.transport.write("more")).toThrow(/Cannot write after writeEof/);
     recorder.transport.close();
     await recorder.until("lost null");
   });
@@ -146,7 +146,7 @@ describe("flow control", () => {
       expect(transport.getWriteBufferLimits()).toEqual({ low: 16 * 1024, high: 64 * 1024 });
       transport.setWriteBufferLimits({ high: 4000 });
       expect(transport.getWriteBufferLimits()).toEqual({ low: 1000, high: 4000 });
-      expect(() => transport.setWriteBufferLimits({ high: 1, low: 2 })).toThrow(/high >= low >= 0/);
+      expect(() => transport.setWriteBufferLimits({ high: 1, low: 2 })).toThrow(/`high` >= `low` >= 0/);
       socket.pause();
       const chunk = Buffer.alloc(256 * 1024);
       let sent = 0;
@@ -210,7 +210,7 @@ describe("bad input and failing protocols", () => {
   test("only strings and bytes can be written", async () => {
     await served(async (recorder) => {
       expect(() => recorder.transport.write(42 as never)).toThrow(
-        /Expected a string or bytes to write, got 42/,
+        /Expected `data` to be a string or bytes, got 42/,
       );
     });
   });
@@ -318,7 +318,7 @@ test("a stream that is only read from, and one that is only written to", async (
     const [input] = await loop.connectReadPipe(() => reading, source);
     source.push("one");
     await reading.until("data one");
-    expect(() => input.write("x")).toThrow(/only read from/);
+    expect(() => input.write("x")).toThrow(/read-only pipe/);
     input.pauseReading();
     input.resumeReading();
     input.close();
