@@ -25,7 +25,7 @@ export const layeredPackages: readonly LayeredPackage[] = [
       ["operations"],
       ["thread"],
       ["database"],
-      ["backend-options.ts"],
+      ["backend-options.ts", "backend"],
       ["backend.ts"],
       ["create-backend.ts"],
       ["index.ts"],

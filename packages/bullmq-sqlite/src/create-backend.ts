@@ -1,6 +1,7 @@
 import type { BackendFactory } from "bullmq";
 import { SqliteQueueBackend } from "./backend.ts";
-import type { ClientNames } from "./backend.ts";
+import type { ClientNames } from "./backend/connection.ts";
+import type { BackendOptions } from "./backend/options.ts";
 import { openOptions } from "./backend-options.ts";
 import type { SqliteConnectionOptions } from "./backend-options.ts";
 import { Database } from "./database/database.ts";
@@ -48,12 +49,15 @@ export const createSqliteBackend: BackendFactory<SqliteQueueBackend, SqliteConne
   { blocking = false, withBlockingConnection = false } = {},
 ) => {
   const database = Database.use(openOptions(options.connection));
-  const { name: workerName } = options as { readonly name?: string };
+  const { name: workerName } = options as BackendOptions;
   // BullMQ lists workers and QueueEvents by the names of their connections.
   const clientName = withBlockingConnection
     ? `${name}${workerName === undefined ? "" : `:w:${workerName}`}`
     : blocking
       ? `${name}:qe`
       : undefined;
-  return new SqliteQueueBackend(database, namesFor(database), name, options as never, true, clientName);
+  return new SqliteQueueBackend(
+    { database, names: namesFor(database), queue: name, ownsDatabase: true, clientName },
+    options as BackendOptions,
+  );
 };

@@ -1,3 +1,4 @@
+import type { JobsOptions } from "bullmq";
 import { DELAYED, WAITING, WAITING_CHILDREN } from "../schema/states.ts";
 import { Refusal } from "../store/store.ts";
 import type { Store } from "../store/store.ts";
@@ -5,24 +6,17 @@ import { deduplicate } from "./deduplicate.ts";
 import type { Deduplication } from "./deduplicate.ts";
 import { adopt, findJob, linkChild, releaseParent } from "./parents.ts";
 import type { ParentName } from "./parents.ts";
-
-/** BullMQ's code for a parent that is not there. */
-const MISSING_PARENT = -5;
-/** BullMQ's code for a child that has another parent. */
-const OTHER_PARENT = -7;
+import { MISSING_PARENT, OTHER_PARENT } from "./refusals.ts";
 
 /** A job to add. */
 export interface NewJob {
   readonly queue: string;
-  /** Empty: the queue chooses. */
+  /** If it is empty, the queue chooses an id. */
   readonly id: string;
   readonly name: string;
   /** JSON. */
   readonly data: string;
-  readonly opts: Readonly<Record<string, unknown>> & {
-    readonly deduplication?: Deduplication;
-    readonly debounce?: Deduplication;
-  };
+  readonly opts: JobsOptions & { readonly debounce?: Deduplication };
   readonly priority: number;
   readonly delay: number;
   readonly timestamp: number;
@@ -42,19 +36,19 @@ function parentOfNew(job: NewJob): Parent | undefined {
   return queue === null || id === null ? undefined : { queue, id, key };
 }
 
-/** Adds one job. Returns its id, or the id of the job that it is folded into. */
+/** Adds a job. Returns its id or, for a duplicate, the id of the job that takes its place. */
 export function addJob(store: Store, job: NewJob): string {
   return add(store, job, false);
 }
 
-/** Adds jobs of one queue; all or none. */
+/** Adds all jobs, or none of them. */
 export function addJobs(store: Store, jobs: readonly NewJob[]): string[] {
   return jobs.map((job) => add(store, job, false));
 }
 
 /**
- * Adds a flow, parents before their children. A job that cannot be added returns BullMQ's code in place of its id, and
- * the others are added all the same. A parent whose children had all completed before is released at the end.
+ * Adds a flow, parents before their children. Returns the id of each job or, for a job that is refused, BullMQ's code; the
+ * other jobs are added. A parent whose children had all completed before is released at the end.
  */
 export function addFlow(store: Store, jobs: readonly NewJob[]): (string | number)[] {
   const parents = new Map<string, Parent>();

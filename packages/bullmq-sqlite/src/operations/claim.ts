@@ -3,7 +3,7 @@ import { ACTIVE, DELAYED, WAITING } from "../schema/states.ts";
 import type { Store } from "../store/store.ts";
 import { jobJson } from "./job-json.ts";
 
-/** The terms on which a worker claims a job. */
+/** The terms on which a worker takes a job. */
 export interface Claim {
   readonly token: string;
   /** Milliseconds. */
@@ -15,10 +15,10 @@ export interface Claim {
   readonly limiterDuration: number | null;
 }
 
-/** BullMQ's answer: the job and its id, or how long to wait for the rate limit or the next delayed job. */
+/** BullMQ's answer: the job and its id, or the delay of the rate limit and the time of the next delayed job. */
 export type Claimed = [job: JobJson | null, id: string, rateLimitDelay: number, delayUntil: number];
 
-/** Takes the next job of a queue, if there is one and it may run. */
+/** Takes the next job of a queue, if the queue has one and its limits let it run. */
 export function moveToActive(store: Store, queue: string, claim: Claim): Claimed {
   const q = store.find(queue);
   if (q === undefined) return [null, "", 0, 0];
@@ -56,7 +56,7 @@ function activate(store: Store, queue: string, pk: number, claim: Claim): JobJso
   return job;
 }
 
-/** Delayed jobs whose time has come wait from now on, in the place that they were added for. */
+/** Lets delayed jobs wait whose time has come, in the place that they had when they were added. */
 export function promoteDue(store: Store, queue: string, q: number, now: number): void {
   const due = store.all(
     `UPDATE job SET state = ${WAITING}, delay = 0 WHERE q = ? AND state = 4 AND due <= ? RETURNING id`,
@@ -66,23 +66,24 @@ export function promoteDue(store: Store, queue: string, q: number, now: number):
   for (const { id } of due) store.publish(queue, "waiting", { jobId: String(id), prev: "delayed" });
 }
 
+/** Returns the time of the next delayed job. */
 export function nextDue(store: Store, q: number): number | undefined {
   const due = store.get(`SELECT min(due) AS due FROM job WHERE q = ? AND state = ${DELAYED}`, q)?.["due"];
   return due === null || due === undefined ? undefined : Number(due);
 }
 
-/** Whether as many jobs run as the queue's global concurrency allows. */
+/** Returns whether as many jobs run as the queue's global concurrency allows. */
 export function isMaxed(store: Store, q: number): boolean {
   const most = store.metaNumber(q, "concurrency");
   return most !== undefined && count(store, q, ACTIVE) >= most;
 }
 
-/** A counter of the queue. */
+/** Returns the number of jobs of one kind. */
 export function count(store: Store, q: number, kind: number): number {
   return Number(store.get("SELECT n FROM counter WHERE q = ? AND kind = ?", q, kind)?.["n"] ?? 0);
 }
 
-/** Milliseconds until the rate limit lets a job through; 0 when it does. */
+/** Returns the milliseconds until the rate limit lets a job run; 0 if it does now. */
 export function limitedFor(store: Store, q: number, max: number, now: number): number {
   const row = store.get("SELECT points, expires FROM rate_limit WHERE q = ?", q);
   if (row === undefined || Number(row["expires"]) <= now || Number(row["points"]) < max) return 0;

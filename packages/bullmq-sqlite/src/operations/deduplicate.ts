@@ -1,7 +1,7 @@
 import { ACTIVE, DELAYED, WAITING } from "../schema/states.ts";
 import type { Store } from "../store/store.ts";
 
-/** BullMQ's deduplication options, as they are stored with a job. */
+/** BullMQ's deduplication options, in the form that is stored with a job. */
 export interface Deduplication {
   readonly id?: string;
   readonly ttl?: number;
@@ -11,7 +11,7 @@ export interface Deduplication {
   readonly keepLastIfActive?: boolean;
 }
 
-/** A job as it is kept until the active job of its key ends. */
+/** A duplicate that is stored until the active job of its key ends. */
 interface NextJob {
   readonly name: string;
   readonly data: string;
@@ -25,7 +25,7 @@ interface NextJob {
   readonly jobId: string;
 }
 
-/** The id under which a deduplicated job holds its key, if the key still holds. */
+/** Returns the id of the job that holds a key; undefined if no job holds it any more. */
 function holderOf(store: Store, q: number, key: string, now: number): string | undefined {
   const row = store.get("SELECT job_id, expires FROM dedup WHERE q = ? AND dedup_id = ?", q, key);
   if (row === undefined) return undefined;
@@ -48,8 +48,8 @@ function hold(store: Store, q: number, key: string, id: string, expires: number 
 }
 
 /**
- * Looks whether a job that is being added is a duplicate. Returns the id of the job that it is folded into; undefined
- * when it is to be added, and holds its key then.
+ * Checks whether a job is a duplicate before it is added. Returns the id of the job that takes its place. For a job that
+ * is no duplicate the result is undefined, and the job holds the key.
  */
 export function deduplicate(
   store: Store,
@@ -81,7 +81,7 @@ export function deduplicate(
       deduplicationId: key,
       deduplicatedJobId: holder,
     });
-    // With a time to live that is not extended, the key goes on as long as it would have.
+    // A time to live that is not extended keeps its end.
     const keepsExpiry = !keepsLast && !extend && ttl > 0;
     store.run(
       `UPDATE dedup SET job_id = ?, next = NULL${keepsExpiry ? "" : ", expires = ?"} WHERE q = ? AND dedup_id = ?`,
@@ -116,7 +116,7 @@ function reschedule(store: Store, queue: string, q: number, id: string, delay: n
   store.wake(queue);
 }
 
-/** Keeps the last duplicate that comes while the job runs; false when the job does not run. */
+/** Stores the last duplicate that comes while the job runs. Returns false if the job does not run. */
 function keepNext(store: Store, q: number, key: string, holder: string, job: NextJob): boolean {
   const runs = store.get(
     "SELECT 1 AS found FROM job WHERE q = ? AND id = ? AND state = ?",
@@ -134,7 +134,7 @@ function keepNext(store: Store, q: number, key: string, holder: string, job: Nex
   return true;
 }
 
-/** A job with a key has ended: the key is free, or the duplicate that was kept is added. */
+/** Releases the key of a job that has ended. If a duplicate is stored, it is added and holds the key. */
 export function releaseKey(store: Store, queue: string, key: string | null, id: string, now: number): void {
   if (key === null || key === "") return;
   const q = store.require(queue);
@@ -179,8 +179,8 @@ function addNext(store: Store, queue: string, q: number, key: string, job: NextJ
   else store.publish(queue, "delayed", { jobId: id, delay: due });
 }
 
-/** A job that is removed gives its key up. */
-export function forgetKey(store: Store, q: number, key: string | null, id: string): void {
+/** Removes the key of a job that is removed. */
+export function dropKey(store: Store, q: number, key: string | null, id: string): void {
   if (key === null || key === "") return;
   store.run("DELETE FROM dedup WHERE q = ? AND dedup_id = ? AND job_id = ?", q, key, id);
 }

@@ -3,10 +3,9 @@ import { Refusal } from "../store/store.ts";
 import type { Store } from "../store/store.ts";
 import { limitedFor } from "./claim.ts";
 import { findJob } from "./parents.ts";
+import { MISSING_JOB } from "./refusals.ts";
 
-const MISSING_JOB = -1;
-
-/** Renews the locks of active jobs. Returns the ids whose lock is not held by its token any more. */
+/** Renews the locks of active jobs. Returns the ids of the jobs whose lock its token does not hold any more. */
 export function extendLocks(
   store: Store,
   queue: string,
@@ -43,7 +42,7 @@ export function updateProgress(store: Store, queue: string, id: string, progress
   store.publish(queue, "progress", { jobId: id, data: progress });
 }
 
-/** Adds a line to a job's log. Returns how many lines it has. */
+/** Adds a line to a job's log. Returns the number of its lines. */
 export function addLog(
   store: Store,
   queue: string,
@@ -59,7 +58,7 @@ export function addLog(
   return Number(store.get("SELECT count(*) AS n FROM log WHERE job = ?", pk)?.["n"]);
 }
 
-/** Removes a job's log, all but the last `keep` lines. */
+/** Removes all but the last `keep` lines of a job's log. */
 export function clearLogs(store: Store, queue: string, id: string, keep = 0): void {
   const job = findJob(store, queue, id);
   if (job === undefined) return;
@@ -70,7 +69,7 @@ export function clearLogs(store: Store, queue: string, id: string, keep = 0): vo
   );
 }
 
-/** A job's log lines from `start` to `end` inclusive, and how many there are. */
+/** Returns a job's log lines from `start` to `end` inclusive, and the number of all lines. */
 export function getJobLogs(
   store: Store,
   queue: string,
@@ -95,7 +94,7 @@ export function getJobLogs(
   return { logs: rows.map(({ row }) => String(row)), count };
 }
 
-/** Removes a deduplication key that still holds for a job; for any job without `id`. Returns how many. */
+/** Removes a deduplication key if the job `id` holds it, or any job without `id`. Returns the number of removed keys. */
 export function removeKey(
   store: Store,
   queue: string,
@@ -115,7 +114,7 @@ export function removeKey(
   );
 }
 
-/** The id of the job that holds a deduplication key. */
+/** Returns the id of the job that holds a deduplication key. */
 export function keyHolder(store: Store, queue: string, key: string, now: number): string | null {
   const q = store.find(queue);
   if (q === undefined) return null;
@@ -128,7 +127,7 @@ export function keyHolder(store: Store, queue: string, key: string, now: number)
   return row === undefined ? null : String(row["job_id"]);
 }
 
-/** Milliseconds that the rate limit holds: 0 when it lets jobs through, -2 without one. */
+/** Returns the milliseconds until the rate limit ends: 0 if it lets jobs run now, -2 without a rate limit. */
 export function rateLimitTtl(store: Store, queue: string, maxJobs: number | undefined, now: number): number {
   const q = store.find(queue);
   if (q === undefined) return maxJobs === undefined || maxJobs <= 0 ? -2 : 0;
@@ -166,7 +165,7 @@ export function setMeta(store: Store, queue: string, values: Readonly<Record<str
   const q = store.require(queue);
   const entries = Object.entries(values);
   for (const [field, value] of entries) store.setMeta(q, field, value);
-  store.wake(queue); // A limit that is lifted lets jobs run.
+  store.wake(queue); // A limit that was lifted lets jobs run.
   return entries.length;
 }
 

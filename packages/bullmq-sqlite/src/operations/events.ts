@@ -1,17 +1,17 @@
 import type { QueueEvent, Store } from "../store/store.ts";
 
-/** How many events one read returns at the most. */
-const readAtMost = 100;
+/** The most events that one read returns. */
+const MAX_READ = 100;
 
 /** An event with its id. */
 export type ReadEvent = readonly [id: number, name: string, fields: QueueEvent[1]];
 
-/** The id of the newest event of a queue. */
+/** Returns the id of the newest event of a queue. */
 export function lastEvent(store: Store, queue: string): number {
   return Number(store.get("SELECT last_event FROM queue WHERE name = ?", queue)?.["last_event"] ?? 0);
 }
 
-/** The events of a queue after `cursor`, oldest first. */
+/** Returns the events of a queue after the id `cursor`, oldest first. */
 export function readEvents(store: Store, queue: string, cursor: number): ReadEvent[] {
   const q = store.find(queue);
   if (q === undefined) return [];
@@ -23,20 +23,20 @@ export function readEvents(store: Store, queue: string, cursor: number): ReadEve
     const events = JSON.parse(String(items)) as QueueEvent[];
     const first = Number(last) - events.length + 1;
     for (const [index, [name, fields]] of events.entries())
-      if (first + index > cursor && found.length < readAtMost) found.push([first + index, name, fields]);
-    if (found.length >= readAtMost) break;
+      if (first + index > cursor && found.length < MAX_READ) found.push([first + index, name, fields]);
+    if (found.length >= MAX_READ) break;
   }
   return found;
 }
 
-/** Publishes an event of a user's own. Returns its id. */
+/** Publishes a user's event. Returns its id. */
 export function publishEvent(store: Store, queue: string, name: string, fields: QueueEvent[1]): number {
   store.require(queue);
   store.publish(queue, name, fields);
   return store.lastEventId(queue);
 }
 
-/** Removes all but the newest `kept` events. Returns how many events had been there and are gone. */
+/** Removes all but the newest `kept` events. Returns the number of removed events. */
 export function trimEvents(store: Store, queue: string, kept: number): number {
   const q = store.find(queue);
   if (q === undefined) return 0;

@@ -6,18 +6,19 @@ import type { Claim, Claimed } from "./claim.ts";
 import { releaseKey } from "./deduplicate.ts";
 import { collectMetrics } from "./metrics.ts";
 import { childCompleted, childFailed, dropChild, findJob, nodeKey, parentOf } from "./parents.ts";
-
-const MISSING_JOB = -1;
-const MISSING_LOCK = -2;
-const NOT_IN_STATE = -3;
-const PENDING_CHILDREN = -4;
-const OTHER_LOCK = -6;
-const FAILED_CHILDREN = -9;
+import {
+  FAILED_CHILDREN,
+  MISSING_JOB,
+  MISSING_LOCK,
+  NOT_IN_STATE,
+  OTHER_LOCK,
+  PENDING_CHILDREN,
+} from "./refusals.ts";
 
 /** The token with which BullMQ acts on a job without holding its lock. */
-const anyToken = "0";
+const ANY_TOKEN = "0";
 
-/** How long finished jobs of the same state are kept. */
+/** The retention of finished jobs of one state. */
 export interface Keep {
   readonly removeAll: boolean;
   /** Seconds. */
@@ -32,28 +33,28 @@ export interface End {
   /** Milliseconds. */
   readonly finishedOn: number;
   readonly keep: Keep;
-  /** How many minutes of metrics are kept; undefined without metrics. */
+  /** The number of minutes for which metrics are kept; undefined without metrics. */
   readonly metrics: number | undefined;
-  /** Claims the next job in the same turn. */
+  /** The terms on which the worker takes its next job in the same step; undefined if it takes none. */
   readonly next: Claim | undefined;
 }
 
-/** A job that is active under the lock of `token`. */
+/** Returns a job that is active under the lock of `token`. */
 export function requireActive(store: Store, queue: string, id: string, token: string): Row {
   const job = findJob(store, queue, id);
   if (job === undefined) throw new Refusal(MISSING_JOB);
   if (job["state"] !== ACTIVE) throw new Refusal(NOT_IN_STATE);
-  if (token !== anyToken && job["lock_token"] !== token) throw new Refusal(OTHER_LOCK);
+  if (token !== ANY_TOKEN && job["lock_token"] !== token) throw new Refusal(OTHER_LOCK);
   return job;
 }
 
-/** The same for an operation to which a job without a lock is a case of its own. */
+/** Returns a job that is active under the lock of `token`, for operations that name a missing lock in their error. */
 export function requireLocked(store: Store, queue: string, id: string, token: string): Row {
   const job = findJob(store, queue, id);
   if (job === undefined) throw new Refusal(MISSING_JOB);
   if (hasChildren(store, job, "= 3")) throw new Refusal(FAILED_CHILDREN);
-  if (token !== anyToken && job["lock_token"] === null) throw new Refusal(MISSING_LOCK);
-  if (token !== anyToken && job["lock_token"] !== token) throw new Refusal(OTHER_LOCK);
+  if (token !== ANY_TOKEN && job["lock_token"] === null) throw new Refusal(MISSING_LOCK);
+  if (token !== ANY_TOKEN && job["lock_token"] !== token) throw new Refusal(OTHER_LOCK);
   if (job["state"] !== ACTIVE) throw new Refusal(NOT_IN_STATE);
   return job;
 }
@@ -67,7 +68,7 @@ function hasChildren(store: Store, job: Row, status: string): boolean {
   );
 }
 
-/** Stores a job's result, and claims the next one where that was asked for. */
+/** Stores a job's result, and takes the worker's next job if `end` says so. */
 export function moveToCompleted(store: Store, queue: string, end: End, value: string): Claimed | undefined {
   const job = requireActive(store, queue, end.id, end.token);
   if (hasChildren(store, job, "= 0")) throw new Refusal(PENDING_CHILDREN);
@@ -84,7 +85,7 @@ export function moveToCompleted(store: Store, queue: string, end: End, value: st
   return afterEnd(store, queue, job, end, COMPLETED);
 }
 
-/** Stores that a job failed for good, and claims the next one where that was asked for. */
+/** Stores a job's final failure, and takes the worker's next job if `end` says so. */
 export function moveToFailed(
   store: Store,
   queue: string,
@@ -123,7 +124,7 @@ function afterEnd(store: Store, queue: string, job: Row, end: End, state: number
   return next === undefined ? undefined : moveToActive(store, queue, next);
 }
 
-/** Removes the job, or others of its state that are too old or too many. */
+/** Removes the job, or those jobs of its state that are older or more than the retention allows. */
 function retain(store: Store, queue: string, job: Row, state: number, keep: Keep, now: number): void {
   const { removeAll, age, count: most } = keep;
   const q = Number(job["q"]);

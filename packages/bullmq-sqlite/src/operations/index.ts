@@ -24,8 +24,8 @@ type Operations = typeof add &
   typeof statements;
 
 /**
- * Every operation of the database thread by its name. The first parameter is the store; the others are what the main
- * thread sends, so they are values that structured clone carries.
+ * Every operation of the database thread by its name. The first parameter is the store. The main thread sends the other
+ * parameters, so they are values that structured clone copies.
  */
 export const operations: Operations = {
   ...add,

@@ -9,7 +9,7 @@ function number(value: Row[string] | undefined): number | undefined {
   return value === null || value === undefined ? undefined : Number(value);
 }
 
-/** A job's row in the form that BullMQ's `Job.fromJSON` reads; what is not there is left out. */
+/** Returns a job's row in the form that BullMQ's `Job.fromJSON` reads, without the fields that have no value. */
 export function jobJson(row: Row): JobJson {
   const parentId = text(row["parent_id"]);
   const json = {

@@ -1,6 +1,6 @@
 import type { Store } from "../store/store.ts";
 
-const minute = 60_000;
+const MINUTE_MS = 60_000;
 
 /** Counts a finished job in the minute in which it ended. */
 export function collectMetrics(store: Store, q: number, kind: string, most: number, now: number): void {
@@ -14,7 +14,10 @@ export function collectMetrics(store: Store, q: number, kind: string, most: numb
     return;
   }
   const before = Number(row["count"]);
-  const minutes = Math.min(Math.floor(now / minute) - Math.floor(Number(row["prev_ts"]) / minute), most);
+  const minutes = Math.min(
+    Math.floor(now / MINUTE_MS) - Math.floor(Number(row["prev_ts"]) / MINUTE_MS),
+    most,
+  );
   if (minutes <= 0) {
     store.run("UPDATE metric SET count = count + 1 WHERE q = ? AND kind = ?", q, kind);
     return;
@@ -34,7 +37,9 @@ export function collectMetrics(store: Store, q: number, kind: string, most: numb
   );
 }
 
-/** The counts of each minute, newest first, from `start` to `end` inclusive; negative indexes count from the end. */
+/**
+ * Returns the counts of the minutes from `start` to `end` inclusive, newest first. Negative indexes count from the end.
+ */
 export function getMetrics(
   store: Store,
   queue: string,

@@ -3,20 +3,19 @@ import { Refusal } from "../store/store.ts";
 import type { Store } from "../store/store.ts";
 import { requireActive, requireLocked } from "./finish.ts";
 import { childRetried, findJob } from "./parents.ts";
+import { MISSING_JOB, NOT_IN_STATE } from "./refusals.ts";
 
-const MISSING_JOB = -1;
-const NOT_IN_STATE = -3;
+/** The columns that a job loses with its lock. */
+const UNLOCKED = "lock_token = NULL, locked_until = NULL, owner = NULL";
 
-const unlocked = "lock_token = NULL, locked_until = NULL, owner = NULL";
-
-/** The error of the attempt that has just failed, kept with the job until its next one. */
+/** The error of a failed attempt, stored with the job until its next attempt. */
 export interface AttemptFailure {
   readonly reason: string | null;
   /** JSON. */
   readonly stacktrace: string | null;
 }
 
-/** An active job waits until `due`. */
+/** Delays an active job until `due`. */
 export function moveToDelayed(
   store: Store,
   queue: string,
@@ -29,7 +28,7 @@ export function moveToDelayed(
 ): void {
   const job = requireActive(store, queue, id, token);
   store.run(
-    `UPDATE job SET state = ${DELAYED}, due = ?, delay = ?, failed_reason = coalesce(?, failed_reason), stacktrace = coalesce(?, stacktrace), ${unlocked}, attempts_made = attempts_made + ? WHERE pk = ?`,
+    `UPDATE job SET state = ${DELAYED}, due = ?, delay = ?, failed_reason = coalesce(?, failed_reason), stacktrace = coalesce(?, stacktrace), ${UNLOCKED}, attempts_made = attempts_made + ? WHERE pk = ?`,
     due,
     delay,
     failure.reason,
@@ -41,7 +40,7 @@ export function moveToDelayed(
   store.wake(queue);
 }
 
-/** An active job whose attempt failed waits again, behind the others. */
+/** Lets an active job whose attempt failed wait again: behind the other jobs, or before them with `first`. */
 export function retryJob(
   store: Store,
   queue: string,
@@ -52,7 +51,7 @@ export function retryJob(
 ): void {
   const job = requireActive(store, queue, id, token);
   store.run(
-    `UPDATE job SET state = ${WAITING}, ord = ?, due = NULL, failed_reason = coalesce(?, failed_reason), stacktrace = coalesce(?, stacktrace), ${unlocked}, attempts_made = attempts_made + 1 WHERE pk = ?`,
+    `UPDATE job SET state = ${WAITING}, ord = ?, due = NULL, failed_reason = coalesce(?, failed_reason), stacktrace = coalesce(?, stacktrace), ${UNLOCKED}, attempts_made = attempts_made + 1 WHERE pk = ?`,
     store.nextOrd(first),
     failure.reason,
     failure.stacktrace,
@@ -62,17 +61,17 @@ export function retryJob(
   store.wake(queue);
 }
 
-/** A parent waits for its children; false when there are none to wait for. */
+/** Lets a parent wait for its children. Returns false if no child is pending. */
 export function moveToWaitingChildren(store: Store, queue: string, id: string, token: string): boolean {
   const job = requireLocked(store, queue, id, token);
   if (Number(job["pending_children"]) === 0) return false;
-  store.run(`UPDATE job SET state = ${WAITING_CHILDREN}, ${unlocked} WHERE pk = ?`, Number(job["pk"]));
+  store.run(`UPDATE job SET state = ${WAITING_CHILDREN}, ${UNLOCKED} WHERE pk = ?`, Number(job["pk"]));
   return true;
 }
 
 /**
- * Hands an active job back: it waits again in the place that it had, before all that came after it, so that several
- * jobs that are handed back at once keep their order. Returns the milliseconds that a rate limit still holds.
+ * Hands back an active job. The job waits again in its former place, so several jobs that are handed back keep their order.
+ * Returns the milliseconds until the rate limit ends.
  */
 export function moveActiveToWait(
   store: Store,
@@ -84,7 +83,7 @@ export function moveActiveToWait(
   const job = findJob(store, queue, id);
   if (job === undefined) throw new Refusal(MISSING_JOB);
   if (job["state"] === ACTIVE && (token === "0" || job["lock_token"] === token)) {
-    store.run(`UPDATE job SET state = ${WAITING}, ${unlocked} WHERE pk = ?`, Number(job["pk"]));
+    store.run(`UPDATE job SET state = ${WAITING}, ${UNLOCKED} WHERE pk = ?`, Number(job["pk"]));
     store.publish(queue, "waiting", { jobId: id, prev: "active" });
     store.wake(queue);
   }
@@ -92,7 +91,7 @@ export function moveActiveToWait(
   return expires === undefined ? 0 : Math.max(Number(expires) - now, 0);
 }
 
-/** A finished job waits again. The stack traces of its failures stay with it. */
+/** Retries a finished job. The stack traces of its failures stay with it. */
 export function reprocessJob(
   store: Store,
   queue: string,
@@ -117,7 +116,7 @@ export function reprocessJob(
   store.wake(queue);
 }
 
-/** Lets a delayed job run now. */
+/** Lets a delayed job wait to run at once. */
 export function promote(store: Store, queue: string, id: string): void {
   const job = requireDelayed(store, queue, id);
   store.run(
@@ -155,7 +154,7 @@ export function changePriority(
   store.run("UPDATE job SET prio = ?, ord = ? WHERE pk = ?", priority, ord, Number(job["pk"]));
 }
 
-/** Puts finished jobs back to wait; their attempts go on counting. Returns how many: 0 when none is left. */
+/** Retries finished jobs, whose attempts are not reset. Returns the number of jobs: 0 if none is left. */
 export function retryFinishedJobs(
   store: Store,
   queue: string,
@@ -184,7 +183,7 @@ export function retryFinishedJobs(
   return rows.length;
 }
 
-/** Lets delayed jobs run now. Returns how many: 0 when none is left. */
+/** Lets delayed jobs wait to run at once. Returns the number of jobs: 0 if none is left. */
 export function promoteJobs(store: Store, queue: string, most: number): number {
   const q = store.find(queue);
   if (q === undefined) return 0;
@@ -197,7 +196,7 @@ export function promoteJobs(store: Store, queue: string, most: number): number {
     store.run(
       `UPDATE job SET state = ${WAITING}, due = NULL, ord = ? WHERE pk = ?`,
       store.nextOrd(),
-      pk as number,
+      Number(pk),
     );
     store.publish(queue, "waiting", { jobId: String(id), prev: "delayed" });
   }
@@ -206,8 +205,8 @@ export function promoteJobs(store: Store, queue: string, most: number): number {
 }
 
 /**
- * Puts active jobs whose lock has lapsed back to wait. BullMQ marks at one check and takes back at the next; with
- * `atOnce` they are taken back at the first.
+ * Lets active jobs wait again whose lock has lapsed. As BullMQ does, one check marks the jobs and the next check recovers
+ * them. With `atOnce` the first check recovers them.
  */
 export function moveStalledJobsToWait(
   store: Store,
@@ -231,14 +230,14 @@ export function moveStalledJobsToWait(
   for (const { pk, id, stalled, scheduler_id: scheduler } of rows) {
     const repeats =
       scheduler !== null &&
-      store.get("SELECT 1 AS found FROM scheduler WHERE q = ? AND id = ?", q, scheduler as string) !==
+      store.get("SELECT 1 AS found FROM scheduler WHERE q = ? AND id = ?", q, String(scheduler)) !==
         undefined;
     const isTooMuch = Number(stalled) + 1 > maxStalledCount && !repeats;
     store.run(
-      `UPDATE job SET state = ${WAITING}, ${unlocked}, stalled_marked = 0, stalled = stalled + 1, ord = ?, deferred_failure = coalesce(?, deferred_failure) WHERE pk = ?`,
+      `UPDATE job SET state = ${WAITING}, ${UNLOCKED}, stalled_marked = 0, stalled = stalled + 1, ord = ?, deferred_failure = coalesce(?, deferred_failure) WHERE pk = ?`,
       store.nextOrd(),
       isTooMuch ? "job stalled more than allowable limit" : null,
-      pk as number,
+      Number(pk),
     );
     store.publish(queue, "stalled", { jobId: String(id) });
     store.wake(queue);

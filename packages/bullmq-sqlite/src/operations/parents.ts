@@ -10,13 +10,13 @@ import {
 } from "../schema/states.ts";
 import type { Row, Store } from "../store/store.ts";
 
-/** A parent as its children name it. */
+/** The name of a parent in the rows of its children. */
 export interface ParentName {
   readonly queue: string;
   readonly id: string;
 }
 
-/** The key by which BullMQ names a job of any queue. */
+/** Returns the key by which BullMQ names a job of any queue. */
 export function nodeKey(queue: string, id: string): string {
   return `${queue}:${id}`;
 }
@@ -28,13 +28,13 @@ export function parentOf(row: Row): ParentName | undefined {
     : { queue: String(queue), id: String(id) };
 }
 
-/** The parent's row; undefined when it is gone. */
+/** Returns a job's row; undefined if the job does not exist. */
 export function findJob(store: Store, queue: string, id: string): Row | undefined {
   const q = store.find(queue);
   return q === undefined ? undefined : store.get("SELECT * FROM job WHERE q = ? AND id = ?", q, id);
 }
 
-/** Notes that a parent waits for a child; false when it did already. */
+/** Records a child with its parent. Returns false if it was recorded before. */
 export function linkChild(
   store: Store,
   parent: Row,
@@ -58,7 +58,7 @@ export function linkChild(
   return added > 0;
 }
 
-/** Lets a parent that waits for no more children be run. */
+/** Lets a parent run whose children have all ended. */
 export function releaseParent(store: Store, { queue, id }: ParentName, now: number): void {
   const parent = findJob(store, queue, id);
   if (parent === undefined || parent["state"] !== WAITING_CHILDREN) return;
@@ -80,7 +80,7 @@ export function releaseParent(store: Store, { queue, id }: ParentName, now: numb
   store.wake(queue);
 }
 
-/** One child fewer to wait for. Releases the parent after the last one, or at once. */
+/** Counts one pending child less. Releases the parent after its last child, or at once. */
 function countDown(store: Store, parent: ParentName, now: number, atOnce = false): void {
   const row = findJob(store, parent.queue, parent.id);
   if (row === undefined) return;
@@ -89,7 +89,7 @@ function countDown(store: Store, parent: ParentName, now: number, atOnce = false
   if (left === 0 || atOnce) releaseParent(store, parent, now);
 }
 
-/** Hands a completed child's value to its parent. */
+/** Stores a completed child's value with its parent. */
 export function childCompleted(
   store: Store,
   parent: ParentName,
@@ -116,7 +116,7 @@ interface FailureOptions {
   readonly removeDependencyOnFailure?: boolean;
 }
 
-/** Does to the parent of a failed child as the child's options say. */
+/** Applies the options of a failed child to its parent. */
 export function childFailed(store: Store, child: Row, key: string, reason: string, now: number): void {
   const parent = parentOf(child);
   const row = parent === undefined ? undefined : findJob(store, parent.queue, parent.id);
@@ -144,7 +144,7 @@ export function childFailed(store: Store, child: Row, key: string, reason: strin
   }
 }
 
-/** A parent no longer waits for a child that is taken away; true if it did. */
+/** Removes a child from its parent, which no longer waits for it. Returns whether the parent had the child. */
 export function dropChild(
   store: Store,
   parent: ParentName,
@@ -164,7 +164,7 @@ export function dropChild(
   return dropped > 0;
 }
 
-/** A finished job waits again: if its parent had its outcome, the parent waits for the job once more. */
+/** Lets the parent of a retried job wait for it once more, if the parent had its outcome. */
 export function childRetried(store: Store, queue: string, child: Row): void {
   const parent = parentOf(child);
   const row = parent === undefined ? undefined : findJob(store, parent.queue, parent.id);
@@ -180,8 +180,8 @@ export function childRetried(store: Store, queue: string, child: Row): void {
 }
 
 /**
- * A job was added that is there already. It becomes the child of its new parent, unless it has another one that is still
- * there: then false.
+ * Handles the addition of a job that exists. The job becomes the child of its new parent. Returns false if it has another
+ * parent that still exists.
  */
 export function adopt(
   store: Store,
@@ -229,7 +229,7 @@ export function adopt(
   return true;
 }
 
-/** The number of children that a parent still waits for is counted anew, after several were taken away at once. */
+/** Counts the pending children of a parent after several children were removed, and releases it after the last one. */
 export function recount(store: Store, parent: ParentName, removedFrom: string, now: number): void {
   const row = findJob(store, parent.queue, parent.id);
   if (row === undefined) return;

@@ -1,4 +1,4 @@
-import type { JobJson } from "bullmq";
+import type { JobJson, JobState } from "bullmq";
 import {
   ACTIVE,
   COMPLETED,
@@ -20,15 +20,18 @@ export function getJobData(store: Store, queue: string, id: string): JobJson | u
   return row === undefined ? undefined : jobJson(row);
 }
 
-/** BullMQ's name of a job's state; `unknown` for a job that is not there. */
-export function getState(store: Store, queue: string, id: string): string {
+/** Returns BullMQ's name of a job's state; `unknown` if the job does not exist. */
+export function getState(store: Store, queue: string, id: string): JobState | "unknown" {
   const row = findJob(store, queue, id);
   if (row === undefined) return "unknown";
   if (row["state"] === WAITING && Number(row["prio"]) > 0) return "prioritized";
   return STATE_NAMES[Number(row["state"])] ?? "unknown";
 }
 
-/** Whether a job has ended: 0 no, 1 completed, 2 failed, -1 unknown; with its value or the reason of its failure. */
+/**
+ * Returns whether a job has ended, with its value or the reason of its failure. The numbers are BullMQ's: 0 for a job that
+ * has not ended, 1 for a completed job, 2 for a failed job, -1 for a job that does not exist.
+ */
 export function isFinished(store: Store, queue: string, id: string): [number, string] {
   const row = findJob(store, queue, id);
   if (row === undefined) return [-1, `Missing key for job ${queue}:${id}. isFinished`];
@@ -37,7 +40,7 @@ export function isFinished(store: Store, queue: string, id: string): [number, st
   return [0, ""];
 }
 
-/** Whether a job is in a state by BullMQ's name. Jobs of a paused queue go on waiting, so none is `paused`. */
+/** Returns whether a job is in a state. The jobs of a paused queue are waiting, so no job is `paused`. */
 export function isJobInState(store: Store, queue: string, state: string, id: string): boolean {
   const row = findJob(store, queue, id);
   const wanted = STATE_NUMBERS[state];
@@ -52,7 +55,7 @@ export function isQueueMaxed(store: Store, queue: string): boolean {
   return q !== undefined && isMaxed(store, q);
 }
 
-/** How many jobs are in each state, by BullMQ's names. With `before`, only delayed jobs that are due before it count. */
+/** Returns the number of jobs in each state. With `before`, only delayed jobs that are due before that time count. */
 export function getCounts(store: Store, queue: string, states: readonly string[], before?: number): number[] {
   const q = store.find(queue);
   if (q === undefined) return states.map(() => 0);
@@ -81,8 +84,8 @@ export function getCountsPerPriority(store: Store, queue: string, priorities: re
   );
 }
 
-/** The order in which BullMQ lists each state; the columns of the second part turn round with `asc`. */
-const ranges: Readonly<Record<string, readonly [condition: string, order: (asc: boolean) => string]>> = {
+/** The jobs of each state, and the order in which BullMQ lists them. */
+const RANGES: Readonly<Record<string, readonly [condition: string, order: (asc: boolean) => string]>> = {
   wait: [`state = ${WAITING} AND prio = 0`, () => "ord DESC"],
   prioritized: [`state = ${WAITING} AND prio > 0`, (asc) => (asc ? "prio, ord" : "prio DESC, ord DESC")],
   active: [`state = ${ACTIVE}`, () => "ord DESC"],
@@ -92,7 +95,7 @@ const ranges: Readonly<Record<string, readonly [condition: string, order: (asc: 
   "waiting-children": [`state = ${WAITING_CHILDREN}`, () => "ord"],
 };
 
-/** The ids of each state's jobs from `start` to `end` inclusive. */
+/** Returns the ids of the jobs of each state from `start` to `end` inclusive. */
 export function getRanges(
   store: Store,
   queue: string,
@@ -103,7 +106,7 @@ export function getRanges(
 ): string[][] {
   const q = store.find(queue);
   return states.map((state) => {
-    const range = ranges[state === "waiting" ? "wait" : state];
+    const range = RANGES[state === "waiting" ? "wait" : state];
     const from = Math.max(start, 0);
     if (q === undefined || range === undefined || (end >= 0 && end < from)) return [];
     return store
@@ -117,11 +120,11 @@ export function getRanges(
   });
 }
 
-/** A child as its parent's row has it. */
+/** A child in the records of its parent. */
 export interface ChildEntry {
   readonly key: string;
   readonly status: number;
-  /** JSON; null while it is pending. */
+  /** JSON; null while the child is pending. */
   readonly value: string | null;
   readonly job: JobJson | undefined;
 }
@@ -135,7 +138,7 @@ function childEntry(store: Store, row: Row, withJobs: boolean): ChildEntry {
   };
 }
 
-/** The children of a job, those of one status with a page if so told. */
+/** Returns the children of a job: all of them, or a page of those in one state. */
 export function getChildren(
   store: Store,
   queue: string,
@@ -162,7 +165,7 @@ export function getChildren(
   return { total, children: rows.map((row) => childEntry(store, row, withJobs)) };
 }
 
-/** How many children a job has of each status: pending, processed, ignored, failed. */
+/** Returns the number of a job's children in each state: pending, processed, ignored, failed. */
 export function countChildren(store: Store, queue: string, id: string): number[] {
   const counts = [0, 0, 0, 0];
   const parent = findJob(store, queue, id);
@@ -175,7 +178,7 @@ export function countChildren(store: Store, queue: string, id: string): number[]
   return counts;
 }
 
-/** For a worker that found no job and is about to wait: whether there is a job now, and when one is due. */
+/** Returns whether a queue has a job to run now, and when its next delayed job is due. */
 export function waitState(
   store: Store,
   queue: string,

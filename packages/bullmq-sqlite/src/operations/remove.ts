@@ -1,15 +1,10 @@
 import { ACTIVE, COMPLETED, DELAYED, FAILED, WAITING } from "../schema/states.ts";
 import { Refusal } from "../store/store.ts";
 import type { Row, Store } from "../store/store.ts";
-import { forgetKey } from "./deduplicate.ts";
+import { dropKey } from "./deduplicate.ts";
 import { dropChild, findJob, nodeKey, parentOf, recount } from "./parents.ts";
 import type { ParentName } from "./parents.ts";
-
-const MISSING_JOB = -1;
-const MISSING_PARENT = -5;
-const BELONGS_TO_SCHEDULER = -8;
-const NOT_PAUSED = -1;
-const HAS_ACTIVE = -2;
+import { BELONGS_TO_SCHEDULER, HAS_ACTIVE, MISSING_JOB, MISSING_PARENT, NOT_PAUSED } from "./refusals.ts";
 
 const isLocked = (job: Row, now: number): boolean =>
   job["lock_token"] !== null && Number(job["locked_until"]) > now;
@@ -18,7 +13,7 @@ function textOrNull(value: Row[string] | undefined): string | null {
   return value === null || value === undefined ? null : String(value);
 }
 
-/** The children of a job that are there, by the rows that name it as their parent. */
+/** Returns the children of a job that exist, by the rows that name it as their parent. */
 function childrenOf(store: Store, queue: string, id: string): { queue: string; row: Row }[] {
   return store
     .all(
@@ -29,7 +24,10 @@ function childrenOf(store: Store, queue: string, id: string): { queue: string; r
     .map((row) => ({ queue: String(row["queue_name"]), row }));
 }
 
-/** Removes a job, with its children if so told. Returns how many; 0 when the job, or a child, is locked or gone. */
+/**
+ * Removes a job, and its children if `withChildren` is true. Returns the number of removed jobs, which is 0 if the job does
+ * not exist, or if the job or a child is locked.
+ */
 export function remove(store: Store, queue: string, id: string, withChildren: boolean, now: number): number {
   const job = findJob(store, queue, id);
   if (job === undefined) return 0;
@@ -40,7 +38,7 @@ export function remove(store: Store, queue: string, id: string, withChildren: bo
   return removeTree(store, queue, job, withChildren);
 }
 
-/** Whether a job, or a child that it waits for, is locked. */
+/** Returns whether a job, or a child that it waits for, is locked. */
 function hasLocked(store: Store, job: Row, now: number): boolean {
   if (isLocked(job, now)) return true;
   const pending = store.all(
@@ -56,13 +54,13 @@ function hasLocked(store: Store, job: Row, now: number): boolean {
 function removeTree(store: Store, queue: string, job: Row, withChildren: boolean): number {
   const id = String(job["id"]);
   const children = withChildren ? childrenOf(store, queue, id) : [];
-  forgetKey(store, Number(job["q"]), textOrNull(job["dedup_id"]), id);
+  dropKey(store, Number(job["q"]), textOrNull(job["dedup_id"]), id);
   let removed = store.run("DELETE FROM job WHERE pk = ?", Number(job["pk"]));
   for (const child of children) removed += removeTree(store, child.queue, child.row, true);
   return removed;
 }
 
-/** Removes the children of a job that have not begun, and their children. */
+/** Removes the children of a job that have not started, and the children of those. */
 export function removeUnprocessedChildren(store: Store, queue: string, id: string): void {
   const job = findJob(store, queue, id);
   if (job === undefined) return;
@@ -75,7 +73,7 @@ export function removeUnprocessedChildren(store: Store, queue: string, id: strin
     if (child === undefined || child["lock_token"] !== null) continue;
     if ([ACTIVE, FAILED, COMPLETED].includes(Number(child["state"]))) continue;
     removeUnprocessedChildren(store, String(childQueue), String(childId));
-    store.run("DELETE FROM child WHERE parent = ? AND child_key = ?", Number(job["pk"]), key as string);
+    store.run("DELETE FROM child WHERE parent = ? AND child_key = ?", Number(job["pk"]), String(key));
     store.run(
       "UPDATE job SET pending_children = max(pending_children - 1, 0) WHERE pk = ?",
       Number(job["pk"]),
@@ -85,7 +83,7 @@ export function removeUnprocessedChildren(store: Store, queue: string, id: strin
   }
 }
 
-/** Cuts a child from its parent; false when it has none. */
+/** Separates a child from its parent. Returns false if the job has no parent, or was separated from it before. */
 export function removeChildDependency(store: Store, queue: string, id: string, now: number): boolean {
   const job = findJob(store, queue, id);
   if (job === undefined) throw new Refusal(MISSING_JOB);
@@ -100,7 +98,7 @@ export function removeChildDependency(store: Store, queue: string, id: string, n
   return true;
 }
 
-/** Removes jobs, and tells the parents that waited for them. */
+/** Removes jobs, and releases the parents that waited for them. */
 function removeRows(store: Store, queue: string, rows: readonly Row[], now: number): void {
   const parents = new Map<string, ParentName>();
   for (const row of rows) {
@@ -108,29 +106,31 @@ function removeRows(store: Store, queue: string, rows: readonly Row[], now: numb
     const id = String(row["id"]);
     if (parent !== undefined) parents.set(nodeKey(parent.queue, parent.id), parent);
     store.run("DELETE FROM child WHERE child_queue = ? AND child_id = ?", queue, id);
-    forgetKey(store, Number(row["q"]), textOrNull(row["dedup_id"]), id);
+    dropKey(store, Number(row["q"]), textOrNull(row["dedup_id"]), id);
     store.run("DELETE FROM job WHERE pk = ?", Number(row["pk"]));
   }
   for (const parent of parents.values()) recount(store, parent, queue, now);
 }
 
-const removable = "pk, q, id, dedup_id, parent_queue, parent_id";
+/** The columns of a row that {@link removeRows} reads. */
+const REMOVED_COLUMNS = "pk, q, id, dedup_id, parent_queue, parent_id";
 
-/** Removes all waiting jobs, and delayed ones if so told; runs of schedulers stay. */
+/** Removes all waiting jobs, and delayed jobs if `delayed` is true. The runs of schedulers stay. */
 export function drain(store: Store, queue: string, delayed: boolean, now: number): void {
   const q = store.find(queue);
   if (q === undefined) return;
   const states = delayed ? [WAITING, DELAYED] : [WAITING];
   for (const state of states) {
     const rows = store.all(
-      `SELECT ${removable} FROM job WHERE q = ? AND state = ${state} AND scheduler_id IS NULL`,
+      `SELECT ${REMOVED_COLUMNS} FROM job WHERE q = ? AND state = ${state} AND scheduler_id IS NULL`,
       q,
     );
     removeRows(store, queue, rows, now);
   }
 }
 
-const cleaned: Readonly<Record<string, string>> = {
+/** The jobs that `clean` removes, by BullMQ's name of their state. */
+const CLEAN_CONDITIONS: Readonly<Record<string, string>> = {
   completed: `state = ${COMPLETED} AND finished <= ?`,
   failed: `state = ${FAILED} AND finished <= ?`,
   delayed: `state = ${DELAYED} AND added <= ? AND scheduler_id IS NULL`,
@@ -139,7 +139,7 @@ const cleaned: Readonly<Record<string, string>> = {
   active: `state = ${ACTIVE} AND added <= ? AND scheduler_id IS NULL`,
 };
 
-/** Removes jobs of a state that are older than `before`. Returns their ids. */
+/** Removes the jobs of a state that are older than `before`. Returns their ids. */
 export function clean(
   store: Store,
   queue: string,
@@ -149,10 +149,10 @@ export function clean(
   now: number,
 ): string[] {
   const q = store.find(queue);
-  const condition = cleaned[state === "waiting" || state === "paused" ? "wait" : state];
+  const condition = CLEAN_CONDITIONS[state === "waiting" || state === "paused" ? "wait" : state];
   if (q === undefined || condition === undefined) return [];
   const rows = store.all(
-    `SELECT ${removable} FROM job WHERE q = ? AND ${condition} ORDER BY ord LIMIT ?`,
+    `SELECT ${REMOVED_COLUMNS} FROM job WHERE q = ? AND ${condition} ORDER BY ord LIMIT ?`,
     q,
     before,
     most > 0 ? most : -1,
@@ -163,7 +163,7 @@ export function clean(
   return rows.map(({ id }) => String(id));
 }
 
-/** Removes a paused queue with all that it has, `most` jobs at a time. Returns 1 while there are more, 0 at the end. */
+/** Removes `most` jobs of a paused queue, and in the end the queue. Returns 1 while more jobs are left, then 0. */
 export function obliterate(store: Store, queue: string, most: number, force: boolean): number {
   const q = store.find(queue);
   if (q === undefined) return NOT_PAUSED;

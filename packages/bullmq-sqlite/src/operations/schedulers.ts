@@ -1,26 +1,25 @@
 import { DELAYED, WAITING } from "../schema/states.ts";
 import { Refusal } from "../store/store.ts";
 import type { Row, Store } from "../store/store.ts";
+import { ID_COLLISION, SLOTS_BUSY } from "./refusals.ts";
 
-const ID_COLLISION = -10;
-const SLOTS_BUSY = -11;
-/** How many intervals ahead a free time is looked for; BullMQ's number. */
-const slotsAtMost = 32;
+/** The most intervals in which a free time is searched; BullMQ's number. */
+const MAX_SLOTS = 32;
 
-/** The options of a scheduler, as BullMQ's JobScheduler gives them. */
+/** The options of a scheduler, in the form of BullMQ's JobScheduler. */
 export interface SchedulerOptions {
   readonly name?: string;
   readonly tz?: string;
   readonly pattern?: string;
   readonly every?: number;
-  /** Milliseconds; null where the caller gave none. */
+  /** Milliseconds; null if the caller chose none. */
   readonly offset?: number | null;
   readonly startDate?: number;
   readonly endDate?: number;
   readonly limit?: number;
 }
 
-/** The options of the one run that is added now. */
+/** The options of the run that is added. */
 export interface RunOptions {
   readonly priority?: number;
   readonly timestamp?: number;
@@ -32,7 +31,7 @@ interface EveryTimes {
   readonly offset: number;
 }
 
-/** The next time of an interval, and its place within the interval; BullMQ's rule. */
+/** Returns the next time of an interval and its place within the interval, by BullMQ's rule. */
 function nextOfInterval(
   before: number | null,
   every: number,
@@ -65,7 +64,7 @@ function exists(store: Store, q: number, id: string): boolean {
   return store.get("SELECT 1 AS found FROM job WHERE q = ? AND id = ?", q, id) !== undefined;
 }
 
-/** Stores a scheduler and adds its next run in place of the one that waited. Returns the run's id and its delay. */
+/** Stores a scheduler, and adds its next run in place of its waiting run. Returns the id and the delay of the run. */
 export function addJobScheduler(
   store: Store,
   queue: string,
@@ -100,14 +99,14 @@ export function addJobScheduler(
     ) > 0;
   if (replaced && every !== null) {
     if (!hasOtherInterval) next = previous;
-    // The place within the interval is chosen when a scheduler is made, and stays while its runs go on.
+    // The place within the interval is chosen with the first run, and stays while the scheduler has runs.
     const kept = numberOrNull(before?.["offset"]);
     if (givenOffset === undefined && kept !== null) offset = kept;
   }
   if (exists(store, q, runId(id, next))) {
     if (every !== null) {
-      // Ended runs of a scheduler of the same id may have several times in a row.
-      const last = next + slotsAtMost * every;
+      // Finished runs of an earlier scheduler of the same id can hold several times in a row.
+      const last = next + MAX_SLOTS * every;
       do next += every;
       while (next < last && exists(store, q, runId(id, next)));
       if (exists(store, q, runId(id, next))) throw new Refusal(SLOTS_BUSY);
@@ -173,7 +172,7 @@ function addRun(
   return [id, delay];
 }
 
-/** Adds a scheduler's next run while `producer`, the run before, is taken up. Returns its id; null when there is none. */
+/** Adds a scheduler's next run when `producer`, the run before, starts. Returns its id; null if no run is added. */
 export function updateJobScheduler(
   store: Store,
   queue: string,
@@ -212,7 +211,7 @@ export function updateJobScheduler(
     "UPDATE scheduler SET next = ?, iterations = iterations + 1, offset = ?, template_data = ? WHERE q = ? AND id = ?",
     next,
     offset,
-    isTemplate ? templateData : (row["template_data"] as string | null),
+    isTemplate ? templateData : (row["template_data"] ?? null),
     q,
     id,
   );
@@ -221,7 +220,7 @@ export function updateJobScheduler(
   return addRun(store, queue, q, id, String(row["name"] ?? ""), next, data, runOptions, now)[0];
 }
 
-/** Removes a scheduler and the run that waits; false when there is no such scheduler. */
+/** Removes a scheduler and its delayed run. Returns false if there is no such scheduler. */
 export function removeJobScheduler(store: Store, queue: string, id: string): boolean {
   const q = store.find(queue);
   const row = q === undefined ? undefined : find(store, q, id);
@@ -233,13 +232,14 @@ export function removeJobScheduler(store: Store, queue: string, id: string): boo
   return true;
 }
 
-/** The stored fields of a scheduler, as texts by BullMQ's names, and the time of its next run. */
+/** The fields of a scheduler as texts, by BullMQ's names, and the time of its next run. */
 export interface StoredScheduler {
   readonly fields: Record<string, string>;
   readonly next: string | null;
 }
 
-const fieldNames: Readonly<Record<string, string>> = {
+/** BullMQ's names of the fields, by the columns of the table. */
+const FIELD_NAMES: Readonly<Record<string, string>> = {
   name: "name",
   iterations: "ic",
   count_limit: "limit",
@@ -256,7 +256,7 @@ export function getJobScheduler(store: Store, queue: string, id: string): Stored
   const row = q === undefined ? undefined : find(store, q, id);
   if (row === undefined) return undefined;
   const fields: Record<string, string> = {};
-  for (const [column, name] of Object.entries(fieldNames))
+  for (const [column, name] of Object.entries(FIELD_NAMES))
     if (row[column] !== null) fields[name] = String(row[column]);
   for (const [column, name] of [
     ["template_data", "data"],
@@ -267,7 +267,7 @@ export function getJobScheduler(store: Store, queue: string, id: string): Stored
   return { fields, next: row["next"] === null ? null : String(row["next"]) };
 }
 
-/** Ids and times of schedulers, alternating, by their next run. */
+/** Returns the ids and times of schedulers, alternating, ordered by their next run. */
 export function getJobSchedulersRange(
   store: Store,
   queue: string,

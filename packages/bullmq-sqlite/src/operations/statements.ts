@@ -1,23 +1,23 @@
 import type { SQLInputValue } from "node:sqlite";
 import type { Row, Store } from "../store/store.ts";
 
-/** A statement of a user's own, with its parameters. */
+/** A user's statement, with its parameters. */
 export type Statement = readonly [sql: string, params?: readonly SQLInputValue[]];
 
-/** The result of a statement: its rows, and how many rows it changed. */
+/** The rows of a statement, and the number of rows that it changed. */
 export interface StatementResult {
   readonly rows: Row[];
   readonly changes: number;
 }
 
-/** Posts a text, once the turn is stored, if the statement returns a row; returns whether it did. */
+/** Posts a text after the commit of the turn if the statement returns a row. Returns whether it did. */
 export function postIf(store: Store, [sql, params = []]: Statement, channel: string, text: string): boolean {
   if (store.prepare(sql).get(...params) === undefined) return false;
   store.post(channel, text);
   return true;
 }
 
-/** Runs statements in one step, so that nobody sees what is between them. Queues in `wake` have work afterwards. */
+/** Runs statements in one transaction. The workers of the queues in `wake` look for jobs afterwards. */
 export function runStatements(
   store: Store,
   statements: readonly Statement[],

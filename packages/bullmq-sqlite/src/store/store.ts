@@ -1,9 +1,9 @@
 import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
 
-/** A row as node:sqlite returns it: no column of the schema is a blob. */
+/** A row of a table. No column of the schema is a blob. */
 export type Row = Record<string, string | number | null>;
 
-/** BullMQ's failure codes travel as numbers; the backend makes BullMQ's own errors of them. */
+/** An operation that BullMQ's rules refuse. The backend makes BullMQ's error of its code. */
 export class Refusal extends Error {
   readonly code: number;
 
@@ -16,13 +16,13 @@ export class Refusal extends Error {
 /** An event of a queue: its name and its fields. */
 export type QueueEvent = readonly [name: string, fields: Readonly<Record<string, string | number>>];
 
-/** How many events a queue keeps unless `streams.events.maxLen` says otherwise; BullMQ's default. */
-const eventsKept = 10_000;
+/** The number of events that a queue keeps without `streams.events.maxLen`; BullMQ's default. */
+const DEFAULT_EVENTS = 10_000;
 
-/** How many prepared statements are kept. The package has fewer; statements of its users count too. */
-const statementsKept = 500;
+/** The most prepared statements in the cache. The package has fewer, but statements of its users count, too. */
+const MAX_STATEMENTS = 500;
 
-/** The news of a turn for others: queues with work or events that were not there before, and texts. */
+/** The changes of a turn that others need to know: queues with new jobs, queues with new events, and messages. */
 export interface Signals {
   readonly jobs: Set<string>;
   readonly events: Set<string>;
@@ -30,8 +30,8 @@ export interface Signals {
 }
 
 /**
- * The connection of the database thread, with what a turn of operations shares: prepared statements, the ids of queues,
- * their settings, and counters that are read at a turn's first use and written at its end.
+ * The connection of the database thread. It caches prepared statements, the ids of queues and their settings, and during a
+ * turn it collects the events, the signals and the order of new jobs, which are written at the end of the turn.
  */
 export class Store {
   readonly database: DatabaseSync;
@@ -50,11 +50,11 @@ export class Store {
     this.database = database;
   }
 
-  /** A prepared statement, kept for its next use. */
+  /** Returns a prepared statement from the cache. */
   prepare(sql: string): StatementSync {
     let statement = this.#statements.get(sql);
     if (statement === undefined) {
-      if (this.#statements.size >= statementsKept) {
+      if (this.#statements.size >= MAX_STATEMENTS) {
         const [oldest] = this.#statements.keys();
         this.#statements.delete(oldest!);
       }
@@ -72,12 +72,12 @@ export class Store {
     return this.prepare(sql).all(...params) as Row[];
   }
 
-  /** Returns how many rows changed. */
+  /** Runs a statement. Returns the number of changed rows. */
   run(sql: string, ...params: SQLInputValue[]): number {
     return Number(this.prepare(sql).run(...params).changes);
   }
 
-  /** Begins a turn. What another process may have changed since the last turn is read anew. */
+  /** Begins a turn. If another process has changed the file since the last turn, the caches are emptied. */
   begin(): void {
     this.prepare("BEGIN IMMEDIATE").run();
     const version = this.dataVersion();
@@ -90,7 +90,7 @@ export class Store {
     this.signals = { jobs: new Set(), events: new Set(), messages: [] };
   }
 
-  /** Writes what the turn has counted and published, and commits. */
+  /** Writes the order and the events of the turn, and commits. */
   commit(): void {
     if (this.#ord !== undefined && this.#ord !== this.#ordStored)
       this.run("UPDATE sequence SET value = ? WHERE name = 'ord'", this.#ord);
@@ -103,7 +103,7 @@ export class Store {
     if (this.database.isTransaction) this.prepare("ROLLBACK").run();
   }
 
-  /** Runs one operation of a turn: when it fails, its changes are undone, and those of the others are not. */
+  /** Runs one operation of a turn. If it fails, its changes are undone, and the changes of the other operations stay. */
   operation<T>(body: () => T): T {
     this.prepare("SAVEPOINT operation").run();
     const published = new Map([...this.#events].map(([queue, events]) => [queue, events.length]));
@@ -112,7 +112,7 @@ export class Store {
       this.prepare("RELEASE operation").run();
       return result;
     } catch (error) {
-      // A full disk, for one, ends the whole transaction by itself.
+      // Some errors, such as a full disk, end the whole transaction.
       if (this.database.isTransaction) {
         this.prepare("ROLLBACK TO operation").run();
         this.prepare("RELEASE operation").run();
@@ -123,7 +123,7 @@ export class Store {
     }
   }
 
-  /** A number that changes when another connection has changed the file. */
+  /** Returns a number that changes when another connection has changed the file. */
   dataVersion(): number {
     return Number(this.get("PRAGMA data_version")?.["data_version"]);
   }
@@ -133,7 +133,7 @@ export class Store {
     this.#meta.clear();
   }
 
-  /** The number of a queue; undefined for a queue that nothing was ever written to. */
+  /** Returns the number of a queue; undefined if nothing was ever written to the queue. */
   find(queue: string): number | undefined {
     const known = this.#queues.get(queue);
     if (known !== undefined) return known;
@@ -143,7 +143,7 @@ export class Store {
     return Number(row["q"]);
   }
 
-  /** The number of a queue, which is there afterwards. */
+  /** Returns the number of a queue, which is made if it does not exist. */
   require(queue: string): number {
     const known = this.find(queue);
     if (known !== undefined) return known;
@@ -153,7 +153,7 @@ export class Store {
     return q;
   }
 
-  /** All settings of a queue. */
+  /** Returns all settings of a queue. */
   meta(q: number): ReadonlyMap<string, string> {
     let meta = this.#meta.get(q);
     if (meta === undefined) {
@@ -164,7 +164,7 @@ export class Store {
     return meta;
   }
 
-  /** A setting that is a number. */
+  /** Returns a setting that is a number. */
   metaNumber(q: number, field: string): number | undefined {
     const value = this.meta(q).get(field);
     return value === undefined ? undefined : Number(value);
@@ -189,7 +189,7 @@ export class Store {
     return this.meta(q).get("paused") === "1";
   }
 
-  /** The next place in the order of waiting jobs; before all others with `first`. */
+  /** Returns the next place in the order of waiting jobs: the last one, or with `first` the first one. */
   nextOrd(first = false): number {
     if (this.#ord === undefined) {
       this.#ordStored = Number(this.get("SELECT value FROM sequence WHERE name = 'ord'")?.["value"]);
@@ -199,30 +199,30 @@ export class Store {
     return first ? -this.#ord : this.#ord;
   }
 
-  /** The next id of a job whose submitter chose none. */
+  /** Returns the id of a job whose submitter chose none. */
   nextId(q: number): string {
     const row = this.get("UPDATE queue SET last_id = last_id + 1 WHERE q = ? RETURNING last_id", q);
     return String(row?.["last_id"]);
   }
 
-  /** Tells workers, when the turn is stored, that the queue has work. */
+  /** Wakes the workers of a queue after the commit. */
   wake(queue: string): void {
     this.signals.jobs.add(queue);
   }
 
-  /** Sends a text to the other processes when the turn is stored. */
+  /** Sends a text to the other processes after the commit. */
   post(channel: string, text: string): void {
     this.signals.messages.push([channel, text]);
   }
 
-  /** Adds an event of the queue, stored with the turn. */
+  /** Adds an event of a queue, which is stored with the turn. */
   publish(queue: string, name: string, fields: Readonly<Record<string, string | number>> = {}): void {
     const events = this.#events.get(queue);
     if (events === undefined) this.#events.set(queue, [[name, fields]]);
     else events.push([name, fields]);
   }
 
-  /** The id that the event published last will have. */
+  /** Returns the id of the event that was published last. */
   lastEventId(queue: string): number {
     const stored = Number(
       this.get("SELECT last_event FROM queue WHERE name = ?", queue)?.["last_event"] ?? 0,
@@ -230,11 +230,11 @@ export class Store {
     return stored + (this.#events.get(queue)?.length ?? 0);
   }
 
-  /** All events of a queue and turn are one row: a row each would cost more than the jobs. */
+  /** Writes all events of a queue in a turn as one row. One row for each event would cost more than the jobs. */
   #writeEvents(queue: string, events: readonly QueueEvent[]): void {
     if (events.length === 0) return;
     const q = this.require(queue);
-    const kept = this.metaNumber(q, "opts.maxLenEvents") ?? eventsKept;
+    const kept = this.metaNumber(q, "opts.maxLenEvents") ?? DEFAULT_EVENTS;
     const row = this.get(
       "UPDATE queue SET last_event = last_event + ? WHERE q = ? RETURNING last_event",
       events.length,
@@ -244,7 +244,7 @@ export class Store {
     this.signals.events.add(queue);
     if (kept <= 0) return;
     this.run("INSERT INTO event (q, last, items) VALUES (?, ?, ?)", q, last, JSON.stringify(events));
-    // As often as BullMQ trims its own: not at each event, since a trim looks at the whole index.
+    // Each 256 events, because a trim reads the whole index. BullMQ trims its stream as rarely.
     if (Math.floor(last / 256) !== Math.floor((last - events.length) / 256))
       this.run("DELETE FROM event WHERE q = ? AND last <= ?", q, last - kept);
   }
