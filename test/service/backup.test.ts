@@ -18,10 +18,18 @@ folderTest("a backup of a folder in use has every job, and can be opened", async
   });
   expect(await taskloom("backup", file, "--engine", url)).toMatchObject({
     code: 1,
-    stderr: expect.stringContaining("is there already") as string,
+    stderr: `taskloom: ${file} exists; name a file that does not exist\n`,
+  });
+  await expect(engine.backup!(file)).rejects.toMatchObject({
+    name: "EmbeddedDatabaseError",
+    code: "EMBEDDED_FILE_EXISTS",
+    path: join(folder, "data"),
   });
   const none = await taskloom("backup", join(folder, "x"), "--engine", `embedded:${join(folder, "none")}`);
-  expect(none).toMatchObject({ code: 1, stderr: expect.stringContaining("no embedded engine in") as string });
+  expect(none).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining("There is no embedded engine in") as string,
+  });
   expect(await taskloom("backup", "x", "--engine", "redis://127.0.0.1:1")).toMatchObject({
     code: 2,
     stderr: expect.stringContaining("redis-cli --rdb") as string,

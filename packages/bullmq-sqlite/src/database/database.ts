@@ -133,7 +133,7 @@ export class Database extends EventEmitter<{
    * Writes a copy of the file, after all operations that were called before. Later operations wait until the copy is
    * written. Active jobs wait in the copy.
    *
-   * @throws {@link SqliteError} if the copy cannot be written, or its file exists.
+   * @throws {@link SqliteError} if the copy cannot be written, with the code `SQLITE_FILE_EXISTS` if its file exists.
    */
   backup(path: string): Promise<void> {
     return this.#ask((id) => {
@@ -287,7 +287,9 @@ export class Database extends EventEmitter<{
 }
 
 function errorOf(failure: SentFailure): Error {
-  return "refusal" in failure
-    ? new RefusedError(failure.refusal)
-    : sqliteError(failure.errcode, failure.message);
+  if ("refusal" in failure) return new RefusedError(failure.refusal);
+  const { code, errcode, message } = failure;
+  return code?.startsWith("SQLITE_") === true
+    ? new SqliteError(code, message)
+    : sqliteError(errcode, message);
 }

@@ -4,7 +4,7 @@ import { SHARED_MEMORY_FULL } from "../schema/result-codes.ts";
 /**
  * A database file that cannot be used, or a database that failed. `code` is stable: `SQLITE_FULL`, `SQLITE_DAMAGED`,
  * `SQLITE_READONLY`, `SQLITE_CANNOT_OPEN`, `SQLITE_NO_WAL`, `SQLITE_SCHEMA_NEWER`, `SQLITE_ONE_PROCESS`, `SQLITE_BUSY`,
- * `SQLITE_CLOSED`, `SQLITE_OPTIONS`, `SQLITE_IO` or `SQLITE_ERROR`.
+ * `SQLITE_CLOSED`, `SQLITE_OPTIONS`, `SQLITE_FILE_EXISTS`, `SQLITE_IO` or `SQLITE_ERROR`.
  */
 export class SqliteError extends Error {
   static {

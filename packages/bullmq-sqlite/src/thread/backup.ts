@@ -8,7 +8,10 @@ import type { Store } from "../store/store.ts";
  * the copy, so the jobs that they run wait in the copy.
  */
 export function backUp(store: Store, path: string): void {
-  if (existsSync(path)) throw new Error(`${path} exists; name a file that does not exist`);
+  if (existsSync(path)) {
+    const error = new Error(`${path} exists; name a file that does not exist`);
+    throw Object.assign(error, { code: "SQLITE_FILE_EXISTS" });
+  }
   const partial = `${path}.partial`;
   rmSync(partial, { force: true });
   try {

@@ -300,7 +300,12 @@ export class EmbeddedEngine implements Engine {
   }
 
   async backup(path: string): Promise<void> {
-    await this.#connected().backup(path);
+    try {
+      await this.#connected().backup(path);
+    } catch (error) {
+      const isThere = (error as { code?: string }).code === "SQLITE_FILE_EXISTS";
+      throw isThere ? embeddedError(this.folder, error) : error;
+    }
   }
 
   now(): number {

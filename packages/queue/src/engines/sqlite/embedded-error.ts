@@ -12,6 +12,8 @@ export type EmbeddedErrorCode =
   | "EMBEDDED_VERSION"
   /** The path cannot be used: a file, not writable, on a full disk, on a file system without shared memory. */
   | "EMBEDDED_PATH"
+  /** The file of a backup exists. */
+  | "EMBEDDED_FILE_EXISTS"
   /** The database stopped while it was in use. */
   | "EMBEDDED_CRASHED"
   /** The database was closed. */
@@ -40,6 +42,7 @@ const codes: Readonly<Record<string, EmbeddedErrorCode>> = {
   SQLITE_NO_WAL: "EMBEDDED_PATH",
   SQLITE_FULL: "EMBEDDED_PATH",
   SQLITE_IO: "EMBEDDED_PATH",
+  SQLITE_FILE_EXISTS: "EMBEDDED_FILE_EXISTS",
   SQLITE_CLOSED: "EMBEDDED_CLOSED",
 };
 
