@@ -35,7 +35,7 @@ export const layeredPackages: readonly LayeredPackage[] = [
   {
     sources: "packages/queue/src",
     layers: [
-      ["attempt.ts", "errors.ts", "message-of.ts", "patience.ts", "cron"],
+      ["attempt.ts", "errors.ts", "message-of.ts", "settle-within.ts", "cron"],
       ["milliseconds.ts"],
       ["wire"],
       ["contract"],

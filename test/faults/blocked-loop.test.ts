@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { TaskQueue, TaskWorker } from "@taskloom/queue";
-import type { Stall } from "@taskloom/queue";
+import type { LoopStall } from "@taskloom/queue";
 import { expect } from "vitest";
 import { blockedForLocks, faultTest, measured, reportedStall } from "./support/fault-test.ts";
 import { blocking, marked } from "./support/tasks.ts";
@@ -36,7 +36,7 @@ faultTest(
   { timeout: 120_000 },
   async ({ folder, ledger }) => {
     process.env["TASKLOOM_LEDGER"] = ledger.path;
-    const stalls: Stall[] = [];
+    const stalls: LoopStall[] = [];
     await using queue = new TaskQueue({ engine: `embedded:${join(folder, "data")}` });
     const worker = new TaskWorker({
       engine: queue.engine,

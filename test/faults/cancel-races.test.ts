@@ -3,7 +3,7 @@ import { CancelledError } from "@taskloom/loop";
 import { TaskQueue, TaskWorker, call, openEngine } from "@taskloom/queue";
 import type { Engine, RemoteTask } from "@taskloom/queue";
 import { describe, expect } from "vitest";
-import type { CancelRequest } from "../../packages/queue/src/contract/engine.ts";
+import type { CancelRequest } from "../../packages/queue/src/contract/cancellation.ts";
 import { faultTest, full, measured } from "./support/fault-test.ts";
 import { collecting, racing, racingStrictly, stumbling } from "./support/tasks.ts";
 

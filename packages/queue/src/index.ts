@@ -25,20 +25,20 @@ export {
 } from "./errors.ts";
 
 export type { Backoff, ResolvedTaskOptions, TaskDefinition, TaskOptions } from "./definition/define-task.ts";
-export type { JobSummary } from "./client/job-client.ts";
+export type { JobSummary } from "./operate/job-states.ts";
 export type { RemoteTaskState } from "./client/remote-task.ts";
 export type { FailedJob, FailureGroup } from "./operate/failures.ts";
 export type { FlowTask, TaskCall } from "./client/flow.ts";
 export type { RemoteMapOptions, Settled } from "./client/remote-map.ts";
 export type { QueueCounts } from "./operate/counts.ts";
-export type { RateLimit } from "./operate/rate-limit.ts";
+export type { RateLimit } from "./operate/limits.ts";
 export type { When } from "./operate/schedule-times.ts";
 export type { Schedule } from "./client/schedules.ts";
 export type { Deduplicate, SubmitOptions } from "./client/submit-options.ts";
 export type { Submitter, TaskQueueOptions } from "./client/task-queue.ts";
 export type { CurrentJob } from "./worker/current-job.ts";
 export type { JobEvent, JobStart, TaskWorkerOptions, WorkerStats } from "./worker/task-worker.ts";
-export type { Stall } from "./bullmq/lock-renewal.ts";
+export type { LoopStall, Stall } from "./bullmq/lock-renewal.ts";
 export type { EmbeddedErrorCode } from "./engines/sqlite/embedded-error.ts";
 export type { Engine } from "./contract/engine.ts";
 export type { Lane } from "./contract/lane.ts";

@@ -2,7 +2,13 @@
 // each operator function. TaskQueue, the command line, the HTTP API and the live page all call these.
 export { laneOfJobId, laneQueueName, lanes, publicId } from "./contract/lane.ts";
 export { LaneQueues } from "./operate/lane-queues.ts";
+export { cancelStored } from "./operate/cancel.ts";
 export { countJobs, oldestWait } from "./operate/counts.ts";
+export { drainQueue } from "./operate/drain.ts";
+export { jobState, jobStates } from "./operate/job-states.ts";
+export { limitRate } from "./operate/limits.ts";
+export { pauseQueue, resumeQueue } from "./operate/pause.ts";
+export { readSchedules, removeSchedule, scheduleRecord } from "./operate/schedules.ts";
 export { FailureGroups, failureKey, groupedFailures, nameOfError, readFailures } from "./operate/failures.ts";
 export { readSnapshot } from "./operate/job-snapshot.ts";
 export { listJobs, shownAtMost } from "./operate/list-jobs.ts";
@@ -25,6 +31,7 @@ export type { JobPage, JobQuery } from "./operate/list-jobs.ts";
 export type { JobRecord, StoredText } from "./contract/job-record.ts";
 export type { JobPlace } from "./operate/read-job.ts";
 export type { RetryPage, RetryQuery } from "./operate/retry.ts";
+export type { PlacedSchedule, ScheduleRecord } from "./operate/schedules.ts";
 export type { ServingWorker } from "./contract/serving.ts";
 export type { FinishedRecord, Outcome } from "./wire/outcome.ts";
 export type { JobData } from "./wire/job-data.ts";

@@ -18,7 +18,7 @@ redisTest(
     try {
       for (let day = 0; day < 4; day++) {
         await queue.submit(task);
-        await engine.forget("days.loop", engine.now() + 24 * 3_600_000);
+        await engine.removeExpired("days.loop", engine.now() + 24 * 3_600_000);
         const client = count.mock.contexts.at(-1) as Redis;
         listeners.push(client.eventNames().reduce((sum, name) => sum + client.listenerCount(name), 0));
       }

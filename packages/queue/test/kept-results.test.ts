@@ -1,7 +1,7 @@
 import { TaskQueue, TaskWorker, defineTask } from "@taskloom/queue";
 import { Redis } from "ioredis";
 import { expect } from "vitest";
-import type { ReplyMessage } from "../src/contract/engine.ts";
+import type { ReplyMessage } from "../src/contract/replies.ts";
 import { ReplyStream } from "../src/engines/redis/reply-stream.ts";
 import { ownRedisTest as test } from "../../../test/support/redis.ts";
 

@@ -31,7 +31,7 @@ redisClusterTest("one node suffices to find the others", async ({ cluster }) => 
   for (const node of cluster.nodes) {
     const engine = openEngine(node.replace("redis:", "redis-cluster:"));
     await engine.connect();
-    expect(await engine.look("none.loop", ["none"])).toEqual([{ kind: "missing" }]);
+    expect(await engine.lookup("none.loop", ["none"])).toEqual([{ kind: "missing" }]);
     await engine.close();
   }
 });

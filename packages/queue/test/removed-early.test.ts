@@ -9,7 +9,7 @@ test("a reply counts that comes after its job's record was found missing", async
   await using queue = new TaskQueue({ engine: redis.url, name: "removed" });
   const waiting = queue.with({ keep: { completed: 0, failed: 0 } }).submit(task, 1);
   await waiting.sent();
-  const look = vi.spyOn(queue.engine, "look");
+  const look = vi.spyOn(queue.engine, "lookup");
   const bull = queue.engine.openQueue("removed.loop");
   const job = await bull.getJob(waiting.id);
   const reply = (job as unknown as { data: { reply: string } }).data.reply;

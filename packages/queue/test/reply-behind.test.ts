@@ -1,11 +1,11 @@
 import { Redis } from "ioredis";
 import { expect } from "vitest";
-import type { ReplyMessage } from "../src/contract/engine.ts";
+import type { ReplyMessage } from "../src/contract/replies.ts";
 import { ReplyStream } from "../src/engines/redis/reply-stream.ts";
 import { redisTest } from "../../../test/support/redis.ts";
 
 const job = "test:default:some-id";
-const run = { queueName: "default", id: "some-id", attemptsStarted: 2 };
+const run = { laneName: "default", id: "some-id", attemptsStarted: 2 };
 const outcome = (value: string): ReplyMessage => ({
   id: "some-id",
   outcome: { state: "completed", value },

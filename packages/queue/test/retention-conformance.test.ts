@@ -1,7 +1,7 @@
 import { TaskQueue, defineTask } from "@taskloom/queue";
 import { describe, expect } from "vitest";
 import { laneQueueName } from "../src/contract/lane.ts";
-import { keepByDefault } from "../src/contract/retention.ts";
+import { DEFAULT_KEEP } from "../src/contract/retention.ts";
 import { engines } from "./engines.ts";
 import { pairTest } from "./pair.ts";
 
@@ -47,20 +47,20 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
     };
     const { engine } = queue;
     const after = async (time: number): Promise<string[]> => {
-      await engine.forget(laneQueueName(queue.name, "loop"), engine.now() + time);
+      await engine.removeExpired(laneQueueName(queue.name, "loop"), engine.now() + time);
       return await there();
     };
 
     await expect.poll(there, { timeout: 20_000 }).toEqual(["cancelled", "failure", "long", "ordinary"]);
-    expect(await after(keepByDefault.completed - 60_000)).toEqual([
+    expect(await after(DEFAULT_KEEP.completed - 60_000)).toEqual([
       "cancelled",
       "failure",
       "long",
       "ordinary",
     ]);
-    expect(await after(keepByDefault.completed + 1_000)).toEqual(["cancelled", "failure", "long"]);
+    expect(await after(DEFAULT_KEEP.completed + 1_000)).toEqual(["cancelled", "failure", "long"]);
     expect(await after(2 * hour + 1_000)).toEqual(["failure", "long"]);
-    expect(await after(keepByDefault.failed + 1_000)).toEqual(["long"]);
+    expect(await after(DEFAULT_KEEP.failed + 1_000)).toEqual(["long"]);
     expect(await after(30 * day + 1_000)).toEqual([]);
   });
 
@@ -72,7 +72,7 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
     expect(await first).toBe("first");
     const { engine } = queue;
     const stateAfter = async (time: number): Promise<unknown> => {
-      await engine.forget(laneQueueName(queue.name, "loop"), engine.now() + time);
+      await engine.removeExpired(laneQueueName(queue.name, "loop"), engine.now() + time);
       return (await queue.states([first.id])).get(first.id);
     };
     // A worker takes it down a moment after who waits has heard of the end.

@@ -3,7 +3,7 @@ import { expect, test, vi } from "vitest";
 import { redisTest } from "../../../test/support/redis.ts";
 import type { Engine } from "../src/contract/engine.ts";
 import { ServingKeys } from "../src/engines/redis/serving-keys.ts";
-import { serveEvery, servesFor } from "../src/contract/serving.ts";
+import { SERVE_INTERVAL_MS, SERVING_TTL_MS } from "../src/contract/serving.ts";
 import { serveRegularly } from "../src/worker/serve-regularly.ts";
 
 const worker = { id: "worker-1", queues: ["default"], tasks: { "test.add": 1 } };
@@ -13,8 +13,8 @@ redisTest("a worker whose records are late or refused ten times in a row still s
   const serving = new ServingKeys(client, "serving-test");
   const start = 1_000_000;
   await serving.serve(worker, start);
-  expect(await serving.all(start + 11 * serveEvery)).toEqual([worker]);
-  expect(await serving.all(start + servesFor)).toEqual([]);
+  expect(await serving.all(start + 11 * SERVE_INTERVAL_MS)).toEqual([worker]);
+  expect(await serving.all(start + SERVING_TTL_MS)).toEqual([]);
   await client.quit();
 });
 
@@ -29,10 +29,10 @@ test("a worker stores its record again after the engine has refused it", async (
     const serve = vi.fn<() => Promise<void>>(() => (answers.shift() ?? (() => Promise.resolve()))());
     const stopServing = vi.fn<() => Promise<void>>(() => Promise.resolve());
     const stop = await serveRegularly({ serve, stopServing } as unknown as Engine, worker);
-    await vi.advanceTimersByTimeAsync(2 * serveEvery);
+    await vi.advanceTimersByTimeAsync(2 * SERVE_INTERVAL_MS);
     expect(serve).toHaveBeenCalledTimes(3);
     await stop();
-    await vi.advanceTimersByTimeAsync(2 * serveEvery);
+    await vi.advanceTimersByTimeAsync(2 * SERVE_INTERVAL_MS);
     expect(serve).toHaveBeenCalledTimes(3);
     expect(stopServing).toHaveBeenCalledWith(worker.id);
   } finally {

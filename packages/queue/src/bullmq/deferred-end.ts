@@ -1,4 +1,4 @@
-import { cancelFlag, sealFlag } from "../contract/engine.ts";
+import { CANCEL_FLAG, SEAL_FLAG } from "../contract/cancellation.ts";
 
 /** How jobs were to end before they started, apart from BullMQ's field for it, which would have BullMQ fail them itself. */
 const ends = new WeakMap<object, string>();
@@ -19,18 +19,18 @@ export function unreadableReason(job: object): string | undefined {
 /** Takes what is said of a job's end from the job, before a worker runs it. */
 export function takeDeferredEnd(job: { deferredFailure?: string }): void {
   if (!job.deferredFailure) return;
-  if (!job.deferredFailure.startsWith(sealFlag)) ends.set(job, job.deferredFailure);
+  if (!job.deferredFailure.startsWith(SEAL_FLAG)) ends.set(job, job.deferredFailure);
   Reflect.deleteProperty(job, "deferredFailure");
 }
 
 /** Why a job that a worker just took is cancelled; undefined when it is not. */
 export function cancelReasonOf(job: object): string | undefined {
   const end = ends.get(job);
-  return end?.startsWith(cancelFlag) === true ? end.slice(cancelFlag.length) : undefined;
+  return end?.startsWith(CANCEL_FLAG) === true ? end.slice(CANCEL_FLAG.length) : undefined;
 }
 
 /** Why a job that a worker just took has failed already, such as a child of it; undefined when it has not. */
 export function failureOf(job: object): string | undefined {
   const end = ends.get(job);
-  return end?.startsWith(cancelFlag) === true ? undefined : end;
+  return end?.startsWith(CANCEL_FLAG) === true ? undefined : end;
 }

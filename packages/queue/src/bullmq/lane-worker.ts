@@ -4,7 +4,7 @@ import type { BackendFactory, ConnectionOptions, JobJson, RedisQueueBackend, Wor
 import { repeatSettings } from "../cron/repeat-strategy.ts";
 import type { HeldLocks } from "../contract/lock-holder.ts";
 import { takeDeferredEnd, unreadableFailure } from "./deferred-end.ts";
-import type { LaneProcessor, LaneView, LaneWorkerOptions } from "../contract/engine.ts";
+import type { LaneProcessor, WorkerLane, LaneWorkerOptions } from "../contract/engine-worker.ts";
 import type { BullJob } from "../contract/lane-queue.ts";
 import { pauseBeforeRepeat, untilAnswered } from "../contract/transient.ts";
 import type { Transient } from "../contract/transient.ts";
@@ -26,7 +26,7 @@ const storesWhileClosing = 2_000;
  * BullMQ's worker, taught that a job whose end is decided before it starts, as by the cancel flag, still goes to its
  * processor, which ends it as cancelled or failed. Left to itself BullMQ would fail it with a bare message.
  */
-export class LaneWorker extends Worker implements LaneView {
+export class LaneWorker extends Worker implements WorkerLane {
   #running = 0;
   readonly #transient: (error: unknown) => Transient | undefined;
   /** How many jobs were fetched and have not started. */

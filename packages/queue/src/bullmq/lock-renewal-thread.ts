@@ -1,6 +1,6 @@
 import { parentPort, workerData } from "node:worker_threads";
 import type { IQueueBackend } from "bullmq";
-import type { ConnectToRenew, RenewalAddress } from "../contract/engine.ts";
+import type { ConnectToRenew, RenewalAddress } from "../contract/lock-terms.ts";
 import { LockTable, newestOfEach } from "./lock-table.ts";
 import type { HeldLock } from "./lock-table.ts";
 

@@ -2,9 +2,9 @@ import { extname } from "node:path";
 import { Worker as Thread } from "node:worker_threads";
 import { LockManager } from "bullmq";
 import type { Worker } from "bullmq";
-import type { RenewalAddress } from "../contract/engine.ts";
+import type { RenewalAddress } from "../contract/lock-terms.ts";
 import type { HeldLocks, LockHolder } from "../contract/lock-holder.ts";
-import { waitAtMost } from "../patience.ts";
+import { settleWithin } from "../settle-within.ts";
 import { LockTable } from "./lock-table.ts";
 import type { RenewalThreadData, RenewalThreadMessage } from "./lock-renewal-thread.ts";
 
@@ -13,7 +13,7 @@ const tickInterval = 200;
 const closePatience = 2_000;
 
 /** A time in which the event loop stood still, so that no job of this process went on. */
-export interface Stall {
+export interface LoopStall {
   /** Milliseconds, to about a quarter of a second. */
   readonly duration: number;
   /** The jobs that this process ran then; with one, it is the one that held the loop. */
@@ -30,7 +30,7 @@ export interface LockRenewalOptions {
   readonly interval: number;
   /** For how long a loop that stands still keeps its locks, in milliseconds. */
   readonly stallLimit: number;
-  readonly onStall: (stall: Stall) => void;
+  readonly onStall: (stall: LoopStall) => void;
 }
 
 /**
@@ -93,7 +93,7 @@ export class LockRenewal implements LockHolder {
   async close(): Promise<void> {
     clearInterval(this.#timer);
     this.#thread.postMessage("close");
-    await waitAtMost(closePatience, this.#exited);
+    await settleWithin(closePatience, this.#exited);
   }
 }
 
@@ -150,3 +150,6 @@ class ThreadLockManager extends LockManager implements HeldLocks {
 }
 
 export type { ThreadLockManager };
+
+/** @deprecated Use {@link LoopStall}. */
+export type Stall = LoopStall;

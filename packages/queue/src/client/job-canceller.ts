@@ -1,10 +1,6 @@
 import { CancelledError } from "@taskloom/loop";
-import { replyAddress } from "../contract/engine.ts";
-import { storedId } from "../contract/lane.ts";
-import type { Lane } from "../contract/lane.ts";
-import { endOf } from "../contract/retention.ts";
-import { cancelledEnvelope, cancelledOutcome, outcomeOf } from "../wire/outcome.ts";
-import { storableText } from "../wire/plain-text.ts";
+import { cancelStored } from "../operate/cancel.ts";
+import { outcomeOf } from "../wire/outcome.ts";
 import type { LaneQueues } from "../operate/lane-queues.ts";
 import { isKeepable } from "./kept-submissions.ts";
 import type { KeptSubmissions } from "./kept-submissions.ts";
@@ -15,10 +11,6 @@ import type { Submission } from "./submission.ts";
 const cancelPauses = [100, 200, 400, 1_000];
 /** How soon a cancel looks again at a job that is on its way to the engine. */
 const sendingPause = 5;
-
-/** How often a claim is made; what BullMQ answers when it has lapsed: the lock is gone, or is another's. */
-const claimsAtMost = 5;
-const lapsedCodes: ReadonlySet<unknown> = new Set([-2, -6]);
 
 /** The canceller's side of the protocol described in `engines/redis/cancel-script.ts`. */
 export class JobCanceller {
@@ -54,7 +46,7 @@ export class JobCanceller {
         return this.#pending.end(submission, { error });
       if (submission.addedAt !== undefined) {
         try {
-          if (await this.cancelStored(submission.lane, submission.id, reason))
+          if (await cancelStored(this.#queues, submission.lane, submission.id, reason))
             await this.#lookAfterCancel(submission, error);
         } catch {
           // The engine does not answer; it is asked again until it does, as everything that is pending is.
@@ -69,45 +61,13 @@ export class JobCanceller {
     }
   }
 
-  /**
-   * One try to cancel a stored job; true when its end is stored, or there is no record of it. A claim that lapses before
-   * the end is stored, as on a machine that is busy, is made again.
-   */
-  async cancelStored(lane: Lane, id: string, why: string): Promise<boolean> {
-    const reason = storableText(why);
-    for (let claims = 1; ; claims++) {
-      try {
-        return await this.#cancelOnce(lane, id, reason);
-      } catch (error) {
-        if (claims >= claimsAtMost || !lapsedCodes.has((error as { code?: unknown }).code)) throw error;
-      }
-    }
-  }
-
-  async #cancelOnce(lane: Lane, id: string, reason: string): Promise<boolean> {
-    const { engine } = this.#queues;
-    const queueName = this.#queues.nameOf(lane);
-    const answer = await engine.cancel(queueName, storedId(id), reason);
-    if (answer.kind !== "claimed") return answer.kind === "gone" || answer.kind === "done";
-    const job = await this.#queues.lane(lane).getJob(storedId(id));
-    if (job === undefined) return true;
-    const { attemptsMade: attempts } = job; // BullMQ counts this end as one more.
-    await job.moveToCompleted(cancelledEnvelope(reason || undefined), answer.token, false);
-    engine.noteEnd(queueName, endOf(job, "cancelled"));
-    // The one who waits may be another than the one who cancels.
-    const reply = replyAddress(job.data, engine.replies);
-    const outcome = cancelledOutcome(reason);
-    if (reply !== undefined) engine.replies.send(reply, { id, outcome, attempts });
-    return true;
-  }
-
   async #lookAfterCancel(submission: Submission, cancelled: Error): Promise<void> {
-    const [stored] = await this.#queues.look(submission.lane, [submission.id]);
+    const [stored] = await this.#queues.lookup(submission.lane, [submission.id]);
     if (stored === undefined || stored.kind === "pending") return;
     if (stored.kind === "missing") {
       // A kept submission has no record. One that can no longer be dropped may have become a job just now.
       if (isKeepable(submission) && !(await this.#kept.drop(submission))) {
-        const [again] = await this.#queues.look(submission.lane, [submission.id]);
+        const [again] = await this.#queues.lookup(submission.lane, [submission.id]);
         if (again?.kind !== "missing") return;
       }
       return this.#pending.end(submission, { error: cancelled });

@@ -2,15 +2,13 @@ import { TimeoutError } from "@taskloom/loop";
 import type { CancelledError } from "@taskloom/loop";
 import type { Engine } from "../contract/engine.ts";
 import { QueueClosedError } from "../errors.ts";
-import { laneOfJobId, lanes, storedId } from "../contract/lane.ts";
-import { waitAtMost } from "../patience.ts";
-import { isCancelledEnvelope, outcomeOf } from "../wire/outcome.ts";
-import type { Outcome } from "../wire/outcome.ts";
+import { settleWithin } from "../settle-within.ts";
 import { JobCanceller } from "./job-canceller.ts";
-import { readLogs } from "../operate/read-logs.ts";
+import { jobState } from "../operate/job-states.ts";
+import { wholeLog } from "../operate/read-logs.ts";
 import { LaneQueues } from "../operate/lane-queues.ts";
 import { KeptSubmissions, isKeepable } from "./kept-submissions.ts";
-import { OutcomeWatch, lookAtMost } from "./outcome-watch.ts";
+import { OutcomeWatch } from "./outcome-watch.ts";
 import { PendingJobs } from "./pending-jobs.ts";
 import type { RemoteTask, RemoteTaskControl, RemoteTaskState } from "./remote-task.ts";
 import { SubmissionSender } from "./submission-sender.ts";
@@ -19,12 +17,6 @@ import { UnservedWarning } from "./unserved-warning.ts";
 
 /** How long closing waits for an engine that may not answer any more; milliseconds. */
 const closePatience = 1_000;
-
-/** A job's state as one look at many shows it: `pending` is every state before the end. */
-export type JobSummary = "missing" | "pending" | Outcome["state"];
-
-/** So many jobs are drained at once: a claim must not lapse behind the reading of many large jobs. */
-const drainedAtOnce = 50;
 
 /**
  * The waiting side of a queue: sends submissions, and brings each one's outcome to its RemoteTask.
@@ -70,7 +62,7 @@ export class JobClient implements RemoteTaskControl {
     const { engine, queueName } = this.queues;
     const note = async (): Promise<void> => {
       await engine.connect();
-      await engine.noteQueue(queueName);
+      await engine.recordQueue(queueName);
     };
     note().catch(() => (this.#isNoted = false));
   }
@@ -128,67 +120,16 @@ export class JobClient implements RemoteTaskControl {
     void this.#canceller.cancel(submission, "deadline");
   }
 
-  /** See {@link TaskQueue.drain}. */
-  async drain(delayed: boolean): Promise<number> {
-    await this.queues.engine.connect();
-    const states = ["waiting", "prioritized", "paused", ...(delayed ? ["delayed" as const] : [])] as const;
-    const { engine } = this.queues;
-    let drained = 0;
-    for (const lane of lanes) {
-      for (;;) {
-        const name = this.queues.nameOf(lane);
-        const found = await Promise.all(states.map((state) => engine.idsIn(name, state, 0, 500, "newest")));
-        const ids = found.flat().filter((id) => !id.startsWith("repeat:"));
-        let count = 0;
-        for (let at = 0; at < ids.length; at += drainedAtOnce) {
-          const some = ids.slice(at, at + drainedAtOnce);
-          const ended = await Promise.all(
-            some.map((id) => this.#canceller.cancelStored(lane, id, "drained")),
-          );
-          count += ended.filter(Boolean).length;
-        }
-        drained += count;
-        if (count === 0) break;
-      }
-    }
-    return drained;
-  }
-
   async state(id: string): Promise<RemoteTaskState> {
     const submission = this.#pending.get(id);
     if (submission !== undefined && submission.addedAt === undefined) return "waiting";
-    await this.queues.engine.connect();
-    const queue = this.queues.lane(laneOfJobId(id) ?? "loop");
-    const state = await queue.getJobState(storedId(id));
+    const state = await jobState(this.queues, id);
     // It is kept until the job of its key has ended, and has no record of its own.
-    if (state === "unknown" && submission !== undefined && isKeepable(submission)) return "waiting";
-    if (state !== "completed") return state;
-    return isCancelledEnvelope((await queue.getJob(storedId(id)))?.returnvalue) ? "cancelled" : state;
-  }
-
-  /** Where each of many jobs is; a look that costs far less than asking for each one's exact state. */
-  async states(ids: readonly string[]): Promise<Map<string, JobSummary>> {
-    await this.queues.engine.connect();
-    const states = new Map<string, JobSummary>();
-    for (const lane of lanes) {
-      const ofLane = ids.filter((id) => laneOfJobId(id) === lane);
-      for (let from = 0; from < ofLane.length; from += lookAtMost) {
-        const slice = ofLane.slice(from, from + lookAtMost);
-        for (const [index, job] of (await this.queues.look(lane, slice)).entries()) {
-          const state = job.kind === "finished" ? outcomeOf(job.record).state : job.kind;
-          states.set(slice[index]!, state);
-        }
-      }
-    }
-    return states;
+    return state === "unknown" && submission !== undefined && isKeepable(submission) ? "waiting" : state;
   }
 
   async logs(id: string): Promise<string[]> {
-    await this.queues.engine.connect();
-    const lines: string[] = [];
-    for await (const read of readLogs(this.queues.lane(laneOfJobId(id) ?? "loop"), storedId(id)))
-      lines.push(...read);
-    return lines;
+    return await wholeLog(this.queues, id);
   }
 
   /** Stops waiting: what is pending fails here and goes on at the engine. */
@@ -202,6 +143,6 @@ export class JobClient implements RemoteTaskControl {
       );
       this.#pending.end(submission, { error });
     }
-    await waitAtMost(closePatience, this.queues.close());
+    await settleWithin(closePatience, this.queues.close());
   }
 }

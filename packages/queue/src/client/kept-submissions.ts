@@ -1,4 +1,4 @@
-import type { KeptSubmission } from "../contract/engine.ts";
+import type { KeptSubmission } from "../contract/stored-job.ts";
 import { untilAnswered } from "../contract/transient.ts";
 import type { Lane } from "../contract/lane.ts";
 import type { LaneQueues } from "../operate/lane-queues.ts";
@@ -30,7 +30,7 @@ export class KeptSubmissions {
     const key = options.deduplication!.id;
     const kept = await this.#kept(lane, key);
     if (kept !== undefined) return kept.id;
-    const [own] = await this.#queues.look(lane, [id]);
+    const [own] = await this.#queues.lookup(lane, [id]);
     if (own?.kind !== "missing") return id;
     return (await this.#queues.lane(lane).getDeduplicationJobId(key)) ?? undefined;
   }

@@ -36,7 +36,7 @@ export async function askOtherLane(
     // Claimed first: whoever claims it for the other lane after this look waits until the job is there to be seen.
     const claimed = await queues.engine.claimLane(queues.queueName, lane, keys);
     const ids = keys.map((key) => jobId(other, key));
-    for (const [index, job] of (await queues.look(other, ids)).entries()) {
+    for (const [index, job] of (await queues.lookup(other, ids)).entries()) {
       const submission = chosen[index]!;
       if (job.kind !== "missing") jobs.set(submission, ids[index]!);
       else if (!claimed.has(keys[index]!)) onTheWay.add(submission);

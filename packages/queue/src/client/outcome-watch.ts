@@ -1,8 +1,10 @@
-import type { ReplyMessage, StoredJob } from "../contract/engine.ts";
+import type { ReplyMessage } from "../contract/replies.ts";
+import type { StoredJob } from "../contract/stored-job.ts";
 import { JobLostError, QueueClosedError } from "../errors.ts";
 import { lanes } from "../contract/lane.ts";
 import { keptForCertain } from "../contract/retention.ts";
 import { outcomeOf } from "../wire/outcome.ts";
+import { MAX_LOOKUP } from "../operate/lane-queues.ts";
 import type { LaneQueues } from "../operate/lane-queues.ts";
 import { isKeepable } from "./kept-submissions.ts";
 import type { KeptSubmissions } from "./kept-submissions.ts";
@@ -11,8 +13,6 @@ import type { Submission } from "./submission.ts";
 
 /** How often the stored state of what is pending is looked at, in case a reply was lost; milliseconds. */
 const lookInterval = 1_000;
-/** How many jobs one such look takes in at most; the others have their turn at the next. */
-export const lookAtMost = 2_000;
 
 /** Learns how pending jobs ended: from replies, which are quick, and from what is stored, which decides. */
 export class OutcomeWatch {
@@ -82,7 +82,7 @@ export class OutcomeWatch {
    */
   async #confirm(submission: Submission, message: OutcomeMessage): Promise<void> {
     if (submission.addedAt === undefined) return;
-    const [stored] = await this.#queues.look(submission.lane, [submission.id]);
+    const [stored] = await this.#queues.lookup(submission.lane, [submission.id]);
     if (stored?.kind === "missing") this.#pending.settle(submission, message);
     else if (stored !== undefined) this.#compare(submission, stored);
   }
@@ -91,15 +91,15 @@ export class OutcomeWatch {
   #nextToLookAt(): Submission[] {
     const before = performance.now() - lookInterval;
     // Where no reply can be lost, only a job whose place another one took ends without one.
-    const { lossless } = this.#queues.engine.replies;
+    const { isLossless: lossless } = this.#queues.engine.replies;
     const old = this.#pending
       .all()
       .filter(
         (each) => each.addedAt !== undefined && each.addedAt < before && (!lossless || canGiveWay(each)),
       );
-    if (old.length <= lookAtMost) return old;
+    if (old.length <= MAX_LOOKUP) return old;
     const from = old.findIndex(({ id }) => id === this.#lookCursor) + 1;
-    const slice = [...old.slice(from), ...old.slice(0, from)].slice(0, lookAtMost);
+    const slice = [...old.slice(from), ...old.slice(0, from)].slice(0, MAX_LOOKUP);
     this.#lookCursor = slice.at(-1)?.id;
     return slice;
   }
@@ -111,7 +111,7 @@ export class OutcomeWatch {
       const ofLane = sent.filter((submission) => submission.lane === lane);
       if (ofLane.length === 0) continue;
       const ids = ofLane.map(({ id }) => id);
-      const stored = await this.#queues.look(lane, ids);
+      const stored = await this.#queues.lookup(lane, ids);
       for (const [index, job] of stored.entries()) this.#compare(ofLane[index]!, job);
     }
   }

@@ -1,4 +1,4 @@
-import type { ReplyMessage } from "../contract/engine.ts";
+import type { ReplyMessage } from "../contract/replies.ts";
 import { laneOfJobId } from "../contract/lane.ts";
 import { decodeValue } from "../wire/decode.ts";
 import { openOutcome } from "../wire/outcome.ts";

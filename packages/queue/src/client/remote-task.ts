@@ -1,6 +1,6 @@
 import { ExternalTask } from "@taskloom/loop";
 import type { CancelledError } from "@taskloom/loop";
-import type { JobState } from "bullmq";
+import type { StoredJobState } from "../operate/job-states.ts";
 
 /** What a RemoteTask asks of the client that made it. */
 export interface RemoteTaskControl {
@@ -11,8 +11,8 @@ export interface RemoteTaskControl {
   logs(id: string): Promise<string[]>;
 }
 
-/** Where a job is: BullMQ's states, and `cancelled`, which is Taskloom's. */
-export type RemoteTaskState = JobState | "cancelled" | "unknown";
+/** The state of a job: BullMQ's states, and `cancelled`, which is Taskloom's. */
+export type RemoteTaskState = StoredJobState;
 
 /**
  * A Task whose body runs on a worker: another process, perhaps another machine.

@@ -1,33 +1,21 @@
 import type { ResolvedTaskOptions } from "../definition/define-task.ts";
 import type { StoredSchedule } from "../contract/lane-queue.ts";
 import { TaskOptionsError } from "../errors.ts";
-import { otherLane } from "../contract/lane.ts";
 import type { Lane } from "../contract/lane.ts";
-import { readSchedules } from "../operate/read-schedules.ts";
+import { putSchedule, readSchedules, removeSchedule, scheduleRecord } from "../operate/schedules.ts";
+import type { PlacedSchedule, ScheduleRecord } from "../operate/schedules.ts";
 import type { JobData } from "../wire/job-data.ts";
 import type { CallToJob } from "./call-to-job.ts";
 import { checkEach } from "./check-arguments.ts";
 import type { JobClient } from "./job-client.ts";
 import type { RemoteTask } from "./remote-task.ts";
-import { hasEnded, repeatOf } from "../operate/schedule-times.ts";
+import { repeatOf } from "../operate/schedule-times.ts";
 import type { When } from "../operate/schedule-times.ts";
 import { jobOptions } from "./submission.ts";
 import type { SubmitOptions } from "./submit-options.ts";
 
 /** A task that is run again and again, by whichever worker is free at its times. */
-export interface Schedule {
-  readonly id: string;
-  /** The task's name. */
-  readonly task: string;
-  readonly lane: Lane;
-  readonly cron: string | undefined;
-  readonly timezone: string | undefined;
-  /** Milliseconds. */
-  readonly every: number | undefined;
-  /** Milliseconds of the epoch. */
-  readonly until: number | undefined;
-  /** When it runs next, in milliseconds of the epoch. */
-  readonly next: number | undefined;
+export interface Schedule extends ScheduleRecord {
   /** Runs it once, now, beside its times. */
   run(): RemoteTask<unknown>;
   /** Ends it. What runs goes on. False when it had ended already. */
@@ -60,74 +48,24 @@ export class Schedules {
     const repeat = repeatOf(id, when);
     const { accepted, refused } = await checkEach(task, [args]);
     for (const error of refused.values()) throw error;
-    const { queues } = this.#client;
-    await queues.engine.connect();
     this.#client.noteUse();
     const { runsOn, name } = task;
     const { reply: _nobodyWaits, ...data } = this.#jobs.data(task, accepted[0] ?? [], options, undefined);
-    const opts = jobOptions(task, options);
-    const lane = queues.lane(runsOn);
-    if (hasEnded(repeat, this.#now)) await lane.removeJobScheduler(id);
-    else await lane.upsertJobScheduler(id, repeat, { name, data, opts });
-    // It may have been in the other lane, when its task ran there.
-    await queues.lane(otherLane(runsOn)).removeJobScheduler(id);
-    const stored = await queues.lane(runsOn).getJobScheduler(id);
-    return this.#schedule(runsOn, stored ?? { key: id, name, template: { data, opts } });
+    const template = { name, data, opts: jobOptions(task, options) };
+    return this.#schedule(await putSchedule(this.#client.queues, runsOn, id, repeat, template));
   }
 
   /** Every one, the next to run first. */
   async all(): Promise<Schedule[]> {
-    const { queues } = this.#client;
-    await queues.engine.connect();
-    const found = await queues.both(async (queue, lane) => {
-      const schedules: Schedule[] = [];
-      const over: StoredSchedule[] = [];
-      for await (const stored of readSchedules(queue)) {
-        const ended = await this.#ended(lane, stored);
-        over.push(...ended);
-        for (const each of stored) if (!ended.has(each)) schedules.push(this.#schedule(lane, each));
-      }
-      // After the walk, whose places would shift.
-      await Promise.all(over.map(({ key }) => queue.removeJobScheduler(key)));
-      return schedules;
-    });
-    return found.flat().toSorted((a, b) => (a.next ?? Infinity) - (b.next ?? Infinity));
+    return (await readSchedules(this.#client.queues)).map((placed) => this.#schedule(placed));
   }
 
-  /** Those that have had their last run: BullMQ lets them stand, and they are removed here. */
-  async #ended(lane: Lane, stored: readonly StoredSchedule[]): Promise<Set<StoredSchedule>> {
-    const { queues } = this.#client;
-    const last = stored.filter((each) => {
-      const { next, every } = each;
-      if (next == null || next > this.#now) return false;
-      return hasEnded(each, every === undefined ? this.#now : next + every - 1);
-    });
-    if (last.length === 0) return new Set();
-    const runs = await queues.look(
-      lane,
-      last.map(({ key, next }) => `repeat:${key}:${next}`),
-    );
-    return new Set(last.filter((_, index) => runs[index]?.kind !== "pending"));
-  }
-
-  /** This machine's time, or the virtual one. */
-  get #now(): number {
-    const { engine } = this.#client.queues;
-    return engine.now() - engine.clockOffset;
-  }
-
-  #schedule(lane: Lane, stored: StoredSchedule): Schedule {
+  #schedule(placed: PlacedSchedule): Schedule {
+    const { lane, stored } = placed;
     return {
-      id: stored.key,
-      task: stored.name,
-      lane,
-      cron: stored.pattern,
-      timezone: stored.tz,
-      every: stored.every,
-      until: stored.endDate,
-      next: stored.next ?? undefined,
+      ...scheduleRecord(placed),
       run: () => this.#run(lane, stored),
-      remove: () => this.#client.queues.lane(lane).removeJobScheduler(stored.key),
+      remove: () => removeSchedule(this.#client.queues, stored.key, [lane]),
     };
   }
 

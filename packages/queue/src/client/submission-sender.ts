@@ -105,7 +105,7 @@ export class SubmissionSender {
 
   /** To add a child again that has failed already would have its parent wait for it for ever. */
   async #isStored({ lane, id }: Submission): Promise<boolean> {
-    const [stored] = await this.#queues.look(lane, [id]);
+    const [stored] = await this.#queues.lookup(lane, [id]);
     return stored?.kind !== "missing";
   }
 
@@ -220,7 +220,7 @@ export class SubmissionSender {
   async #alreadyThere(lane: Lane, submissions: readonly Submission[]): Promise<ReadonlySet<Submission>> {
     const repeated = submissions.filter((each) => each.wasSent === true && isKeepable(each));
     if (repeated.length === 0) return new Set();
-    const stored = await this.#queues.look(
+    const stored = await this.#queues.lookup(
       lane,
       repeated.map(({ id }) => id),
     );

@@ -3,17 +3,16 @@ import { checkIsTask } from "../definition/define-task.ts";
 import type { TaskDefinition } from "../definition/define-task.ts";
 import type { Engine } from "../contract/engine.ts";
 import type { FlowAdder } from "../contract/lane-queue.ts";
-import { defaultEngine, openEngine } from "../engines/open-engine.ts";
+import { DEFAULT_ENGINE, openEngine } from "../engines/open-engine.ts";
 import { QueueClosedError, TaskOptionsError } from "../errors.ts";
-import { wholeMilliseconds } from "../milliseconds.ts";
 import { jobId } from "../contract/lane.ts";
 import type { Lane } from "../contract/lane.ts";
 import { countJobs } from "../operate/counts.ts";
 import type { QueueCounts } from "../operate/counts.ts";
 import { groupedFailures } from "../operate/failures.ts";
 import type { FailureGroup } from "../operate/failures.ts";
-import { limitRate } from "../operate/rate-limit.ts";
-import type { RateLimit } from "../operate/rate-limit.ts";
+import { limitRate } from "../operate/limits.ts";
+import type { RateLimit } from "../operate/limits.ts";
 import { pages } from "../operate/pages.ts";
 import { retryFailed } from "../operate/retry.ts";
 import { CallToJob } from "./call-to-job.ts";
@@ -22,7 +21,10 @@ import { attachToJob, retryJob } from "./existing-job.ts";
 import type { FlowTask, TaskCall } from "./flow.ts";
 import { planFlow } from "./flow-plan.ts";
 import { JobClient } from "./job-client.ts";
-import type { JobSummary } from "./job-client.ts";
+import { drainQueue } from "../operate/drain.ts";
+import { jobStates } from "../operate/job-states.ts";
+import type { JobSummary } from "../operate/job-states.ts";
+import { pauseQueue, resumeQueue } from "../operate/pause.ts";
 import { startPack } from "./pack-submission.ts";
 import { RemoteMap } from "./remote-map.ts";
 import type { RemoteMapOptions } from "./remote-map.ts";
@@ -88,7 +90,7 @@ export class TaskQueue {
   #closing: Promise<void> | undefined;
 
   /** @throws {@link EngineUrlError} for a URL that names no engine, {@link TaskOptionsError} for an impossible name. */
-  constructor({ engine = defaultEngine, name = "default" }: TaskQueueOptions = {}) {
+  constructor({ engine = DEFAULT_ENGINE, name = "default" }: TaskQueueOptions = {}) {
     if (!/^[\w-]{1,64}$/.test(name)) {
       throw new TaskOptionsError(
         `Expected a queue's \`name\` to be 1 to 64 letters, digits, '_' or '-', got ${JSON.stringify(name)}.`,
@@ -295,7 +297,7 @@ export class TaskQueue {
 
   /** Where each of many jobs is, by full id, in a round trip or two. */
   async states(ids: readonly string[]): Promise<Map<string, JobSummary>> {
-    return await this.#client.states(ids);
+    return await jobStates(this.#client.queues, ids);
   }
 
   /** How many jobs are in each state, both lanes together or one alone. A cancelled one is in none but `cancelled`. */
@@ -338,7 +340,7 @@ export class TaskQueue {
    * schedules and flows that wait for their children go on.
    */
   async drain({ delayed = true }: { readonly delayed?: boolean } = {}): Promise<number> {
-    return await this.#client.drain(delayed);
+    return await drainQueue(this.#client.queues, { delayed });
   }
 
   /**
@@ -346,20 +348,17 @@ export class TaskQueue {
    * workers notice that within a second.
    */
   async limit(limit: RateLimit | undefined): Promise<void> {
-    const per = limit && wholeMilliseconds("`per` of a rate limit", limit.per, { from: 1 });
-    await limitRate(this.#client.queues, limit && { ...limit, per: per! });
+    await limitRate(this.#client.queues, limit);
   }
 
   /** Workers take no more jobs of this queue, in either lane, until {@link resume}; what runs goes on. */
   async pause(): Promise<void> {
-    await this.engine.connect();
-    await this.#client.queues.both((queue) => queue.pause());
+    await pauseQueue(this.#client.queues);
   }
 
   /** Lets workers take jobs again. */
   async resume(): Promise<void> {
-    await this.engine.connect();
-    await this.#client.queues.both((queue) => queue.resume());
+    await resumeQueue(this.#client.queues);
   }
 
   /**

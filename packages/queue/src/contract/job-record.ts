@@ -13,9 +13,9 @@ export type StoredState =
 export type StateOrder = "newest" | "oldest";
 
 /** The fields of a job that can be large: each is JSON, except `failedReason`, which is a plain message. */
-export const textFields = ["data", "opts", "progress", "returnvalue", "stacktrace", "failedReason"] as const;
+export const TEXT_FIELDS = ["data", "opts", "progress", "returnvalue", "stacktrace", "failedReason"] as const;
 
-export type TextField = (typeof textFields)[number];
+export type TextField = (typeof TEXT_FIELDS)[number];
 
 /** One field as it is stored. */
 export interface StoredText {
@@ -44,11 +44,11 @@ export interface JobRecord {
   readonly texts: Readonly<Record<TextField, StoredText>>;
 }
 
-export const absentText: StoredText = { text: undefined, bytes: 0 };
+export const ABSENT_TEXT: StoredText = { text: undefined, bytes: 0 };
 
 /** The texts of a record, each as `read` returns it. */
 export function textsBy(read: (field: TextField) => StoredText): JobRecord["texts"] {
-  return Object.fromEntries(textFields.map((field) => [field, read(field)])) as JobRecord["texts"];
+  return Object.fromEntries(TEXT_FIELDS.map((field) => [field, read(field)])) as JobRecord["texts"];
 }
 
 /** A row of a SQL engine, whose columns are `added`, `processed`, `finished` and so on, as a record; `read` reads a text. */
@@ -81,7 +81,7 @@ export function rowsInOrder<T>(
 /** About how many bytes were read for a record; each costs something even when all its texts are empty. */
 export function bytesRead({ id, name, texts }: JobRecord): number {
   let bytes = 256 + id.length + name.length;
-  for (const field of textFields) bytes += texts[field].text === undefined ? 0 : texts[field].bytes;
+  for (const field of TEXT_FIELDS) bytes += texts[field].text === undefined ? 0 : texts[field].bytes;
   return bytes;
 }
 
@@ -89,6 +89,6 @@ export function bytesRead({ id, name, texts }: JobRecord): number {
  * How often a job was tried. BullMQ counts each end as an attempt, also that of a job which is cancelled before it ever
  * started; starts alone would count the runs that were handed back.
  */
-export function triesOf(attemptsMade: number, attemptsStarted: number): number {
+export function countedAttempts(attemptsMade: number, attemptsStarted: number): number {
   return Math.min(attemptsMade, attemptsStarted);
 }

@@ -90,22 +90,6 @@ export interface LaneQueue extends Pick<
   getJobSchedulers(start: number, end: number, ascending: boolean): Promise<StoredSchedule[]>;
 }
 
-/** What takes jobs from a lane: the part of BullMQ's Worker that is used, by BullMQ's names. */
-export interface LaneConsumer {
-  readonly id: string;
-  concurrency: number;
-  on(event: "active", listener: (job: BullJob) => void): unknown;
-  on(event: "completed", listener: (job: BullJob, result: unknown) => void): unknown;
-  on(event: "failed", listener: (job: BullJob | undefined, error: Error) => void): unknown;
-  on(event: "lockRenewalFailed", listener: (ids: string[]) => void): unknown;
-  on(event: "error", listener: (error: Error) => void): unknown;
-  waitUntilReady(): Promise<unknown>;
-  run(): Promise<unknown>;
-  /** Takes no more jobs. */
-  pause(doNotWaitActive: boolean): Promise<unknown>;
-  close(force?: boolean): Promise<unknown>;
-}
-
 /** Adds jobs that wait for others, all in one step: BullMQ's FlowProducer. */
 export interface FlowAdder {
   add(flow: FlowJob): Promise<unknown>;

@@ -8,13 +8,13 @@ export interface Keep {
 }
 
 /** What holds for a submission that says nothing else. */
-export const keepByDefault: Keep = { completed: 3_600_000, failed: 7 * 24 * 3_600_000 };
+export const DEFAULT_KEEP: Keep = { completed: 3_600_000, failed: 7 * 24 * 3_600_000 };
 
 /** How long a job is kept. What is stored can be anything, so a time that is none counts as not given. */
 export function keepOf({ keep }: Pick<JobData, "keep">): Keep {
   return {
-    completed: timeOf(keep?.completed) ?? keepByDefault.completed,
-    failed: timeOf(keep?.failed) ?? keepByDefault.failed,
+    completed: timeOf(keep?.completed) ?? DEFAULT_KEEP.completed,
+    failed: timeOf(keep?.failed) ?? DEFAULT_KEEP.failed,
   };
 }
 
@@ -42,14 +42,14 @@ export function endOf(
     wasCancelled: state === "cancelled",
     set,
     until: (job.finishedOn ?? Date.now()) + time,
-    isByDefault: time === keepByDefault[set],
+    isByDefault: time === DEFAULT_KEEP[set],
   };
 }
 
 /** What a job has to say of it in its data: only what differs, so that an ordinary job stays small. */
 export function ownKeep(keep: Partial<Keep> | undefined): Pick<JobData, "keep"> {
   const own = Object.entries(keep ?? {}).filter(
-    ([state, time]) => time !== undefined && time !== keepByDefault[state as keyof Keep],
+    ([state, time]) => time !== undefined && time !== DEFAULT_KEEP[state as keyof Keep],
   );
   return own.length === 0 ? {} : { keep: Object.fromEntries(own) };
 }
@@ -60,7 +60,7 @@ export function ownKeep(keep: Partial<Keep> | undefined): Pick<JobData, "keep"> 
  */
 export function keptForCertain(data: Pick<JobData, "keep">): number {
   const { completed, failed } = keepOf(data);
-  return Math.min(completed, failed, keepByDefault.completed);
+  return Math.min(completed, failed, DEFAULT_KEEP.completed);
 }
 
 function timeOf(value: unknown): number | undefined {

@@ -7,7 +7,7 @@ import { RedisEngine } from "./redis/redis-engine.ts";
 import { withoutPassword } from "../contract/without-password.ts";
 
 /** The engine that is used when none is named. */
-export const defaultEngine = "embedded:.taskloom";
+export const DEFAULT_ENGINE = "embedded:.taskloom";
 
 const known =
   '"redis://HOST:6379", "rediss://…", "redis-cluster://HOST:6379,HOST:6379", "postgres://HOST/DATABASE", "embedded:FOLDER" or "memory:"';

@@ -1,5 +1,5 @@
 import type { JobRecord, StoredState, StoredText } from "../contract/job-record.ts";
-import { triesOf } from "../contract/job-record.ts";
+import { countedAttempts } from "../contract/job-record.ts";
 import { publicId } from "../contract/lane.ts";
 import type { Lane } from "../contract/lane.ts";
 import { decodeError } from "../wire/decode.ts";
@@ -91,7 +91,7 @@ export function readSnapshot(
     queue,
     lane,
     ...endOf(record, state, parse),
-    attempts: triesOf(record.attemptsMade, record.attemptsStarted),
+    attempts: countedAttempts(record.attemptsMade, record.attemptsStarted),
     maxAttempts: typeof attempts === "number" && attempts >= 1 ? attempts : 1,
     ...call,
     ...(isEmpty(progress) ? {} : { progress }),

@@ -1,10 +1,14 @@
-import type { Engine, StoredJob } from "../contract/engine.ts";
+import type { Engine } from "../contract/engine.ts";
+import type { StoredJob } from "../contract/stored-job.ts";
 import type { LaneQueue } from "../contract/lane-queue.ts";
 import { untilAnswered } from "../contract/transient.ts";
 import { laneQueueName, lanes, storedId } from "../contract/lane.ts";
 import type { Lane } from "../contract/lane.ts";
 
-/** What the engine has of one queue: its lanes, each opened when it is first used. */
+/** How many jobs one lookup reads at most. A reader of more jobs asks several times. */
+export const MAX_LOOKUP = 2_000;
+
+/** The two lanes of one queue at an engine, each opened at its first use. */
 export class LaneQueues {
   readonly engine: Engine;
   readonly queueName: string;
@@ -30,10 +34,10 @@ export class LaneQueues {
   }
 
   /** Looks at stored jobs of one lane by the ids that users know. */
-  async look(lane: Lane, ids: readonly string[]): Promise<StoredJob[]> {
+  async lookup(lane: Lane, ids: readonly string[]): Promise<StoredJob[]> {
     return await untilAnswered(
       this.engine,
-      () => this.engine.look(this.nameOf(lane), ids.map(storedId)),
+      () => this.engine.lookup(this.nameOf(lane), ids.map(storedId)),
       () => !this.#isClosed,
     );
   }

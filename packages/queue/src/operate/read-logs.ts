@@ -1,4 +1,6 @@
 import type { LaneQueue } from "../contract/lane-queue.ts";
+import { laneOfJobId, storedId } from "../contract/lane.ts";
+import type { LaneQueues } from "./lane-queues.ts";
 
 /** So many lines are read at once; a line has 64 Ki characters at most. */
 const linesAtOnce = 100;
@@ -32,5 +34,14 @@ export async function logPage(lane: LaneQueue, stored: string, from: number): Pr
     characters += next.reduce((sum, line) => sum + line.length, 0);
     if (lines.length >= linesOfPage || characters >= charactersOfPage) break;
   }
+  return lines;
+}
+
+/** Returns all lines of a job's log. */
+export async function wholeLog(queues: LaneQueues, id: string): Promise<string[]> {
+  await queues.engine.connect();
+  const lines: string[] = [];
+  for await (const read of readLogs(queues.lane(laneOfJobId(id) ?? "loop"), storedId(id)))
+    lines.push(...read);
   return lines;
 }

@@ -1,5 +1,6 @@
 import { CancelledError } from "@taskloom/loop";
-import type { Engine, StoredJob } from "../contract/engine.ts";
+import type { Engine } from "../contract/engine.ts";
+import type { StoredJob } from "../contract/stored-job.ts";
 import type { BullJob } from "../contract/lane-queue.ts";
 import { FlowChildFailedError, JobLostError } from "../errors.ts";
 import { laneOfJobId, laneQueueName } from "../contract/lane.ts";
@@ -79,7 +80,7 @@ async function lookAtChildren(engine: Engine, { queue, children }: FlowData): Pr
   for (const lane of ["loop", "thread"] as const) {
     const places = [...children.keys()].filter((at) => laneOfJobId(children[at]!) === lane);
     if (places.length === 0) continue;
-    const found = await engine.look(
+    const found = await engine.lookup(
       laneQueueName(queue, lane),
       places.map((at) => children[at]!),
     );

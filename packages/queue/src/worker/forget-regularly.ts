@@ -4,13 +4,13 @@ import type { Engine } from "../contract/engine.ts";
 const interval = 5_000;
 
 /** Removes what has been kept for long enough from BullMQ queues, from now on; gives how to stop that. */
-export function forgetRegularly(engine: Engine, queueNames: readonly string[]): () => void {
+export function forgetRegularly(engine: Engine, laneNames: readonly string[]): () => void {
   let isForgetting = false;
   const forget = async (): Promise<void> => {
     if (isForgetting) return;
     isForgetting = true;
     try {
-      for (const name of queueNames) await engine.forget(name);
+      for (const name of laneNames) await engine.removeExpired(name);
     } catch {
       // The engine does not answer; there is a next time.
     } finally {

@@ -6,7 +6,9 @@ import type { Propagated } from "@taskloom/offload/context";
 import { DelayedError, WaitingError } from "bullmq";
 import type { Backoff, TaskDefinition } from "../definition/define-task.ts";
 import { cancelReasonOf, failureOf, unreadableReason } from "../bullmq/deferred-end.ts";
-import type { CancelRequest, Engine, LaneView } from "../contract/engine.ts";
+import type { CancelRequest } from "../contract/cancellation.ts";
+import type { WorkerLane } from "../contract/engine-worker.ts";
+import type { Engine } from "../contract/engine.ts";
 import type { BullJob } from "../contract/lane-queue.ts";
 import { untilAnswered, untilDone } from "../contract/transient.ts";
 import { TaskArgumentsError, UnrecoverableError, WorkerDiedError } from "../errors.ts";
@@ -64,7 +66,7 @@ export type ReportUnknown = (job: {
 /** Runs the jobs of one lane: as tasks of the loop, or as calls on the thread pool. */
 export class JobRunner {
   readonly #engine: Engine;
-  readonly #queueName: string;
+  readonly #laneName: string;
   readonly #tasks: ReadonlyMap<string, TaskDefinition>;
   readonly #threads: ThreadPoolExecutor | undefined;
   readonly #replies: OutcomeReplies;
@@ -81,14 +83,14 @@ export class JobRunner {
 
   constructor(
     engine: Engine,
-    queueName: string,
+    laneName: string,
     tasks: ReadonlyMap<string, TaskDefinition>,
     threads: ThreadPoolExecutor | undefined,
     replies: OutcomeReplies,
     reportUnknown: ReportUnknown,
   ) {
     this.#engine = engine;
-    this.#queueName = queueName;
+    this.#laneName = laneName;
     this.#tasks = tasks;
     this.#threads = threads;
     this.#replies = replies;
@@ -105,7 +107,7 @@ export class JobRunner {
   }
 
   /** BullMQ's processor for the lane. */
-  async process(job: BullJob, token: string | undefined, lane?: LaneView): Promise<unknown> {
+  async process(job: BullJob, token: string | undefined, lane?: WorkerLane): Promise<unknown> {
     const id = job.id!;
     const lock = token!;
     const cancelled = cancelReasonOf(job);
@@ -295,7 +297,7 @@ export class JobRunner {
   /** Closes a run to cancels before its end is stored. Gives the envelope to store if one was accepted before. */
   async #seal(run: Run, job: BullJob): Promise<unknown> {
     const answer = await untilAnswered(this.#engine, () =>
-      this.#engine.seal(this.#queueName, job.id!, run.token, run.attemptsStarted),
+      this.#engine.seal(this.#laneName, job.id!, run.token, run.attemptsStarted),
     );
     if (answer.kind === "lost") throw new WaitingError();
     return answer.kind === "cancelled" ? cancelledEnvelope(answer.reason || undefined) : undefined;

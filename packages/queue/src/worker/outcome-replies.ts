@@ -1,4 +1,4 @@
-import { replyAddress } from "../contract/engine.ts";
+import { replyAddress } from "../contract/replies.ts";
 import type { Engine } from "../contract/engine.ts";
 import type { BullJob } from "../contract/lane-queue.ts";
 import { publicId } from "../contract/lane.ts";
@@ -9,14 +9,14 @@ import type { Outcome } from "../wire/outcome.ts";
 /** Tells the processes that wait how their jobs of one lane ended. */
 export class OutcomeReplies {
   readonly #engine: Engine;
-  readonly #queueName: string;
+  readonly #laneName: string;
   readonly #lane: Lane;
   /** Whether a job's reply went behind its end, for those of which it was tried. */
   readonly #wentBehind = new WeakMap<BullJob, Promise<boolean>>();
 
-  constructor(engine: Engine, queueName: string, lane: Lane) {
+  constructor(engine: Engine, laneName: string, lane: Lane) {
     this.#engine = engine;
-    this.#queueName = queueName;
+    this.#laneName = laneName;
     this.#lane = lane;
   }
 
@@ -29,7 +29,7 @@ export class OutcomeReplies {
     const { reply } = job.data;
     if (reply === undefined || replies.sendBehind === undefined) return;
     const run = {
-      queueName: this.#queueName,
+      laneName: this.#laneName,
       id: job.id!,
       attemptsStarted: job.attemptsStarted,
     };

@@ -1,5 +1,5 @@
 import type { Engine } from "../contract/engine.ts";
-import { serveEvery } from "../contract/serving.ts";
+import { SERVE_INTERVAL_MS } from "../contract/serving.ts";
 import type { ServingWorker } from "../contract/serving.ts";
 
 /**
@@ -9,7 +9,7 @@ import type { ServingWorker } from "../contract/serving.ts";
 export async function serveRegularly(engine: Engine, worker: ServingWorker): Promise<() => Promise<void>> {
   const serve = async (): Promise<void> => await engine.serve(worker).catch(() => {});
   await serve();
-  const timer = setInterval(() => void serve(), serveEvery).unref();
+  const timer = setInterval(() => void serve(), SERVE_INTERVAL_MS).unref();
   return async () => {
     clearInterval(timer);
     await engine.stopServing(worker.id).catch(() => {});

@@ -10,10 +10,11 @@ import { decodeValue } from "../wire/decode.ts";
 import { isTaskDefinition } from "../definition/define-task.ts";
 import type { TaskDefinition } from "../definition/define-task.ts";
 import type { Engine } from "../contract/engine.ts";
-import type { BullJob, LaneConsumer } from "../contract/lane-queue.ts";
-import { defaultEngine, openEngine } from "../engines/open-engine.ts";
+import type { EngineWorker } from "../contract/engine-worker.ts";
+import type { BullJob } from "../contract/lane-queue.ts";
+import { DEFAULT_ENGINE, openEngine } from "../engines/open-engine.ts";
 import { TaskOptionsError } from "../errors.ts";
-import { waitAtMost } from "../patience.ts";
+import { settleWithin } from "../settle-within.ts";
 import { laneQueueName, lanes } from "../contract/lane.ts";
 import type { Lane } from "../contract/lane.ts";
 import { endOf } from "../contract/retention.ts";
@@ -26,7 +27,7 @@ import type { ReportUnknown } from "./job-runner.ts";
 import { OutcomeReplies } from "./outcome-replies.ts";
 import { notifyListener } from "./notify-listener.ts";
 import { LockRenewal } from "../bullmq/lock-renewal.ts";
-import type { Stall } from "../bullmq/lock-renewal.ts";
+import type { LoopStall } from "../bullmq/lock-renewal.ts";
 import { serveRegularly } from "./serve-regularly.ts";
 
 /** Calls a function as if nothing of this process's tasks had called it. */
@@ -77,7 +78,7 @@ export interface TaskWorkerOptions {
    */
   readonly stallLimit?: number;
   /** Told of every time of a second and more in which the event loop stood still. Default: a process warning. */
-  readonly onStall?: (stall: Stall) => void;
+  readonly onStall?: (stall: LoopStall) => void;
   /** Told of everything that the engine refused, such as the end of a job on a full disk; it is tried again. */
   readonly onEngineError?: (error: Error) => void;
 }
@@ -130,7 +131,7 @@ export interface WorkerStats {
 
 interface OpenLane {
   readonly lane: Lane;
-  readonly worker: LaneConsumer;
+  readonly worker: EngineWorker;
   readonly runner: JobRunner;
   readonly stopListening: () => void;
 }
@@ -192,7 +193,7 @@ export class TaskWorker {
         );
       }
     }
-    const { engine = defaultEngine } = options;
+    const { engine = DEFAULT_ENGINE } = options;
     this.#ownsEngine = typeof engine === "string";
     this.engine = typeof engine === "string" ? openEngine(engine) : engine;
   }
@@ -333,7 +334,7 @@ export class TaskWorker {
   ): void {
     this.#finished[lane]++;
     replies.ended(job, outcome);
-    this.engine.noteEnd(laneQueueName(queue, lane), endOf(job, outcome.state));
+    this.engine.recordEnd(laneQueueName(queue, lane), endOf(job, outcome.state));
     this.#tell(queue, lane, job, outcome.state, error);
   }
 
@@ -383,15 +384,15 @@ export class TaskWorker {
     const loop = getEventLoop();
     const end = loop.time() + drain;
     const stopServing = this.#stopServing?.() ?? Promise.resolve();
-    await waitAtMost(closePatience, Promise.allSettled(open.map(({ worker }) => worker.pause(true))));
+    await settleWithin(closePatience, Promise.allSettled(open.map(({ worker }) => worker.pause(true))));
     // Without an engine no end can be stored and nothing handed back: its stalled check does that when it is back.
     await this.#idle(end - Math.min(handBackTime, drain * handBackShare), ({ running }) => running);
     const stopped = Promise.allSettled(open.map(({ runner }) => runner.handBackAll()));
     const patience = this.engine.downFor() > 0 ? closePatience : Math.max(handBackTime, end - loop.time());
-    await waitAtMost(patience, stopped);
+    await settleWithin(patience, stopped);
     await this.#idle(loop.time() + closePatience, ({ ending }) => ending);
     const force = open.some(({ runner }) => runner.running > 0);
-    await waitAtMost(
+    await settleWithin(
       closePatience,
       Promise.allSettled(
         open.map(async ({ worker, stopListening }) => {
@@ -402,11 +403,11 @@ export class TaskWorker {
     );
     this.#open = [];
     this.#stopForgetting?.();
-    await waitAtMost(closePatience, stopServing);
+    await settleWithin(closePatience, stopServing);
     await this.#renewal?.close();
     // A thread within a native call cannot be stopped; it does not hold up the worker either.
     const threads = this.#threads?.shutdown({ cancelPending: true, cancelRunning: true });
-    if (threads !== undefined) await waitAtMost(closePatience, threads);
+    if (threads !== undefined) await settleWithin(closePatience, threads);
     if (this.#ownsEngine) await this.engine.close();
   }
 
@@ -420,7 +421,7 @@ export class TaskWorker {
   }
 }
 
-function warnOfStall({ duration, jobs }: Stall): void {
+function warnOfStall({ duration, jobs }: LoopStall): void {
   const names = [...new Set(jobs.map(({ name }) => name))].join(", ");
   process.emitWarning(
     `The event loop stood still for ${(duration / 1_000).toFixed(1)} s${names === "" ? "" : ` while it ran ${names}`}; what blocks belongs on a thread (runsOn: "thread").`,

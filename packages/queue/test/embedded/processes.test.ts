@@ -74,7 +74,7 @@ test("a reply goes behind the end of its own run, and behind nothing else", asyn
     await engine.replies.sendBehind?.(
       "another-process",
       { id: task.id, outcome: { state: "completed", value: 1 }, attempts: 1 },
-      { queueName: "default.loop", id: task.id, attemptsStarted },
+      { laneName: "default.loop", id: task.id, attemptsStarted },
     );
   expect(await sent(1), "it waits").toBe(false);
   await startWorker(url.replace("embedded:", ""));

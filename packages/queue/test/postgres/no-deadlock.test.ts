@@ -36,7 +36,7 @@ async function deadlocksOf(database: string): Promise<number> {
 function forgetAllTheTime({ engine, name }: TaskQueue): Task<void> {
   return createTask(async () => {
     for (;;) {
-      await engine.forget(laneQueueName(name, "loop"));
+      await engine.removeExpired(laneQueueName(name, "loop"));
       await sleep(5);
     }
   });

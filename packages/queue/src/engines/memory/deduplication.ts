@@ -1,5 +1,5 @@
 import type { DeduplicationOptions } from "bullmq";
-import type { KeptSubmission } from "../../contract/engine.ts";
+import type { KeptSubmission } from "../../contract/stored-job.ts";
 import type { NewJob } from "../../contract/lane-queue.ts";
 import type { MemoryJob } from "./memory-job.ts";
 

@@ -1,4 +1,4 @@
-import { absentText, textsBy } from "../../contract/job-record.ts";
+import { ABSENT_TEXT, textsBy } from "../../contract/job-record.ts";
 import type {
   FieldLimits,
   JobRecord,
@@ -50,7 +50,7 @@ export function recordOf(job: MemoryJob, limits: FieldLimits): JobRecord {
   const text = (field: TextField): StoredText => {
     const limit = limits[field];
     const value = values[field];
-    if (limit === undefined || value === undefined) return absentText;
+    if (limit === undefined || value === undefined) return ABSENT_TEXT;
     const written = field === "failedReason" ? (value as string) : JSON.stringify(value);
     return { text: written.length > limit ? undefined : written, bytes: written.length };
   };

@@ -1,6 +1,6 @@
 import { otherLane } from "../../contract/lane.ts";
 import type { Lane } from "../../contract/lane.ts";
-import { laneClaimFor } from "../../contract/engine.ts";
+import { LANE_CLAIM_MS } from "../../contract/engine.ts";
 
 /** {@link Engine.claimLane} for an engine whose submitters all live in this process. */
 export class LocalLaneClaims {
@@ -17,7 +17,7 @@ export class LocalLaneClaims {
       const key = `${queue}:${id}`;
       if (this.#claims.get(key)?.lane === otherLane(lane)) continue;
       this.#claims.delete(key);
-      this.#claims.set(key, { lane, until: now + laneClaimFor });
+      this.#claims.set(key, { lane, until: now + LANE_CLAIM_MS });
       mine.add(id);
     }
     return mine;

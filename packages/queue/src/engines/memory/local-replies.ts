@@ -1,10 +1,10 @@
 import { randomUUID } from "node:crypto";
-import type { ReplyChannel, ReplyMessage } from "../../contract/engine.ts";
+import type { ReplyChannel, ReplyMessage } from "../../contract/replies.ts";
 
 /** Replies for an engine whose clients and workers all live in this process: handed over in the next turn. */
 export class LocalReplies implements ReplyChannel {
   readonly address: string = randomUUID();
-  readonly lossless = true;
+  readonly isLossless = true;
   readonly #listeners = new Set<(message: ReplyMessage) => void>();
   readonly #defer: (deliver: () => void) => void;
   #outgoing: ReplyMessage[] = [];

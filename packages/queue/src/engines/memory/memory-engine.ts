@@ -4,26 +4,22 @@ import type { FlowJob, Queue, WorkerOptions } from "bullmq";
 import { EngineUnsupportedError } from "../../errors.ts";
 import { queueOfLaneName } from "../../contract/lane.ts";
 import type { Lane } from "../../contract/lane.ts";
-import { cancelFlag, sealOf } from "../../contract/engine.ts";
-import type {
-  CancelAnswer,
-  CancelRequest,
-  Engine,
-  KeptSubmission,
-  LaneProcessor,
-  LockTerms,
-  SealAnswer,
-  StoredJob,
-} from "../../contract/engine.ts";
-import { triesOf } from "../../contract/job-record.ts";
+import { CANCEL_FLAG, sealOf } from "../../contract/cancellation.ts";
+import type { CancelAnswer, CancelRequest, SealAnswer } from "../../contract/cancellation.ts";
+import type { LaneProcessor } from "../../contract/engine-worker.ts";
+import type { Engine } from "../../contract/engine.ts";
+import type { LockTerms } from "../../contract/lock-terms.ts";
+import type { KeptSubmission, StoredJob } from "../../contract/stored-job.ts";
+import { countedAttempts } from "../../contract/job-record.ts";
 import type { FieldLimits, JobRecord, StateOrder, StoredState } from "../../contract/job-record.ts";
-import type { FlowAdder, LaneConsumer, LaneQueue, NewJob } from "../../contract/lane-queue.ts";
+import type { EngineWorker } from "../../contract/engine-worker.ts";
+import type { FlowAdder, LaneQueue, NewJob } from "../../contract/lane-queue.ts";
 import { LocalLaneClaims } from "./local-lane-claims.ts";
 import { LocalReplies } from "./local-replies.ts";
 import { LocalServing } from "./local-serving.ts";
 import type { ServingWorker } from "../../contract/serving.ts";
 import { isCancelledEnvelope } from "../../wire/outcome.ts";
-import { memoryLocks } from "../../contract/lock-terms.ts";
+import { MEMORY_LOCKS } from "../../contract/lock-terms.ts";
 import { idsIn, recordOf } from "./job-records.ts";
 import type { MemoryJob } from "./memory-job.ts";
 import { MemoryLane } from "./memory-lane.ts";
@@ -53,7 +49,7 @@ export class MemoryEngine implements Engine {
   readonly replies: LocalReplies;
   /** The memory and the locks in it end together. */
   readonly clockOffset = 0;
-  readonly locks: LockTerms = memoryLocks;
+  readonly locks: LockTerms = MEMORY_LOCKS;
   readonly #shared: Memory;
   #isClosed = false;
 
@@ -114,7 +110,7 @@ export class MemoryEngine implements Engine {
     name: string,
     processor: LaneProcessor,
     options: Omit<WorkerOptions, "connection">,
-  ): LaneConsumer {
+  ): EngineWorker {
     return new MemoryWorker(this.#lane(name), processor, options.concurrency ?? 1);
   }
 
@@ -131,14 +127,14 @@ export class MemoryEngine implements Engine {
     );
   }
 
-  async cancel(queueName: string, id: string, reason: string): Promise<CancelAnswer> {
-    const lane = this.#lane(queueName);
+  async cancel(laneName: string, id: string, reason: string): Promise<CancelAnswer> {
+    const lane = this.#lane(laneName);
     const job = lane.find(id);
     if (job === undefined) return { kind: "gone" };
     if (job.finishedOn !== undefined) return { kind: "done" };
     if (job.token !== undefined && job.deferredFailure === sealOf(job.token, job.attemptsStarted))
       return { kind: "sealed" };
-    job.deferredFailure = `${cancelFlag}${reason}`;
+    job.deferredFailure = `${CANCEL_FLAG}${reason}`;
     const token = `canceller-${randomUUID()}:0`;
     if (lane.claim(job, token)) return { kind: "claimed", token };
     const run = job.token;
@@ -155,11 +151,11 @@ export class MemoryEngine implements Engine {
     return { kind: "running" };
   }
 
-  async seal(queueName: string, id: string, token: string, attemptsStarted: number): Promise<SealAnswer> {
-    const job = this.#lane(queueName).find(id);
+  async seal(laneName: string, id: string, token: string, attemptsStarted: number): Promise<SealAnswer> {
+    const job = this.#lane(laneName).find(id);
     if (job === undefined || job.token !== token) return { kind: "lost" };
-    if (job.deferredFailure?.startsWith(cancelFlag) === true)
-      return { kind: "cancelled", reason: job.deferredFailure.slice(cancelFlag.length) };
+    if (job.deferredFailure?.startsWith(CANCEL_FLAG) === true)
+      return { kind: "cancelled", reason: job.deferredFailure.slice(CANCEL_FLAG.length) };
     job.deferredFailure = sealOf(token, attemptsStarted);
     return { kind: "sealed" };
   }
@@ -169,8 +165,8 @@ export class MemoryEngine implements Engine {
     return () => this.#shared.cancelListeners.delete(workerId);
   }
 
-  async look(queueName: string, ids: readonly string[]): Promise<StoredJob[]> {
-    const lane = this.#lane(queueName);
+  async lookup(laneName: string, ids: readonly string[]): Promise<StoredJob[]> {
+    const lane = this.#lane(laneName);
     return ids.map((id): StoredJob => {
       const job = lane.find(id);
       if (job === undefined) return { kind: "missing" };
@@ -178,7 +174,7 @@ export class MemoryEngine implements Engine {
       const { state, returnvalue, failedReason, stacktrace, progress } = job;
       return {
         kind: "finished",
-        attempts: triesOf(job.attemptsMade, job.attemptsStarted),
+        attempts: countedAttempts(job.attemptsMade, job.attemptsStarted),
         progress: progress === 0 ? undefined : progress,
         record: { failed: state === "failed", returnvalue, failedReason, stacktrace },
       };
@@ -186,29 +182,29 @@ export class MemoryEngine implements Engine {
   }
 
   async idsIn(
-    queueName: string,
+    laneName: string,
     state: StoredState,
     from: number,
     count: number,
     order: StateOrder,
   ): Promise<string[]> {
-    return idsIn(this.#lane(queueName), state, from, count, order);
+    return idsIn(this.#lane(laneName), state, from, count, order);
   }
 
   async readRecords(
-    queueName: string,
+    laneName: string,
     ids: readonly string[],
     limits: FieldLimits,
   ): Promise<(JobRecord | undefined)[]> {
-    const lane = this.#lane(queueName);
+    const lane = this.#lane(laneName);
     return ids.map((id) => {
       const job = lane.find(id);
       return job === undefined ? undefined : recordOf(job, limits);
     });
   }
 
-  async renewAttempts(queueName: string, id: string): Promise<void> {
-    const job = this.#lane(queueName).find(id);
+  async renewAttempts(laneName: string, id: string): Promise<void> {
+    const job = this.#lane(laneName).find(id);
     if (job?.state === "failed") delete job.deferredFailure;
   }
 
@@ -225,7 +221,7 @@ export class MemoryEngine implements Engine {
   }
 
   /** Its lanes name it. */
-  async noteQueue(): Promise<void> {}
+  async recordQueue(): Promise<void> {}
 
   async queueNames(): Promise<string[]> {
     const names = [...this.#shared.lanes.values()].flatMap(({ name, jobs }) =>
@@ -238,22 +234,22 @@ export class MemoryEngine implements Engine {
     return this.#shared.laneClaims.claim(queue, lane, ids, this.now());
   }
 
-  async findKept(queueName: string, key: string): Promise<KeptSubmission | undefined> {
-    return this.#lane(queueName).kept(key);
+  async findKept(laneName: string, key: string): Promise<KeptSubmission | undefined> {
+    return this.#lane(laneName).kept(key);
   }
 
-  async dropKept(queueName: string, key: string, id: string): Promise<boolean> {
-    return this.#lane(queueName).dropKept(key, id);
+  async dropKept(laneName: string, key: string, id: string): Promise<boolean> {
+    return this.#lane(laneName).dropKept(key, id);
   }
 
-  noteEnd(): void {}
+  recordEnd(): void {}
 
-  async forget(queueName: string, now?: number): Promise<void> {
-    this.#lane(queueName).forget(now);
+  async removeExpired(laneName: string, now?: number): Promise<void> {
+    this.#lane(laneName).forget(now);
   }
 
-  async countCancelled(queueName: string): Promise<number> {
-    return [...this.#lane(queueName).jobs.values()].filter(({ returnvalue }) =>
+  async countCancelled(laneName: string): Promise<number> {
+    return [...this.#lane(laneName).jobs.values()].filter(({ returnvalue }) =>
       isCancelledEnvelope(returnvalue),
     ).length;
   }

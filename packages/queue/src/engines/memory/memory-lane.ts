@@ -5,7 +5,7 @@ import type { JobState, RepeatOptions } from "bullmq";
 import { nextRunToStore } from "../../cron/repeat-strategy.ts";
 import type { JobData } from "../../wire/job-data.ts";
 import type { LaneQueue, NewJob, StoredSchedule } from "../../contract/lane-queue.ts";
-import type { KeptSubmission } from "../../contract/engine.ts";
+import type { KeptSubmission } from "../../contract/stored-job.ts";
 import { endOf } from "../../contract/retention.ts";
 import { Deduplication } from "./deduplication.ts";
 import { DueHeap } from "./due-heap.ts";

@@ -3,8 +3,8 @@ import { randomUUID } from "node:crypto";
 import { EventEmitter } from "node:events";
 import { getEventLoop } from "@taskloom/loop";
 import { takeDeferredEnd } from "../../bullmq/deferred-end.ts";
-import type { LaneProcessor } from "../../contract/engine.ts";
-import type { LaneConsumer } from "../../contract/lane-queue.ts";
+import type { LaneProcessor } from "../../contract/engine-worker.ts";
+import type { EngineWorker } from "../../contract/engine-worker.ts";
 import type { MemoryJob } from "./memory-job.ts";
 import type { MemoryLane } from "./memory-lane.ts";
 
@@ -12,7 +12,7 @@ import type { MemoryLane } from "./memory-lane.ts";
 const putBack = new Set(["DelayedError", "WaitingError"]);
 
 /** Runs the jobs of a {@link MemoryLane} in this process, on its loop: BullMQ's Worker as far as it is used. */
-export class MemoryWorker extends EventEmitter implements LaneConsumer {
+export class MemoryWorker extends EventEmitter implements EngineWorker {
   readonly id: string = randomUUID();
   readonly #lane: MemoryLane;
   readonly #processor: LaneProcessor;

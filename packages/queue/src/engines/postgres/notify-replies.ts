@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import type { ReplyChannel, ReplyMessage } from "../../contract/engine.ts";
+import type { ReplyChannel, ReplyMessage } from "../../contract/replies.ts";
 import type { SqlPool } from "../sql/job-table.ts";
 import type { NotificationChannel } from "./notification-channel.ts";
 
@@ -12,7 +12,7 @@ type Notified = (ReplyMessage | { readonly id: string; readonly look: true })[];
 /** Replies over NOTIFY, on one channel per waiting process. */
 export class NotifyReplies implements ReplyChannel {
   readonly address: string = randomUUID();
-  readonly lossless = false;
+  readonly isLossless = false;
   readonly #pool: SqlPool;
   readonly #channel: NotificationChannel;
   #outgoing = new Map<string, ReplyMessage[]>();

@@ -4,21 +4,16 @@ import { FlowProducer, Queue, runMigrations } from "bullmq";
 import pg from "pg";
 import { repeatSettings } from "../../cron/repeat-strategy.ts";
 import { EngineUnavailableError, EngineUrlError } from "../../errors.ts";
-import type {
-  CancelAnswer,
-  CancelRequest,
-  Engine,
-  KeptSubmission,
-  LaneProcessor,
-  LaneWorkerOptions,
-  LockTerms,
-  SealAnswer,
-  StoredJob,
-} from "../../contract/engine.ts";
-import { waitAtMost } from "../../patience.ts";
+import type { CancelAnswer, CancelRequest, SealAnswer } from "../../contract/cancellation.ts";
+import type { LaneProcessor, LaneWorkerOptions } from "../../contract/engine-worker.ts";
+import type { Engine } from "../../contract/engine.ts";
+import type { LockTerms } from "../../contract/lock-terms.ts";
+import type { KeptSubmission, StoredJob } from "../../contract/stored-job.ts";
+import { settleWithin } from "../../settle-within.ts";
 import { EngineClock } from "../../contract/engine-clock.ts";
 import type { FieldLimits, JobRecord, StateOrder, StoredState } from "../../contract/job-record.ts";
-import type { FlowAdder, LaneConsumer, LaneQueue } from "../../contract/lane-queue.ts";
+import type { EngineWorker } from "../../contract/engine-worker.ts";
+import type { FlowAdder, LaneQueue } from "../../contract/lane-queue.ts";
 import { LaneWorker } from "../../bullmq/lane-worker.ts";
 import { serverLocks } from "../../contract/lock-terms.ts";
 import type { ServingWorker } from "../../contract/serving.ts";
@@ -178,7 +173,7 @@ export class PostgresEngine implements Engine {
     process.nextTick(callback);
   }
 
-  openWorker(name: string, processor: LaneProcessor, options: LaneWorkerOptions): LaneConsumer {
+  openWorker(name: string, processor: LaneProcessor, options: LaneWorkerOptions): EngineWorker {
     return new LaneWorker(
       name,
       processor,
@@ -188,8 +183,8 @@ export class PostgresEngine implements Engine {
     );
   }
 
-  async cancel(queueName: string, id: string, reason: string): Promise<CancelAnswer> {
-    const { answer, run } = await markCancelled(this.#pool, queueName, id, reason);
+  async cancel(laneName: string, id: string, reason: string): Promise<CancelAnswer> {
+    const { answer, run } = await markCancelled(this.#pool, laneName, id, reason);
     if (run !== undefined) {
       const { workerId, token, attemptsStarted, startedAt } = run;
       const request: CancelRequest = {
@@ -204,8 +199,8 @@ export class PostgresEngine implements Engine {
     return answer;
   }
 
-  seal(queueName: string, id: string, token: string, attemptsStarted: number): Promise<SealAnswer> {
-    return sealRun(this.#pool, queueName, id, token, attemptsStarted);
+  seal(laneName: string, id: string, token: string, attemptsStarted: number): Promise<SealAnswer> {
+    return sealRun(this.#pool, laneName, id, token, attemptsStarted);
   }
 
   onCancelRequest(workerId: string, listener: (request: CancelRequest) => void): () => void {
@@ -214,30 +209,30 @@ export class PostgresEngine implements Engine {
     );
   }
 
-  look(queueName: string, ids: readonly string[]): Promise<StoredJob[]> {
-    return lookAtJobs(this.#pool, queueName, ids);
+  lookup(laneName: string, ids: readonly string[]): Promise<StoredJob[]> {
+    return lookAtJobs(this.#pool, laneName, ids);
   }
 
   idsIn(
-    queueName: string,
+    laneName: string,
     state: StoredState,
     from: number,
     count: number,
     order: StateOrder,
   ): Promise<string[]> {
-    return idsIn(this.#pool, queueName, state, from, count, order);
+    return idsIn(this.#pool, laneName, state, from, count, order);
   }
 
   readRecords(
-    queueName: string,
+    laneName: string,
     ids: readonly string[],
     limits: FieldLimits,
   ): Promise<(JobRecord | undefined)[]> {
-    return readRecords(this.#pool, queueName, ids, limits);
+    return readRecords(this.#pool, laneName, ids, limits);
   }
 
-  renewAttempts(queueName: string, id: string): Promise<void> {
-    return renewAttempts(this.#pool, queueName, id);
+  renewAttempts(laneName: string, id: string): Promise<void> {
+    return renewAttempts(this.#pool, laneName, id);
   }
 
   serve(worker: ServingWorker): Promise<void> {
@@ -253,7 +248,7 @@ export class PostgresEngine implements Engine {
   }
 
   /** Its jobs name it. */
-  async noteQueue(): Promise<void> {}
+  async recordQueue(): Promise<void> {}
 
   queueNames(): Promise<string[]> {
     return queueNames(this.#pool);
@@ -263,25 +258,25 @@ export class PostgresEngine implements Engine {
     return claimLane(this.#pool, queue, lane, ids);
   }
 
-  findKept(queueName: string, key: string): Promise<KeptSubmission | undefined> {
-    return findKept(this.#pool, queueName, key);
+  findKept(laneName: string, key: string): Promise<KeptSubmission | undefined> {
+    return findKept(this.#pool, laneName, key);
   }
 
-  dropKept(queueName: string, key: string, id: string): Promise<boolean> {
-    return dropKept(this.#pool, queueName, key, id);
+  dropKept(laneName: string, key: string, id: string): Promise<boolean> {
+    return dropKept(this.#pool, laneName, key, id);
   }
 
-  noteEnd(queueName: string, end: JobEnd): void {
+  recordEnd(laneName: string, end: JobEnd): void {
     // A process that dies right now leaves the job with the default; see keptForCertain.
-    noteRetention(this.#pool, queueName, end).catch(() => {});
+    noteRetention(this.#pool, laneName, end).catch(() => {});
   }
 
-  forget(queueName: string, now: number = this.now()): Promise<void> {
-    return forgetJobs(this.#pool, queueName, now);
+  removeExpired(laneName: string, now: number = this.now()): Promise<void> {
+    return forgetJobs(this.#pool, laneName, now);
   }
 
-  countCancelled(queueName: string): Promise<number> {
-    return countCancelled(this.#pool, queueName);
+  countCancelled(laneName: string): Promise<number> {
+    return countCancelled(this.#pool, laneName);
   }
 
   get clockOffset(): number {
@@ -306,7 +301,7 @@ export class PostgresEngine implements Engine {
     clearInterval(this.#heartbeat);
     await this.#channel.close();
     // Ends when every connection is given back; one may be stuck.
-    await waitAtMost(1_000, this.#pool.end());
+    await settleWithin(1_000, this.#pool.end());
   }
 }
 

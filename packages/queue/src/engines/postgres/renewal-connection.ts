@@ -1,7 +1,7 @@
 import type { IQueueBackend } from "bullmq";
 import pg from "pg";
 import type { PoolConfig } from "pg";
-import type { ConnectToRenew } from "../../contract/engine.ts";
+import type { ConnectToRenew } from "../../contract/lock-terms.ts";
 import { sqlBackend } from "../sql/sql-backend.ts";
 import { Session } from "./session.ts";
 

@@ -1,4 +1,4 @@
-import { cancelFlag } from "../../contract/engine.ts";
+import { CANCEL_FLAG } from "../../contract/cancellation.ts";
 
 /**
  * One atomic look at a job that somebody wants cancelled, and the mark that goes with what was found.
@@ -50,7 +50,7 @@ local job, lockKey = unpack(KEYS)
 local token, seal = unpack(ARGV)
 if redis.call('GET', lockKey) ~= token then return { 'lost' } end
 local flag = redis.call('HGET', job, 'defa')
-if flag and string.sub(flag, 1, 6) == '${cancelFlag}' then return { 'cancelled', string.sub(flag, 7) } end
+if flag and string.sub(flag, 1, 6) == '${CANCEL_FLAG}' then return { 'cancelled', string.sub(flag, 7) } end
 redis.call('HSET', job, 'defa', seal)
 return { 'sealed' }
 `;

@@ -38,28 +38,28 @@ export class EventStreams {
   }
 
   /** Counts what the ends of a queue's jobs, stored through this backend, add to its events. */
-  watch(queueName: string, backend: ScriptRunner): void {
+  watch(laneName: string, backend: ScriptRunner): void {
     const run = backend.execCommand.bind(backend);
     backend.execCommand = async (client, name, args) => {
       const result = await run(client, name, args);
-      if (name === "moveToFinished") this.#add(queueName, args);
+      if (name === "moveToFinished") this.#add(laneName, args);
       return result;
     };
   }
 
-  #add(queueName: string, args: Parameters<ScriptRunner["execCommand"]>[2]): void {
-    let bytes = this.#added.get(queueName) ?? 0;
+  #add(laneName: string, args: Parameters<ScriptRunner["execCommand"]>[2]): void {
+    let bytes = this.#added.get(laneName) ?? 0;
     // The result or the reason is by far the longest.
     for (const arg of args) if (typeof arg === "string" || Buffer.isBuffer(arg)) bytes += arg.length;
-    this.#added.set(queueName, bytes);
-    if (bytes >= lookAfter) void this.trim(queueName).catch(() => {});
+    this.#added.set(laneName, bytes);
+    if (bytes >= lookAfter) void this.trim(laneName).catch(() => {});
   }
 
-  async trim(queueName: string): Promise<void> {
-    this.#added.delete(queueName);
+  async trim(laneName: string): Promise<void> {
+    this.#added.delete(laneName);
     const client = this.#client as unknown as {
       taskloomTrimEvents(key: string, bytes: number): Promise<unknown>;
     };
-    await client.taskloomTrimEvents(`${this.#prefix}:${queueName}:events`, bytesAtMost);
+    await client.taskloomTrimEvents(`${this.#prefix}:${laneName}:events`, bytesAtMost);
   }
 }

@@ -1,5 +1,5 @@
 import type { Redis } from "ioredis";
-import { absentText, textFields, textsBy } from "../../contract/job-record.ts";
+import { ABSENT_TEXT, TEXT_FIELDS, textsBy } from "../../contract/job-record.ts";
 import type {
   FieldLimits,
   JobRecord,
@@ -55,7 +55,7 @@ export async function readRecords(
   limits: FieldLimits,
 ): Promise<(JobRecord | undefined)[]> {
   if (ids.length === 0) return [];
-  const wanted = textFields.filter((field) => limits[field] !== undefined);
+  const wanted = TEXT_FIELDS.filter((field) => limits[field] !== undefined);
   const sizes = client.pipeline();
   for (const id of ids) {
     const key = `${base}:${id}`;
@@ -90,7 +90,7 @@ export async function readRecords(
     if (name == null && timestamp == null) return undefined;
     const text = (field: TextField): StoredText => {
       const index = wanted.indexOf(field);
-      if (index < 0) return absentText;
+      if (index < 0) return ABSENT_TEXT;
       return { text: found.get(at)?.get(field), bytes: first[at * perJob + 1 + index] as number };
     };
     return {

@@ -1,4 +1,4 @@
-import type { KeptSubmission } from "../../contract/engine.ts";
+import type { KeptSubmission } from "../../contract/stored-job.ts";
 import { parsedOr } from "./readable-jobs.ts";
 import type { RedisClient } from "./redis-client.ts";
 

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { cancelFlag, sealOf } from "../../contract/engine.ts";
-import type { CancelAnswer, CancelRequest, SealAnswer } from "../../contract/engine.ts";
+import { CANCEL_FLAG, sealOf } from "../../contract/cancellation.ts";
+import type { CancelAnswer, CancelRequest, SealAnswer } from "../../contract/cancellation.ts";
 import { cancelScript, sealScript } from "./cancel-script.ts";
 import { watchClient } from "./heartbeat.ts";
 import type { Heartbeat } from "./heartbeat.ts";
@@ -28,8 +28,8 @@ export class RedisCancellation {
     client.defineCommand("taskloomSeal", { numberOfKeys: 2, lua: sealScript });
   }
 
-  async cancel(queueName: string, id: string, reason: string): Promise<CancelAnswer> {
-    const base = `${this.#prefix}:${queueName}`;
+  async cancel(laneName: string, id: string, reason: string): Promise<CancelAnswer> {
+    const base = `${this.#prefix}:${laneName}`;
     const token = `canceller-${randomUUID()}:0`;
     const lists = ["wait", "paused", "prioritized", "delayed", "active", "stalled"].map(
       (list) => `${base}:${list}`,
@@ -42,7 +42,7 @@ export class RedisCancellation {
       `${base}:${id}:lock`,
       ...lists,
       id,
-      `${cancelFlag}${reason}`,
+      `${CANCEL_FLAG}${reason}`,
       token,
       claimLock,
       `${this.#prefix}:cancel:`,
@@ -51,8 +51,8 @@ export class RedisCancellation {
     return kind === "claimed" ? { kind, token } : { kind };
   }
 
-  async seal(queueName: string, id: string, token: string, attemptsStarted: number): Promise<SealAnswer> {
-    const job = `${this.#prefix}:${queueName}:${id}`;
+  async seal(laneName: string, id: string, token: string, attemptsStarted: number): Promise<SealAnswer> {
+    const job = `${this.#prefix}:${laneName}:${id}`;
     const run = this.#client as unknown as {
       taskloomSeal(...args: string[]): Promise<[SealAnswer["kind"], string?]>;
     };

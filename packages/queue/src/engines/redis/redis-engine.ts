@@ -4,23 +4,18 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Queue } from "bullmq";
 import { Cluster } from "ioredis";
 import { EngineUnavailableError } from "../../errors.ts";
-import { laneClaimFor } from "../../contract/engine.ts";
-import type {
-  CancelAnswer,
-  CancelRequest,
-  Engine,
-  KeptSubmission,
-  LaneProcessor,
-  LaneWorkerOptions,
-  LockTerms,
-  SealAnswer,
-  StoredJob,
-} from "../../contract/engine.ts";
+import { LANE_CLAIM_MS } from "../../contract/engine.ts";
+import type { CancelAnswer, CancelRequest, SealAnswer } from "../../contract/cancellation.ts";
+import type { LaneProcessor, LaneWorkerOptions } from "../../contract/engine-worker.ts";
+import type { Engine } from "../../contract/engine.ts";
+import type { LockTerms } from "../../contract/lock-terms.ts";
+import type { KeptSubmission, StoredJob } from "../../contract/stored-job.ts";
 import { EngineClock } from "../../contract/engine-clock.ts";
-import { waitAtMost } from "../../patience.ts";
-import { triesOf } from "../../contract/job-record.ts";
+import { settleWithin } from "../../settle-within.ts";
+import { countedAttempts } from "../../contract/job-record.ts";
 import type { FieldLimits, JobRecord, StateOrder, StoredState } from "../../contract/job-record.ts";
-import type { FlowAdder, LaneConsumer, LaneQueue } from "../../contract/lane-queue.ts";
+import type { EngineWorker } from "../../contract/engine-worker.ts";
+import type { FlowAdder, LaneQueue } from "../../contract/lane-queue.ts";
 import { LaneWorker } from "../../bullmq/lane-worker.ts";
 import type { ServingWorker } from "../../contract/serving.ts";
 import { serverLocks } from "../../contract/lock-terms.ts";
@@ -173,7 +168,7 @@ export class RedisEngine implements Engine {
     // `disconnect` waits for the server, which may never answer.
     if (this.#client instanceof Cluster) this.#client.disconnect();
     else this.#client.stream.destroy();
-    await waitAtMost(1_000, ended);
+    await settleWithin(1_000, ended);
   }
 
   async #readClock(): Promise<void> {
@@ -223,7 +218,7 @@ export class RedisEngine implements Engine {
     process.nextTick(callback);
   }
 
-  openWorker(name: string, processor: LaneProcessor, options: LaneWorkerOptions): LaneConsumer {
+  openWorker(name: string, processor: LaneProcessor, options: LaneWorkerOptions): EngineWorker {
     const worker = new LaneWorker(name, processor, redisTransient, {
       ...options,
       connection: this.#client,
@@ -235,23 +230,23 @@ export class RedisEngine implements Engine {
     return worker;
   }
 
-  cancel(queueName: string, id: string, reason: string): Promise<CancelAnswer> {
-    return this.#cancellation.cancel(queueName, id, reason);
+  cancel(laneName: string, id: string, reason: string): Promise<CancelAnswer> {
+    return this.#cancellation.cancel(laneName, id, reason);
   }
 
-  seal(queueName: string, id: string, token: string, attemptsStarted: number): Promise<SealAnswer> {
-    return this.#cancellation.seal(queueName, id, token, attemptsStarted);
+  seal(laneName: string, id: string, token: string, attemptsStarted: number): Promise<SealAnswer> {
+    return this.#cancellation.seal(laneName, id, token, attemptsStarted);
   }
 
   onCancelRequest(workerId: string, listener: (request: CancelRequest) => void): () => void {
     return this.#cancellation.onRequest(workerId, listener);
   }
 
-  async look(queueName: string, ids: readonly string[]): Promise<StoredJob[]> {
+  async lookup(laneName: string, ids: readonly string[]): Promise<StoredJob[]> {
     const pipeline = this.#client.pipeline();
     for (const id of ids) {
       pipeline.hmget(
-        `${this.#prefix}:${queueName}:${id}`,
+        `${this.#prefix}:${laneName}:${id}`,
         "name",
         "finishedOn",
         "returnvalue",
@@ -271,7 +266,7 @@ export class RedisEngine implements Engine {
       if (finishedOn == null) return { kind: "pending" };
       return {
         kind: "finished",
-        attempts: triesOf(Number(attempts ?? 0), Number(starts ?? 0)),
+        attempts: countedAttempts(Number(attempts ?? 0), Number(starts ?? 0)),
         progress: parsedOr(undefined, progress),
         record: {
           failed: returnvalue == null,
@@ -284,25 +279,25 @@ export class RedisEngine implements Engine {
   }
 
   idsIn(
-    queueName: string,
+    laneName: string,
     state: StoredState,
     from: number,
     count: number,
     order: StateOrder,
   ): Promise<string[]> {
-    return idsIn(this.#client, `${this.#prefix}:${queueName}`, state, from, count, order);
+    return idsIn(this.#client, `${this.#prefix}:${laneName}`, state, from, count, order);
   }
 
   readRecords(
-    queueName: string,
+    laneName: string,
     ids: readonly string[],
     limits: FieldLimits,
   ): Promise<(JobRecord | undefined)[]> {
-    return readRecords(this.#client, `${this.#prefix}:${queueName}`, ids, limits);
+    return readRecords(this.#client, `${this.#prefix}:${laneName}`, ids, limits);
   }
 
-  async renewAttempts(queueName: string, id: string): Promise<void> {
-    const base = `${this.#prefix}:${queueName}`;
+  async renewAttempts(laneName: string, id: string): Promise<void> {
+    const base = `${this.#prefix}:${laneName}`;
     const run = this.#client as unknown as { taskloomRenewAttempts(...args: string[]): Promise<number> };
     await run.taskloomRenewAttempts(`${base}:${id}`, `${base}:failed`, id);
   }
@@ -319,7 +314,7 @@ export class RedisEngine implements Engine {
     return this.#serving.all(this.now());
   }
 
-  noteQueue(queue: string): Promise<void> {
+  recordQueue(queue: string): Promise<void> {
     return this.#serving.noteQueue(queue);
   }
 
@@ -332,29 +327,29 @@ export class RedisEngine implements Engine {
       taskloomClaimLane(...args: (string | number)[]): Promise<(0 | 1)[]>;
     };
     const keys = ids.map((id) => `${this.#prefix}:${queue}:taskloom-lane:${id}`);
-    const answers = await run.taskloomClaimLane(keys.length, ...keys, lane, laneClaimFor);
+    const answers = await run.taskloomClaimLane(keys.length, ...keys, lane, LANE_CLAIM_MS);
     return new Set(ids.filter((_, at) => answers[at] === 1));
   }
 
-  findKept(queueName: string, key: string): Promise<KeptSubmission | undefined> {
-    return findKept(this.#client, `${this.#prefix}:${queueName}`, key);
+  findKept(laneName: string, key: string): Promise<KeptSubmission | undefined> {
+    return findKept(this.#client, `${this.#prefix}:${laneName}`, key);
   }
 
-  dropKept(queueName: string, key: string, id: string): Promise<boolean> {
-    return dropKept(this.#client, `${this.#prefix}:${queueName}`, key, id);
+  dropKept(laneName: string, key: string, id: string): Promise<boolean> {
+    return dropKept(this.#client, `${this.#prefix}:${laneName}`, key, id);
   }
 
-  noteEnd(queueName: string, end: JobEnd): void {
-    this.#retention.note(queueName, end);
+  recordEnd(laneName: string, end: JobEnd): void {
+    this.#retention.note(laneName, end);
   }
 
-  async forget(queueName: string, now: number = this.now()): Promise<void> {
-    await this.#events.trim(queueName); // Progress and other clients add to it too.
-    await this.#retention.forget(queueName, now);
+  async removeExpired(laneName: string, now: number = this.now()): Promise<void> {
+    await this.#events.trim(laneName); // Progress and other clients add to it too.
+    await this.#retention.forget(laneName, now);
   }
 
-  countCancelled(queueName: string): Promise<number> {
-    return this.#retention.countCancelled(queueName);
+  countCancelled(laneName: string): Promise<number> {
+    return this.#retention.countCancelled(laneName);
   }
 
   get clockOffset(): number {
@@ -382,7 +377,7 @@ export class RedisEngine implements Engine {
     this.#cancellation.close();
     for (const flows of this.#flows) void flows.close();
     // `quit` lets what was sent before it be answered.
-    await waitAtMost(500, this.#client.quit());
+    await settleWithin(500, this.#client.quit());
     this.#client.disconnect();
   }
 }

@@ -1,6 +1,6 @@
 import { createRedisBackend } from "bullmq";
 import type { IQueueBackend } from "bullmq";
-import type { ConnectToRenew } from "../../contract/engine.ts";
+import type { ConnectToRenew } from "../../contract/lock-terms.ts";
 import { openRedis } from "./redis-client.ts";
 
 /** The server whose locks the renewing thread renews. */

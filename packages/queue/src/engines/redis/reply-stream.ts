@@ -1,5 +1,5 @@
 import { Cluster } from "ioredis";
-import type { EndingRun, ReplyChannel, ReplyMessage } from "../../contract/engine.ts";
+import type { EndingRun, ReplyChannel, ReplyMessage } from "../../contract/replies.ts";
 import { watchClient, watchConnection } from "./heartbeat.ts";
 import type { Heartbeat } from "./heartbeat.ts";
 import { another } from "./redis-client.ts";
@@ -37,7 +37,7 @@ const beatsAtMost = 8;
  */
 export class ReplyStream implements ReplyChannel {
   readonly address: string;
-  readonly lossless = false;
+  readonly isLossless = false;
   readonly #writer: RedisClient;
   readonly #prefix: string;
   readonly #listeners = new Set<{ onMessage(message: ReplyMessage): void; onGap(): void }>();
@@ -123,7 +123,7 @@ export class ReplyStream implements ReplyChannel {
     const writer = this.#writer as unknown as {
       taskloomReply(...args: (string | number)[]): Promise<number>;
     };
-    const job = `${this.#prefix}:${run.queueName}:${run.id}`;
+    const job = `${this.#prefix}:${run.laneName}:${run.id}`;
     const text = JSON.stringify([message]);
     const sent = writer.taskloomReply(job, key, run.attemptsStarted, entriesFor(text), text);
     this.#keepAlive(address, key);

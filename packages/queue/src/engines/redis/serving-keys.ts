@@ -1,5 +1,5 @@
 import { queueOfLaneName } from "../../contract/lane.ts";
-import { servesFor } from "../../contract/serving.ts";
+import { SERVING_TTL_MS } from "../../contract/serving.ts";
 import type { ServingWorker } from "../../contract/serving.ts";
 import type { RedisClient } from "./redis-client.ts";
 
@@ -24,7 +24,7 @@ export class ServingKeys {
   }
 
   async serve(worker: ServingWorker, now: number): Promise<void> {
-    const record = JSON.stringify({ until: now + servesFor, worker });
+    const record = JSON.stringify({ until: now + SERVING_TTL_MS, worker });
     await this.#client.hset(this.#workers, worker.id, record);
     await this.#client.sadd(this.#queues, ...worker.queues);
   }

@@ -1,4 +1,4 @@
-import { absentText, recordOfRow, rowsInOrder, textFields } from "../../contract/job-record.ts";
+import { ABSENT_TEXT, recordOfRow, rowsInOrder, TEXT_FIELDS } from "../../contract/job-record.ts";
 import type {
   FieldLimits,
   JobRecord,
@@ -63,7 +63,7 @@ export async function readRecords(
   limits: FieldLimits,
 ): Promise<(JobRecord | undefined)[]> {
   if (ids.length === 0) return [];
-  const wanted = textFields.filter((field) => limits[field] !== undefined);
+  const wanted = TEXT_FIELDS.filter((field) => limits[field] !== undefined);
   const texts = wanted.map((field) => {
     const { name, text } = columns[field];
     const limit = Math.floor(limits[field]!);
@@ -84,7 +84,7 @@ function recordOf(row: Readonly<Record<string, unknown>>): JobRecord {
   const text = (field: TextField): StoredText => {
     const value = row[field] as string | null | undefined;
     const bytes = row[`${field} bytes`] as number | null | undefined;
-    if (bytes == null) return absentText;
+    if (bytes == null) return ABSENT_TEXT;
     return { text: value ?? undefined, bytes: value == null ? bytes : Math.max(bytes, value.length) };
   };
   return recordOfRow(row, text);

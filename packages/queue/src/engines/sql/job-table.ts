@@ -1,8 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { TAG } from "../../wire/format.ts";
-import { rowsInOrder, triesOf } from "../../contract/job-record.ts";
-import { cancelFlag, sealFlag, sealOf } from "../../contract/engine.ts";
-import type { CancelAnswer, SealAnswer, StoredJob } from "../../contract/engine.ts";
+import { rowsInOrder, countedAttempts } from "../../contract/job-record.ts";
+import { CANCEL_FLAG, SEAL_FLAG, sealOf } from "../../contract/cancellation.ts";
+import type { CancelAnswer, SealAnswer } from "../../contract/cancellation.ts";
+import type { StoredJob } from "../../contract/stored-job.ts";
 
 /** The schema in which BullMQ's PostgreSQL backend keeps its tables. */
 export const schema = "bullmq";
@@ -27,7 +28,7 @@ WITH found AS (
   SELECT *, CASE
       WHEN finished_at_ms IS NOT NULL THEN 'done'
       WHEN state = 'active' AND locked_until_ms > $5::bigint
-        AND deferred_failure = '${sealFlag}' || lock_token || '#' || attempts_started THEN 'sealed'
+        AND deferred_failure = '${SEAL_FLAG}' || lock_token || '#' || attempts_started THEN 'sealed'
       WHEN state = 'active' AND lock_token IS NOT NULL AND locked_until_ms > $5::bigint THEN 'running'
       WHEN scheduler_id IS NULL AND state IN ('waiting', 'delayed', 'active') THEN 'claimed'
       ELSE 'flagged' END AS kind
@@ -47,7 +48,7 @@ const sealStatement = `
 WITH sealed AS (
   UPDATE ${schema}.job SET deferred_failure = $4
     WHERE queue = $1 AND id = $2 AND state = 'active' AND lock_token = $3
-      AND COALESCE(deferred_failure, '') NOT LIKE '${cancelFlag}%'
+      AND COALESCE(deferred_failure, '') NOT LIKE '${CANCEL_FLAG}%'
     RETURNING 1
 )
 SELECT EXISTS (SELECT 1 FROM sealed) AS sealed, lock_token, deferred_failure
@@ -65,8 +66,8 @@ export async function sealRun(
   if (row?.["sealed"] === true) return { kind: "sealed" };
   const flag = row?.["deferred_failure"];
   // A look of the same moment as the mark: it can miss a cancel that the mark waited for, and then says nothing yet.
-  if (row?.["lock_token"] === token && typeof flag === "string" && flag.startsWith(cancelFlag))
-    return { kind: "cancelled", reason: flag.slice(cancelFlag.length) };
+  if (row?.["lock_token"] === token && typeof flag === "string" && flag.startsWith(CANCEL_FLAG))
+    return { kind: "cancelled", reason: flag.slice(CANCEL_FLAG.length) };
   if (row?.["lock_token"] === token) return await sealRun(pool, queue, id, token, attemptsStarted);
   return { kind: "lost" };
 }
@@ -95,7 +96,7 @@ export async function markCancelled(
   const { rows } = await pool.query(cancelStatement, [
     queue,
     id,
-    `${cancelFlag}${reason}`,
+    `${CANCEL_FLAG}${reason}`,
     token,
     Date.now(),
   ]);
@@ -150,7 +151,7 @@ export async function lookAtJobs(pool: SqlPool, queue: string, ids: readonly str
     if (row["state"] !== "completed" && row["state"] !== "failed") return { kind: "pending" };
     return {
       kind: "finished",
-      attempts: triesOf(Number(row["attempts_made"] ?? 0), Number(row["attempts_started"] ?? 0)),
+      attempts: countedAttempts(Number(row["attempts_made"] ?? 0), Number(row["attempts_started"] ?? 0)),
       progress: row["progress"],
       record: {
         failed: row["state"] === "failed",

@@ -1,4 +1,4 @@
-import type { KeptSubmission } from "../../contract/engine.ts";
+import type { KeptSubmission } from "../../contract/stored-job.ts";
 import { schema } from "./job-table.ts";
 import type { SqlPool } from "./job-table.ts";
 

@@ -1,5 +1,5 @@
 import type { Lane } from "../../contract/lane.ts";
-import { laneClaimFor } from "../../contract/engine.ts";
+import { LANE_CLAIM_MS } from "../../contract/engine.ts";
 import { schema } from "./job-table.ts";
 import type { SqlPool } from "./job-table.ts";
 import { now, unlessMadeMeanwhile } from "./own-table.ts";
@@ -24,7 +24,7 @@ export async function claimLane(
 ): Promise<ReadonlySet<string>> {
   // In order, so that two statements that meet cannot wait for each other in a circle.
   const { rows } = await pool.query(
-    `INSERT INTO ${table} AS claim SELECT $1, unnest($2::text[]), $3, ${now} + ${laneClaimFor}
+    `INSERT INTO ${table} AS claim SELECT $1, unnest($2::text[]), $3, ${now} + ${LANE_CLAIM_MS}
       ON CONFLICT (queue, id) DO UPDATE SET lane = excluded.lane, until_ms = excluded.until_ms
         WHERE claim.lane = excluded.lane OR claim.until_ms <= ${now}
       RETURNING id`,

@@ -1,4 +1,4 @@
-import { keepByDefault } from "../../contract/retention.ts";
+import { DEFAULT_KEEP } from "../../contract/retention.ts";
 import type { JobEnd } from "../../contract/retention.ts";
 import { schema } from "./job-table.ts";
 import type { SqlPool } from "./job-table.ts";
@@ -80,7 +80,7 @@ export async function forgetJobs(pool: SqlPool, queue: string, now: number): Pro
   const whole = Math.floor(now);
   await untilFew(pool, forgetOwn, [queue, whole]);
   for (const state of ["completed", "failed"] as const)
-    await untilFew(pool, forgetOthers, [queue, state, whole - keepByDefault[state]]);
+    await untilFew(pool, forgetOthers, [queue, state, whole - DEFAULT_KEEP[state]]);
 }
 
 async function untilFew(pool: SqlPool, statement: string, params: readonly unknown[]): Promise<void> {

@@ -1,4 +1,4 @@
-import { servesFor } from "../../contract/serving.ts";
+import { SERVING_TTL_MS } from "../../contract/serving.ts";
 import type { ServingWorker } from "../../contract/serving.ts";
 import { schema } from "./job-table.ts";
 import type { SqlPool } from "./job-table.ts";
@@ -17,7 +17,7 @@ export async function createServing(pool: SqlPool): Promise<void> {
 
 export async function serve(pool: SqlPool, worker: ServingWorker): Promise<void> {
   await pool.query(
-    `INSERT INTO ${table} VALUES ($1, $2, ${now} + ${servesFor})
+    `INSERT INTO ${table} VALUES ($1, $2, ${now} + ${SERVING_TTL_MS})
       ON CONFLICT (id) DO UPDATE SET worker = excluded.worker, until_ms = excluded.until_ms`,
     [worker.id, JSON.stringify(worker)],
   );

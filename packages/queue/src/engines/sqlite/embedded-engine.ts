@@ -7,21 +7,16 @@ import type { BackendFactory, ConnectionOptions, Queue, RedisQueueBackend } from
 import { repeatSettings } from "../../cron/repeat-strategy.ts";
 import type { Lane } from "../../contract/lane.ts";
 import type { JobEnd } from "../../contract/retention.ts";
-import type {
-  CancelAnswer,
-  CancelRequest,
-  Engine,
-  KeptSubmission,
-  LaneProcessor,
-  LaneWorkerOptions,
-  LockTerms,
-  SealAnswer,
-  StoredJob,
-} from "../../contract/engine.ts";
+import type { CancelAnswer, CancelRequest, SealAnswer } from "../../contract/cancellation.ts";
+import type { LaneProcessor, LaneWorkerOptions } from "../../contract/engine-worker.ts";
+import type { Engine } from "../../contract/engine.ts";
+import type { LockTerms } from "../../contract/lock-terms.ts";
+import type { KeptSubmission, StoredJob } from "../../contract/stored-job.ts";
 import type { FieldLimits, JobRecord, StateOrder, StoredState } from "../../contract/job-record.ts";
-import type { FlowAdder, LaneConsumer, LaneQueue } from "../../contract/lane-queue.ts";
+import type { EngineWorker } from "../../contract/engine-worker.ts";
+import type { FlowAdder, LaneQueue } from "../../contract/lane-queue.ts";
 import { LaneWorker } from "../../bullmq/lane-worker.ts";
-import { folderLocks } from "../../contract/lock-terms.ts";
+import { FOLDER_LOCKS } from "../../contract/lock-terms.ts";
 import { ObjectDataQueue } from "../../bullmq/object-data-queue.ts";
 import type { ServingWorker } from "../../contract/serving.ts";
 import type { Transient } from "../../contract/transient.ts";
@@ -58,7 +53,7 @@ export class EmbeddedEngine implements Engine {
   readonly isLocal = false;
   readonly folder: string;
   readonly replies: FolderReplies;
-  readonly locks: LockTerms = folderLocks;
+  readonly locks: LockTerms = FOLDER_LOCKS;
   readonly clockOffset = 0;
   readonly #sync: "full" | "normal";
   readonly #brokenListeners = new Set<(error: Error) => void>();
@@ -201,19 +196,19 @@ export class EmbeddedEngine implements Engine {
     process.nextTick(callback);
   }
 
-  openWorker(name: string, processor: LaneProcessor, options: LaneWorkerOptions): LaneConsumer {
+  openWorker(name: string, processor: LaneProcessor, options: LaneWorkerOptions): EngineWorker {
     return new LaneWorker(name, processor, sqliteTransient, { ...options, connection: {} }, this.#backend);
   }
 
-  async cancel(queueName: string, id: string, reason: string): Promise<CancelAnswer> {
-    const { answer, request } = await markCancelled(this.#connected(), queueName, id, reason);
+  async cancel(laneName: string, id: string, reason: string): Promise<CancelAnswer> {
+    const { answer, request } = await markCancelled(this.#connected(), laneName, id, reason);
     if (request !== undefined)
       this.#connected().post(cancelChannel(request.workerId), JSON.stringify(request.request));
     return answer;
   }
 
-  async seal(queueName: string, id: string, token: string, attemptsStarted: number): Promise<SealAnswer> {
-    return await sealRun(this.#connected(), queueName, id, token, attemptsStarted);
+  async seal(laneName: string, id: string, token: string, attemptsStarted: number): Promise<SealAnswer> {
+    return await sealRun(this.#connected(), laneName, id, token, attemptsStarted);
   }
 
   onCancelRequest(workerId: string, listener: (request: CancelRequest) => void): () => void {
@@ -225,30 +220,30 @@ export class EmbeddedEngine implements Engine {
     return () => database.off("message", onMessage);
   }
 
-  async look(queueName: string, ids: readonly string[]): Promise<StoredJob[]> {
-    return await lookAtJobs(this.#connected(), queueName, ids);
+  async lookup(laneName: string, ids: readonly string[]): Promise<StoredJob[]> {
+    return await lookAtJobs(this.#connected(), laneName, ids);
   }
 
   async idsIn(
-    queueName: string,
+    laneName: string,
     state: StoredState,
     from: number,
     count: number,
     order: StateOrder,
   ): Promise<string[]> {
-    return await idsIn(this.#connected(), queueName, state, from, count, order);
+    return await idsIn(this.#connected(), laneName, state, from, count, order);
   }
 
   async readRecords(
-    queueName: string,
+    laneName: string,
     ids: readonly string[],
     limits: FieldLimits,
   ): Promise<(JobRecord | undefined)[]> {
-    return await readRecords(this.#connected(), queueName, ids, limits);
+    return await readRecords(this.#connected(), laneName, ids, limits);
   }
 
-  async renewAttempts(queueName: string, id: string): Promise<void> {
-    await renewAttempts(this.#connected(), queueName, id);
+  async renewAttempts(laneName: string, id: string): Promise<void> {
+    await renewAttempts(this.#connected(), laneName, id);
   }
 
   async serve(worker: ServingWorker): Promise<void> {
@@ -264,7 +259,7 @@ export class EmbeddedEngine implements Engine {
   }
 
   /** Its jobs name it. */
-  async noteQueue(): Promise<void> {}
+  async recordQueue(): Promise<void> {}
 
   async queueNames(): Promise<string[]> {
     return await queueNames(this.#connected());
@@ -274,29 +269,29 @@ export class EmbeddedEngine implements Engine {
     return await claimLane(this.#connected(), queue, lane, ids, this.now());
   }
 
-  async findKept(queueName: string, key: string): Promise<KeptSubmission | undefined> {
-    return await findKept(this.#connected(), queueName, key);
+  async findKept(laneName: string, key: string): Promise<KeptSubmission | undefined> {
+    return await findKept(this.#connected(), laneName, key);
   }
 
-  async dropKept(queueName: string, key: string, id: string): Promise<boolean> {
-    return await dropKept(this.#connected(), queueName, key, id);
+  async dropKept(laneName: string, key: string, id: string): Promise<boolean> {
+    return await dropKept(this.#connected(), laneName, key, id);
   }
 
-  noteEnd(queueName: string, end: JobEnd): void {
+  recordEnd(laneName: string, end: JobEnd): void {
     // A process that dies right now leaves the job with the default; see keptForCertain.
-    void this.#noteEnd(queueName, end).catch(() => {});
+    void this.#storeEnd(laneName, end).catch(() => {});
   }
 
-  async #noteEnd(queueName: string, end: JobEnd): Promise<void> {
-    await noteRetention(this.#connected(), queueName, end);
+  async #storeEnd(laneName: string, end: JobEnd): Promise<void> {
+    await noteRetention(this.#connected(), laneName, end);
   }
 
-  async forget(queueName: string, now: number = this.now()): Promise<void> {
-    await forgetJobs(this.#connected(), queueName, now);
+  async removeExpired(laneName: string, now: number = this.now()): Promise<void> {
+    await forgetJobs(this.#connected(), laneName, now);
   }
 
-  async countCancelled(queueName: string): Promise<number> {
-    return await countCancelled(this.#connected(), queueName);
+  async countCancelled(laneName: string): Promise<number> {
+    return await countCancelled(this.#connected(), laneName);
   }
 
   async backup(path: string): Promise<void> {

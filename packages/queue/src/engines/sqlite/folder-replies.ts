@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { Database } from "@taskloom/bullmq-sqlite";
-import type { EndingRun, ReplyChannel, ReplyMessage } from "../../contract/engine.ts";
+import type { EndingRun, ReplyChannel, ReplyMessage } from "../../contract/replies.ts";
 
 /** How a channel of replies begins; the address of its process follows. */
 const prefix = "replies:";
@@ -12,7 +12,7 @@ const endedRun = `SELECT 1 FROM job WHERE q = (SELECT q FROM queue WHERE name = 
 /** Replies between the processes that share a folder: by the local socket on which they wake each other. */
 export class FolderReplies implements ReplyChannel {
   readonly address: string = randomUUID();
-  readonly lossless = false;
+  readonly isLossless = false;
   readonly #database: () => Database;
   readonly #listeners = new Set<(message: ReplyMessage) => void>();
   #outgoing = new Map<string, ReplyMessage[]>();
@@ -47,7 +47,7 @@ export class FolderReplies implements ReplyChannel {
   async sendBehind(address: string, message: ReplyMessage, run: EndingRun): Promise<boolean> {
     if (address === this.address) return false; // It has no way to go: {@link send} is quicker.
     return await this.#database().postIf(
-      [endedRun, [run.queueName, run.id, run.attemptsStarted]],
+      [endedRun, [run.laneName, run.id, run.attemptsStarted]],
       `${prefix}${address}`,
       JSON.stringify([message]),
     );

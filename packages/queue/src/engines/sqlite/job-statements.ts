@@ -1,9 +1,10 @@
 import { randomUUID } from "node:crypto";
 import type { Database, Statement } from "@taskloom/bullmq-sqlite";
 import { TAG } from "../../wire/format.ts";
-import { cancelFlag, sealFlag, sealOf } from "../../contract/engine.ts";
-import type { CancelAnswer, CancelRequest, SealAnswer, StoredJob } from "../../contract/engine.ts";
-import { rowsInOrder, triesOf } from "../../contract/job-record.ts";
+import { CANCEL_FLAG, SEAL_FLAG, sealOf } from "../../contract/cancellation.ts";
+import type { CancelAnswer, CancelRequest, SealAnswer } from "../../contract/cancellation.ts";
+import type { StoredJob } from "../../contract/stored-job.ts";
+import { rowsInOrder, countedAttempts } from "../../contract/job-record.ts";
 
 /** How long a canceller holds a job that it claimed, in milliseconds. */
 const claimLock = 2_000;
@@ -26,7 +27,7 @@ export async function firstRow(database: Database, statement: Statement): Promis
 /** The verdict of a cancel; see `engines/redis/cancel-script.ts`. A claimed job is active under the canceller's lock. */
 const verdict = `CASE
   WHEN finished IS NOT NULL THEN 'done'
-  WHEN state = 1 AND locked_until > ?3 AND deferred_failure = '${sealFlag}' || lock_token || '#' || attempts_started THEN 'sealed'
+  WHEN state = 1 AND locked_until > ?3 AND deferred_failure = '${SEAL_FLAG}' || lock_token || '#' || attempts_started THEN 'sealed'
   WHEN state = 1 AND lock_token IS NOT NULL AND locked_until > ?3 THEN 'running'
   WHEN scheduler_id IS NULL AND state IN (0, 1, 4) THEN 'claimed'
   ELSE 'flagged' END`;
@@ -60,7 +61,7 @@ export async function markCancelled(
   const now = Date.now();
   const [found] = await database.statements([
     [look, [queue, id, now]],
-    [mark, [queue, id, now, `${cancelFlag}${reason}`, token, database.processId]],
+    [mark, [queue, id, now, `${CANCEL_FLAG}${reason}`, token, database.processId]],
   ]);
   const row = found?.rows[0] as Row | undefined;
   const answer = (kind: "gone" | "done" | "sealed" | "running"): CancelMark => ({
@@ -99,7 +100,7 @@ export async function sealRun(
   const [marked, found] = await database.statements([
     [
       `UPDATE job SET deferred_failure = ?4 WHERE ${thisJob} AND state = 1 AND lock_token = ?3
-        AND coalesce(deferred_failure, '') NOT LIKE '${cancelFlag}%' RETURNING 1 AS sealed`,
+        AND coalesce(deferred_failure, '') NOT LIKE '${CANCEL_FLAG}%' RETURNING 1 AS sealed`,
       [queue, id, token, sealOf(token, attemptsStarted)],
     ],
     [`SELECT lock_token, deferred_failure FROM job WHERE ${thisJob}`, [queue, id]],
@@ -107,8 +108,8 @@ export async function sealRun(
   if ((marked?.rows.length ?? 0) > 0) return { kind: "sealed" };
   const row = found?.rows[0] as Row | undefined;
   const flag = row?.["deferred_failure"];
-  return row?.["lock_token"] === token && typeof flag === "string" && flag.startsWith(cancelFlag)
-    ? { kind: "cancelled", reason: flag.slice(cancelFlag.length) }
+  return row?.["lock_token"] === token && typeof flag === "string" && flag.startsWith(CANCEL_FLAG)
+    ? { kind: "cancelled", reason: flag.slice(CANCEL_FLAG.length) }
     : { kind: "lost" };
 }
 
@@ -146,7 +147,7 @@ export async function lookAtJobs(
     if (!isFailed && row["state"] !== stateNumbers.completed) return { kind: "pending" };
     return {
       kind: "finished",
-      attempts: triesOf(Number(row["attempts_made"]), Number(row["attempts_started"])),
+      attempts: countedAttempts(Number(row["attempts_made"]), Number(row["attempts_started"])),
       progress: parsed(row["progress"]),
       record: {
         failed: isFailed,

@@ -1,10 +1,10 @@
 import type { Database, Statement } from "@taskloom/bullmq-sqlite";
 import type { Lane } from "../../contract/lane.ts";
-import { keepByDefault } from "../../contract/retention.ts";
+import { DEFAULT_KEEP } from "../../contract/retention.ts";
 import type { JobEnd } from "../../contract/retention.ts";
-import { laneClaimFor } from "../../contract/engine.ts";
-import type { KeptSubmission } from "../../contract/engine.ts";
-import { servesFor } from "../../contract/serving.ts";
+import { LANE_CLAIM_MS } from "../../contract/engine.ts";
+import type { KeptSubmission } from "../../contract/stored-job.ts";
+import { SERVING_TTL_MS } from "../../contract/serving.ts";
 import type { ServingWorker } from "../../contract/serving.ts";
 import { cancelledIndex, firstRow } from "./job-statements.ts";
 
@@ -63,8 +63,8 @@ export async function forgetJobs(database: Database, queue: string, now: number)
     ],
   ]);
   for (const [state, keep] of [
-    [2, keepByDefault.completed],
-    [3, keepByDefault.failed],
+    [2, DEFAULT_KEEP.completed],
+    [3, DEFAULT_KEEP.failed],
   ] as const) {
     await untilFew(database, [
       [
@@ -97,7 +97,7 @@ export async function claimLane(
     [
       `INSERT INTO taskloom_lane_claim SELECT ?1, value, ?2, ?3 FROM json_each(?4) WHERE true
         ON CONFLICT DO UPDATE SET until = excluded.until WHERE taskloom_lane_claim.lane = excluded.lane RETURNING id`,
-      [queue, lane, now + laneClaimFor, JSON.stringify(ids)],
+      [queue, lane, now + LANE_CLAIM_MS, JSON.stringify(ids)],
     ],
   ]);
   return new Set((result?.rows ?? []).map(({ id }) => String(id)));
@@ -107,7 +107,7 @@ export async function serve(database: Database, worker: ServingWorker, now: numb
   await database.statements([
     [
       "INSERT INTO taskloom_serving VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET worker = excluded.worker, until = excluded.until",
-      [worker.id, JSON.stringify(worker), now + servesFor],
+      [worker.id, JSON.stringify(worker), now + SERVING_TTL_MS],
     ],
   ]);
 }

@@ -1,6 +1,6 @@
 import type { Database } from "@taskloom/bullmq-sqlite";
 import { queueOfLaneName } from "../../contract/lane.ts";
-import { absentText, recordOfRow, rowsInOrder, textFields } from "../../contract/job-record.ts";
+import { ABSENT_TEXT, recordOfRow, rowsInOrder, TEXT_FIELDS } from "../../contract/job-record.ts";
 import type {
   FieldLimits,
   JobRecord,
@@ -64,7 +64,7 @@ export async function readRecords(
   limits: FieldLimits,
 ): Promise<(JobRecord | undefined)[]> {
   if (ids.length === 0) return [];
-  const texts = textFields.flatMap((field) => {
+  const texts = TEXT_FIELDS.flatMap((field) => {
     const limit = limits[field];
     if (limit === undefined) return [];
     const column = columns[field];
@@ -86,7 +86,7 @@ export async function readRecords(
 function recordOf(row: Readonly<Record<string, unknown>>): JobRecord {
   const text = (field: TextField): StoredText => {
     const bytes = row[`${field} bytes`] as number | null | undefined;
-    return bytes == null ? absentText : { text: (row[field] as string | null) ?? undefined, bytes };
+    return bytes == null ? ABSENT_TEXT : { text: (row[field] as string | null) ?? undefined, bytes };
   };
   return recordOfRow(row, text);
 }

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { waitAtMost } from "../src/patience.ts";
+import { settleWithin } from "../src/settle-within.ts";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -9,7 +9,7 @@ const endless = new Promise<never>(() => {});
 /** Whether a wait for a clean-up that never ends is over after `passed` milliseconds. */
 async function isOverAfter(patience: number, passed: number): Promise<boolean> {
   let isOver = false;
-  void waitAtMost(patience, endless).then(() => (isOver = true));
+  void settleWithin(patience, endless).then(() => (isOver = true));
   await vi.advanceTimersByTimeAsync(passed);
   return isOver;
 }
@@ -25,7 +25,7 @@ test("a clean-up that takes longer than its time is not waited for", async () =>
 });
 
 test("a clean-up that ends or fails ends the wait, and leaves no timer", async () => {
-  await waitAtMost(2 ** 31, Promise.resolve());
-  await waitAtMost(Infinity, Promise.reject(new Error("no matter")));
+  await settleWithin(2 ** 31, Promise.resolve());
+  await settleWithin(Infinity, Promise.reject(new Error("no matter")));
   expect(vi.getTimerCount()).toBe(0);
 });

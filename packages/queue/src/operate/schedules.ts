@@ -1,0 +1,136 @@
+import type { LaneQueue, StoredSchedule } from "../contract/lane-queue.ts";
+import { lanes, otherLane } from "../contract/lane.ts";
+import type { Lane } from "../contract/lane.ts";
+import type { LaneQueues } from "./lane-queues.ts";
+import { hasEnded } from "./schedule-times.ts";
+
+/** How many schedules are read at once. Each has the arguments of its task. */
+const READ_AT_ONCE = 50;
+/**
+ * How many schedules are read twice. A schedule that runs during the walk moves behind the others, which move forward by
+ * one.
+ */
+const OVERLAP = 10;
+
+/** A schedule as an operator sees it. */
+export interface ScheduleRecord {
+  readonly id: string;
+  /** The task's name. */
+  readonly task: string;
+  readonly lane: Lane;
+  readonly cron: string | undefined;
+  readonly timezone: string | undefined;
+  /** Milliseconds. */
+  readonly every: number | undefined;
+  /** Milliseconds of the epoch. */
+  readonly until: number | undefined;
+  /** The time of the next run, in milliseconds of the epoch. */
+  readonly next: number | undefined;
+}
+
+/** A stored schedule and the lane that has it. */
+export interface PlacedSchedule {
+  readonly lane: Lane;
+  readonly stored: StoredSchedule;
+}
+
+export function scheduleRecord({ lane, stored }: PlacedSchedule): ScheduleRecord {
+  return {
+    id: stored.key,
+    task: stored.name,
+    lane,
+    cron: stored.pattern,
+    timezone: stored.tz,
+    every: stored.every,
+    until: stored.endDate,
+    next: stored.next ?? undefined,
+  };
+}
+
+/** Stores a schedule in a lane. A schedule whose time is over removes any other schedule of its id. */
+export async function putSchedule(
+  queues: LaneQueues,
+  lane: Lane,
+  id: string,
+  repeat: Parameters<LaneQueue["upsertJobScheduler"]>[1],
+  template: Parameters<LaneQueue["upsertJobScheduler"]>[2],
+): Promise<PlacedSchedule> {
+  await queues.engine.connect();
+  const queue = queues.lane(lane);
+  if (hasEnded(repeat, localNow(queues))) await queue.removeJobScheduler(id);
+  else await queue.upsertJobScheduler(id, repeat, template);
+  // A schedule whose task ran in the other lane before was stored there.
+  await queues.lane(otherLane(lane)).removeJobScheduler(id);
+  return { lane, stored: (await queue.getJobScheduler(id)) ?? { key: id, name: template.name, template } };
+}
+
+/** Removes a schedule from the lane that has it; runs that have begun go on. Resolves with false if there is none. */
+export async function removeSchedule(
+  queues: LaneQueues,
+  id: string,
+  from: readonly Lane[] = lanes,
+): Promise<boolean> {
+  await queues.engine.connect();
+  for (const lane of from) if (await queues.lane(lane).removeJobScheduler(id)) return true;
+  return false;
+}
+
+/**
+ * Returns all schedules of a queue, the next to run first. Schedules that have had their last run are removed: BullMQ
+ * leaves them in place.
+ */
+export async function readSchedules(queues: LaneQueues): Promise<PlacedSchedule[]> {
+  await queues.engine.connect();
+  const found = await queues.both(async (queue, lane) => {
+    const placed: PlacedSchedule[] = [];
+    const over: StoredSchedule[] = [];
+    for await (const page of walkSchedules(queue)) {
+      const ended = await endedSchedules(queues, lane, page);
+      over.push(...ended);
+      for (const stored of page) if (!ended.has(stored)) placed.push({ lane, stored });
+    }
+    // Removed after the walk, since a removal moves the others forward.
+    await Promise.all(over.map(({ key }) => queue.removeJobScheduler(key)));
+    return placed;
+  });
+  return found.flat().toSorted((a, b) => (a.stored.next ?? Infinity) - (b.stored.next ?? Infinity));
+}
+
+/** Yields the schedules of a lane in pages, the next to run first, each schedule once. */
+export async function* walkSchedules(
+  lane: Pick<LaneQueue, "getJobSchedulers">,
+): AsyncGenerator<readonly StoredSchedule[], void, undefined> {
+  const seen = new Set<string>();
+  for (let from = 0; ; from += READ_AT_ONCE - OVERLAP) {
+    const read = await lane.getJobSchedulers(from, from + READ_AT_ONCE - 1, true);
+    const found = read.filter(({ key }) => !seen.has(key));
+    for (const { key } of found) seen.add(key);
+    if (found.length > 0) yield found;
+    // Schedules that are removed during the walk leave holes in a page. Behind the end, a page has nothing new.
+    if (read.length <= OVERLAP) return;
+  }
+}
+
+async function endedSchedules(
+  queues: LaneQueues,
+  lane: Lane,
+  stored: readonly StoredSchedule[],
+): Promise<Set<StoredSchedule>> {
+  const now = localNow(queues);
+  const last = stored.filter((each) => {
+    const { next, every } = each;
+    if (next == null || next > now) return false;
+    return hasEnded(each, every === undefined ? now : next + every - 1);
+  });
+  if (last.length === 0) return new Set();
+  const runs = await queues.lookup(
+    lane,
+    last.map(({ key, next }) => `repeat:${key}:${next}`),
+  );
+  return new Set(last.filter((_, index) => runs[index]?.kind !== "pending"));
+}
+
+/** The time of this machine's clock, or of the virtual one. */
+function localNow({ engine }: LaneQueues): number {
+  return engine.now() - engine.clockOffset;
+}
