@@ -1,5 +1,5 @@
-export { reportProgress, checkCancelled, threadSignal } from "./thread-call.ts";
-export { captureContext, propagate, runInContext } from "./context.ts";
+export { reportProgress, checkCancelled, threadSignal } from "./boundary/thread-call.ts";
+export { captureContext, propagate, runInContext } from "./boundary/context.ts";
 export {
   NotSelfContainedError,
   NotThreadableError,
@@ -9,16 +9,16 @@ export {
   TransferError,
   UncloneableError,
 } from "./errors.ts";
-export { ThreadPoolExecutor } from "./executor.ts";
-export { functionAddress } from "./function-ref.ts";
-export { ThreadMap } from "./thread-map.ts";
-export { ThreadStream } from "./thread-stream.ts";
-export { threaded } from "./threaded.ts";
-export { threadObject } from "./thread-object.ts";
-export { toThread } from "./to-thread.ts";
-export { transfer } from "./transfer.ts";
+export { ThreadPoolExecutor } from "./executor/executor.ts";
+export { functionAddress } from "./pool/function-ref.ts";
+export { ThreadMap } from "./calls/thread-map.ts";
+export { ThreadStream } from "./calls/thread-stream.ts";
+export { threaded } from "./executor/threaded.ts";
+export { threadObject } from "./executor/thread-object.ts";
+export { toThread } from "./executor/to-thread.ts";
+export { transfer } from "./boundary/transfer.ts";
 
-export type { Propagated } from "./context.ts";
+export type { Propagated } from "./boundary/context.ts";
 export type { ThreadDeath } from "./errors.ts";
 export type {
   CallOptions,
@@ -29,13 +29,13 @@ export type {
   Submitter,
   ThreadedFunction,
   ThreadPoolOptions,
-} from "./executor.ts";
-export type { Address } from "./function-ref.ts";
-export type { PoolStats } from "./pool.ts";
-export type { ThreadOptions } from "./supervisor.ts";
-export type { Threaded } from "./threaded.ts";
-export type { ThreadObject, ThreadObjectOptions } from "./thread-object.ts";
-export type { ToThread } from "./to-thread.ts";
+} from "./executor/executor.ts";
+export type { Address } from "./pool/function-ref.ts";
+export type { PoolStats } from "./pool/pool.ts";
+export type { ThreadOptions } from "./pool/supervisor.ts";
+export type { Threaded } from "./executor/threaded.ts";
+export type { ThreadObject, ThreadObjectOptions } from "./executor/thread-object.ts";
+export type { ToThread } from "./executor/to-thread.ts";
 
 /** The version of this package. */
 export const version = "0.1.0";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { array, assert, constantFrom, property } from "fast-check";
-import { CallQueue } from "../src/call-queue.ts";
+import { CallQueue } from "../src/pool/call-queue.ts";
 
 interface Item {
   priority: number;

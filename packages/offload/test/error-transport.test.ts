@@ -2,7 +2,7 @@ import { inspect, types } from "node:util";
 import { describe, expect, it } from "vitest";
 import { CancelledError, TimeoutError } from "@taskloom/loop";
 import { registerErrorClass } from "@taskloom/loop";
-import { decodeError, encodeError } from "../src/error-transport.ts";
+import { decodeError, encodeError } from "../src/boundary/error-transport.ts";
 
 class OutOfStock extends RangeError {
   readonly sku: string;

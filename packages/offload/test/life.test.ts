@@ -5,9 +5,9 @@ import { join } from "node:path";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { run } from "@taskloom/loop";
 import { ThreadPoolExecutor, threadObject, threaded, toThread } from "../src/index.ts";
-import { Supervisor } from "../src/supervisor.ts";
+import { Supervisor } from "../src/pool/supervisor.ts";
 import type { Jobs } from "./support.ts";
-import { defaultThreads } from "../src/executor.ts";
+import { defaultThreads } from "../src/executor/executor.ts";
 import { changed, failure, jobs, makePool, words } from "./support.ts";
 
 /** Resolves when a turn of the event loop has made it true. */

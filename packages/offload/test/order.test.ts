@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { QueueFull } from "@taskloom/loop";
-import { poolOf } from "../src/executor.ts";
+import { poolOf } from "../src/executor/executor.ts";
 import { PoolClosedError, ThreadPoolExecutor, threadObject, threaded, toThread } from "../src/index.ts";
 import { changed, failure, jobs, makePool, words } from "./support.ts";
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { UncloneableError } from "../src/errors.ts";
-import { transfer } from "../src/transfer.ts";
-import { findUncloneable, pack, showPath, unpack } from "../src/pack.ts";
+import { transfer } from "../src/boundary/transfer.ts";
+import { findUncloneable, pack, showPath, unpack } from "../src/boundary/value-transport.ts";
 
 const f = (): string => "f";
 const g = (): string => "g";

@@ -1,12 +1,12 @@
 import { EventEmitter, once } from "node:events";
 import type { MessagePort } from "node:worker_threads";
 import { expect, test } from "vitest";
-import { encodeError } from "../src/error-transport.ts";
-import { PoolThread } from "../src/pool-thread.ts";
-import type { ThreadOwner } from "../src/pool-thread.ts";
-import type { Supervisor } from "../src/supervisor.ts";
-import type { ThreadTask } from "../src/thread-task.ts";
-import { FAILURE } from "../src/wire.ts";
+import { encodeError } from "../src/boundary/error-transport.ts";
+import { PoolThread } from "../src/pool/pool-thread.ts";
+import type { ThreadOwner } from "../src/pool/pool-thread.ts";
+import type { Supervisor } from "../src/pool/supervisor.ts";
+import type { ThreadTask } from "../src/pool/thread-task.ts";
+import { FAILURE } from "../src/boundary/wire.ts";
 
 /** A thread of a pool whose other side is the test. */
 async function thread(): Promise<{

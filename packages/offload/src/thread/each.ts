@@ -2,8 +2,8 @@
 import { ownFrames } from "./own-frames.ts";
 import { types } from "node:util";
 import { CancelledError, createTask } from "@taskloom/loop";
-import { encodeError } from "../error-transport.ts";
-import type { EncodedError } from "../error-transport.ts";
+import { encodeError } from "../boundary/error-transport.ts";
+import type { EncodedError } from "../boundary/error-transport.ts";
 import type { AnyFunction } from "./load.ts";
 import { isPending } from "./pending.ts";
 import type { Running } from "./running.ts";

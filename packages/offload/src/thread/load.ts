@@ -3,10 +3,10 @@ import { fileURLToPath } from "node:url";
 import { types } from "node:util";
 import { compileFunction, constants } from "node:vm";
 import { NotSelfContainedError, NotThreadableError } from "../errors.ts";
-import { functionAddress } from "../function-ref.ts";
-import type { Address } from "../function-ref.ts";
-import { loading } from "../recursion.ts";
-import type { FunctionAddress } from "../wire.ts";
+import { functionAddress } from "../pool/function-ref.ts";
+import type { Address } from "../pool/function-ref.ts";
+import { loading } from "../boundary/recursion.ts";
+import type { FunctionAddress } from "../boundary/wire.ts";
 
 export type AnyFunction = (...args: unknown[]) => unknown;
 

@@ -4,7 +4,7 @@
  */
 import { CancelledError } from "@taskloom/loop";
 import { NotThreadableError } from "../errors.ts";
-import type { Slots } from "../slots.ts";
+import type { Slots } from "../boundary/slots.ts";
 import type { Running } from "./running.ts";
 
 /** Iterates what a function gave, and sends it. A generator that waits for nothing may block the thread. */

@@ -2,12 +2,12 @@
 import { receiveMessageOnPort } from "node:worker_threads";
 import type { MessagePort } from "node:worker_threads";
 import { CancelledError } from "@taskloom/loop";
-import { findUncloneable, pack } from "../pack.ts";
-import type { Packed } from "../pack.ts";
-import type { RunningCall } from "../thread-call.ts";
-import type { Slots } from "../slots.ts";
-import { ITEM, PROGRESS, TELL, VALUE } from "../wire.ts";
-import type { ToThread } from "../wire.ts";
+import { findUncloneable, pack } from "../boundary/value-transport.ts";
+import type { Packed } from "../boundary/value-transport.ts";
+import type { RunningCall } from "../boundary/thread-call.ts";
+import type { Slots } from "../boundary/slots.ts";
+import { ITEM, PROGRESS, TELL, VALUE } from "../boundary/wire.ts";
+import type { ToThread } from "../boundary/wire.ts";
 
 /** A reader sees some 60 values a second. */
 const PROGRESS_INTERVAL = 16;

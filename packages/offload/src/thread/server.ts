@@ -9,17 +9,28 @@ import { types } from "node:util";
 import { getHeapStatistics } from "node:v8";
 import { createTask } from "@taskloom/loop";
 import type { Task } from "@taskloom/loop";
-import { CallbackGuest } from "../callbacks.ts";
-import { withLuggage } from "../carrier.ts";
-import { runInContext } from "../context.ts";
-import { encodeError } from "../error-transport.ts";
-import type { EncodedError } from "../error-transport.ts";
+import { CallbackGuest } from "../boundary/callbacks.ts";
+import { withLuggage } from "../boundary/carrier.ts";
+import { runInContext } from "../boundary/context.ts";
+import { encodeError } from "../boundary/error-transport.ts";
+import type { EncodedError } from "../boundary/error-transport.ts";
 import { ThreadDiedError } from "../errors.ts";
-import { unpack } from "../pack.ts";
-import { POSTED, Slots, sharedClockOffset } from "../slots.ts";
-import { installThreadCalls } from "../thread-call.ts";
-import { CANCEL, CONSOLE, CREDIT, FAILURE, FORGET, HEAP, RETIRE, RUN, STRAY, UNSOUND } from "../wire.ts";
-import type { CallExtras, Definition, Enlistment, FromThread, ToThread } from "../wire.ts";
+import { unpack } from "../boundary/value-transport.ts";
+import { POSTED, Slots, sharedClockOffset } from "../boundary/slots.ts";
+import { installThreadCalls } from "../boundary/thread-call.ts";
+import {
+  CANCEL,
+  CONSOLE,
+  CREDIT,
+  FAILURE,
+  FORGET,
+  HEAP,
+  RETIRE,
+  RUN,
+  STRAY,
+  UNSOUND,
+} from "../boundary/wire.ts";
+import type { CallExtras, Definition, Enlistment, FromThread, ToThread } from "../boundary/wire.ts";
 import { forwardConsole } from "./console.ts";
 import { eachPlain, eachTask } from "./each.ts";
 import { explainReference, hideLoaderWarning, know } from "./load.ts";

@@ -1,7 +1,7 @@
 import { createTask } from "@taskloom/loop";
 import type { Task } from "@taskloom/loop";
-import { decodeError } from "./error-transport.ts";
-import type { EncodedError } from "./error-transport.ts";
+import { decodeError } from "../boundary/error-transport.ts";
+import type { EncodedError } from "../boundary/error-transport.ts";
 
 /** What comes back for a chunk: the results up to the first that failed, and its error. */
 export type ChunkResult = [results: unknown[], error: EncodedError | null];

@@ -3,14 +3,14 @@
  */
 import { MessageChannel } from "node:worker_threads";
 import type { MessagePort, Worker } from "node:worker_threads";
-import { hostCallbacks } from "./callbacks.ts";
-import { deliverNow } from "./deliver-now.ts";
+import { hostCallbacks } from "../boundary/callbacks.ts";
+import { deliverNow } from "../boundary/deliver-now.ts";
 import type { ThreadTask } from "./thread-task.ts";
-import { decodeError } from "./error-transport.ts";
-import { unpack } from "./pack.ts";
-import type { Patch } from "./pack.ts";
-import { threadDepth } from "./recursion.ts";
-import { CLAIMED, DONE, REVOKED, SLOTS, Slots, WAITING, sharedClockOffset } from "./slots.ts";
+import { decodeError } from "../boundary/error-transport.ts";
+import { unpack } from "../boundary/value-transport.ts";
+import type { Patch } from "../boundary/value-transport.ts";
+import { threadDepth } from "../boundary/recursion.ts";
+import { CLAIMED, DONE, REVOKED, SLOTS, Slots, WAITING, sharedClockOffset } from "../boundary/slots.ts";
 import type { Supervisor } from "./supervisor.ts";
 import {
   CANCEL,
@@ -27,8 +27,8 @@ import {
   TELL,
   UNSOUND,
   VALUE,
-} from "./wire.ts";
-import type { CallExtras, Definition, FromThread, ToThread } from "./wire.ts";
+} from "../boundary/wire.ts";
+import type { CallExtras, Definition, FromThread, ToThread } from "../boundary/wire.ts";
 
 /** Functions that a thread keeps; a program that makes functions without end must not fill it. */
 const MAX_KNOWN = 4096;

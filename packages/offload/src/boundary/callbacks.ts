@@ -10,8 +10,8 @@ import type { Remote } from "comlink";
 import { createTask } from "@taskloom/loop";
 import { decodeError, encodeError } from "./error-transport.ts";
 import type { EncodedError } from "./error-transport.ts";
-import { pack, unpack } from "./pack.ts";
-import type { Patch } from "./pack.ts";
+import { pack, unpack } from "./value-transport.ts";
+import type { Patch } from "./value-transport.ts";
 
 export type Callback = (...args: unknown[]) => unknown;
 

@@ -6,28 +6,28 @@ import { CancelledError, ExternalTask } from "@taskloom/loop";
 import type { Task } from "@taskloom/loop";
 import { startTimer } from "@taskloom/loop/timer";
 import type { LongTimer } from "@taskloom/loop/timer";
-import { hostCallbacks } from "./callbacks.ts";
-import type { Callback } from "./callbacks.ts";
-import { callerModule } from "./caller.ts";
-import { checkOptionNames } from "./check-options.ts";
-import type { OptionNames } from "./check-options.ts";
-import { captureContext } from "./context.ts";
-import { deliverNow } from "./deliver-now.ts";
-import { decodeError } from "./error-transport.ts";
-import { PoolClosedError, ThreadDiedError } from "./errors.ts";
+import { hostCallbacks } from "../boundary/callbacks.ts";
+import type { Callback } from "../boundary/callbacks.ts";
+import { callerModule } from "../calls/caller.ts";
+import { checkOptionNames } from "../check-options.ts";
+import type { OptionNames } from "../check-options.ts";
+import { captureContext } from "../boundary/context.ts";
+import { deliverNow } from "../boundary/deliver-now.ts";
+import { decodeError } from "../boundary/error-transport.ts";
+import { PoolClosedError, ThreadDiedError } from "../errors.ts";
 import { defaultOptions, submit } from "./executor.ts";
-import { addressed } from "./function-ref.ts";
-import { findUncloneable, pack, unpack } from "./pack.ts";
-import { Pool } from "./pool.ts";
-import { checkModule } from "./recursion.ts";
-import { FREE, SLOTS, Slots } from "./slots.ts";
-import { THREAD_OPTIONS } from "./supervisor.ts";
-import type { ThreadOptions } from "./supervisor.ts";
-import { transfer as marked } from "./transfer.ts";
+import { addressed } from "../pool/function-ref.ts";
+import { findUncloneable, pack, unpack } from "../boundary/value-transport.ts";
+import { Pool } from "../pool/pool.ts";
+import { checkModule } from "../boundary/recursion.ts";
+import { FREE, SLOTS, Slots } from "../boundary/slots.ts";
+import { THREAD_OPTIONS } from "../pool/supervisor.ts";
+import type { ThreadOptions } from "../pool/supervisor.ts";
+import { transfer as marked } from "../boundary/transfer.ts";
 import { locate } from "./threaded.ts";
 import type { ThreadedOverloads } from "./threaded.ts";
-import { CANCEL, CONSOLE, PROGRESS } from "./wire.ts";
-import type { FromThread, MethodAnswer, ObjectTable } from "./wire.ts";
+import { CANCEL, CONSOLE, PROGRESS } from "../boundary/wire.ts";
+import type { FromThread, MethodAnswer, ObjectTable } from "../boundary/wire.ts";
 
 /** Options of an object on a thread. Times are milliseconds. */
 export interface ThreadObjectOptions extends ThreadOptions {
@@ -57,7 +57,7 @@ const OBJECT_OPTIONS: OptionNames<ThreadObjectOptions> = {
 };
 
 const hostModule = new URL(
-  import.meta.url.endsWith(".ts") ? "./thread/object-host.ts" : "./thread/object-host.js",
+  import.meta.url.endsWith(".ts") ? "../thread/object-host.ts" : "../thread/object-host.js",
   import.meta.url,
 ).href;
 

@@ -1,25 +1,25 @@
 import { availableParallelism } from "node:os";
 import { currentDeadline, getRunningLoop } from "@taskloom/loop";
 import type { Executor, Task } from "@taskloom/loop";
-import { ThreadTask } from "./thread-task.ts";
-import type { Special, StreamSink } from "./thread-task.ts";
-import type { Callback } from "./callbacks.ts";
-import { captureStack } from "./caller.ts";
-import { packLuggage } from "./carrier.ts";
-import { checkOptionNames } from "./check-options.ts";
-import type { OptionNames } from "./check-options.ts";
-import { captureContext } from "./context.ts";
-import { refOf } from "./function-ref.ts";
-import type { FunctionRef } from "./function-ref.ts";
-import { isSimple, pack } from "./pack.ts";
-import { Pool } from "./pool.ts";
-import type { PoolOptions, PoolStats } from "./pool.ts";
-import { checkRecursion } from "./recursion.ts";
-import { sharedClockOffset } from "./slots.ts";
-import { THREAD_OPTIONS } from "./supervisor.ts";
-import type { ThreadOptions } from "./supervisor.ts";
-import { ThreadMap } from "./thread-map.ts";
-import { ThreadStream } from "./thread-stream.ts";
+import { ThreadTask } from "../pool/thread-task.ts";
+import type { Special, StreamSink } from "../pool/thread-task.ts";
+import type { Callback } from "../boundary/callbacks.ts";
+import { captureStack } from "../calls/caller.ts";
+import { packLuggage } from "../boundary/carrier.ts";
+import { checkOptionNames } from "../check-options.ts";
+import type { OptionNames } from "../check-options.ts";
+import { captureContext } from "../boundary/context.ts";
+import { refOf } from "../pool/function-ref.ts";
+import type { FunctionRef } from "../pool/function-ref.ts";
+import { isSimple, pack } from "../boundary/value-transport.ts";
+import { Pool } from "../pool/pool.ts";
+import type { PoolOptions, PoolStats } from "../pool/pool.ts";
+import { checkRecursion } from "../boundary/recursion.ts";
+import { sharedClockOffset } from "../boundary/slots.ts";
+import { THREAD_OPTIONS } from "../pool/supervisor.ts";
+import type { ThreadOptions } from "../pool/supervisor.ts";
+import { ThreadMap } from "../calls/thread-map.ts";
+import { ThreadStream } from "../calls/thread-stream.ts";
 
 /** How a pool is made. Names that Piscina has mean what they mean there. Times are milliseconds. */
 export interface ThreadPoolOptions extends ThreadOptions {

@@ -16,13 +16,13 @@ import type { LongTimer } from "@taskloom/loop/timer";
 import type { ThreadTask } from "./thread-task.ts";
 import { death, refusal } from "./call-failure.ts";
 import { CallQueue } from "./call-queue.ts";
-import { decodeError } from "./error-transport.ts";
-import type { EncodedError } from "./error-transport.ts";
-import { PoolClosedError, ThreadDiedError } from "./errors.ts";
+import { decodeError } from "../boundary/error-transport.ts";
+import type { EncodedError } from "../boundary/error-transport.ts";
+import { PoolClosedError, ThreadDiedError } from "../errors.ts";
 import { STACKS } from "./function-ref.ts";
 import { PoolThread } from "./pool-thread.ts";
 import type { ThreadOwner } from "./pool-thread.ts";
-import { CLAIMED, sharedClockOffset } from "./slots.ts";
+import { CLAIMED, sharedClockOffset } from "../boundary/slots.ts";
 import { Supervisor } from "./supervisor.ts";
 import type { ThreadOptions } from "./supervisor.ts";
 

@@ -6,9 +6,9 @@
  * sent as its source text, which works when it uses nothing from outside itself.
  */
 import { Script } from "node:vm";
-import { NotThreadableError } from "./errors.ts";
-import { callerModule } from "./caller.ts";
-import type { FunctionAddress } from "./wire.ts";
+import { NotThreadableError } from "../errors.ts";
+import { callerModule } from "../calls/caller.ts";
+import type { FunctionAddress } from "../boundary/wire.ts";
 
 /** Under this symbol a function carries where it is to be found: `{ module: URL, name }`. */
 export const functionAddress: unique symbol = Symbol.for("taskloom.function") as never;

@@ -1,6 +1,6 @@
 /** What a call that could not be sent, or whose thread is gone, fails with. */
-import { ThreadDiedError } from "./errors.ts";
-import { findUncloneable } from "./pack.ts";
+import { ThreadDiedError } from "../errors.ts";
+import { findUncloneable } from "../boundary/value-transport.ts";
 import type { ThreadTask } from "./thread-task.ts";
 
 /** Why it could not be sent. */

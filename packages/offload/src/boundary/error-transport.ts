@@ -7,7 +7,7 @@
  */
 import { inspect, types } from "node:util";
 import { errorClassNames, knownErrorPrototype, registerErrorClasses } from "@taskloom/loop";
-import * as own from "./errors.ts";
+import * as own from "../errors.ts";
 
 interface ErrorNode {
   /** Class names, the most special first. */

@@ -4,7 +4,7 @@
  */
 import type { MessagePort } from "node:worker_threads";
 import type { EncodedError } from "./error-transport.ts";
-import type { Patch } from "./pack.ts";
+import type { Patch } from "./value-transport.ts";
 
 // To a thread.
 /** `[RUN, firstSeq, definitions | null, extras | null, fn, argc, ...args, fn, argc, ...args, …]` */

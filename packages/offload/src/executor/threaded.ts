@@ -4,13 +4,13 @@ import { basename, dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Task } from "@taskloom/loop";
 import { didYouMean } from "@taskloom/loop/did-you-mean";
-import { checkOptionNames } from "./check-options.ts";
-import { callerModule } from "./caller.ts";
-import { NotThreadableError } from "./errors.ts";
+import { checkOptionNames } from "../check-options.ts";
+import { callerModule } from "../calls/caller.ts";
+import { NotThreadableError } from "../errors.ts";
 import type { ThreadedFunction, ThreadPoolExecutor } from "./executor.ts";
 import { poolOf, submit } from "./executor.ts";
-import { functionAddress } from "./function-ref.ts";
-import type { Address } from "./function-ref.ts";
+import { functionAddress } from "../pool/function-ref.ts";
+import type { Address } from "../pool/function-ref.ts";
 import { defaultPool } from "./to-thread.ts";
 
 type AnyFunction = (...args: never[]) => unknown;

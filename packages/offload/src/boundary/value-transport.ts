@@ -9,7 +9,7 @@
 import { isMarkedAsUntransferable } from "node:worker_threads";
 import type { MessagePort } from "node:worker_threads";
 import { types } from "node:util";
-import { TransferError, UncloneableError } from "./errors.ts";
+import { TransferError, UncloneableError } from "../errors.ts";
 import { decodeError, encodeError } from "./error-transport.ts";
 import type { EncodedError } from "./error-transport.ts";
 import { isPlainTree } from "./plain-tree.ts";

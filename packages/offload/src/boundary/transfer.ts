@@ -1,5 +1,5 @@
 import { isMarkedAsUntransferable } from "node:worker_threads";
-import { TransferError } from "./errors.ts";
+import { TransferError } from "../errors.ts";
 
 const lists = new WeakMap<object, readonly object[]>();
 let used = false;

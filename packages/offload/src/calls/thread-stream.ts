@@ -1,6 +1,6 @@
 import { Future } from "@taskloom/loop";
 import type { Task } from "@taskloom/loop";
-import type { StreamSink } from "./thread-task.ts";
+import type { StreamSink } from "../pool/thread-task.ts";
 
 /** The producing call, as a stream uses it. */
 export interface Producer {

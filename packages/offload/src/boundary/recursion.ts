@@ -12,7 +12,7 @@
  * The state hangs off `globalThis`, because a thread may have several copies of this module.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
-import { ThreadRecursionError } from "./errors.ts";
+import { ThreadRecursionError } from "../errors.ts";
 import type { FunctionAddress } from "./wire.ts";
 
 /** How deep threads may start threads. */

@@ -6,8 +6,8 @@
 import type { Worker } from "node:worker_threads";
 import { fileURLToPath } from "node:url";
 import { Piscina } from "piscina";
-import type { OptionNames } from "./check-options.ts";
-import type { Enlistment } from "./wire.ts";
+import type { OptionNames } from "../check-options.ts";
+import type { Enlistment } from "../boundary/wire.ts";
 
 /** Options that go to Piscina under Piscina's own names. */
 export interface ThreadOptions {
@@ -45,7 +45,7 @@ export const THREAD_OPTIONS: OptionNames<ThreadOptions> = {
 };
 
 const entry = fileURLToPath(
-  new URL(import.meta.url.endsWith(".ts") ? "./thread/entry.ts" : "./thread/entry.js", import.meta.url),
+  new URL(import.meta.url.endsWith(".ts") ? "../thread/entry.ts" : "../thread/entry.js", import.meta.url),
 );
 
 export class Supervisor {

@@ -1,13 +1,13 @@
 /** One call to a thread, from where it was made to its end. */
 import { CancelledError, ExternalTask } from "@taskloom/loop";
 import type { LongTimer } from "@taskloom/loop/timer";
-import type { Callback } from "./callbacks.ts";
-import type { Luggage } from "./carrier.ts";
-import type { Propagated } from "./context.ts";
+import type { Callback } from "../boundary/callbacks.ts";
+import type { Luggage } from "../boundary/carrier.ts";
+import type { Propagated } from "../boundary/context.ts";
 import type { FunctionRef } from "./function-ref.ts";
 import type { PoolThread } from "./pool-thread.ts";
 import type { Queued } from "./call-queue.ts";
-import type { Patch } from "./pack.ts";
+import type { Patch } from "../boundary/value-transport.ts";
 
 /** What a consumer of a stream hears. */
 export interface StreamSink {

@@ -2,7 +2,7 @@ import { getEventLoop } from "@taskloom/loop";
 import type { EventLoop, Task } from "@taskloom/loop";
 import { ThreadPoolExecutor, checkCallOptions, poolOf, submit } from "./executor.ts";
 import type { CallOptions, Submit } from "./executor.ts";
-import type { Pool } from "./pool.ts";
+import type { Pool } from "../pool/pool.ts";
 
 const own = new WeakMap<EventLoop, ThreadPoolExecutor>();
 
