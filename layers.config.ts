@@ -66,6 +66,18 @@ export const layeredPackages: readonly LayeredPackage[] = [
     ],
     uses: ["@taskloom/loop", "@taskloom/queue"],
   },
+  {
+    sources: "packages/offload/src",
+    layers: [
+      ["errors.ts", "check-options.ts"],
+      ["boundary"],
+      ["thread", "pool"],
+      ["calls"],
+      ["executor"],
+      ["index.ts"],
+    ],
+    uses: ["@taskloom/loop"],
+  },
 ];
 
 const workspacePackages = ["loop", "offload", "queue", "bullmq-sqlite", "worker"].map(

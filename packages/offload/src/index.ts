@@ -1,5 +1,13 @@
-export { reportProgress, checkCancelled, threadSignal } from "./boundary/thread-call.ts";
-export { captureContext, propagate, runInContext } from "./boundary/context.ts";
+import { deprecate } from "node:util";
+import { capturePropagated } from "./boundary/context.ts";
+import type { Propagated } from "./boundary/context.ts";
+
+export { capturePropagated, propagate, runInContext } from "./boundary/context.ts";
+export { functionAddress } from "./boundary/function-address.ts";
+export { checkCancelled, reportProgress, threadSignal } from "./boundary/thread-call.ts";
+export { transfer } from "./boundary/transfer.ts";
+export { ThreadMap } from "./calls/thread-map.ts";
+export { ThreadStream } from "./calls/thread-stream.ts";
 export {
   NotSelfContainedError,
   NotThreadableError,
@@ -10,32 +18,35 @@ export {
   UncloneableError,
 } from "./errors.ts";
 export { ThreadPoolExecutor } from "./executor/executor.ts";
-export { functionAddress } from "./pool/function-ref.ts";
-export { ThreadMap } from "./calls/thread-map.ts";
-export { ThreadStream } from "./calls/thread-stream.ts";
-export { threaded } from "./executor/threaded.ts";
 export { threadObject } from "./executor/thread-object.ts";
+export { threaded } from "./executor/threaded.ts";
 export { toThread } from "./executor/to-thread.ts";
-export { transfer } from "./boundary/transfer.ts";
 
 export type { Propagated } from "./boundary/context.ts";
-export type { ThreadDeath } from "./errors.ts";
+export type { Address } from "./boundary/function-address.ts";
+export type { CallOptions } from "./calls/call-options.ts";
 export type {
-  CallOptions,
   Resolved,
   Streamed,
   StreamFrom,
   Submit,
   Submitter,
   ThreadedFunction,
-  ThreadPoolOptions,
-} from "./executor/executor.ts";
-export type { Address } from "./pool/function-ref.ts";
-export type { PoolStats } from "./pool/pool.ts";
-export type { ThreadOptions } from "./pool/supervisor.ts";
-export type { Threaded } from "./executor/threaded.ts";
+} from "./calls/signatures.ts";
+export type { ThreadDeath } from "./errors.ts";
+export type { ThreadPoolOptions } from "./executor/pool-options.ts";
 export type { ThreadObject, ThreadObjectOptions } from "./executor/thread-object.ts";
+export type { Threaded } from "./executor/threaded.ts";
 export type { ToThread } from "./executor/to-thread.ts";
+export type { PoolStats } from "./pool/pool-stats.ts";
+export type { ThreadOptions } from "./pool/supervisor.ts";
+
+/** @deprecated The name of {@link capturePropagated} until version 0.1. */
+export const captureContext: () => Propagated | undefined = deprecate(
+  capturePropagated,
+  "captureContext of @taskloom/offload is now called capturePropagated",
+  "TASKLOOM_CAPTURE_CONTEXT",
+);
 
 /** The version of this package. */
 export const version = "0.1.0";

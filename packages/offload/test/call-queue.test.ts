@@ -4,14 +4,14 @@ import { CallQueue } from "../src/pool/call-queue.ts";
 
 interface Item {
   priority: number;
-  waiting: boolean;
+  isWaiting: boolean;
   id: number;
 }
-const item = (id: number, priority = 0): Item => ({ id, priority, waiting: false });
+const item = (id: number, priority = 0): Item => ({ id, priority, isWaiting: false });
 
 describe("CallQueue", () => {
-  it("is first come, first served within a priority, whatever is removed and given back", () => {
-    const steps = array(constantFrom("push", "take", "remove", "giveBack"), { maxLength: 200 });
+  it("is first come, first served within a priority, whatever is removed and put back", () => {
+    const steps = array(constantFrom("push", "take", "remove", "putBack"), { maxLength: 200 });
     assert(
       property(steps, (actions) => {
         const queue = new CallQueue<Item>();
@@ -31,8 +31,8 @@ describe("CallQueue", () => {
             const gone = model[Math.floor(model.length / 2)]!;
             queue.remove(gone);
             model = model.filter((other) => other !== gone);
-          } else if (action === "giveBack") {
-            queue.giveBack(taken);
+          } else if (action === "putBack") {
+            queue.putBack(taken);
             model = [...taken, ...model];
             taken = [];
           }

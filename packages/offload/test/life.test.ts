@@ -7,7 +7,7 @@ import { run } from "@taskloom/loop";
 import { ThreadPoolExecutor, threadObject, threaded, toThread } from "../src/index.ts";
 import { Supervisor } from "../src/pool/supervisor.ts";
 import type { Jobs } from "./support.ts";
-import { defaultThreads } from "../src/executor/executor.ts";
+import { defaultThreads } from "../src/executor/pool-options.ts";
 import { changed, failure, jobs, makePool, words } from "./support.ts";
 
 /** Resolves when a turn of the event loop has made it true. */

@@ -3,9 +3,8 @@ import type { MessagePort } from "node:worker_threads";
 import { expect, test } from "vitest";
 import { encodeError } from "../src/boundary/error-transport.ts";
 import { PoolThread } from "../src/pool/pool-thread.ts";
-import type { ThreadOwner } from "../src/pool/pool-thread.ts";
+import type { PoolCall, ThreadOwner } from "../src/pool/pool-thread.ts";
 import type { Supervisor } from "../src/pool/supervisor.ts";
-import type { ThreadTask } from "../src/pool/thread-task.ts";
 import { FAILURE } from "../src/boundary/wire.ts";
 
 /** A thread of a pool whose other side is the test. */
@@ -17,10 +16,11 @@ async function thread(): Promise<{
 }> {
   const told: string[] = [];
   const owner: ThreadOwner = {
-    settled: (_thread, _call, ok, value) => told.push(`${ok ? "value" : "failure"} ${String(value)}`),
+    succeeded: (_thread, _call, value) => told.push(`value ${String(value)}`),
+    failed: (_thread, _call, error) => told.push(`failure ${error.nodes[0]?.message}`),
     progressed: () => {},
     exited: () => told.push("exited"),
-    stray: () => {},
+    unattributed: () => {},
   };
   const worker = Object.assign(new EventEmitter(), { terminate: async () => 1, threadId: 7 });
   let far: MessagePort | undefined;
@@ -35,13 +35,14 @@ async function thread(): Promise<{
   return { pooled, far: far as unknown as MessagePort, worker, told };
 }
 
-const call = (): ThreadTask =>
+const call = (): PoolCall =>
   ({
     ref: { id: 1, address: {}, label: "work" },
     args: [],
-    special: null,
+    metadata: null,
+    local: null,
     estimate: 0,
-  }) as unknown as ThreadTask;
+  }) as unknown as PoolCall;
 
 test("the failure that a thread reports while it is terminated is not its call's: the exit ends the call", async () => {
   const { pooled, far, worker, told } = await thread();
@@ -52,7 +53,7 @@ test("the failure that a thread reports while it is terminated is not its call's
   // What is posted is there before the exit is handled.
   worker.emit("exit", 1);
   expect(told).toEqual(["exited"]);
-  expect(pooled.takeLost()).toHaveLength(1);
+  expect(pooled.calls.takeLost()).toHaveLength(1);
   far.close();
 });
 
@@ -62,8 +63,8 @@ test("the failure that a thread reports before that is its call's", async () => 
   await once(far, "message");
   far.postMessage([FAILURE, 0, encodeError(new TypeError("no such thing"))]);
   await expect.poll(() => told).toHaveLength(1);
-  expect(told[0]).toMatch(/^failure/);
+  expect(told[0]).toBe("failure no such thing");
   worker.emit("exit", 1);
-  expect(pooled.takeLost()).toEqual([]);
+  expect(pooled.calls.takeLost()).toEqual([]);
   far.close();
 });

@@ -1,71 +1,83 @@
 /**
- * Functions among a call's arguments: the thread gets stand-ins that call back, through Comlink, over the
- * call's own port. The call says everything else it has to say over the same port, so a callback that nobody
- * awaited still arrives before the result.
+ * Functions among the arguments of a call. The thread receives stand-ins that call back through Comlink, over the
+ * call's own port. The call sends everything else over the same port, so a callback that nobody awaits still
+ * arrives before the result.
  */
 import { AsyncResource } from "node:async_hooks";
+import { MessageChannel } from "node:worker_threads";
 import type { MessagePort } from "node:worker_threads";
 import { expose, releaseProxy, wrap } from "comlink";
 import type { Remote } from "comlink";
-import { createTask } from "@taskloom/loop";
+import type { Callable } from "./callable.ts";
 import { decodeError, encodeError } from "./error-transport.ts";
 import type { EncodedError } from "./error-transport.ts";
-import { pack, unpack } from "./value-transport.ts";
+import { startTask } from "./start-task.ts";
+import { decodeArguments, decodeValue, encodeValue } from "./value-transport.ts";
 import type { Patch } from "./value-transport.ts";
 
-export type Callback = (...args: unknown[]) => unknown;
-
-/** How an answer travels: Comlink's own would strip an error of its class. */
+/** The outcome of a callback as it travels. Comlink's own form would strip an error of its class. */
 type Answer = { value: unknown; patches: readonly Patch[] | null } | { error: EncodedError };
 
 interface CallbackTable {
   call(index: number, args: unknown, patches: readonly Patch[] | null): Promise<Answer>;
 }
 
-/** By the side that made the call: answers for its functions until the port closes. */
-export function hostCallbacks(port: MessagePort, callbacks: readonly Callback[]): void {
-  // Each runs where the call was made: its AsyncLocalStorage stores are that place's.
+/**
+ * Opens a port for the callbacks of a call, on the side that made the call. The near end answers until it closes, and
+ * is in `openPorts` until then. The far end is sent to the thread.
+ */
+export function openCallbackPort(
+  callbacks: readonly Callable[],
+  openPorts: Set<MessagePort>,
+): { readonly near: MessagePort; readonly far: MessagePort } {
+  const { port1: near, port2: far } = new MessageChannel();
+  // A callback runs with the AsyncLocalStorage stores of the place where the call was made.
   const bound = callbacks.map((callback) => AsyncResource.bind(callback));
   const table: CallbackTable = {
     async call(index, args, patches) {
       try {
-        const result = bound[index]!(...(unpack(args, patches) as unknown[]));
-        const value = await (isGenerator(result) ? createTask(result as never) : result);
-        const packed = pack(value, "the callback's result", null);
-        return { value: packed.value, patches: packed.patches };
+        const result = bound[index]!(...decodeArguments(args, patches));
+        const value = await (isGenerator(result) ? startTask(result) : result);
+        const encoded = encodeValue(value, "the callback's result", null);
+        return { value: encoded.value, patches: encoded.patches };
       } catch (error) {
         return { error: encodeError(error) };
       }
     },
   };
-  expose(table, port);
+  expose(table, near);
+  near.on("close", () => openPorts.delete(near));
+  near.unref();
+  openPorts.add(near);
+  return { near, far };
 }
 
-function isGenerator(value: unknown): boolean {
+function isGenerator(value: unknown): value is PromiseLike<unknown> {
   return typeof value === "object" && value !== null && Symbol.iterator in value && "throw" in value;
 }
 
-/** On the thread: the stand-ins of one call. */
+/** The stand-ins for the callbacks of one call, on the thread. */
 export class CallbackGuest {
-  // Held here, because a proxy that is collected while it waits for an answer never gets one.
+  // A field, because Comlink never answers a proxy that is collected while it waits for an answer.
   readonly #remote: Remote<CallbackTable>;
   readonly #pending = new Set<Promise<unknown>>();
-  readonly #before: () => void;
-  #ended = false;
+  readonly #beforeCall: () => void;
+  #isReleased = false;
 
-  /** @param before called before each call back, to send what has to go first */
-  constructor(port: MessagePort, before: () => void) {
+  /** @param beforeCall called before each call of a callback, to send everything that has to arrive before it */
+  constructor(port: MessagePort, beforeCall: () => void) {
     this.#remote = wrap<CallbackTable>(port);
-    this.#before = before;
+    this.#beforeCall = beforeCall;
   }
 
-  standIn(index: number): Callback {
+  /** Returns the stand-in for the callback with this index. */
+  standIn(index: number): Callable {
     return (...args) => {
-      if (this.#ended)
+      if (this.#isReleased)
         return Promise.reject(
           new Error("The call that this callback belongs to has ended; await the callback in it"),
         );
-      this.#before();
+      this.#beforeCall();
       const answer = this.#call(index, args);
       this.#pending.add(answer);
       const settled = (): void => {
@@ -76,18 +88,19 @@ export class CallbackGuest {
     };
   }
 
-  // Not an async function: the message leaves before this returns, so that callbacks keep their order.
+  // Not an async function: the message has to leave before this returns, so that callbacks keep their order.
   #call(index: number, args: unknown[]): Promise<unknown> {
-    const packed = pack(args, "the callback's arguments", null);
-    return (this.#remote.call(index, packed.value, packed.patches) as Promise<Answer>).then((answer) => {
-      if ("error" in answer) throw decodeError(answer.error);
-      return unpack(answer.value, answer.patches);
+    const encoded = encodeValue(args, "the callback's arguments", null);
+    const answer: Promise<Answer> = this.#remote.call(index, encoded.value, encoded.patches);
+    return answer.then((outcome) => {
+      if ("error" in outcome) throw decodeError(outcome.error);
+      return decodeValue(outcome.value, outcome.patches);
     });
   }
 
-  /** After the result was sent: lets what was called finish, then gives the port back. */
+  /** Closes the port when the callbacks that run now have ended. Called after the call's result was sent. */
   release(): void {
-    this.#ended = true;
+    this.#isReleased = true;
     void Promise.allSettled(this.#pending).then(() => this.#remote[releaseProxy]());
   }
 }

@@ -1,23 +1,19 @@
 /**
- * What surrounds a call travels with it: values of registered `AsyncLocalStorage`s, and the trace context.
- *
- * The registry hangs off `globalThis`, so that two copies of this module (a bundle's and the thread's) are
- * one registry.
+ * The context of a call travels with it: the values of registered `AsyncLocalStorage`s, and the trace context of
+ * OpenTelemetry.
  */
 import type { AsyncLocalStorage } from "node:async_hooks";
+import { sharedState } from "./shared-state.ts";
 
-const registryKey = Symbol.for("taskloom.propagated");
-const otelKey = Symbol.for("opentelemetry.js.api.1");
+const OTEL_KEY = Symbol.for("opentelemetry.js.api.1");
 const TRACE = "taskloom.trace";
 
-type Registry = Map<string, AsyncLocalStorage<unknown>>;
-const scope = globalThis as unknown as {
-  [registryKey]?: Registry;
-  [otelKey]?: OpenTelemetry;
-};
-const registry: Registry = (scope[registryKey] ??= new Map());
+const registry: Map<string, AsyncLocalStorage<unknown>> = sharedState(
+  "taskloom.propagated",
+  () => new Map<string, AsyncLocalStorage<unknown>>(),
+);
 
-/** As much of OpenTelemetry's global API object as is needed to carry a trace context. */
+/** The parts of OpenTelemetry's global API object that carry a trace context. */
 interface OpenTelemetry {
   context?: {
     active(): unknown;
@@ -25,23 +21,24 @@ interface OpenTelemetry {
   };
   propagation?: {
     inject(context: unknown, carrier: object, setter: object): void;
-    extract(context: unknown, carrier: object, getter: object): unknown;
+    extract(context: unknown, carrier: unknown, getter: object): unknown;
   };
 }
+const openTelemetry = globalThis as { readonly [OTEL_KEY]?: OpenTelemetry };
 
-/** Values by the name their store was registered under. */
+/** Values of propagated stores, each under the name with which its store is registered. */
 export type Propagated = Readonly<Record<string, unknown>>;
 
 /**
- * Makes a store's value travel with every call to a thread (and with a queue's jobs): inside,
- * `store.getStore()` gives what it gave where the call was made, cloned.
+ * Makes a store's value travel with every call to a thread, and with the jobs of a queue. In such a call
+ * `store.getStore()` returns a clone of the value that the store had where the call was made.
  *
- * Both sides have to register the store under the same name, which the module that defines it does by
- * itself when it is imported there.
+ * The store has to be registered under the same name on both sides. A module that defines and registers a store
+ * does this on each side that imports the module.
  *
- * @param store the storage whose value shall travel
- * @param name what names it on both sides; by default the storage's own name (Node 24)
- * @throws TypeError when there is no name, or another store has it
+ * @param store the storage whose value travels
+ * @param name the name of the store on both sides; by default the name of the storage itself (Node 24)
+ * @throws TypeError if the store has no name
  *
  * ```ts
  * import { AsyncLocalStorage } from "node:async_hooks";
@@ -50,16 +47,19 @@ export type Propagated = Readonly<Record<string, unknown>>;
  * export const requestId = propagate(new AsyncLocalStorage<string>(), "requestId");
  * ```
  */
-export function propagate<T>(store: AsyncLocalStorage<T>, name?: string): AsyncLocalStorage<T> {
-  const key = name ?? (store as { name?: string }).name;
+export function propagate<T>(
+  store: AsyncLocalStorage<T> & { readonly name?: string },
+  name?: string,
+): AsyncLocalStorage<T> {
+  const key = name ?? store.name;
   if (!key)
     throw new TypeError('Expected a name for the propagated store, as in propagate(store, "requestId")');
   registry.set(key, store);
   return store;
 }
 
-/** The values to send along now; undefined when there are none. */
-export function captureContext(): Propagated | undefined {
+/** Returns the values that a call made now would carry, or undefined if there are none. */
+export function capturePropagated(): Propagated | undefined {
   let values: Record<string, unknown> | undefined;
   if (registry.size > 0) {
     for (const [name, store] of registry) {
@@ -67,7 +67,7 @@ export function captureContext(): Propagated | undefined {
       if (value !== undefined) (values ??= {})[name] = value;
     }
   }
-  const otel = scope[otelKey];
+  const otel = openTelemetry[OTEL_KEY];
   if (otel?.propagation && otel.context) {
     const carrier: Record<string, string> = {};
     otel.propagation.inject(otel.context.active(), carrier, {
@@ -80,18 +80,18 @@ export function captureContext(): Propagated | undefined {
   return values;
 }
 
-/** Runs `fn` with propagated values in place. */
+/** Runs `fn` with propagated values in place, and returns its result. */
 export function runInContext<R>(values: Propagated | undefined, fn: () => R): R {
   if (values === undefined) return fn();
   let run: () => unknown = fn;
   for (const [name, value] of Object.entries(values)) {
     if (name === TRACE) {
-      const otel = scope[otelKey];
+      const otel = openTelemetry[OTEL_KEY];
       if (!otel?.propagation || !otel.context) continue;
       const { context, propagation } = otel;
       const inner = run;
       run = () => {
-        const remote = propagation.extract(context.active(), value as object, {
+        const remote = propagation.extract(context.active(), value, {
           get: (from: Record<string, string>, key: string) => from[key],
           keys: (from: Record<string, string>) => Object.keys(from),
         });

@@ -1,51 +1,52 @@
 /**
- * Errors across a thread boundary, whole.
+ * Whole errors across the boundary of a thread.
  *
- * Structured clone keeps an error's message, stack and cause and makes every class one of seven. Here an
- * error travels as a record of what it is: the names of its classes, its own properties, and whatever errors
- * hang off it (`cause`, `errors`, any property), cycles included.
+ * Structured clone keeps an error's message, stack and cause, and turns every class into one of seven. Here an
+ * error travels as a record: the names of its classes, its own properties, and the errors that it refers to
+ * (`cause`, `errors`, any property). Cycles are kept.
  */
 import { inspect, types } from "node:util";
 import { errorClassNames, knownErrorPrototype, registerErrorClasses } from "@taskloom/loop";
 import * as own from "../errors.ts";
+import { asRecord } from "./as-record.ts";
 
 interface ErrorNode {
-  /** Class names, the most special first. */
+  /** The names of the error's classes, the most derived one first. */
   classes: string[];
   name: string;
   message: string;
   stack: string | undefined;
   /** Own properties other than message and stack. */
-  props: [key: string, enumerable: boolean, value: PropertyValue][];
+  props: [key: string, isEnumerable: boolean, value: PropertyValue][];
 }
 type PropertyValue = { error: number } | { errors: PropertyValue[] } | { plain: unknown };
 
-/** An error, or whatever else was thrown, as it travels. */
+/** An error, or another value that was thrown, as it travels. */
 export interface EncodedError {
-  /** The errors that make it up, itself first; none when what was thrown is not an error. */
+  /** The error and the errors that it refers to, the error itself first. Empty if the thrown value is not an error. */
   nodes: ErrorNode[];
   thrown?: unknown;
 }
 
 registerErrorClasses(own);
 
-/** An error may hold so many others. A getter that makes a new error at each reading would have no end. */
+/** The most errors that one error can refer to. A getter that makes a new error at each reading would have no end. */
 const MAX_ERRORS = 100_000;
-/** Errors below this depth are left out: those who read a chain of causes recurse, and their stack has an end. */
+/** Deeper errors are left out, because readers of a chain of causes recurse, and their stack is limited. */
 const MAX_DEPTH = 1000;
 
 const UNREADABLE = "[could not be read]";
 
-/** The value of a property whose getter may throw. */
+/** Returns the value of a property whose getter may throw. */
 function readProperty(object: object, key: string): unknown {
   try {
-    return (object as Record<string, unknown>)[key];
+    return asRecord(object)[key];
   } catch {
     return UNREADABLE;
   }
 }
 
-/** How a value prints; a value may define that itself, and throw. */
+/** Returns the text of a value. A value can define its own text, and throw there. */
 function show(value: unknown): string {
   try {
     return inspect(value);
@@ -54,7 +55,7 @@ function show(value: unknown): string {
   }
 }
 
-/** A value that can be posted: the value itself where structured clone takes it, else how it prints. */
+/** Returns a value that can be posted: a clone where structured clone accepts the value, else its text. */
 function plain(value: unknown): unknown {
   if (typeof value === "function" || typeof value === "symbol") return show(value);
   if (typeof value !== "object" || value === null) return value;
@@ -70,20 +71,20 @@ function text(value: unknown, otherwise: string): string {
   return typeof value === "string" ? value : show(value);
 }
 
-/** One error that is still to be encoded, and how many errors it hangs below. */
+/** An error that is still to be encoded. The depth is the number of errors above it. */
 type Waiting = [node: ErrorNode, error: Error, depth: number];
 
 /**
- * The record of what was thrown. It never throws, whatever was: a getter that throws, a name that is no
- * string, and what structured clone refuses are replaced by text.
+ * Returns the record of a thrown value. This function never throws: a getter that throws, a name that is not a
+ * string, and values that structured clone refuses are replaced by text.
  *
- * @param below a file; frames of it, and those below, are of no use to a reader
+ * @param below a file; its frames and the frames below them are cut off, since they are of no use to a reader
  */
 export function encodeError(thrown: unknown, below?: string): EncodedError {
   if (!isErrorLike(thrown)) return { nodes: [], thrown: plain(thrown) };
   const nodes: ErrorNode[] = [];
   const numbers = new Map<object, number>();
-  // A list and no recursion: a chain of causes may be longer than the stack is deep.
+  // A list and no recursion, because a chain of causes can be longer than the stack is deep.
   const waiting: Waiting[] = [];
   const number = (error: Error, depth: number): PropertyValue => {
     const before = numbers.get(error);
@@ -107,7 +108,7 @@ export function encodeError(thrown: unknown, below?: string): EncodedError {
     for (const key of Object.getOwnPropertyNames(error)) {
       if (key === "stack") continue;
       const value = readProperty(error, key);
-      // A message that is no string arrives as it is.
+      // A message that is not a string travels as a property.
       if (key === "message" && typeof value === "string") continue;
       const { enumerable } = Object.getOwnPropertyDescriptor(error, key)!;
       node.props.push([key, enumerable === true, encodeProperty(value, depth + 1)]);
@@ -137,7 +138,7 @@ function classesOf(error: Error): string[] {
 }
 
 function holdsErrors(value: unknown): value is unknown[] {
-  // Anything can happen in a Proxy's traps.
+  // A Proxy is excluded, because its traps can run any code.
   return Array.isArray(value) && !types.isProxy(value) && value.some(isErrorLike);
 }
 
@@ -153,9 +154,9 @@ function isErrorLike(value: unknown): value is Error {
 }
 
 /**
- * The error again, on this side.
+ * Returns the error of a record, made anew on this side.
  *
- * @param callerStack where the call was made, if that is known; both stacks show in `stack`
+ * @param callerStack the stack of the place where the call was made, if it is known; `stack` then has both stacks
  */
 export function decodeError(encoded: EncodedError, callerStack?: string): unknown {
   if (encoded.nodes.length === 0) return encoded.thrown;
@@ -171,7 +172,7 @@ export function decodeError(encoded: EncodedError, callerStack?: string): unknow
 
 function shell(node: ErrorNode): Error {
   if (node.classes.includes("DOMException")) return new DOMException(node.message, node.name);
-  // A real error, so that util.types.isNativeError and inspect see one; then of its class.
+  // A native error that changes its class afterwards: util.types.isNativeError and inspect recognise it.
   const limit = Error.stackTraceLimit;
   Error.stackTraceLimit = 0;
   const error = new Error(node.message);
@@ -188,16 +189,15 @@ function fill(error: Error, node: ErrorNode, errors: readonly Error[]): void {
   };
   if (node.stack !== undefined) setHidden(error, "stack", node.stack);
   for (const [key, enumerable, value] of node.props) {
-    const done = Reflect.defineProperty(error, key, {
+    // Properties that cannot be defined here (a DOMException's) have their value already.
+    Reflect.defineProperty(error, key, {
       value: decodeProperty(value),
       enumerable,
       writable: true,
       configurable: true,
     });
-    // An own property that cannot be set here (a DOMException's) has its value already.
-    if (!done) continue;
   }
-  // Of a class that is not known here: at least its name. One that is no string has arrived as a property.
+  // An error of an unknown class keeps its name. A name that is not a string has arrived as a property.
   const name = readProperty(error, "name");
   if (typeof name === "string" && name !== node.name) setHidden(error, "name", node.name);
 }

@@ -1,57 +1,58 @@
 /**
  * The guard against programs that start threads without end.
  *
- * A thread finds a function by importing its module, and that runs the module's top level. A top level that
- * calls the function on a thread would do so on that thread again, which imports the module, and so on. Python's
+ * A thread finds a function by importing its module, and the import runs the module's top level. A top level that
+ * calls the function on a thread would call it on that thread again, which imports the module, and so on. Python's
  * multiprocessing refuses the same while a child process imports the main module.
  *
- * Two rules: what the top level of a module that is being loaded starts may not call a function of that module,
- * nor of another one before the load has ended; and threads of threads have a greatest depth, which ends every
- * recursion that goes another way (a function sent by its text that imports its own module, say).
- *
- * The state hangs off `globalThis`, because a thread may have several copies of this module.
+ * There are two rules. Code that the top level of a module starts on a thread may not call a function of that
+ * module; until the load has ended it may not call a function of another module either. And threads of threads have
+ * a greatest depth. The depth ends every recursion of another kind, such as a function sent by its source text that
+ * imports its own module.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { ThreadRecursionError } from "../errors.ts";
-import type { FunctionAddress } from "./wire.ts";
+import type { FunctionAddress } from "./function-address.ts";
+import { sharedState } from "./shared-state.ts";
 
-/** How deep threads may start threads. */
+/** The greatest depth of threads that start threads. */
 const MAX_DEPTH = 8;
 
-/** A module that is, or was, loaded for a call. Everything that its top level starts runs in this context. */
+/** A module that is being loaded, or was loaded, for a call. Everything that its top level starts runs in this context. */
 interface Load {
   readonly module: string;
   isOver: boolean;
-  /** The load that this one is a part of. */
+  /** The load that this load is a part of. */
   readonly outer: Load | undefined;
 }
 
 interface ThreadState {
-  /** 1 for a thread that the main thread's pool started. */
-  readonly depth: number;
-  readonly loads: AsyncLocalStorage<Load>;
+  /** 1 for a thread that the main thread's pool started, 0 for the main thread. */
+  depth: number;
+  /** Undefined on the main thread, which loads no module for a call. */
+  loads: AsyncLocalStorage<Load> | undefined;
 }
 
-const key = Symbol.for("taskloom.threadRecursion");
-const scope = globalThis as unknown as { [key]?: ThreadState };
+const state: ThreadState = sharedState("taskloom.threadRecursion", () => ({ depth: 0, loads: undefined }));
 
-/** On a thread, before anything is loaded. */
+/** Prepares this thread. Called before any module of a function is loaded. */
 export function enterThread(depth: number): void {
-  scope[key] = { depth, loads: new AsyncLocalStorage() };
+  state.depth = depth;
+  state.loads = new AsyncLocalStorage();
 }
 
-/** How deep this thread is: 0 for the main one. */
+/** Returns the depth of this thread: 0 for the main thread. */
 export function threadDepth(): number {
-  return scope[key]?.depth ?? 0;
+  return state.depth;
 }
 
 /** Runs the import of a module on a thread. */
 export async function loading<T>(module: string, load: () => Promise<T>): Promise<T> {
-  const state = scope[key];
-  if (state === undefined) return load();
-  const mine: Load = { module, isOver: false, outer: state.loads.getStore() };
+  const { loads } = state;
+  if (loads === undefined) return load();
+  const mine: Load = { module, isOver: false, outer: loads.getStore() };
   try {
-    return await state.loads.run(mine, load);
+    return await loads.run(mine, load);
   } finally {
     mine.isOver = true;
   }
@@ -62,13 +63,12 @@ const ADVICE =
   "or move the function to a module of its own";
 
 /**
- * Checks that a call would not start threads without end.
+ * Checks that a call does not start threads without end.
  *
- * @throws ThreadRecursionError
+ * @throws {@link ThreadRecursionError} if it would
  */
 export function checkRecursion(address: FunctionAddress, label: string): void {
-  const state = scope[key];
-  if (state === undefined) return;
+  if (state.loads === undefined) return;
   if (address.kind === "export") checkModule(address.module, label);
   if (state.depth >= MAX_DEPTH)
     throw new ThreadRecursionError(
@@ -77,9 +77,13 @@ export function checkRecursion(address: FunctionAddress, label: string): void {
     );
 }
 
-/** The same for a module of which something is to be made on another thread. */
+/**
+ * Checks the same for a module that another thread is about to import.
+ *
+ * @throws {@link ThreadRecursionError} if the top level of a module makes the call
+ */
 export function checkModule(module: string, label: string): void {
-  for (let load = scope[key]?.loads.getStore(); load !== undefined; load = load.outer) {
+  for (let load = state.loads?.getStore(); load !== undefined; load = load.outer) {
     if (load.isOver && load.module !== module) continue;
     throw new ThreadRecursionError(
       `${label} is called by the top level of ${load.module}, which a thread imports to find a function in it. ` +

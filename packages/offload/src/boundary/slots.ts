@@ -1,18 +1,17 @@
 /**
- * The memory a thread shares with the one that started it: one slot for each call in flight.
+ * The memory that a thread shares with its starter, the thread that started it: one slot for each call in flight.
  *
- * A call that travelled in a batch is not lost to that batch. Each slot has one word that says where
- * its call stands, and two parties that may change it, each by compare-and-exchange, so exactly one wins:
+ * A call can leave the batch in which it travelled. Each slot has one word with the state of its call. The starter
+ * and the thread change it by compare-and-exchange, so exactly one of them has the call:
  *
  *   FREE -> WAITING     the starter, before the batch is posted
- *   WAITING -> CLAIMED  the thread, just before it runs the call
- *   WAITING -> REVOKED  the starter, which may then run the call elsewhere, or nowhere
+ *   WAITING -> CLAIMED  the thread, immediately before it runs the call
+ *   WAITING -> REVOKED  the starter, which can then run the call elsewhere, or not at all
  *   CLAIMED -> DONE     the thread: the result is in this memory (`tags`, `numbers`)
  *   CLAIMED -> POSTED   the thread: the result is in a message
  *
- * Results of simple types stay in the slot. So a call that turns out to be slow holds back neither those
- * behind it (they are revoked) nor the results of those before it (they can be read), although the thread
- * cannot answer a message meanwhile.
+ * Results of simple types stay in the slot. While a slow call runs, its thread cannot answer a message. The starter
+ * nevertheless revokes the calls behind it, and reads the results of the calls before it.
  */
 export const SLOTS = 1024;
 const MASK = SLOTS - 1;
@@ -24,6 +23,10 @@ export const REVOKED = 3;
 export const DONE = 4;
 export const POSTED = 5;
 
+/** Bits of `Slots.cancels`. */
+export const STOP_REQUESTED = 1;
+export const STREAM_ABANDONED = 2;
+
 const TAG_UNDEFINED = 1;
 const TAG_NULL = 2;
 const TAG_TRUE = 3;
@@ -33,22 +36,25 @@ const TAG_EMPTY_STRING = 6;
 
 const WORDS = 4;
 
-/** Milliseconds of a clock that all threads of a process share (`performance.now()` starts anew in each). */
+/**
+ * The milliseconds between `performance.now()` of this thread and a clock that all threads of the process share.
+ * `performance.now()` starts anew in each thread.
+ */
 export const sharedClockOffset: number = Number(process.hrtime.bigint()) / 1e6 - performance.now();
 
-/** The slots of one thread; both sides make one of these over the same buffer. */
+/** The slots of one thread. Both sides make an object of this class over the same buffer. */
 export class Slots {
   readonly buffer: SharedArrayBuffer;
   readonly states: Int32Array;
-  /** Bit 1: the call was asked to stop. Bit 2: nobody reads its stream any more. */
+  /** Two bits for each call: STOP_REQUESTED and STREAM_ABANDONED. */
   readonly cancels: Int32Array;
-  /** How many items a stream may still send. */
+  /** The number of items that a stream may still send. */
   readonly credits: Int32Array;
-  /** When the call was claimed, in milliseconds of the shared clock. */
+  /** The time at which the call was claimed, in milliseconds of the shared clock. */
   readonly startedAt: Float64Array;
-  /** How long it ran, in milliseconds. */
+  /** The duration of the run, in milliseconds. */
   readonly durations: Float64Array;
-  /** Rung (counted up and notified) whenever something was posted to the thread. */
+  /** The number of messages that were posted to the thread. The thread waits on this word. */
   readonly bell: Int32Array;
   readonly #tags: Int32Array;
   readonly #numbers: Float64Array;
@@ -68,7 +74,7 @@ export class Slots {
     this.bell = new Int32Array(buffer, SLOTS * (WORDS * 4 + 3 * 8), 1);
   }
 
-  /** The slot of the call with this sequence number. */
+  /** Returns the slot of the call with this sequence number. */
   index(seq: number): number {
     return seq & MASK;
   }
@@ -77,32 +83,37 @@ export class Slots {
     return Atomics.load(this.states, slot);
   }
 
-  /** By the starter, after something was posted: a thread that still listens need not go to sleep. */
+  /** Called by the starter after each message. A thread that listens at the bell takes the message without a sleep. */
   ring(): void {
     Atomics.add(this.bell, 0, 1);
     Atomics.notify(this.bell, 0);
   }
 
-  /** By the starter, before the call is posted. */
+  /** Called by the starter before the call is posted. */
   open(slot: number, credits: number): void {
     this.cancels[slot] = 0;
     this.credits[slot] = credits;
     Atomics.store(this.states, slot, WAITING);
   }
 
-  /** By the thread: true when the call is now its to run. One that was revoked leaves its slot free. */
+  /** Called by the thread. Returns true if the thread now runs the call; the slot of a revoked call becomes free. */
   claim(slot: number): boolean {
     if (Atomics.compareExchange(this.states, slot, WAITING, CLAIMED) === WAITING) return true;
     Atomics.store(this.states, slot, FREE);
     return false;
   }
 
-  /** By the starter: true when the call will certainly not run on this thread. */
+  /** Called by the starter. A running function reads the bit, even in a busy loop. */
+  requestStop(slot: number): void {
+    Atomics.or(this.cancels, slot, STOP_REQUESTED);
+  }
+
+  /** Called by the starter. Returns true if the call will not run on this thread. */
   revoke(slot: number): boolean {
     return Atomics.compareExchange(this.states, slot, WAITING, REVOKED) === WAITING;
   }
 
-  /** By the thread: leaves a simple result in the slot; false when it has to go in a message. */
+  /** Called by the thread. Stores a simple result in the slot; returns false for a value that needs a message. */
   store(slot: number, value: unknown): boolean {
     let tag: number;
     switch (typeof value) {
@@ -126,7 +137,7 @@ export class Slots {
     return true;
   }
 
-  /** By the starter, when the state is DONE: the result that `store` left. */
+  /** Called by the starter when the state is DONE. Returns the result that the thread stored. */
   take(slot: number): unknown {
     switch (this.#tags[slot]) {
       case TAG_NUMBER:

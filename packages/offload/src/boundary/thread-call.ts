@@ -1,43 +1,41 @@
-/**
- * What a function can ask and say while it runs on a thread. The state hangs off `globalThis`, because the
- * copy of this module that the function imports need not be the copy that started it (a bundle's, vitest's).
- */
+/** Questions and reports of a function that runs on a thread. */
 import type { AsyncLocalStorage } from "node:async_hooks";
 import { CancelledError, currentTask, reportProgress as reportTaskProgress } from "@taskloom/loop";
+import { sharedState } from "./shared-state.ts";
 
-/** The call that runs, as the functions in it see it. */
+/** The running call, as its functions see it. */
 export interface RunningCall {
-  /** Asked to stop? Reads shared memory, so it is true as soon as it was asked, even in a busy loop. */
+  /** Returns true if the call was asked to stop. This reads shared memory, so it works in a busy loop, too. */
   isCancelled(): boolean;
   cancelMessage(): string | undefined;
   signal(): AbortSignal;
   reportProgress(value: unknown): void;
 }
 
-const key = Symbol.for("taskloom.threadCall");
 /** Where `@taskloom/loop` looks when progress is reported outside any task. */
 const progressKey = Symbol.for("taskloom.outsideProgress");
-const scope = globalThis as unknown as {
-  [key]?: AsyncLocalStorage<RunningCall>;
-  [progressKey]?: (value: unknown) => void;
-};
+const scope = globalThis as { [progressKey]?: (value: unknown) => void };
 
+/** The calls of this thread; without a store on the main thread. */
+const calls: { store?: AsyncLocalStorage<RunningCall> } = sharedState("taskloom.threadCall", () => ({}));
+
+/** Prepares this thread: `store` holds the running call. */
 export function installThreadCalls(store: AsyncLocalStorage<RunningCall>): void {
-  scope[key] = store;
+  calls.store = store;
   scope[progressKey] = (value) => store.getStore()?.reportProgress(value);
 }
 
-/** Runs `fn` as a part of a call. */
+/** Runs `fn` as a part of a call, and returns its result. */
 export function runAsCall<R>(call: RunningCall, fn: () => R): R {
-  const store = scope[key];
+  const { store } = calls;
   return store === undefined ? fn() : store.run(call, fn);
 }
 
 function runningCall(): RunningCall | undefined {
-  return scope[key]?.getStore();
+  return calls.store?.getStore();
 }
 
-function taskHere(): ReturnType<typeof currentTask> | null {
+function taskHere(): ReturnType<typeof currentTask> {
   try {
     return currentTask();
   } catch {
@@ -46,10 +44,10 @@ function taskHere(): ReturnType<typeof currentTask> | null {
 }
 
 /**
- * Throws when this call was asked to stop; a long synchronous function calls it now and then (it costs some
- * 20 ns). Outside a thread it looks at the current task, so the same function works in both places.
+ * Throws if this call was asked to stop. A long synchronous function calls it from time to time; a call costs some
+ * 20 ns. Outside a thread it checks the current task, so the same function works in both places.
  *
- * @throws CancelledError
+ * @throws {@link CancelledError} if the call was asked to stop
  *
  * ```ts
  * import { checkCancelled } from "@taskloom/offload";
@@ -77,9 +75,9 @@ export function checkCancelled(): void {
 }
 
 /**
- * The signal that is aborted when this call is asked to stop, for APIs that take one (`fetch`, streams,
- * timers). It can fire only while the thread's event loop runs; a busy loop asks `checkCancelled`.
- * Outside a thread it is the current task's.
+ * Returns the signal that is aborted when this call is asked to stop, for APIs that take a signal (`fetch`,
+ * streams, timers). The signal can fire only while the thread's event loop runs; a busy loop calls
+ * `checkCancelled`. Outside a thread it is the signal of the current task.
  *
  * ```ts
  * import { threadSignal } from "@taskloom/offload";
@@ -95,9 +93,9 @@ export function threadSignal(): AbortSignal {
 }
 
 /**
- * Tells whoever listens to the task (`task.onProgress`) how far this call is. What comes faster than a
- * reader can use is thinned out: the latest value gets through, and always the last one. That of
- * `@taskloom/loop` does the same here.
+ * Notifies the listeners of the task (`task.onProgress`) of this call's progress. Reports that come faster than 60
+ * a second are thinned out: the latest value is sent, and the last one always. `reportProgress` of
+ * `@taskloom/loop` does the same on a thread.
  *
  * ```ts
  * import { reportProgress } from "@taskloom/offload";

@@ -1,44 +1,49 @@
 /**
- * Values across a thread boundary: structured clone, and what it loses.
+ * Values across the boundary of a thread: structured clone, and the parts that it loses.
  *
- * Structured clone refuses functions, turns a Buffer into a Uint8Array (and copies the whole pool behind a
- * small one), and strips errors. `pack` walks a value once and notes where such things are; they travel as
- * patches beside the value, so that the receiver touches only those places. A value that has none of them,
- * nearly every value, is sent as it is.
+ * Structured clone refuses functions, turns a Buffer into a Uint8Array (and copies the whole pool behind a small
+ * one), and strips errors. `encodeValue` walks a value once and notes the places of such parts. The notes travel as
+ * patches beside the value, so the receiver changes only those places. Nearly every value has no such part and is
+ * sent as it is.
  */
 import { isMarkedAsUntransferable } from "node:worker_threads";
-import type { MessagePort } from "node:worker_threads";
 import { types } from "node:util";
 import { TransferError, UncloneableError } from "../errors.ts";
+import { asRecord } from "./as-record.ts";
+import { isCallable } from "./callable.ts";
+import type { Callable } from "./callable.ts";
 import { decodeError, encodeError } from "./error-transport.ts";
 import type { EncodedError } from "./error-transport.ts";
 import { isPlainTree } from "./plain-tree.ts";
 import { transferListOf } from "./transfer.ts";
+import type { Movable } from "./transfer.ts";
 
 const MOVED = "a buffer that was moved before";
 
 /** One step of a path: a key, an index, or the nth entry of a Map or Set. */
 export type Step = string | number | { readonly entry: number; readonly part: "key" | "value" };
+
+/** The note of a part that structured clone loses, with the place of the part in the value. */
 export type Patch =
   | readonly [path: readonly Step[], kind: "buffer"]
   | readonly [path: readonly Step[], kind: "error", error: EncodedError]
   | readonly [path: readonly Step[], kind: "function", index: number];
 
-export interface Packed {
-  value: unknown;
+/** A value that is ready to be posted. */
+export interface EncodedValue<T = unknown> {
+  value: T;
   patches: Patch[] | null;
-  transfer: Transferable[] | null;
+  transfer: Movable[] | null;
 }
-type Transferable = NonNullable<Parameters<MessagePort["postMessage"]>[1]>[number];
 
-/** Keeps the functions found in a value, and gives each an index. */
-export type FunctionSink = (fn: (...args: unknown[]) => unknown) => number;
+/** Stores a function that was found in a value, and returns the index of the function. */
+export type FunctionSink = (fn: Callable) => number;
 
 class Walk {
   patches: Patch[] | null = null;
-  /** A set: two arguments may be views of one buffer, which moves once. */
-  transfer: Set<object> | null = null;
-  /** What has to be replaced before structured clone sees it. */
+  /** A set, because two arguments can be views of one buffer, which moves once. */
+  transfer: Set<Movable> | null = null;
+  /** Objects that structured clone must not see, with their substitutes. */
   replaced: Map<object, unknown> | null = null;
   readonly #path: Step[] = [];
   readonly #root: string;
@@ -51,32 +56,25 @@ class Walk {
   }
 
   #visitAt(step: Step, value: unknown): void {
-    if (
-      value === null ||
-      (typeof value !== "object" && typeof value !== "function" && typeof value !== "symbol")
-    )
-      return;
+    if (isSimple(value)) return;
     this.#path.push(step);
     this.visit(value);
     this.#path.pop();
   }
 
-  #patch(kind: "buffer" | "error" | "function", more?: unknown): void {
-    const path = [...this.#path];
-    this.patches ??= [];
-    this.patches.push((more === undefined ? [path, kind] : [path, kind, more]) as unknown as Patch);
+  #patch(patch: Patch): void {
+    (this.patches ??= []).push(patch);
   }
 
   #replace(value: object, by: unknown): void {
-    this.replaced ??= new Map();
-    this.replaced.set(value, by);
+    (this.replaced ??= new Map()).set(value, by);
   }
 
   visit(value: unknown): void {
     if (typeof value === "symbol") throw this.#refuse("a symbol");
-    if (typeof value === "function") {
+    if (isCallable(value)) {
       if (this.#sink === null) throw this.#refuse(`a function${value.name ? ` (${value.name})` : ""}`);
-      this.#patch("function", this.#sink(value as (...args: unknown[]) => unknown));
+      this.#patch([[...this.#path], "function", this.#sink(value)]);
       this.#replace(value, null);
       return;
     }
@@ -90,13 +88,11 @@ class Walk {
       if (Buffer.isBuffer(value)) this.#visitBuffer(value);
       return;
     }
-    if (this.#seen?.has(value)) {
-      // A second way to something that carries patches would need patches of its own: rare, and only a
-      // function or error reached twice. Those are leaves and never in `seen`.
-      return;
-    }
+    // A second way to a noted part would need patches of its own. Only functions and errors can be reached twice and
+    // carry a patch, and they never enter `seen`.
+    if (this.#seen?.has(value)) return;
     if (types.isNativeError(value)) {
-      this.#patch("error", encodeError(value));
+      this.#patch([[...this.#path], "error", encodeError(value)]);
       this.#replace(value, null);
       return;
     }
@@ -105,9 +101,9 @@ class Walk {
   }
 
   #visitBuffer(buffer: Buffer): void {
-    this.#patch("buffer");
+    this.#patch([[...this.#path], "buffer"]);
     const whole = buffer.buffer;
-    // A small Buffer is a window on a pool of 8 kB, which structured clone would copy whole.
+    // A small Buffer is a window on a pool of 8 kB. Structured clone would copy the whole pool.
     if (whole.byteLength > buffer.byteLength && !(whole instanceof SharedArrayBuffer))
       if (this.transfer === null || !this.transfer.has(whole)) this.#replace(buffer, new Uint8Array(buffer));
   }
@@ -128,12 +124,11 @@ class Walk {
     } else if (types.isSet(value)) {
       let entry = 0;
       for (const item of value) this.#visitAt({ entry: entry++, part: "value" }, item);
-    } else if (isClonedWhole(value)) {
-      // Nothing inside that we could reach.
-    } else {
+    } else if (!isClonedWhole(value)) {
       const refused = refusedKind(value);
       if (refused !== null) throw this.#refuse(refused);
-      for (const key of Object.keys(value)) this.#visitAt(key, (value as Record<string, unknown>)[key]);
+      const record = asRecord(value);
+      for (const key of Object.keys(record)) this.#visitAt(key, record[key]);
     }
   }
 
@@ -142,6 +137,7 @@ class Walk {
   }
 }
 
+/** Returns true for objects that have no members to visit. */
 function isClonedWhole(value: object): boolean {
   return (
     types.isAnyArrayBuffer(value) ||
@@ -161,7 +157,7 @@ function refusedKind(value: object): string | null {
   return null;
 }
 
-/** `args[0].options["on load"]`, as it would be written in code. */
+/** Returns a path as code would write it: `args[0].options["on load"]`. */
 export function showPath(root: string, path: readonly Step[]): string {
   let shown = root;
   for (const step of path) {
@@ -174,7 +170,7 @@ export function showPath(root: string, path: readonly Step[]): string {
   return shown;
 }
 
-/** A copy of the containers of `value`, in which what is in `replaced` is replaced; cycles stay cycles. */
+/** Returns a copy of the containers of `value` in which each key of `replaced` is its value. Cycles stay cycles. */
 function rebuild(value: unknown, replaced: Map<object, unknown>, copies: Map<object, unknown>): unknown {
   if ((typeof value !== "object" && typeof value !== "function") || value === null) return value;
   if (replaced.has(value)) return replaced.get(value);
@@ -211,16 +207,17 @@ function rebuild(value: unknown, replaced: Map<object, unknown>, copies: Map<obj
   }
   if (ArrayBuffer.isView(value) || isClonedWhole(value) || refusedKind(value) !== null) return value;
   const prototype: unknown = Object.getPrototypeOf(value);
-  const keys = Object.keys(value);
+  const record = asRecord(value);
+  const keys = Object.keys(record);
   // Host objects (a MessagePort, a KeyObject) are cloned or transferred as themselves.
   if (keys.length === 0 && prototype !== Object.prototype && prototype !== null) return value;
   const copy: Record<string, unknown> = {};
   copies.set(value, copy);
-  for (const key of keys) copy[key] = rebuild((value as Record<string, unknown>)[key], replaced, copies);
+  for (const key of keys) copy[key] = rebuild(record[key], replaced, copies);
   return copy;
 }
 
-/** True for values that structured clone carries as they are. */
+/** Returns true for values that structured clone carries as they are. */
 export function isSimple(value: unknown): boolean {
   return (
     value === null || (typeof value !== "object" && typeof value !== "function" && typeof value !== "symbol")
@@ -228,26 +225,36 @@ export function isSimple(value: unknown): boolean {
 }
 
 /**
- * Makes a value ready to be posted.
+ * Returns a value that is ready to be posted.
  *
- * @param root how error messages name the value ("arguments", "result")
- * @param sink what becomes of functions; without one they are refused
- * @throws UncloneableError naming the path of what cannot cross
+ * @param root the name of the value in error messages ("arguments", "result")
+ * @param sink stores the functions in the value; without a sink they are refused
+ * @throws {@link UncloneableError} with the path of a part that cannot cross
  */
-export function pack(value: unknown, root: string, sink: FunctionSink | null): Packed {
+export function encodeValue<T>(value: T, root: string, sink: FunctionSink | null): EncodedValue<T> {
   if (isSimple(value) || isPlainTree(value)) return { value, patches: null, transfer: null };
   const walk = new Walk(root, sink);
   walk.visit(value);
   const { patches, transfer, replaced } = walk;
   return {
-    value: replaced === null ? value : rebuild(value, replaced, new Map()),
+    // A copy has the members of the value, apart from those that the patches put back.
+    value: replaced === null ? value : (rebuild(value, replaced, new Map()) as T),
     patches,
-    transfer: transfer === null ? null : ([...transfer] as Transferable[]),
+    transfer: transfer === null ? null : [...transfer],
   };
 }
 
-/** Puts back what `pack` noted. */
-export function unpack(
+/** Returns the arguments of a call or of a callback, with their patches applied. */
+export function decodeArguments(
+  args: unknown,
+  patches: readonly Patch[] | null | undefined,
+  callback?: (index: number) => unknown,
+): unknown[] {
+  return decodeValue(args, patches, callback) as unknown[];
+}
+
+/** Returns a value that `encodeValue` encoded, with its patches applied. */
+export function decodeValue(
   value: unknown,
   patches: readonly Patch[] | null | undefined,
   callback?: (index: number) => unknown,
@@ -269,14 +276,17 @@ export function unpack(
 }
 
 function restore(patch: Patch, old: unknown, callback?: (index: number) => unknown): unknown {
-  if (patch[1] === "buffer") {
-    // Reached twice, it is a Buffer already.
-    if (Buffer.isBuffer(old)) return old;
-    const bytes = old as Uint8Array;
-    return Buffer.from(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength);
+  switch (patch[1]) {
+    case "buffer":
+      // A Buffer that can be reached twice was restored at the first place.
+      return old instanceof Uint8Array && !Buffer.isBuffer(old)
+        ? Buffer.from(old.buffer, old.byteOffset, old.byteLength)
+        : old;
+    case "error":
+      return decodeError(patch[2]);
+    case "function":
+      return callback?.(patch[2]);
   }
-  if (patch[1] === "error") return decodeError(patch[2]);
-  return callback?.(patch[2]);
 }
 
 function nth(collection: Iterable<unknown>, index: number): unknown {
@@ -285,39 +295,46 @@ function nth(collection: Iterable<unknown>, index: number): unknown {
   return undefined;
 }
 
+/** The containers through which a path leads. */
+type Holder = Record<string | number, unknown> | Map<unknown, unknown> | Set<unknown>;
+
 function read(holder: unknown, step: Step): unknown {
-  if (typeof step !== "object") return (holder as Record<string | number, unknown>)[step];
-  if (holder instanceof Map) return nth(step.part === "key" ? holder.keys() : holder.values(), step.entry);
-  return nth(holder as Set<unknown>, step.entry);
+  const container = holder as Holder;
+  if (typeof step !== "object") return asRecord(container)[step];
+  if (container instanceof Map)
+    return nth(step.part === "key" ? container.keys() : container.values(), step.entry);
+  return container instanceof Set ? nth(container, step.entry) : undefined;
 }
 
 function write(holder: unknown, step: Step, value: unknown): void {
+  const container = holder as Holder;
   if (typeof step !== "object") {
-    (holder as Record<string | number, unknown>)[step] = value;
-  } else if (holder instanceof Map && step.part === "value") {
-    holder.set(nth(holder.keys(), step.entry), value);
-  } else if (holder instanceof Map) {
-    const entries = [...holder].map(([key, item], i) => [i === step.entry ? value : key, item] as const);
-    holder.clear();
-    for (const [key, item] of entries) holder.set(key, item);
-  } else {
-    const members = [...(holder as Set<unknown>)].map((item, i) => (i === step.entry ? value : item));
-    (holder as Set<unknown>).clear();
-    for (const item of members) (holder as Set<unknown>).add(item);
+    asRecord(container)[step] = value;
+  } else if (container instanceof Map && step.part === "value") {
+    container.set(nth(container.keys(), step.entry), value);
+  } else if (container instanceof Map) {
+    const entries = [...container].map(([key, item], i) => [i === step.entry ? value : key, item] as const);
+    container.clear();
+    for (const [key, item] of entries) container.set(key, item);
+  } else if (container instanceof Set) {
+    const members = [...container].map((item, i) => (i === step.entry ? value : item));
+    container.clear();
+    for (const item of members) container.add(item);
   }
 }
 
-/** Whether a buffer, or the one behind a view, was moved to another thread before. */
+/** Returns true if a buffer, or the buffer behind a view, was moved to another thread before. */
 function wasMoved(value: unknown): boolean {
   const buffer: unknown = ArrayBuffer.isView(value) ? value.buffer : value;
   return types.isArrayBuffer(buffer) && buffer.detached;
 }
 
 /**
- * For a value that structured clone refused although `pack` saw nothing wrong: where, and what.
+ * Returns the error for a value that structured clone refused although `encodeValue` found nothing wrong. The error
+ * names the refused part.
  *
- * @param refused why structured clone refused it, where no part of the value explains it
- * @param transfer what was to be moved with it
+ * @param refused the message of structured clone, for values of which no part explains it
+ * @param transfer the objects that were to be moved with the value
  */
 export function findUncloneable(
   value: unknown,
@@ -333,22 +350,18 @@ export function findUncloneable(
     seen.add(at);
     if (wasMoved(at)) return MOVED;
     if (moves.has(at)) return null;
-    let reason: string;
-    try {
-      structuredClone(at);
-      return null;
-    } catch (error) {
-      reason = (error as Error).message;
-    }
-    if (typeof at === "object" && at !== null && !types.isProxy(at)) {
-      for (const key of Object.keys(at)) {
+    const reason = reasonOfClone(at);
+    if (reason === null || typeof at !== "object" || at === null) return reason;
+    if (!types.isProxy(at)) {
+      const record = asRecord(at);
+      for (const key of Object.keys(record)) {
         path.push(Array.isArray(at) ? Number(key) : key);
-        const found = search((at as Record<string, unknown>)[key]);
+        const found = search(record[key]);
         if (found !== null) return found;
         path.pop();
       }
     }
-    return isMarkedAsUntransferable(at as object) ? "a pooled or otherwise untransferable buffer" : reason;
+    return isMarkedAsUntransferable(at) ? "a pooled or otherwise untransferable buffer" : reason;
   };
   const what = search(value) ?? refused;
   const where = showPath(root, path);
@@ -358,4 +371,14 @@ export function findUncloneable(
         "transferred its buffer. Copy what is needed twice with slice(), or use what came back",
     );
   return new UncloneableError(where, what);
+}
+
+/** Returns the message with which structured clone refuses a value, or null if it accepts the value. */
+function reasonOfClone(value: unknown): string | null {
+  try {
+    structuredClone(value);
+    return null;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
 }

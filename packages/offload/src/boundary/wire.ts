@@ -1,130 +1,148 @@
 /**
- * What travels between a pool and its threads. Messages are arrays whose first element says what they are:
+ * The messages between a pool and its threads. A message is an array whose first element is its kind, because
  * structured clone writes small arrays faster than objects with keys.
  */
 import type { MessagePort } from "node:worker_threads";
+import type { CarriedData } from "./carried-stores.ts";
+import type { Propagated } from "./context.ts";
 import type { EncodedError } from "./error-transport.ts";
+import type { FunctionAddress } from "./function-address.ts";
 import type { Patch } from "./value-transport.ts";
 
-// To a thread.
-/** `[RUN, firstSeq, definitions | null, extras | null, fn, argc, ...args, fn, argc, ...args, …]` */
+// Kinds of messages to a thread.
 export const RUN = 0;
-/** `[CANCEL, seq, message | undefined]`: the call is asked to stop; its slot says so too. */
 export const CANCEL = 1;
-/** `[CREDIT, seq]`: there is room in the stream's window again (the slot says how much), or it shall stop. */
 export const CREDIT = 2;
-/** `[RETIRE]`: finish, close the port. */
 export const RETIRE = 3;
-/** `[FORGET, ...functions]`: these will not be called again. */
 export const FORGET = 4;
 
-// From a thread. A bare number says: look at the slots.
-/** `[VALUE, seq, value, patches | null]` */
+// Kinds of messages from a thread.
 export const VALUE = 0;
-/** `[FAILURE, seq, error]` */
 export const FAILURE = 1;
-/** `[PROGRESS, seq, value, patches | null]` */
 export const PROGRESS = 2;
-/** `[ITEM, seq, value, patches | null]`: one item of a stream. */
 export const ITEM = 3;
-/** `[CONSOLE, 1 | 2, text]` */
 export const CONSOLE = 4;
-/** `[STRAY, error, functionName]`: an error that no running call can answer for. */
-export const STRAY = 5;
-/** `[HEAP, bytes]`: what the thread's heap holds after a call. */
+export const UNATTRIBUTED = 5;
 export const HEAP = 6;
-/** `[UNSOUND]`: something escaped on this thread; it should be replaced when it is free. */
-export const UNSOUND = 7;
-/** `[TELL, seq, [store, message], patches | null]`: something for a value that travelled with the call. */
-export const TELL = 8;
+export const TAINTED = 7;
+export const STORE_MESSAGE = 8;
 
-/** Where a function is to be found on the other side. */
-export type FunctionAddress =
-  | {
-      readonly kind: "export";
-      readonly module: string;
-      readonly parent: string | null;
-      readonly name: string;
-    }
-  | {
-      readonly kind: "source";
-      readonly text: string;
-      /** In the form of a method: it needs an object around it. */
-      readonly method: boolean;
-      /** It may import; where it was written decides what it finds. */
-      readonly imports: boolean;
-      readonly parent: string | null;
-    };
-
-/** A function's number on a pool's threads, with what it stands for; sent once to each thread. */
+/** A function's number on the threads of a pool, with its address. Each thread receives it once. */
 export type Definition = [id: number, address: FunctionAddress, label: string];
 
-/** What only some calls need. */
-export interface CallExtras {
+/** The metadata of a call that crosses with it. Plain calls have none. */
+export interface CallMetadata {
   patches?: readonly Patch[];
-  /** The call's own port, for its callbacks and everything else it has to say. */
+  /** The call's own port, for its callbacks and for everything else that it sends. */
   port?: MessagePort;
-  /** The function is called once for each element of its only argument. */
-  each?: boolean;
-  /** The function's result is iterated, and each item sent. */
-  stream?: boolean;
-  /** Propagated values, by name. */
-  context?: Readonly<Record<string, unknown>>;
-  /** What stands for values of carried stores, by name. */
-  luggage?: Readonly<Record<string, unknown>>;
+  /** True if the function is called once for each element of its only argument. */
+  isEach?: boolean;
+  /** True if the function's result is iterated and each item is sent. */
+  isStream?: boolean;
+  propagated?: Propagated;
+  carried?: CarriedData;
   /** The caller's nearest deadline, in milliseconds of the shared clock. */
   deadline?: number;
-  /** The task's name outside. */
+  /** The name of the caller's task. */
   name?: string;
 }
 
-export type ToThread =
-  | [typeof RUN, number, Definition[] | null, [number, CallExtras][] | null, ...unknown[]]
-  | [typeof CANCEL, number, string | undefined]
-  | [typeof CREDIT, number]
-  | [typeof RETIRE]
-  | [typeof FORGET, ...number[]];
+/** Calls to run, in order. The `calls` are `fn, argc, ...args` for each of them. */
+export type RunMessage = [
+  kind: typeof RUN,
+  firstSeq: number,
+  definitions: Definition[] | null,
+  metadata: [seq: number, metadata: CallMetadata][] | null,
+  ...calls: unknown[],
+];
+/** A message to a thread. */
+export type PoolMessage =
+  | RunMessage
+  /** The call is asked to stop. A bit in its slot says so, too. */
+  | [kind: typeof CANCEL, seq: number, message: string | undefined]
+  /** The stream's window has room again (its slot says how much), or the stream has to stop. */
+  | [kind: typeof CREDIT, seq: number]
+  /** The thread finishes its calls and closes the port. */
+  | [kind: typeof RETIRE]
+  /** These functions will not be called again. */
+  | [kind: typeof FORGET, ...functions: number[]];
 
-export type FromThread =
+/** A message from a thread. A number is a count of results in shared memory. */
+export type ThreadMessage =
   | number
-  | [typeof VALUE | typeof PROGRESS | typeof ITEM | typeof TELL, number, unknown, readonly Patch[] | null]
-  | [typeof FAILURE, number, EncodedError]
-  | [typeof CONSOLE, 1 | 2, string]
-  | [typeof STRAY, EncodedError, string]
-  | [typeof HEAP, number]
-  | [typeof UNSOUND];
+  | [
+      kind: typeof VALUE | typeof PROGRESS | typeof ITEM,
+      seq: number,
+      value: unknown,
+      patches: readonly Patch[] | null,
+    ]
+  /** A message for a value that travelled with the call. */
+  | [
+      kind: typeof STORE_MESSAGE,
+      seq: number,
+      message: unknown,
+      patches: readonly Patch[] | null,
+      store: string,
+    ]
+  | [kind: typeof FAILURE, seq: number, error: EncodedError]
+  | [kind: typeof CONSOLE, fd: 1 | 2, data: string | Uint8Array]
+  /** An error that belongs to no running call. */
+  | [kind: typeof UNATTRIBUTED, error: EncodedError, functionName: string]
+  /** The size of the thread's heap after a call. */
+  | [kind: typeof HEAP, bytes: number]
+  /** An error escaped on this thread. The thread is replaced when it is free. */
+  | [kind: typeof TAINTED];
 
-/** What a method of an object that lives on a thread is called with. */
+/** The result of a chunk of `map`: the results before the first failure, and the error of that failure. */
+export type ChunkResult<R = unknown> = [results: R[], error: EncodedError | null];
+
+/** A call of a method of an object that lives on a thread. */
 export interface MethodCall {
-  seq: number;
-  method: string;
-  args: unknown;
-  patches: readonly Patch[] | null;
-  /** For callbacks among the arguments. */
-  callbacks: MessagePort | null;
-  context: Readonly<Record<string, unknown>> | null;
+  readonly seq: number;
+  readonly method: string;
+  readonly args: unknown;
+  readonly patches: readonly Patch[] | null;
+  /** The port for callbacks among the arguments. */
+  readonly callbacks: MessagePort | null;
+  readonly propagated: Propagated | null;
 }
 
-/** How a method's outcome travels; Comlink's own would strip an error of its class. */
+/** The outcome of a method as it travels. Comlink's own form would strip an error of its class. */
 export type MethodAnswer =
-  | { value: unknown; patches: readonly Patch[] | null }
-  | { error: EncodedError }
-  /** Taken back before it began. */
-  | { revoked: true };
+  | { readonly value: unknown; readonly patches: readonly Patch[] | null }
+  | { readonly error: EncodedError }
+  /** The call was revoked before it began. */
+  | { readonly isRevoked: true };
 
-/** What Comlink exposes of an object. */
+/** The functions that Comlink exposes of an object. */
 export interface ObjectTable {
   call(call: MethodCall): Promise<MethodAnswer>;
   /** Runs the object's own disposal, if it has one. */
   dispose(): Promise<MethodAnswer>;
 }
 
-/** What a thread is started with. */
-export interface Enlistment {
-  port: MessagePort;
-  slots: SharedArrayBuffer;
-  /** Report the heap's size after calls. */
-  watchHeap: boolean;
-  /** 1 for a thread of the main thread's pool, 2 for a thread of a thread's pool, and so on. */
-  depth: number;
+/** The arguments of the function that makes an object on a thread. */
+export type ObjectInit = [
+  module: string,
+  parent: string | null,
+  className: string,
+  args: readonly unknown[],
+  /** Comlink's port, which also carries progress and output. */
+  port: MessagePort,
+  /** The port on which running methods are asked to stop. */
+  control: MessagePort,
+  /** The slots of the methods. */
+  slots: SharedArrayBuffer,
+  /** True if a method begins when it is called, and not when the methods before it have ended. */
+  isParallel: boolean,
+];
+
+/** The values with which a thread is started. */
+export interface ThreadInit {
+  readonly port: MessagePort;
+  readonly slots: SharedArrayBuffer;
+  /** True if the thread reports the size of its heap after calls. */
+  readonly watchHeap: boolean;
+  /** 1 for a thread of the main thread's pool, 2 for a thread of such a thread's pool, and so on. */
+  readonly depth: number;
 }

@@ -1,7 +1,8 @@
 import { pathToFileURL } from "node:url";
+import type { AnyFunction } from "../boundary/callable.ts";
 
-/** The file of the function that called `below`, as a URL, or null where that is not a file. */
-export function callerModule(below: (...args: never[]) => unknown): string | null {
+/** Returns the URL of the file of the function that called `below`, or null if that is not a file. */
+export function callerModule(below: AnyFunction): string | null {
   const { prepareStackTrace, stackTraceLimit } = Error;
   try {
     Error.stackTraceLimit = 1;
@@ -18,9 +19,9 @@ export function callerModule(below: (...args: never[]) => unknown): string | nul
   }
 }
 
-/** Where a call was made, kept cheaply: V8 formats a stack only when somebody reads it. */
-export function captureStack(below: (...args: never[]) => unknown): { readonly stack: string } {
-  const here = {} as { stack: string };
-  Error.captureStackTrace(here, below);
-  return here;
+/** Captures the stack of the place where a call is made. V8 formats the stack only when it is read. */
+export function captureStack(below: AnyFunction): { readonly stack: string } {
+  const place = { stack: "" };
+  Error.captureStackTrace(place, below);
+  return place;
 }

@@ -1,50 +1,46 @@
 import { createTask } from "@taskloom/loop";
 import type { Task } from "@taskloom/loop";
+import { Prefetch } from "@taskloom/loop/prefetch";
 import { decodeError } from "../boundary/error-transport.ts";
 import type { EncodedError } from "../boundary/error-transport.ts";
+import type { ChunkResult } from "../boundary/wire.ts";
 
-/** What comes back for a chunk: the results up to the first that failed, and its error. */
-export type ChunkResult = [results: unknown[], error: EncodedError | null];
-
-/** A chunk is meant to take about this long, in milliseconds, where its size is not given. */
-const CHUNK_TIME = 1;
+/** The intended duration of a chunk, if its size is not set. */
+const CHUNK_MS = 1;
 const MAX_CHUNK = 4096;
-/** Chunks that are under way for each thread: one runs, one waits. */
-const DEPTH = 2;
+/** The chunks under way for each thread: one runs, and one waits. */
+const CHUNKS_PER_THREAD = 2;
+
+/** The calls of a map. */
+export interface ThreadMapOptions {
+  /** Calls the function for each item of a chunk. The result is a {@link ChunkResult}. */
+  readonly start: (chunk: unknown[]) => Task<unknown>;
+  /** The number of items in a chunk; by default as many as take CHUNK_MS. */
+  readonly chunkSize: number | undefined;
+  /** Returns the recent duration of the function for one item, in milliseconds; undefined before its first call. */
+  readonly meanDuration: () => number | undefined;
+  /** The number of threads. */
+  readonly width: number;
+}
 
 /**
- * The results of `map`, in the order of the items. Iterate it, or take all with `toArray()`. What was not
- * read when the iteration stops is cancelled.
+ * The results of `map`, in the order of the items. Iterate it, or take all results with `toArray()`. If the iteration
+ * stops early, the calls that were not read are cancelled.
  */
 export class ThreadMap<R> implements AsyncIterableIterator<R> {
-  readonly #source: Iterator<unknown> | AsyncIterator<unknown>;
-  readonly #start: (chunk: unknown[]) => Task<unknown>;
-  readonly #size: () => number;
-  readonly #ahead: number;
-  readonly #pending: Task<unknown>[] = [];
-  #results: unknown[] = [];
+  readonly #chunks: Prefetch<unknown, Task<unknown>>;
+  #results: R[] = [];
   #at = 0;
   #error: EncodedError | null = null;
-  #exhausted = false;
   #busy: Promise<IteratorResult<R>> | undefined;
 
-  constructor(
-    items: Iterable<unknown> | AsyncIterable<unknown>,
-    start: (chunk: unknown[]) => Task<unknown>,
-    measure: () => number | undefined,
-    fixed: boolean,
-    width: number,
-  ) {
-    this.#source = Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]();
-    this.#start = start;
-    this.#ahead = width * DEPTH;
-    this.#size = () => {
-      const measured = measure();
-      if (fixed) return measured!;
-      // Nothing is known of the function yet: try it with one.
-      if (measured === undefined) return 1;
-      return Math.max(1, Math.min(MAX_CHUNK, Math.floor(CHUNK_TIME / measured)));
-    };
+  constructor(items: Iterable<unknown> | AsyncIterable<unknown>, options: ThreadMapOptions) {
+    const { start, chunkSize, meanDuration, width } = options;
+    this.#chunks = new Prefetch(items, {
+      start,
+      ahead: width * CHUNKS_PER_THREAD,
+      chunkSize: () => chunkSize ?? fittingSize(meanDuration()),
+    });
   }
 
   [Symbol.asyncIterator](): this {
@@ -53,8 +49,8 @@ export class ThreadMap<R> implements AsyncIterableIterator<R> {
 
   next(): Promise<IteratorResult<R>> {
     if (this.#busy === undefined && this.#at < this.#results.length)
-      return Promise.resolve({ value: this.#results[this.#at++] as R, done: false });
-    // Calls of `next` that overlap take their turns.
+      return Promise.resolve({ value: this.#results[this.#at++]!, done: false });
+    // Overlapping calls of `next` take their turns.
     const turn = this.#busy === undefined ? this.#advance() : this.#busy.then(() => this.next());
     const mine = turn.finally(() => {
       if (this.#busy === mine) this.#busy = undefined;
@@ -68,93 +64,76 @@ export class ThreadMap<R> implements AsyncIterableIterator<R> {
       return await this.#step();
     } catch (error) {
       this.#abandon();
-      await this.#closeSource();
+      await this.#closeQuietly();
       throw error;
     }
   }
 
   async #step(): Promise<IteratorResult<R>> {
     for (;;) {
-      if (this.#at < this.#results.length) return { value: this.#results[this.#at++] as R, done: false };
+      if (this.#at < this.#results.length) return { value: this.#results[this.#at++]!, done: false };
       if (this.#error !== null) {
         const error = decodeError(this.#error);
         this.#error = null;
         throw error;
       }
-      await this.#fill();
-      const task = this.#pending.shift();
-      if (task === undefined) return { value: undefined, done: true };
-      [this.#results, this.#error] = (await task) as ChunkResult;
+      const next = await this.#chunks.next();
+      if (next === undefined) return { value: undefined, done: true };
+      // The thread's side of `start` returns chunk results; the type R is that of the function.
+      [this.#results, this.#error] = (await next.work) as ChunkResult<R>;
       this.#at = 0;
     }
   }
 
-  /** No more items are read: the `finally` blocks of their generator run. The map's own error counts. */
-  async #closeSource(): Promise<void> {
+  /** Closes the source. An error of the source is dropped, because the map fails with an error of its own. */
+  async #closeQuietly(): Promise<void> {
     try {
-      await this.#source.return?.();
+      await this.#chunks.closeSource();
     } catch {
-      // See above.
-    }
-  }
-
-  async #fill(): Promise<void> {
-    while (!this.#exhausted && this.#pending.length < this.#ahead) {
-      const size = this.#size();
-      const chunk: unknown[] = [];
-      while (chunk.length < size) {
-        let next = this.#source.next();
-        if (next instanceof Promise) next = await next;
-        const { value, done } = next;
-        if (done === true) {
-          this.#exhausted = true;
-          break;
-        }
-        chunk.push(value);
-      }
-      if (chunk.length > 0) {
-        const task = this.#start(chunk);
-        // A failure is told when its turn comes; until then nobody has to have seen it.
-        task.then(undefined, () => {});
-        this.#pending.push(task);
-      }
+      // The error of the map is the reason for the end.
     }
   }
 
   #abandon(): void {
-    this.#exhausted = true;
     this.#results = [];
-    for (const task of this.#pending.splice(0)) task.cancel("the map it belongs to has ended");
+    for (const task of this.#chunks.abandon()) task.cancel("the map it belongs to has ended");
   }
 
-  /** Ends the iteration: what is under way is cancelled. */
+  /** Ends the iteration, and cancels the calls under way. */
   async return(): Promise<IteratorResult<R>> {
     this.#abandon();
-    await this.#source.return?.();
+    await this.#chunks.closeSource();
     return { value: undefined, done: true };
   }
 
-  /** All results, as a Task. */
+  /** Returns a Task of all results. */
   toArray(): Task<R[]> {
     return createTask<R[]>(async () => {
       const all: R[] = [];
       let isComplete = false;
       try {
         for (;;) {
-          // Whole chunks at a time.
-          while (this.#at < this.#results.length) all.push(this.#results[this.#at++] as R);
+          // Whole chunks at a time, because a promise for each item would cost more than the item.
+          while (this.#at < this.#results.length) all.push(this.#results[this.#at++]!);
           const next = await this.next();
           isComplete = next.done === true;
           if (next.done === true) return all;
           all.push(next.value);
         }
       } finally {
-        // Cancelled: not waited for, because the source may be in the middle of an item.
+        // A cancelled task does not await the close, because the source can be in the middle of an item.
         if (!isComplete) {
           this.#abandon();
-          void this.#closeSource();
+          void this.#closeQuietly();
         }
       }
     });
   }
+}
+
+/** Returns the number of items that take about CHUNK_MS. */
+function fittingSize(duration: number | undefined): number {
+  // The first chunk of an unknown function has one item.
+  if (duration === undefined) return 1;
+  return Math.max(1, Math.min(MAX_CHUNK, Math.floor(CHUNK_MS / duration)));
 }

@@ -5,33 +5,34 @@ import type { StreamSink } from "../pool/thread-task.ts";
 /** The producing call, as a stream uses it. */
 export interface Producer {
   readonly task: Task<unknown>;
+  /** Lets the producer send a number of items more. */
   grant(items: number): void;
   stop(): void;
 }
 
 /**
- * The items that a generator makes on a thread, as they are made. At most a window of them is under way or
- * waits here; then the producer waits. Leaving the loop ends the producer: its `finally` runs.
+ * The items of a generator on a thread, as the generator makes them. At most a window of items is under way or waits
+ * here; then the producer waits. If the consumer leaves its loop, the producer is stopped and its `finally` runs.
  */
 export class ThreadStream<T> implements AsyncIterableIterator<T> {
   readonly #producer: Producer;
   readonly #window: number;
   #items: T[] = [];
   #at = 0;
-  /** Taken by the consumer and not yet given back to the producer as room. */
-  #taken = 0;
+  /** The number of items that the consumer has taken and the producer was not granted again. */
+  #takenCount = 0;
   #waiters: Future<IteratorResult<T>>[] = [];
-  #ended = false;
-  #stopped = false;
+  #isEnded = false;
+  #isStopped = false;
   #error: { error: unknown } | undefined;
 
   constructor(window: number, start: (sink: StreamSink) => Producer) {
     this.#window = window;
-    this.#producer = start({ window, item: (value) => this.#receive(value as T) });
+    this.#producer = start({ window, onItem: (value) => this.#receive(value as T) });
     this.#producer.task.addDoneCallback(() => this.#finish());
   }
 
-  /** The producing call. Cancelling it ends the stream with its CancelledError. */
+  /** The producing call. If it is cancelled, the stream ends with its CancelledError. */
   get task(): Task<unknown> {
     return this.#producer.task;
   }
@@ -45,30 +46,30 @@ export class ThreadStream<T> implements AsyncIterableIterator<T> {
       const waiter = this.#waiters.shift()!;
       if (waiter.done()) continue;
       waiter.setResult({ value: item, done: false });
-      this.#took();
+      this.#countTaken();
       return;
     }
     this.#items.push(item);
   }
 
-  /** Half a window at a time: an acknowledgement for each item would cost more than the item. */
-  #took(): void {
-    if (++this.#taken * 2 < this.#window) return;
-    this.#producer.grant(this.#taken);
-    this.#taken = 0;
+  /** Grants half a window at a time, because an acknowledgement for each item would cost more than the item. */
+  #countTaken(): void {
+    if (++this.#takenCount * 2 < this.#window) return;
+    this.#producer.grant(this.#takenCount);
+    this.#takenCount = 0;
   }
 
   #finish(): void {
-    this.#ended = true;
+    this.#isEnded = true;
     const { task } = this.#producer;
-    if (!this.#stopped) {
+    if (!this.#isStopped) {
       try {
         task.result();
       } catch (error) {
         this.#error = { error };
       }
     } else if (!task.cancelled()) {
-      // Nobody reads any more; what it ended with was looked at.
+      // This marks the exception as retrieved, since nobody reads the stream any more.
       task.exception();
     }
     for (const waiter of this.#waiters.splice(0)) if (!waiter.done()) this.#settleAtEnd(waiter);
@@ -87,16 +88,13 @@ export class ThreadStream<T> implements AsyncIterableIterator<T> {
   next(): Promise<IteratorResult<T>> {
     if (this.#at < this.#items.length) {
       const value = this.#items[this.#at++]!;
-      if (this.#at === this.#items.length) {
-        this.#items = [];
-        this.#at = 0;
-      }
-      this.#took();
+      if (this.#at === this.#items.length) this.#dropItems();
+      this.#countTaken();
       return Promise.resolve({ value, done: false });
     }
-    // A future and not a promise: a task that is cancelled while it waits here has its CancelledError.
+    // A future and not a promise, so that a task that is cancelled while it waits here receives its CancelledError.
     const waiter = new Future<IteratorResult<T>>();
-    if (this.#ended) this.#settleAtEnd(waiter);
+    if (this.#isEnded) this.#settleAtEnd(waiter);
     else {
       waiter.addDoneCallback(() => {
         if (waiter.cancelled()) this.#stop();
@@ -106,25 +104,28 @@ export class ThreadStream<T> implements AsyncIterableIterator<T> {
     return waiter as unknown as Promise<IteratorResult<T>>;
   }
 
-  #stop(): void {
-    if (this.#stopped || this.#ended) return;
-    this.#stopped = true;
+  #dropItems(): void {
     this.#items = [];
     this.#at = 0;
+  }
+
+  #stop(): void {
+    if (this.#isStopped || this.#isEnded) return;
+    this.#isStopped = true;
+    this.#dropItems();
     this.#producer.stop();
   }
 
-  /** Ends the producer, and waits until it has ended. */
+  /** Stops the producer, and resolves when it has ended. */
   async return(): Promise<IteratorResult<T>> {
-    if (!this.#ended) {
+    if (!this.#isEnded) {
       this.#stop();
       await this.#producer.task.then(
         () => {},
         () => {},
       );
     }
-    this.#items = [];
-    this.#at = 0;
+    this.#dropItems();
     return { value: undefined, done: true };
   }
 }

@@ -4,23 +4,24 @@ import { basename, dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Task } from "@taskloom/loop";
 import { didYouMean } from "@taskloom/loop/did-you-mean";
-import { checkOptionNames } from "../check-options.ts";
+import type { AnyFunction } from "../boundary/callable.ts";
+import { functionAddress } from "../boundary/function-address.ts";
+import type { Address } from "../boundary/function-address.ts";
 import { callerModule } from "../calls/caller.ts";
+import { submit } from "../calls/make-call.ts";
+import type { ThreadedFunction } from "../calls/signatures.ts";
+import { checkOptionNames } from "../check-options.ts";
 import { NotThreadableError } from "../errors.ts";
-import type { ThreadedFunction, ThreadPoolExecutor } from "./executor.ts";
-import { poolOf, submit } from "./executor.ts";
-import { functionAddress } from "../pool/function-ref.ts";
-import type { Address } from "../pool/function-ref.ts";
+import type { ThreadPoolExecutor } from "./executor.ts";
+import { poolOf } from "./executor.ts";
 import { defaultPool } from "./to-thread.ts";
-
-type AnyFunction = (...args: never[]) => unknown;
 
 /** A module whose functions run on a thread. */
 export type Threaded<M> = {
   readonly [K in keyof M as M[K] extends AnyFunction ? K : never]: ThreadedOverloads<M[K]>;
 };
 
-/** Each signature of a function, up to four, as it is called from another thread. */
+/** The signatures of a function, up to four, as another thread calls them. */
 export type ThreadedOverloads<F> = F extends {
   (...args: infer A1): infer R1;
   (...args: infer A2): infer R2;
@@ -37,18 +38,18 @@ export type ThreadedOverloads<F> = F extends {
         : never;
 
 /**
- * A module whose functions run on threads: each exported function, called here, is a Task.
+ * Returns a module whose functions run on threads: a call of an exported function returns a Task.
  *
- * Nothing is imported here. The members also say where they are to be found, so they can be handed to
- * `toThread`, `pool.submit`, `pool.map` and `pool.stream`.
+ * The module is not imported on this thread. Its members carry their address, so `toThread`, `pool.submit`, `pool.map`
+ * and `pool.stream` accept them.
  *
- * A file may be named as it is in the sources or as the compiler leaves it: where there is no `./m.ts`, as
- * in a build, `./m.js` is taken, and the other way round.
+ * A file can be named as in the sources or as in the build: if there is no `./m.ts`, `./m.js` is used, and the other
+ * way round.
  *
  * @param specifier a package, a builtin, a URL, or a path relative to the calling module
  * @param options `executor`: the pool to use instead of the running loop's
- * @throws NotThreadableError when there is no such file
- * @throws ArgumentError for options that do not exist
+ * @throws {@link NotThreadableError} if there is no such file
+ * @throws {@link ArgumentError} for an unknown option
  *
  * ```ts
  * import { threaded } from "@taskloom/offload";
@@ -78,14 +79,30 @@ export function threaded<M extends object>(
     }
     return fn;
   };
-  return new Proxy(Object.create(null) as object, {
-    get: (_target, name) => (typeof name === "symbol" || name === "then" ? undefined : member(name)),
-    has: (_target, name) => typeof name === "string" && name !== "then",
-  }) as Threaded<M>;
+  return lazyMembers(member) as Threaded<M>;
 }
 
-/** Where a specifier leads, as seen from the module `caller`. */
-export function locate(specifier: string, caller: string | null): { module: string; parent: string | null } {
+/**
+ * Returns an object whose members are made when they are read. It has no `then`, because `await` must not take it for a
+ * promise.
+ */
+export function lazyMembers(
+  member: (name: string) => AnyFunction,
+  symbols: Readonly<Record<symbol, AnyFunction>> = {},
+): object {
+  const isMember = (name: string | symbol): name is string => typeof name === "string" && name !== "then";
+  return new Proxy<object>(Object.create(null), {
+    get: (_target, name) =>
+      isMember(name) ? member(name) : typeof name === "symbol" ? symbols[name] : undefined,
+    has: (_target, name) => isMember(name) || name in symbols,
+  });
+}
+
+/** Returns the module that a specifier names, as seen from the module `caller`. */
+export function locate(
+  specifier: string,
+  caller: string | null,
+): { readonly module: string; readonly parent: string | null } {
   if (isBuiltin(specifier)) return { module: specifier, parent: null };
   const relative = /^\.{0,2}\//.test(specifier);
   if (relative && caller === null)
@@ -98,7 +115,7 @@ export function locate(specifier: string, caller: string | null): { module: stri
   return { module: url, parent: caller };
 }
 
-/** The extension of a source file by that of its compiled form, and the other way round. */
+/** The extensions of compiled files by those of their sources, and the other way round. */
 const COUNTERPARTS: Readonly<Record<string, string>> = {
   ".ts": ".js",
   ".mts": ".mjs",
@@ -109,8 +126,8 @@ const COUNTERPARTS: Readonly<Record<string, string>> = {
 };
 
 /**
- * The URL of a module's file. The compiler rewrites extensions in imports and not in a call's argument, so a
- * program that names `./m.ts` finds only `./m.js` beside it once it is built.
+ * Returns the URL of a module's file. The compiler rewrites extensions in imports, but not in the argument of a call, so
+ * a built program that names `./m.ts` has only `./m.js` beside it.
  */
 function existingFile(url: string, specifier: string): string {
   if (existsSync(fileURLToPath(url))) return url;

@@ -1,42 +1,51 @@
 import { getEventLoop } from "@taskloom/loop";
 import type { EventLoop, Task } from "@taskloom/loop";
-import { ThreadPoolExecutor, checkCallOptions, poolOf, submit } from "./executor.ts";
-import type { CallOptions, Submit } from "./executor.ts";
+import type { AnyFunction } from "../boundary/callable.ts";
+import { checkCallOptions } from "../calls/call-options.ts";
+import type { CallOptions } from "../calls/call-options.ts";
+import { submit } from "../calls/make-call.ts";
+import type { Submit } from "../calls/signatures.ts";
 import type { Pool } from "../pool/pool.ts";
+import { ThreadPoolExecutor, poolOf } from "./executor.ts";
 
-const own = new WeakMap<EventLoop, ThreadPoolExecutor>();
+const ownExecutors = new WeakMap<EventLoop, ThreadPoolExecutor>();
 
 /**
- * The running loop's pool: its default executor where that is a thread pool, else one that is made when it
- * is first needed. The loop ends it when it shuts down.
+ * Returns the running loop's pool: the loop's default executor if that is a thread pool, else a pool that is made when
+ * it is first needed. The loop ends its pool when it shuts down.
  */
 export function defaultPool(): Pool {
   const loop = getEventLoop();
   const chosen = loop.getDefaultExecutor();
   if (chosen instanceof ThreadPoolExecutor) return poolOf(chosen);
-  let executor = own.get(loop);
+  let executor = ownExecutors.get(loop);
   if (executor === undefined) {
     const made = new ThreadPoolExecutor();
     executor = made;
-    own.set(loop, made);
+    ownExecutors.set(loop, made);
     if (chosen === null) loop.setDefaultExecutor(made);
     else loop.addShutdownHook(() => made.shutdown());
   }
   return poolOf(executor);
 }
 
-/** See `toThread`. */
+/** The type of `toThread`. */
 export interface ToThread extends Submit {
-  /** The same, on a pool of your own. */
+  /** Returns `toThread` for a pool of your own. */
   on(executor: ThreadPoolExecutor): ToThread;
-  /** The same, with options for the call. Throws as `ThreadPoolExecutor.with` does. */
+  /**
+   * Returns `toThread` with options for the calls.
+   *
+   * @throws {@link ArgumentError} for an unknown option
+   * @throws RangeError for a value out of range
+   */
   with(options: CallOptions): ToThread;
 }
 
 function make(pool: () => Pool, options: CallOptions | undefined): ToThread {
-  const run = (fn: (...args: never[]) => unknown, ...args: unknown[]): Task<never> =>
+  const run: Submit = (fn: AnyFunction, ...args: unknown[]): Task<never> =>
     submit(pool(), fn, args, options, run) as Task<never>;
-  return Object.assign(run as Submit, {
+  return Object.assign(run, {
     on: (executor: ThreadPoolExecutor) => make(() => poolOf(executor), options),
     with: (more: CallOptions) => {
       checkCallOptions(more);
@@ -46,16 +55,16 @@ function make(pool: () => Pool, options: CallOptions | undefined): ToThread {
 }
 
 /**
- * Runs a function on another thread; what it gives is a Task like any other: await it, cancel it, put it in
- * a `timeout`, gather it.
+ * Runs a function on another thread, and returns a Task. Like any other Task it can be awaited, cancelled, put in a
+ * `timeout` and gathered.
  *
- * The function is a member of a `threaded` module, a task made with `defineTask`, or a function that uses
- * nothing from outside itself and is sent by its source text. Cancelling first asks (`checkCancelled`,
- * `threadSignal`), then ends that one thread.
+ * The function is a member of a `threaded` module, a task made by `defineTask`, or a function that uses nothing from
+ * outside itself and is sent as its source text. A cancellation first asks the function to stop (`checkCancelled`,
+ * `threadSignal`), and then ends that one thread.
  *
- * @throws NotThreadableError when the function cannot be found from a thread
- * @throws UncloneableError when an argument cannot cross
- * @throws ThreadRecursionError when a module that a thread imports makes the call at its top level
+ * @throws {@link NotThreadableError} if no thread can find the function
+ * @throws {@link UncloneableError} if an argument cannot cross
+ * @throws {@link ThreadRecursionError} if a module that a thread imports makes the call at its top level
  *
  * ```ts
  * import { toThread } from "@taskloom/offload";

@@ -1,22 +1,22 @@
-/** What a call that could not be sent, or whose thread is gone, fails with. */
-import { ThreadDiedError } from "../errors.ts";
+/** The errors of calls that could not be sent, or whose thread has ended. */
 import { findUncloneable } from "../boundary/value-transport.ts";
+import { ThreadDiedError } from "../errors.ts";
 import type { ThreadTask } from "./thread-task.ts";
 
-/** Why it could not be sent. */
-export function refusal(call: ThreadTask, error: unknown): unknown {
+/** Returns the error of a call that could not be sent. */
+export function refusal(call: ThreadTask<unknown>, error: unknown): unknown {
   if (!(error instanceof Error) || error.name !== "DataCloneError") return error;
-  const { args, special } = call;
-  // The stores first: to try the arguments would move what they transfer, and this call never ran.
+  const propagated = call.metadata?.propagated;
+  // The stores are tried first: a trial of the arguments would move what they transfer, and this call never ran.
   try {
-    structuredClone(special?.context);
+    structuredClone(propagated);
   } catch {
-    return findUncloneable(special?.context, "the propagated stores", error.message);
+    return findUncloneable(propagated, "the propagated stores", error.message);
   }
-  return findUncloneable(args, "arguments", error.message, special?.transfer ?? []);
+  return findUncloneable(call.args, "arguments", error.message, call.local?.transfer ?? []);
 }
 
-/** How its thread ended. */
+/** Returns the error of a call whose thread has ended. */
 export function death(label: string, exitCode: number, error: Error | undefined): ThreadDiedError {
   if (error === undefined)
     return new ThreadDiedError(
@@ -24,12 +24,12 @@ export function death(label: string, exitCode: number, error: Error | undefined)
       "exit",
       { exitCode },
     );
-  const memory = (error as { code?: unknown }).code === "ERR_WORKER_OUT_OF_MEMORY";
+  const isMemory = "code" in error && error.code === "ERR_WORKER_OUT_OF_MEMORY";
   return new ThreadDiedError(
-    memory
+    isMemory
       ? `The thread that ran ${label} ran out of memory; give it more with resourceLimits, or less to do`
       : `The thread that ran ${label} broke: ${error.message}`,
-    memory ? "out-of-memory" : "crash",
+    isMemory ? "out-of-memory" : "crash",
     { exitCode, cause: error },
   );
 }

@@ -1,4 +1,4 @@
-/** A queue that grows, with both ends open (calls that come back go to the front). */
+/** A ring buffer that grows and is open at both ends, because calls that were taken back go to the front. */
 class Deque<T> {
   #ring: (T | undefined)[] = Array.from({ length: 16 });
   #head = 0;
@@ -42,32 +42,33 @@ class Deque<T> {
   }
 }
 
-/** What waits in a `CallQueue`. `waiting` is false once it was taken out by its owner (cancelled). */
-export interface Queued {
+/** A call in a `CallQueue`. */
+export interface QueuedCall {
   readonly priority: number;
-  waiting: boolean;
+  /** False once the call was taken or removed. */
+  isWaiting: boolean;
 }
 
 interface Level<T> {
   readonly priority: number;
   readonly calls: Deque<T>;
-  /** How often a higher priority went first since this level last had its turn. */
+  /** The number of higher calls that went first since this level last had its turn. */
   passed: number;
 }
 
-/** A lower priority has its turn after this many of higher ones: nothing starves. */
+/** A lower priority has a turn after this many calls of higher ones, so no call starves. */
 const PATIENCE = 16;
 
 /**
- * Calls that wait for a thread: first come, first served within a priority, and the higher priority first,
- * except that a lower one that was passed over 16 times has a turn.
+ * The calls that wait for a thread. Higher priorities go first, and calls of one priority keep their order. A lower
+ * priority that was passed over 16 times has a turn.
  */
-export class CallQueue<T extends Queued> {
-  /** By falling priority; usually there is one. */
+export class CallQueue<T extends QueuedCall> {
+  /** The levels by falling priority; usually there is one. */
   readonly #levels: Level<T>[] = [];
   #size = 0;
 
-  /** How many wait. */
+  /** The number of waiting calls. */
   get size(): number {
     return this.#size;
   }
@@ -86,28 +87,28 @@ export class CallQueue<T extends Queued> {
 
   push(call: T): void {
     this.#level(call.priority).calls.push(call);
-    call.waiting = true;
+    call.isWaiting = true;
     this.#size++;
   }
 
-  /** Puts calls that were taken and did not run back where they were: first. */
-  giveBack(calls: readonly T[]): void {
+  /** Puts calls that were taken and did not run back to their place at the front. */
+  putBack(calls: readonly T[]): void {
     for (let i = calls.length - 1; i >= 0; i--) {
       const call = calls[i]!;
       this.#level(call.priority).calls.unshift(call);
-      call.waiting = true;
+      call.isWaiting = true;
       this.#size++;
     }
   }
 
-  /** Forgets a call that waits; its place is dropped when its turn comes. */
+  /** Removes a waiting call. Its place in the buffer is dropped when its turn comes. */
   remove(call: T): void {
-    if (!call.waiting) return;
-    call.waiting = false;
+    if (!call.isWaiting) return;
+    call.isWaiting = false;
     this.#size--;
   }
 
-  /** The next call, left where it is. */
+  /** Returns the next call and leaves it in the queue. */
   peek(): T | undefined {
     return this.#turn()?.calls.peek();
   }
@@ -121,18 +122,18 @@ export class CallQueue<T extends Queued> {
       level.passed = 0;
     }
     const call = level.calls.shift()!;
-    call.waiting = false;
+    call.isWaiting = false;
     this.#size--;
     return call;
   }
 
-  /** The level whose turn it is, with a live call in front. */
+  /** Returns the level whose turn it is, with a waiting call at its front. */
   #turn(): Level<T> | undefined {
     const levels = this.#levels;
     let best: Level<T> | undefined;
     for (let i = 0; i < levels.length; i++) {
       const level = levels[i]!;
-      while (level.calls.length > 0 && !level.calls.peek()!.waiting) level.calls.shift();
+      while (level.calls.length > 0 && !level.calls.peek()!.isWaiting) level.calls.shift();
       if (level.calls.length === 0) {
         if (levels.length > 1) levels.splice(i--, 1);
         continue;
@@ -142,7 +143,7 @@ export class CallQueue<T extends Queued> {
     return best;
   }
 
-  /** Takes everything out. */
+  /** Takes out all calls and returns them. */
   clear(): T[] {
     const all: T[] = [];
     for (let call = this.take(); call !== undefined; call = this.take()) all.push(call);

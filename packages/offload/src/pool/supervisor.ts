@@ -1,15 +1,15 @@
 /**
- * The threads' supervisor: Piscina starts them, passes limits and environment on, notices what died, and
- * ends them all. Each thread takes one task of Piscina's, which hands it over to us (see thread/entry.ts);
- * from then on Piscina sees it as idle, and what it runs is our own affair.
+ * The supervisor of the threads. Piscina starts them, passes limits and environment on, notices deaths, and ends all
+ * threads. Each thread runs one task of Piscina's, which hands the thread over to the pool (see thread/entry.ts).
+ * After that task Piscina sees the thread as idle, and the pool alone decides what it runs.
  */
 import type { Worker } from "node:worker_threads";
 import { fileURLToPath } from "node:url";
 import { Piscina } from "piscina";
+import type { ThreadInit } from "../boundary/wire.ts";
 import type { OptionNames } from "../check-options.ts";
-import type { Enlistment } from "../boundary/wire.ts";
 
-/** Options that go to Piscina under Piscina's own names. */
+/** Options that are passed to Piscina, under Piscina's own names. */
 export interface ThreadOptions {
   /** Limits of each thread's heap and stack, in MB. */
   resourceLimits?: NonNullable<ConstructorParameters<typeof Piscina>[0]>["resourceLimits"];
@@ -19,20 +19,21 @@ export interface ThreadOptions {
   argv?: string[];
   /** Node options for the threads; by default this process's. */
   execArgv?: string[];
-  /** What the threads find as `workerData`. */
+  /** The value of `workerData` on the threads. */
   workerData?: unknown;
   /** Lowers the threads' priority (needs `@napi-rs/nice`). */
   niceIncrement?: number;
-  /** Close files that a thread leaves open. */
+  /** Closes files that a thread leaves open. */
   trackUnmanagedFds?: boolean;
 }
 
 /**
- * MB. When a thread's heap is full, Node ends the thread and raises the limit by 16 MB until that has happened.
- * On Node 24, V8 makes the young generation of a larger heap so large that one collection moves more than that
- * into the old generation, and a full heap then ends the whole process. Three times 16 MB is V8's own former size.
+ * The size of a thread's young generation. When a thread's heap is full, Node raises the limit by 16 MB and ends the
+ * thread within this margin. On Node 24, V8 gives a large heap a young generation of which one collection can move
+ * more than 16 MB into the old generation; a full heap then ends the whole process. V8's own former size was three
+ * times 16 MB.
  */
-const YOUNG_GENERATION = 48;
+const YOUNG_GENERATION_MB = 48;
 
 export const THREAD_OPTIONS: OptionNames<ThreadOptions> = {
   resourceLimits: true,
@@ -44,59 +45,60 @@ export const THREAD_OPTIONS: OptionNames<ThreadOptions> = {
   trackUnmanagedFds: true,
 };
 
-const entry = fileURLToPath(
+const ENTRY = fileURLToPath(
   new URL(import.meta.url.endsWith(".ts") ? "../thread/entry.ts" : "../thread/entry.js", import.meta.url),
 );
 
 export class Supervisor {
   readonly #piscina: Piscina;
-  readonly #enlisted = new Set<number>();
-  /** One for each thread that is starting: what fails it. */
+  /** The ids of the threads that were handed over and have not exited. */
+  readonly #handedOver = new Set<number>();
+  /** A function for each thread that is starting, which fails its start. */
   readonly #starting = new Set<(error: Error) => void>();
-  #closed = false;
+  #isClosed = false;
 
   constructor(options: ThreadOptions, maxThreads: number) {
     this.#piscina = new Piscina({
       ...options,
-      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION, ...options.resourceLimits },
-      filename: entry,
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB, ...options.resourceLimits },
+      filename: ENTRY,
       minThreads: 0,
       maxThreads,
       concurrentTasksPerWorker: 1,
-      // Whatever outlives a call (timers, objects, ports) goes on between calls.
+      // Timers, objects and ports that outlive a call go on between calls.
       atomics: "disabled",
       idleTimeout: Infinity,
       recordTiming: false,
       loadBalancer: (_task, workers) => {
-        const fresh = workers.find((worker) => worker.id > 0 && !this.#enlisted.has(worker.id));
+        const fresh = workers.find((worker) => worker.id > 0 && !this.#handedOver.has(worker.id));
         if (fresh === undefined) return null;
-        this.#enlisted.add(fresh.id);
+        this.#handedOver.add(fresh.id);
         return fresh;
       },
     });
-    // Of a thread that dies while it starts. Later deaths come through the thread's own listeners.
+    // The error of a thread that dies while it starts. Later deaths arrive at the thread's own listeners.
     this.#piscina.on("error", (error: Error) => {
       const [fail] = this.#starting;
       fail?.(error);
     });
   }
 
-  /** Starts a thread and hands it this port. Rejects when it does not come up. */
-  async start(enlistment: Enlistment): Promise<Worker> {
+  /** Starts a thread with these values. Rejects if the thread fails to start. */
+  async start(init: ThreadInit): Promise<Worker> {
     const abort = new AbortController();
     const failed = Promise.withResolvers<never>();
     this.#starting.add(failed.reject);
     try {
       const threadId = await Promise.race([
-        this.#piscina.run(enlistment, {
-          transferList: [enlistment.port] as never,
+        this.#piscina.run(init, {
+          transferList: [init.port],
           signal: abort.signal,
         }) as Promise<number>,
         failed.promise,
       ]);
       const worker = this.#piscina.threads.find((thread) => thread.threadId === threadId);
       if (worker === undefined) throw new Error(`The thread ${threadId} ended while it started`);
-      worker.once("exit", () => this.#enlisted.delete(threadId));
+      worker.once("exit", () => this.#handedOver.delete(threadId));
       return worker;
     } catch (error) {
       abort.abort();
@@ -106,10 +108,10 @@ export class Supervisor {
     }
   }
 
-  /** Ends every thread; resolves when they are gone. */
+  /** Ends every thread; resolves when all are gone. */
   async destroy(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     await this.#piscina.destroy();
   }
 }

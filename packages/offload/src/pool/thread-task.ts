@@ -1,92 +1,93 @@
-/** One call to a thread, from where it was made to its end. */
+/** One call to a thread, from the place where it was made to its end. */
 import { CancelledError, ExternalTask } from "@taskloom/loop";
 import type { LongTimer } from "@taskloom/loop/timer";
-import type { Callback } from "../boundary/callbacks.ts";
-import type { Luggage } from "../boundary/carrier.ts";
-import type { Propagated } from "../boundary/context.ts";
+import type { Callable } from "../boundary/callable.ts";
+import type { CarriedValues } from "../boundary/carried-stores.ts";
+import type { Movable } from "../boundary/transfer.ts";
+import type { CallMetadata } from "../boundary/wire.ts";
+import type { QueuedCall } from "./call-queue.ts";
 import type { FunctionRef } from "./function-ref.ts";
-import type { PoolThread } from "./pool-thread.ts";
-import type { Queued } from "./call-queue.ts";
-import type { Patch } from "../boundary/value-transport.ts";
 
-/** What a consumer of a stream hears. */
+/** The consumer of a stream, as its producing call sees it. */
 export interface StreamSink {
+  /** The number of items that may be under way. */
   readonly window: number;
-  item(value: unknown): void;
+  onItem(value: unknown): void;
 }
 
-/** What only some calls have; the others share `null`. */
-export interface Special {
-  patches: readonly Patch[] | null;
-  transfer: readonly object[] | null;
-  callbacks: readonly Callback[] | null;
-  each: boolean;
+/** The parts of a call that stay on the caller's side. Plain calls have none. */
+export interface CallerParts {
+  transfer: readonly Movable[] | null;
+  callbacks: readonly Callable[] | null;
   stream: StreamSink | null;
-  context: Propagated | undefined;
-  luggage: Luggage | undefined;
-  /** Milliseconds of the shared clock. */
-  deadline: number | undefined;
-  name: string | undefined;
+  carried: CarriedValues | undefined;
 }
 
-/** What a task needs of the pool it was given to. */
-export interface Canceller {
-  cancel(call: ThreadTask, error: CancelledError): void;
+/** The pool of a call, as the call uses it. */
+export interface Canceller<Thread> {
+  cancel(call: ThreadTask<Thread>, error: CancelledError): void;
 }
 
 /**
- * The Task of a call. It is also the pool's own record of it: one object for each call, not three, is much of
- * what ten thousand of them cost.
+ * The Task of a call, which is also the pool's own record of it. One object for each call and not three is a large
+ * part of the speed of ten thousand calls.
+ *
+ * `Thread` is the pool's record of a thread. It is a parameter, so that this file does not depend on that record.
  */
-export class ThreadTask extends ExternalTask<unknown> implements Queued {
+export class ThreadTask<Thread> extends ExternalTask<unknown> implements QueuedCall {
   readonly ref: FunctionRef;
   readonly args: unknown[];
   readonly priority: number;
-  readonly special: Special | null;
-  waiting = false;
-  /** Where it was sent, and as what; a call that comes back and goes out again gets new ones. */
-  thread: PoolThread | null = null;
+  /** The metadata that crosses with the call; null for plain calls. */
+  readonly metadata: CallMetadata | null;
+  /** The parts that stay here; null for plain calls. */
+  readonly local: CallerParts | null;
+  isWaiting = false;
+  /** The thread to which the call was sent, with its number there. A call that is sent again gets new ones. */
+  thread: Thread | null = null;
   seq = 0;
-  /** How long it should take, as far as is known, in milliseconds. */
+  /** The expected duration in milliseconds. */
   estimate = 0;
-  /** The error it is to end with, once it was asked to stop. */
+  /** The error with which the call ends, once it was asked to stop. */
   stopError: Error | null = null;
-  /** The wish to stop was passed on to the thread it is on. */
-  stopSent = false;
+  /** True once the thread was asked to stop the call. */
+  isStopSent = false;
   timer: LongTimer | undefined = undefined;
   queueTimer: LongTimer | undefined = undefined;
-  /** Limit of its run in milliseconds. */
+  /** The limit of the run in milliseconds. */
   timeout: number | undefined = undefined;
   callerStack: { readonly stack: string } | null = null;
-  ended = false;
-  readonly #pool: Canceller;
+  isEnded = false;
+  readonly #pool: Canceller<Thread>;
 
   constructor(
-    pool: Canceller,
+    pool: Canceller<Thread>,
     ref: FunctionRef,
     args: unknown[],
     priority: number,
-    special: Special | null,
-    name: string | undefined,
+    metadata: CallMetadata | null,
+    local: CallerParts | null,
   ) {
+    const name = metadata?.name;
     super(name === undefined ? ref.taskOptions : { description: ref.label, name });
     this.#pool = pool;
     this.ref = ref;
     this.args = args;
     this.priority = priority;
-    this.special = special;
+    this.metadata = metadata;
+    this.local = local;
   }
 
-  /** It shares a message with no other: it has a port, a transfer list or a stream. */
-  get alone(): boolean {
-    const { special } = this;
+  /** True for a call that shares a message with no other: it has a port, a transfer list, a stream or a chunk. */
+  get isAlone(): boolean {
+    const { local } = this;
     return (
-      special !== null &&
-      (special.callbacks !== null || special.transfer !== null || special.stream !== null || special.each)
+      this.metadata?.isEach === true ||
+      (local !== null && (local.callbacks !== null || local.transfer !== null || local.stream !== null))
     );
   }
 
-  /** Takes the call out where no thread has begun it; asks the thread to stop it, and then makes it, elsewhere. */
+  /** Takes the call out if no thread has begun it. Otherwise the thread is asked to stop it, and later made to. */
   override cancel(message?: string): boolean {
     if (!super.cancel(message)) return false;
     this.#pool.cancel(this, new CancelledError(message));

@@ -1,7 +1,7 @@
 /**
- * A thread's console output, at once. Node hands a thread's output to the main thread piece by piece, each
- * after an acknowledgement that the thread reads only when it is idle; here every write is posted when it is
- * made, in order with everything else the call says.
+ * The immediate delivery of a thread's console output. Node hands the output to the main thread piece by piece, each
+ * after an acknowledgement that the thread reads only when it is idle. Here every write is posted at once, in order
+ * with everything else that the call sends.
  */
 type Write = (fd: 1 | 2, data: string | Uint8Array) => void;
 
@@ -15,7 +15,7 @@ export function forwardConsole(write: Write): void {
       encoding?: BufferEncoding | ((error?: Error | null) => void),
       done?: (error?: Error | null) => void,
     ): boolean => {
-      // As Node refuses it; the other side could only crash over it.
+      // Node refuses such a chunk with the same error. The caller's side would crash on it.
       if (typeof chunk !== "string" && !ArrayBuffer.isView(chunk))
         throw Object.assign(
           new TypeError(

@@ -1,18 +1,16 @@
-/** Calling a function for each item of a chunk. */
-import { ownFrames } from "./own-frames.ts";
+/** Calls of a function for each item of a chunk. */
 import { types } from "node:util";
-import { CancelledError, createTask } from "@taskloom/loop";
+import { CancelledError } from "@taskloom/loop";
+import type { Callable } from "../boundary/callable.ts";
 import { encodeError } from "../boundary/error-transport.ts";
-import type { EncodedError } from "../boundary/error-transport.ts";
-import type { AnyFunction } from "./load.ts";
-import { isPending } from "./pending.ts";
+import { isPending, startTask } from "../boundary/start-task.ts";
+import type { ChunkResult } from "../boundary/wire.ts";
+import { ownFrames } from "./own-frames.ts";
 import type { Running } from "./running.ts";
 
-type ChunkResult = [results: unknown[], error: EncodedError | null];
-
-/** Calls a function for each item; what fails ends it, and goes with the results before it. */
+/** Calls a plain function for each item. A failure ends the chunk, and travels with the results before it. */
 export function eachPlain(
-  fn: AnyFunction,
+  fn: Callable,
   items: ArrayLike<unknown>,
   call: Running,
 ): ChunkResult | Promise<ChunkResult> {
@@ -21,7 +19,7 @@ export function eachPlain(
     for (let i = 0; i < items.length; i++) {
       if ((i & 63) === 63 && call.isCancelled()) throw new CancelledError(call.cancelMessage());
       const result = fn(items[i]);
-      if (isPending(result)) return eachTask(fn, items, i + 1, results, call, result);
+      if (isPending(result)) return eachTask(fn, items, call, { from: i + 1, results, first: result });
       results.push(result);
     }
     return [results, null];
@@ -31,21 +29,29 @@ export function eachPlain(
   }
 }
 
-/** The same, one after the other, for a function whose results have to be waited for. */
+/** The state of a chunk of which `eachPlain` has called the first functions. */
+interface Begun {
+  /** The index of the next item. */
+  readonly from: number;
+  readonly results: unknown[];
+  /** The pending result of the item before `from`. */
+  readonly first: PromiseLike<unknown>;
+}
+
+/** Does the same, one item after the other, for a function whose results have to be awaited. */
 export async function eachTask(
-  fn: AnyFunction,
+  fn: Callable,
   items: ArrayLike<unknown>,
-  from: number,
-  results: unknown[],
   call: Running,
-  first?: PromiseLike<unknown>,
+  begun?: Begun,
 ): Promise<ChunkResult> {
+  const results = begun?.results ?? [];
   try {
-    if (first !== undefined)
-      results.push(await (types.isPromise(first) ? first : createTask(first as never)));
-    for (let i = from; i < items.length; i++) {
+    if (begun !== undefined)
+      results.push(await (types.isPromise(begun.first) ? begun.first : startTask(begun.first)));
+    for (let i = begun?.from ?? 0; i < items.length; i++) {
       if (call.isCancelled()) throw new CancelledError(call.cancelMessage());
-      results.push(await createTask((() => fn(items[i])) as () => Promise<unknown>));
+      results.push(await startTask(() => fn(items[i])));
     }
     return [results, null];
   } catch (error) {

@@ -1,11 +1,11 @@
-/** What Piscina runs once on each thread: it hands the thread over to a server and reports which one it is. */
+/** The task of Piscina's that runs once on each thread. It hands the thread over, and returns the thread's id. */
 import { threadId } from "node:worker_threads";
 import { enterThread } from "../boundary/recursion.ts";
-import type { Enlistment } from "../boundary/wire.ts";
+import type { ThreadInit } from "../boundary/wire.ts";
 import { ThreadServer } from "./server.ts";
 
-export default function enlist(enlistment: Enlistment): number {
-  enterThread(enlistment.depth);
-  new ThreadServer(enlistment).start();
+export default function startServer(init: ThreadInit): number {
+  enterThread(init.depth);
+  new ThreadServer(init).start();
   return threadId;
 }

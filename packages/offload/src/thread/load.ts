@@ -1,154 +1,180 @@
-/** Finding a function on the thread that shall run it. */
+/** Finds the functions that this thread runs. */
 import { fileURLToPath } from "node:url";
 import { types } from "node:util";
 import { compileFunction, constants } from "node:vm";
-import { NotSelfContainedError, NotThreadableError } from "../errors.ts";
-import { functionAddress } from "../pool/function-ref.ts";
-import type { Address } from "../pool/function-ref.ts";
+import { asRecord } from "../boundary/as-record.ts";
+import { isCallable } from "../boundary/callable.ts";
+import type { Callable } from "../boundary/callable.ts";
+import { addressOf } from "../boundary/function-address.ts";
+import type { ExportAddress, FunctionAddress, SourceAddress } from "../boundary/function-address.ts";
 import { loading } from "../boundary/recursion.ts";
-import type { FunctionAddress } from "../boundary/wire.ts";
+import { NotSelfContainedError, NotThreadableError } from "../errors.ts";
 
-export type AnyFunction = (...args: unknown[]) => unknown;
-
-/** How a function has to be run: called, or given to a task of the thread's loop. */
-export type Kind = "plain" | "async" | "generator" | "asyncGenerator";
+/** The way in which a function runs: a plain function is called, every other becomes a task of the thread's loop. */
+export type FunctionKind = "plain" | "async" | "generator" | "asyncGenerator";
 
 export interface LoadedFunction {
-  readonly fn: AnyFunction;
-  readonly kind: Kind;
+  readonly fn: Callable;
+  readonly kind: FunctionKind;
   readonly label: string;
-  readonly fromSource: boolean;
+  readonly isFromSource: boolean;
 }
+
+/** The exports of a module. */
+type Namespace = Readonly<Record<string, unknown>>;
 
 const AsyncFunction = (async () => {}).constructor;
 const GeneratorFunction = function* () {}.constructor;
 const AsyncGeneratorFunction = async function* () {}.constructor;
 
-function kindOf(fn: AnyFunction): Kind {
+function kindOf(fn: Callable): FunctionKind {
   if (fn instanceof AsyncFunction) return "async";
   if (fn instanceof AsyncGeneratorFunction) return "asyncGenerator";
   if (fn instanceof GeneratorFunction) return "generator";
   return "plain";
 }
 
+/** Returns true for an `async` function, whose calls have to become tasks. */
+export function isAsyncFunction(fn: Callable): boolean {
+  return fn instanceof AsyncFunction;
+}
+
 /**
- * Code compiled as if it stood in the caller's file: stack traces name the file, and with `imports`,
- * `import()` in it resolves from there, packages of the caller's included. (`data:` modules resolve neither
- * bare nor relative specifiers.)
+ * Compiles code as if it stood in the caller's file. Stack traces then name the file. With `imports`, `import()` in
+ * the code resolves from that file, the caller's packages included. A `data:` module would resolve neither bare nor
+ * relative specifiers.
  */
-function compileAt(parent: string | null, body: string, parameters: string[], imports: boolean): AnyFunction {
+function compileAt(parent: string | null, body: string, parameters: string[], imports: boolean): Callable {
   return compileFunction(`"use strict";${body}`, parameters, {
     ...(parent !== null && { filename: parent.startsWith("file:") ? fileURLToPath(parent) : parent }),
     ...(imports && { importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER }),
-  }) as AnyFunction;
+  }) as Callable;
 }
 
-/** Node marks the loader constant as experimental; that is our affair, not one for the user's console. */
+/** Hides Node's warning that the loader constant is experimental, which is of no use to the user. */
 export function hideLoaderWarning(): void {
   const { emitWarning } = process;
-  process.emitWarning = (warning: string | Error, ...rest: unknown[]): void => {
+  const forward: (warning: string | Error, ...rest: never[]) => void = emitWarning.bind(process);
+  process.emitWarning = (warning: string | Error, ...rest: never[]): void => {
     if (typeof warning === "string" && warning.startsWith("vm.USE_MAIN_CONTEXT_DEFAULT_LOADER")) return;
-    (emitWarning as (...args: unknown[]) => void).call(process, warning, ...rest);
+    forward(warning, ...rest);
   };
 }
 
-/** vite (and so vitest) turns `import()` into calls of this function. */
+/** The definition of the function into which vite, and so vitest, turns `import()`. */
 const VITE_IMPORT = "const __vite_ssr_dynamic_import__ = (specifier) => import(specifier);";
 
 function load(address: FunctionAddress, label: string): LoadedFunction | Promise<LoadedFunction> {
-  if (address.kind === "export") return loadExport(address, label);
-  const { text, method, imports, parent } = address;
+  return address.kind === "export" ? loadExport(address, label) : compileSource(address, label);
+}
+
+function compileSource({ text, isMethod, hasImports, parent }: SourceAddress, label: string): LoadedFunction {
   const body =
-    (imports ? VITE_IMPORT : "") +
-    (method ? `const o = { ${text} }; return o[Reflect.ownKeys(o)[0]];` : `return (${text}\n);`);
-  const fn = compileAt(parent, body, [], imports)() as AnyFunction;
-  return { fn, kind: kindOf(fn), label, fromSource: true };
+    (hasImports ? VITE_IMPORT : "") +
+    (isMethod ? `const o = { ${text} }; return o[Reflect.ownKeys(o)[0]];` : `return (${text}\n);`);
+  const fn = compileAt(parent, body, [], hasImports)();
+  if (!isCallable(fn)) throw new NotThreadableError(`The source text of ${label} is not that of a function`);
+  return { fn, kind: kindOf(fn), label, isFromSource: true };
 }
 
 /** Imports a module as `parent` would. */
-export function importModule(module: string, parent: string | null): Promise<Record<string, unknown>> {
+export function importModule(module: string, parent: string | null): Promise<Namespace> {
   return loading(module, () => {
     const imported =
       parent === null
         ? import(module)
         : compileAt(parent, "return import(specifier);", ["specifier"], true)(module);
-    return imported as Promise<Record<string, unknown>>;
+    return imported as Promise<Namespace>;
   });
 }
 
-async function loadExport(
-  { module, parent, name }: FunctionAddress & { kind: "export" },
-  label: string,
-): Promise<LoadedFunction> {
+async function loadExport({ module, parent, name }: ExportAddress, label: string): Promise<LoadedFunction> {
   const namespace = await importModule(module, parent);
   const fn = findFunction(namespace, name);
   if (fn === undefined) {
-    const names = Object.keys(namespace).filter((key) => typeof namespace[key] === "function");
+    const names = functionsIn(namespace);
     throw new NotThreadableError(
       `${module} exports no function ${name}; ` +
         (names.length > 0 ? `it exports ${names.join(", ")}` : "it exports no functions"),
     );
   }
-  // What `defineTask` made is a plain function around one of any kind, and runs as a task wherever it runs.
-  if (functionAddress in fn)
-    return { fn: async (...args) => fn(...args), kind: "async", label, fromSource: false };
-  return { fn, kind: kindOf(fn), label, fromSource: false };
+  // `defineTask` returns a plain function around one of any kind, which runs as a task in every place.
+  if (addressOf(fn) !== undefined)
+    return { fn: async (...args) => fn(...args), kind: "async", label, isFromSource: false };
+  return { fn, kind: kindOf(fn), label, isFromSource: false };
 }
 
-function findFunction(namespace: Record<string, unknown>, name: string): AnyFunction | undefined {
+/** Returns the names of the functions and classes that a module exports. */
+export function functionsIn(namespace: Namespace): string[] {
+  return Object.keys(namespace).filter((key) => typeof namespace[key] === "function");
+}
+
+function findFunction(namespace: Namespace, name: string): Callable | undefined {
   const named = namespace[name];
-  if (typeof named === "function") return named as AnyFunction;
+  if (isCallable(named)) return named;
   for (const value of Object.values(namespace)) {
-    if (typeof value !== "function") continue;
-    if ((value as { [functionAddress]?: Address })[functionAddress]?.name === name)
-      return value as AnyFunction;
+    if (isCallable(value) && addressOf(value)?.name === name) return value;
   }
-  // A CommonJS module whose exports could not be told apart has them all on its default export.
-  const fallback = (namespace["default"] as Record<string, unknown> | undefined)?.[name];
-  return typeof fallback === "function" ? (fallback as AnyFunction) : undefined;
+  // Node cannot tell the exports of some CommonJS modules apart. The default export has all of them.
+  const fallback = namespace["default"];
+  if ((typeof fallback !== "object" && typeof fallback !== "function") || fallback === null) return undefined;
+  const member = asRecord(fallback)[name];
+  return isCallable(member) ? member : undefined;
 }
 
-/** For a function sent by its text: what went wrong when it names something that is not there. */
+/** Explains a ReferenceError of a function that was sent by its source text. Other errors are returned as they are. */
 export function explainReference(error: unknown, label: string): unknown {
   if (!types.isNativeError(error) || !(error instanceof ReferenceError)) return error;
   const name = undefinedName(error);
   if (name === undefined) return error;
-  const explained = new NotSelfContainedError(
+  return new NotSelfContainedError(
     `${label} uses ${name}, which is outside of it. A function sent to a thread by its source text sees ` +
       `only its parameters, globals and what it imports itself with import(). Pass ${name} as an argument, ` +
       'or put the function into a module: threaded("./module.ts"), or defineTask',
     { cause: error },
   );
-  return explained;
 }
 
 function undefinedName(error: ReferenceError): string | undefined {
   try {
     return /^(\S+) is not defined$/.exec(error.message)?.[1];
   } catch {
-    // Its message has a getter that throws.
+    // The error's message has a getter that throws.
     return undefined;
   }
 }
 
-/** A function as it is known here; one that is still being loaded, or could not be, is a promise. */
-export interface Known {
+/** A function in the cache of this thread. `loaded` is a promise while the function is loaded, and after a failure. */
+export interface CachedFunction {
   readonly label: string;
   loaded: LoadedFunction | Promise<LoadedFunction>;
 }
 
-export function know(address: FunctionAddress, label: string): Known {
-  const known: Known = { label, loaded: attempt(address, label) };
-  if (known.loaded instanceof Promise) {
-    known.loaded.then(
+/** The functions of this thread, by the numbers that the pool has given them. */
+export class FunctionCache {
+  readonly #functions = new Map<number, CachedFunction>();
+
+  get(id: number): CachedFunction | undefined {
+    return this.#functions.get(id);
+  }
+
+  delete(id: number): void {
+    this.#functions.delete(id);
+  }
+
+  /** Adds a function, and begins to load it. */
+  add(id: number, address: FunctionAddress, label: string): void {
+    const cached: CachedFunction = { label, loaded: attempt(address, label) };
+    this.#functions.set(id, cached);
+    if (!(cached.loaded instanceof Promise)) return;
+    cached.loaded.then(
       (fn) => {
-        known.loaded = fn;
+        cached.loaded = fn;
       },
-      // The call that waits for it gets the error.
+      // The call that awaits the function fails with the error.
       () => {},
     );
   }
-  return known;
 }
 
 function attempt(address: FunctionAddress, label: string): LoadedFunction | Promise<LoadedFunction> {

@@ -1,116 +1,105 @@
-/** An object that lives on this thread, exposed through Comlink. */
+/** An object that lives on this thread. Comlink exposes it to the thread that made it. */
 import type { MessagePort } from "node:worker_threads";
-import { ownFrames } from "./own-frames.ts";
 import { types } from "node:util";
 import { expose, transfer } from "comlink";
-import { createTask } from "@taskloom/loop";
 import { CallbackGuest } from "../boundary/callbacks.ts";
+import { isCallable } from "../boundary/callable.ts";
 import { runInContext } from "../boundary/context.ts";
 import { encodeError } from "../boundary/error-transport.ts";
-import { NotThreadableError } from "../errors.ts";
-import { pack, unpack } from "../boundary/value-transport.ts";
 import { Slots } from "../boundary/slots.ts";
+import { startTask } from "../boundary/start-task.ts";
 import { runAsCall } from "../boundary/thread-call.ts";
+import { decodeArguments, encodeValue } from "../boundary/value-transport.ts";
 import { CANCEL } from "../boundary/wire.ts";
-import type { MethodAnswer, MethodCall, ObjectTable, ToThread } from "../boundary/wire.ts";
-import { importModule } from "./load.ts";
+import type { MethodAnswer, MethodCall, ObjectInit, ObjectTable, PoolMessage } from "../boundary/wire.ts";
+import { NotThreadableError } from "../errors.ts";
+import { connectTask } from "./invoke.ts";
+import { functionsIn, importModule, isAsyncFunction } from "./load.ts";
+import { ownFrames } from "./own-frames.ts";
 import { Running } from "./running.ts";
+import type { CallSite } from "./running.ts";
 
-type Method = (...args: unknown[]) => unknown;
-type AnyObject = Record<string | symbol, unknown>;
+type Instance = Record<string | symbol, unknown>;
+type Class = new (...args: unknown[]) => Instance;
 
-const AsyncFunction = (async () => {}).constructor;
-
-/**
- * Makes the instance, and answers for it.
- *
- * @param port Comlink's; it also carries progress and output
- * @param control what asks a running method to stop
- * @param slots which methods have begun, and which were asked to stop
- * @param parallel methods begin when they are called and not when those before have ended
- */
+/** Makes the instance, and answers the calls of its methods. */
 export async function host(
-  module: string,
-  parent: string | null,
-  className: string,
-  args: unknown[],
-  port: MessagePort,
-  control: MessagePort,
-  slots: SharedArrayBuffer,
-  parallel: boolean,
+  ...[module, parent, className, args, port, control, slots, isParallel]: ObjectInit
 ): Promise<void> {
   const namespace = await importModule(module, parent);
-  const made = namespace[className];
-  if (typeof made !== "function") {
-    const names = Object.keys(namespace).filter((key) => typeof namespace[key] === "function");
-    throw new NotThreadableError(`${module} exports no class ${className}; it exports ${names.join(", ")}`);
-  }
-  const instance = new (made as new (...args: unknown[]) => AnyObject)(...args);
-  const table = new ObjectHost(instance, className, port, control, new Slots(slots), parallel);
+  const exported = namespace[className];
+  if (!isClass(exported))
+    throw new NotThreadableError(
+      `${module} exports no class ${className}; it exports ${functionsIn(namespace).join(", ")}`,
+    );
+  const instance = new exported(...args);
+  const table = new ObjectHost(instance, className, { port, control, slots: new Slots(slots), isParallel });
   expose({ call: (call: MethodCall) => table.call(call), dispose: () => table.dispose() }, port);
 }
 
+function isClass(value: unknown): value is Class {
+  return typeof value === "function";
+}
+
+interface HostOptions {
+  readonly port: MessagePort;
+  readonly control: MessagePort;
+  readonly slots: Slots;
+  readonly isParallel: boolean;
+}
+
 class ObjectHost implements ObjectTable {
-  readonly #instance: AnyObject;
+  readonly #instance: Instance;
   readonly #className: string;
   readonly #port: MessagePort;
-  readonly #control: MessagePort;
-  readonly #slots: Slots;
-  readonly #parallel: boolean;
+  readonly #isParallel: boolean;
+  readonly #site: CallSite;
   readonly #running = new Map<number, Running>();
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(
-    instance: AnyObject,
-    className: string,
-    port: MessagePort,
-    control: MessagePort,
-    slots: Slots,
-    parallel: boolean,
-  ) {
+  constructor(instance: Instance, className: string, options: HostOptions) {
+    const { port, control, slots, isParallel } = options;
     this.#instance = instance;
     this.#className = className;
     this.#port = port;
-    this.#control = control;
-    this.#slots = slots;
-    this.#parallel = parallel;
-    control.on("message", (message: ToThread) => this.#hear(message));
+    this.#isParallel = isParallel;
+    const deliver = (message: PoolMessage): void => this.#receive(message);
+    this.#site = { slots, inbox: control, deliver };
+    control.on("message", deliver);
   }
 
-  #hear(message: ToThread): void {
+  #receive(message: PoolMessage): void {
     if (message[0] === CANCEL) this.#running.get(message[1])?.cancel(message[2]);
   }
 
   call(call: MethodCall): Promise<MethodAnswer> {
-    if (this.#parallel) return this.#begin(call);
-    const answer = this.#last.then(() => this.#begin(call));
+    if (this.#isParallel) return this.#run(call);
+    const answer = this.#last.then(() => this.#run(call));
     this.#last = answer;
     return answer;
   }
 
-  async #begin(call: MethodCall): Promise<MethodAnswer> {
-    if (!this.#slots.claim(this.#slots.index(call.seq))) return { revoked: true };
-    const label = `${this.#className}.${call.method}`;
-    const running = new Running(call.seq, label, this.#slots, this.#control, this.#port, (message) =>
-      this.#hear(message),
-    );
+  async #run(call: MethodCall): Promise<MethodAnswer> {
+    const { slots } = this.#site;
+    if (!slots.claim(slots.index(call.seq))) return { isRevoked: true };
+    const running = new Running(this.#site, call.seq, `${this.#className}.${call.method}`, this.#port);
     this.#running.set(call.seq, running);
     const guest = call.callbacks
       ? new CallbackGuest(call.callbacks, () => running.flushProgress())
       : undefined;
     try {
-      const args = unpack(call.args, call.patches, (index) => guest?.standIn(index)) as unknown[];
+      const args = decodeArguments(call.args, call.patches, (index) => guest?.standIn(index));
       const escaped = new Promise<never>((_resolve, reject) => {
         running.onEscape = reject;
       });
       const result = runAsCall(running, () =>
-        runInContext(call.context ?? undefined, () => this.#invoke(call.method, args, label, running)),
+        runInContext(call.propagated ?? undefined, () => this.#invoke(call.method, args, running)),
       );
       const value = await Promise.race([result, escaped]);
       running.checkProgress();
-      const packed = pack(value, "result", null);
-      const answer = { value: packed.value, patches: packed.patches };
-      return packed.transfer === null ? answer : transfer(answer, packed.transfer as never);
+      const encoded = encodeValue(value, "result", null);
+      const answer = { value: encoded.value, patches: encoded.patches };
+      return encoded.transfer === null ? answer : transfer(answer, encoded.transfer);
     } catch (error) {
       running.flushProgress();
       return { error: encodeError(error, ownFrames) };
@@ -121,31 +110,27 @@ class ObjectHost implements ObjectTable {
     }
   }
 
-  #invoke(name: string, args: unknown[], label: string, running: Running): unknown {
+  #invoke(name: string, args: unknown[], running: Running): unknown {
     const method = this.#instance[name];
-    if (typeof method !== "function") throw new NotThreadableError(`${label} is not a method`);
-    const call = (): unknown => Reflect.apply(method as Method, this.#instance, args);
-    if (!(method instanceof AsyncFunction)) {
-      const result = call();
-      if (!types.isGeneratorObject(result)) return result;
-      return this.#asTask(() => result, label, running);
-    }
-    return this.#asTask(call, label, running);
+    if (!isCallable(method)) throw new NotThreadableError(`${running.label} is not a method`);
+    const call = (): unknown => Reflect.apply(method, this.#instance, args);
+    if (isAsyncFunction(method)) return this.#runAsTask(call, running);
+    const result = call();
+    return types.isGeneratorObject(result) ? this.#runAsTask(() => result, running) : result;
   }
 
-  #asTask(body: () => unknown, name: string, running: Running): PromiseLike<unknown> {
-    const task = createTask(body as () => Promise<unknown>, { name });
-    running.onCancel = (message) => task.cancel(message);
-    task.onProgress((value) => running.reportProgress(value));
+  #runAsTask(body: () => unknown, running: Running): PromiseLike<unknown> {
+    const task = startTask(body, { name: running.label });
+    connectTask(task, running);
     return task;
   }
 
   async dispose(): Promise<MethodAnswer> {
     try {
       await this.#last;
-      const { [Symbol.asyncDispose]: later, [Symbol.dispose]: now } = this.#instance;
-      const dispose = later ?? now;
-      if (typeof dispose === "function") await Reflect.apply(dispose as Method, this.#instance, []);
+      const { [Symbol.asyncDispose]: disposeAsync, [Symbol.dispose]: disposeSync } = this.#instance;
+      const dispose = disposeAsync ?? disposeSync;
+      if (isCallable(dispose)) await Reflect.apply(dispose, this.#instance, []);
       return { value: undefined, patches: null };
     } catch (error) {
       return { error: encodeError(error, ownFrames) };

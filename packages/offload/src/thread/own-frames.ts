@@ -1,2 +1,2 @@
-/** Where this side's own stack frames are from: of no use to a reader of an error, so they are cut off. */
+/** The folder of the thread's own stack frames. They are cut off errors, since they are of no use to a reader. */
 export const ownFrames: string = new URL(".", import.meta.url).href;

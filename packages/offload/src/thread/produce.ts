@@ -1,30 +1,34 @@
 /**
- * A stream's producing end: items go out one by one, each at once, while the window has room. (Collecting
- * items into messages would be quicker still, but an item would then wait for the next one.)
+ * The producing end of a stream. Each item is sent at once, one by one, while the window has room. Messages of several
+ * items would be quicker, but an item would then wait for the next one.
  */
 import { CancelledError } from "@taskloom/loop";
-import { NotThreadableError } from "../errors.ts";
 import type { Slots } from "../boundary/slots.ts";
+import { NotThreadableError } from "../errors.ts";
 import type { Running } from "./running.ts";
 
-/** Iterates what a function gave, and sends it. A generator that waits for nothing may block the thread. */
+/** Iterates the result of a function, and sends its items. A synchronous generator can block the thread. */
 export function produce(slots: Slots, call: Running, source: unknown): unknown {
-  if (typeof source === "object" && source !== null) {
-    if (Symbol.asyncIterator in source)
-      return produceAsync(slots, call, (source as AsyncIterable<unknown>)[Symbol.asyncIterator]());
-    if (Symbol.iterator in source)
-      return produceSync(slots, call, (source as Iterable<unknown>)[Symbol.iterator]());
-  }
+  if (isAsyncIterable(source)) return produceAsync(slots, call, source[Symbol.asyncIterator]());
+  if (isIterable(source)) return produceSync(slots, call, source[Symbol.iterator]());
   throw new NotThreadableError(
     `${call.label} gave nothing to stream: expected a generator or another iterable, got ${typeof source}`,
   );
+}
+
+function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> {
+  return typeof value === "object" && value !== null && Symbol.asyncIterator in value;
+}
+
+function isIterable(value: unknown): value is Iterable<unknown> {
+  return typeof value === "object" && value !== null && Symbol.iterator in value;
 }
 
 function produceSync(slots: Slots, call: Running, iterator: Iterator<unknown>): unknown {
   const { credits } = slots;
   const { slot } = call;
   while (true) {
-    // The thread sleeps here until there is room, or it is told to stop; both notify this word.
+    // The thread sleeps here until there is room, or until the stream has to stop. Both notify this word.
     while (Atomics.load(credits, slot) <= 0 && !call.isStopped()) Atomics.wait(credits, slot, 0);
     if (call.isCancelled()) {
       const error = new CancelledError(call.cancelMessage());
@@ -44,12 +48,12 @@ function produceSync(slots: Slots, call: Running, iterator: Iterator<unknown>): 
   }
 }
 
-/** As `for…of` leaves an iterator when its body throws: that error counts, and not one of the clean-up. */
+/** Closes an iterator as `for…of` does when its body throws: an error of the clean-up is dropped. */
 function closeQuietly(iterator: Iterator<unknown>): void {
   try {
     iterator.return?.();
   } catch {
-    // The item that could not cross is the reason to be told.
+    // The stream fails with the error of the item that could not cross.
   }
 }
 
@@ -72,7 +76,7 @@ async function produceAsync(slots: Slots, call: Running, iterator: AsyncIterator
     try {
       call.sendItem(next.value);
     } catch (error) {
-      // As `for await` does: the clean-up is waited for, and its own error does not count.
+      // `for await` does the same: it awaits the clean-up and drops an error of the clean-up.
       await iterator.return?.().catch(() => {});
       throw error;
     }

@@ -1,77 +1,79 @@
-/** One call while it runs on this thread: what it was asked, what it said. */
+/** One call while it runs on this thread: the requests that it has received, and the messages that it sends. */
 import { receiveMessageOnPort } from "node:worker_threads";
 import type { MessagePort } from "node:worker_threads";
 import { CancelledError } from "@taskloom/loop";
-import { findUncloneable, pack } from "../boundary/value-transport.ts";
-import type { Packed } from "../boundary/value-transport.ts";
-import type { RunningCall } from "../boundary/thread-call.ts";
+import { STOP_REQUESTED } from "../boundary/slots.ts";
 import type { Slots } from "../boundary/slots.ts";
-import { ITEM, PROGRESS, TELL, VALUE } from "../boundary/wire.ts";
-import type { ToThread } from "../boundary/wire.ts";
+import type { RunningCall } from "../boundary/thread-call.ts";
+import { encodeValue, findUncloneable } from "../boundary/value-transport.ts";
+import { ITEM, PROGRESS, STORE_MESSAGE, VALUE } from "../boundary/wire.ts";
+import type { PoolMessage, ThreadMessage } from "../boundary/wire.ts";
 
-/** A reader sees some 60 values a second. */
-const PROGRESS_INTERVAL = 16;
+/** The time between two reports of progress. A reader sees some 60 values a second. */
+const PROGRESS_INTERVAL_MS = 16;
 const NOTHING = Symbol("nothing");
+
+/** The parts of the thread that a running call uses. */
+export interface CallSite {
+  readonly slots: Slots;
+  /** The port on which requests to stop arrive. */
+  readonly inbox: MessagePort;
+  /** Handles a message that was taken from the inbox. */
+  readonly deliver: (message: PoolMessage) => void;
+}
 
 export class Running implements RunningCall {
   readonly seq: number;
   readonly slot: number;
-  /** Where it speaks: the thread's port, or one of its own when it has callbacks. */
-  readonly port: MessagePort;
   readonly label: string;
-  /** Whether it has said anything, so that its result has to follow in a message. */
-  spoke: boolean;
-  ended = false;
-  /** Stops whatever drives it. */
+  /** The port for the call's messages: the inbox, or a port of its own if the call has callbacks. */
+  readonly port: MessagePort;
+  /** True if the call has sent a message, so that its result has to follow in a message. */
+  hasSent: boolean;
+  isEnded = false;
+  /** Stops the task of the call. */
   onCancel: ((message: string | undefined) => void) | undefined;
-  /** Something escaped from it that it did not catch; it fails with this. */
+  /** Fails the call with an error that escaped from it. */
   onEscape: ((error: unknown) => void) | undefined;
   onCredit: (() => void) | undefined;
-  readonly #slots: Slots;
-  readonly #inbox: MessagePort;
-  readonly #deliver: (message: ToThread) => void;
+  readonly #site: CallSite;
   #controller: AbortController | undefined;
-  #message: string | undefined;
-  #told = false;
+  #cancelMessage: string | undefined;
+  /** True once the message that asks the call to stop was read. */
+  #hasCancelMessage = false;
+  /** The latest progress that was not sent yet. */
   #pending: unknown = NOTHING;
   #progressAt = -Infinity;
   #timer: NodeJS.Timeout | undefined;
-  #refusal: Error | undefined;
+  #progressError: unknown = NOTHING;
 
-  constructor(
-    seq: number,
-    label: string,
-    slots: Slots,
-    inbox: MessagePort,
-    port: MessagePort | undefined,
-    deliver: (message: ToThread) => void,
-  ) {
+  /** @param port the call's own port, if it has one */
+  constructor(site: CallSite, seq: number, label: string, port: MessagePort | undefined) {
+    this.#site = site;
     this.seq = seq;
-    this.slot = slots.index(seq);
+    this.slot = site.slots.index(seq);
     this.label = label;
-    this.#slots = slots;
-    this.#inbox = inbox;
-    this.port = port ?? inbox;
-    this.spoke = port !== undefined;
-    this.#deliver = deliver;
+    this.port = port ?? site.inbox;
+    this.hasSent = port !== undefined;
   }
 
   isCancelled(): boolean {
-    return (Atomics.load(this.#slots.cancels, this.slot) & 1) !== 0;
+    return (Atomics.load(this.#site.slots.cancels, this.slot) & STOP_REQUESTED) !== 0;
   }
 
+  /** Returns true if the call was asked to stop, or nobody reads its stream any more. */
   isStopped(): boolean {
-    return Atomics.load(this.#slots.cancels, this.slot) !== 0;
+    return Atomics.load(this.#site.slots.cancels, this.slot) !== 0;
   }
 
   cancelMessage(): string | undefined {
-    // A busy function has not let the message in that says why; it follows the flag immediately.
-    while (!this.#told) {
-      const next = receiveMessageOnPort(this.#inbox);
+    // The message with the reason follows the bit immediately, but a busy function has not let it in.
+    while (!this.#hasCancelMessage) {
+      const next = receiveMessageOnPort(this.#site.inbox);
       if (next === undefined) break;
-      this.#deliver(next.message);
+      this.#site.deliver(next.message);
     }
-    return this.#message;
+    return this.#cancelMessage;
   }
 
   signal(): AbortSignal {
@@ -81,38 +83,38 @@ export class Running implements RunningCall {
   }
 
   #abort(): void {
-    this.#controller?.abort(new CancelledError(this.#message));
+    this.#controller?.abort(new CancelledError(this.#cancelMessage));
   }
 
-  /** The starter asks it to stop. */
+  /** Handles the request to stop. */
   cancel(message: string | undefined): void {
-    this.#told = true;
-    this.#message = message;
+    this.#hasCancelMessage = true;
+    this.#cancelMessage = message;
     this.#abort();
     this.onCancel?.(message);
   }
 
   reportProgress(value: unknown): void {
-    if (this.ended) return;
+    if (this.isEnded) return;
     const now = performance.now();
-    if (now - this.#progressAt >= PROGRESS_INTERVAL) {
+    if (now - this.#progressAt >= PROGRESS_INTERVAL_MS) {
       this.#pending = NOTHING;
       this.#progressAt = now;
       this.#post(PROGRESS, value, "progress");
     } else {
       this.#pending = value;
-      // Only helps where the thread's event loop gets to run; a busy function's next report, or its end,
-      // sends what is pending.
+      // The timer fires only while the thread's event loop runs. The next report of a busy function, or its end,
+      // sends the pending value otherwise.
       this.#timer ??= setTimeout(() => {
         this.#timer = undefined;
         this.flushProgress();
-      }, PROGRESS_INTERVAL);
+      }, PROGRESS_INTERVAL_MS);
     }
   }
 
   /**
-   * Before anything else is said: what is pending goes first. It never throws, because its callers (a timer,
-   * the call's end, a line of output) have nothing to do with the value; see `checkProgress`.
+   * Sends the pending progress. It goes before every other message of the call. This method never throws, because its
+   * callers (a timer, the call's end, a line of output) have nothing to do with the value; see `checkProgress`.
    */
   flushProgress(): void {
     if (this.#pending === NOTHING) return;
@@ -122,14 +124,18 @@ export class Running implements RunningCall {
     try {
       this.#post(PROGRESS, value, "progress");
     } catch (error) {
-      this.#refusal ??= error as Error;
+      if (this.#progressError === NOTHING) this.#progressError = error;
     }
   }
 
-  /** At the call's end: throws when a value that it reported late could not cross. */
+  /**
+   * Sends the pending progress at the end of the call.
+   *
+   * @throws {@link UncloneableError} if a value that was sent late could not cross
+   */
   checkProgress(): void {
     this.flushProgress();
-    if (this.#refusal !== undefined) throw this.#refusal;
+    if (this.#progressError !== NOTHING) throw this.#progressError;
   }
 
   sendItem(value: unknown): void {
@@ -137,27 +143,36 @@ export class Running implements RunningCall {
     this.#post(ITEM, value, "item");
   }
 
-  /** Says something to a value that travelled here with the call. */
-  tell(name: string, message: unknown): void {
-    if (this.ended)
-      throw new Error(`The call of ${this.label} that this belongs to has ended; say it before it does`);
+  /** Sends a message to a value that travelled here with the call. */
+  sendToStore(store: string, message: unknown): void {
+    if (this.isEnded)
+      throw new Error(
+        `The call of ${this.label} that this belongs to has ended; send it before the call ends`,
+      );
     this.flushProgress();
-    this.#post(TELL, [name, message], "message");
+    this.#post(STORE_MESSAGE, message, "message", store);
   }
 
   sendValue(value: unknown): void {
     this.#post(VALUE, value, "result");
   }
 
+  #post(kind: typeof VALUE | typeof PROGRESS | typeof ITEM, value: unknown, root: string): void;
+  #post(kind: typeof STORE_MESSAGE, value: unknown, root: string, store: string): void;
   #post(
-    kind: typeof VALUE | typeof PROGRESS | typeof ITEM | typeof TELL,
+    kind: typeof VALUE | typeof PROGRESS | typeof ITEM | typeof STORE_MESSAGE,
     value: unknown,
     root: string,
+    store?: string,
   ): void {
-    this.spoke = true;
-    const packed: Packed = pack(value, root, null);
+    this.hasSent = true;
+    const encoded = encodeValue(value, root, null);
+    const message: ThreadMessage =
+      kind === STORE_MESSAGE
+        ? [kind, this.seq, encoded.value, encoded.patches, store!]
+        : [kind, this.seq, encoded.value, encoded.patches];
     try {
-      this.port.postMessage([kind, this.seq, packed.value, packed.patches], packed.transfer ?? []);
+      this.port.postMessage(message, encoded.transfer ?? []);
     } catch (error) {
       throw error instanceof Error && error.name === "DataCloneError"
         ? findUncloneable(value, root, error.message)
@@ -166,7 +181,7 @@ export class Running implements RunningCall {
   }
 
   end(): void {
-    this.ended = true;
+    this.isEnded = true;
     clearTimeout(this.#timer);
     this.onCancel = undefined;
     this.onEscape = undefined;

@@ -1,5 +1,5 @@
 import { currentDeadline, getEventLoop } from "@taskloom/loop";
-import { captureContext } from "@taskloom/offload/context";
+import { capturePropagated } from "@taskloom/offload/context";
 import type { ResolvedTaskOptions } from "../definition/define-task.ts";
 import type { Engine } from "../contract/engine.ts";
 import { jobId } from "../contract/lane.ts";
@@ -38,7 +38,7 @@ export class CallToJob {
     const { clockOffset } = this.#engine;
     return {
       end: left === Infinity ? undefined : this.#engine.now() - clockOffset + left,
-      context: captureContext(),
+      context: capturePropagated(),
     };
   }
 

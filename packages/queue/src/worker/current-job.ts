@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from "node:async_hooks";
-import { carryToThreads } from "@taskloom/offload/carrier";
+import { carryToThreads } from "@taskloom/offload/carried-stores";
 import { decodeValue } from "../wire/decode.ts";
 import { encodeValue } from "../wire/encode.ts";
 
@@ -28,22 +28,22 @@ interface SentJob extends Omit<CurrentJob, "childResults" | "log"> {
 }
 
 carryToThreads<CurrentJob>(storage, "taskloom.job", {
-  send: ({ id, attempt, deadline, childResults }): SentJob => ({
+  inject: ({ id, attempt, deadline, childResults }): SentJob => ({
     id,
     attempt,
     deadline,
     childResults: childResults.length === 0 ? undefined : encodeValue(childResults),
   }),
-  receive(sent, tell) {
-    const { childResults, ...job } = sent as SentJob;
+  extract(carried, send) {
+    const { childResults, ...job } = carried as SentJob;
     return {
       ...job,
       childResults: childResults === undefined ? [] : (decodeValue(childResults) as unknown[]),
-      // A promise, since what `tell` throws has to be a rejection, as on the loop.
-      log: async (line) => tell(line),
+      // A promise, because an error of `send` has to be a rejection, as on the loop.
+      log: async (line) => send(line),
     };
   },
-  hear: (job, line) => void job.log(line as string).catch(() => {}),
+  onMessage: (job, line) => void job.log(line as string).catch(() => {}),
 });
 
 /**

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { UncloneableError } from "../src/errors.ts";
 import { transfer } from "../src/boundary/transfer.ts";
-import { findUncloneable, pack, showPath, unpack } from "../src/boundary/value-transport.ts";
+import { findUncloneable, encodeValue, showPath, decodeValue } from "../src/boundary/value-transport.ts";
 
 const f = (): string => "f";
 const g = (): string => "g";
@@ -10,36 +10,38 @@ type Fn = (...args: unknown[]) => unknown;
 
 function across(value: unknown): unknown {
   const functions: Fn[] = [];
-  const packed = pack(value, "value", (fn) => functions.push(fn) - 1);
-  const cloned = structuredClone({ value: packed.value, patches: packed.patches });
-  return unpack(cloned.value, cloned.patches, (index) => functions[index]);
+  const encoded = encodeValue(value, "value", (fn) => functions.push(fn) - 1);
+  const cloned = structuredClone({ value: encoded.value, patches: encoded.patches });
+  return decodeValue(cloned.value, cloned.patches, (index) => functions[index]);
 }
 
-describe("pack and unpack", () => {
+describe("encodeValue and decodeValue", () => {
   it("sends plain values as they are", () => {
     const value = { a: [1, "two", { three: new Date(3) }], m: new Map([[1, new Set([2])]]) };
-    const packed = pack(value, "value", null);
-    expect(packed).toEqual({ value, patches: null, transfer: null });
-    expect(packed.value).toBe(value);
+    const encoded = encodeValue(value, "value", null);
+    expect(encoded).toEqual({ value, patches: null, transfer: null });
+    expect(encoded.value).toBe(value);
   });
 
   it("finds what it has to note at any depth, in shared parts and in cycles", () => {
     const deep = (value: unknown, depth: number): unknown =>
       depth === 0 ? value : { in: [deep(value, depth - 1)] };
     for (const depth of [0, 1, 31, 32, 33, 500]) {
-      expect(pack(deep(new Error("x"), depth), "value", null).patches).toHaveLength(1);
-      expect(pack(deep(Buffer.from("x"), depth), "value", null).patches).toHaveLength(1);
-      expect(pack(deep(new Map([["k", new Error("x")]]), depth), "value", null).patches).toHaveLength(1);
-      expect(pack(deep(new Date(), depth), "value", null).patches).toBe(null);
-      expect(() => pack(deep(f, depth), "value", null)).toThrow(UncloneableError);
-      expect(pack(deep(transfer(new Uint8Array(8)), depth), "value", null).transfer).toHaveLength(1);
+      expect(encodeValue(deep(new Error("x"), depth), "value", null).patches).toHaveLength(1);
+      expect(encodeValue(deep(Buffer.from("x"), depth), "value", null).patches).toHaveLength(1);
+      expect(encodeValue(deep(new Map([["k", new Error("x")]]), depth), "value", null).patches).toHaveLength(
+        1,
+      );
+      expect(encodeValue(deep(new Date(), depth), "value", null).patches).toBe(null);
+      expect(() => encodeValue(deep(f, depth), "value", null)).toThrow(UncloneableError);
+      expect(encodeValue(deep(transfer(new Uint8Array(8)), depth), "value", null).transfer).toHaveLength(1);
     }
     let shared: unknown = { n: 1 };
     for (let i = 0; i < 60; i++) shared = [shared, shared];
-    expect(pack(shared, "value", null).patches).toBe(null);
+    expect(encodeValue(shared, "value", null).patches).toBe(null);
     const cycle: Record<string, unknown> = { n: 1 };
     cycle["self"] = cycle;
-    expect(pack(cycle, "value", null).patches).toBe(null);
+    expect(encodeValue(cycle, "value", null).patches).toBe(null);
   });
 
   it("brings Buffers back as Buffers, at any depth", () => {
@@ -58,9 +60,9 @@ describe("pack and unpack", () => {
   });
 
   it("does not send the pool behind a small Buffer", () => {
-    const packed = pack([Buffer.from("small")], "value", null);
-    const [bytes] = packed.value as [Uint8Array];
-    expect(bytes.buffer.byteLength).toBe(5);
+    const encoded = encodeValue([Buffer.from("small")], "value", null);
+    const [bytes] = encoded.value;
+    expect(bytes!.buffer.byteLength).toBe(5);
   });
 
   it("finds functions at any depth and leaves the value untouched", () => {
@@ -103,13 +105,13 @@ describe("pack and unpack", () => {
     ["a WeakMap", new Map([["k", new WeakMap()]]), "value.values()[0]"],
     ["a generator", [(function* () {})()], "value[0]"],
   ])("names the path of %s", (what, value, path) => {
-    const attempt = (): unknown => pack(value, "value", null);
+    const attempt = (): unknown => encodeValue(value, "value", null);
     expect(attempt).toThrow(UncloneableError);
     expect(attempt).toThrow(`${path} cannot cross to another thread: ${what}`);
   });
 
   it("refuses a function where nobody could be called back", () => {
-    expect(() => pack({ a: { act() {} } }, "result", null)).toThrow("result.a.act cannot cross");
+    expect(() => encodeValue({ a: { act() {} } }, "result", null)).toThrow("result.a.act cannot cross");
   });
 
   it("finds what only structured clone refuses", () => {
