@@ -3,7 +3,7 @@ import * as loopTesting from "@taskloom/loop/testing";
 import * as offload from "@taskloom/offload";
 import * as queue from "@taskloom/queue";
 import { describe, expect, expectTypeOf, test } from "vitest";
-import * as threads from "../packages/offload/src/error-transport.ts";
+import * as threads from "../packages/offload/src/boundary/error-transport.ts";
 import { decodeError } from "../packages/queue/src/wire/decode.ts";
 import { encodeError } from "../packages/queue/src/wire/encode.ts";
 import { ServiceError } from "../apps/worker/src/errors/service-error.ts";

@@ -29,7 +29,7 @@ export interface ThreadsOwner extends ThreadOwner {
 
 export class Threads {
   /** Every thread that was asked for and whose exit was not seen. */
-  readonly all = new Set<PoolThread>();
+  readonly all: Set<PoolThread> = new Set();
   readonly #options: ThreadsOptions;
   readonly #owner: ThreadsOwner;
   readonly #supervisor: Supervisor;

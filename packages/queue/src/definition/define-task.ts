@@ -1,6 +1,7 @@
 import { coroutine } from "@taskloom/loop";
 import type { Coroutine } from "@taskloom/loop";
 import { unknownOption } from "@taskloom/loop/did-you-mean";
+import { functionAddress } from "@taskloom/offload/function-address";
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { TaskOptionsError } from "../errors.ts";
 import type { Lane } from "../contract/lane.ts";
@@ -56,9 +57,6 @@ export interface ResolvedTaskOptions {
   readonly args: StandardSchemaV1<unknown, readonly unknown[]> | undefined;
 }
 
-/** The well-known symbol of a function's address: the module to import, and the name of the export. */
-const FUNCTION_ADDRESS = Symbol.for("taskloom.function");
-
 /** A function with the options by which workers find and run it; made by {@link defineTask}. */
 export interface TaskDefinition<A extends unknown[] = never[], R = unknown> {
   (...args: A): R;
@@ -105,7 +103,7 @@ export function defineTask<A extends unknown[]>(
   const definition = (...args: A): unknown => run(...args);
   Object.defineProperty(definition, "name", { value: fn.name === "" ? task.name : fn.name });
   if (task.module !== undefined) {
-    Object.defineProperty(definition, FUNCTION_ADDRESS, { value: { module: task.module, name: task.name } });
+    Object.defineProperty(definition, functionAddress, { value: { module: task.module, name: task.name } });
   }
   return Object.assign(definition, { task });
 }
