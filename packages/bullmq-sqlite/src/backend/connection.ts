@@ -32,7 +32,7 @@ export class BackendConnection extends EventEmitter {
   readonly qualifiedName: string;
   protected readonly operations: QueueOperations;
   readonly #settings: ConnectionSettings;
-  readonly #jobs: JobWaiter;
+  protected readonly jobs: JobWaiter;
   readonly #events: EventReader;
   #ready: Promise<void> | undefined;
 
@@ -42,7 +42,7 @@ export class BackendConnection extends EventEmitter {
     this.#settings = settings;
     this.qualifiedName = queue;
     this.operations = new QueueOperations(database, queue, this);
-    this.#jobs = new JobWaiter(database, this.operations);
+    this.jobs = new JobWaiter(database, queue);
     this.#events = new EventReader(database, this.operations);
     if (!settings.ownsDatabase) return;
     database.on("error", this.#onError);
@@ -75,15 +75,17 @@ export class BackendConnection extends EventEmitter {
   async #close(): Promise<void> {
     const { database, names } = this.#settings;
     names.remove(this);
-    this.#cancelWaits();
+    this.#events.cancel();
     database.off("error", this.#onError);
     database.off("close", this.#onClose);
+    // If the database fails here, other processes put the job back.
+    if (this.jobs.isHeld) await this.jobs.close().catch(() => {});
     await database.close();
     this.emit("close");
   }
 
   #cancelWaits(): void {
-    this.#jobs.cancel();
+    this.jobs.cancel();
     this.#events.cancel();
   }
 
@@ -124,17 +126,11 @@ export class BackendConnection extends EventEmitter {
     return await this.#events.read(id, blockTimeout);
   }
 
-  /** @param blockTimeout in seconds. */
-  async waitForJob(blockTimeout: number): Promise<{ member: string; score: number } | null> {
-    const hasWork = await this.#jobs.wait(Math.max(blockTimeout, 0) * 1_000);
-    return hasWork ? { member: this.qualifiedName, score: 0 } : null;
-  }
-
   async disconnectBlocking(): Promise<void> {
-    this.#jobs.interrupt();
+    this.jobs.interrupt();
   }
 
   async reconnectBlocking(): Promise<void> {
-    this.#jobs.resume();
+    this.jobs.resume();
   }
 }

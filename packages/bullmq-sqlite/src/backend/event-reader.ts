@@ -14,7 +14,7 @@ export class EventReader {
 
   constructor(database: Database, operations: QueueOperations) {
     this.#operations = operations;
-    this.#bell = new Bell(database, operations.queue, "events");
+    this.#bell = new Bell(database, operations.queue);
   }
 
   /**
@@ -31,7 +31,7 @@ export class EventReader {
     if (events.length === 0 && !operations.isOver) {
       await this.#bell.wait(waitMs > 0 ? waitMs : DEFAULT_WAIT_MS, async () => {
         events = await operations.run("readEvents", queue, cursor);
-        return { isNew: events.length > 0 };
+        return events.length > 0;
       });
       if (operations.isOver) return null;
       if (events.length === 0) events = await operations.run("readEvents", queue, cursor);

@@ -24,7 +24,19 @@ export class WorkerBackend extends ReadingBackend {
 
   // oxlint-disable-next-line typescript/no-explicit-any -- BullMQ's own signature
   async moveToActive(token: string, name?: string): Promise<any[]> {
+    const awaited = this.jobs.take(token);
+    if (awaited !== undefined) return awaited;
     return await this.operations.run("moveToActive", this.qualifiedName, claimOf(this.options, token, name));
+  }
+
+  /** @param blockTimeout in seconds. */
+  async waitForJob(blockTimeout: number): Promise<{ member: string; score: number } | null> {
+    const { options } = this;
+    if (this.operations.isOver) return null;
+    const isReady = await this.jobs.wait(Math.max(blockTimeout, 0) * 1_000, (token) =>
+      claimOf(options, token, options.name),
+    );
+    return isReady ? { member: this.qualifiedName, score: 0 } : null;
   }
 
   async moveToCompleted<T = unknown, R = unknown, N extends string = string>(

@@ -1,6 +1,8 @@
 import { EventEmitter } from "node:events";
 import { extname, resolve } from "node:path";
 import { Worker } from "node:worker_threads";
+import { endsWait } from "../operations/claim.ts";
+import type { Claim, Claimed } from "../operations/claim.ts";
 import type { OperationArgs, OperationName, OperationResult } from "../operations/index.ts";
 import type {
   DatabaseReply,
@@ -34,6 +36,9 @@ const CLAIMS: ReadonlySet<OperationName> = new Set([
   "moveToFailed",
 ] as const);
 
+/** The time after which an operation leaves that nobody waits for, if no other one does before. */
+const LATER_MS = 5;
+
 interface Call {
   /** Whether the answer can be a job to run. */
   readonly isClaim: boolean;
@@ -49,7 +54,6 @@ const open = new Map<string, Database>();
  * and are committed together. Each of them resolves after the commit.
  */
 export class Database extends EventEmitter<{
-  jobs: [queue: string | undefined];
   events: [queue: string | undefined];
   message: [channel: string, text: string];
   error: [error: Error];
@@ -65,7 +69,12 @@ export class Database extends EventEmitter<{
   readonly #ready = Promise.withResolvers<void>();
   readonly #closed = Promise.withResolvers<void>();
   readonly #calls = new Map<number, Call>();
+  /** The workers that wait for a job, by the ids of their waits. */
+  readonly #awaits = new Map<number, (claimed: Claimed | undefined) => void>();
   #outbox: SentOperation[] = [];
+  /** Whether the operations of the outbox leave at the end of this turn of the event loop. */
+  #isLeaving = false;
+  #isListening = false;
   #posts: PostedMessage[] = [];
   /** Functions that settle answered claims, in their order; see {@link Database.#settle}. */
   #claimed: (() => void)[] = [];
@@ -124,9 +133,53 @@ export class Database extends EventEmitter<{
   /** Runs an operation on the database thread. */
   call<N extends OperationName>(name: N, ...args: OperationArgs<N>): Promise<OperationResult<N>> {
     return this.#ask((id) => {
-      if (this.#outbox.length === 0) queueMicrotask(() => this.#flush());
       this.#outbox.push([id, name, args]);
+      if (this.#isLeaving) return;
+      this.#isLeaving = true;
+      queueMicrotask(() => this.#flush());
     }, CLAIMS.has(name));
+  }
+
+  /** Runs an operation that nobody waits for: it leaves with the next one, or by itself after a few milliseconds. */
+  callLater<N extends OperationName>(name: N, ...args: OperationArgs<N>): void {
+    if (this.#ended !== undefined) return;
+    const id = ++this.#lastId;
+    this.#calls.set(id, { isClaim: false, resolve: () => {}, reject: () => {} });
+    this.#outbox.push([id, name, args]);
+    setTimeout(() => this.#flush(), LATER_MS).unref();
+  }
+
+  /**
+   * Waits for a job of a queue. `onClaim` receives the job that was claimed, which ends the wait; before that, it can
+   * receive the times at which delayed jobs are due. It receives undefined when the worker has to ask by itself.
+   *
+   * @returns a function that ends the wait. It resolves with whether the worker still waited; if it did not, `onClaim`
+   * has received the end.
+   */
+  awaitJob(
+    queue: string,
+    claim: Claim,
+    onClaim: (claimed: Claimed | undefined) => void,
+  ): () => Promise<boolean> {
+    const awaited = ++this.#lastId;
+    this.#awaits.set(awaited, onClaim);
+    this.#flush(); // Operations that were called before run before.
+    if (this.#ended === undefined) this.#send({ kind: "await", id: awaited, queue, claim });
+    return async () => {
+      const isWaiting = await this.#ask<boolean>((id) => {
+        this.#flush();
+        this.#send({ kind: "endAwait", id, awaited });
+      }).catch(() => true);
+      if (isWaiting) this.#awaits.delete(awaited);
+      return isWaiting;
+    };
+  }
+
+  /** Lets other processes send news of events; until then, a process finds them by its own look. */
+  listen(): void {
+    if (this.#isListening || this.#ended !== undefined) return;
+    this.#isListening = true;
+    this.#send({ kind: "listen" });
   }
 
   /**
@@ -196,6 +249,7 @@ export class Database extends EventEmitter<{
   #flush(): void {
     const operations = this.#outbox;
     this.#outbox = [];
+    this.#isLeaving = false;
     if (this.#ended === undefined && operations.length > 0) this.#send({ kind: "turn", operations });
   }
 
@@ -217,16 +271,23 @@ export class Database extends EventEmitter<{
         return this.#end(new SqliteError("SQLITE_CLOSED", `The database ${this.path} is closed`));
       case "changed":
         for (const [channel, text] of reply.messages ?? []) this.emit("message", channel, text);
-        if (reply.messages !== undefined && reply.jobs === undefined) return;
-        for (const queue of reply.jobs ?? [undefined]) this.emit("jobs", queue);
+        if (reply.messages !== undefined && reply.events === undefined) return;
         for (const queue of reply.events ?? [undefined]) this.emit("events", queue);
+        return;
+      case "claimed":
+        for (const [id, claimed] of reply.claims) this.#settleAwait(id, claimed);
         return;
       case "turn":
         this.#settle(reply.results);
         if (this.#calls.size === 0) this.#thread.unref();
-        for (const queue of reply.jobs) this.emit("jobs", queue);
         for (const queue of reply.events) this.emit("events", queue);
     }
+  }
+
+  #settleAwait(id: number, claimed: Claimed | undefined): void {
+    const onClaim = this.#awaits.get(id);
+    if (claimed === undefined || endsWait(claimed)) this.#awaits.delete(id);
+    onClaim?.(claimed);
   }
 
   /**
@@ -268,6 +329,7 @@ export class Database extends EventEmitter<{
     this.#ready.reject(error);
     for (const call of this.#calls.values()) call.reject(error);
     this.#calls.clear();
+    for (const id of this.#awaits.keys()) this.#settleAwait(id, undefined);
     this.#thread.unref();
     if (error.code !== "SQLITE_CLOSED") this.emit("error", error);
     this.#closed.resolve();

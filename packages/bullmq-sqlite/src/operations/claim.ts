@@ -18,6 +18,11 @@ export interface Claim {
 /** BullMQ's answer: the job and its id, or the delay of the rate limit and the time of the next delayed job. */
 export type Claimed = [job: JobJson | null, id: string, rateLimitDelay: number, delayUntil: number];
 
+/** Returns whether an answer ends a worker's wait. The time of the next delayed job alone does not end it. */
+export function endsWait([job, , rateLimitDelay]: Claimed): boolean {
+  return job !== null || rateLimitDelay > 0;
+}
+
 /** Takes the next job of a queue, if the queue has one and its limits let it run. */
 export function moveToActive(store: Store, queue: string, claim: Claim): Claimed {
   const q = store.find(queue);
@@ -38,6 +43,42 @@ export function moveToActive(store: Store, queue: string, claim: Claim): Claimed
   }
   if (limit > 0) return [null, "", limit, 0];
   return [null, "", 0, nextDue(store, q) ?? 0];
+}
+
+/**
+ * Returns the answer to a claim that finds nothing, without a transaction: readers of a write-ahead log do not wait for
+ * writers. Returns undefined if the queue may have a job to run, or a rate limit.
+ */
+export function hasNothing(store: Store, queue: string, { now, limiterMax }: Claim): Claimed | undefined {
+  const q = store.find(queue);
+  if (q === undefined) return [null, "", 0, 0];
+  if ((store.metaNumber(q, "max") ?? limiterMax) !== null) return undefined;
+  const isWaiting = store.get("SELECT 1 FROM job WHERE q = ? AND state = 0 LIMIT 1", q) !== undefined;
+  if (isWaiting && !store.isPaused(q) && !isMaxed(store, q)) return undefined;
+  const due = nextDue(store, q) ?? 0;
+  return due > 0 && due <= now ? undefined : [null, "", 0, due];
+}
+
+/** Gives the lock of a claimed job the token of the run that it turned out to be for. */
+export function renameLock(store: Store, queue: string, id: string, from: string, to: string): void {
+  const q = store.find(queue);
+  if (q === undefined) return;
+  store.run("UPDATE job SET lock_token = ? WHERE q = ? AND id = ? AND lock_token = ?", to, q, id, from);
+}
+
+/** Takes back a claim that reached no worker: the job waits in its place, as if it had never been claimed. */
+export function undoClaim(store: Store, queue: string, id: string, token: string): void {
+  const q = store.find(queue);
+  if (q === undefined) return;
+  const changed = store.run(
+    `UPDATE job SET state = ${WAITING}, lock_token = NULL, locked_until = NULL, owner = NULL, processed = NULL, processed_by = NULL, attempts_started = attempts_started - 1 WHERE q = ? AND id = ? AND state = ${ACTIVE} AND lock_token = ?`,
+    q,
+    id,
+    token,
+  );
+  if (changed === 0) return;
+  store.publish(queue, "waiting", { jobId: id, prev: "active" });
+  store.wake(queue);
 }
 
 function activate(store: Store, queue: string, pk: number, claim: Claim): JobJson {

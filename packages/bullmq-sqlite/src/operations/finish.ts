@@ -121,7 +121,10 @@ function afterEnd(store: Store, queue: string, job: Row, end: End, state: number
     count(store, q, ACTIVE) === 0 &&
     (store.isPaused(q) || count(store, q, WAITING) + count(store, q, PRIORITIZED) === 0);
   if (isIdle) store.publish(queue, "drained");
-  return next === undefined ? undefined : moveToActive(store, queue, next);
+  const claimed = next === undefined ? undefined : moveToActive(store, queue, next);
+  // A queue whose concurrency is limited has room for a worker that waits.
+  if (store.metaNumber(q, "concurrency") !== undefined) store.wake(queue);
+  return claimed;
 }
 
 /** Removes the job, or those jobs of its state that are older or more than the retention allows. */

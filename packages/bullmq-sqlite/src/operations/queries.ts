@@ -4,14 +4,13 @@ import {
   COMPLETED,
   DELAYED,
   FAILED,
-  PRIORITIZED,
   WAITING,
   WAITING_CHILDREN,
   STATE_NAMES,
   STATE_NUMBERS,
 } from "../schema/states.ts";
 import type { Row, Store } from "../store/store.ts";
-import { count, isMaxed, nextDue } from "./claim.ts";
+import { count, isMaxed } from "./claim.ts";
 import { jobJson } from "./job-json.ts";
 import { findJob } from "./parents.ts";
 
@@ -176,15 +175,4 @@ export function countChildren(store: Store, queue: string, id: string): number[]
   );
   for (const { status, n } of rows) counts[Number(status)] = Number(n);
   return counts;
-}
-
-/** Returns whether a queue has a job to run now, and when its next delayed job is due. */
-export function waitState(
-  store: Store,
-  queue: string,
-): { readonly hasWork: boolean; readonly due: number | undefined } {
-  const q = store.find(queue);
-  if (q === undefined) return { hasWork: false, due: undefined };
-  const waiting = count(store, q, WAITING) + count(store, q, PRIORITIZED);
-  return { hasWork: waiting > 0 && !store.isPaused(q), due: nextDue(store, q) };
 }

@@ -80,14 +80,18 @@ export class Store {
   /** Begins a turn. If another process has changed the file since the last turn, the caches are emptied. */
   begin(): void {
     this.prepare("BEGIN IMMEDIATE").run();
-    const version = this.dataVersion();
-    if (version !== this.#version) {
-      this.#version = version;
-      this.forgetCaches();
-    }
+    this.refresh();
     this.#ord = undefined;
     this.#events = new Map();
     this.signals = { jobs: new Set(), events: new Set(), messages: [] };
+  }
+
+  /** Empties the caches if another process has changed the file. */
+  refresh(): void {
+    const version = this.dataVersion();
+    if (version === this.#version) return;
+    this.#version = version;
+    this.forgetCaches();
   }
 
   /** Writes the order and the events of the turn, and commits. */

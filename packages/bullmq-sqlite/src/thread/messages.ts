@@ -1,8 +1,16 @@
+import type { Claim, Claimed } from "../operations/claim.ts";
+
 /** An operation on its way to the database thread. */
 export type SentOperation = readonly [id: number, name: string, args: readonly unknown[]];
 
 /** A message to the database thread. */
 export type DatabaseRequest =
+  /** A worker of this process waits for a job of a queue. */
+  | { readonly kind: "await"; readonly id: number; readonly queue: string; readonly claim: Claim }
+  /** A worker waits no more. Operation `id` returns whether it still waited. */
+  | { readonly kind: "endAwait"; readonly id: number; readonly awaited: number }
+  /** The process waits for events from now on, so other processes have to send news of them. */
+  | { readonly kind: "listen" }
   | { readonly kind: "turn"; readonly operations: readonly SentOperation[] }
   | { readonly kind: "post"; readonly messages: readonly PostedMessage[] }
   | { readonly kind: "backup"; readonly id: number; readonly path: string }
@@ -26,12 +34,23 @@ export type DatabaseReply =
   | {
       readonly kind: "turn";
       readonly results: readonly SentResult[];
-      readonly jobs: readonly string[];
       readonly events: readonly string[];
     }
-  /** Another process has changed these queues. Without a list it may have changed any queue. */
-  | ({ readonly kind: "changed" } & Change)
+  /** Another process has published events of these queues. Without a list it may have, of any queue. */
+  | {
+      readonly kind: "changed";
+      readonly events?: readonly string[];
+      readonly messages?: readonly PostedMessage[];
+    }
+  /** News for workers that wait. */
+  | { readonly kind: "claimed"; readonly claims: readonly SentClaim[] }
   | { readonly kind: "closed" };
+
+/**
+ * News for a worker that waits: the job that was claimed for it, or the time at which the next delayed job is due. If
+ * there is neither, the worker has to ask by itself.
+ */
+export type SentClaim = readonly [id: number, claimed?: Claimed];
 
 /** The options with which a database is opened. */
 export interface OpenOptions {
@@ -45,4 +64,6 @@ export interface Change {
   readonly jobs?: readonly string[];
   readonly events?: readonly string[];
   readonly messages?: readonly PostedMessage[];
+  /** The number of a process that waits for events, and wants to know of them. */
+  readonly listener?: number;
 }

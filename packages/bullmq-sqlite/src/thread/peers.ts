@@ -56,6 +56,9 @@ export class Peers {
   readonly #peers = new Map<number, Socket>();
   /** The processes on whose address no process listened at the last connection. */
   readonly #unreachable = new Set<number>();
+  /** The processes that wait for events. */
+  readonly #listeners = new Set<number>();
+  #isListening = false;
   /** Whether this process has no socket of its own. */
   #isDeaf = false;
   /** Whether the database is closed or about to close. Later messages and closed sockets are ignored. */
@@ -140,14 +143,28 @@ export class Peers {
     return this.#peers.size;
   }
 
-  /** Sends the changes of a turn to the other processes. */
+  /** Sends the changes of a turn to the other processes. Events alone are sent to the processes that wait for events. */
   send(change: Change): void {
-    if (this.#peers.size === 0) return;
+    const { jobs, events, messages } = change;
+    const isForAll = jobs !== undefined || messages !== undefined;
+    if (this.#peers.size === 0 || (!isForAll && (events === undefined || this.#listeners.size === 0))) return;
     const line = `${JSON.stringify(change)}\n`;
-    for (const socket of this.#peers.values()) {
+    for (const [id, socket] of this.#peers) {
+      if (!isForAll && !this.#listeners.has(id)) continue;
       // A stopped process reads nothing. It finds the lost changes by its next check.
       if (socket.writableLength < MAX_UNREAD_BYTES) socket.write(line);
     }
+  }
+
+  /** Asks the other processes for news of events from now on. */
+  listen(): void {
+    if (this.#isListening) return;
+    this.#isListening = true;
+    for (const socket of this.#peers.values()) socket.write(this.#asListener());
+  }
+
+  #asListener(): string {
+    return `${JSON.stringify({ listener: this.id } satisfies Change)}\n`;
   }
 
   /**
@@ -183,6 +200,7 @@ export class Peers {
       });
       socket.on("close", () => this.#disconnected(id));
       socket.write(`${GREETING}\n`);
+      if (this.#isListening) socket.write(this.#asListener());
       this.#peers.set(id, socket);
     }
     if (this.#peers.size > 0) this.#keepChecking();
@@ -196,6 +214,7 @@ export class Peers {
   #disconnected(id: number): void {
     if (this.#hasLeft) return;
     this.#peers.delete(id);
+    this.#listeners.delete(id);
     this.#recoverJobs();
   }
 
@@ -212,6 +231,7 @@ export class Peers {
         // The processes of this file write JSON objects only, so any other line is from a stranger.
         if (change === undefined) socket.destroy();
         else if (line === GREETING) this.#connect();
+        else if (change.listener !== undefined) this.#listeners.add(change.listener);
         else this.#onChange(change);
       }
       this.#version = this.#store.dataVersion();

@@ -1,0 +1,157 @@
+import { hasNothing } from "../operations/claim.ts";
+import type { Claim } from "../operations/claim.ts";
+import { operations } from "../operations/index.ts";
+import type { OperationName } from "../operations/index.ts";
+import { Refusal } from "../store/store.ts";
+import type { Store } from "../store/store.ts";
+import { AwaitedClaims } from "./awaited-claims.ts";
+import type { Change, DatabaseReply, SentClaim, SentFailure, SentOperation, SentResult } from "./messages.ts";
+import type { Peers } from "./peers.ts";
+import { inTransaction } from "./transaction.ts";
+
+/** The limit of the operations of one transaction, so that other processes have their turns. */
+const MAX_OPERATIONS = 500;
+
+/** The operations of this process, which run in turns: one transaction each, then the news of it. */
+export class Turns {
+  /** The other processes of the file, once they are known. */
+  peers: Peers | undefined;
+  readonly #store: Store;
+  readonly #awaited: AwaitedClaims;
+  readonly #reply: (message: DatabaseReply) => void;
+  #collected: SentOperation[] = [];
+
+  constructor(store: Store, reply: (message: DatabaseReply) => void) {
+    this.#store = store;
+    this.#awaited = new AwaitedClaims(store);
+    this.#reply = reply;
+  }
+
+  /** Collects operations for the next turn. */
+  add(sent: readonly SentOperation[]): void {
+    // One by one: a spread of 100,000 operations would overflow the stack.
+    for (const operation of sent) this.#collected.push(operation);
+    if (this.#collected.length >= MAX_OPERATIONS) this.run();
+  }
+
+  /** Runs the operations that were collected. */
+  run(): void {
+    const all = this.#collected;
+    this.#collected = [];
+    for (let from = 0; from < all.length;) {
+      const turn = all.slice(from, from + MAX_OPERATIONS);
+      // A text for another process does not wait for the operations behind it: its receiver has nothing else to do.
+      const lastPost = turn.findLastIndex(([, name]) => name === "postIf");
+      if (lastPost !== -1) turn.length = lastPost + 1;
+      from += turn.length;
+      this.#runTurn(turn);
+    }
+  }
+
+  /** Lets a worker wait for a job of a queue. */
+  await(id: number, queue: string, claim: Claim): void {
+    const answer = this.#awaited.add(id, queue, claim);
+    if (answer !== undefined) this.#reply({ kind: "claimed", claims: [answer] });
+  }
+
+  /** Ends a wait. Operation `id` returns whether the worker still waited. */
+  endAwait(id: number, awaited: number): void {
+    const result: SentResult = [id, undefined, this.#awaited.remove(awaited)];
+    this.#reply({ kind: "turn", results: [result], events: [] });
+  }
+
+  /** Handles a change by another process: claims jobs for the workers that wait, and notifies listeners of events. */
+  changed({ jobs, events, messages }: Change): void {
+    if (events !== undefined || messages !== undefined || jobs === undefined)
+      this.#reply({ kind: "changed", ...(events && { events }), ...(messages && { messages }) });
+    if (jobs === undefined && messages !== undefined) return;
+    if (!this.#awaited.isAwaited(jobs)) return;
+    try {
+      this.#deliver(inTransaction(this.#store, () => this.#awaited.claim(jobs)));
+      this.#notifyPeers();
+    } catch {
+      this.#deliver(this.#awaited.all(jobs)); // The workers ask by themselves, and receive the error.
+    }
+  }
+
+  /** Runs operations in one transaction. Their results leave when it is stored; if that fails, all of them fail. */
+  #runTurn(turn: readonly SentOperation[]): void {
+    if (this.#findsNothing(turn)) return;
+    let results: SentResult[];
+    let claims: SentClaim[] = [];
+    try {
+      results = inTransaction(this.#store, () => {
+        const all = turn.map((operation) => this.#runOperation(operation));
+        if (this.#store.signals.jobs.size > 0) claims = this.#awaited.claim(this.#store.signals.jobs);
+        return all;
+      });
+    } catch (error) {
+      const failure = failureOf(error);
+      this.#reply({ kind: "turn", results: turn.map(([id]): SentResult => [id, failure]), events: [] });
+      return;
+    }
+    const { jobs, messages, events } = this.#store.signals;
+    // News for a process that waits go first; a claim has only events, for which nobody may listen.
+    const isAwaitedElsewhere = jobs.size > 0 || messages.length > 0;
+    if (isAwaitedElsewhere) this.#notifyPeers();
+    this.#reply({ kind: "turn", results, events: [...events] });
+    this.#deliver(claims);
+    if (!isAwaitedElsewhere) this.#notifyPeers();
+  }
+
+  #runOperation([id, name, args]: SentOperation): SentResult {
+    try {
+      return [id, undefined, this.#store.operation(() => call(this.#store, name, args))];
+    } catch (error) {
+      if (!this.#store.database.isTransaction) throw error; // SQLite has rolled all of it back.
+      return [id, failureOf(error)];
+    }
+  }
+
+  /**
+   * Answers a turn that only asks for jobs where there are none, without a transaction. An idle worker would otherwise
+   * hold up the process that is about to add a job.
+   */
+  #findsNothing(turn: readonly SentOperation[]): boolean {
+    if (!turn.every(([, name]) => name === "moveToActive")) return false;
+    this.#store.refresh();
+    const results: SentResult[] = [];
+    for (const [id, , [queue, claim]] of turn) {
+      const nothing = hasNothing(this.#store, queue as string, claim as Claim);
+      if (nothing === undefined) return false;
+      results.push([id, undefined, nothing]);
+    }
+    this.#reply({ kind: "turn", results, events: [] });
+    return true;
+  }
+
+  #deliver(claims: readonly SentClaim[]): void {
+    if (claims.length === 0) return;
+    this.#awaited.settle(claims);
+    this.#reply({ kind: "claimed", claims });
+  }
+
+  #notifyPeers(): void {
+    const { jobs, events, messages } = this.#store.signals;
+    this.peers?.send({
+      ...(jobs.size > 0 && { jobs: [...jobs] }),
+      ...(events.size > 0 && { events: [...events] }),
+      ...(messages.length > 0 && { messages }),
+    });
+  }
+}
+
+function call(store: Store, name: string, args: readonly unknown[]): unknown {
+  const operation = operations[name as OperationName] as (
+    store: Store,
+    ...args: readonly unknown[]
+  ) => unknown;
+  return operation(store, ...args);
+}
+
+/** Returns the failure of an operation as it travels back. */
+export function failureOf(error: unknown): SentFailure {
+  if (error instanceof Refusal) return { refusal: error.code };
+  const { code, errcode } = error as { code?: string; errcode?: number };
+  return { message: error instanceof Error ? error.message : String(error), code, errcode };
+}
