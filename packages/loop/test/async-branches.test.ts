@@ -15,12 +15,15 @@ import {
 } from "@taskloom/loop";
 import { virtualClock } from "@taskloom/loop/testing";
 
-// A scope's own request to cancel its `async` body, by when it comes: a scope that an `async` function awaits
-// is a branch of the task, and counts and keeps its requests itself.
+// A scope requests the cancellation of its `async` body at different moments. A scope that an `async`
+// function awaits is a branch of the task, which counts and keeps its own requests.
 
 const virtually = <T>(main: () => Promise<T>): Promise<T> => run(main, { clock: virtualClock() });
 
-/** A future that is set at 10 ms; `then` runs in the same iteration, `soon` in the one in which the waiter goes on. */
+/**
+ * Returns a future that is set at 10 ms. `then` runs in the same iteration, and `soon` in the iteration in
+ * which the waiter continues.
+ */
 function at10<T>(value: T, then: () => void, soon?: () => void): PromiseLike<T> {
   const loop = getRunningLoop();
   const future = loop.createFuture<T>();
@@ -40,7 +43,7 @@ test("after the wake-up and before the step: the step throws, once", async () =>
     const scope = timeout(1000, async (own) => {
       try {
         await at10("woken", () => own.reschedule(0));
-        // The deadline that was set there passes an iteration later, when the function goes on.
+        // The new deadline passes an iteration later, when the function continues.
         await sleep(100);
       } catch (error) {
         steps.push((error as Error).name, currentTask()!.cancelling());
@@ -256,7 +259,7 @@ test("outside any task an await of sleep(0) takes an iteration of the default lo
 
 // ---- what an `async` function waits for ------------------------------------------------------------
 
-/** Whether virtual time stands still while the running function awaits something native. */
+/** Returns whether virtual time does not pass while the running function awaits a native promise. */
 async function timeStands(): Promise<boolean> {
   const other = createTask(sleep(1000));
   await sleep(1);

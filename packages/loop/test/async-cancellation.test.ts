@@ -21,7 +21,7 @@ import { virtualClock } from "@taskloom/loop/testing";
 
 const virtually = <T>(main: () => Promise<T>): Promise<T> => run(main, { clock: virtualClock() });
 
-/** How a task ended, in a word. */
+/** Returns the end of a task in a word. */
 function outcome(task: Task<unknown>): string {
   if (!task.done()) return "pending";
   if (task.cancelled()) return "cancelled";
@@ -34,7 +34,7 @@ async function ended(task: [Task<unknown>]): Promise<string> {
   return outcome(task[0]);
 }
 
-/** The ways in which a body is called, each of which an `async` body ends without a suspension. */
+/** The ways to call a body. An `async` body ends each of them without a suspension. */
 const calls: [string, <T>(body: () => Promise<T>) => PromiseLike<T>][] = [
   ["timeout", (body) => timeout(1000, body)],
   ["waitFor", (body) => waitFor(body, 1000)],
@@ -112,7 +112,7 @@ test.each(calls)(
       await wait([consumer, canceller]);
       expect(seen).toEqual([1]);
       expect(outcome(consumer)).toBe("cancelled");
-      // At the sleep, at once.
+      // The cancellation is thrown at the sleep, at once.
       expect(getRunningLoop().time()).toBe(2);
     });
   },
@@ -412,7 +412,7 @@ test("a task that cancels itself, uncancels and returns has its result", async (
 
 // ---- disposal --------------------------------------------------------------------------------------
 
-/** A resource whose disposal takes 10 ms, and then does what it is told. */
+/** Returns a resource whose disposal takes 10 ms and then calls `end`. */
 function slow(end: () => void = () => {}): AsyncDisposable {
   return {
     async [Symbol.asyncDispose]() {
@@ -441,7 +441,7 @@ test("two cancellations during the disposal of `await using` end the task as can
     });
     expect(task.cancelled()).toBe(true);
     await expect(task).rejects.toThrow("second");
-    // The first resource was disposed of, too: 10 ms, of which the second cancellation cut none.
+    // The first resource was disposed of as well: the second cancellation did not shorten its 10 ms.
     expect(getRunningLoop().time()).toBe(20);
   });
 });

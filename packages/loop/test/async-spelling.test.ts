@@ -31,7 +31,10 @@ import { virtualClock } from "@taskloom/loop/testing";
 
 const virtually = <T>(main: () => Promise<T>): Promise<T> => run(main, { clock: virtualClock() });
 
-/** Starts a task and lets it come to its first suspension. In an array, or it would be awaited at once. */
+/**
+ * Starts a task and lets it run to its first suspension. The task is returned in an array, because `await`
+ * would wait for it otherwise.
+ */
 async function started<T>(body: () => Promise<T>): Promise<[Task<T>]> {
   const task = createTask(body);
   await immediate();
@@ -225,9 +228,10 @@ test("a cancellation during one task's native work changes nothing for those tha
     const task = createTask(async () => await gate.promise);
     await sleep(0);
     task.cancel();
-    // Outside of any task.
+    // These run outside any task.
     expect(await outside(async () => await done)).toBe("here");
-    // In a task that has cancelled itself: a done future is no suspension, so its own request waits for the next one.
+    // This task has cancelled itself. A done future is no suspension, so the request waits for the next
+    // suspension.
     const steps: string[] = [];
     const other = createTask(async () => {
       currentTask()?.cancel();
@@ -267,7 +271,7 @@ test("a native promise that never settles: waiting for it can be given up, a bod
     await immediate();
     handedOver.cancel("given up");
     await expect(handedOver).rejects.toThrow("given up");
-    // Time stands still while something outside is under way, so a deadline of 0 it has to be.
+    // Virtual time does not pass while work outside the loop is pending, so the deadline must be 0.
     await expect(waitFor(never, 0)).rejects.toBeInstanceOf(TimeoutError);
     const inside = createTask(async () => {
       await Promise.race([never, fromSignal(currentTask()!.signal)]);
@@ -454,7 +458,7 @@ test("rejections: no false alarm, no silence", async () => {
       getRunningLoop().setExceptionHandler((_, context) =>
         reports.push((context.exception as Error).message),
       );
-      // Awaited late, or through a task: no alarm.
+      // No alarm for a rejection that is awaited late, or through a task.
       const late = createTask(async () => {
         throw new Error("late");
       });
@@ -466,14 +470,14 @@ test("rejections: no false alarm, no silence", async () => {
       await expect(gather([Promise.reject(new Error("gathered")), sleep(3)])).rejects.toThrow("gathered");
       await immediate();
       expect(alarms).toEqual([]);
-      // A then without a handler is Node's to report.
+      // Node reports a `then` without a handler.
       void createTask(async () => {
         throw new Error("then");
       }).then(() => {});
       await sleep(2);
       await immediate();
       expect(alarms.map((error) => (error as Error).message)).toEqual(["then"]);
-      // Nobody looks: the loop reports.
+      // Nobody retrieves this error, so the loop reports it.
       createTask(async () => {
         throw new Error("unseen");
       });
@@ -644,7 +648,7 @@ test("an async body beside a spinning coroutine goes on within a few iterations"
 });
 
 test("a future that belongs to another loop is refused", async () => {
-  const stranger = new Future(); // the default loop's
+  const stranger = new Future(); // belongs to the default loop
   await virtually(async () => {
     await expect(
       createTask(function* () {

@@ -32,7 +32,7 @@ beforeEach(() => {
 });
 afterEach(() => vi.restoreAllMocks());
 
-/** Holds the thread: what the tests of slow callbacks are about. */
+/** Blocks the thread, for the tests of slow callbacks. */
 function hold(ms: number): void {
   const end = performance.now() + ms;
   while (performance.now() < end);
@@ -173,7 +173,7 @@ test("debug mode reports a coroutine that was dropped unawaited", async () => {
         const closed = coroutine(async function closed() {});
         closed().close();
         await nested();
-        // The engine decides when: until then memory is used up.
+        // The engine decides when it collects garbage, so memory is allocated until then.
         for (let i = 0; i < 200 && seen.length === 0; i++) {
           gc?.();
           const waste = Array.from({ length: 200_000 }, (_, n) => ({ n }));
@@ -440,12 +440,12 @@ test("each wait is an object of its own, and a scope in an async function is loo
       await sleep(10);
       const [second] = captureWaits(looping);
       expect(second?.description).toBe(first?.description);
-      expect(second?.on === first?.on).toBe(false); // Compared by hand: vitest would iterate the sleeps.
+      expect(second?.on === first?.on).toBe(false); // compared by hand, because vitest would iterate the sleeps
       const queue = new Queue<number>();
       const scoped = createTask(() => timeout(1_000, async () => await queue.get()));
       const { promise, resolve } = Promise.withResolvers<void>();
       const outside = createTask(async () => await promise);
-      // Virtual time stands still while the promise is pending.
+      // Virtual time does not pass while the promise is pending.
       for (let turn = 0; turn < 3; turn++) await sleep(0);
       expect(captureWaits(scoped)[0]?.description).toContain("queue.get()");
       expect(captureWaits(outside)).toEqual([

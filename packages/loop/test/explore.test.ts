@@ -2,7 +2,10 @@ import { expect, test } from "vitest";
 import { gather, Lock, run, sleep } from "@taskloom/loop";
 import { explore, ScheduleError, virtualClock } from "@taskloom/loop/testing";
 
-/** Right in the order the loop promises: the second deposit reads in the iteration in which the first has written. */
+/**
+ * This program is correct only in the guaranteed order: the second deposit reads in the iteration in which
+ * the first has written.
+ */
 const bank = (lock: Lock | null) => async () => {
   let balance = 0;
   const deposit = function* (amount: number) {

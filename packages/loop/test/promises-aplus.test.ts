@@ -11,7 +11,7 @@ type Suite = (
   callback: (error: (Error & { failures?: number }) | null) => void,
 ) => void;
 
-// The suite is CommonJS, and needs its own copy of mocha; it waits on timers of its own.
+// The suite is CommonJS and needs its own copy of mocha; it waits on its own timers.
 const suite = createRequire(import.meta.url)("promises-aplus-tests") as Suite;
 
 test("the Promises/A+ suite passes on Future", { timeout: 180_000 }, async () => {
@@ -20,13 +20,13 @@ test("the Promises/A+ suite passes on Future", { timeout: 180_000 }, async () =>
       const promise = new Future();
       return {
         promise,
-        // A future is settled once, and says so; a promise ignores the second time.
+        // A second settlement of a future throws; a promise ignores it.
         resolve: (value) => void (promise.done() || promise.setResult(value)),
         reject: (reason) => void (promise.done() || promise.setException(reason)),
       };
     },
   };
-  // The suite drops promises that reject, on purpose; that is not a failure of this file.
+  // The suite drops rejected promises on purpose; they are no failure of this file.
   const listeners = process.listeners("unhandledRejection");
   process.removeAllListeners("unhandledRejection");
   process.on("unhandledRejection", () => {});

@@ -9,7 +9,7 @@ const folder = mkdtempSync(join(import.meta.dirname, ".programs-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 let count = 0;
-/** Runs a program of its own, and calls `said` with each line it prints. */
+/** Runs a program in a process of its own, and calls `said` with each line that it prints. */
 function program(
   code: string,
   said: (line: string, kill: (signal: NodeJS.Signals) => void) => void = () => {},
@@ -99,7 +99,7 @@ test("a program whose clean-up fails after a signal ends with that error", async
   expect(ended.code).toBe(1);
 });
 
-/** Ends the process if it is kept alive by something else: an unreferenced timer alone does not. */
+/** Ends the process if another handle keeps it alive: an unreferenced timer alone does not. */
 const endLater = `setTimeout(() => { console.log("still here"); process.exit(0); }, 50).unref();`;
 test.each([
   ["await sleep(Infinity);", true],
@@ -110,7 +110,7 @@ test.each([
   ["await run(sleep(Infinity));", true],
   ["await run(new Event().wait());", true],
   ["await run(async () => new Future());", true],
-  // Nothing can ever wake these: as with a promise of Node's own, the process ends.
+  // Nothing can ever wake these. The process ends, as with a pending promise of Node's own.
   ["await new Event().wait();", false],
   ["await new Future();", false],
   ["getEventLoop().callLater(Infinity, () => {}).cancel();", false],
@@ -172,9 +172,9 @@ test("the default loop keeps the process alive for what is awaited, and lets it 
     const awaited = new ExternalTask();
     setTimeout(() => awaited.succeed("outside"), 20).unref();
     void awaited.then((value) => console.log(value));
-    new ExternalTask(); // nobody waits for this one
+    new ExternalTask(); // no task awaits this one
     createTask(async () => { throw new Error("nobody looks"); });
-    // A timer that was cancelled is nothing to stay for, whenever that happens.
+    // A cancelled timer does not keep the process alive, whenever it was cancelled.
     const loop = getEventLoop();
     const late = loop.callLater(3_600_000, () => {});
     loop.callLater(3_600_000, () => {}).cancel();

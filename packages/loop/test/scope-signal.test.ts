@@ -22,7 +22,7 @@ it("leaves nothing of a scope whose signal still has listeners when the scope ha
         await waitFor(async () => listen(), 60_000);
       });
     }
-    // A WeakRef holds its target until the turn in which it was made is over.
+    // A WeakRef keeps its target alive until the end of the turn in which it was created.
     for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
     collect();
     expect(refs.length).toBe(200);

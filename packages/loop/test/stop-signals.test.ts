@@ -21,7 +21,7 @@ test("a Ctrl-C that arrives twice within 100 ms counts once, and a later one ask
   expect(onFirst.mock.calls).toEqual([["SIGINT"]]);
   expect(onSecond).not.toHaveBeenCalled();
 
-  // A disposed instance still takes the echo, which would otherwise end the process.
+  // A disposed instance still receives the echo, which would otherwise end the process.
   signals.dispose();
   expect(process.listenerCount("SIGINT")).toBe(before + 1);
   vi.advanceTimersByTime(1);

@@ -19,7 +19,7 @@ import {
 } from "@taskloom/loop";
 import type { Coroutine, Executor, Held, Task } from "@taskloom/loop";
 
-// Checked by tsc; the functions are never called.
+// tsc checks these functions; they are never called.
 test("types follow what is awaited, in both spellings", () => {
   expectTypeOf(generators).returns.toEqualTypeOf<Generator<never, void, unknown>>();
   expectTypeOf(asyncFunctions).returns.toEqualTypeOf<Promise<void>>();

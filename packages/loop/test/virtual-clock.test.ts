@@ -77,7 +77,7 @@ test("moved by hand, the clock runs what falls due on the way at its time", asyn
   await clock.advance(1000);
   expect(seen).toEqual([10, 30, 60]);
   await done;
-  // No loop runs any more: time passes at once.
+  // No loop runs any more, so time passes at once.
   await clock.advance(5);
   expect(clock.now()).toBe(1035);
   loop.close();

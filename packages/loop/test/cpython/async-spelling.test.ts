@@ -12,8 +12,8 @@ import { expect, test } from "vitest";
 
 import { inVirtualTime } from "./virtual-time.ts";
 
-// CPython: cases of Lib/test/test_asyncio/test_taskgroups.py and test_timeouts.py, in `async` functions: an
-// error at the end of a body stands against a cancellation that is pending.
+// CPython: cases of Lib/test/test_asyncio/test_taskgroups.py and test_timeouts.py, in `async` functions. An
+// error at the end of a body takes precedence over a pending cancellation.
 
 async function failsInCleanUp(): Promise<void> {
   try {
@@ -29,12 +29,12 @@ async function failsAfter(ms: number): Promise<void> {
   throw new Error(`after ${ms}`);
 }
 
-/** The messages of a group's error, nested as the groups are. */
+/** Returns the messages of a group's error, nested as the groups are. */
 function messages(error: unknown): unknown {
   return error instanceof AggregateError ? error.errors.map(messages) : (error as Error).message;
 }
 
-/** Cancels the task when it has run for 100 ms, and returns the error that it ends with. */
+/** Cancels the task after 100 ms, and returns the error with which it ends. */
 async function cancelled([task]: [Task<void>]): Promise<unknown> {
   await sleep(100);
   expect(task.done()).toBe(false);

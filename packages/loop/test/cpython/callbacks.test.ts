@@ -64,7 +64,7 @@ test("an iteration that the time budget interrupts goes on as the same one", () 
     yield* sleep(1);
     const first = seen[0]![1];
     const expected: [number, number][] = [];
-    // Each generation makes the next one ready, and timers that are due after that.
+    // Each generation makes the next one ready, and adds timers that are due after it.
     for (const [generation, iteration] of [
       [0, 0],
       [1, 1],
@@ -185,7 +185,7 @@ test("a cancelled handle never runs, not even when it is ready", () =>
     expect([soon.cancelled(), timer.cancelled()]).toEqual([true, true]);
     yield* sleep(2);
     expect(log).toEqual(["neighbour"]);
-    // A timer that is due sits in the ready queue, and can still be taken back by what runs before it.
+    // A due timer is in the ready queue; an earlier callback can still cancel it.
     const late = loop.callLater(1, () => log.push("late"));
     yield* sleep(0);
     loop.callAt(loop.time() + 1, () => log.push("after"));

@@ -107,7 +107,7 @@ test("a body may catch the cancellation and go on waiting (test_cancel_task_igno
       try {
         yield* first;
       } catch {
-        // Ignored.
+        // The cancellation is ignored.
       }
       return yield* second;
     });
@@ -148,7 +148,7 @@ test("uncancel to 0 before the step clears the throw (test_uncancel_resets_must_
     loop.callSoon(() => {
       future.setResult(42);
       task.cancel();
-      // The body has not run in between, so the throw can be taken back.
+      // The body has not run in between, so the throw can be withdrawn.
       task.uncancel();
     });
     expect(yield* task).toBe(42);
@@ -197,7 +197,7 @@ test("a future's own cancel message reaches who awaits it", () =>
     const future = getRunningLoop().createFuture<number>();
     future.cancel("m");
     expect((yield* raised(future)).message).toBe("m");
-    // Unlike a task's, a future's message stays: its error is made from it each time.
+    // Unlike a task, a future keeps its message and makes a new error from it each time.
     expect((yield* raised(future)).message).toBe("m");
     expect(() => future.result()).toThrow(CancelledError);
   }));

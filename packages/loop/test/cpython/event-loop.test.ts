@@ -56,7 +56,7 @@ test("runForever waits with nothing to do, and stop() ends it from outside", asy
   const future = loop.createFuture<string>();
   const task = loop.createTask(() => future);
   const running = loop.runForever();
-  // Time for several turns: nobody can wake the task, and still that is no deadlock.
+  // These are several turns. No callback can wake the task, and still the loop reports no deadlock.
   for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
   expect([loop.isRunning(), task.done()]).toEqual([true, false]);
   future.setResult("from outside");
@@ -76,7 +76,7 @@ test("a callback's running loop is its own, whichever others are being run", asy
   expect(seen).toBe(automatic);
   other.stop();
   await running;
-  // The process's default loop is always there: stop() has nothing to end.
+  // The process's default loop always exists, so stop() has no run to end.
   automatic.stop();
   expect(await automatic.createTask(sleep(1, "served"))).toBe("served");
 });
@@ -108,7 +108,7 @@ test("a loop that is stopped early says so (test_run_until_complete_stopped)", a
   const slow = loop.createTask(sleep(100));
   loop.callLater(5, () => loop.stop());
   await expect(loop.runUntilComplete(slow)).rejects.toEqual(code("LOOP_STOPPED"));
-  // The task goes on when the loop does, and its end does not stop that run.
+  // The task continues with the loop, and its end does not stop that run.
   loop.callLater(500, () => loop.stop());
   await loop.runForever();
   expect(slow.done()).toBe(true);
@@ -122,7 +122,7 @@ test("a running loop can be neither run again nor closed (test_run_until_complet
     expect(() => loop.close()).toThrow(code("LOOP_RUNNING"));
     const other = virtual();
     expect(() => other.runForever()).toThrow(code("LOOP_RUNNING"));
-    // Nothing is left of the attempt.
+    // The attempt leaves no task behind.
     const before = allTasks(loop).size;
     const attempt = loop.runUntilComplete(() => sleep(0));
     expect(allTasks(loop).size).toBe(before);
@@ -265,7 +265,7 @@ test("errors that nobody gets go to the exception handler, else to the default o
       yield* sleep(0);
       expect(contexts.map((each) => (each.exception as Error).message)).toEqual(["in a callback"]);
       expect(error).toHaveBeenCalledTimes(1);
-      // A handler that fails: both errors are logged.
+      // If the handler itself fails, both errors are logged.
       loop.setExceptionHandler(() => {
         throw new Error("in the handler");
       });
@@ -298,7 +298,7 @@ test("runInExecutor uses the executor given, else the loop's own (test_run_in_ex
     expect(yield* loop.runInExecutor(executor("given"), add, 3, 4)).toEqual(["given", 7]);
     return ended;
   }).then((ended) => {
-    // run() has closed the loop's own executor at its end, and only that.
+    // At its end, run() has closed the loop's own executor, and no other.
     expect(ended).toEqual(["own"]);
   }));
 
@@ -343,7 +343,7 @@ test("a thousand ready callbacks run in order, and so do those that they make re
   inVirtualTime(function* () {
     const loop = getRunningLoop();
     const log: number[] = [];
-    // Twice, so that the queue is used from its middle when it grows.
+    // Two rounds: the queue grows while its head is in the middle.
     for (const start of [0, 10_000]) {
       for (let i = 0; i < 50; i++) loop.callSoon(() => log.push(start - 1));
       yield* sleep(0);

@@ -30,7 +30,7 @@ test("a child's cancel ends gather with an error, not as cancelled (test_one_can
     expect(outer.done()).toBe(true);
     expect(outer.cancelled()).toBe(false);
     expect(outer.exception()).toBeInstanceOf(CancelledError);
-    // Does nothing any more.
+    // A second cancel has no effect.
     futures[2]!.setResult(3);
     futures[3]!.cancel();
     futures[4]!.setException(new Error("unseen"));
@@ -157,7 +157,7 @@ test("wait never cancels and never throws on a timeout (test_wait_with_exception
 
 test("wait for nothing is an error (test_wait_errors)", () =>
   inVirtualTime(function* () {
-    // At once, where asyncio's coroutine throws when it is awaited.
+    // This throws at the call, where asyncio's coroutine throws when it is awaited.
     expect(() => wait([])).toThrow(/empty/);
     expect(() => wait([sleep(1) as never])).toThrow(/createTask/);
     expect(() => wait(createTask(sleep(0)) as never)).toThrow(/list of futures/);
@@ -237,7 +237,7 @@ test("a cancelled gather ends with the error of the last in the list, whichever 
     yield* sleep(0);
     outer.cancel("m");
     const error = yield* raised(outer);
-    // The last one's error was handed over here, so that the one who awaits it gets a fresh one.
+    // The error of the last child was already thrown here, so the awaiter receives a new one.
     expect(error.message).toBe("m");
     expect((yield* raised(last)).message).toBe("");
     expect((yield* raised(first)).message).toBe("m");

@@ -16,7 +16,7 @@ import { expect, test } from "vitest";
 
 import { inVirtualTime, iterations, raised } from "./virtual-time.ts";
 
-// How many iterations of the loop pass for the one who awaits, as in CPython 3.13.
+// The number of iterations that pass for the awaiting task, as in CPython 3.13.
 
 const nothing = coroutine(function* () {});
 

@@ -25,7 +25,7 @@ import { expect, test } from "vitest";
 
 import { inVirtualTime, raised } from "./virtual-time.ts";
 
-// Where ports of asyncio are known to go wrong; each was seen to differ from CPython at some point.
+// Cases in which ports of asyncio are known to fail. Each of them differed from CPython at some point.
 
 const swallow = coroutine(function* (value: string) {
   try {
@@ -62,7 +62,7 @@ test("2. cancel on oneself, then return without suspending: cancelled, with its 
     });
     expect((yield* raised(task)).message).toBe("m");
     expect(task.cancelled()).toBe(true);
-    // No error was thrown inside, so there is none to hand over once: the message stays.
+    // No error was thrown inside the task, so there is no instance to pass on, and the message stays.
     expect((yield* raised(task)).message).toBe("m");
   }));
 
@@ -96,7 +96,7 @@ test("4. a CancelledError that is being delivered wins over a pending cancel's m
     yield* sleep(0);
     future.cancel("of the future");
     expect(task.cancel("of the task")).toBe(true);
-    // One throw delivers both: the pending mark is gone.
+    // One throw delivers both requests: the pending mark is cleared.
     expect(yield* task).toBe("went on");
     expect(seen).toEqual(["of the future"]);
     expect(task.cancelling()).toBe(1);
@@ -141,7 +141,7 @@ test("7. gather with a cancelled child is done, not cancelled; as a result it is
     child.cancel("of the task");
     const [result] = (yield* lenient) as unknown as [Error];
     expect(result).toBeInstanceOf(CancelledError);
-    // A task is cancelled by its body's error, so it has no message of its own; a future has.
+    // An error of its body cancels the task, so the task has no message of its own; a future has one.
     expect(result.message).toBe("");
     expect([plain.done(), plain.cancelled()]).toEqual([true, false]);
     expect((yield* raised(plain)).message).toBe("of the task");
@@ -190,7 +190,7 @@ test("10. timeout(0) goes through callSoon, wait's timeout of 0 through the time
       }),
     ] as Task<unknown>[];
     createTask(function* () {
-      // Ready in the next iteration: after the scope's deadline, before the timers that are due.
+      // Ready in the next iteration: after the scope's deadline, and before the due timers.
       loop.callSoon(() => {
         if (!scoped.done()) scoped.setResult("in time");
         waited.setResult("in time");
@@ -256,7 +256,7 @@ test("14. after errors a group re-cancels a parent that is still cancelled; the 
       const errors = (error as AggregateError).errors as Error[];
       expect(errors.map((each) => each.message)).toEqual(["child", "body"]);
       expect(currentTask()!.cancelling()).toBe(1);
-      // The cancel that the group held back is delivered at the next suspension.
+      // The cancel that the group held back is thrown at the next suspension.
       return yield* raised(sleep(1000));
     });
     yield* sleep(1);
@@ -277,7 +277,7 @@ test("15. a lock's cancelled waiters do not block an acquire; a semaphore serves
     yield* sleep(0);
     waiter.cancel();
     lock.release();
-    // The cancelled waiter is still in the queue here; nobody else is.
+    // Only the cancelled waiter is still in the queue here.
     const before = getRunningLoop()._iterations;
     yield* lock.acquire();
     expect(getRunningLoop()._iterations - before).toBe(0);
@@ -340,7 +340,7 @@ test("16. a condition takes its lock back through any number of cancels, throws 
   }));
 
 test("17. a circle of tasks that await each other: cancel is a clear error, not an endless recursion", () =>
-  // Not with run(): at its end that would cancel the circle too.
+  // run() is not used, because it would cancel the circle at its end.
   new EventLoop({ clock: virtualClock() }).runUntilComplete(function* () {
     // Many cancels are no circle.
     const stubborn = createTask(function* () {

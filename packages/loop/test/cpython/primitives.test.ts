@@ -101,7 +101,7 @@ test("Lock: nobody barges in front of a woken waiter", () =>
     const waiter = createTask(take("waiter"));
     yield* sleep(0);
     lock.release();
-    // The lock is free, and still this acquire has to queue.
+    // The lock is free, and still this acquire must wait in line.
     yield* take("late");
     yield* waiter;
     expect(order).toEqual(["waiter", "late"]);
@@ -250,7 +250,7 @@ test("Condition: a consumer that is cancelled as it is notified passes the notif
         yield* condition.waitFor(() => state === 0);
       }),
     );
-    // The item was consumed although nobody notifies this waiter.
+    // The item was consumed, although no call notifies this waiter.
     expect(late).toBeInstanceOf(TimeoutError);
     expect(state).toBe(0);
     state = -1;
@@ -277,7 +277,7 @@ test("Condition: cancelled while it takes the lock back, it passes the notificat
     yield* sleep(0);
     yield* condition.acquire();
     condition.notify(1);
-    // The first is on its way to the lock, which is held here.
+    // The first task is about to take the lock, which is held here.
     yield* sleep(0);
     first.cancel();
     condition.release();
@@ -385,7 +385,7 @@ test("what acquire gives releases once, by hand or by `using`", () =>
     held.release();
     expect(lock.locked()).toBe(false);
     yield* lock.acquire();
-    // It was released before: this must not release what somebody else holds now.
+    // The lock was released before, so this call must not release it for its new holder.
     held.release();
     expect(lock.locked()).toBe(true);
     lock.release();

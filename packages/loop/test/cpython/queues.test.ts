@@ -235,7 +235,7 @@ test("a PriorityQueue compares arrays element by element, as Python does tuples,
     const longest = new PriorityQueue<string>(0, (a, b) => b.length - a.length);
     for (const item of ["one", "three", "a"]) yield* longest.put(item);
     expect([yield* longest.get(), yield* longest.get(), yield* longest.get()]).toEqual(["three", "one", "a"]);
-    // Not both arrays: they compare as JavaScript's operators do.
+    // If one of the items is not an array, JavaScript's operators compare them.
     const mixed = new PriorityQueue<unknown>();
     for (const item of [[3], 2, [1]]) mixed.putNowait(item);
     expect([mixed.getNowait(), mixed.getNowait(), mixed.getNowait()]).toEqual([[1], 2, [3]]);
@@ -288,7 +288,7 @@ test("join at once when nothing is unfinished; taskDone and shutdown never go be
     expect(() => queue.taskDone()).toThrow(/too many/);
     queue.putNowait(1);
     queue.taskDone();
-    // Its task is done, and it is still in the queue.
+    // The task of this waiter is done, but the waiter is still in the queue.
     queue.shutdown(true);
     yield* queue.join();
     expect(() => queue.taskDone()).toThrow(/too many/);

@@ -148,7 +148,7 @@ test("a Runner runs several mains in one loop, and none after it is closed (Runn
   });
   expect((await left) === loop).toBe(true);
   expect(loop.time()).toBe(10);
-  // What one main left goes on in the next, and ends with the runner.
+  // Tasks that one main has left continue in the next main, and end with the runner.
   expect(isEnded).toBe(false);
   await runner.run(sleep(1));
   expect(isEnded).toBe(false);

@@ -68,7 +68,7 @@ test("a coroutine runs once, delegated to, as a task, or gathered (test_wrong_aw
     const closed = double(3);
     closed.close();
     expect(() => closed[Symbol.iterator]()).toThrow(reused as Error);
-    // Closing what runs or has ended changes nothing.
+    // Closing a running or ended coroutine changes nothing.
     const busy = double(5);
     const task = createTask(busy);
     yield* sleep(0);
@@ -249,7 +249,7 @@ test("a task tells its listeners how far it is, until they are taken away", () =
       ["last", 3],
     ]);
     expect(errors).toHaveLength(3);
-    // In a callback there is nobody to report on.
+    // A callback has no task whose progress could be reported.
     loop.callSoon(() => reportProgress(4));
     yield* sleep(1);
     expect(seen).toHaveLength(4);

@@ -14,7 +14,7 @@ function never(): never {
 test("cancelled timers at the top of the heap go at the next iteration (test__run_once_cancelled_event_cleanup)", () =>
   inVirtualTime(function* () {
     const loop = getRunningLoop();
-    // Fewer than 100 timers: only those at the top go.
+    // With fewer than 100 timers, only cancelled timers at the top are removed.
     const kept = loop.callLater(1000, () => {});
     const first = [1, 2, 3].map((ms) => loop.callLater(ms, never));
     const deep = [2000, 3000].map((ms) => loop.callLater(ms, never));
@@ -23,11 +23,11 @@ test("cancelled timers at the top of the heap go at the next iteration (test__ru
     yield* sleep(0);
     expect(loop.metrics().timers).toBe(3);
 
-    // More than 100, and no more than half of them cancelled: they stay.
+    // With more than 100 timers, of which at most half are cancelled, all stay.
     const many = Array.from({ length: 101 }, (_, i) => loop.callLater(5000 + i, never));
     for (const timer of many.slice(50)) timer.cancel();
     expect(loop.metrics().timers).toBe(104);
-    // 51 and the 2 from before of 104 are more than half: the heap is rebuilt.
+    // The 51 and the 2 earlier ones are more than half of 104, so the heap is rebuilt.
     yield* sleep(0);
     expect(loop.metrics().timers).toBe(51);
 
@@ -49,14 +49,14 @@ test("exactly half cancelled is not enough to rebuild", () =>
     yield* sleep(0);
     expect(loop.metrics().timers).toBe(51);
     for (const timer of timers) timer.cancel();
-    // A timer that is cancelled twice, or after it ran, counts once at most.
+    // A timer that is cancelled twice, or after it ran, counts at most once.
     const ran = loop.callLater(0, () => {});
     yield* sleep(0);
     yield* sleep(0);
     ran.cancel();
     ran.cancel();
     expect(loop.metrics().timers).toBe(0);
-    // A hundred are not more than a hundred.
+    // A hundred timers are not more than a hundred.
     const few = Array.from({ length: 100 }, (_, i) => loop.callLater(1000 + i, () => {}));
     for (const timer of few.slice(1)) timer.cancel();
     yield* sleep(0);
@@ -78,7 +78,7 @@ test("timers run by deadline, equal ones in the order they were set, cancelled o
   fc.assert(
     fc.asyncProperty(
       fc.array(fc.tuple(fc.nat(30), fc.nat(3), fc.nat()), { minLength: 1, maxLength: 500, size: "max" }),
-      // How many of the timers are cancelled: with more than half of them the heap is rebuilt.
+      // The number of cancelled timers; if it is more than half of them, the heap is rebuilt.
       fc.nat(100),
       (steps, percent) =>
         inVirtualTime(function* () {

@@ -2,12 +2,12 @@ import { getRunningLoop, run } from "@taskloom/loop";
 import type { Awaitable } from "@taskloom/loop";
 import { virtualClock } from "@taskloom/loop/testing";
 
-/** Runs a coroutine to its end on a loop of its own, where time passes only when nothing else can. */
+/** Runs a coroutine to its end on a loop of its own in virtual time. */
 export function inVirtualTime<T>(main: () => Awaitable<T>): Promise<T> {
   return run(main, { clock: virtualClock() });
 }
 
-/** What an awaitable throws; it is an error if it throws nothing. */
+/** Returns the error that an awaitable throws, and fails if it throws none. */
 export function* raised(awaitable: Iterable<never, unknown>): Generator<never, Error, unknown> {
   try {
     yield* awaitable;
@@ -17,7 +17,7 @@ export function* raised(awaitable: Iterable<never, unknown>): Generator<never, E
   throw new Error("Expected the awaitable to throw.");
 }
 
-/** How many iterations of the loop pass for the one who awaits. */
+/** Returns the number of iterations that pass for the awaiting task. */
 export function* iterations(start: () => Iterable<never, unknown>): Generator<never, number, unknown> {
   const before = getRunningLoop()._iterations;
   yield* start();

@@ -23,7 +23,7 @@ import {
   untilStill,
 } from "./peer.ts";
 
-/** Runs `body` with a peer, and checks that nothing is left of what it did. */
+/** Runs `body` with a peer, and checks that it leaves no client, resource or socket. */
 async function withPeer(body: (peer: Peer) => Promise<Server>): Promise<void> {
   await run(async () => {
     const peer = await Peer.start();
@@ -39,7 +39,7 @@ async function withPeer(body: (peer: Peer) => Promise<Server>): Promise<void> {
 const code = (error: unknown): string =>
   error === null ? "no error" : ((error as NodeJS.ErrnoException).code ?? (error as Error).message);
 
-/** Notes how its connection was lost; each protocol of a server has the same queue. */
+/** Records how its connection was lost. All protocols of a server share one queue. */
 class Lossy extends Protocol {
   readonly losses: Queue<string>;
   transport!: Transport;
@@ -59,7 +59,9 @@ class Lossy extends Protocol {
   }
 }
 
-/** How a peer that is reset while something was sent to it is reported: Node's versions and systems differ. */
+/**
+ * The possible errors for a peer that is reset after data was sent to it; Node's versions and systems differ.
+ */
 const RESET = ["ECONNRESET", "EPIPE"];
 
 describe("half-open peers", () => {
@@ -86,7 +88,7 @@ describe("half-open peers", () => {
         await writer.waitClosed();
         closed.putNowait(reader.atEof());
       }, local);
-      await peer.does("open", portOf(server), 3); // and it does nothing more, ever
+      await peer.does("open", portOf(server), 3); // the peer never does anything else
       for (let i = 0; i < 3; i++) expect(await closed.get()).toBe(true);
       return server;
     }));
@@ -283,7 +285,7 @@ describe("a server that is closed under load", () => {
         startServer(async (reader, writer) => {
           for (let data; (data = await reader.read(1000)).length > 0;) {
             first.set();
-            await sleep(1); // the request takes its time
+            await sleep(1); // the request takes some time
             writer.write(data);
             await writer.drain();
           }
@@ -316,8 +318,8 @@ describe("a server that is closed under load", () => {
       expect(await peer.does("open", port, COUNT)).toBe(`open ${COUNT}`);
       for (let i = 0; i < ROUNDS; i++) peer.tell("echo", "request");
       await first.wait();
-      while (clientsOf(server) < COUNT) await sleep(1); // Node accepts one connection a turn
-      server.close(); // with requests under way
+      while (clientsOf(server) < COUNT) await sleep(1); // Node accepts one connection in each turn
+      server.close(); // while requests are running
       await using late = await Peer.start();
       expect(await late.does("open", port, 1)).toBe("cannot ECONNREFUSED");
       for (let i = 0; i < ROUNDS; i++) expect(await peer.answer()).toBe(`echoed ${COUNT}`);

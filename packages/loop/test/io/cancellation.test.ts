@@ -1,6 +1,7 @@
 /**
- * Everything of input and output that waits, cancelled in each way (by its task, by a signal, by a deadline) from
- * both spellings: it ends as cancelled, what it had opened is closed, and what it waited for is as it was.
+ * Every call of input and output that waits is cancelled in each way (by its task, by a signal, by a
+ * deadline) from both spellings. The call ends as cancelled, the resources that it opened are closed, and the
+ * object that it waited for is unchanged.
  */
 import { describe, expect, test } from "vitest";
 import {
@@ -23,14 +24,14 @@ import type { Awaitable, Server, SignalOption, Streams } from "@taskloom/loop";
 import { certificate, key } from "./certificate.ts";
 import { local, openSockets, portOf } from "./peer.ts";
 
-/** Something that waits until it is cancelled, and what to look at afterwards. */
+/** A call that waits until it is cancelled, and checks for afterwards. */
 interface Waiting {
   start(options: SignalOption): Awaitable<unknown>;
-  /** `isBegun`: it was cancelled after it had begun. */
+  /** `isBegun` is true if the call was cancelled after it had begun. */
   after?(isBegun: boolean): Promise<void>;
 }
 
-/** A connection, with both ends here. */
+/** A connection with both of its ends. */
 interface Pair extends Streams {
   readonly far: Streams;
   readonly server: Server;
@@ -43,12 +44,15 @@ async function pair(): Promise<Pair> {
   return { ...near, far: await connected, server };
 }
 
-/** A server that accepts, and does nothing with it. */
+/** Returns a server that accepts connections and ignores them. */
 const silentServer = (): PromiseLike<Server> => startServer(() => {}, local);
 
 interface Read {
   readonly read: (streams: Streams, options: SignalOption) => PromiseLike<Buffer>;
-  /** What it gives after the cancellation, when "half a " was there before, and "line\n" and the end came then. */
+  /**
+   * The result of the next read after the cancellation. "half a " arrived before it; "line\n" and the end
+   * arrive after it.
+   */
   readonly gives: string;
 }
 const reads: Record<string, Read> = {
@@ -181,7 +185,7 @@ const cases: Record<string, () => Promise<Waiting>> = {
     return {
       start: (options) => writer.startTls(options),
       async after(isBegun) {
-        expect(writer.isClosing()).toBe(isBegun); // half a handshake cannot be taken back
+        expect(writer.isClosing()).toBe(isBegun); // half a handshake cannot be undone
       },
     };
   },
@@ -240,7 +244,7 @@ for (const [name, { read, gives }] of Object.entries(reads)) {
 
 const spellings = {
   async: (work: () => Awaitable<unknown>) => async () => await work(),
-  // A generator delegates to what it awaits: to an iterator of Taskloom's, or to a task.
+  // A generator delegates to an iterator of Taskloom's, or to a task.
   generator: (work: () => Awaitable<unknown>) =>
     function* () {
       const awaitable = work();
@@ -277,7 +281,7 @@ const ways: Record<string, (body: (options: SignalOption) => () => Awaitable<unk
     },
   };
 
-/** Gives what has begun some turns to come to its waiting. */
+/** Lets started calls run for some turns, until they wait. */
 async function underWay(): Promise<void> {
   for (let i = 0; i < 5; i++) {
     await sleep(0);
@@ -285,7 +289,10 @@ async function underWay(): Promise<void> {
   }
 }
 
-/** What there is to try of a case: what is over before anyone could cancel it later, and what takes no signal, is less. */
+/**
+ * Returns the ways to cancel a case. Quick calls end before a later cancellation, and `for await` takes no
+ * signal.
+ */
 function waysOf(name: string): string[] {
   const isQuick = /while it connects|createConnection|startServer$|createServer|startServing|Datagram/.test(
     name,
@@ -299,7 +306,8 @@ function waysOf(name: string): string[] {
 describe.each(Object.keys(cases))("%s", (name) => {
   describe.each(Object.keys(spellings) as (keyof typeof spellings)[])("%s", (spelling) => {
     test.each(waysOf(name))("%s", async (way) => {
-      // An async task comes to what it awaits in a microtask, after this turn; a generator at once.
+      // An async task reaches its awaited call in a microtask after this turn; a generator reaches it at
+      // once.
       const isBegun =
         way.endsWith("later") ||
         way === "a deadline" ||

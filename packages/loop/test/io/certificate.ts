@@ -3,7 +3,7 @@ import { join } from "node:path";
 
 const read = (name: string): string => readFileSync(join(import.meta.dirname, "fixtures", name), "utf8");
 
-/** A certificate for localhost that signs itself, valid for a hundred years. Its key is no secret. */
+/** A self-signed certificate for localhost, valid for a hundred years. Its key is not secret. */
 export const certificate: string = read("localhost.crt");
 export const key: string = read("localhost.key");
 export const certificatePath: string = join(import.meta.dirname, "fixtures", "localhost.crt");

@@ -1,9 +1,9 @@
-/** A protocol factory that throws, and options that are wrong. `protocol-exceptions.test.ts` has the callbacks. */
+/** A protocol factory that throws, and invalid options. `protocol-exceptions.test.ts` tests the callbacks. */
 import { describe, expect, test } from "vitest";
 import { getRunningLoop, openConnection, Protocol, run, startServer, StreamReader } from "@taskloom/loop";
 import { local, openResources, openSockets, portOf } from "./peer.ts";
 
-/** Runs `body`, and gives what the exception handler was told. */
+/** Runs `body`, and returns the messages that the exception handler received. */
 async function reported(body: () => Promise<void>): Promise<string[]> {
   const messages: string[] = [];
   await run(async () => {

@@ -1,11 +1,16 @@
-/** Answers to requests that came together are sent together; nothing else about a write changes. */
+/**
+ * Answers to requests that arrived together are sent together; all other behaviour of a write is unchanged.
+ */
 import type { Socket } from "node:net";
 import { describe, expect, test } from "vitest";
 import { createTask, openConnection, run, sleep, startServer } from "@taskloom/loop";
 import type { StreamReader, StreamWriter } from "@taskloom/loop";
 import { local, portOf } from "./peer.ts";
 
-/** Runs `serve` on a connection whose reader holds `requests` unread, and returns what the client received. */
+/**
+ * Runs `serve` on a connection whose reader holds unread `requests`, and returns the data that the client
+ * received.
+ */
 async function answers(
   requests: string,
   serve: (reader: StreamReader, writer: StreamWriter, calls: unknown[]) => Promise<void>,
@@ -106,7 +111,7 @@ describe("pipelined requests", () => {
       transport.setWriteBufferLimits({ high: 0 });
       writer.write("6");
       transport.setWriteBufferLimits();
-      writer.write("x".repeat(20_000)); // more than is gathered
+      writer.write("x".repeat(20_000)); // more than the limit of gathered data
       writer.write("7");
       await writer.drain();
     });

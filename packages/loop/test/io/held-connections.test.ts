@@ -6,7 +6,7 @@ import { clientsOf, local, openResources, openSockets, Peer, portOf, untilAlone 
 
 const COUNT = 10_000;
 
-/** How many descriptors a process may have, where a shell tells. */
+/** The maximal number of descriptors of a process, if a shell reports it. */
 function descriptorLimit(): number {
   try {
     const limit = execFileSync("sh", ["-c", "ulimit -Hn"], { encoding: "utf8" }).trim();
@@ -70,7 +70,8 @@ describe.each(servers)("%s", (_name, tasksEach, start) => {
         expect(allTasks().size).toBe(1 + tasksEach * COUNT);
         expect(await peer.does("echo", "still_there?")).toBe(`echoed ${COUNT}`);
       }
-      // All of them go at once; with a reset, since 10,000 ends would keep as many ports for a minute.
+      // All connections end at once, with a reset: 10,000 closed ends would occupy as many ports for a
+      // minute.
       getRunningLoop().setExceptionHandler(() => {});
       await peer.does("reset");
       server.close();

@@ -1,4 +1,4 @@
-/** The options of servers and connections, seen to do what they say; and how all of it shows when it is printed. */
+/** The effect of each option of servers and connections, and the printed form of the objects. */
 import { createServer as createHttpServer } from "node:http";
 import { connect } from "node:net";
 import { networkInterfaces } from "node:os";
@@ -169,7 +169,7 @@ describe("a connection", () => {
       const { reader, writer } = await openConnection({ ...local, port: portOf(server) });
       writer.write(Buffer.alloc(8 * 1024 * 1024));
       writer.writeEof();
-      writer.writeEof(); // once more changes nothing
+      writer.writeEof(); // a second call changes nothing
       const answer = createTask(reader.read());
       expect((await answer).toString()).toBe(String(8 * 1024 * 1024));
       writer.close();

@@ -8,14 +8,14 @@ import { certificate, certificatePath, key } from "./certificate.ts";
 const local = { host: "127.0.0.1" };
 const portOf = (server: Server): number => server.sockets()[0]!.port;
 
-/** The first of the commands that answers; undefined: none is here. */
+/** Returns the first of the commands that answers, or undefined if none is installed. */
 function found(...commands: (readonly [string, ...string[]])[]): string | undefined {
   for (const [command, ...args] of commands) {
     try {
       execFileSync(command, args, { stdio: "ignore" });
       return command;
     } catch {
-      // the next one
+      // try the next command
     }
   }
   return undefined;
@@ -40,7 +40,7 @@ async function shout(reader: StreamReader, writer: StreamWriter): Promise<void> 
   await writer.waitClosed();
 }
 
-/** A web server in a few lines, as protocols are used: enough for curl. */
+/** A web server in a few lines on protocols, sufficient for curl. */
 class Web extends Protocol {
   #transport!: Transport;
   #head = "";

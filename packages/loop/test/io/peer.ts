@@ -5,7 +5,7 @@ import type { Process, Server } from "@taskloom/loop";
 export const local = { host: "127.0.0.1" } as const;
 export const portOf = (server: Server): number => server.sockets()[0]!.port;
 
-/** Another process with raw sockets, that does what it is told: a client as bad as one likes. */
+/** Another process with raw sockets, which executes commands: a client can misbehave in every way. */
 export class Peer implements AsyncDisposable {
   readonly process: Process;
 
@@ -23,17 +23,17 @@ export class Peer implements AsyncDisposable {
     return new Peer(child);
   }
 
-  /** Tells it to do something without waiting for what comes of it. */
+  /** Sends a command without waiting for its answer. */
   tell(command: string, ...args: (string | number)[]): void {
     this.process.stdin!.write(`${[command, ...args].join(" ")}\n`);
   }
 
-  /** What came of the oldest command that was told. */
+  /** Returns the answer to the oldest unanswered command. */
   async answer(): Promise<string> {
     return (await this.process.stdout!.readLine()).toString().trim();
   }
 
-  /** Tells it to do something, and waits for what comes of it. */
+  /** Sends a command, and waits for its answer. */
   async does(command: string, ...args: (string | number)[]): Promise<string> {
     this.tell(command, ...args);
     return await this.answer();
@@ -44,20 +44,21 @@ export class Peer implements AsyncDisposable {
   }
 }
 
-/** What a server keeps of its clients, and the loop of the outside. */
+/** Returns the number of clients that a server has recorded. */
 export function clientsOf(server: Server): number {
   return Number(/clients=(\d+)/.exec(server._describe())?.[1]);
 }
 
-/** How many sockets this process has open, as Node counts them; listeners and pipes apart. */
+/** Returns the number of open sockets of this process as Node counts them, without listeners and pipes. */
 export const openSockets = (): number =>
   process.getActiveResourcesInfo().filter((kind) => kind === "TCPSocketWrap").length;
 
 export const openResources = (): number => getRunningLoop()._resources.size;
 
 /**
- * Resolves when `look` gives the same before and after a number of round trips to the peer's process: what is
- * under way has come to stand still. No time is waited for, so that a slow machine gets what it needs.
+ * Resolves when `look` returns the same number before and after a series of round trips to the peer's
+ * process. All events in flight have then arrived. The function waits for no fixed time, so a slow machine is
+ * no problem.
  */
 export async function untilStill(peer: Peer, look: () => number): Promise<number> {
   for (;;) {
@@ -67,7 +68,7 @@ export async function untilStill(peer: Peer, look: () => number): Promise<number
   }
 }
 
-/** Resolves when no task is left but the one that asks. */
+/** Resolves when the calling task is the only task left. */
 export async function untilAlone(): Promise<void> {
   while (allTasks().size > 1) await sleep(0);
 }

@@ -1,7 +1,7 @@
 /**
- * An exception of a protocol, for each callback of each kind of transport. CPython 3.13 was asked what it does: it
- * reports every one, and closes the connection after `data_received` and `eof_received` of a socket, and after
- * `connection_made` over TLS. Everything else goes on.
+ * Exceptions of a protocol in each callback of each kind of transport. The expectations were taken from
+ * CPython 3.13: it reports every exception, and closes the connection after `data_received` and
+ * `eof_received` of a socket, and after `connection_made` over TLS. All other connections continue.
  */
 import { createSocket } from "node:dgram";
 import { connect } from "node:net";
@@ -28,7 +28,7 @@ const METHODS = [
 ] as const;
 type Method = (typeof METHODS)[number];
 
-/** A protocol of any kind: it records its calls, and one of them throws. */
+/** A protocol of any kind: it records its calls, and one of its methods throws. */
 class Recorder {
   readonly calls: string[] = [];
   transport: unknown;
@@ -58,7 +58,7 @@ class Recorder {
     return this.calls.filter((call) => call === method).length;
   }
 
-  /** Resolves when `method` has been called `count` times; at once when the connection is lost. */
+  /** Resolves when `method` has been called `count` times, or at once when the connection is lost. */
   async until(method: Method, count = 1): Promise<void> {
     const future = new Future<undefined>();
     const each = { method, count, future };
@@ -72,7 +72,10 @@ class Recorder {
   }
 }
 
-/** Each kind: makes a connection, has every callback called unless the connection is lost before, and ends it. */
+/**
+ * For each kind of transport: makes a connection, triggers every callback unless the connection is lost
+ * before, and ends it.
+ */
 const kinds: Record<string, (protocol: Recorder) => Promise<void>> = {
   "a TCP connection": (protocol) => socket(protocol, false),
   "a TLS connection": (protocol) => socket(protocol, true),
@@ -181,7 +184,7 @@ const callbacks: Record<string, readonly Method[]> = {
   "a pipe that is read": ["connectionMade", "dataReceived", "eofReceived", "connectionLost"],
 };
 
-/** How often each callback is called on a connection that nothing cuts short. */
+/** The number of calls of each callback on a connection that ends normally. */
 const complete: Record<string, Partial<Record<Method, number>>> = {
   "a TCP connection": { pauseWriting: 1, resumeWriting: 1, dataReceived: 2, eofReceived: 1 },
   "a TLS connection": { pauseWriting: 1, resumeWriting: 1, dataReceived: 2, eofReceived: 1 },

@@ -15,7 +15,7 @@ import {
 } from "@taskloom/loop";
 import type { Server, Transport } from "@taskloom/loop";
 
-/** Writes down what it is told. */
+/** A protocol that records its calls. */
 class Recorder extends Protocol {
   readonly calls: string[] = [];
   readonly events = new Queue<string>();

@@ -17,11 +17,11 @@ const PIECE = 64 * 1024;
 const TOTAL = 512 * 1024 * 1024;
 const PIECES = TOTAL / PIECE;
 const HIGH = 64 * 1024;
-/** What may be kept at any time, and how much the process may grow: garbage that waits for its collection. */
+/** The limits of the write buffer, and of the growth of the process by garbage that is not collected yet. */
 const MOST_BUFFERED = HIGH + PIECE;
 const MOST_GROWTH = TOTAL / 2;
 
-/** Writes TOTAL bytes of fresh memory, and holds back when it is told to. */
+/** Sends TOTAL bytes of fresh memory, and pauses as flow control demands. */
 class Pouring extends Protocol {
   transport!: Transport;
   sent = 0;
@@ -52,7 +52,7 @@ class Pouring extends Protocol {
   }
 }
 
-/** The same with streams. */
+/** The same sender with streams. */
 class Streaming {
   sent = 0;
   largest = 0;
@@ -96,7 +96,7 @@ describe.each(Object.entries(writers))("%s: a peer that does not read", (_name, 
       const before = process.memoryUsage.rss();
       await peer.does("open", portOf(server), 1);
       const standsAt = await untilStill(peer, () => writer.sent);
-      expect(standsAt).toBeLessThan(TOTAL / 4); // the system's buffers, and ours
+      expect(standsAt).toBeLessThan(TOTAL / 4); // the buffers of the system and of this process
       expect(writer.transport.getWriteBufferSize()).toBeGreaterThan(0);
       expect(writer.transport.getWriteBufferSize()).toBeLessThanOrEqual(MOST_BUFFERED);
 
@@ -119,7 +119,7 @@ describe.each(Object.entries(writers))("%s: a peer that does not read", (_name, 
     await run(async () => {
       const { writer, server } = await start();
       await using peer = await Peer.start();
-      getRunningLoop().setExceptionHandler(() => {}); // a stream's handler fails with the reset, as it should
+      getRunningLoop().setExceptionHandler(() => {}); // a stream's handler fails with the reset, as expected
       await peer.does("open", portOf(server), 1);
       await untilStill(peer, () => writer.sent);
       peer.process.kill();
@@ -169,7 +169,7 @@ describe("a peer that floods", () => {
       const [reader, writer] = await reading;
       const standsAt = await untilStill(other, () => reader._buffer.size);
       expect(standsAt).toBeGreaterThan(2 * PIECE);
-      expect(standsAt).toBeLessThanOrEqual(2 * PIECE + PIECE); // what one read of the system gives
+      expect(standsAt).toBeLessThanOrEqual(2 * PIECE + PIECE); // one read of the system returns at most a piece
       expect(writer.transport.isReading()).toBe(false);
 
       let largest = 0;
@@ -244,10 +244,10 @@ describe("a peer that floods", () => {
       );
       await using peer = await Peer.start();
       await peer.does("open", portOf(server), 1);
-      peer.tell("flood", TOTAL); // not a newline in it
+      peer.tell("flood", TOTAL); // the data has no newline
       await ended.wait();
       expect(seen).toEqual(Array(5).fill("LIMIT_OVERRUN"));
-      expect(await peer.answer()).toBe("flooded"); // it was cut off
+      expect(await peer.answer()).toBe("flooded"); // the connection was closed
       server.close();
       await server.waitClosed();
     });
@@ -270,7 +270,7 @@ test("over TLS too a peer that does not read holds its writer up", async () => {
     expect(reader._buffer.size).toBeLessThanOrEqual(3 * PIECE);
     let received = 0;
     while (received < standsAt + 32 * PIECE) received += (await reader.readExactly(PIECE)).length;
-    expect(streaming.largest).toBeLessThanOrEqual(MOST_BUFFERED + PIECE); // what is encrypted already counts too
+    expect(streaming.largest).toBeLessThanOrEqual(MOST_BUFFERED + PIECE); // encrypted data counts as well
     expect(process.memoryUsage.rss() - before).toBeLessThan(MOST_GROWTH);
     getRunningLoop().setExceptionHandler(() => {});
     writer.transport.abort();

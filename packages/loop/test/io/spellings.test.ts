@@ -1,4 +1,4 @@
-/** What input and output does, told once as a script of things to await, and run in either spelling. */
+/** Input and output as one script of awaitables, which runs in both spellings. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -20,10 +20,10 @@ import type { Awaitable, Process, Server, StreamReader, StreamWriter, Transport 
 import { certificate, key } from "./certificate.ts";
 import { clientsOf, local, openResources, openSockets, portOf } from "./peer.ts";
 
-/** Yields what is to be awaited, and is given what it gave. */
+/** Yields awaitables, and receives their results. */
 type Script<T = void> = Generator<Awaitable<unknown>, T, unknown>;
 
-/** Awaits within a script, and keeps the type of what comes. */
+/** Awaits within a script, and keeps the type of the result. */
 function* wait<T>(awaitable: Awaitable<T> & PromiseLike<T>): Script<T> {
   return (yield awaitable) as T;
 }

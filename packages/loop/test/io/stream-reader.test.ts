@@ -182,7 +182,7 @@ test("a reader with twice its limit holds its source up, and lets it go at the l
     expect(calls).toEqual(["pause"]);
     await reader.readExactly(1);
     expect(calls).toEqual(["pause", "resume"]);
-    // More is wanted than fits: it must not wait for ever.
+    // The read needs more than the limit, and must not wait forever.
     reader.feedData(Buffer.from("56789"));
     const much = createTask(reader.readExactly(20));
     await sleep(0);

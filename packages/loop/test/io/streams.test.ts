@@ -128,21 +128,21 @@ describe("cancellation", () => {
 
   test("connecting can be given up, and the socket goes", async () => {
     await run(async () => {
-      // This server does not speak TLS: the handshake never ends.
+      // This server does not speak TLS, so the handshake never ends.
       const server = await startServer(async (reader, writer) => {
         await reader.read();
         writer.close();
       }, local);
       const before = getRunningLoop()._resources.size;
       const task = createTask(openConnection({ ...local, port: portOf(server), tls: true }));
-      await sleep(20); // connected, and waiting for a handshake that never comes
+      await sleep(20); // the client is connected, and waits for a handshake that never ends
       task.cancel("changed my mind");
       await expect(task).rejects.toThrow("changed my mind");
       await expect(
         openConnection({ ...local, port: portOf(server), tls: true, signal: AbortSignal.timeout(20) }),
       ).rejects.toBeInstanceOf(CancelledError);
       server.close();
-      await server.waitClosed(); // the clients are gone
+      await server.waitClosed(); // the clients are disconnected
       expect(getRunningLoop()._resources.size).toBe(before - 1);
     });
   });
@@ -269,7 +269,7 @@ test("drain holds a fast writer to the pace of a slow reader", async () => {
       writer.close();
     }, local);
     const { reader, writer } = await openConnection({ ...local, port: portOf(server), limit: 16 * 1024 });
-    // Nobody reads: what is in flight is bounded by the buffers on the way, and then stands still.
+    // No task reads. The data in flight is bounded by the buffers on the way.
     let before = -1;
     while (before !== written) {
       before = written;

@@ -212,7 +212,7 @@ test("another protocol can take over a child", async () => {
 test("a child that is over before the loop's next turn loses none of its output", async () => {
   await run(async () => {
     const starting = createTask(createSubprocess("echo", ["quick"], { stdout: "pipe" }));
-    // Runs in the iteration in which the child is started, and lasts until the child is surely over.
+    // This runs in the iteration in which the child starts, and lasts until the child has ended.
     getRunningLoop().callSoon(() => spawnSync("sleep", ["0.3"]));
     const child = await starting;
     expect((await child.communicate()).stdout?.toString()).toBe("quick\n");
@@ -245,7 +245,7 @@ test("what a child printed waits for its reader, though the child has ended and 
       { stdout: "pipe" },
     );
     await protocol.exited;
-    for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve)); // Node resumes it in the first
+    for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve)); // Node resumes it in the first turn
     expect(events).toEqual([]);
     transport.getPipeTransport(1)!.resumeReading();
     await protocol.lost;
@@ -262,7 +262,7 @@ test("no child is started for a protocol that cannot be made; a failed start may
     await expect(loop.createSubprocess(failing, "cat")).rejects.toThrow("no protocol");
     expect(process.getActiveResourcesInfo()).not.toContain("ProcessWrap");
     const starting = createTask(createSubprocess("/no/such/program"));
-    loop.callSoon(() => starting.cancel()); // before Node has told that it failed
+    loop.callSoon(() => starting.cancel()); // before Node has reported the failure
     await expect(starting).rejects.toBeInstanceOf(Error);
     expect(loop._resources.size).toBe(0);
   });

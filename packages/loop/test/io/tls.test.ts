@@ -99,7 +99,7 @@ describe("STARTTLS", () => {
   const upgradable = async (reader: StreamReader, writer: StreamWriter): Promise<void> => {
     expect((await reader.readLine()).toString()).toBe("STARTTLS\n");
     writer.write("go ahead\n");
-    await sleep(20); // the client's hello is in the reader by now, and must not be lost
+    await sleep(20); // the client's hello is in the reader now, and must not be lost
     await writer.startTls({ serverSide: true, tls: serverTls });
     await shout(reader, writer);
   };
@@ -150,7 +150,7 @@ describe("STARTTLS", () => {
   });
 });
 
-/** How the other end leaves in the middle of a handshake, once it has said "go ahead" or was told so. */
+/** The ways in which the other end leaves during a handshake, after it has sent or received "go ahead". */
 const hangUps: Record<string, (socket: Socket) => void> = {
   "its end": (socket) => socket.end(),
   "a reset": (socket) => socket.resetAndDestroy(),
@@ -198,7 +198,7 @@ describe.each(Object.entries(hangUps))("a peer that leaves during the handshake:
     await run(async () => {
       const reported = getRunningLoop().createFuture<unknown>();
       getRunningLoop().setExceptionHandler((_loop, context) => reported.setResult(context.exception));
-      getRunningLoop().setDebug(true); // a failed handshake is reported in debug mode only
+      getRunningLoop().setDebug(true); // a failed handshake is reported only in debug mode
       const server = await startServer(shout, { ...local, tls: serverTls });
       const client = connect(portOf(server), "127.0.0.1");
       client.on("error", () => {}).once("connect", () => hangUp(client));
@@ -227,7 +227,7 @@ describe("a peer that has left before the handshake", () => {
     await run(async () => {
       const peer = await bareServer((socket) => socket.end("go ahead\n"));
       const { reader, writer } = await openConnection({ ...local, port: peer.port });
-      expect((await reader.read()).toString()).toBe("go ahead\n"); // and the end
+      expect((await reader.read()).toString()).toBe("go ahead\n"); // and then the end
       const upgrade = serverSide
         ? writer.startTls({ serverSide, tls: serverTls })
         : writer.startTls({ tls: clientTls });
@@ -283,7 +283,7 @@ describe("handshakeTimeout", () => {
   });
 });
 
-/** A server of Node's own, which says what it is told to and nothing else. */
+/** Starts a plain server of Node's own, which passes each socket to `connected`. */
 async function bareServer(
   connected: (socket: Socket) => unknown,
 ): Promise<{ port: number; close: () => Promise<void> }> {
