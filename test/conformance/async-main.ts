@@ -1,8 +1,8 @@
 /**
- * `pnpm conformance --spelling async --seed S --count N`: N confluent programs in every spelling. A program is
- * confluent if what each of its tasks sees is the same on CPython's asyncio under a dozen shuffled schedules
- * of the ready queue; then it must be the same here in generators, in `async` functions, wrapped and mixed,
- * although V8 resumes `async` functions in an order of its own.
+ * `pnpm conformance --spelling async --seed S --count N` runs N confluent programs in every spelling. A
+ * program is confluent if none of a dozen shuffled schedules of the ready queue changes the values and errors
+ * that its tasks receive on CPython's asyncio. Such a program must have the same outcome here in generators,
+ * in `async` functions, wrapped and mixed, although V8 resumes `async` functions in an order of its own.
  *
  * A difference counts only if the program is still confluent under 300 more schedules.
  */
@@ -32,7 +32,7 @@ export interface AsyncOptions {
 const dozen = 12;
 const certain = 300;
 
-/** Runs the comparison; returns how many differences there are. */
+/** Runs the comparison, and returns the number of differences. */
 export async function compareSpellings(reference: Reference, options: AsyncOptions): Promise<number> {
   const { seed, modes } = options;
   const started = performance.now();
@@ -82,7 +82,7 @@ export async function compareSpellings(reference: Reference, options: AsyncOptio
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   process.stdout.write(
     `seed ${seed}: ${compared} confluent programs of ${made} from ${options.from}, CPython ${version}, ` +
-      `${modes.join(", ")}: ${differences} differences; ${unsure} looked different and depend on the schedule (${seconds} s)\n`,
+      `${modes.join(", ")}: ${differences} differences; ${unsure} programs differed and depend on the schedule (${seconds} s)\n`,
   );
   return differences;
 }
@@ -105,7 +105,7 @@ async function smallest(
     const out: (string | undefined)[] = [];
     for (const [i, candidate] of candidates.entries()) {
       let found = await differenceIn(mode, candidate, outcomeOf(traces[i]!));
-      // Most candidates do not differ; only the others have to be confluent.
+      // Most candidates show no difference; only the others are tested for confluence.
       if (found !== undefined && (await reference.confluent([candidate], 8 * dozen)).outcomes[0] === null) {
         found = undefined;
       }

@@ -1,5 +1,6 @@
-// Runs the golden programs without a test runner and ends at the first difference: for the mutants, and for
-// the spellings, whose text Node itself has to load. In generators by default; `async`: in every other spelling.
+// Runs the golden programs without a test runner, and ends at the first difference. The mutants use it, and
+// so does the test of the spellings, whose text only Node itself can load. It runs generators by default, and
+// with `async` every other spelling.
 import { outcomeDifference, outcomeOf } from "./outcome.ts";
 import { difference, readConfluent, readGolden } from "./golden.ts";
 import { interpretIn, modes } from "./spellings.ts";

@@ -14,12 +14,12 @@ import { Random } from "./random.ts";
 type Step = Statement extends infer S ? (S extends { n: number } ? Omit<S, "n"> : never) : never;
 type ObjectKind = ObjectSpec["kind"];
 
-/** Delays are few and small, so that wake-ups, deadlines and cancels meet in the same iteration. */
+/** Delays are few and small, so wake-ups, deadlines and cancels meet in the same iteration. */
 const delays = [0, 0, 0, 1, 1, 1, 2, 2, 3, 4, 5, 0.5];
 
 /**
- * The program that belongs to a seed and an index: the same on every machine. Its main body is made
- * of a few scenarios, each of which aims at one family of hand-offs, and of general statements.
+ * Returns the program of a seed and an index, the same on every machine. Its main body consists of general
+ * statements and of a few scenarios, each for one family of hand-offs.
  */
 export function generate(seed: number, index: number): Program {
   return new Generator(new Random(seed, index)).program();
@@ -38,7 +38,7 @@ class Generator {
 
   program(): Program {
     const random = this.#random;
-    // Leaves first: a body may mention only what exists already, so no program recurses.
+    // Leaves come first. A body mentions only earlier functions, so no program recurses.
     this.#makeFunction(() => [
       this.#sleep(random.pick(delays)),
       this.#step({ op: "return", value: random.below(100) }),
@@ -85,7 +85,7 @@ class Generator {
     return this.#random.pick(scenarios)();
   }
 
-  /** Tasks queue up at one object, then bursts of wake-ups and cancels meet in one step. */
+  /** Tasks queue up at one object; then bursts of wake-ups and cancels meet in one step. */
   #waiters(kind: ObjectKind): Block {
     const random = this.#random;
     const object = this.#object(kind);
@@ -120,7 +120,7 @@ class Generator {
     return out;
   }
 
-  /** One worker that waits at an object, holds what it got for a while and gives it back. */
+  /** One worker waits at an object, holds the result for a while and releases it. */
   #waiter(object: number): number {
     const random = this.#random;
     return this.#makeFunction(() => {
@@ -135,7 +135,7 @@ class Generator {
     });
   }
 
-  /** How a task uses an object for its purpose, as statements. */
+  /** The statements with which a task uses an object for its purpose. */
   #use(object: number): Block {
     const random = this.#random;
     const kind = this.#objects[object]!.kind;
@@ -173,7 +173,7 @@ class Generator {
     }
   }
 
-  /** What wakes waiters at an object; without suspending, unless that is what it takes. */
+  /** The statements that wake waiters at an object, without a suspension where that is possible. */
   #wake(object: number): Block {
     const random = this.#random;
     const kind = this.#objects[object]!.kind;
@@ -354,7 +354,10 @@ class Generator {
     return out;
   }
 
-  /** Groups whose children fail, are cancelled or swallow it, under parents that are cancelled too. */
+  /**
+   * Groups whose children fail, are cancelled or swallow the cancellation, under parents that are cancelled
+   * as well.
+   */
   #groups(): Block {
     const random = this.#random;
     const child = (): number =>
@@ -406,7 +409,7 @@ class Generator {
     return out;
   }
 
-  /** A task that cancels itself, takes it back, or returns, before it suspends. */
+  /** A task cancels itself, withdraws the request or returns before it suspends. */
   #selfCancel(): Block {
     const random = this.#random;
     const job = this.#makeFunction(() => {
@@ -433,7 +436,7 @@ class Generator {
   }
 
   /**
-   * A task waits for a child in one way; the child ends at a known instant, and a cancel follows so many
+   * A task waits for a child in one way. The child ends at a known instant, and a cancel follows a number of
    * iterations later: before the result is there, on its way up, at the wake-up, or after it.
    */
   #crossing(): Block {
@@ -546,7 +549,8 @@ class Generator {
     }
     if (random.chance(0.3)) out.push(this.#ticker());
     for (let round = random.below(3) + 1; round > 0; round--) {
-      // So many iterations after the instant at which most leaves end: results are on their way up.
+      // This is that many iterations after the instant at which most leaves end, so results are on their way
+      // up.
       out.push(this.#sleep(random.pick([0, 1, 1, 2])));
       for (let i = random.below(4); i > 0; i--) out.push(this.#sleep(0));
       for (let i = random.below(3) + 1; i > 0; i--) {
@@ -645,12 +649,12 @@ class Generator {
     return this.#choose(choices);
   }
 
-  /** A synchronous step on one of the objects there are. */
+  /** A synchronous step on one of the objects. */
   #objectStep(): Statement {
     const random = this.#random;
     const object = random.below(this.#objects.length);
     const wake = this.#wake(object)[0]!;
-    // In a general place only what is synchronous for sure may stand.
+    // In a general place, only statements that never suspend are allowed.
     if (["with", "resetBarrier", "abortBarrier", "sleep"].includes(wake.op))
       return this.#step({ op: "objectState", object });
     return wake;
@@ -685,7 +689,7 @@ class Generator {
     return out;
   }
 
-  /** One of the functions that wait for several awaitables or for one with conditions. */
+  /** A call of a function that waits for several awaitables, or for one under conditions. */
   #compound(_depth: number): Statement {
     const random = this.#random;
     switch (random.below(5)) {
@@ -754,7 +758,7 @@ class Generator {
     return this.#step({ op: "timeout", time: random.pick([null, 0, 0, 1, 1, 2, 2, 2, 3, -1]), body });
   }
 
-  /** Waits until most of what was spawned has ended, swallowing whatever comes. */
+  /** Waits until most of the spawned tasks have ended, and swallows their errors. */
   #settle(): Statement {
     return this.#try([this.#sleep(this.#random.pick([1, 3, 6]))], "all", [], false, []);
   }
@@ -822,7 +826,7 @@ class Generator {
     return this.#random.below(this.#functions.length);
   }
 
-  /** A library's awaitable: of one of the objects there are, or a sleep. */
+  /** An awaitable of the library: of one of the objects, or a sleep. */
   #raw(): RawStep {
     const random = this.#random;
     const object = random.below(this.#objects.length + 1);
@@ -851,7 +855,7 @@ class Generator {
     }
   }
 
-  /** One of the last few: those belong to the scenario at hand. */
+  /** One of the last few functions, which belong to the current scenario. */
   #recentFunction(): number {
     return this.#functions.length - 1 - this.#random.below(Math.min(3, this.#functions.length));
   }
@@ -863,7 +867,7 @@ class Generator {
   }
 
   #makeFunction(body: () => Block): number {
-    // The body is made first: what it mentions gets the lower numbers.
+    // The body is made first, so the functions that it mentions have lower numbers.
     return this.#functions.push(body()) - 1;
   }
 
@@ -871,7 +875,7 @@ class Generator {
     const random = this.#random;
     const depth = this.#callbacks.length;
     const body = Array.from({ length: random.below(3) + 1 }, () => {
-      // Inside a callback nothing may make another one, so that their numbering stays acyclic.
+      // A callback may not create another one, so the numbering stays acyclic.
       const plain: [number, () => Statement][] = [
         [4, () => this.#cancel(this.#reference())],
         [2, () => this.#finish(["future", random.below(5)])],

@@ -40,9 +40,9 @@ test("the programs reach the hand-offs", () => {
   expect(missing).toEqual([]);
 });
 
-/** What statistics of `reference.py` must not be without: as CPython itself saw it happen. */
+/** The events that the statistics of `reference.py` must contain, as CPython itself reached them. */
 const handOffs = [
-  // Cancelled between the wake-up and the step, by what the task waited in.
+  // Cancelled between the wake-up and the step, by the kind of wait.
   ...[
     "acquire",
     "await",
@@ -59,7 +59,7 @@ const handOffs = [
   ...["waitCondition", "waitEvent", "waitFor", "waitPredicate", "with", "asCompleted"].map(
     (what) => `cancel after being woken: ${what}`,
   ),
-  // Cancelled again before the first cancel was delivered.
+  // Cancelled again before the first cancel was thrown.
   ...["acquire", "get", "sleep", "waitCondition", "waitBarrier"].map(
     (what) => `cancel after being cancelled: ${what}`,
   ),
@@ -95,7 +95,7 @@ const handOffs = [
   "addDone late",
   "addDone in time",
   "removeDone True",
-  // The library's own awaitables, with nothing around them.
+  // The library's own awaitables, without another call around them.
   ...["sleep", "acquire", "waitEvent", "waitCondition", "waitBarrier", "get", "put", "join"].map(
     (what) => `raw ${what}`,
   ),

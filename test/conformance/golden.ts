@@ -7,7 +7,7 @@ import type { Program } from "./program.ts";
 
 export interface Golden {
   readonly python: string;
-  /** How often the programs did what, as CPython saw it. */
+  /** The number of times that the programs reached each event, as CPython counted them. */
   readonly statistics: Readonly<Record<string, number>>;
   readonly programs: readonly {
     readonly seed: number;
@@ -17,13 +17,13 @@ export interface Golden {
   }[];
 }
 
-/** The programs and CPython's traces of them, as `pnpm conformance --golden` wrote them. */
+/** The programs and CPython's traces of them, written by `pnpm conformance --golden`. */
 export function readGolden(): Golden {
   const packed = readFileSync(new URL("golden/programs.json.gz", import.meta.url));
   return JSON.parse(gunzipSync(packed).toString("utf8")) as Golden;
 }
 
-/** Programs that have one outcome under every schedule, and that outcome on CPython. */
+/** Programs that have one outcome under every schedule, with that outcome from CPython. */
 export interface GoldenOutcomes {
   readonly python: string;
   readonly programs: readonly {
@@ -34,13 +34,15 @@ export interface GoldenOutcomes {
   }[];
 }
 
-/** The programs and outcomes, as `pnpm conformance --spelling async --golden` wrote them. */
+/** The programs and outcomes, written by `pnpm conformance --spelling async --golden`. */
 export function readConfluent(): GoldenOutcomes {
   const packed = readFileSync(new URL("golden/confluent.json.gz", import.meta.url));
   return JSON.parse(gunzipSync(packed).toString("utf8")) as GoldenOutcomes;
 }
 
-/** The first line in which our trace of a golden program differs, with what comes before; else nothing. */
+/**
+ * Returns the first different line of our trace of a golden program with the lines before it, or undefined.
+ */
 export async function difference({
   seed,
   index,

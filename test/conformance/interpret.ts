@@ -5,13 +5,13 @@ import type { Program } from "./program.ts";
 import { Steps } from "./steps.ts";
 import { horizon, World } from "./world.ts";
 
-/** Between the cancels at the end of a program whose events are to be apart: few of them share an instant. */
+/** The time between the cancels at the end of a spread program, few of whose events share an instant. */
 const apart = 2 ** -9;
 
 /** The spelling of each function of a program, and of its main, which comes last. */
 export type Spellings = readonly (new (world: World) => Steps)[];
 
-/** Runs a program on `@taskloom/loop` in virtual time: the lines of what happened. In generators by default. */
+/** Runs a program on `@taskloom/loop` in virtual time, in generators by default. Returns its trace. */
 export async function interpret(
   program: Program,
   spellings: Spellings = [...program.functions, program.main].map(() => Steps),
@@ -21,13 +21,13 @@ export async function interpret(
   try {
     await loop.runUntilComplete(drive(world));
   } finally {
-    // What a program leaves pending stays so: ending it would run clean-up that is no part of it.
+    // Pending tasks of a program stay pending: ending them would run clean-up outside the program.
     loop.stop();
   }
   return world.trace;
 }
 
-/** Runs the program to its horizon, then cancels, several times, what is left. */
+/** Runs the program to its horizon, then cancels the remaining tasks several times. */
 const drive = coroutine(function* (world: World): Generator<never, void, unknown> {
   const { loop, lists, writer } = world;
   world.firstIteration = loop._iterations;

@@ -1,14 +1,14 @@
 /**
- * `pnpm conformance --seed S --count N`: runs N random programs on CPython's asyncio and on
- * `@taskloom/loop` and compares the traces, line by line.
+ * `pnpm conformance --seed S --count N` runs N random programs on CPython's asyncio and on `@taskloom/loop`,
+ * and compares the traces line by line.
  *
  *   --seed S         the seed (1)
- *   --count N        how many programs (10,000)
- *   --from I         the index of the first (0)
- *   --statistics     also counts which steps and hand-offs the programs reached
+ *   --count N        the number of programs (10,000)
+ *   --from I         the index of the first program (0)
+ *   --statistics     also counts the steps and hand-offs that the programs reached
  *   --golden FILE    writes programs and Python's traces instead of comparing
  *   --spelling async compares confluent programs in every spelling, task by task (async-main.ts)
- *   --mode M         with it: only generator, async, wrapped or mixed
+ *   --mode M         with --spelling async: only generator, async, wrapped or mixed
  *   --keep           reports every difference instead of shrinking the first and stopping
  */
 import { mkdirSync, writeFileSync } from "node:fs";

@@ -1,6 +1,6 @@
 /**
- * A trace as each task saw it: time, `cancelling()` count, statement, value or error, line by line. Iterations
- * and the identities of errors are left out, and so is the order among tasks. reference.py does the same.
+ * A trace split by task: time, `cancelling()` count, statement, value or error, line by line. Iterations, the
+ * identities of errors and the order among tasks are left out. reference.py does the same.
  */
 export type Outcome = Readonly<Record<string, readonly string[]>>;
 
@@ -14,7 +14,10 @@ export function outcomeOf(trace: readonly string[]): Outcome {
   return tasks;
 }
 
-/** The first line of any task in which an outcome differs from the expected one, with what comes before. */
+/**
+ * Returns the first line of any task in which an outcome differs from the expected outcome, with the lines
+ * before it.
+ */
 export function outcomeDifference(expected: Outcome, actual: Outcome): string | undefined {
   let earliest: { at: number; text: string } | undefined;
   for (const task of new Set([...Object.keys(expected), ...Object.keys(actual)])) {

@@ -1,45 +1,46 @@
 /**
- * A conformance program: a small JSON tree that a Python interpreter (`reference.py`, on CPython's
- * asyncio) and a TypeScript one (`interpret.ts`, on `@taskloom/loop`) run alike.
+ * A conformance program: a small JSON tree with the same meaning for a Python interpreter (`reference.py`, on
+ * CPython's asyncio) and a TypeScript interpreter (`interpret.ts`, on `@taskloom/loop`).
  *
- * Whatever a program makes while it runs (tasks, futures, scopes, handles) goes into numbered lists,
- * and a reference is "number k, modulo how many there are by now". So every statement means
- * something at every moment, and a statement can be deleted without breaking the others, which is
- * what the shrinker does.
+ * All objects that a running program creates (tasks, futures, scopes, handles) are stored in numbered lists.
+ * A reference is "number k, modulo the current length". Every statement therefore has a meaning at every
+ * moment, and the shrinker can delete any statement without breaking the others.
  */
 export interface Program {
-  /** Shared objects, made before anything runs. */
+  /** Shared objects, created before the first step. */
   readonly objects: readonly ObjectSpec[];
-  /** Coroutine functions; a body mentions only functions and callbacks that were made before it. */
+  /** Coroutine functions. A body mentions only earlier functions and callbacks. */
   readonly functions: readonly Block[];
   /** Bodies of plain callbacks; synchronous statements only. */
   readonly callbacks: readonly Block[];
   /** The body of the first task. */
   readonly main: Block;
-  /** Few of its events share an instant; at its end what is left is cancelled one after the other. */
+  /**
+   * Few of its events share an instant. At its end, the remaining tasks are cancelled one after the other.
+   */
   readonly isSpread?: true;
 }
 
 export type ObjectSpec =
   | { readonly kind: "lock" | "event" }
   | { readonly kind: "semaphore" | "bounded"; readonly value: number }
-  /** `lock`: the number of a lock that it shares, or absent for one of its own. */
+  /** `lock`: the number of a shared lock; without it, the object has a lock of its own. */
   | { readonly kind: "condition"; readonly lock?: number }
   | { readonly kind: "barrier"; readonly parties: number }
   | { readonly kind: "fifo" | "lifo" | "priority"; readonly maxsize: number };
 
 export type Block = readonly Statement[];
 
-/** `any` is all of: tasks, futures, stored gathers and shields, in the order they were made. */
+/** `any` is all of tasks, futures, stored gathers and shields, in the order of their creation. */
 export type Reference = readonly ["task" | "future" | "outer" | "any" | "self", number];
 
-/** Something to await: a reference, a new coroutine, or the same object as an earlier item. */
+/** An awaitable: a reference, a new coroutine, or the same object as an earlier item. */
 export type Item =
   | { readonly ref: Reference }
   | { readonly fn: number }
   /** The library's own awaitable, with no function of the program around it. */
   | { readonly raw: RawStep }
-  /** Only in lists: the item with that number, once more. */
+  /** Only in lists: the item with that number, a second time. */
   | { readonly same: number };
 
 export type RawStep =
@@ -53,10 +54,12 @@ export type RawStep =
 export type Catch = "cancelled" | "timeout" | "boom" | "group" | "error" | "all";
 export type ReturnWhen = "ALL_COMPLETED" | "FIRST_COMPLETED" | "FIRST_EXCEPTION";
 
-/** `n` numbers the statement in traces. Times are the loop's units: milliseconds here, seconds there. */
+/**
+ * `n` numbers the statement in traces. Times are in the loop's units: milliseconds here, seconds in Python.
+ */
 export type Statement = { readonly n: number } & (SyncStep | AsyncStep);
 
-/** Steps that a callback may contain too. */
+/** Steps that a callback may contain, too. */
 export type SyncStep =
   | { readonly op: "spawn"; readonly fn: number }
   | { readonly op: "spawnRaw"; readonly raw: RawStep }

@@ -7,7 +7,7 @@ export class Random {
     this.#next();
   }
 
-  /** An integer from 0 up to and without `bound`. */
+  /** Returns an integer from 0 to `bound - 1`. */
   below(bound: number): number {
     return Math.floor((this.#next() / 0x1_0000_0000) * bound);
   }
@@ -20,7 +20,7 @@ export class Random {
     return from[this.below(from.length)]!;
   }
 
-  /** An index, chosen with the probability that its weight gives it. */
+  /** Returns an index; its weight is its probability. */
   weighted(weights: readonly number[]): number {
     let rest = (this.#next() / 0x1_0000_0000) * weights.reduce((sum, weight) => sum + weight, 0);
     for (let i = 0; i < weights.length; i++) {

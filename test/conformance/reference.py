@@ -1,15 +1,15 @@
-"""Runs conformance programs on CPython's asyncio, in virtual time, and prints what happened.
+"""Runs conformance programs on CPython's asyncio, in virtual time, and prints their traces.
 
-One JSON request a line on standard input ({"programs": [...], "statistics": bool}), one JSON answer a
-line on standard output ({"python": version, "traces": [[line, ...], ...], "statistics": {...}}).
+Each line of standard input is a JSON request ({"programs": [...], "statistics": bool}), and each line of
+standard output is a JSON answer ({"python": version, "traces": [[line, ...], ...], "statistics": {...}}).
 
 With {"programs": [...], "schedules": N} each program also runs under N shuffled schedules of the ready
-queue, and the answer has "outcomes": what each task saw if no schedule changed it, else null.
+queue. The answer then has "outcomes": the outcome of each task if no schedule changed it, else null.
 
-What asyncio leaves open is fixed here, so that a trace is a function of its program:
+asyncio leaves some behaviour open. It is fixed here, so that a trace is a function of its program:
 - the selector advances a virtual clock instead of waiting;
-- timers of equal deadline run in the order in which they were set;
-- asyncio.TaskGroup, asyncio.wait and asyncio.as_completed keep their tasks in the order given.
+- timers with equal deadlines run in the order in which they were set;
+- asyncio.TaskGroup, asyncio.wait and asyncio.as_completed keep their tasks in the given order.
 """
 
 import asyncio
@@ -24,16 +24,16 @@ import warnings
 from asyncio import base_events, events, exceptions, locks, queues, taskgroups, tasks
 
 TASKS = (tasks.Task, tasks._PyTask)
-HORIZON = 40  # At this time everything that still runs is cancelled.
-LIMIT = 40  # Tasks a program may spawn.
-APART = 2**-9  # Between the cancels at the end of a program whose events are to be apart.
+HORIZON = 40  # At this time all running tasks are cancelled.
+LIMIT = 40  # The maximal number of tasks of a program.
+APART = 2**-9  # The time between the cancels at the end of a spread program.
 
 
 # ---- determinism ---------------------------------------------------------------------------------
 
 
 class OrderedSet(dict):
-    """Enough of a set for asyncio, in insertion order."""
+    """The part of a set that asyncio uses, in insertion order."""
 
     def __init__(self, items=()):
         super().__init__((item, None) for item in items)
@@ -62,7 +62,7 @@ class OrderedTimer(events.TimerHandle):
 
 
 class AsCompleted(tasks._AsCompletedIterator):
-    # CPython's constructor, but for the two sets.
+    # CPython's constructor without its two sets.
     def __init__(self, aws, timeout):
         self._done = queues.Queue()
         self._timeout_handle = None
@@ -83,8 +83,8 @@ tasks._AsCompletedIterator = AsCompleted
 
 
 class AnyOrder(collections.deque):
-    """A ready queue in which any handle may be next, also one that has just become ready: so a schedule
-    delays handles by whole iterations, as another spelling of the same program does."""
+    """A ready queue in which any handle may be next, also one that has just become ready. A schedule can
+    therefore delay handles by whole iterations, as another spelling of the same program does."""
 
     def __init__(self, chance):
         super().__init__()
@@ -102,7 +102,7 @@ class AnyOrder(collections.deque):
 
 
 class VirtualLoop(base_events.BaseEventLoop):
-    """An event loop whose selector lets time jump to the next deadline."""
+    """An event loop whose selector jumps to the time of the next deadline."""
 
     def __init__(self, chance=None):
         super().__init__()
@@ -110,7 +110,7 @@ class VirtualLoop(base_events.BaseEventLoop):
         self.gives_way = 0 if chance is None else chance.choice((0, 0.1, 0.3, 1))
         if chance is not None:
             self._ready = AnyOrder(chance)
-            # Only Python's own Task lets a cancellation be handed on; see give_way.
+            # Only the Task that is written in Python can pass a cancellation on; see give_way.
             self.set_task_factory(lambda loop, coro, **kwargs: tasks._PyTask(coro, loop=loop, **kwargs))
         self._clock_resolution = 1e-9
         self._selector = self
@@ -135,7 +135,7 @@ class VirtualLoop(base_events.BaseEventLoop):
         pass
 
 
-# ---- how values are written ----------------------------------------------------------------------
+# ---- the format of values ------------------------------------------------------------------------
 
 
 class Boom(Exception):
@@ -158,7 +158,7 @@ USAGE = {
 
 
 def usage(error):
-    """A short name for the errors of asyncio itself, whose wording is no part of the comparison."""
+    """Returns a short name for an error of asyncio itself. Its wording is not compared."""
     message = str(error)
     if message in USAGE:
         return USAGE[message]
@@ -205,7 +205,7 @@ class Program:
         return self.nodes.get(future, "?")
 
     def identity(self, error):
-        # The error is kept as well: its id must not be used again.
+        # The error is kept as well, so that its id is not used again.
         return self.errors.setdefault(id(error), (len(self.errors), error))[0]
 
     def error(self, error):
@@ -244,7 +244,7 @@ class Program:
         if self.statistics is not None:
             self.statistics[what] += 1
 
-    # -- what programs mention --
+    # -- references of programs --
 
     def register(self, kind, future):
         label = {"task": "T", "future": "F", "outer": "O"}[kind] + str(len(self.lists[kind]))
@@ -283,23 +283,23 @@ class Program:
         return getattr(thing, op if op in ("acquire", "get", "join") else "wait")()
 
     def items(self, items, parent=None):
-        """The awaitables of a list; None where a reference finds nothing or would close a circle."""
+        """Returns the awaitables of a list, with None for a reference that finds nothing or would close a circle."""
         out = []
         for item in items:
             known = item
             while "same" in known:
                 known = items[known["same"]]
-            # On the other side all sleep(0) are one object, and each is work of its own.
+            # In TypeScript all sleep(0) are one object, but each of them is work of its own.
             if "raw" in known and known["raw"]["op"] == "sleep" and known["raw"]["time"] <= 0:
                 item = known
             out.append(self.item(item, out, parent))
         return [each for each in out if each is not None]
 
     def circular(self, awaited):
-        """Whether waiting for these would make this task wait for itself.
+        """Returns whether waiting for these objects would make this task wait for itself.
 
         asyncio answers a cancel there with a RecursionError, and a task that awaited itself is
-        unusable for others afterwards ("await wasn't used with future"): nothing to compare with.
+        unusable for others afterwards ("await wasn't used with future"), so there is nothing to compare.
         """
         me = tasks.current_task(self.loop)
         seen = set()
@@ -315,7 +315,7 @@ class Program:
         return False
 
     async def awaiting(self, awaited, awaitable):
-        """Awaits, while the others know what this task waits for."""
+        """Awaits, and records for the other tasks what this task waits for."""
         me = tasks.current_task(self.loop)
         for each in awaited:
             self.edges[me].append(each)
@@ -349,8 +349,8 @@ class Program:
         return None
 
     async def give_way(self):
-        """Lets others run, in a schedule that does: where an `async` function of JavaScript calls a helper, or
-        comes back from one. A cancellation that comes meanwhile waits for the next suspension."""
+        """Lets other tasks run in some schedules, as an `async` function of JavaScript does where it calls a helper
+        or returns from one. A cancellation that arrives meanwhile waits for the next suspension."""
         chance = self.loop.chance
         if chance is None or chance.random() > self.loop.gives_way:
             return
@@ -398,8 +398,8 @@ class Program:
         return None
 
     def sync(self, s):
-        """A statement that cannot suspend. What it throws is written down, and only `raise`,
-        `result` and `exception` let it through: a wrong release must not end a program."""
+        """Runs a statement that cannot suspend. Its error is logged, and only `raise`, `result` and `exception`
+        pass it on: a wrong release must not end a program."""
         op = s["op"]
         try:
             out = getattr(self, "do_" + op)(s)
@@ -549,7 +549,7 @@ class Program:
             return outer
         self.register("outer", outer)
         self.edges[outer] = self.edges.pop(parent, []) + [each for each in items if asyncio.isfuture(each)]
-        # A child that has not started yet will say so under the name its parent had then.
+        # A child that has not started yet will report under the name that its parent had at that time.
         self.edges[parent] = self.edges[outer]
         return outer
 
@@ -786,7 +786,7 @@ class Program:
             return await self.body(s["body"])
 
     async def body(self, block):
-        """The body of a function, of a scope or of another statement, which is called on the other side."""
+        """Runs the body of a function, of a scope or of another statement; in TypeScript this is a call."""
         await self.give_way()
         try:
             return await self.block(block)
@@ -844,7 +844,7 @@ class Program:
             self.objects.append(thing)
 
     async def drive(self):
-        """Runs the program to its horizon, then cancels, several times, what is left."""
+        """Runs the program to its horizon, then cancels the remaining tasks several times."""
         self.first_iteration = self.loop.iterations
         self.make_objects()
         first = self.register("task", self.loop.create_task(self.main()))
@@ -879,7 +879,7 @@ class Program:
 
     def unhandled(self, loop, context):
         message = context["message"]
-        # These come when the garbage collector does.
+        # The garbage collector triggers these at times of its own.
         if "never retrieved" in message or "destroyed" in message:
             return
         kind = "callback" if message.startswith("Exception in callback") else message
@@ -906,7 +906,7 @@ IDENTITY = re.compile(r"#\d+")
 
 
 def outcome(trace):
-    """What each task saw; see outcome.ts."""
+    """Returns the outcome of each task; see outcome.ts."""
     tasks = {}
     for line in trace:
         time, _, who, rest = line.split(" ", 3)
@@ -922,13 +922,13 @@ def trace_of(source, leftovers, statistics=None, chance=None):
     except BaseException as error:
         return program.trace + [f"0 0 - reference failed {type(error).__name__}: {error}"]
     finally:
-        # What a program leaves pending is kept: a coroutine that is collected would run its clean-up.
+        # Pending coroutines of a program are kept, because a collected coroutine would run its clean-up.
         if asyncio.all_tasks(program.loop):
             leftovers.append(program)
 
 
 def confluent(source, leftovers, trace, schedules):
-    """The outcome of a program if it is the same under every one of so many schedules."""
+    """Returns the outcome of a program if it is the same under that many schedules, else None."""
     expected = outcome(trace)
     for schedule in range(schedules):
         if outcome(trace_of(source, leftovers, chance=random.Random(schedule))) != expected:

@@ -14,7 +14,7 @@ export interface Answer {
   readonly statistics: Record<string, number> | null;
 }
 
-/** What each task of a program saw if no schedule changes it, else null. */
+/** The outcome of each task of a program if no schedule changes it, else null. */
 export type Confluent = Outcome | null;
 
 /** One long-lived Python process that runs programs on CPython's asyncio. */
@@ -24,7 +24,7 @@ export class Reference implements AsyncDisposable {
 
   constructor(python: string) {
     const script = fileURLToPath(new URL("reference.py", import.meta.url));
-    // Its hash seed is fixed although no trace depends on it: a difference must never come from there.
+    // No trace depends on the hash seed. It is fixed all the same, so that it can never cause a difference.
     const env = { ...process.env, PYTHONHASHSEED: "0", PYTHONDONTWRITEBYTECODE: "1" };
     this.#process = spawn(python, [script], { env, stdio: ["pipe", "pipe", "inherit"] });
     this.#lines = createInterface({ input: this.#process.stdout })[Symbol.asyncIterator]();
@@ -34,7 +34,10 @@ export class Reference implements AsyncDisposable {
     return (await this.#ask({ programs, statistics })) as Answer;
   }
 
-  /** The outcomes of programs under so many shuffled schedules of the ready queue, and the asyncio's own. */
+  /**
+   * Returns the outcomes of programs on asyncio itself and under a number of shuffled schedules of the ready
+   * queue.
+   */
   async confluent(
     programs: readonly Program[],
     schedules: number,
@@ -45,7 +48,7 @@ export class Reference implements AsyncDisposable {
   async #ask(request: object): Promise<unknown> {
     this.#process.stdin.write(`${JSON.stringify(request)}\n`);
     const line = await this.#lines.next();
-    if (line.done) throw new Error("The Python reference ended without an answer; its error is above.");
+    if (line.done) throw new Error("The Python reference ended without an answer: see its error above");
     return JSON.parse(line.value);
   }
 
@@ -57,8 +60,8 @@ export class Reference implements AsyncDisposable {
 }
 
 /**
- * The Python to compare with: `TASKLOOM_PYTHON`, or the first of `python3.13` and `python3` on the PATH
- * (or where pyenv keeps its versions) that is 3.13.
+ * Returns the path of the Python for the comparison: `TASKLOOM_PYTHON`, or the first Python 3.13 among
+ * `python3.13` and `python3` on the PATH, and the versions of pyenv.
  */
 export function findPython(): string | undefined {
   const root = process.env["PYENV_ROOT"] ?? `${process.env["HOME"]}/.pyenv`;
@@ -77,7 +80,7 @@ export function findPython(): string | undefined {
       });
       if (version.trim() === "(3, 13)") return candidate;
     } catch {
-      // Not there; the next one may be.
+      // This one is not installed; the loop tries the next.
     }
   }
   return undefined;

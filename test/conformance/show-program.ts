@@ -1,6 +1,6 @@
 import type { Program } from "./program.ts";
 
-/** A program as text, a line for each of its parts. */
+/** Returns a program as text, with a line for each of its parts. */
 export function showProgram(program: Program): string {
   const parts = [`objects ${JSON.stringify(program.objects)}`];
   for (const [i, body] of program.functions.entries()) parts.push(`f${i} ${JSON.stringify(body)}`);

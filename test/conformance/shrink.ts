@@ -1,9 +1,9 @@
 import type { Program } from "./program.ts";
 
 /**
- * A smaller program for which `differs` still holds: statements are deleted, and blocks are put in
- * the place of the statement that holds them, until nothing can go. References count modulo what
- * there is, so every deletion gives a program that runs.
+ * Returns a smaller program for which `differs` still holds. Statements are deleted, and blocks replace the
+ * statements that contain them, until no step is possible. References count modulo the current length, so
+ * every deletion leaves a program that runs.
  */
 export async function shrink(
   program: Program,
@@ -13,7 +13,8 @@ export async function shrink(
   for (;;) {
     const candidates = [...reductions(best)];
     let found: Program | undefined;
-    // In slices, so that the Python process is asked seldom and a hit near the start is cheap.
+    // Candidates are tested in slices, so the Python process receives few requests, and a hit near the start
+    // is cheap.
     for (let from = 0; from < candidates.length && !found; from += 64) {
       const slice = candidates.slice(from, from + 64);
       const index = (await differs(slice)).indexOf(true);
@@ -30,7 +31,7 @@ type Path = (string | number)[];
 function* reductions(program: Program): Generator<Program> {
   const json = program as unknown as Json;
   const blocks = [...blocksOf(json, [])];
-  // Whole blocks first, large steps before small ones.
+  // Whole blocks are deleted first, and large steps before small ones.
   for (const path of blocks) {
     const block = get(json, path) as Json[];
     for (let size = block.length; size >= 1; size = size >> 1) {
@@ -52,7 +53,7 @@ function* reductions(program: Program): Generator<Program> {
         const held = (statement as { [key: string]: Json })[list];
         if (!Array.isArray(held)) continue;
         for (let i = held.length - 1; i >= 0; i--) {
-          // An item that another one repeats stays.
+          // An item that another item repeats stays.
           if (held.some((each) => (each as { same?: number }).same !== undefined) && i < held.length - 1)
             continue;
           yield replace(json, [...path, index, list], held.toSpliced(i, 1));
@@ -62,7 +63,7 @@ function* reductions(program: Program): Generator<Program> {
   }
 }
 
-/** Every list of statements: main, functions, callbacks, and what statements hold. */
+/** Returns every list of statements: main, functions, callbacks, and the blocks of statements. */
 function* blocksOf(value: Json, path: Path): Generator<Path> {
   if (Array.isArray(value)) {
     const statements =

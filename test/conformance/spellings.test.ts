@@ -9,7 +9,7 @@ import { spreadProgram } from "./spread.ts";
 
 const execute = promisify(execFile);
 
-// By Node itself, which is what turns the interpreter's text into `async` functions.
+// Node itself runs this, because only Node can load the interpreter's text as `async` functions.
 test("confluent programs have CPython's outcome as async functions, wrapped and mixed", async () => {
   expect(readConfluent().programs.length).toBeGreaterThan(500);
   const script = fileURLToPath(new URL("check-golden.ts", import.meta.url));

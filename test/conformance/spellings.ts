@@ -12,13 +12,13 @@ import type { World } from "./world.ts";
 type Spelling = new (world: World) => Steps;
 
 /**
- * How a program is written: in generators; in `async` functions that call each other as such; in `async`
- * functions of which each is a `coroutine(fn)`; and each function in one of the three.
+ * The form of a program: generators, `async` functions that call each other directly, `async` functions that
+ * are each a `coroutine(fn)`, or each function in one of the three forms.
  */
 export const modes = ["generator", "async", "wrapped", "mixed"] as const;
 export type Mode = (typeof modes)[number];
 
-/** The text of steps.ts, its generators turned into `async` functions. */
+/** The text of steps.ts with its generators turned into `async` functions. */
 function toAsync(source: string): string {
   return source
     .replaceAll("coroutine(function* (", "coroutine(async function (")
@@ -45,7 +45,7 @@ async function loadAsync(): Promise<Spelling> {
   }
 }
 
-/** The same class with each of its `async` methods a coroutine. */
+/** Returns the same class with each of its `async` methods as a coroutine. */
 function wrap(Plain: Spelling): Spelling {
   class Wrapped extends Plain {
     override readonly isPlain = false;
@@ -67,18 +67,22 @@ const Async = await loadAsync();
 const Wrapped = wrap(Async);
 const three: readonly Spelling[] = [Steps, Async, Wrapped];
 
-/** Who writes which function of a program in a mode. */
+/** Returns the interpreter of each function of a program in a mode. */
 function spellings(program: Program, mode: Mode): Spellings {
   const bodies = [...program.functions, program.main];
   if (mode !== "mixed") {
     const one = three[modes.indexOf(mode)]!;
     return bodies.map(() => one);
   }
-  // A function of the text, so that the same program is mixed alike each time and a smaller one differently.
+  // The choice is a function of the text: the same program is mixed in the same way each time, and a smaller
+  // program in another way.
   return bodies.map((body, index) => three[(JSON.stringify(body).length + index) % 3]!);
 }
 
-/** The trace of a program in a mode; with a line about it if it does not end or a rejection goes unhandled. */
+/**
+ * Returns the trace of a program in a mode. A line is added if the program does not end or a rejection is
+ * unhandled.
+ */
 export async function interpretIn(mode: Mode, program: Program): Promise<string[]> {
   const rejections: unknown[] = [];
   const onRejection = (reason: unknown): void => void rejections.push(reason);

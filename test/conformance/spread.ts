@@ -2,15 +2,15 @@ import { generate } from "./generate.ts";
 import type { Block, Program, Statement } from "./program.ts";
 import { Random } from "./random.ts";
 
-/** The spread program that belongs to a seed and an index. */
+/** Returns the spread program of a seed and an index. */
 export function spreadProgram(seed: number, index: number): Program {
   return spread(generate(seed, index), new Random(seed ^ 0x5eed, index));
 }
 
 /**
- * The same program with its events apart: each delay gets a fraction of its own, zero delays mostly become
- * short ones, and short sleeps come between statements. What then still happens in one instant is what the
- * program orders itself, so that many programs have one outcome under every schedule, in any spelling.
+ * Returns the same program with its events apart. Each delay has a fraction of its own, most zero delays
+ * become short, and short sleeps stand between statements. Events that still share an instant are ordered by
+ * the program itself, so many programs have one outcome under every schedule and in every spelling.
  */
 function spread(program: Program, random: Random): Program {
   return new Spreader(random, lastNumber(program)).program(program);
@@ -57,7 +57,7 @@ class Spreader {
     return out as unknown as Statement;
   }
 
-  /** Times anywhere in a statement; they are all under these two keys. */
+  /** Times anywhere in a statement; all of them have one of these two keys. */
   #times(key: string, value: unknown): unknown {
     if ((key === "time" || key === "timeout") && typeof value === "number") {
       if (value > 0) return value + this.#moment();
@@ -74,7 +74,7 @@ class Spreader {
     return { n: ++this.#statements, op: "sleep", time: this.#moment(), value: null };
   }
 
-  /** A fraction that only it has, below a half; a sum of a few is exact, in Python as here. */
+  /** Returns a unique fraction below a half. A sum of a few fractions is exact, here and in Python. */
   #moment(): number {
     return ((++this.#moments * 389) % 2039) / 4096;
   }

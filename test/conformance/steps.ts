@@ -43,24 +43,25 @@ const runMain = coroutine(function* (steps: Steps): Work<unknown> {
 });
 
 /**
- * Statements that may suspend. This text is the generator spelling; `spellings.ts` makes the others of it: its
- * generators become `async` functions, and those coroutines. Nothing here may be private for that.
+ * Statements that may suspend. This text is the generator spelling. `spellings.ts` makes the other spellings
+ * of it: generators become `async` functions, and those become coroutines. No member may therefore be
+ * private.
  */
 export class Steps {
   readonly world: World;
-  /** A function of the program is called and started as it is, without a coroutine around it. */
+  /** Whether functions of the program are called and started directly, without a coroutine around them. */
   readonly isPlain: boolean = false;
 
   constructor(world: World) {
     this.world = world;
   }
 
-  /** Main, as something to make a task of. */
+  /** Main, as the work of a task. */
   main(): Startable<unknown> {
     return runMain(this);
   }
 
-  /** A function as something to make a task of, which a list may mention twice unless it `isOnce`. */
+  /** A function as the work of a task. Unless it `isOnce`, a list may mention it twice. */
   start(number: number, parent: Node | undefined, isOnce: boolean): Startable<unknown> {
     return this.isPlain && isOnce
       ? () => this.callFunction(number, parent)
@@ -72,7 +73,7 @@ export class Steps {
     return callFunction(this, number, parent);
   }
 
-  /** A function as something to await; the other function may be in another spelling. */
+  /** A function as an awaitable; the other function may be in another spelling. */
   call(number: number): Awaitable<unknown> {
     const steps = this.world.steps[number]!;
     return this.isPlain && steps === this ? this.callFunction(number) : steps.coroutineOf(number);
@@ -94,7 +95,8 @@ export class Steps {
 
   *block(body: Block): Work<Outcome> {
     for (const statement of body) {
-      // Here and not in a method of its own: a call may give way, and statements that cannot suspend do not.
+      // The call is inlined here: awaiting a method would let other functions run, and statements that cannot
+      // suspend do not.
       if (syncOperations.has(statement.op)) {
         this.world.sync(statement as Statement & SyncStep);
         continue;
@@ -124,7 +126,7 @@ export class Steps {
   *asynchronous(s: Statement & AsyncStep): Work<unknown> {
     switch (s.op) {
       case "sleep":
-        // Python's default is None; ours is a sleep of another kind.
+        // Python's default is None; without a result, ours is a sleep of another kind.
         return yield* s.value === null ? sleep(s.time) : sleep(s.time, s.value);
       case "return":
         return new Return(s.value);
@@ -285,7 +287,7 @@ export class Steps {
     return out;
   }
 
-  /** Awaits, while the others know what this task waits for. */
+  /** Awaits, and records for the other tasks what this task waits for. */
   *awaiting(awaited: Anything[], awaitable: Awaitable<unknown>): Work<unknown> {
     const edges = this.world.edgesOf(currentTask()!);
     edges.push(...awaited);

@@ -6,7 +6,7 @@ import { at, orNone } from "./world.ts";
 import type { Node, World } from "./world.ts";
 import { Boom, cancelledError, isUnseen } from "./values.ts";
 
-/** Statements that cannot suspend: the same function for every spelling. */
+/** Statements that cannot suspend; all spellings share these functions. */
 export const syncOperations: ReadonlySet<string> = new Set<SyncStep["op"]>([
   "spawn",
   "spawnRaw",
@@ -118,7 +118,7 @@ export function syncStep(world: World, s: SyncStep): unknown {
       const outer = gather(items, { returnExceptions: s.returnExceptions });
       const children = [...world.edgesOf(parent), ...items.filter((each) => each instanceof Future)];
       world.edges.set(outer, children);
-      // A child that has not started yet will say so under the name its parent had then.
+      // A child that has not started yet will report under the name that its parent had at that time.
       world.edges.set(parent, children);
       return world.register("outer", outer);
     }

@@ -27,7 +27,7 @@ export class Return {
   }
 }
 
-/** How values, errors and futures are written in a trace. */
+/** Formats values, errors and futures for a trace. */
 export class Writer {
   readonly #labels = new Map<unknown, string>();
   readonly #errors = new Map<unknown, number>();
@@ -65,7 +65,7 @@ export class Writer {
     if (value instanceof Error) return this.error(value);
     if (Array.isArray(value)) return `[${value.map((each) => this.value(each)).join(", ")}]`;
     if (value instanceof Future) return this.label(value);
-    // Python's acquire gives True; ours gives what releases it.
+    // Python's acquire returns True; ours returns an object that releases the lock.
     if (typeof value === "object" && "release" in value) return "true";
     return `${value as string | number | boolean}`;
   }
@@ -83,7 +83,7 @@ export class Writer {
   }
 }
 
-/** Whether it failed and nobody has looked at the error: Python's `_log_traceback`. */
+/** Whether the future failed and its error was never retrieved: Python's `_log_traceback`. */
 export function isUnseen(future: Future<unknown>): boolean {
   return future._state === UNSEEN;
 }
@@ -112,7 +112,7 @@ export function catches(kind: Catch | null, error: unknown): boolean {
   }
 }
 
-/** Errors of the library itself are compared by kind: their wording is our own. */
+/** Errors of the library itself are compared by kind, because their wording is our own. */
 function errorName(error: unknown): string {
   if (error instanceof CancelledError) return `Cancelled(${error.message})`;
   if (error instanceof Boom) return `Boom(${error.message})`;

@@ -19,25 +19,25 @@ import type { Steps } from "./steps.ts";
 import { syncStep } from "./sync-steps.ts";
 import { Writer } from "./values.ts";
 
-/** The same numbers as in reference.py. */
+/** The same limits as in reference.py. */
 export const horizon = 40;
 export const limit = 40;
 export const longest = 2000;
 
 export type Anything = Future<unknown> | Startable<unknown>;
 type Listed = "task" | "future" | "outer" | "any";
-/** Who waits for whom: children of a gather that has not been made yet are kept under a key. */
+/** A node of the graph of waits. Children of a gather that is not made yet are stored under a key. */
 export type Node = Future<unknown> | { readonly parent: true };
 
 const letters = { task: "T", future: "F", outer: "O" } as const;
 
-/** What a running program has: its objects, what it has made so far, and its trace. */
+/** The state of a running program: its objects, everything that it has created, and its trace. */
 export class World {
   readonly program: Program;
   readonly loop: EventLoop;
   readonly trace: string[] = [];
   readonly writer = new Writer();
-  /** The interpreter of each function, in the function's spelling; main's is the last. */
+  /** The interpreter of each function in the function's spelling; the last is main's. */
   readonly steps: readonly Steps[];
   firstIteration = 0;
   objects: unknown[] = [];
@@ -70,7 +70,7 @@ export class World {
     return this.steps[number]!.start(number, parent, isOnce);
   }
 
-  /** A statement that cannot suspend; only `raise`, `result` and `exception` let an error through. */
+  /** Runs a statement that cannot suspend. Only `raise`, `result` and `exception` let an error through. */
   sync(s: Statement & SyncStep): void {
     let out: unknown;
     try {
@@ -83,7 +83,7 @@ export class World {
     this.log(this.who(), s.n, `=${this.writer.value(out)}`);
   }
 
-  /** Whether waiting for these would make this task wait for itself; see reference.py. */
+  /** Whether waiting for these objects would make this task wait for itself; see reference.py. */
   circular(awaited: Anything[]): boolean {
     const me = currentTask();
     const seen = new Set<unknown>();
@@ -157,7 +157,7 @@ export class World {
       const isOnce = !items.some((each) => "same" in each && each.same === index);
       let known = item;
       while ("same" in known) known = items[known.same]!;
-      // All sleep(0) are one object, and each is work of its own.
+      // All sleep(0) are one object, but each of them is work of its own.
       const isPause = "raw" in known && known.raw.op === "sleep" && known.raw.time <= 0;
       out.push(this.item(isPause ? known : item, out, parent, isOnce)!);
     }
@@ -215,7 +215,7 @@ export function at<T>(list: readonly T[], number: number): T | undefined {
   return list.length === 0 ? undefined : list[((number % list.length) + list.length) % list.length];
 }
 
-/** What becomes of the target, if there is one. */
+/** Returns the result of `act` for the target, if there is a target. */
 export function orNone<T>(target: T | undefined, use: (target: T) => unknown): unknown {
   return target === undefined ? "none" : use(target);
 }

@@ -1,17 +1,16 @@
 /**
- * Mutants that no test can tell from the original, each with the reason. They are found by what the line
- * was and became, so that other edits of a file do not matter.
+ * Mutants that no test can tell from the original, each with the reason. An entry is found by the text of its
+ * line before and after the change, so other edits of a file do not matter.
  */
 export interface Equivalents {
   readonly reason: string;
-  /** The file below packages/loop/src, the line as it is, and as the mutant makes it. */
+  /** The file below packages/loop/src, the original line, and the line of the mutant. */
   readonly mutants: readonly (readonly [file: string, before: string, after: string])[];
 }
 
 export const equivalents: readonly Equivalents[] = [
   {
-    reason:
-      "After a shutdown nothing is put in: none unfinished and fewer than none are the same to join and taskDone.",
+    reason: "After a shutdown no item is added: join and taskDone treat zero and negative counts alike.",
     mutants: [
       [
         "sync/queue.ts",
@@ -22,7 +21,7 @@ export const equivalents: readonly Equivalents[] = [
     ],
   },
   {
-    reason: "It is read by nobody but descriptions: a reader of inspect() may see another word.",
+    reason: "Only descriptions read the value: inspect() may show another word.",
     mutants: [
       ["task/strand.ts", "strand._phase = RUNNING;", ";"],
       ["task/strand.ts", "strand._phase = YIELDING;", ";"],
@@ -37,7 +36,7 @@ export const equivalents: readonly Equivalents[] = [
     ],
   },
   {
-    reason: "What would be left is written again before anybody reads it.",
+    reason: "The stale value is overwritten before it is read.",
     mutants: [
       ["task/strand.ts", "strand._thrown = undefined;", ";"],
       [
@@ -53,7 +52,8 @@ export const equivalents: readonly Equivalents[] = [
     ],
   },
   {
-    reason: "When the group cancelled its parent there is an error, and errors go before a cancellation.",
+    reason:
+      "If the group has cancelled its parent, there is an error, and errors take precedence over a cancellation.",
     mutants: [
       [
         "waiting/task-group.ts",
@@ -63,11 +63,11 @@ export const equivalents: readonly Equivalents[] = [
     ],
   },
   {
-    reason: "It is done twice, early and for certain; either is enough.",
+    reason: "The step is done twice, once early and once for certain; each is sufficient.",
     mutants: [["waiting/wait.ts", "timer?.cancel();", ";"]],
   },
   {
-    reason: "It only lets memory go: what stays behind is done, and everything passes over what is done.",
+    reason: "The line only frees memory: the remaining entries are done, and all readers skip done entries.",
     mutants: [
       ["sync/condition.ts", "this.#waiters.delete(waiter);", ";"],
       ["sync/event.ts", "this.#waiters.delete(waiter);", ";"],
@@ -96,7 +96,7 @@ export const equivalents: readonly Equivalents[] = [
     ],
   },
   {
-    reason: "The loop is closed, and takes and runs nothing any more.",
+    reason: "The loop is closed, and accepts and runs no callback any more.",
     mutants: [
       ["kernel/ready-queue.ts", "this.#ring = Array.from({ length: 64 });", ";"],
       ["kernel/ready-queue.ts", "this.#mask = 63;", ";"],
@@ -109,7 +109,7 @@ export const equivalents: readonly Equivalents[] = [
   },
   {
     reason:
-      "The requests to a branch are its scopes', which take them back before it ends and read no answer.",
+      "Only a branch's own scopes send it requests; they withdraw them before it ends and read no answer.",
     mutants: [
       [
         "task/branch.ts",
@@ -126,7 +126,7 @@ export const equivalents: readonly Equivalents[] = [
     ],
   },
   {
-    reason: "Nobody reads the value that wakes a waiter.",
+    reason: "The value that wakes a waiter is never read.",
     mutants: [
       ["sync/condition.ts", "waiter.setResult(false);", "waiter.setResult(true);"],
       ["sync/semaphore.ts", "waiter.setResult(true);", "waiter.setResult(false);"],
@@ -163,7 +163,7 @@ export const equivalents: readonly Equivalents[] = [
     ],
   },
   {
-    reason: "A shortcut: without it the same comes out more slowly.",
+    reason: "The line is a shortcut: without it, the same result takes longer.",
     mutants: [
       ["kernel/timer-heap.ts", "if (this.#cancelled === 0) return;", "if (false) return;"],
       ["kernel/scheduler.ts", "if (timers.size > 0) {", "if (timers.size >= 0) {"],
@@ -206,7 +206,7 @@ export const equivalents: readonly Equivalents[] = [
     ],
   },
   {
-    reason: "The other branch, or what follows, gives the same for the one case that changes sides.",
+    reason: "The other branch, or the following code, returns the same for the only case that changes sides.",
     mutants: [
       [
         "task/cancel-depth.ts",
@@ -263,7 +263,7 @@ export const equivalents: readonly Equivalents[] = [
     ],
   },
   {
-    reason: "The general way gives the same as the way for this kind.",
+    reason: "The general code returns the same as the code for this kind.",
     mutants: [
       ["task/native-await.ts", "return undefined as unknown as Promise<A | B>;", "return undefined;"],
       [
@@ -272,10 +272,10 @@ export const equivalents: readonly Equivalents[] = [
         "while (false) strand = strand._parent;",
       ],
       ["task/native-await.ts", "if (leaves.at(-1) === leaf) {", "if (false) {"],
-      // A branch without a request withdraws one of those around it.
+      // A branch without a request withdraws one of the requests around it.
       ["task/requests.ts", "if (_branch._cancels > 0) {", "if (_branch._cancels >= 0) {"],
       ["task/requests.ts", "if (_branch._cancels > 0) {", "if (true) {"],
-      // A strand that is woken as well throws the request at its step.
+      // A strand that is woken throws its request at its step as well.
       ["task/native-body.ts", "return true;", "return false;"],
       ["task/task.ts", "if (coro instanceof Coroutine) {", "if (false) {"],
       ["task/current.ts", 'if (typeof work !== "function" && !isAwaitable(work)) {', "if (false) {"],
@@ -286,11 +286,11 @@ export const equivalents: readonly Equivalents[] = [
     ],
   },
   {
-    reason: "It cannot happen: what is removed was put in.",
+    reason: "The case cannot happen: a removed item was added before.",
     mutants: [["task/native-await.ts", "if (leaves === null) return;", "if (false) return;"]],
   },
   {
-    reason: "It cannot happen: the future inside is only ever given a result or cancelled.",
+    reason: "The case cannot happen: the inner future only receives a result or is cancelled.",
     mutants: [
       [
         "sync/condition.ts",
@@ -302,12 +302,12 @@ export const equivalents: readonly Equivalents[] = [
         "if (!(thrown instanceof CancelledError)) throw thrown;",
         "if (false) throw thrown;",
       ],
-      ["sync/queue.ts", "waiter.cancel(); // in case it is not done yet", ";"],
+      ["sync/queue.ts", "waiter.cancel(); // in case the waiter is not done yet", ";"],
     ],
   },
   {
     reason:
-      "The item comes after the last that anybody may take: as many are left as were not yet given out.",
+      "The item comes after the last item that can be taken: the count of remaining items equals the items not yet taken.",
     mutants: [
       [
         "waiting/as-completed.ts",
@@ -317,7 +317,7 @@ export const equivalents: readonly Equivalents[] = [
     ],
   },
   {
-    reason: "A count of requests that is too high only makes awaits of what is there take the slower way.",
+    reason: "A count of requests that is too high only makes awaits of done futures take the slower path.",
     mutants: [
       ["task/branch.ts", "dropRequest(this); // It is not counted any more.", ";"],
       ["task/requests.ts", "return nativeRequests > 0;", "return nativeRequests >= 0;"],

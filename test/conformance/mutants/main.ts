@@ -1,12 +1,12 @@
 /**
- * `pnpm mutants`: proves the proof. Lines of the kernel are changed one at a time in a scratch copy,
- * and the golden traces and the named tests must notice.
+ * `pnpm mutants` tests the tests. It changes lines of the kernel one at a time in a scratch copy, and the
+ * golden traces and the named tests must notice.
  *
- *   --count N     how many mutants, chosen evenly by seed (300)
- *   --seed S      (1)
- *   --all         every mutant there is
+ *   --count N     the number of mutants, chosen evenly by seed (300)
+ *   --seed S      the seed (1)
+ *   --all         all mutants
  *   --only TEXT   only lines whose `path:line` this regular expression matches
- *   --jobs N      how many at a time (2)
+ *   --jobs N      the number of mutants at a time (2)
  *   --list        prints the mutants and runs nothing
  */
 import { spawn } from "node:child_process";
@@ -42,7 +42,10 @@ const { values: options } = parseArgs({
   },
 });
 
-/** Where CPython's semantics live. Diagnosis and what CPython does not have (signals, work elsewhere) have tests of their own. */
+/**
+ * The folders with CPython's semantics. Other tests cover diagnosis, signals and external work, which CPython
+ * does not have.
+ */
 const kernel = ["kernel", "task", "waiting", "sync"];
 const leftOut = /context|inspect|external-task|signal|async-generator/;
 
@@ -54,10 +57,10 @@ const mutants = choose(
     .filter(({ file, line }) => new RegExp(options.only).test(`${file}:${line}`)),
 );
 
-/** The longest that a run without a mutant took; before that is known, a minute. */
+/** The longest time of a run without a mutant; before it is known, a minute counts. */
 let slowest: number | undefined;
 const took: number[] = [];
-/** How much longer a mutant may take: a busy machine must not count as one that never ends. */
+/** The factor by which a mutant may take longer, so that a busy machine does not count as an endless loop. */
 const patience = 4;
 
 type Verdict = "golden traces" | "named tests" | "did not end" | "survived" | "equivalent";
@@ -95,7 +98,8 @@ async function work(from: Iterator<Mutant>): Promise<void> {
   try {
     const untouched = await check(scratch);
     slowest = Math.max(...took);
-    if (untouched !== "survived") throw new Error(`Without any mutant: ${untouched} fail. Mend that first.`);
+    if (untouched !== "survived")
+      throw new Error(`Without any mutant: ${untouched} fail. Repair them first.`);
     for (let next = from.next(); !next.done; next = from.next()) {
       const mutant = next.value;
       const known = equivalents.some((group) =>
@@ -129,7 +133,7 @@ async function judge(scratch: string, mutant: Mutant): Promise<Verdict> {
 }
 
 async function check(scratch: string, file = ""): Promise<Verdict> {
-  // First the one that is likelier to notice.
+  // The spelling that is more likely to notice runs first.
   const spellings = asyncSpelling.test(file) ? ["async", "generator"] : ["generator", "async"];
   for (const spelling of spellings) {
     const golden = await run(scratch, process.execPath, [
@@ -144,7 +148,7 @@ async function check(scratch: string, file = ""): Promise<Verdict> {
     join(scratch, "node_modules/vitest/vitest.mjs"),
     "run",
     "packages/loop/test",
-    // Slow, and about other things: native promises, processes and sockets.
+    // These tests are slow and cover other topics: native promises, processes and sockets.
     "--exclude=**/promises-aplus.test.ts",
     "--exclude=**/run.test.ts",
     "--exclude=**/io/**",
@@ -152,7 +156,7 @@ async function check(scratch: string, file = ""): Promise<Verdict> {
     "--reporter=dot",
     "--no-file-parallelism",
     "--no-isolate",
-    // The configuration's flags for Node are none that a thread takes.
+    // A thread does not accept the Node flags of the configuration.
     "--pool=forks",
     "--testTimeout=6000",
   ]);
@@ -161,7 +165,7 @@ async function check(scratch: string, file = ""): Promise<Verdict> {
 }
 
 async function run(cwd: string, command: string, args: string[]): Promise<"passed" | "failed" | "timeout"> {
-  // In a process group of its own: a mutant that never ends takes its workers with it.
+  // The child has a process group of its own, so an endless mutant is killed with its workers.
   const child = spawn(command, args, { cwd, stdio: "ignore", detached: true });
   let late = false;
   const started = performance.now();
@@ -179,7 +183,9 @@ async function run(cwd: string, command: string, args: string[]): Promise<"passe
   return code === 0 ? "passed" : "failed";
 }
 
-/** A copy of what the tests need, with the repository's dependencies and a loop package of its own. */
+/**
+ * Makes a copy of the files that the tests need, with the repository's dependencies and its own loop package.
+ */
 function makeScratch(): string {
   const scratch = mkdtempSync(join(tmpdir(), "taskloom-mutants-"));
   for (const path of [
@@ -212,7 +218,9 @@ function sources(folder: string): string[] {
     .map((name) => join(folder, name));
 }
 
-/** By a hash of what is changed, so that an edit of the kernel changes only the mutants of its own lines. */
+/**
+ * Chooses by a hash of the changed text, so an edit of the kernel changes only the mutants of its own lines.
+ */
 function choose(from: Mutant[]): Mutant[] {
   if (options.all || from.length <= Number(options.count)) return from;
   const order = from.map((mutant, index) => {

@@ -1,6 +1,6 @@
 import { stripTypeScriptTypes } from "node:module";
 
-/** One line of a source file, changed in one place. */
+/** One line of a source file with one change. */
 export interface Mutant {
   readonly file: string;
   /** 1-based. */
@@ -9,26 +9,32 @@ export interface Mutant {
   readonly after: string;
 }
 
-/** Lines that only describe, name, measure or watch: diagnosis has tests of its own. */
+/** Lines that only describe, name, measure or watch. Diagnosis has tests of its own. */
 const diagnosis =
   /describe|debug|monitor|metrics|inspect|reportDropped|_failures|\.name\b|_name\b|_source|waits\b|stack\b|probe|Symbol\.toStringTag/i;
 
-/** When the loop gives way to libuv: no order of callbacks depends on it. Fairness has benches and tests of its own. */
+/**
+ * The times at which the loop lets libuv run. No order of callbacks depends on them. Fairness has benches and
+ * tests of its own.
+ */
 const turns =
   /budget|\blook\b|LOOK|setImmediate|nextTick|drain|settledNative|awake|holds|keepAlive|armed|#arm\b|setTimeout|clearTimeout|LONGEST_DELAY|outside|_hold|_release|_nudge|isAutomatic|activeLoops/i;
 
-/** No part of asyncio: an AbortSignal, native promises and what an `async` function waits for, progress, I/O hooks. */
+/**
+ * Not part of asyncio: AbortSignals, native promises and the awaits of `async` functions, progress, I/O
+ * hooks.
+ */
 const others =
   /signal|controller|leaf|leaves|_bodies|native|adopt|progress|_closeIo|_shutdownIo|asyncGenerator|outcome\.status|stackTraceLimit|_afterTurn/i;
 
-/** The async spelling: its own words are no reason to pass over a line there. */
+/** The files of the async spelling; there, the words of that spelling exclude no line. */
 export const asyncSpelling = /task\/(?:native-await|native-body|branch|requests|current-strand)\.ts$/;
 const othersThere = /signal|controller|unlink|unfollow|_waitsFor|_towards/i;
 
-/** A field's first value. */
+/** The initial value of a field. */
 const field = /^  (?:(?:readonly|protected|private|static) )*[#\w]+(?:: [^=]+)? = /;
 
-/** Every match of the pattern is replaced on its own. */
+/** Every match of a pattern is replaced separately. */
 const operators: readonly (readonly [RegExp, string])[] = [
   [/===/g, "!=="],
   [/!==/g, "==="],
@@ -49,7 +55,7 @@ const operators: readonly (readonly [RegExp, string])[] = [
   [/(?<=\()!(?=[\w(])/g, ""],
 ];
 
-/** All mutants of a source that still parse; what is commentary, types or imports is left alone. */
+/** Returns all mutants of a source that still parse. Comments, types and imports are not changed. */
 export function mutate(file: string, source: string): Mutant[] {
   const lines = source.split("\n");
   const out: Mutant[] = [];
@@ -88,7 +94,7 @@ export function mutate(file: string, source: string): Mutant[] {
 
 function* changes(line: string): Generator<string> {
   const code = line.replace(/ \/\/ .*$/, "");
-  // What is quoted is wording.
+  // Quoted text is wording.
   const quoted = code.search(/["`]/);
   for (const [pattern, by] of operators) {
     for (const match of code.matchAll(pattern)) {
@@ -103,7 +109,7 @@ function* changes(line: string): Generator<string> {
     yield `${condition["head"]}(false)${condition["tail"]}`;
     if (!condition["head"]!.includes("while")) yield `${condition["head"]}(true)${condition["tail"]}`;
   }
-  // A statement that is a line of its own goes.
+  // A statement on a line of its own is deleted.
   if (
     /^\s*(?:this\b|super\.|[\w.#?![\]]+(?:\(| (?:[-+|&]?=|\?\?=|\|\|=) )|break;|continue;|(?:yield|await)\b)/.test(
       code,
