@@ -1,6 +1,6 @@
 import { markAsTaskloomError, TaskloomError } from "@taskloom/loop";
 
-/** A function that cannot be run on a thread, and why. `code` is `NOT_THREADABLE`. */
+/** A function cannot run on a thread; the message says why. `code` is `NOT_THREADABLE`. */
 export class NotThreadableError extends TypeError {
   static {
     this.prototype.name = "NotThreadableError";
@@ -9,7 +9,7 @@ export class NotThreadableError extends TypeError {
   readonly code = "NOT_THREADABLE";
 }
 
-/** A function sent by its source text used a name that only exists outside it. `code` is `NOT_SELF_CONTAINED`. */
+/** A function that was sent as its source text used a name from outside itself. `code` is `NOT_SELF_CONTAINED`. */
 export class NotSelfContainedError extends ReferenceError {
   static {
     this.prototype.name = "NotSelfContainedError";
@@ -19,8 +19,8 @@ export class NotSelfContainedError extends ReferenceError {
 }
 
 /**
- * A call that would start threads without end: a module calls its own function on a thread at its top level,
- * which every thread runs that imports the module. `code` is `THREAD_RECURSION`.
+ * A call would start threads without end. A module calls its own function on a thread at its top level, and every
+ * thread that imports the module runs that top level. `code` is `THREAD_RECURSION`.
  */
 export class ThreadRecursionError extends TaskloomError {
   static {
@@ -33,14 +33,14 @@ export class ThreadRecursionError extends TaskloomError {
   }
 }
 
-/** A value that cannot cross a thread boundary; the message names its path. `code` is `UNCLONEABLE`. */
+/** A value cannot cross the boundary of a thread; the message names its path. `code` is `UNCLONEABLE`. */
 export class UncloneableError extends TypeError {
   static {
     this.prototype.name = "UncloneableError";
     markAsTaskloomError(this);
   }
   readonly code = "UNCLONEABLE";
-  /** Where it is, as in `arguments[0].options.agent`. */
+  /** The path of the value, as in `arguments[0].options.agent`. */
   readonly path: string;
 
   constructor(path: string, what: string) {
@@ -52,7 +52,7 @@ export class UncloneableError extends TypeError {
   }
 }
 
-/** A transfer list with something in it that cannot be moved. `code` is `UNTRANSFERABLE`. */
+/** A transfer list has an object that cannot be moved. `code` is `UNTRANSFERABLE`. */
 export class TransferError extends TypeError {
   static {
     this.prototype.name = "TransferError";
@@ -61,14 +61,19 @@ export class TransferError extends TypeError {
   readonly code = "UNTRANSFERABLE";
 }
 
-/** Why a thread is gone. */
+/** The reason for the end of a thread; {@link ThreadDiedError} lists the reasons. */
 export type ThreadDeath = "exit" | "crash" | "out-of-memory" | "start" | "stopped" | "escaped";
 
 /**
- * The thread that ran a call is gone, and the call with it; nothing else is. `reason` says how: the code
- * called `process.exit` ("exit"), the thread broke ("crash"), its heap was full ("out-of-memory"), it never
- * came up ("start"), the pool or object was shut down ("stopped"), or an error escaped from the call where
- * nobody could catch it ("escaped": a floating rejection, a throw in a timer). `code` is `THREAD_DIED`.
+ * The thread of a call has ended, and only this call with it. `code` is `THREAD_DIED`. The values of `reason` are:
+ *
+ * - `exit`: the code called `process.exit`
+ * - `crash`: the thread broke
+ * - `out-of-memory`: the heap of the thread was full
+ * - `start`: the thread failed to start
+ * - `stopped`: the pool or the object was shut down
+ * - `escaped`: an error escaped from the call where nothing could catch it, such as a floating rejection or an error in
+ *   a timer
  */
 export class ThreadDiedError extends TaskloomError {
   static {
@@ -76,7 +81,7 @@ export class ThreadDiedError extends TaskloomError {
   }
   declare readonly code: "THREAD_DIED";
   readonly reason: ThreadDeath;
-  /** The thread's exit code, where it has one. */
+  /** The thread's exit code, if it has one. */
   readonly exitCode: number | undefined;
 
   constructor(message: string, reason: ThreadDeath, options: { exitCode?: number; cause?: unknown } = {}) {

@@ -159,7 +159,7 @@ export class PoolThread {
     this.calls.slots.ring();
   }
 
-  /** Gives a call with callbacks a port of its own, and returns the thread's end of that port. */
+  /** Opens a port for the callbacks of a call, and returns the thread's end of that port. */
   #openPort(call: PoolCall): MessagePort {
     const { near, far } = openCallbackPort(call.local!.callbacks!, this.#openPorts);
     near.on("message", (message: ThreadMessage) => {

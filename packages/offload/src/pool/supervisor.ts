@@ -29,7 +29,7 @@ export interface ThreadOptions {
 
 /**
  * The size of a thread's young generation. When a thread's heap is full, Node raises the limit by 16 MB and ends the
- * thread within this margin. On Node 24, V8 gives a large heap a young generation of which one collection can move
+ * thread within this margin. On Node 24, a large heap has a young generation of which one collection can move
  * more than 16 MB into the old generation; a full heap then ends the whole process. V8's own former size was three
  * times 16 MB.
  */

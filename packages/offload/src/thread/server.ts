@@ -148,7 +148,7 @@ export class ThreadServer {
    * For a caller that makes one call after the other, the thread then listens at the bell for the next call before it
    * returns to the event loop, which halves the time until the next call begins. (Piscina's `atomics: "sync"` does
    * the same without an end, and so freezes everything that outlives a call.) The thread listens only in such a
-   * series and only while nothing else is open on it, and gives the event loop a turn every 10 ms.
+   * series and only while nothing else is open on it, and the event loop has a turn every 10 ms.
    */
   #drain(): void {
     const enteredAt = performance.now();
