@@ -48,7 +48,7 @@ test("an engine that there is none of", async ({ folder }) => {
 });
 
 test("a flag that there is none of, or with a value that cannot be", async ({ folder }) => {
-  expectOneLine(await demo(folder, "--twice"), /unknown option '--twice'.* See --help\./, 2);
+  expectOneLine(await demo(folder, "--twice"), /Unknown option '--twice'.*; see --help$/m, 2);
   expectOneLine(await demo(folder, "--workers", "none"), /--workers.*Expected a whole number from 1/, 2);
 });
 
@@ -67,7 +67,7 @@ test("a port in use", async ({ folder }) => {
   const { port } = server.address() as AddressInfo;
   expectOneLine(
     await demo(folder, folder, "--port", String(port)),
-    /port \d+ on 127\.0\.0\.1 is in use; .*--port/,
+    /Port \d+ on 127\.0\.0\.1 is in use; .*--port/,
   );
   await new Promise((resolve) => server.close(resolve));
 });

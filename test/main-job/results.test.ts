@@ -62,7 +62,7 @@ folderTest("what it finds is what find, wc and sha256sum find", async ({ folder 
   expect(ended.stdout).toMatch(/│ total\s+│\s+50 │/);
   expect(ended.stdout).toMatch(/loop lane: 50 jobs, [\d,]+ jobs\/s\nthread lane: 50 jobs, [\d,]+ jobs\/s\n/);
   expect(ended.stdout).toMatch(
-    / {2}the same work in place \(the \d+ largest files\): longest [\d.]+ ms, p99 [\d.]+ ms\n/,
+    / {2}same work in place \(the \d+ largest files\): longest [\d.]+ ms, p99 [\d.]+ ms\n/,
   );
 
   const results = await resultsIn(out);
@@ -103,7 +103,7 @@ folderTest("a file that cannot be read is named, and stops nothing else", async 
   await chmod(join(root, "closed"), 0o755);
   expect(ended.stdout).toMatch(/│ total\s+│\s+2 │/);
   expect(ended.stderr).toMatch(
-    /2 could not be read; .*\n {2}closed: this user may not read it\n {2}secret\.txt: this user may not read it\n/,
+    /2 files could not be read; .*\n {2}closed: this user has no permission to read the file\n {2}secret\.txt: this user has no permission to read the file\n/,
   );
   expect(ended.code).toBe(3);
 });

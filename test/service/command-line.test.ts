@@ -49,7 +49,7 @@ redisTest(
       expect(JSON.parse((await run("failed", "--json")).stdout)).toMatchObject([
         { task: "test.fail", count: 1 },
       ]);
-      expect((await run("retry", "--task", "test.fail")).stdout).toBe("1 put back\n");
+      expect((await run("retry", "--task", "test.fail")).stdout).toBe("1 retried\n");
       expect((await run("jobs", "test.wait")).stdout).toContain("cancelled");
       expect(JSON.parse((await run("queues", "--json")).stdout)).toMatchObject({
         default: { isPaused: false },
@@ -60,14 +60,14 @@ redisTest(
         /often.*60 min/,
       );
       expect((await run("schedule", "often", "--remove")).stdout).toBe(
-        "often is no longer scheduled; what it has submitted goes on\n",
+        "often is no longer scheduled; jobs that it has submitted go on\n",
       );
       expect((await run("schedule")).stdout).toBe("nothing is scheduled\n");
       // The URL of a service does as well as an engine's.
       expect((await taskloom("ps", "--url", service.address)).stdout).toContain("running");
       expect(await taskloom("ps", "--url", "http://127.0.0.1:1")).toMatchObject({
         code: 1,
-        stderr: expect.stringContaining("nobody answers") as string,
+        stderr: expect.stringContaining("No service answers") as string,
       });
     } finally {
       await service.stop();
@@ -210,7 +210,7 @@ folderTest(
     expect(stdout).not.toMatch(/secret|aaaa/);
     expect(await print({ TASKLOOM_THREADS: "none" })).toMatchObject({
       code: 2,
-      stderr: 'taskloom: Expected TASKLOOM_THREADS to be a whole number from 1, got "none".\n',
+      stderr: 'taskloom: Expected TASKLOOM_THREADS to be a whole number from 1, got "none"\n',
     });
     await writeFile(join(folder, "taskloom.config.ts"), "export default { thread: 2 };\n");
     expect(await print({})).toMatchObject({

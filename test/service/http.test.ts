@@ -245,7 +245,7 @@ test("it does not start on another address without a token, or where it cannot",
   const taken = await taskloom("worker", tasksModule, "--engine", redis.url, "--port", port);
   expect(taken).toMatchObject({
     code: 1,
-    stderr: expect.stringMatching(/port \d+ .* is in use.*--port/) as string,
+    stderr: expect.stringMatching(/Port \d+ .* is in use.*--port/) as string,
   });
   // The default port: whoever has it now, a second worker takes another, and says so.
   const holder = createServer();

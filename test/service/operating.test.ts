@@ -58,10 +58,10 @@ redisTest("retry --all puts back every job that failed, however many there are",
     taskloom(...args, "--engine", redis.url, "--queue", "many");
   const failed = await run("failed");
   expect(failed.stdout).toMatch(/1,300 .*test\.broken .*no disk/);
-  expect(failed.stderr).toMatch(/no live worker serves queue many/);
+  expect(failed.stderr).toMatch(/No live worker serves queue many/);
   const oldest = jobs[0]!.id;
   expect((await run("jobs", oldest, "--json")).stdout).toContain(oldest);
-  expect(await run("retry", "--all")).toMatchObject({ code: 0, stdout: "1300 put back\n" });
+  expect(await run("retry", "--all")).toMatchObject({ code: 0, stdout: "1300 retried\n" });
   expect(await queue.counts()).toMatchObject({ failed: 0, waiting: count });
   expect(await queue.drain()).toBe(count);
   await engine.close();
@@ -80,7 +80,7 @@ redisTest("retry and cancel of several jobs go on after one that cannot be", asy
     taskloom(...args, "--engine", redis.url, "--queue", "several");
   expect(await run("retry", "none", first, first, last)).toMatchObject({
     code: 3,
-    stdout: "2 put back\n",
+    stdout: "2 retried\n",
     stderr: expect.stringMatching(/no job none[^]*did not fail for good/) as string,
   });
   expect(await queue.counts()).toMatchObject({ failed: 0, waiting: 2 });

@@ -17,7 +17,7 @@ postgresTest(
     expect(await run("submit", "test.burn", "1", "--wait")).toMatchObject({ code: 0 });
     expect(await run("result", id)).toMatchObject({ code: 0, stdout: "3\n" });
     expect(await run("submit", "test.fail", '"no disk"', "--wait")).toMatchObject({ code: 5 });
-    expect((await run("retry", "--all")).stdout).toBe("1 put back\n");
+    expect((await run("retry", "--all")).stdout).toBe("1 retried\n");
 
     const waiting = await service.submit("test.wait", 120_000);
     await expect.poll(async () => (await run("tree")).stdout, patience).toMatch(/waits for <sleep\(120000\)/);

@@ -31,7 +31,7 @@ test("a service on a Unix socket is this user's alone, and commands reach it", a
   await first.kill("SIGKILL");
   expect((await stat(socket)).isSocket()).toBe(true);
   const nobody = await taskloom("jobs", "--url", `unix:${socket}`);
-  expect(nobody).toMatchObject({ code: 1, stderr: expect.stringContaining("nobody answers") as string });
+  expect(nobody).toMatchObject({ code: 1, stderr: expect.stringContaining("No service answers") as string });
   const third = new TaskloomProcess(args);
   await third.printed(/"event":"ready"/);
   expect((await taskloom("queues", "--url", `unix:${socket}`)).code).toBe(0);
@@ -46,7 +46,7 @@ test("a socket's path that cannot be is refused, and no file is removed for it",
     taskloom("worker", tasksModule, "--engine", `embedded:${join(folder, "engine")}`, "--listen", path);
   expect(await start(`unix:${file}`)).toMatchObject({
     code: 1,
-    stderr: expect.stringContaining("is a file and no socket") as string,
+    stderr: expect.stringContaining("is a file and not a socket") as string,
   });
   expect((await stat(file)).size).toBe(4);
   expect(await start(`unix:${join(folder, "x".repeat(200))}`)).toMatchObject({

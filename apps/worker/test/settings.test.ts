@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { loadSettings } from "../src/config/load-settings.ts";
-import { asVariables, settingRules } from "../src/config/settings.ts";
+import { asVariables, SETTING_RULES } from "../src/config/settings.ts";
 
 /** A value of each setting that is not its default, as it is written on the command line. */
 const written: Readonly<Record<string, string>> = {
@@ -23,7 +23,7 @@ const written: Readonly<Record<string, string>> = {
   maxUtilization: "0.5",
   logLevel: "debug",
 };
-const flags = settingRules.filter(({ flag }) => flag !== undefined && !flag.startsWith("--no-"));
+const flags = SETTING_RULES.filter(({ flag }) => flag !== undefined && !flag.startsWith("--no-"));
 
 test.each(flags)("$flag can be a variable that is named after it", async ({ name, flag }) => {
   const value = written[name]!;

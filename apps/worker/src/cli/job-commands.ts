@@ -22,7 +22,7 @@ export interface SubmitFlags extends OperatorFlags {
   readonly attempts?: number;
 }
 
-/** `taskloom submit TASK [ARG…]`: every argument is JSON. */
+/** Runs `taskloom submit TASK [ARG…]`, whose arguments are JSON. */
 export async function submitCommand(
   task: string,
   words: readonly string[],
@@ -55,14 +55,18 @@ export async function submitCommand(
   });
 }
 
-/** One argument of a task, as JSON. */
+/**
+ * Reads one argument of a task.
+ *
+ * @throws {@link CliFailure} with the code `ARGUMENT` if the word is not JSON.
+ */
 export function parseArgument(word: string): unknown {
   try {
     return JSON.parse(word) as unknown;
   } catch (error) {
     throw new CliFailure(
       "ARGUMENT",
-      `${word} is not JSON; a text needs double quotes within the shell's: '${JSON.stringify(word)}'.`,
+      `${word} is not JSON; a text needs double quotes inside the quotes of the shell: '${JSON.stringify(word)}'`,
       {
         exitCode: EXIT_CODES.usage,
         cause: error,
@@ -71,19 +75,21 @@ export function parseArgument(word: string): unknown {
   }
 }
 
+const DEFAULT_WAIT_MS = 24 * 3_600_000;
+
 function waitTime({ timeout }: { readonly timeout?: number }): number {
-  return timeout === undefined ? 24 * 3_600_000 : timeout * 1_000;
+  return timeout === undefined ? DEFAULT_WAIT_MS : timeout * 1_000;
 }
 
-/** A job that was waited for: its value on standard output, or why there is none on standard error. */
+/** Prints the value of an awaited job, or on standard error the reason why there is none; returns the exit code. */
 function reportEnd(job: JobView, { json }: OperatorFlags): number {
   if (json === true) printJson(job);
   else if (job.state === "completed") out(valueText(job.value ?? null));
   else if (job.state === "failed")
-    err(`taskloom: job ${job.id} failed: ${job.error?.stack ?? job.error?.message}`);
+    err(`taskloom: Job ${job.id} failed: ${job.error?.stack ?? job.error?.message}`);
   else if (job.state === "cancelled")
-    err(`taskloom: job ${job.id} was cancelled${job.reason === undefined ? "" : `: ${job.reason}`}.`);
-  else err(`taskloom: job ${job.id} is still ${job.state}; taskloom result ${job.id} --wait waits for it.`);
+    err(`taskloom: Job ${job.id} was cancelled${job.reason === undefined ? "" : `: ${job.reason}`}`);
+  else err(`taskloom: Job ${job.id} is still ${job.state}; taskloom result ${job.id} --wait waits for it`);
   switch (job.state) {
     case "completed":
       return EXIT_CODES.ok;
@@ -96,7 +102,7 @@ function reportEnd(job: JobView, { json }: OperatorFlags): number {
   }
 }
 
-/** `taskloom result ID`. */
+/** Runs `taskloom result ID`. */
 export async function resultCommand(
   id: string,
   flags: OperatorFlags & { wait?: boolean; timeout?: number },
@@ -110,7 +116,7 @@ export async function resultCommand(
   });
 }
 
-/** `taskloom job ID`: everything that is known of it. */
+/** Runs `taskloom job ID`. */
 export async function jobCommand(id: string, flags: OperatorFlags): Promise<number> {
   return await withOperations(flags, async ({ operations, queue }) => {
     const job = await operations.job(id, queue);
@@ -124,7 +130,7 @@ export async function jobCommand(id: string, flags: OperatorFlags): Promise<numb
   });
 }
 
-/** `taskloom jobs [TEXT]`. */
+/** Runs `taskloom jobs [TEXT]`. */
 export async function jobsCommand(
   text: string | undefined,
   flags: OperatorFlags & { state?: JobView["state"]; limit: number },
@@ -137,7 +143,7 @@ export async function jobsCommand(
       ...(text === undefined ? {} : { text }),
     });
     if (flags.json === true) printJson(jobs);
-    else if (jobs.length === 0) process.stdout.write("no such jobs\n");
+    else if (jobs.length === 0) process.stdout.write("no jobs found\n");
     else {
       printTable(
         ["job", "task", "state", "queue", "arguments"],
@@ -151,9 +157,9 @@ export async function jobsCommand(
       );
     }
     if (unsearched > 0)
-      err(`taskloom: the arguments of ${unsearched} of ${searched} jobs are too large to search.`);
+      err(`taskloom: The arguments of ${unsearched} of ${searched} jobs are too large to search`);
     if (isCut && flags.json !== true)
-      err(`taskloom: there may be more than these ${jobs.length}; --limit shows more.`);
+      err(`taskloom: There may be more than these ${jobs.length} jobs; --limit shows more`);
     return EXIT_CODES.ok;
   });
 }
@@ -165,7 +171,7 @@ function argumentText({ args, omitted, unreadable }: JobView): string {
     : `${omitted["data"].toLocaleString("en-US")} bytes`;
 }
 
-/** `taskloom cancel ID…`. */
+/** Runs `taskloom cancel ID…`. */
 export async function cancelCommand(
   ids: readonly string[],
   flags: OperatorFlags & { reason?: string },
@@ -177,8 +183,10 @@ export async function cancelCommand(
     if (flags.json === true) printJson(jobs);
     else {
       for (const { id, state } of jobs) {
-        const said = hasEnded(state) ? stateText(state) : "told to stop; it has not ended yet";
-        out(`${id}: `, said);
+        out(
+          `${id}: `,
+          hasEnded(state) ? stateText(state) : "cancellation requested; the job has not ended yet",
+        );
       }
     }
     reportSkipped(skipped, "cancelled");
@@ -187,15 +195,15 @@ export async function cancelCommand(
   });
 }
 
-/** `taskloom failed`: dead letters by error. */
+/** Runs `taskloom failed`, which groups the failed jobs by task and error. */
 export async function failedCommand(flags: OperatorFlags): Promise<number> {
   return await withOperations(flags, async ({ operations, queue }) => {
     const groups = await allFailures(operations, queue);
     if (flags.json === true) printJson(groups);
-    else if (groups.length === 0) process.stdout.write("nothing has failed\n");
+    else if (groups.length === 0) process.stdout.write("no failed jobs\n");
     else {
       printTable(
-        ["jobs", "task", "error", "last", "for example"],
+        ["jobs", "task", "error", "last", "example"],
         groups.map(({ count, task, error, lastAt, ids }) => [
           count,
           task,
@@ -208,19 +216,19 @@ export async function failedCommand(flags: OperatorFlags): Promise<number> {
     for (const [name, view] of Object.entries(await operations.queues())) {
       if (view.workers > 0 || view.loop.failed + view.thread.failed === 0) continue;
       if (queue !== undefined && queue !== name) continue;
-      err(`taskloom: no live worker serves queue ${name}; what is retried there waits for one.`);
+      err(`taskloom: No live worker serves queue ${name}; retried jobs wait there until one does`);
     }
     return EXIT_CODES.ok;
   });
 }
 
-/** `taskloom retry ID… | --task NAME | --all`. */
+/** Runs `taskloom retry ID… | --task NAME | --all`. */
 export async function retryCommand(
   ids: readonly string[],
   flags: OperatorFlags & { task?: string; all?: boolean },
 ): Promise<number> {
   if (ids.length === 0 && flags.task === undefined && flags.all !== true) {
-    throw new CliFailure("USAGE", "say which: job ids, --task NAME, or --all.", {
+    throw new CliFailure("USAGE", "Name the jobs to retry: ids, --task NAME, or --all", {
       exitCode: EXIT_CODES.usage,
     });
   }
@@ -234,16 +242,16 @@ export async function retryCommand(
           });
     if (flags.json === true) printJson({ retried, skipped });
     else {
-      const nothing = retried.length === 0 && skipped.length === 0;
-      process.stdout.write(nothing ? "nothing of that has failed\n" : `${retried.length} put back\n`);
+      const isNone = retried.length === 0 && skipped.length === 0;
+      process.stdout.write(isNone ? "no failed jobs\n" : `${retried.length} retried\n`);
     }
-    reportSkipped(skipped, "put back");
+    reportSkipped(skipped, "retried");
     return skipped.length === 0 ? EXIT_CODES.ok : EXIT_CODES.partial;
   });
 }
 
-/** So many jobs that were skipped are named one by one. */
-const shownSkips = 10;
+/** The skipped jobs that are named one by one. */
+const MAX_SHOWN_SKIPS = 10;
 
 async function retryEach(
   operations: Operations,
@@ -258,8 +266,9 @@ async function retryEach(
 }
 
 /**
- * Does something with each job, and goes on after one that is not there or not in the state for it. An error of any
- * other kind, such as an engine that does not answer, ends the walk; so does the only job's, which is the command's own.
+ * Calls `body` for each job. A job that does not exist, or whose state does not allow the command, is skipped.
+ *
+ * @throws every other error, such as that of an engine that does not answer, and the error of a job that is alone.
  */
 async function forEach<T>(
   ids: readonly string[],
@@ -285,9 +294,10 @@ async function forEach<T>(
   return { done, skipped };
 }
 
-function reportSkipped(skipped: RetryPage["skipped"], what: string): void {
-  for (const { message } of skipped.slice(0, shownSkips)) err(`taskloom: ${message}`);
-  if (skipped.length > shownSkips) err(`taskloom: and ${skipped.length - shownSkips} more were not ${what}.`);
+function reportSkipped(skipped: RetryPage["skipped"], done: string): void {
+  for (const { message } of skipped.slice(0, MAX_SHOWN_SKIPS)) err(`taskloom: ${message}`);
+  if (skipped.length > MAX_SHOWN_SKIPS)
+    err(`taskloom: ${skipped.length - MAX_SHOWN_SKIPS} more jobs were not ${done}`);
 }
 
 async function retryMatching(
@@ -303,7 +313,7 @@ async function retryMatching(
   return { retried, skipped };
 }
 
-/** Opens what the flags name, does something with it, and closes it. */
+/** Opens the engine or service that the flags name, calls `body` with it, and closes it. */
 export async function withOperations(
   flags: OperatorFlags,
   body: (opened: OpenedOperations) => Promise<number>,

@@ -7,24 +7,24 @@ import { visibleText } from "../terminal/visible-text.ts";
 import { CliFailure, EXIT_CODES } from "../errors/cli-failure.ts";
 import { brief } from "./job-text.ts";
 
-/** How often a job that somebody waits for is looked at, and the line drawn; milliseconds. */
-const lookInterval = 250;
-const barWidth = 30;
+/** The interval at which an awaited job is polled and its line is drawn. */
+const POLL_INTERVAL_MS = 250;
+const BAR_WIDTH = 30;
 
-/** What a job says of how far it is. */
+/** The progress of a job. */
 export interface Reached {
-  /** 0 to 1; undefined when it cannot be told from what the job says. */
+  /** 0 to 1; undefined if the reported value has no share in it. */
   readonly share: number | undefined;
   readonly text: string;
 }
 
-const doneNames = ["done", "current", "completed", "processed", "loaded", "value", "step"];
-const totalNames = ["total", "to", "of", "max", "count", "steps"];
-const percentNames = ["percent", "percentage"];
+const DONE_NAMES = ["done", "current", "completed", "processed", "loaded", "value", "step"];
+const TOTAL_NAMES = ["total", "to", "of", "max", "count", "steps"];
+const PERCENT_NAMES = ["percent", "percentage"];
 
 /**
- * Reads what a task gave to `reportProgress`, which can be anything: a share from 0 to 1, a percentage up to 100, or an
- * object that has either, or how much is done and how much there is, under the names that people use for these.
+ * Reads a value that a task has passed to `reportProgress`: a share from 0 to 1, a percentage up to 100, or an object
+ * with a percentage or with a done and a total amount, under the usual names. Any other value is shown as text.
  */
 export function reachedOf(progress: unknown): Reached {
   if (typeof progress === "number") return share(progress <= 1 ? progress : progress / 100);
@@ -33,14 +33,14 @@ export function reachedOf(progress: unknown): Reached {
   const fields = progress as Readonly<Record<string, unknown>>;
   const named = (names: readonly string[]): number | undefined =>
     names.map((name) => fields[name]).find((value): value is number => typeof value === "number");
-  const total = named(totalNames);
-  const done = named(doneNames);
+  const total = named(TOTAL_NAMES);
+  const done = named(DONE_NAMES);
   if (done !== undefined && total !== undefined && total > 0)
     return {
       ...share(done / total),
       text: `${done.toLocaleString("en-US")} of ${total.toLocaleString("en-US")}`,
     };
-  const percent = named(percentNames);
+  const percent = named(PERCENT_NAMES);
   if (percent !== undefined) return share(percent / 100);
   return { share: undefined, text: brief(progress) };
 }
@@ -51,8 +51,10 @@ function share(value: number): Reached {
 }
 
 /**
- * Waits for a job's end as {@link Operations.ended} does, and on a terminal shows meanwhile where it is, how far it says
- * it is, and for how long. Ctrl-C ends the waiting, and says that the job goes on.
+ * Waits for the end of a job, as {@link Operations.waitForEnd} does. A terminal meanwhile shows the job's state, its
+ * progress and the time. Ctrl-C ends the wait but not the job.
+ *
+ * @throws {@link CliFailure} with the code `INTERRUPTED` at a Ctrl-C.
  */
 export async function endedWithProgress(
   operations: Operations,
@@ -74,7 +76,7 @@ export async function endedWithProgress(
     const isDrawn = isShown && process.stderr.isTTY;
     const ended = isDrawn
       ? drawUntilEnd(operations, id, milliseconds, queue, stop)
-      : operations.ended(id, milliseconds, queue);
+      : operations.waitForEnd(id, milliseconds, queue);
     return await Promise.race([ended, stop]);
   } finally {
     signals.dispose();
@@ -97,8 +99,8 @@ async function drawUntilEnd(
       clearOnComplete: true,
       linewrap: false,
       gracefulExit: false,
-      barsize: barWidth,
-      fps: 1_000 / lookInterval,
+      barsize: BAR_WIDTH,
+      fps: 1_000 / POLL_INTERVAL_MS,
     },
     Presets.shades_classic,
   );
@@ -106,9 +108,9 @@ async function drawUntilEnd(
   try {
     for (;;) {
       const left = milliseconds - (performance.now() - began);
-      const look = operations.ended(id, Math.max(0, Math.min(left, lookInterval)), queue);
-      job = await Promise.race([look, stop]);
-      if (hasEnded(job.state) || left <= lookInterval) return job;
+      const poll = operations.waitForEnd(id, Math.max(0, Math.min(left, POLL_INTERVAL_MS)), queue);
+      job = await Promise.race([poll, stop]);
+      if (hasEnded(job.state) || left <= POLL_INTERVAL_MS) return job;
       bar.update(reachedOf(job.progress).share ?? 0);
     }
   } finally {
@@ -119,9 +121,9 @@ async function drawUntilEnd(
 function line(job: JobView | undefined, waited: number, full: string, empty: string): string {
   const time = duration(waited);
   if (job?.progress === undefined) return `${job?.state ?? "waiting"}  ${time}`;
-  const { share: reached, text: said } = reachedOf(job.progress);
-  const text = visibleText(said).replaceAll(/[\n\t]/g, " "); // It is drawn on a terminal, in one line.
+  const { share: reached, text: progress } = reachedOf(job.progress);
+  const text = visibleText(progress).replaceAll(/[\n\t]/g, " "); // The line must not break.
   if (reached === undefined) return `${job.state}  ${text}  ${time}`;
-  const cells = Math.round(reached * barWidth);
-  return `${full.slice(0, cells)}${empty.slice(0, barWidth - cells)}  ${text}  ${time}`;
+  const cells = Math.round(reached * BAR_WIDTH);
+  return `${full.slice(0, cells)}${empty.slice(0, BAR_WIDTH - cells)}  ${text}  ${time}`;
 }

@@ -8,7 +8,7 @@ import type { Operations } from "../operations/operations.ts";
 import { CliFailure, EXIT_CODES } from "../errors/cli-failure.ts";
 import { importModule } from "./import-module.ts";
 
-/** The flags of every command that looks at queues or does something to them. */
+/** The flags of every command that reads or changes queues. */
 export interface OperatorFlags {
   readonly json?: boolean;
   readonly url?: string;
@@ -18,18 +18,21 @@ export interface OperatorFlags {
   readonly config?: string;
 }
 
-/** What the commands do their work on, and where that is. */
+/** The opened engine or service of a command. */
 export interface OpenedOperations {
   readonly operations: Operations;
+  /** The address of the engine or service, without a password. */
   readonly where: string;
-  /** The queue to use when it has to be one. */
+  /** The one queue that the flags or settings name. */
   readonly queue: string | undefined;
   close(): Promise<void>;
 }
 
 /**
- * Opens what the flags name: a service's HTTP address, or an engine. An embedded engine's folder is opened here, beside
- * the processes that work on it.
+ * Opens the service or the engine that the flags name. This process opens the folder of an embedded engine itself,
+ * beside the processes that use it.
+ *
+ * @throws {@link CliFailure} with the code `SERVICE_URL` if `--url` is not the address of a service.
  */
 export async function openOperations(flags: OperatorFlags): Promise<OpenedOperations> {
   const { queue: named, ...rest } = flags;
@@ -37,7 +40,7 @@ export async function openOperations(flags: OperatorFlags): Promise<OpenedOperat
     ...rest,
     ...(named === undefined ? {} : { queue: [named] }),
   });
-  // One queue that a variable or the config file names counts as one that the flag names; several are what is listed.
+  // A single queue in a variable or in the config file counts like the flag. Several queues only filter lists.
   const queue =
     named ?? (sources.queues !== "default" && settings.queues.length === 1 ? settings.queues[0] : undefined);
   const token = settings.token ?? settings.readToken;
@@ -46,7 +49,7 @@ export async function openOperations(flags: OperatorFlags): Promise<OpenedOperat
     if (!isServiceAddress(url)) {
       throw new CliFailure(
         "SERVICE_URL",
-        `${url} is no address of a service; use one such as http://127.0.0.1:7373, or unix:PATH.`,
+        `${url} is not the address of a service; use an address such as http://127.0.0.1:7373, or unix:PATH`,
         { exitCode: EXIT_CODES.usage },
       );
     }
@@ -56,7 +59,7 @@ export async function openOperations(flags: OperatorFlags): Promise<OpenedOperat
   const engine = openEngine(settings.engine);
   await engine.connect();
   const modules = await Promise.all((flags.module ?? []).map(importModule));
-  // A queue that is named to be looked at has to be there; one that is set up is shown while it is empty, too.
+  // A named queue has to exist. The queues of the settings are shown also while they are empty.
   const shown = queue === undefined ? settings.queues : ["default"];
   const operations = new EngineOperations(engine, shown, modules);
   return {

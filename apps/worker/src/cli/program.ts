@@ -1,85 +1,84 @@
 import { availableParallelism } from "node:os";
 import { Command, CommanderError } from "commander";
-import { version } from "../version.ts";
 import type { DemoFlags } from "../demo/demo-command.ts";
 import { CliFailure, EXIT_CODES } from "../errors/cli-failure.ts";
+import { version } from "../version.ts";
+import { whole } from "./flag-parsers.ts";
 import { addServiceCommands } from "./service-commands.ts";
-import { wholeFrom } from "./whole-from.ts";
 
-/** Runs the command line; the result is the exit code. */
+/** Runs the command line, and returns the exit code. */
 export async function program(args: readonly string[]): Promise<number> {
   let exitCode: number = EXIT_CODES.ok;
   const taskloom = new Command("taskloom")
-    .description("Runs tasks: on this loop, on threads, on other machines.")
-    .addHelpText("after", help)
+    .description("Runs tasks on the event loop, on threads and on other machines.")
+    .addHelpText("after", HELP)
     .showSuggestionAfterError(true)
     .version(version)
     .exitOverride()
     .configureOutput({ outputError: () => {} });
-
-  taskloom
-    .command("demo")
-    .description("The main job: counts, hashes and compresses every file below a directory.")
-    .argument("[directory]", "the directory; default: this project, without node_modules and .git")
-    .option("--once", "end when the work is done, rather than stay up until Ctrl-C", false)
-    .option(
-      "--engine <url>",
-      "where jobs are kept: embedded:FOLDER or redis://HOST:PORT",
-      "embedded:.taskloom",
-    )
-    .option("--workers <number>", "worker processes", wholeFrom(1), 1)
-    .option(
-      "--threads <number>",
-      "threads of each worker",
-      wholeFrom(1),
-      Math.max(1, availableParallelism() - 1),
-    )
-    .option(
-      "--port <number>",
-      "HTTP port on 127.0.0.1; 0 takes any free one (default: 7373, or a free one)",
-      wholeFrom(0),
-    )
-    .option("--deadline <seconds>", "give up after this long", wholeFrom(1), 3_600)
-    .option(
-      "--patience <seconds>",
-      "give up when the engine has not answered for this long",
-      wholeFrom(1),
-      10,
-    )
-    .option("--out <file>", "write one line of JSON for each file")
-    .addHelpText("after", "\nExample:\n  taskloom demo /usr/share/doc --once")
-    .action(async (directory: string | undefined, flags: DemoFlags) => {
-      const { demoCommand } = await import("../demo/demo-command.ts");
-      exitCode = await demoCommand(directory, flags);
-    });
-
+  addDemo(taskloom, (code) => (exitCode = code));
   addServiceCommands(taskloom, (code) => (exitCode = code));
-
   for (const command of taskloom.commands) command.exitOverride().configureOutput({ outputError: () => {} });
   try {
     await taskloom.parseAsync(args, { from: "user" });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return EXIT_CODES.ok; // --help and --version
-    if (error.code === "commander.help") return EXIT_CODES.usage; // No command at all: the help has been shown.
-    const message = error.message.replace(/^error: /, "").replaceAll("\n", " ");
-    throw new CliFailure("USAGE", `${message.replace(/\.?$/, ".")} See --help.`, {
-      exitCode: EXIT_CODES.usage,
-      cause: error,
-    });
+    if (error.code === "commander.help") return EXIT_CODES.usage; // Without a command, commander has shown the help.
+    throw new CliFailure("USAGE", usageMessage(error), { exitCode: EXIT_CODES.usage, cause: error });
   }
   return exitCode;
 }
 
-const help = `
+/** Returns the message of commander in the form of our own. */
+function usageMessage({ message }: CommanderError): string {
+  const text = message
+    .replace(/^error: /, "")
+    .replaceAll("\n", " ")
+    .replace(/\.$/, "");
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}; see --help`;
+}
+
+function addDemo(taskloom: Command, ended: (exitCode: number) => void): void {
+  taskloom
+    .command("demo")
+    .description("Counts, hashes and compresses every file below a directory.")
+    .argument("[directory]", "the directory; default: this project, without node_modules and .git")
+    .option("--once", "end after the work; without this flag the service stays up until Ctrl-C", false)
+    .option(
+      "--engine <url>",
+      "the engine that stores the jobs: embedded:FOLDER or redis://HOST:PORT",
+      "embedded:.taskloom",
+    )
+    .option("--workers <number>", "number of worker processes", whole(1), 1)
+    .option("--threads <number>", "threads of each worker", whole(1), Math.max(1, availableParallelism() - 1))
+    .option(
+      "--port <number>",
+      "the HTTP port on 127.0.0.1; 0 takes any free port (default: 7373, or a free port if it is in use)",
+      whole(0),
+    )
+    .option("--deadline <seconds>", "the time for the whole run", whole(1), 3_600)
+    .option("--patience <seconds>", "the time after which a silent engine ends the run", whole(1), 10)
+    .option("--out <file>", "write one line of JSON for each file to this file")
+    .addHelpText("after", "\nExample:\n  taskloom demo /usr/share/doc --once")
+    .action(async (directory: string | undefined, flags: DemoFlags) => {
+      const { demoCommand } = await import("../demo/demo-command.ts");
+      ended(await demoCommand(directory, flags));
+    });
+}
+
+const HELP = `
 Examples:
-  taskloom worker ./tasks.ts                          a worker with an engine of its own in ./.taskloom
+  taskloom worker ./tasks.ts                          run a worker, with its jobs in ./.taskloom
   taskloom worker ./tasks.ts --engine redis://db:6379 --workers 4
   taskloom submit image.thumbnail '"a.jpg"' 200 --wait
-  taskloom ps && taskloom tree                        what runs where, and what it waits for
+  taskloom ps && taskloom tree                        show the workers and their live tasks
   taskloom failed && taskloom retry --task image.thumbnail
-  taskloom doctor ./tasks.ts                          what is wrong with this set-up, if anything
+  taskloom doctor ./tasks.ts                          check this setup
 
 Exit codes:
-  0 done   1 could not be done   2 wrong command line or setting   3 done in part   4 no such thing
-  5 the job failed   6 it was cancelled   7 it has not ended yet   130 stopped by a signal`;
+  0    done                       4    not found
+  1    failed                     5    the job failed
+  2    invalid flag or setting    6    the job was cancelled
+  3    done in part               7    the job has not ended yet
+                                  130  stopped by a signal`;

@@ -1,54 +1,63 @@
 import { Option } from "commander";
 import type { Command } from "commander";
-import { settingRules } from "../config/settings.ts";
+import { SETTING_RULES } from "../config/settings.ts";
 import type { JobView } from "../operations/operations.ts";
-import type { OperatorFlags } from "./open-operations.ts";
+import { collect, seconds, whole } from "./flag-parsers.ts";
 import type { SubmitFlags } from "./job-commands.ts";
+import type { OperatorFlags } from "./open-operations.ts";
 import type { ScheduleFlags } from "./watch-commands.ts";
-import { collect, seconds, wholeFrom } from "./whole-from.ts";
+
+type Ended = (exitCode: number) => void;
 
 /**
- * The commands that run and operate a service. Each one's code is loaded when it is asked for: `taskloom submit` has no
- * use for a web server.
+ * Adds the commands that run and operate a service. The code of a command is loaded when the command runs, so that
+ * `taskloom submit` does not load a web server.
  */
-export function addServiceCommands(taskloom: Command, ended: (exitCode: number) => void): void {
+export function addServiceCommands(taskloom: Command, ended: Ended): void {
   addWorker(taskloom, ended);
+  addDoctor(taskloom, ended);
   addBackup(taskloom, ended);
-  addJobCommands(taskloom, ended);
-  addWatchCommands(taskloom, ended);
+  addSubmission(taskloom, ended);
+  addJobs(taskloom, ended);
+  addFailures(taskloom, ended);
+  addWorkers(taskloom, ended);
+  addQueues(taskloom, ended);
 }
 
-function addWorker(taskloom: Command, ended: (exitCode: number) => void): void {
+function addWorker(taskloom: Command, ended: Ended): void {
   const worker = taskloom
     .command("worker")
-    .description("Runs a worker for the tasks that modules export, until it is told to stop.")
+    .description("Runs the tasks that modules export until a signal stops it.")
     .argument("[modules...]", "modules (.ts or .js) that export tasks made by defineTask");
   addSettings(worker)
-    .option("--print-config", "show every setting and who said it, and end")
-    .option("--json", "with --print-config: for programs")
+    .option("--print-config", "show each setting with its source, and end")
+    .option("--json", "with --print-config: print JSON")
     .addHelpText(
       "after",
       `
-Each flag can also be a variable (--max-loop-delay is TASKLOOM_MAX_LOOP_DELAY) or a line in taskloom.config.ts;
-flags go before variables, and those before the file. Tokens are no flags, since other users could see them:
-TASKLOOM_TOKEN may do everything, TASKLOOM_READ_TOKEN may look.
+Each flag is also a variable (--max-loop-delay is TASKLOOM_MAX_LOOP_DELAY) and a line of taskloom.config.ts. A flag
+overrides the variable, and the variable overrides the file. Tokens are variables only, because other users can see
+flags: TASKLOOM_TOKEN permits everything, TASKLOOM_READ_TOKEN permits reading.
 
 Examples:
-  taskloom worker ./tasks.ts                                      an engine of its own in ./.taskloom
+  taskloom worker ./tasks.ts                                      with its jobs in ./.taskloom
   taskloom worker ./tasks.ts --engine redis://db:6379 --workers 4
   taskloom worker ./tasks.ts ./more.ts --queue default,mail --threads 8
 
-SIGTERM or Ctrl-C: no more jobs are taken, what runs has --drain seconds, the rest is given back, and the process
-ends with 0. The second signal ends it at once.`,
+On SIGTERM or Ctrl-C the worker takes no more jobs, gives running jobs --drain seconds, hands back the others, and
+ends with exit code 0. A second signal ends it at once.`,
     )
     .action(async (modules: string[], flags: Record<string, unknown>) => {
       const { workerCommand } = await import("./worker-command.ts");
       ended(await workerCommand(modules, flags));
     });
+}
+
+function addDoctor(taskloom: Command, ended: Ended): void {
   addSettings(taskloom.command("doctor"), ["engine", "queues"])
-    .description("Looks at Node, engine, disk, clock, workers and task modules, and says what to mend.")
-    .argument("[modules...]", "task modules to look at")
-    .option("--json", "for programs")
+    .description("Checks Node, engine, disk, clock, workers and task modules, and shows the next step.")
+    .argument("[modules...]", "task modules to check")
+    .option("--json", "print JSON")
     .addHelpText("after", examplesText(["doctor ./tasks.ts --engine redis://db:6379"]))
     .action(async (modules: string[], flags: Record<string, unknown>) => {
       const { doctorCommand } = await import("./doctor-command.ts");
@@ -56,15 +65,15 @@ ends with 0. The second signal ends it at once.`,
     });
 }
 
-function addBackup(taskloom: Command, ended: (exitCode: number) => void): void {
+function addBackup(taskloom: Command, ended: Ended): void {
   addSettings(taskloom.command("backup"), ["engine"])
     .description("Copies the jobs of an embedded engine to a new file while its processes go on.")
-    .argument("<file>", "the copy; it must not be there yet")
+    .argument("<file>", "the file of the copy, which must not exist")
     .addHelpText(
       "after",
       `${examplesText(["backup jobs-monday.sqlite --engine embedded:.taskloom"])}
 
-To go back to a copy, stop all processes and put it in an empty folder as taskloom.sqlite.`,
+To restore a copy, stop all processes and put the copy into an empty folder, with the name taskloom.sqlite.`,
     )
     .action(async (file: string, flags: Record<string, unknown>) => {
       const { backupCommand } = await import("./backup-command.ts");
@@ -74,11 +83,11 @@ To go back to a copy, stop all processes and put it in an empty folder as tasklo
 
 function addSettings(command: Command, only?: readonly string[]): Command {
   command.option("--config <file>", "the config file; default: taskloom.config.ts (.mts, .js, .mjs) here");
-  for (const { flag, name, description, fallback } of settingRules) {
+  for (const { flag, name, description, fallback } of SETTING_RULES) {
     if (flag === undefined || (only !== undefined && !only.includes(name))) continue;
     const shown = Array.isArray(fallback) ? fallback.join(", ") : fallback;
-    const isNamed = typeof shown === "number" || (typeof shown === "string" && shown !== "");
-    const text = isNamed ? `${description} (default: ${shown})` : description;
+    const hasDefault = typeof shown === "number" || (typeof shown === "string" && shown !== "");
+    const text = hasDefault ? `${description} (default: ${shown})` : description;
     if (Array.isArray(fallback)) command.option(flag, text, collect);
     else command.option(flag, text);
   }
@@ -94,14 +103,14 @@ function operator(
   return taskloom
     .command(usage)
     .description(description)
-    .option("--engine <url>", "where jobs are kept (default: embedded:.taskloom)")
+    .option("--engine <url>", "the engine that stores the jobs (default: embedded:.taskloom)")
     .option(
       "--url <address>",
-      "the address of a service, http://… or unix:PATH, instead of an engine (TASKLOOM_URL)",
+      "the address of a service, http://… or unix:PATH, in place of an engine (TASKLOOM_URL)",
     )
     .option("--queue <name>", "the queue (default: default)")
     .option("--config <file>", "the config file")
-    .option("--json", "for programs")
+    .option("--json", "print JSON")
     .addHelpText("after", examplesText(examples));
 }
 
@@ -109,47 +118,55 @@ function examplesText(examples: readonly string[]): string {
   return `\nExample${examples.length === 1 ? "" : "s"}:\n${examples.map((each) => `  taskloom ${each}`).join("\n")}`;
 }
 
-function addJobCommands(taskloom: Command, ended: (exitCode: number) => void): void {
-  const load = (): Promise<typeof import("./job-commands.ts")> => import("./job-commands.ts");
+const jobCommands = (): Promise<typeof import("./job-commands.ts")> => import("./job-commands.ts");
+
+function addSubmission(taskloom: Command, ended: Ended): void {
   operator(
     taskloom,
     "submit <task> [args...]",
-    "Submits a call of a task; every argument is JSON.",
+    "Submits a call of a task. Every argument is JSON.",
     `submit image.thumbnail '"a.jpg"' 200 --wait`,
     'submit mail.send \'{"to":"ada@example.com"}\' --delay 60 --id welcome-ada',
   )
-    .option("--module <files>", "task modules, when no worker runs that knows the task", collect)
-    .option("--wait", "wait for the end, and print the value")
-    .option("--timeout <seconds>", "how long to wait", seconds)
-    .option("--id <id>", "a name of your own: the same id twice is one job")
-    .option("--delay <seconds>", "how long to wait before it may start", seconds)
-    .option("--priority <number>", "smaller first; those without one go before all", wholeFrom(1))
-    .option("--attempts <number>", "how often it is tried in all", wholeFrom(1))
+    .option("--module <files>", "task modules; needed if no running worker knows the task", collect)
+    .option("--wait", "wait for the end of the job, and print its value")
+    .option("--timeout <seconds>", "the longest wait for the end", seconds)
+    .option("--id <id>", "an id of your own; two submissions with one id are one job")
+    .option("--delay <seconds>", "the time before the job may start", seconds)
+    .option(
+      "--priority <number>",
+      "a smaller number runs first; jobs without a priority run before all",
+      whole(1),
+    )
+    .option("--attempts <number>", "number of attempts in all", whole(1))
     .action(async (task: string, args: string[], flags: SubmitFlags) =>
-      ended(await (await load()).submitCommand(task, args, flags)),
+      ended(await (await jobCommands()).submitCommand(task, args, flags)),
     );
   operator(
     taskloom,
     "result <id>",
-    "Prints a job's value; the exit code says how it ended.",
+    "Prints the value of a job. The exit code shows how the job ended.",
     "result loop.0198c2f0-… --wait --timeout 30",
   )
-    .option("--wait", "wait for the end")
-    .option("--timeout <seconds>", "how long to wait", seconds)
+    .option("--wait", "wait for the end of the job")
+    .option("--timeout <seconds>", "the longest wait for the end", seconds)
     .action(async (id: string, flags: OperatorFlags & { wait?: boolean; timeout?: number }) =>
-      ended(await (await load()).resultCommand(id, flags)),
+      ended(await (await jobCommands()).resultCommand(id, flags)),
     );
-  operator(taskloom, "job <id>", "Shows everything that is known of a job.", "job loop.0198c2f0-…").action(
-    async (id: string, flags: OperatorFlags) => ended(await (await load()).jobCommand(id, flags)),
+}
+
+function addJobs(taskloom: Command, ended: Ended): void {
+  operator(taskloom, "job <id>", "Shows everything about a job.", "job loop.0198c2f0-…").action(
+    async (id: string, flags: OperatorFlags) => ended(await (await jobCommands()).jobCommand(id, flags)),
   );
   operator(
     taskloom,
     "jobs [text]",
-    "Lists the newest jobs, or those with a text in id, name or arguments.",
+    "Lists the newest jobs, or the jobs with a text in their id, name or arguments.",
     "jobs a.jpg --state failed",
   )
     .addOption(
-      new Option("--state <state>", "only those in this state").choices([
+      new Option("--state <state>", "list only jobs in this state").choices([
         "waiting",
         "delayed",
         "active",
@@ -159,81 +176,85 @@ function addJobCommands(taskloom: Command, ended: (exitCode: number) => void): v
         "cancelled",
       ]),
     )
-    .option("--limit <number>", "how many at most", wholeFrom(1), 20)
+    .option("--limit <number>", "number of jobs to list", whole(1), 20)
     .action(
       async (text: string | undefined, flags: OperatorFlags & { state?: JobView["state"]; limit: number }) =>
-        ended(await (await load()).jobsCommand(text, flags)),
+        ended(await (await jobCommands()).jobsCommand(text, flags)),
     );
   operator(
     taskloom,
     "cancel <ids...>",
-    "Cancels jobs wherever they are.",
+    "Cancels jobs in any state and on any worker.",
     "cancel loop.0198c2f0-… --reason 'wrong picture'",
   )
-    .option("--reason <text>", "why, for whoever waits")
+    .option("--reason <text>", "the reason, which the waiters of the job receive")
     .action(async (ids: string[], flags: OperatorFlags & { reason?: string }) =>
-      ended(await (await load()).cancelCommand(ids, flags)),
-    );
-  operator(
-    taskloom,
-    "failed",
-    "Lists what failed for good, grouped by task and error.",
-    "failed --json",
-  ).action(async (flags: OperatorFlags) => ended(await (await load()).failedCommand(flags)));
-  operator(
-    taskloom,
-    "retry [ids...]",
-    "Puts what failed for good back into its queue.",
-    "retry --task image.thumbnail",
-  )
-    .option("--task <name>", "everything of this task that failed")
-    .option("--all", "everything that failed")
-    .action(async (ids: string[], flags: OperatorFlags & { task?: string; all?: boolean }) =>
-      ended(await (await load()).retryCommand(ids, flags)),
+      ended(await (await jobCommands()).cancelCommand(ids, flags)),
     );
 }
 
-function addWatchCommands(taskloom: Command, ended: (exitCode: number) => void): void {
-  const load = (): Promise<typeof import("./watch-commands.ts")> => import("./watch-commands.ts");
-  operator(
-    taskloom,
-    "ps",
-    "Shows every worker and what it runs, across processes and machines.",
-    "ps --engine redis://db:6379",
-    "ps --url http://10.0.0.2:7373",
-  ).action(async (flags: OperatorFlags) => ended(await (await load()).psCommand(flags)));
-  operator(
-    taskloom,
-    "tree [worker]",
-    "Shows live tasks, what each waits for and for how long.",
-    "tree",
-    "tree db1/0",
-  ).action(async (worker: string | undefined, flags: OperatorFlags) =>
-    ended(await (await load()).treeCommand(worker, flags)),
+function addFailures(taskloom: Command, ended: Ended): void {
+  operator(taskloom, "failed", "Lists the failed jobs by task and error.", "failed --json").action(
+    async (flags: OperatorFlags) => ended(await (await jobCommands()).failedCommand(flags)),
   );
   operator(
     taskloom,
+    "retry [ids...]",
+    "Retries failed jobs, with all of their attempts.",
+    "retry --task image.thumbnail",
+  )
+    .option("--task <name>", "retry all failed jobs of this task")
+    .option("--all", "retry all failed jobs")
+    .action(async (ids: string[], flags: OperatorFlags & { task?: string; all?: boolean }) =>
+      ended(await (await jobCommands()).retryCommand(ids, flags)),
+    );
+}
+
+const watchCommands = (): Promise<typeof import("./watch-commands.ts")> => import("./watch-commands.ts");
+
+function addWorkers(taskloom: Command, ended: Ended): void {
+  operator(
+    taskloom,
+    "ps",
+    "Shows the workers on all machines, and the jobs that they run.",
+    "ps --engine redis://db:6379",
+    "ps --url http://10.0.0.2:7373",
+  ).action(async (flags: OperatorFlags) => ended(await (await watchCommands()).psCommand(flags)));
+  operator(
+    taskloom,
+    "tree [worker]",
+    "Shows the live tasks of workers, and the object and the time that each task waits for.",
+    "tree",
+    "tree db1/0",
+  ).action(async (worker: string | undefined, flags: OperatorFlags) =>
+    ended(await (await watchCommands()).treeCommand(worker, flags)),
+  );
+}
+
+function addQueues(taskloom: Command, ended: Ended): void {
+  operator(
+    taskloom,
     "queues",
-    "Shows what is in the queues; pauses and resumes them.",
+    "Shows the jobs of the queues by state; pauses and resumes queues.",
     "queues --pause default",
   )
-    .option("--pause <name>", "let workers take no more jobs of this queue")
-    .option("--resume <name>", "let them take jobs again")
+    .option("--pause <name>", "stop workers from taking jobs of this queue")
+    .option("--resume <name>", "let workers take jobs of this queue again")
     .action(async (flags: OperatorFlags & { pause?: string; resume?: string }) =>
-      ended(await (await load()).queuesCommand(flags)),
+      ended(await (await watchCommands()).queuesCommand(flags)),
     );
   operator(
     taskloom,
     "schedule [id] [task] [args...]",
-    "Lists schedules, sets one, or removes one.",
+    "Lists the schedules, sets a schedule, or removes one.",
     `schedule nightly report.send '"all"' --cron '0 3 * * *' --timezone Europe/Paris`,
     "schedule nightly --remove",
   )
-    .option("--cron <pattern>", "when, such as '0 3 * * *'")
-    .option("--every <seconds>", "how often", seconds)
-    .option("--timezone <name>", "of the cron pattern, such as Europe/Paris")
+    .option("--cron <pattern>", "the times of the runs, such as '0 3 * * *'")
+    .option("--every <seconds>", "the interval of the runs", seconds)
+    .option("--timezone <name>", "the time zone of the cron pattern, such as Europe/Paris")
     .option("--remove", "remove the schedule")
     .action(async (id: string | undefined, task: string | undefined, args: string[], flags: ScheduleFlags) =>
-      ended(await (await load()).scheduleCommand(id, task, args, flags)),
+      ended(await (await watchCommands()).scheduleCommand(id, task, args, flags)),
     );
 }

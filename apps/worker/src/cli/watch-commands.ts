@@ -8,7 +8,7 @@ import type { OperatorFlags } from "./open-operations.ts";
 import { Styled, out, printJson } from "../terminal/output.ts";
 import { printTable } from "../terminal/table.ts";
 
-/** `taskloom ps`: every worker, and what it runs. */
+/** Runs `taskloom ps`, which lists the workers and their running jobs. */
 export async function psCommand(flags: OperatorFlags): Promise<number> {
   return await withOperations(flags, async ({ operations, where }) => {
     const workers = await operations.workers();
@@ -34,9 +34,9 @@ export async function psCommand(flags: OperatorFlags): Promise<number> {
         duration(worker.seenAt - worker.startedAt),
       ]),
     );
-    // What a silent one ran last is not what runs: it may be dead, and the job at another.
-    const heard = workers.filter(({ silentFor }) => silentFor === undefined);
-    const jobs = heard.flatMap((worker) => worker.jobs.map((job) => ({ worker, job })));
+    // The last jobs of a silent worker may run elsewhere by now, because the worker can be dead.
+    const live = workers.filter(({ silentFor }) => silentFor === undefined);
+    const jobs = live.flatMap((worker) => worker.jobs.map((job) => ({ worker, job })));
     if (jobs.length === 0) return EXIT_CODES.ok;
     printTable(
       ["job", "task", "queue", "worker", "attempt", "for"],
@@ -60,14 +60,14 @@ function stateOf(worker: WorkerView): Styled {
   return worker.admission.isThrottled ? new Styled("yellow", "throttled") : new Styled("green", "running");
 }
 
-/** `taskloom tree [WORKER]`: live tasks, what each waits for and for how long. */
+/** Runs `taskloom tree [WORKER]`, which shows live tasks, and the object and time that each waits for. */
 export async function treeCommand(worker: string | undefined, flags: OperatorFlags): Promise<number> {
   return await withOperations(flags, async ({ operations }) => {
     const workers = (await operations.workers()).filter(
       ({ id, slot, pid }) => worker === undefined || [id, slot, String(pid)].includes(worker),
     );
     if (worker !== undefined && workers.length === 0) {
-      throw new CliFailure("WORKER_UNKNOWN", `there is no worker ${worker}; taskloom ps lists them.`, {
+      throw new CliFailure("WORKER_UNKNOWN", `There is no worker ${worker}; taskloom ps lists the workers`, {
         exitCode: EXIT_CODES.notFound,
       });
     }
@@ -84,7 +84,7 @@ export async function treeCommand(worker: string | undefined, flags: OperatorFla
   });
 }
 
-/** `taskloom queues [--pause NAME | --resume NAME]`. */
+/** Runs `taskloom queues [--pause NAME | --resume NAME]`. */
 export async function queuesCommand(
   flags: OperatorFlags & { pause?: string; resume?: string },
 ): Promise<number> {
@@ -116,7 +116,7 @@ export async function queuesCommand(
   });
 }
 
-/** Whether jobs of a queue run: it can be paused, and it can be that nobody takes them. */
+/** Returns whether the jobs of a queue run; a paused queue and a queue without a worker run none. */
 function queueState({ isPaused, workers }: QueueView): string | Styled {
   if (isPaused) return new Styled("yellow", "paused");
   return workers > 0 ? "open" : new Styled("yellow", "no worker");
@@ -131,7 +131,7 @@ export interface ScheduleFlags extends OperatorFlags {
   readonly remove?: boolean;
 }
 
-/** `taskloom schedule [ID] [TASK] [ARG…]`: lists, sets or removes. */
+/** Runs `taskloom schedule [ID] [TASK] [ARG…]`, which lists, sets or removes schedules. */
 export async function scheduleCommand(
   id: string | undefined,
   task: string | undefined,
@@ -143,7 +143,7 @@ export async function scheduleCommand(
     if (id !== undefined && request === undefined) {
       await operations.unschedule(id, queue);
       if (flags.json === true) printJson({ removed: id });
-      else out(`${id} is no longer scheduled; what it has submitted goes on`);
+      else out(`${id} is no longer scheduled; jobs that it has submitted go on`);
       return EXIT_CODES.ok;
     }
     if (id !== undefined && request !== undefined)
@@ -169,7 +169,11 @@ export async function scheduleCommand(
   });
 }
 
-/** What the command line asks for; thrown out before an engine is opened. */
+/**
+ * Returns the schedule that the command line asks for, before an engine is opened.
+ *
+ * @throws {@link CliFailure} with the code `USAGE` if the task or the times are missing.
+ */
 function scheduleRequest(
   task: string | undefined,
   words: readonly string[],
@@ -177,9 +181,9 @@ function scheduleRequest(
 ): ScheduleRequest {
   const usage = (message: string): CliFailure =>
     new CliFailure("USAGE", message, { exitCode: EXIT_CODES.usage });
-  if (task === undefined) throw usage("say what to run: taskloom schedule ID TASK --cron '0 3 * * *'.");
+  if (task === undefined) throw usage("Name the task to run: taskloom schedule ID TASK --cron '0 3 * * *'");
   if (cron === undefined && every === undefined)
-    throw usage("say when: --cron '0 3 * * *', or --every SECONDS.");
+    throw usage("Name the times of the runs: --cron '0 3 * * *', or --every SECONDS");
   return {
     task,
     args: words.map(parseArgument),

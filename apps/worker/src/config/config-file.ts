@@ -1,16 +1,16 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { CliFailure, EXIT_CODES } from "../errors/cli-failure.ts";
 import { didYouMean } from "@taskloom/loop/did-you-mean";
-import { settingRules } from "./settings.ts";
+import { CliFailure, EXIT_CODES } from "../errors/cli-failure.ts";
+import { SETTING_RULES } from "./settings.ts";
 import type { Settings } from "./settings.ts";
 
-/** What `taskloom.config.ts` may say; flags and TASKLOOM_* variables go before it. */
+/** The settings of a `taskloom.config.ts`. Flags and TASKLOOM_* variables override them. */
 export type TaskloomConfig = Partial<Settings>;
 
 /**
- * The default export of a `taskloom.config.ts`, checked by the compiler.
+ * Returns its argument, whose type the compiler checks. The result is the default export of a `taskloom.config.ts`.
  *
  * @example
  * ```ts
@@ -28,34 +28,41 @@ export function defineConfig(config: TaskloomConfig): TaskloomConfig {
   return config;
 }
 
-const names = ["taskloom.config.ts", "taskloom.config.mts", "taskloom.config.js", "taskloom.config.mjs"];
+const FILE_NAMES = ["taskloom.config.ts", "taskloom.config.mts", "taskloom.config.js", "taskloom.config.mjs"];
 
-/** A config file as it was found. */
+/** The values of a config file, which are not yet checked. */
 export interface ConfigFile {
   readonly path: string;
   readonly values: Readonly<Record<string, unknown>>;
 }
 
-/** Loads the file that is named, or the one in the current folder; undefined when there is none. */
+/**
+ * Loads the named config file, or the one in the current folder; returns undefined if there is none.
+ *
+ * @throws {@link CliFailure} with the code `CONFIG` if the file cannot be used.
+ */
 export async function loadConfigFile(named: string | undefined): Promise<ConfigFile | undefined> {
-  const path = named === undefined ? names.map((name) => resolve(name)).find(existsSync) : resolve(named);
+  const path =
+    named === undefined ? FILE_NAMES.map((name) => resolve(name)).find(existsSync) : resolve(named);
   if (path === undefined) return undefined;
-  const fail = (message: string, cause?: unknown): never => {
-    throw new CliFailure("CONFIG", `${path}: ${message}`, { exitCode: EXIT_CODES.usage, cause });
-  };
-  if (!existsSync(path)) fail("there is no such file; correct --config, or leave it out.");
-  let loaded: { default?: unknown };
+  const failure = (message: string, cause?: unknown): CliFailure =>
+    new CliFailure("CONFIG", `${path}: ${message}`, { exitCode: EXIT_CODES.usage, cause });
+  if (!existsSync(path)) throw failure("the file does not exist; correct --config, or leave it out");
+  let loaded: { readonly default?: unknown };
   try {
     loaded = (await import(pathToFileURL(path).href)) as { default?: unknown };
   } catch (error) {
-    return fail(`it cannot be loaded: ${(error as Error).message}`, error);
+    throw failure(`the file cannot be loaded: ${(error as Error).message}`, error);
   }
-  const values = loaded.default;
+  const { default: values } = loaded;
   if (typeof values !== "object" || values === null)
-    return fail("it has no default export; write `export default defineConfig({ … })`.");
-  const known = settingRules.map(({ name }) => name as string);
+    throw failure("the file has no default export; write `export default defineConfig({ … })`");
+  const known: readonly string[] = SETTING_RULES.map(({ name }) => name);
   for (const key of Object.keys(values)) {
-    if (!known.includes(key)) fail(`there is no setting ${key}.${didYouMean(key, known)}`);
+    if (known.includes(key)) continue;
+    throw failure(
+      `there is no setting ${key}; the settings are ${known.join(", ")}.${didYouMean(key, known)}`,
+    );
   }
-  return { path, values: values as Record<string, unknown> };
+  return { path, values: { ...values } };
 }

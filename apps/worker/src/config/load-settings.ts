@@ -1,33 +1,35 @@
 import Table from "cli-table3";
 import { loadConfigFile } from "./config-file.ts";
 import type { ConfigFile } from "./config-file.ts";
-import { readSetting, settingRules } from "./settings.ts";
+import { readSetting, SETTING_RULES } from "./settings.ts";
 import type { SettingName, SettingRule, Settings } from "./settings.ts";
 
-/** Every setting, and who said it. */
+/** The settings, and the source of each one. */
 export interface LoadedSettings {
   readonly settings: Settings;
   readonly sources: Readonly<Record<SettingName, string>>;
 }
 
 /**
- * Flags go before TASKLOOM_* variables, those before the config file, and that before what holds when nobody says
- * anything.
+ * Returns the settings. A flag overrides a TASKLOOM_* variable, the variable overrides the config file, and the config
+ * file overrides the default.
+ *
+ * @throws {@link CliFailure} if a value or the config file is invalid.
  */
 export async function loadSettings(
   flags: Readonly<Record<string, unknown>>,
   environment: NodeJS.ProcessEnv = process.env,
 ): Promise<LoadedSettings> {
-  const named = (flags["config"] as string | undefined) ?? environment["TASKLOOM_CONFIG"];
-  const file = await loadConfigFile(named);
-  const settings: Record<string, unknown> = {};
-  const sources: Record<string, string> = {};
-  for (const rule of settingRules) {
+  const { config = environment["TASKLOOM_CONFIG"] } = flags;
+  const file = await loadConfigFile(typeof config === "string" ? config : undefined);
+  const settings: Partial<Record<SettingName, unknown>> = {};
+  const sources: Partial<Record<SettingName, string>> = {};
+  for (const rule of SETTING_RULES) {
     const [value, source] = pick(rule, flags, environment, file);
     settings[rule.name] = value === undefined ? rule.fallback : readSetting(rule, value, source);
     sources[rule.name] = value === undefined ? "default" : source;
   }
-  return { settings: settings as unknown as Settings, sources: sources as LoadedSettings["sources"] };
+  return { settings: settings as Settings, sources: sources as LoadedSettings["sources"] };
 }
 
 function pick(
@@ -58,12 +60,12 @@ function opposite(value: string): string {
   return ["0", "false", "no"].includes(value) ? "true" : value;
 }
 
-/** Every setting with its value and who said it, for `--print-config`; secrets are hidden. */
+/** Returns the rows of `--print-config`: each setting with its value and its source. Secrets are hidden. */
 export function describeSettings(
   { settings, sources }: LoadedSettings,
   hidePassword: (url: string) => string,
-): { readonly setting: string; readonly value: unknown; readonly source: string }[] {
-  return settingRules.map(({ name, secret }) => {
+): { readonly setting: string; readonly value: Settings[SettingName] | null; readonly source: string }[] {
+  return SETTING_RULES.map(({ name, secret }) => {
     const value = settings[name];
     const shown =
       secret === true && value !== undefined
@@ -75,20 +77,16 @@ export function describeSettings(
   });
 }
 
-/** {@link describeSettings} as a table. */
+/** Returns the rows of {@link describeSettings} as a table. */
 export function settingsTable(rows: ReturnType<typeof describeSettings>): string {
   const table = new Table({
-    head: ["setting", "value", "from"],
+    head: ["setting", "value", "source"],
     style: { head: [], border: [], compact: true },
   });
   for (const { setting, value, source } of rows) {
     table.push([
       setting,
-      Array.isArray(value)
-        ? value.join(", ")
-        : value === null
-          ? "-"
-          : `${value as string | number | boolean}`,
+      typeof value === "object" && value !== null ? value.join(", ") : String(value ?? "-"),
       source,
     ]);
   }

@@ -1,8 +1,9 @@
 import { availableParallelism } from "node:os";
 import { CliFailure, EXIT_CODES } from "../errors/cli-failure.ts";
+import { numberFrom, wholeNumberFrom } from "./number-checks.ts";
 import { trustedProxies } from "./trusted-proxies.ts";
 
-/** Everything that a worker service can be told. Durations are in the unit that the description names. */
+/** The settings of a worker service. */
 export interface Settings {
   readonly engine: string;
   readonly queues: readonly string[];
@@ -23,11 +24,11 @@ export interface Settings {
   readonly readToken: string | undefined;
   /** Bytes. */
   readonly bodyLimit: number;
-  /** Requests a second of one client. */
+  /** Requests per second of one client. */
   readonly rateLimit: number;
   /** Seconds in which a whole request has to arrive. */
   readonly requestTimeout: number;
-  /** Event streams and requests with `wait` that are open at once. */
+  /** Event streams and requests with `wait` that can be open at once. */
   readonly maxStreams: number;
   /** Milliseconds. */
   readonly maxLoopDelay: number;
@@ -40,88 +41,86 @@ export interface Settings {
 
 export type SettingName = keyof Settings;
 
-/** One setting: how it is written, where, and what it is when nobody says. */
+/** The flag, the variable, the check and the default of one setting. */
 export interface SettingRule {
   readonly name: SettingName;
-  /** As commander takes it; undefined for what is not a flag. */
+  /** The flag in the form of commander; undefined if the setting has no flag. */
   readonly flag: string | undefined;
-  /** The variable that is named after the flag. */
+  /** The variable, which has the name of the flag. */
   readonly variable: string;
-  /** The variable's former name, which still counts. */
+  /** The former name of the variable, which still works. */
   readonly oldVariable?: string;
-  /** Whether the flag and the variable of its name say no: `--no-http`, TASKLOOM_NO_HTTP=1. */
+  /** True if the flag and its variable negate the setting: `--no-http`, TASKLOOM_NO_HTTP=1. */
   readonly isNegated?: true;
   readonly description: string;
   readonly fallback: unknown;
   readonly secret?: true;
-  /** From text or from the value in a config file. Throws with what was expected. */
+  /**
+   * Returns the setting for a text, or for a value of the config file.
+   *
+   * @throws TypeError with the expected value as its message.
+   */
   parse(value: unknown): unknown;
 }
 
-/** The command line's options that pick a worker's settings, in the order in which help shows them. */
-export const settingRules: readonly SettingRule[] = [
+/** The settings, in the order of the help. */
+export const SETTING_RULES: readonly SettingRule[] = [
   rule(
     "engine",
     "--engine <url>",
-    "where jobs are kept: redis://…, postgres://… or embedded:FOLDER",
+    "the engine that stores the jobs: redis://…, postgres://… or embedded:FOLDER",
     "embedded:.taskloom",
     text,
   ),
-  rule(
-    "queues",
-    "--queue <names>",
-    "the queues to take jobs from, with commas between them",
-    ["default"],
-    list,
-  ),
+  rule("queues", "--queue <names>", "the queues to serve, separated by commas", ["default"], list),
   rule("modules", undefined, "modules that export tasks made by defineTask", [], list),
-  rule("workers", "--workers <number>", "worker processes", 1, whole(1)),
+  rule("workers", "--workers <number>", "number of worker processes", 1, wholeNumberFrom(1)),
   rule(
     "threads",
     "--threads <number>",
-    "threads of each worker for blocking tasks",
+    "threads of each worker, for blocking tasks",
     Math.max(1, availableParallelism() - 1),
-    whole(1),
+    wholeNumberFrom(1),
   ),
   rule(
     "concurrency",
     "--concurrency <number>",
-    "cooperative tasks of each queue that run at once in a worker",
+    "cooperative tasks of each queue that a worker runs at once",
     100,
-    whole(1),
+    wholeNumberFrom(1),
   ),
   rule(
     "drain",
     "--drain <seconds>",
-    "how long the stop may take: running jobs go on until shortly before",
+    "the time for a stop; running jobs go on until shortly before its end",
     25,
-    number(0),
+    numberFrom(0),
   ),
   rule(
     "patience",
     "--patience <seconds>",
-    "how long to wait at the start for an engine that is not up yet",
+    "the time to wait at the start for an engine that does not answer yet",
     30,
-    number(0),
+    numberFrom(0),
   ),
   rule(
     "host",
     "--host <address>",
-    "the address to listen on; any other than loopback needs a token",
+    "the address to listen on; an address other than loopback needs a token",
     "127.0.0.1",
     text,
   ),
   rule(
     "port",
     "--port <number>",
-    "the HTTP port; 0 takes any free one, and so does the default when it is in use",
+    "the HTTP port; 0 takes any free port, and so does the default if it is in use",
     7373,
-    whole(0),
+    wholeNumberFrom(0),
   ),
   rule(
     "listen",
     "--listen <unix:path>",
-    "a Unix socket in place of --host and --port, for this user alone",
+    "a Unix socket for this user alone, in place of --host and --port",
     undefined,
     unixSocket,
   ),
@@ -132,39 +131,42 @@ export const settingRules: readonly SettingRule[] = [
     [],
     proxies,
   ),
-  rule("http", "--no-http", "no HTTP address at all", true, yesOrNo),
+  rule("http", "--no-http", "serve no HTTP address", true, yesOrNo),
   {
-    ...rule("token", undefined, "the token that may do everything (operate)", undefined, secret),
+    ...rule("token", undefined, "the token that permits everything (operate)", undefined, secret),
     secret: true,
   },
-  { ...rule("readToken", undefined, "the token that may only look (read)", undefined, secret), secret: true },
-  rule("bodyLimit", "--body-limit <bytes>", "the largest body of a request", 1_048_576, whole(1)),
-  rule("rateLimit", "--rate-limit <number>", "requests a second that one client may make", 5_000, whole(1)),
+  {
+    ...rule("readToken", undefined, "the token that permits reading (read)", undefined, secret),
+    secret: true,
+  },
+  rule("bodyLimit", "--body-limit <bytes>", "the largest body of a request", 1_048_576, wholeNumberFrom(1)),
+  rule("rateLimit", "--rate-limit <number>", "requests per second of one client", 5_000, wholeNumberFrom(1)),
   rule(
     "requestTimeout",
     "--request-timeout <seconds>",
-    "in how many seconds a whole request has to arrive",
+    "the time in which a whole request has to arrive",
     30,
-    number(0.1),
+    numberFrom(0.1),
   ),
   rule(
     "maxStreams",
     "--max-streams <number>",
-    "event streams and requests with wait that are open at once",
+    "event streams and requests with wait that can be open at once",
     1_000,
-    whole(1),
+    wholeNumberFrom(1),
   ),
   rule(
     "maxLoopDelay",
     "--max-loop-delay <ms>",
-    "above this delay of the event loop the loop lane takes less",
+    "the loop lane runs fewer jobs above this delay of the event loop",
     250,
-    number(1),
+    numberFrom(1),
   ),
   rule(
     "maxUtilization",
     "--max-utilization <share>",
-    "above this share of busy time, 0 to 1, the loop lane takes less; 1 never",
+    "the loop lane runs fewer jobs above this share of busy time, 0 to 1; 1 turns this off",
     1,
     share,
   ),
@@ -202,10 +204,10 @@ function list(value: unknown): readonly string[] {
   if (
     !Array.isArray(items) ||
     items.length === 0 ||
-    items.some((item) => typeof item !== "string" || item === "")
+    !items.every((item): item is string => typeof item === "string" && item !== "")
   )
-    throw new TypeError("names, as a list or with commas between them");
-  return items as string[];
+    throw new TypeError("names, as a list or separated by commas");
+  return items;
 }
 
 function unixSocket(value: unknown): string {
@@ -224,26 +226,8 @@ function proxies(value: unknown): readonly string[] {
   return names;
 }
 
-function number(least: number): (value: unknown) => number {
-  return (value) => {
-    const result = typeof value === "string" && value.trim() !== "" ? Number(value) : value;
-    if (typeof result !== "number" || !Number.isFinite(result) || result < least)
-      throw new TypeError(`a number from ${least}`);
-    return result;
-  };
-}
-
-function whole(least: number): (value: unknown) => number {
-  return (value) => {
-    const result = typeof value === "string" && value.trim() !== "" ? Number(value) : value;
-    if (!Number.isSafeInteger(result) || (result as number) < least)
-      throw new TypeError(`a whole number from ${least}`);
-    return result as number;
-  };
-}
-
 function share(value: unknown): number {
-  const result = number(0)(value);
+  const result = numberFrom(0)(value);
   if (result > 1) throw new TypeError("a number from 0 to 1");
   return result;
 }
@@ -254,41 +238,45 @@ function yesOrNo(value: unknown): boolean {
   throw new TypeError("true or false");
 }
 
-const levels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"];
+const LEVELS: readonly string[] = ["trace", "debug", "info", "warn", "error", "fatal", "silent"];
 
 function level(value: unknown): string {
-  if (!levels.includes(value as string)) throw new TypeError(`one of ${levels.join(", ")}`);
-  return value as string;
+  if (typeof value !== "string" || !LEVELS.includes(value))
+    throw new TypeError(`one of ${LEVELS.join(", ")}`);
+  return value;
 }
 
-/** The settings of a service that is told nothing. */
+/** Returns the default settings. */
 export function defaultSettings(): Settings {
-  return Object.fromEntries(
-    settingRules.map(({ name, fallback }) => [name, fallback]),
-  ) as unknown as Settings;
+  const settings: Partial<Record<SettingName, unknown>> = {};
+  for (const { name, fallback } of SETTING_RULES) settings[name] = fallback;
+  return settings as Settings;
 }
 
-/** Settings as the variables by which another process is given them. */
+/** Returns settings as the variables that pass them to another process. */
 export function asVariables(settings: Partial<Settings>): Record<string, string> {
   const variables: Record<string, string> = {};
-  for (const { name, variable, isNegated } of settingRules) {
+  for (const { name, variable, isNegated } of SETTING_RULES) {
     const value = settings[name];
     if (value === undefined) continue;
     const written = isNegated === true ? value !== true : value;
-    variables[variable] = Array.isArray(written)
-      ? written.join(",")
-      : `${written as string | number | boolean}`;
+    variables[variable] = Array.isArray(written) ? written.join(",") : String(written);
   }
   return variables;
 }
 
-/** Reads one value, and says where it was when it cannot be. */
+/**
+ * Checks one value, and returns the setting.
+ *
+ * @param where the place of the value, such as a flag or a variable.
+ * @throws {@link CliFailure} with the code `SETTING` if the value is invalid.
+ */
 export function readSetting(each: SettingRule, value: unknown, where: string): unknown {
   try {
     return each.parse(value);
   } catch (error) {
     const got = each.secret === true ? "something else" : JSON.stringify(value);
-    throw new CliFailure("SETTING", `Expected ${where} to be ${(error as Error).message}, got ${got}.`, {
+    throw new CliFailure("SETTING", `Expected ${where} to be ${(error as Error).message}, got ${got}`, {
       exitCode: EXIT_CODES.usage,
       cause: error,
     });

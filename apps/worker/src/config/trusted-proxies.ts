@@ -1,10 +1,10 @@
 import { BlockList, isIP } from "node:net";
 
 /**
- * Tells whether an address is one of a list of proxies: addresses, ranges in CIDR notation, or `loopback`. A proxy that
- * connects through a Unix socket has no address, and is one.
+ * Returns a function that says whether an address is one of the named proxies: addresses, ranges in CIDR notation, or
+ * `loopback`. A proxy that connects through a Unix socket has no address, and is trusted.
  *
- * @throws TypeError or RangeError when one of them is neither.
+ * @throws TypeError or RangeError if a name is neither an address nor a range.
  */
 export function trustedProxies(names: readonly string[]): (address: string | undefined) => boolean {
   const list = new BlockList();
@@ -15,7 +15,7 @@ export function trustedProxies(names: readonly string[]): (address: string | und
       throw new TypeError(`${name} is neither an address nor a range`);
     if (prefix === undefined) list.addAddress(address, family);
     else if (/^\d{1,3}$/.test(prefix)) list.addSubnet(address, Number(prefix), family);
-    else throw new TypeError(`${name} is no range`);
+    else throw new TypeError(`${name} is not a range`);
   }
   return (address) => {
     if (address === undefined) return true;

@@ -42,10 +42,10 @@ export interface DemoFlags {
 const QUEUE_NAME = "files";
 const DRAIN_MS = 10_000;
 const DEFAULT_PORT = 7_373;
-/** How many failed files are named; the rest are counted. */
+/** The failed files that are named; the others are counted. */
 const MAX_SHOWN_FAILURES = 10;
 
-/** The main job from its command line to its exit code. */
+/** Runs the main job, and returns the exit code. */
 export async function demoCommand(directory: string | undefined, flags: DemoFlags): Promise<number> {
   const root = directory === undefined ? projectRoot() : resolvePath(directory);
   await checkDirectory(root);
@@ -70,7 +70,7 @@ export async function demoCommand(directory: string | undefined, flags: DemoFlag
     const full = Promise.withResolvers<never>();
     full.promise.catch(() => {});
     const onEngineFull = ({ message }: Error): void => full.reject(engineFull(engine, message));
-    // With no room for the end of a job, no file goes on, and none may be submitted that would find it out.
+    // The run cannot go on if the engine has no room for the ends of jobs, even if no submission reports it.
     const onEngineError = (error: Error): void => {
       if (isEngineFull(error)) onEngineFull(error);
     };
@@ -100,10 +100,10 @@ export async function demoCommand(directory: string | undefined, flags: DemoFlag
     return exitCode;
   } catch (error) {
     if (!(error instanceof Interrupted)) throw error;
-    process.stderr.write("\ntaskloom: stopped; the same command goes on where this one was.\n");
+    process.stderr.write("\ntaskloom: Stopped; the same command continues this run\n");
     return EXIT_CODES.interrupted;
   } finally {
-    // Closed first, so that the jobs of an interrupted run stay queued rather than be cancelled with their waiters.
+    // The queue is closed first, so that the jobs of an interrupted run stay queued and are not cancelled.
     await queue.close().catch(() => {});
     await workers?.stop();
     await http?.close();
@@ -171,7 +171,7 @@ async function checkDirectory(root: string): Promise<void> {
     if (!(await stat(root)).isDirectory()) {
       throw new CliFailure(
         "NOT_A_DIRECTORY",
-        `${root} is not a directory; name one, or none for this project.`,
+        `${root} is not a directory; name a directory, or none for this project`,
       );
     }
     await access(root, constants.R_OK | constants.X_OK);
@@ -186,7 +186,7 @@ async function checkDirectory(root: string): Promise<void> {
           : `cannot be read (${code})`;
     throw new CliFailure(
       "DIRECTORY",
-      `${root} ${why}; name a directory that can be read, or none for this project.`,
+      `${root} ${why}; name a directory that can be read, or none for this project`,
       {
         cause: error,
       },
@@ -194,7 +194,7 @@ async function checkDirectory(root: string): Promise<void> {
   }
 }
 
-/** The project that this file is part of: what the main job works on when it is given nothing else. */
+/** Returns the folder of this project, which is the default directory. */
 function projectRoot(): string {
   return fileURLToPath(new URL("../../../../", import.meta.url));
 }
@@ -203,37 +203,37 @@ function tasksModule(): URL {
   return new URL(import.meta.url.endsWith(".ts") ? "./tasks.ts" : "./tasks.js", import.meta.url);
 }
 
-/** Taskloom's own data changes while it runs, so it is never among the files; the project's dependencies are not the project. */
+/** Returns a function that leaves out the data of Taskloom, which changes during the run, and the dependencies of this project. */
 function leaveOut(root: string, data: string | undefined, ownProject: boolean): (path: string) => boolean {
   const names = new Set(ownProject ? [".taskloom", "node_modules", ".git"] : [".taskloom"]);
   return (path) =>
     names.has(path.slice(path.lastIndexOf("/") + 1)) ||
-    // To read the files of a database that is open gives up its locks.
+    // On POSIX systems, reading the files of an open database releases its locks.
     (data !== undefined && resolvePath(root, path) === data);
 }
 
-/** Where runs are noted: beside the embedded data, or in the default folder when the jobs are elsewhere. */
+/** Returns the folder of the run files: beside the embedded data, or the default folder for other engines. */
 function stateFolder(engine: Engine): string {
   return embeddedFolder(engine.url) ?? resolvePath(".taskloom");
 }
 
 function announce(root: string, job: Run, flags: DemoFlags, engine: Engine, address: string): void {
-  const what = `${count(job.files.length)} files below ${root}`;
+  const files = `${count(job.files.length)} files below ${root}`;
   const where = `${engine.url}, ${flags.workers} worker${flags.workers > 1 ? "s" : ""} with ${flags.threads} thread${flags.threads > 1 ? "s" : ""}`;
-  err(`${what}; ${where}; ${address}`);
+  err(`${files}; ${where}; ${address}`);
   if (job.resumed) {
-    err(`Going on with the run of ${new Date(job.startedAt).toLocaleString()} that was cut off.`);
+    err(`Going on with the run of ${new Date(job.startedAt).toLocaleString()}, which was interrupted.`);
   }
 }
 
 function engineFull(engine: Engine, message: string): CliFailure {
   return new CliFailure(
     "ENGINE_FULL",
-    `${engine.url} has no room left (${message}); make room, and run the same command again to go on.`,
+    `${engine.url} has no room left (${message}); make room, and run the same command again to continue`,
   );
 }
 
-/** Fails when an engine in this process has stopped: the files are not to blame, and the run can be taken up again. */
+/** Rejects if an engine of this process has stopped. The files are not the cause, and the run can be continued. */
 function broken(engine: Engine): Promise<never> {
   const { promise, reject } = Promise.withResolvers<never>();
   promise.catch(() => {});
@@ -241,14 +241,18 @@ function broken(engine: Engine): Promise<never> {
   return promise;
 }
 
-/** Fails when the engine has not answered for too long. */
+/**
+ * Never resolves.
+ *
+ * @throws {@link CliFailure} with the code `ENGINE_DOWN` if the engine has not answered for `patience` seconds.
+ */
 async function unreachable(engine: Engine, patience: number): Promise<never> {
   while (true) {
     await new Promise((resolve) => setTimeout(resolve, 500).unref());
     if (engine.downFor() > patience * 1_000) {
       throw new CliFailure(
         "ENGINE_DOWN",
-        `${engine.url} has not answered for ${patience} s; what is queued there is kept. Start it and run the same command again to go on.`,
+        `${engine.url} has not answered for ${patience} s; its jobs are kept. Start it, and run the same command again to continue`,
       );
     }
   }
@@ -275,7 +279,7 @@ async function report(
   }
   const failures = [...found.failures, ...outcome.failures];
   if (failures.length === 0) return;
-  err(`taskloom: ${count(failures.length)} could not be read; mend these and run again:`);
+  err(`taskloom: ${count(failures.length)} files could not be read; mend them and run the command again:`);
   for (const { path, error } of failures.slice(0, MAX_SHOWN_FAILURES)) {
     err(`  ${path}: ${reason(error)}`);
   }
@@ -284,7 +288,7 @@ async function report(
 
 function reason(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException;
-  if (code === "ENOENT") return "it is gone";
-  if (code === "EACCES" || code === "EPERM") return "this user may not read it";
+  if (code === "ENOENT") return "the file no longer exists";
+  if (code === "EACCES" || code === "EPERM") return "this user has no permission to read the file";
   return message;
 }

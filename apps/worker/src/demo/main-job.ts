@@ -1,40 +1,40 @@
 import { join } from "node:path";
 import { Semaphore, gather, timeout } from "@taskloom/loop";
 import type { Lane, RemoteTask, TaskQueue } from "@taskloom/queue";
+import { isEngineFull } from "@taskloom/queue/operating";
 import { Progress } from "../terminal/progress.ts";
 import type { FileResult } from "./report.ts";
-import { isEngineFull } from "@taskloom/queue/operating";
-import { fileJobIds, resumableFor } from "./run-file.ts";
+import { fileJobIds, RESUMABLE_FOR_MS } from "./run-file.ts";
 import type { Run } from "./run-file.ts";
 import { countText, digestFile } from "./tasks.ts";
 
-/** Files in flight at once: enough to keep every lane busy, few enough that memory does not grow with the directory. */
-const filesInFlight = 256;
+/** The files in flight: enough to keep both lanes busy, and a bound for the memory of a large directory. */
+const FILES_IN_FLIGHT = 256;
 
-/** What the main job works on. */
+/** The options of the main job. */
 export interface MainJobOptions {
   readonly root: string;
   readonly run: Run;
   readonly queue: TaskQueue;
-  /** The ids of the run's jobs that had finished when this process began; see {@link finishedJobs}. */
+  /** The ids of jobs of the run that had finished when this process began; see {@link finishedJobs}. */
   readonly before: ReadonlySet<string>;
-  /** Milliseconds for all of it. */
+  /** The milliseconds for the whole run. */
   readonly deadline: number;
-  /** Told when the engine has no room for a job: no file is to blame for that. */
+  /** Notified if the engine has no room for a job; the file is not the cause. */
   readonly onEngineFull: (error: Error) => void;
 }
 
-/** What came of it. */
+/** The outcome of the main job. */
 export interface MainJobOutcome {
   readonly results: readonly FileResult[];
   readonly failures: readonly { readonly path: string; readonly error: unknown }[];
   readonly jobs: number;
-  /** Jobs that an earlier process of this run had finished. */
+  /** The jobs that an earlier process of this run had finished. */
   readonly finishedBefore: number;
   readonly lanes: Readonly<Record<Lane, { readonly jobs: number; readonly milliseconds: number }>>;
 }
 
-/** Works through the files of a run: two jobs a file, gathered under one deadline, so many files at a time. */
+/** Submits two jobs for each file of a run, and gathers them under one deadline. */
 export async function mainJob({
   root,
   run,
@@ -43,11 +43,11 @@ export async function mainJob({
   deadline,
   onEngineFull,
 }: MainJobOptions): Promise<MainJobOutcome> {
-  const room = new Semaphore(filesInFlight);
+  const room = new Semaphore(FILES_IN_FLIGHT);
   const progress = new Progress(run.files.length);
   const clock = new LaneClock(before);
-  // A run that is cut off finds its results for as long as it can be taken up again.
-  const keep = { completed: resumableFor, failed: resumableFor };
+  // The results of an interrupted run are kept for as long as it can be continued.
+  const keep = { completed: RESUMABLE_FOR_MS, failed: RESUMABLE_FOR_MS };
 
   const workOn = async (file: string): Promise<FileResult> => {
     using _ = await room.acquire();
@@ -55,7 +55,7 @@ export async function mainJob({
     const ids = fileJobIds(run, file);
     const counts = clock.watch("loop", queue.with({ id: ids.count, keep }).submit(countText, path));
     const digest = clock.watch("thread", queue.with({ id: ids.digest, keep }).submit(digestFile, path));
-    // Both are waited for, even when one fails: a job left behind would outlive its run.
+    // Both jobs are awaited even if one fails, so that no job outlives its run.
     const [counted, digested] = await gather([counts, digest], { returnExceptions: true });
     progress.advance();
     for (const outcome of [counted, digested]) if (isEngineFull(outcome)) onEngineFull(outcome as Error);
@@ -91,7 +91,7 @@ export async function mainJob({
   }
 }
 
-/** The ids of a cut-off run's jobs that have finished already; asked before workers of this process take what is left. */
+/** Returns the ids of the jobs of an interrupted run that have finished, before the workers of this process start. */
 export async function finishedJobs(run: Run, queue: TaskQueue): Promise<Set<string>> {
   const ids = run.files.flatMap((file) => {
     const { count, digest } = fileJobIds(run, file);
@@ -101,7 +101,7 @@ export async function finishedJobs(run: Run, queue: TaskQueue): Promise<Set<stri
   return new Set(ids.filter((id) => ["completed", "failed", "cancelled"].includes(states.get(id) ?? "")));
 }
 
-/** Counts each lane's jobs, and the time in which the lane had any to do. */
+/** Counts the jobs of each lane, and the time in which the lane was busy. */
 class LaneClock {
   readonly #finishedBefore: ReadonlySet<string>;
   readonly #lanes = {
@@ -113,7 +113,7 @@ class LaneClock {
     this.#finishedBefore = finishedBefore;
   }
 
-  /** Takes the time of a job until its end, unless it had ended before this process began. */
+  /** Measures a job until its end, unless the job had ended before this process began. */
   watch<T>(lane: Lane, task: RemoteTask<T>): RemoteTask<T> {
     if (this.#finishedBefore.has(task.id)) return task;
     const times = this.#lanes[lane];

@@ -3,28 +3,28 @@ import Table from "cli-table3";
 import type { LoopDelay } from "../workers/loop-delay-meter.ts";
 import type { Digest, TextCounts } from "./tasks.ts";
 
-/** All that is known of one file at the end. */
+/** The results of one file. */
 export interface FileResult extends TextCounts, Digest {
   readonly path: string;
 }
 
-/** The figures of one run, all of them measured in it. */
+/** The measured figures of one run. */
 export interface RunFigures {
-  /** Jobs that ended in this process's time, and the milliseconds from the first submission to the last end. */
+  /** The jobs that ended in this process, and the milliseconds in which each lane was busy. */
   readonly lanes: Readonly<
     Record<"loop" | "thread", { readonly jobs: number; readonly milliseconds: number }>
   >;
-  /** What a worker's loop was kept waiting while all its threads were busy; of several workers, the worst. */
+  /** The delay of a worker's loop while all its threads were busy; of several workers, the worst. */
   readonly delayBesideThreads: LoopDelay | undefined;
-  /** The same for work done in place, and how many files that was measured on. */
+  /** The delay of the loop while the same work runs in place, and the number of measured files. */
   readonly inPlace: { readonly delay: LoopDelay; readonly files: number } | undefined;
 }
 
-const rowsAtMost = 20;
+const MAX_ROWS = 20;
 
-/** A table by file type: how many, how large, and how far each type was compressed. */
+/** Returns a table by file type: the number of files, their sizes and their compression. */
 export function typeTable(results: readonly FileResult[]): string {
-  const types = new Map<string, { files: number; bytes: number; lines: number; compressed: number }>();
+  const types = new Map<string, Sums>();
   for (const result of results) {
     const type = extname(result.path).toLowerCase() || "(none)";
     const sums = types.get(type) ?? { files: 0, bytes: 0, lines: 0, compressed: 0 };
@@ -35,8 +35,8 @@ export function typeTable(results: readonly FileResult[]): string {
     types.set(type, sums);
   }
   const sorted = [...types].toSorted(([, a], [, b]) => b.bytes - a.bytes);
-  const shown = sorted.slice(0, rowsAtMost);
-  const rest = sorted.slice(rowsAtMost);
+  const shown = sorted.slice(0, MAX_ROWS);
+  const rest = sorted.slice(MAX_ROWS);
   if (rest.length > 0) shown.push([`${rest.length} others`, sum(rest.map(([, row]) => row))]);
   const table = new Table({
     head: ["type", "files", "bytes", "lines", "ratio"],
@@ -49,19 +49,30 @@ export function typeTable(results: readonly FileResult[]): string {
   return table.toString();
 }
 
-function sum<T extends Record<string, number>>(rows: readonly T[]): T {
-  const total = {} as Record<string, number>;
-  for (const row of rows)
-    for (const [key, value] of Object.entries(row)) total[key] = (total[key] ?? 0) + value;
-  return { files: 0, bytes: 0, lines: 0, compressed: 0, ...total } as unknown as T;
+interface Sums {
+  files: number;
+  bytes: number;
+  lines: number;
+  compressed: number;
 }
 
-/** Original bytes to compressed ones. */
+function sum(rows: readonly Sums[]): Sums {
+  const total: Sums = { files: 0, bytes: 0, lines: 0, compressed: 0 };
+  for (const { files, bytes, lines, compressed } of rows) {
+    total.files += files;
+    total.bytes += bytes;
+    total.lines += lines;
+    total.compressed += compressed;
+  }
+  return total;
+}
+
+/** Returns the ratio of original bytes to compressed bytes. */
 function ratio({ bytes, compressed }: { readonly bytes: number; readonly compressed: number }): string {
   return compressed === 0 || bytes === 0 ? "-" : `${(bytes / compressed).toFixed(2)}:1`;
 }
 
-/** The speed lines below the table. */
+/** Returns the lines about speed below the table. */
 export function speedLines(figures: RunFigures): string[] {
   const lines = (["loop", "thread"] as const).map((lane) => {
     const { jobs, milliseconds } = figures.lanes[lane];
@@ -71,11 +82,11 @@ export function speedLines(figures: RunFigures): string[] {
   const { delayBesideThreads, inPlace } = figures;
   if (inPlace !== undefined) {
     lines.push(
-      "how long the event loop was kept from running:",
+      "delay of the event loop:",
       delayBesideThreads === undefined
-        ? "  while every thread was busy: the threads were never all busy"
-        : `  while every thread was busy: longest ${delayText(delayBesideThreads)}`,
-      `  the same work in place (the ${count(inPlace.files)} largest files): longest ${delayText(inPlace.delay)}`,
+        ? "  beside busy threads: not measured, the threads were never all busy"
+        : `  beside busy threads: longest ${delayText(delayBesideThreads)}`,
+      `  same work in place (the ${count(inPlace.files)} largest files): longest ${delayText(inPlace.delay)}`,
     );
   }
   return lines;
@@ -85,7 +96,7 @@ function delayText({ longest, p99 }: LoopDelay): string {
   return `${longest.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms`;
 }
 
-/** A whole number as people read it. */
+/** Returns a whole number with separators, as in `1,000`. */
 export function count(value: number): string {
   return value.toLocaleString("en-US");
 }

@@ -2,21 +2,21 @@ import { createHash, randomUUID } from "node:crypto";
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 
-/** How long a run that was cut off can be taken up again; its results are kept for as long. Milliseconds. */
-export const resumableFor: number = 24 * 3_600_000;
+/** The time for which an interrupted run can be continued, and for which its results are kept. */
+export const RESUMABLE_FOR_MS: number = 24 * 3_600_000;
 
-/** A run of the main job: the files that it is about, under an id from which each job's id is made. */
+/** A run of the main job: its files, and the id from which the ids of its jobs are made. */
 export interface Run {
   readonly id: string;
   readonly startedAt: number;
   readonly files: readonly string[];
-  /** Whether an earlier process began it. */
+  /** True if an earlier process began the run. */
   readonly resumed: boolean;
 }
 
 /**
- * The note of a run in progress, beside the embedded data. While it is there, the next start takes the run up again
- * instead of beginning another: same ids, so what was queued or finished is not queued again.
+ * The file of a run in progress, beside the embedded data. While the file exists, the next start continues the run with
+ * the same ids of jobs, so queued and finished jobs are not queued again.
  */
 export class RunFile {
   readonly #path: string;
@@ -26,18 +26,18 @@ export class RunFile {
     this.#path = join(folder, "runs", `${key}.json`);
   }
 
-  /** The run that was cut off, if there is one that can still be taken up. */
+  /** Returns the interrupted run, if there is one that can be continued. */
   async load(): Promise<Run | undefined> {
     try {
       const run = JSON.parse(await readFile(this.#path, "utf8")) as Run;
       if (typeof run.id !== "string" || !Array.isArray(run.files)) return undefined;
-      return Date.now() - run.startedAt < resumableFor ? { ...run, resumed: true } : undefined;
+      return Date.now() - run.startedAt < RESUMABLE_FOR_MS ? { ...run, resumed: true } : undefined;
     } catch {
-      return undefined; // None was cut off, or its note is not readable: a new run loses nothing but time.
+      return undefined; // No run was interrupted, or its file is not readable. A new run only takes more time.
     }
   }
 
-  /** Notes a new run, before any of its jobs is submitted. */
+  /** Writes the file of a new run, before any of its jobs is submitted. */
   async begin(files: readonly string[]): Promise<Run> {
     const run: Run = { id: randomUUID().slice(0, 8), startedAt: Date.now(), files, resumed: false };
     await mkdir(dirname(this.#path), { recursive: true });
@@ -46,13 +46,13 @@ export class RunFile {
     return run;
   }
 
-  /** The run has ended: the next start begins a new one. */
+  /** Removes the file of a finished run. The next start begins a new run. */
   async end(): Promise<void> {
     await rm(this.#path, { force: true });
   }
 }
 
-/** The ids of a file's jobs in a run. One id is one job, in whichever lane, so each job has its own. */
+/** Returns the ids of the two jobs of a file. An id is one job in both lanes, so each job has its own. */
 export function fileJobIds(run: Run, file: string): { readonly count: string; readonly digest: string } {
   const id = `${run.id}-${createHash("sha256").update(file).digest("hex").slice(0, 24)}`;
   return { count: `${id}-count`, digest: `${id}-digest` };

@@ -6,22 +6,22 @@ import { defineTask } from "@taskloom/queue";
 import type { TaskDefinition } from "@taskloom/queue";
 import { TextCounter } from "./text-counter.ts";
 
-/** What the loop lane finds out about a file. */
+/** The result of the loop lane for a file. */
 export interface TextCounts {
   readonly bytes: number;
   readonly lines: number;
   readonly words: number;
 }
 
-/** What the thread lane finds out about a file. */
+/** The result of the thread lane for a file. */
 export interface Digest {
   readonly bytes: number;
   readonly sha256: string;
-  /** Bytes after compression. */
+  /** The bytes after compression. */
   readonly compressed: number;
 }
 
-/** Counts lines and words, cooperatively: the loop is free between two chunks of the file. */
+/** Counts lines and words cooperatively: between two chunks of the file the loop is free. */
 export const countText: TaskDefinition<[path: string], Promise<TextCounts>> = defineTask(
   { name: "file.count", module: import.meta.url },
   async (path: string): Promise<TextCounts> => {
@@ -31,10 +31,10 @@ export const countText: TaskDefinition<[path: string], Promise<TextCounts>> = de
   },
 );
 
-/** A file is compressed in slices of this many bytes, so that the largest file needs no more memory than this. */
-const slice = 8 * 1024 * 1024;
+/** A file is compressed in slices of so many bytes, which is the memory that the largest file takes. */
+const SLICE = 8 * 1024 * 1024;
 
-/** Computes SHA-256 and compresses, blocking: made for a thread. */
+/** Computes the SHA-256 and the compressed size of a file. The work blocks, so it runs on a thread. */
 export const digestFile: TaskDefinition<[path: string], Digest> = defineTask(
   { name: "file.digest", module: import.meta.url, runsOn: "thread" },
   (path: string): Digest => {
@@ -42,7 +42,7 @@ export const digestFile: TaskDefinition<[path: string], Digest> = defineTask(
     try {
       const total = fstatSync(file).size;
       const hash = createHash("sha256");
-      const buffer = Buffer.allocUnsafe(Math.min(slice, total + 1));
+      const buffer = Buffer.allocUnsafe(Math.min(SLICE, total + 1));
       let bytes = 0;
       let compressed = 0;
       while (true) {
@@ -52,7 +52,7 @@ export const digestFile: TaskDefinition<[path: string], Digest> = defineTask(
         hash.update(part);
         compressed += brotliCompressSync(part, { params: { [constants.BROTLI_PARAM_QUALITY]: 9 } }).length;
         bytes += filled;
-        if (total > slice) reportProgress({ bytes, total });
+        if (total > SLICE) reportProgress({ bytes, total });
       }
       return { bytes, sha256: hash.digest("hex"), compressed };
     } finally {
@@ -61,7 +61,7 @@ export const digestFile: TaskDefinition<[path: string], Digest> = defineTask(
   },
 );
 
-/** Reads until the buffer is full or the file ends; one `read` may give less than there is. */
+/** Reads until the buffer is full or the file ends: one read can return fewer bytes. Returns the number of bytes. */
 function fill(file: number, buffer: Buffer): number {
   let filled = 0;
   while (filled < buffer.length) {

@@ -1,21 +1,21 @@
-const space = new Uint8Array(256);
-const graphic = new Uint8Array(256);
-for (const byte of [9, 10, 11, 12, 13, 32]) space[byte] = 1;
-for (let byte = 33; byte < 127; byte++) graphic[byte] = 1;
+const SPACE = new Uint8Array(256);
+const GRAPHIC = new Uint8Array(256);
+for (const byte of [9, 10, 11, 12, 13, 32]) SPACE[byte] = 1;
+for (let byte = 33; byte < 127; byte++) GRAPHIC[byte] = 1;
 
 /**
- * Counts bytes, lines and words as GNU `wc` does in a UTF-8 locale: a line ends with a newline, and a word is a run of
- * printable characters between white space; bytes that are neither (control characters, invalid UTF-8) do not count.
+ * Counts bytes, lines and words as GNU `wc` does in a UTF-8 locale. A line ends with a newline. A word is a run of
+ * printable characters between white space. Other bytes (control characters, invalid UTF-8) do not count.
  */
 export class TextCounter {
   bytes = 0;
   lines = 0;
   words = 0;
   #inWord = false;
-  /** The character that a chunk broke off in: what has been decoded of it, and how many bytes are missing. */
+  /** The decoded part of a character that continues in the next chunk, and the number of its missing bytes. */
   #character = 0;
   #missing = 0;
-  /** The smallest character that needs as many bytes; less is an overlong form, which is not UTF-8. */
+  /** The smallest character of so many bytes. A smaller one is an overlong form, which is not UTF-8. */
   #least = 0;
 
   add(chunk: Uint8Array): void {
@@ -24,8 +24,8 @@ export class TextCounter {
       const byte = chunk[index]!;
       if (byte < 0x80) {
         this.#missing = 0;
-        if (graphic[byte] === 1) this.#graphic();
-        else if (space[byte] === 1) {
+        if (GRAPHIC[byte] === 1) this.#graphic();
+        else if (SPACE[byte] === 1) {
           this.#inWord = false;
           if (byte === 10) this.lines++;
         }
@@ -62,7 +62,7 @@ export class TextCounter {
   }
 }
 
-/** White space beyond ASCII; like GNU `wc`, with the spaces that do not break. */
+/** Returns whether a character is white space beyond ASCII; like GNU `wc`, non-breaking spaces count. */
 function isWideSpace(character: number): boolean {
   return (
     character === 0xa0 ||

@@ -2,22 +2,22 @@ import type { Dirent } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 
-/** What a walk through a directory found. */
+/** The result of a walk through a directory. */
 export interface Walk {
-  /** Regular files, sorted, as paths from the directory. */
+  /** The sorted paths of regular files, relative to the directory. */
   readonly files: string[];
-  /** What could not be walked through, and why. */
+  /** The paths that could not be read, with the reasons. */
   readonly failures: { readonly path: string; readonly error: Error }[];
 }
 
 /**
  * Finds every regular file below `directory`, as `find -type f` does: links are not followed.
  *
- * A directory below it that cannot be read is reported and does not stop the walk; that is why this is not one of the
- * globbing libraries, which pass over such directories in silence.
+ * A directory below it that cannot be read is reported and does not end the walk. Globbing libraries are no alternative,
+ * because they skip such directories silently.
  *
- * @param leaveOut tells of a path below `directory` whether to pass over it.
- * @throws when `directory` itself cannot be read.
+ * @param leaveOut returns whether to skip a path below `directory`.
+ * @throws the error of the file system if `directory` itself cannot be read.
  */
 export async function walk(directory: string, leaveOut: (path: string) => boolean): Promise<Walk> {
   const files: string[] = [];
@@ -27,7 +27,7 @@ export async function walk(directory: string, leaveOut: (path: string) => boolea
       const path = below === "" ? entry.name : `${below}/${entry.name}`;
       if (leaveOut(path)) continue;
       if (entry.name.includes("\uFFFD")) {
-        failures.push({ path, error: new Error("its name is not UTF-8; rename it") });
+        failures.push({ path, error: new Error("The name of the file is not UTF-8; rename it") });
       } else if (entry.isDirectory()) {
         await enter(path).catch((error: unknown) => failures.push({ path, error: error as Error }));
       } else if (entry.isFile()) {

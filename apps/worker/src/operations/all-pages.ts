@@ -1,16 +1,16 @@
-import { failureKey, pages } from "@taskloom/queue/operating";
+import { pages } from "@taskloom/queue/operating";
 import type { FailedGroup, JobSearch, JobView, Operations, RetryPage, RetrySearch } from "./operations.ts";
 
-/** The result of a search through all pages. */
+/** The result of a search over all pages. */
 export interface FoundJobs {
   readonly jobs: readonly JobView[];
   readonly searched: number;
   readonly unsearched: number;
-  /** Whether there may be more than `limit`. */
+  /** Whether there may be more jobs than `limit`. */
   readonly isCut: boolean;
 }
 
-/** Goes on with a search, page after page, until it has `limit` jobs or has looked at all. */
+/** Searches page after page until `limit` jobs are found, or all jobs are read. */
 export async function findAll(
   operations: Operations,
   search: JobSearch & { readonly limit: number },
@@ -32,25 +32,27 @@ export async function findAll(
   return { jobs, searched, unsearched, isCut };
 }
 
-/** Every failure, grouped; the group that grew last comes first. */
+/** Returns all failed jobs in groups; the group with the latest failure comes first. */
 export async function allFailures(operations: Operations, queue: string | undefined): Promise<FailedGroup[]> {
   const groups = new Map<string, FailedGroup>();
   for await (const page of pages(({ cursor }) => operations.failed(queue, cursor))) {
     for (const group of page.groups) {
-      const key = failureKey(group.task, group.error.name, group.error.message);
-      const before = groups.get(key);
-      groups.set(key, before === undefined ? group : merged(before, group));
+      const before = groups.get(group.key);
+      groups.set(group.key, before === undefined ? group : merged(before, group));
     }
   }
   return [...groups.values()].toSorted((a, b) => b.lastAt - a.lastAt);
 }
 
+/** The ids that a group has at most, as on a single page. */
+const MAX_IDS = 1_000;
+
 function merged(a: FailedGroup, b: FailedGroup): FailedGroup {
   const latest = a.lastAt >= b.lastAt ? a : b;
-  return { ...latest, count: a.count + b.count, ids: [...a.ids, ...b.ids].slice(0, 1_000) };
+  return { ...latest, count: a.count + b.count, ids: [...a.ids, ...b.ids].slice(0, MAX_IDS) };
 }
 
-/** Retries page after page until nothing that had failed at the start is left. */
+/** Retries page after page until no job is left that had failed at the start. */
 export function retryAll(
   operations: Operations,
   search: RetrySearch,
@@ -58,7 +60,7 @@ export function retryAll(
   return pages((at) => operations.retryFailed({ ...search, ...at }));
 }
 
-/** Every line that a job has logged. */
+/** Returns all log lines of a job. */
 export async function allLogs(
   operations: Operations,
   id: string,

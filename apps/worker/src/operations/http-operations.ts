@@ -12,17 +12,17 @@ import type {
   SubmitRequest,
 } from "./operations.ts";
 import { hasEnded } from "./operations.ts";
-import { askService } from "./service-address.ts";
+import { requestService } from "./service-address.ts";
 import type { ServiceAnswer } from "./service-address.ts";
 import { ServiceError } from "../errors/service-error.ts";
 import type { WorkerView } from "../workers/worker-view.ts";
 
-/** How long one request waits for a job's end; a longer wait is several requests. */
-const waitAtMost = 60;
-/** How long to pause after an answer that came before its time; milliseconds. */
-const askAgainAfter = 500;
+/** The seconds for which one request waits for the end of a job. A longer wait takes several requests. */
+const MAX_WAIT_SECONDS = 60;
+/** The pause after an answer that came before its time. */
+const EARLY_PAUSE_MS = 500;
 
-/** Operations through a service's HTTP address. */
+/** Operations through the HTTP address of a service. */
 export class HttpOperations implements Operations {
   readonly #address: string;
   readonly #token: string | undefined;
@@ -32,7 +32,7 @@ export class HttpOperations implements Operations {
     this.#token = token;
   }
 
-  async #ask<T>(
+  async #request<T>(
     method: string,
     path: string,
     query: Readonly<Record<string, string | number | undefined>> = {},
@@ -45,7 +45,7 @@ export class HttpOperations implements Operations {
     if (body !== undefined) headers["content-type"] = "application/json";
     let answer: ServiceAnswer;
     try {
-      answer = await askService(this.#address, {
+      answer = await requestService(this.#address, {
         method,
         path: search.size === 0 ? path : `${path}?${search.toString()}`,
         headers,
@@ -55,7 +55,7 @@ export class HttpOperations implements Operations {
       throw new ServiceError(
         503,
         "SERVICE_UNREACHABLE",
-        `nobody answers at ${this.#address}; is the worker still running?`,
+        `No service answers at ${this.#address}; start a worker there, or correct --url`,
         {
           cause: error,
         },
@@ -64,81 +64,83 @@ export class HttpOperations implements Operations {
     const { status, isJson, text } = answer;
     const value: unknown = isJson && text !== "" ? JSON.parse(text) : undefined;
     if (status >= 200 && status < 300) return value as T;
-    const { code = "HTTP", message = `${this.#address} answered with status ${status}.` } =
-      (value as { code?: string; message?: string } | undefined) ?? {};
+    const {
+      code = "HTTP",
+      message = `${this.#address} answered with status ${status}; check that it is the address of a service`,
+    } = (value as { code?: string; message?: string } | undefined) ?? {};
     throw new ServiceError(status, code, message);
   }
 
   submit(task: string, args: readonly unknown[], request: SubmitRequest = {}): Promise<JobView> {
-    return this.#ask("POST", `/tasks/${encodeURIComponent(task)}`, {}, { args, ...request });
+    return this.#request("POST", `/tasks/${encodeURIComponent(task)}`, {}, { args, ...request });
   }
 
   job(id: string, queue?: string): Promise<JobView> {
-    return this.#ask("GET", `/jobs/${encodeURIComponent(id)}`, { queue });
+    return this.#request("GET", `/jobs/${encodeURIComponent(id)}`, { queue });
   }
 
-  async ended(id: string, milliseconds: number, queue?: string): Promise<JobView> {
+  async waitForEnd(id: string, milliseconds: number, queue?: string): Promise<JobView> {
     const end = performance.now() + milliseconds;
     while (true) {
       const left = Math.max(0, (end - performance.now()) / 1_000);
-      const wait = Math.min(left, waitAtMost);
-      const job = await this.#ask<JobView>("GET", `/jobs/${encodeURIComponent(id)}`, { queue, wait });
+      const wait = Math.min(left, MAX_WAIT_SECONDS);
+      const job = await this.#request<JobView>("GET", `/jobs/${encodeURIComponent(id)}`, { queue, wait });
       const over = (end - performance.now()) / 1_000;
       if (hasEnded(job.state) || over <= 0) return job;
-      // A service that is closing answers early. Its successor, if there is one, is asked a moment later.
-      if (left - over < wait / 2) await new Promise((resolve) => setTimeout(resolve, askAgainAfter));
+      // A service that stops answers early. Its successor may need a moment to start.
+      if (left - over < wait / 2) await new Promise((resolve) => setTimeout(resolve, EARLY_PAUSE_MS));
     }
   }
 
   logs(id: string, from: number, queue?: string): Promise<readonly string[]> {
-    return this.#ask("GET", `/jobs/${encodeURIComponent(id)}/logs`, { queue, from });
+    return this.#request("GET", `/jobs/${encodeURIComponent(id)}/logs`, { queue, from });
   }
 
   cancel(id: string, reason: string, queue?: string): Promise<JobView> {
-    return this.#ask("DELETE", `/jobs/${encodeURIComponent(id)}`, {
+    return this.#request("DELETE", `/jobs/${encodeURIComponent(id)}`, {
       queue,
       reason: reason === "" ? undefined : reason,
     });
   }
 
   jobs(search: JobSearch): Promise<JobPage<JobView>> {
-    return this.#ask("GET", "/jobs", { ...search });
+    return this.#request("GET", "/jobs", { ...search });
   }
 
   queues(): Promise<Readonly<Record<string, QueueView>>> {
-    return this.#ask("GET", "/queues");
+    return this.#request("GET", "/queues");
   }
 
   pause(queue: string, isPaused: boolean): Promise<void> {
-    return this.#ask("PUT", `/queues/${encodeURIComponent(queue)}`, {}, { paused: isPaused });
+    return this.#request("PUT", `/queues/${encodeURIComponent(queue)}`, {}, { paused: isPaused });
   }
 
   workers(): Promise<readonly WorkerView[]> {
-    return this.#ask("GET", "/workers");
+    return this.#request("GET", "/workers");
   }
 
   failed(queue?: string, cursor?: string): Promise<FailedPage> {
-    return this.#ask("GET", "/failed", { queue, cursor });
+    return this.#request("GET", "/failed", { queue, cursor });
   }
 
   retry(id: string, queue?: string): Promise<void> {
-    return this.#ask("POST", `/jobs/${encodeURIComponent(id)}/retry`, { queue });
+    return this.#request("POST", `/jobs/${encodeURIComponent(id)}/retry`, { queue });
   }
 
   retryFailed({ queue, ...search }: RetrySearch): Promise<RetryPage> {
-    return this.#ask("POST", "/failed/retry", { queue }, search);
+    return this.#request("POST", "/failed/retry", { queue }, search);
   }
 
   schedules(queue?: string): Promise<readonly ScheduleView[]> {
-    return this.#ask("GET", "/schedules", { queue });
+    return this.#request("GET", "/schedules", { queue });
   }
 
   schedule(id: string, request: ScheduleRequest): Promise<void> {
-    return this.#ask("PUT", `/schedules/${encodeURIComponent(id)}`, {}, request);
+    return this.#request("PUT", `/schedules/${encodeURIComponent(id)}`, {}, request);
   }
 
   unschedule(id: string, queue?: string): Promise<void> {
-    return this.#ask("DELETE", `/schedules/${encodeURIComponent(id)}`, { queue });
+    return this.#request("DELETE", `/schedules/${encodeURIComponent(id)}`, { queue });
   }
 
   async close(): Promise<void> {}

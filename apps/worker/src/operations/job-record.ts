@@ -1,19 +1,19 @@
 import type { JobSnapshot } from "@taskloom/queue/operating";
 import type { ErrorView, JobView } from "./operations.ts";
 
-/** A stored job as it is shown. */
+/** Returns a stored job in the form for people and programs. */
 export function viewJob({ error, ...snapshot }: JobSnapshot): JobView {
   return error === undefined ? snapshot : { ...snapshot, error: viewError(error) };
 }
 
-/** An error as it is shown: what people read, and no more. */
+/** Returns the readable properties of an error. A task can throw any value. */
 export function viewError(error: unknown): ErrorView {
   if (!(error instanceof Error)) return { name: "thrown", message: String(error) };
-  const { code } = error as { code?: unknown };
+  const { name, message, stack, code }: Error & { readonly code?: unknown } = error;
   return {
-    name: error.name,
-    message: error.message,
+    name,
+    message,
     ...(typeof code === "string" ? { code } : {}),
-    ...(error.stack === undefined ? {} : { stack: error.stack }),
+    ...(stack === undefined ? {} : { stack }),
   };
 }

@@ -11,7 +11,7 @@ import type { WorkerView } from "../workers/worker-view.ts";
 
 export type { JobPage, JobState, RetryPage };
 
-/** What went wrong, as it is shown. */
+/** An error in the form for people and programs. */
 export interface ErrorView {
   readonly name: string;
   readonly message: string;
@@ -19,14 +19,14 @@ export interface ErrorView {
   readonly stack?: string;
 }
 
-/** One job as it is shown: a {@link JobSnapshot} with its error in a form for people. */
+/** A job in the form for people and programs: a {@link JobSnapshot} with an {@link ErrorView}. */
 export interface JobView extends Omit<JobSnapshot, "error"> {
   readonly error?: ErrorView;
-  /** Why nothing will run it for now, such as that no live worker serves its queue; of a job just submitted. */
+  /** The reason why no worker runs the job for now, such as a queue without a live worker. Set after a submission. */
   readonly notice?: string;
 }
 
-/** What may be said of one submission. Durations in milliseconds. */
+/** The options of one submission. Durations are milliseconds. */
 export interface SubmitRequest {
   readonly queue?: string;
   readonly id?: string;
@@ -37,40 +37,43 @@ export interface SubmitRequest {
   readonly deadline?: number;
 }
 
-/** One queue, both lanes. */
+/** One queue with its two lanes. */
 export interface QueueView {
   readonly loop: LaneCounts;
   readonly thread: LaneCounts;
   readonly isPaused: boolean;
-  /** How many live workers take jobs from it. */
+  /** The number of live workers that serve the queue. */
   readonly workers: number;
 }
 
-/** One lane's jobs by state, and how long the oldest that could run has waited, in milliseconds. */
+/** The jobs of one lane by state. */
 export interface LaneCounts extends QueueCounts {
+  /** The milliseconds that the oldest runnable job has waited. */
   readonly oldestWait: number;
 }
 
-/** Jobs that failed for good with one error. */
+/** Failed jobs with one kind of error. */
 export interface FailedGroup {
+  /** Equal keys of two pages are one group. */
+  readonly key: string;
   readonly task: string;
   readonly error: ErrorView;
   readonly count: number;
   readonly lastAt: number;
-  /** The latest ones, at most 1,000. */
+  /** The ids of the latest jobs, at most 1,000. */
   readonly ids: readonly string[];
 }
 
-/** Failures by error. One answer reads a bounded number of bytes, and names where the next goes on. */
+/** A page of the failed jobs by error. One page reads a bounded number of bytes. */
 export interface FailedPage {
   readonly groups: readonly FailedGroup[];
-  /** How many failed jobs were looked at for this answer. */
+  /** The number of failed jobs that were read for this page. */
   readonly searched: number;
-  /** The cursor of the next answer; undefined when everything was looked at. */
+  /** The cursor of the next page; undefined on the last page. */
   readonly next?: string;
 }
 
-/** A task that is submitted again and again. */
+/** A stored schedule. */
 export interface ScheduleView {
   readonly id: string;
   readonly task: string;
@@ -83,7 +86,7 @@ export interface ScheduleView {
   readonly next?: number;
 }
 
-/** A schedule as it is asked for. */
+/** A schedule to store. */
 export interface ScheduleRequest {
   readonly queue?: string;
   readonly task: string;
@@ -94,37 +97,37 @@ export interface ScheduleRequest {
   readonly timezone?: string;
 }
 
-/** The jobs that {@link Operations.jobs} looks for. */
+/** A search of {@link Operations.jobs}. */
 export interface JobSearch extends Partial<JobQuery> {
   readonly queue?: string;
 }
 
-/** The jobs that {@link Operations.retryFailed} puts back. */
+/** The failed jobs that {@link Operations.retryFailed} retries. */
 export interface RetrySearch extends RetryQuery {
   readonly queue?: string;
 }
 
 /**
- * What an operator can do and see. The HTTP server does it on an engine; the command line does it on an engine or, when
- * that belongs to another process, through that process's HTTP address.
+ * The operations of an operator. The HTTP server works on an engine. The command line works on an engine, or through
+ * the HTTP address of a service that has the engine.
  */
 export interface Operations {
   submit(task: string, args: readonly unknown[], request?: SubmitRequest): Promise<JobView>;
-  /** Throws a ServiceError `JOB_UNKNOWN` when there is none. */
+  /** @throws {@link ServiceError} with the code `JOB_UNKNOWN` if the job does not exist. */
   job(id: string, queue?: string): Promise<JobView>;
-  /** The job once it has ended, or as it is after `milliseconds`. */
-  ended(id: string, milliseconds: number, queue?: string): Promise<JobView>;
-  /** Log lines from the `from`th on; a bounded number of bytes, and none when there are no more. */
+  /** Returns the job after its end, or in its present state after `milliseconds`. */
+  waitForEnd(id: string, milliseconds: number, queue?: string): Promise<JobView>;
+  /** Returns log lines from line `from` on: a bounded number of bytes, and no line at the end of the log. */
   logs(id: string, from: number, queue?: string): Promise<readonly string[]>;
   cancel(id: string, reason: string, queue?: string): Promise<JobView>;
-  /** Jobs, the last submitted first. One answer reads a bounded number of bytes; `next` goes on where it stopped. */
+  /** Returns a page of jobs, the newest first. One page reads a bounded number of bytes; `next` continues it. */
   jobs(search: JobSearch): Promise<JobPage<JobView>>;
   queues(): Promise<Readonly<Record<string, QueueView>>>;
   pause(queue: string, isPaused: boolean): Promise<void>;
   workers(): Promise<readonly WorkerView[]>;
   failed(queue?: string, cursor?: string): Promise<FailedPage>;
   retry(id: string, queue?: string): Promise<void>;
-  /** Puts back up to 1,000 of the jobs that failed for good; `next` goes on with the others. */
+  /** Retries up to 1,000 failed jobs; `next` continues with the others. */
   retryFailed(search: RetrySearch): Promise<RetryPage>;
   schedules(queue?: string): Promise<readonly ScheduleView[]>;
   schedule(id: string, request: ScheduleRequest): Promise<void>;
@@ -132,7 +135,7 @@ export interface Operations {
   close(): Promise<void>;
 }
 
-/** Whether a job in this state has ended. */
+/** Returns whether a job in this state has ended. */
 export function hasEnded(state: JobState): boolean {
   return state === "completed" || state === "failed" || state === "cancelled";
 }

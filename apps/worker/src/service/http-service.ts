@@ -19,45 +19,45 @@ import { addHealth } from "./http/routes/health.ts";
 import { listen } from "./http/listening.ts";
 import type { ListenTarget } from "./http/listening.ts";
 import { addPage } from "./http/routes/page.ts";
-import { addRoutes } from "./http/routes/routes.ts";
+import { addRoutes } from "./http/routes/add-routes.ts";
 import { trustedProxies } from "../config/trusted-proxies.ts";
 import { validateRequests } from "./http/validation.ts";
 import { Waits } from "./http/waits.ts";
 
-/** What the HTTP address is made with. */
+/** The options of an HTTP address. */
 export interface HttpServiceOptions {
   readonly engine: Engine;
   readonly operations: EngineOperations;
   readonly queues: readonly string[];
   readonly metrics: ServiceMetrics;
-  /** Whether the workers take jobs. */
+  /** Returns whether the workers take jobs. */
   readonly isReady: () => boolean;
-  /** The address that is going to be listened on; undefined for a Unix socket. */
+  /** The address to listen on; undefined for a Unix socket. */
   readonly host: string | undefined;
   readonly token: string | undefined;
   readonly readToken: string | undefined;
   readonly bodyLimit: number;
-  /** Requests a second of one client. */
+  /** Requests per second of one client. */
   readonly rateLimit: number;
   /** Seconds in which a whole request has to arrive. */
   readonly requestTimeout: number;
-  /** Event streams and requests with `wait` that are open at once. */
+  /** Event streams and requests with `wait` that can be open at once. */
   readonly maxStreams: number;
   /** Proxies whose `X-Forwarded-For` counts. */
   readonly trustProxy: readonly string[];
   readonly logger: Logger;
 }
 
-/** Nothing from other hosts, and the page in nobody's frame. bull-board sets styles in its elements. */
-const contentPolicy =
+/** Forbids other hosts, and other sites to frame the page. bull-board sets styles in its elements. */
+const CONTENT_POLICY =
   "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; base-uri 'self'; frame-ancestors 'none'; form-action 'self'";
 
-/** How long the answers that are being sent when the service closes may take, in milliseconds. */
-const closePatience = 1_000;
-/** How often connections that have nothing more to send are closed meanwhile. */
-const closeInterval = 10;
+/** The time that open answers have when the service closes. */
+const CLOSE_PATIENCE_MS = 1_000;
+/** The interval at which idle connections are closed meanwhile. */
+const CLOSE_INTERVAL_MS = 10;
 
-/** The service's HTTP address: API, live page, bull-board and metrics. */
+/** The HTTP address of a service: API, live page, bull-board and metrics. */
 export class HttpService {
   readonly #app: FastifyInstance;
   readonly #waits: Waits;
@@ -67,18 +67,18 @@ export class HttpService {
     this.#waits = waits;
   }
 
-  /** @throws CliFailure when it would listen beyond this machine without a token. */
+  /** @throws {@link CliFailure} with the code `NO_TOKEN` for an address beyond this machine without a token. */
   static async create(options: HttpServiceOptions): Promise<HttpService> {
     const { host, token, readToken, logger } = options;
     if (host !== undefined && !isLoopback(host) && token === undefined && readToken === undefined) {
       throw new CliFailure(
         "NO_TOKEN",
-        `${host} can be reached from other machines, so it needs a token: set TASKLOOM_TOKEN (and TASKLOOM_READ_TOKEN), or leave --host out.`,
+        `${host} can be reached from other machines, so it needs a token; set TASKLOOM_TOKEN (and TASKLOOM_READ_TOKEN), or leave --host out`,
         { exitCode: EXIT_CODES.usage },
       );
     }
     const guard = new Guard({ operate: token, read: readToken }, host);
-    // Node's server takes whole milliseconds only, and 16.1 s are 16,100.000000000002 ms.
+    // The server of Node takes whole milliseconds, and 16.1 s are 16,100.000000000002 ms.
     const requestTimeout = Math.min(Math.ceil(options.requestTimeout * 1_000), LONGEST_DELAY);
     const app = fastify({
       forceCloseConnections: "idle",
@@ -86,14 +86,14 @@ export class HttpService {
       routerOptions: { maxParamLength: 300 },
       requestTimeout,
       http: {
-        requestTimeout, // fastify sets its own later, and Node compares with 300 s until then.
+        requestTimeout, // Fastify sets its value later; until then Node compares with 300 s.
         headersTimeout: requestTimeout,
         connectionsCheckingInterval: Math.min(1_000, Math.ceil(requestTimeout / 2)),
-        requireHostHeader: false, // The guard asks for it, and its answer is in the format of all others.
+        requireHostHeader: false, // The guard checks the header, and answers in the format of all errors.
       },
       trustProxy: options.trustProxy.length > 0 && trustedProxies(options.trustProxy),
       clientErrorHandler: (error, socket) => answerClientError(error, socket),
-      // Requests whose URL fits no route: hooks do not run for these, so the guard is asked here.
+      // No hook runs for a request whose URL fits no route, so the guard checks it here.
       frameworkErrors: (error, request, reply) => {
         let refused: unknown = error;
         try {
@@ -104,14 +104,14 @@ export class HttpService {
         void answerError(refused as FastifyError, request, reply, logger);
       },
     });
-    // Only JSON: a form on another site can send plain text without asking.
+    // A form on another site can send plain text without a preflight request, so only JSON is accepted.
     app.removeContentTypeParser("text/plain");
     validateRequests(app);
     answerErrors(app, logger);
     app.addHook("onRequest", async (request, reply) => guard.check(request, reply));
     answerWithoutEngine(app, options.engine);
     app.addHook("onSend", async (_request, reply) => {
-      void reply.header("content-security-policy", contentPolicy);
+      void reply.header("content-security-policy", CONTENT_POLICY);
       void reply.header("x-content-type-options", "nosniff");
       void reply.header("referrer-policy", "no-referrer");
     });
@@ -123,13 +123,13 @@ export class HttpService {
         new ServiceError(
           429,
           "TOO_MANY_REQUESTS",
-          `more requests than --rate-limit allows; try again in ${after}.`,
+          `More requests than --rate-limit allows; send this one again in ${after}`,
         ),
     });
     await app.register(swagger, {
       openapi: {
         openapi: "3.1.0",
-        info: { title: "Taskloom", version, description: "Submits, watches and steers tasks." },
+        info: { title: "Taskloom", version, description: "Submits, watches and operates tasks." },
         components: { securitySchemes: { token: { type: "http", scheme: "bearer" } } },
         security: [{ token: [] }],
       },
@@ -142,21 +142,21 @@ export class HttpService {
     return new HttpService(app, waits);
   }
 
-  /** Listens, and returns the address as clients name it. */
+  /** Listens, and returns the address for clients. */
   async listen(target: ListenTarget): Promise<{ readonly address: string; readonly isOther: boolean }> {
     return await listen(this.#app, target);
   }
 
   /**
-   * Closes after the answers that are due: streams and waiting requests look once more and end with what they find.
-   * Connections that take longer than a second over it are cut.
+   * Closes after the open answers: streams and waiting requests poll once more and end. After a second, the connections
+   * that are still open are cut.
    */
   async close(): Promise<void> {
-    await Promise.race([this.#waits.close(), delay(closePatience, undefined, { ref: false })]);
+    await Promise.race([this.#waits.close(), delay(CLOSE_PATIENCE_MS, undefined, { ref: false })]);
     const { server } = this.#app;
     const closed = this.#app.close();
-    const timer = setInterval(() => server.closeIdleConnections(), closeInterval);
-    await Promise.race([closed, delay(closePatience, undefined, { ref: false })]);
+    const timer = setInterval(() => server.closeIdleConnections(), CLOSE_INTERVAL_MS);
+    await Promise.race([closed, delay(CLOSE_PATIENCE_MS, undefined, { ref: false })]);
     clearInterval(timer);
     server.closeAllConnections();
     await closed;

@@ -1,28 +1,28 @@
 import { write, writeSync } from "node:fs";
 
-/** What is kept, in characters, of lines that the output has not taken yet; more than that is lost. */
-const keptAtMost = 8 * 1_048_576;
-/** What one write takes, in characters; a batch of lines costs what one does. */
-const writtenAtOnce = 65_536;
-/** How long an output that takes nothing for the moment, as a slow pipe, is left alone; milliseconds. */
-const pause = 50;
+/** The characters of waiting lines; further lines are lost. */
+const MAX_WAITING = 8 * 1_048_576;
+/** The characters of one write; a batch of lines costs as much as one line. */
+const WRITTEN_AT_ONCE = 65_536;
+/** The pause after a write that an output such as a slow pipe has not taken. */
+const PAUSE_MS = 50;
 
 /**
- * Where a worker's log goes, without waiting for it: lines of JSON on standard output. What cannot be written, as on a
- * full disk, is lost, and the worker goes on: standard error says so once, and the log, as soon as it takes lines again,
- * how many they were.
+ * Writes the log of a worker to standard output, as lines of JSON, and never blocks the worker. Lines that cannot be
+ * written, as on a full disk, are lost. Standard error reports the first loss, and the log itself reports the number of
+ * lost lines as soon as it takes lines again.
  *
- * It stands in for pino's own destination, whose last flush tries forever where a write fails with ENOSPC (sonic-boom
- * 4.2.1): a worker with a full disk below its log would hang rather than end.
+ * The destination of pino is no alternative: if a write fails with ENOSPC, its last flush retries forever (sonic-boom
+ * 4.2.1), so a worker with a full disk below its log would never end.
  */
 export class LogOutput {
   readonly #fd: number;
   #lines: string[] = [];
   #length = 0;
   #isWriting = false;
-  /** Lines that were lost since some were written. */
+  /** The lines that were lost after the last written line. */
   #lost = 0;
-  /** Whether what was written last broke off within a line. */
+  /** True if the last write ended within a line. */
   #isCut = false;
   #onEmpty: (() => void)[] = [];
 
@@ -31,9 +31,9 @@ export class LogOutput {
     process.on("exit", () => this.#writeRest());
   }
 
-  /** Takes a line; pino calls it. */
+  /** Takes a line; pino calls this method. */
   write(line: string): void {
-    if (this.#length + line.length > keptAtMost) return this.#lose(1, "it takes less than is written");
+    if (this.#length + line.length > MAX_WAITING) return this.#lose(1, "the output is too slow");
     this.#lines.push(line);
     this.#length += line.length;
     if (this.#isWriting) return;
@@ -41,7 +41,7 @@ export class LogOutput {
     setImmediate(() => this.#writeNext());
   }
 
-  /** Calls back when every line was written or lost; pino calls it too. */
+  /** Calls back when every line is written or lost; pino calls this method, too. */
   flush(callback: () => void): void {
     if (this.#isWriting) this.#onEmpty.push(callback);
     else callback();
@@ -53,18 +53,18 @@ export class LogOutput {
       return this.#write(this.#batch(lines), lines.length);
     }
     this.#isWriting = false;
-    for (const tell of this.#onEmpty.splice(0)) tell();
+    for (const notify of this.#onEmpty.splice(0)) notify();
   }
 
   #take(): string[] {
     let count = 0;
     let length = 0;
-    while (count < this.#lines.length && length < writtenAtOnce) length += this.#lines[count++]!.length;
+    while (count < this.#lines.length && length < WRITTEN_AT_ONCE) length += this.#lines[count++]!.length;
     this.#length -= length;
     return this.#lines.splice(0, count);
   }
 
-  /** Lines as they are written: after what was lost, with a line that says so. */
+  /** Returns the bytes of lines. After a loss, a line about the loss comes first. */
   #batch(lines: readonly string[]): Buffer {
     const report =
       this.#lost === 0
@@ -75,7 +75,7 @@ export class LogOutput {
 
   #write(bytes: Buffer, lines: number): void {
     write(this.#fd, bytes, (error, written) => {
-      if (error?.code === "EAGAIN") return setTimeout(() => this.#write(bytes, lines), pause);
+      if (error?.code === "EAGAIN") return setTimeout(() => this.#write(bytes, lines), PAUSE_MS);
       if (error !== null) {
         this.#lose(lines, error.message);
         return this.#writeNext();
@@ -89,23 +89,23 @@ export class LogOutput {
 
   #lose(lines: number, reason: string): void {
     if (this.#lost === 0) {
-      const text = `taskloom: the log cannot be written: ${reason}. The worker goes on without it.\n`;
+      const text = `taskloom: The log cannot be written: ${reason}; the worker goes on without it\n`;
       try {
         writeSync(2, text);
       } catch {
-        // Standard error may lie on the same full disk.
+        // Standard error can be on the same full disk.
       }
     }
     this.#lost += lines;
   }
 
-  /** At the process's end nothing is waited for any more. */
+  /** Writes the last lines at the end of the process, which waits for no callback. */
   #writeRest(): void {
     if (this.#lines.length === 0) return;
     try {
       writeSync(this.#fd, this.#batch(this.#lines.splice(0)));
     } catch {
-      // What was lost before has been told of.
+      // Standard error has reported the loss.
     }
   }
 }

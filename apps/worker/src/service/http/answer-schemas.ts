@@ -1,8 +1,8 @@
 import { jobState } from "./schemas.ts";
 import type { Schema } from "./schemas.ts";
 
-// JSON Schemas of answers, for the OpenAPI document; test/service/openapi.test.ts holds the answers to them. Workers of
-// other versions tell of themselves too, so that what they say more is allowed.
+// JSON Schemas of answers, for the OpenAPI document; test/service/openapi.test.ts compares the answers with them. Other
+// properties are allowed, because workers of other versions also store records.
 
 const lane: Schema = { type: "string", enum: ["loop", "thread"] };
 const text: Schema = { type: "string" };
@@ -31,25 +31,25 @@ export const jobSchema: Schema = object(
     attempts: count,
     maxAttempts: count,
     args: list({}),
-    calls: { ...count, description: "How many calls it carries, when it is one pack of queue.map." },
+    calls: { ...count, description: "The number of its calls, if the job is a pack of queue.map." },
     progress: {},
     submittedAt: time,
     startedAt: time,
     finishedAt: time,
     value: {
       description:
-        "The value that the task returned; what JSON cannot say is an object with the key $taskloom.",
+        "The value that the task returned; a value that JSON cannot express is an object with the key $taskloom.",
     },
     error,
-    reason: { ...text, description: "Why it was cancelled." },
+    reason: { ...text, description: "The reason of the cancellation." },
     omitted: {
       type: "object",
       additionalProperties: count,
-      description: "Fields that are left out of a listing because they are large, with their bytes.",
+      description: "The large fields that a listing leaves out, with their sizes in bytes.",
     },
-    unreadable: { ...text, description: "Why the record is not one that Taskloom wrote." },
-    data: { description: "The record's data, where it is not a submission." },
-    notice: { ...text, description: "Why nothing will run it for now." },
+    unreadable: { ...text, description: "The reason why the record is not a submission of Taskloom." },
+    data: { description: "The data of the record, if the record is not a submission." },
+    notice: { ...text, description: "The reason why no worker runs the job for now." },
   },
   "calls",
   "progress",
@@ -64,17 +64,20 @@ export const jobSchema: Schema = object(
   "notice",
 );
 
-const searched: Schema = { ...count, description: "How many jobs were looked at for this answer." };
+const searched: Schema = { ...count, description: "The number of jobs that were read for this page." };
 const next: Schema = {
   ...text,
-  description: "The cursor of the next answer; absent when all was looked at.",
+  description: "The cursor of the next page; absent on the last page.",
 };
 
 export const jobPageSchema: Schema = object(
   {
     jobs: list(jobSchema),
     searched,
-    unsearched: { ...count, description: "How many jobs of those have arguments too large to search." },
+    unsearched: {
+      ...count,
+      description: "The number of these jobs whose arguments are too large to search.",
+    },
     next,
   },
   "unsearched",
@@ -84,7 +87,7 @@ export const jobPageSchema: Schema = object(
 export const logsSchema: Schema = list(text);
 
 export const eventsSchema: Schema = {
-  description: "Server-sent events state, progress, log and result, with JSON as their data.",
+  description: "Server-sent events state, progress, log and result, with JSON data.",
   content: { "text/event-stream": { schema: text } },
 };
 
@@ -92,11 +95,12 @@ export const failedPageSchema: Schema = object(
   {
     groups: list(
       object({
+        key: { ...text, description: "Equal keys of two pages are one group." },
         task: text,
         error,
         count,
         lastAt: time,
-        ids: { ...list(text), description: "The latest ones, at most 1,000." },
+        ids: { ...list(text), description: "The ids of the latest jobs, at most 1,000." },
       }),
     ),
     searched,
@@ -126,7 +130,7 @@ export const queuesSchema: Schema = {
     loop: laneCounts,
     thread: laneCounts,
     isPaused: { type: "boolean" },
-    workers: { ...count, description: "How many live workers take jobs from it." },
+    workers: { ...count, description: "The number of live workers that serve the queue." },
   }),
 };
 
@@ -135,7 +139,7 @@ const runningJob = object(
   "calls",
 );
 
-// Without a reference to itself, which not every reader of OpenAPI documents follows: children are nodes like this one.
+// The schema has no reference to itself, because not every reader of OpenAPI documents follows one.
 const node = object(
   {
     name: text,
@@ -185,7 +189,7 @@ export const workersSchema: Schema = list(
 );
 
 export const treeSchema: Schema = {
-  description: "A worker's live tasks.",
+  description: "The live tasks of a worker.",
   content: {
     "application/json": { schema: object({ jobs: list(runningJob), ...forest }) },
     "text/plain": { schema: text },

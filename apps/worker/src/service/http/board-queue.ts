@@ -8,16 +8,16 @@ import { ServiceError } from "../../errors/service-error.ts";
 
 type Statuses = Parameters<BullMQAdapter["getJobs"]>[0];
 
-/** So many jobs, and about so many bytes of them, one listing shows: bull-board lets its reader ask for any number. */
-const jobsAtMost = 100;
-const bytesAtMost = 4 * 1_048_576;
-const logLinesAtMost = 1_000;
-/** The key of what stands in place of a field that is large, or is no JSON. */
-const standIn = "(not shown by Taskloom)";
+/** The bounds of one listing: bull-board lets its reader ask for any number of jobs. */
+const MAX_JOBS = 100;
+const MAX_BYTES = 4 * 1_048_576;
+const MAX_LOG_LINES = 1_000;
+/** The key of the object that replaces a field that is large, or is not JSON. */
+const STAND_IN = "(not shown by Taskloom)";
 
 /**
- * One lane as bull-board sees it. BullMQ reads jobs whole, however large they are, and throws for the whole listing when
- * it cannot read one of them; here a listing is bounded, and an unreadable job is shown as it is.
+ * One lane for bull-board. BullMQ reads whole jobs of any size, and fails the whole listing if one job is unreadable.
+ * Here a listing is bounded, and an unreadable job is shown with its stored text.
  */
 export class BoardQueue extends BullMQAdapter {
   readonly #engine: Engine;
@@ -32,15 +32,15 @@ export class BoardQueue extends BullMQAdapter {
   override async getJobs(
     statuses: Statuses,
     start: number = 0,
-    end: number = start + jobsAtMost - 1,
+    end: number = start + MAX_JOBS - 1,
   ): Promise<Job[]> {
     const jobs: Job[] = [];
     let bytes = 0;
     for (const status of statuses) {
-      const room = Math.min(end - start + 1, jobsAtMost - jobs.length);
-      if (room <= 0 || bytes >= bytesAtMost) break;
+      const room = Math.min(end - start + 1, MAX_JOBS - jobs.length);
+      if (room <= 0 || bytes >= MAX_BYTES) break;
       const ids = await this.#engine.idsIn(this.#lane.name, status, start, room, "newest");
-      for (let at = 0; at < ids.length && bytes < bytesAtMost; at += 10) {
+      for (let at = 0; at < ids.length && bytes < MAX_BYTES; at += 10) {
         const some = ids.slice(at, at + 10);
         for (const record of await this.#engine.readRecords(this.#lane.name, some, shownAtMost)) {
           if (record === undefined) continue;
@@ -52,7 +52,7 @@ export class BoardQueue extends BullMQAdapter {
     return jobs;
   }
 
-  /** The text that is shown in place of a job's data must not become its data. */
+  /** Protects the data of a job from being overwritten with the object that replaces it in a listing. */
   override async getJob(id: string): Promise<Job | undefined> {
     const job = await super.getJob(id);
     if (job === undefined) return undefined;
@@ -70,7 +70,7 @@ export class BoardQueue extends BullMQAdapter {
   }
 
   override async getJobLogs(id: string): Promise<string[]> {
-    return (await this.#lane.getJobLogs(id, 0, logLinesAtMost - 1)).logs;
+    return (await this.#lane.getJobLogs(id, 0, MAX_LOG_LINES - 1)).logs;
   }
 
   #job({ id, name, texts, ...times }: JobRecord): Job {
@@ -81,7 +81,7 @@ export class BoardQueue extends BullMQAdapter {
       id,
       name,
       data: JSON.stringify(valueOf(texts.data, {})),
-      opts: isObject(opts) ? opts : { [standIn]: opts },
+      opts: isObject(opts) ? opts : { [STAND_IN]: opts },
       progress: valueOf(texts.progress, 0),
       stacktrace: JSON.stringify(Array.isArray(stack) ? stack : [JSON.stringify(stack)]),
       ...(texts.returnvalue.bytes === 0
@@ -96,21 +96,21 @@ export class BoardQueue extends BullMQAdapter {
 }
 
 function refuseStandIn(data: unknown): void {
-  if (!isObject(data) || !Object.hasOwn(data, standIn)) return;
+  if (!isObject(data) || !Object.hasOwn(data, STAND_IN)) return;
   throw new ServiceError(
     422,
     "DATA_NOT_SHOWN",
-    "the listing does not show the whole data of this job, and what stands in its place cannot be stored; open the job and edit it there.",
+    "The listing does not show the whole data of this job, so it cannot be stored from there; open the job and edit it",
   );
 }
 
-/** The value of a field, or an object that says why it is not shown. */
+/** Returns the value of a field, or an object with the reason why it is not shown. */
 function valueOf({ text, bytes }: StoredText, absent: unknown): unknown {
-  if (text === undefined) return bytes === 0 ? absent : { [standIn]: largeText(bytes) };
+  if (text === undefined) return bytes === 0 ? absent : { [STAND_IN]: largeText(bytes) };
   try {
     return JSON.parse(text);
   } catch {
-    return { [standIn]: `not JSON: ${text}` };
+    return { [STAND_IN]: `not JSON: ${text}` };
   }
 }
 

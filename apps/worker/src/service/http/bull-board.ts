@@ -8,18 +8,18 @@ import { BoardQueue } from "./board-queue.ts";
 import { answerTo } from "./errors.ts";
 import { Turns } from "./turns.ts";
 
-export const boardPath = "/board";
-/** So many of its requests read at once. */
-const listingsAtOnce = 2;
+export const BOARD_PATH = "/board";
+/** The requests of bull-board that read at once. */
+const LISTINGS_AT_ONCE = 2;
 
-/** bull-board, for single jobs: each lane of each queue is one of its queues. */
+/** Adds bull-board, for single jobs. Each lane of each queue is a queue there. */
 export async function addBullBoard(
   app: FastifyInstance,
   engine: Engine,
   operations: EngineOperations,
   queues: readonly string[],
 ): Promise<void> {
-  const turns = new Turns(listingsAtOnce);
+  const turns = new Turns(LISTINGS_AT_ONCE);
   const adapter = new FastifyAdapter();
   createBullBoard({
     queues: queues.flatMap((queue) =>
@@ -28,25 +28,25 @@ export async function addBullBoard(
     serverAdapter: adapter,
     options: { uiConfig: { boardTitle: "Taskloom jobs", miscLinks: [{ text: "Live page", url: "/" }] } },
   });
-  adapter.setBasePath(boardPath);
-  // Its own would answer a missing token with 500, and show what nobody should see.
+  adapter.setBasePath(BOARD_PATH);
+  // The handler of bull-board answers a missing token with 500, and shows internal messages.
   adapter.setErrorHandler((error) => {
     const { status, code, message } = answerTo(error as FastifyError);
     return { status: status as 500, body: { code, message } };
   });
   await app.register(
     async (scope) => {
-      // Its page asks an outside host for fonts; those of the system do as well, and nobody is told who looks.
+      // The page of bull-board loads fonts from another host, which would learn who uses the page.
       scope.addHook("onSend", async (_request, reply, payload) => {
         if (typeof payload !== "string" || !String(reply.getHeader("content-type")).startsWith("text/html"))
           return payload;
         return payload.replaceAll(/<link href="https:[^>]*>/g, "");
       });
       scope.addHook("preHandler", async (request, reply) => {
-        if (request.url.startsWith(`${boardPath}/api/`)) await turns.enter(reply.raw);
+        if (request.url.startsWith(`${BOARD_PATH}/api/`)) await turns.enter(reply.raw);
       });
       await scope.register(adapter.registerPlugin());
     },
-    { prefix: boardPath },
+    { prefix: BOARD_PATH },
   );
 }

@@ -2,13 +2,13 @@ import type { Engine } from "@taskloom/queue";
 import type { FastifyInstance } from "fastify";
 import { ServiceError } from "../../errors/service-error.ts";
 
-/** How long an engine may be away before requests are told so, rather than wait for it; milliseconds. */
-const patience = 2_000;
-const lookInterval = 250;
+/** An engine that has not answered for this long fails the requests that wait for it. */
+const PATIENCE_MS = 2_000;
+const CHECK_INTERVAL_MS = 250;
 
 /**
- * Answers 503 for what needs the engine while that is away: its commands would wait until it is back, and the request
- * with them. Requests that were waiting when it went are answered too.
+ * Answers 503 to requests while the engine does not answer. Otherwise the commands of a request, and with them the
+ * request, would wait for the engine. Requests that already wait are answered, too.
  */
 export function answerWithoutEngine(app: FastifyInstance, engine: Engine): void {
   const waiting = new Set<(error: ServiceError) => void>();
@@ -17,7 +17,7 @@ export function answerWithoutEngine(app: FastifyInstance, engine: Engine): void 
     if (error === undefined) return;
     for (const reject of waiting) reject(error);
     waiting.clear();
-  }, lookInterval).unref();
+  }, CHECK_INTERVAL_MS).unref();
   app.addHook("onClose", async () => clearInterval(timer));
   app.addHook("onRoute", (route) => {
     if (route.url === "/healthz" || route.url === "/readyz") return;
@@ -39,10 +39,10 @@ export function answerWithoutEngine(app: FastifyInstance, engine: Engine): void 
 
 function goneError(engine: Engine): ServiceError | undefined {
   const down = engine.downFor();
-  if (down <= patience) return undefined;
+  if (down <= PATIENCE_MS) return undefined;
   return new ServiceError(
     503,
     "ENGINE_DOWN",
-    `${engine.url} has not answered for ${Math.round(down / 1_000)} s; what is queued there is kept. Try again when it is back.`,
+    `${engine.url} has not answered for ${Math.round(down / 1_000)} s; its jobs are kept. Start the engine, and send the request again`,
   );
 }

@@ -1,18 +1,18 @@
-import { TaskArgumentsError, TaskloomQueueError } from "@taskloom/queue";
-import { WireError, isEngineFull, withoutPasswords } from "@taskloom/queue/operating";
 import { STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
+import { TaskArgumentsError, TaskloomQueueError } from "@taskloom/queue";
+import { WireError, isEngineFull, withoutPasswords } from "@taskloom/queue/operating";
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { Logger } from "pino";
 import { ServiceError } from "../../errors/service-error.ts";
 
-/** Answers every error as `{ code, message }` with its status; unforeseen ones are logged, and not shown. */
+/** Answers every error with its status and `{ code, message }`. Unexpected errors are logged and not shown. */
 export function answerErrors(app: FastifyInstance, logger: Logger): void {
   app.setErrorHandler((error: FastifyError, request, reply) => answerError(error, request, reply, logger));
   app.setNotFoundHandler((request, reply) =>
     reply.status(404).send({
       code: "NOT_FOUND",
-      message: `there is no ${request.method} ${request.url.split("?", 1)[0]}; /openapi.json has what there is.`,
+      message: `There is no ${request.method} ${request.url.split("?", 1)[0]}; /openapi.json lists the routes`,
     }),
   );
 }
@@ -26,7 +26,7 @@ export function answerError(
 ): FastifyReply {
   const { status, code, message } = answerTo(error);
   if (status === 503) void reply.header("retry-after", 1);
-  // Refusals under load are the service's own, and no news.
+  // The refusals of a busy service are not logged.
   if (status >= 500 && !(error instanceof ServiceError && status === 503)) {
     logger.error({
       event: "http",
@@ -40,11 +40,16 @@ export function answerError(
 }
 
 /**
- * Answers what is no HTTP request, or did not arrive in time, on the connection itself: Fastify never saw a request.
+ * Answers a request that is malformed or did not arrive in time. Fastify has no request for it, so the answer is written
+ * to the connection.
  */
 export function answerClientError(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === "ECONNRESET" || socket.destroyed) return;
-  const [status, code, message] = clientErrors[error.code ?? ""] ?? [400, "HTTP", "this is no HTTP request."];
+  const [status, code, message] = CLIENT_ERRORS[error.code ?? ""] ?? [
+    400,
+    "HTTP",
+    "This is not an HTTP request; send one",
+  ];
   const body = JSON.stringify({ code, message });
   if (socket.writable) {
     socket.write(
@@ -54,23 +59,25 @@ export function answerClientError(error: NodeJS.ErrnoException, socket: Socket):
   socket.destroySoon();
 }
 
-const clientErrors: Readonly<Record<string, readonly [number, string, string]>> = {
+const CLIENT_ERRORS: Readonly<Record<string, readonly [number, string, string]>> = {
   ERR_HTTP_REQUEST_TIMEOUT: [
     408,
     "REQUEST_TIMEOUT",
-    "the request did not arrive within --request-timeout; send it again, faster.",
+    "The request did not arrive within --request-timeout; send it again, faster",
   ],
-  HPE_HEADER_OVERFLOW: [431, "HEADERS_TOO_LARGE", "the headers are larger than 16 KiB; send fewer."],
+  HPE_HEADER_OVERFLOW: [431, "HEADERS_TOO_LARGE", "The headers are larger than 16 KiB; send fewer"],
 };
 
-const shownAtMost = 500;
+const MAX_MESSAGE = 500;
 
 function shortened(message: string): string {
-  if (message.length <= shownAtMost) return message;
-  return `${message.slice(0, shownAtMost / 2)}…${message.slice(-shownAtMost / 2)}`;
+  if (message.length <= MAX_MESSAGE) return message;
+  return `${message.slice(0, MAX_MESSAGE / 2)}…${message.slice(-MAX_MESSAGE / 2)}`;
 }
 
-/** The status, code and message that an error is answered with. */
+const capitalized = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
+
+/** Returns the status, the code and the message of the answer to an error. */
 export function answerTo(error: FastifyError): {
   readonly status: number;
   readonly code: string;
@@ -79,40 +86,44 @@ export function answerTo(error: FastifyError): {
   const { message } = error;
   if (error instanceof ServiceError) return { status: error.status, code: error.code, message };
   if (error instanceof TaskArgumentsError) return { status: 422, code: error.code, message };
-  // Too deep or too large to be sent. Of a deep value, the path alone takes thousands of characters.
+  // The value is too deep or too large to be sent. The path of a deep value has thousands of characters.
   if (error instanceof WireError && error.code !== "MALFORMED")
     return { status: 422, code: error.code, message: shortened(message) };
   if (isEngineFull(error)) {
     return {
       status: 507,
       code: "ENGINE_FULL",
-      message: "the engine has no room left, so the job was not stored; make room, and send it again.",
+      message: "The engine has no room left, so the job was not stored; make room, and send it again",
     };
   }
   if (error instanceof TaskloomQueueError) {
-    const status = error.code === "ENGINE_UNAVAILABLE" ? 503 : error.code === "QUEUE_CLOSED" ? 503 : 400;
-    return { status, code: error.code, message };
+    const isAway = error.code === "ENGINE_UNAVAILABLE" || error.code === "QUEUE_CLOSED";
+    return { status: isAway ? 503 : 400, code: error.code, message };
   }
-  if (error.validation !== undefined) return { status: 400, code: "REQUEST", message: `${message}.` };
+  if (error.validation !== undefined) return { status: 400, code: "REQUEST", message: capitalized(message) };
   if (error.code === "FST_ERR_CTP_BODY_TOO_LARGE") {
     return {
       status: 413,
       code: "BODY_TOO_LARGE",
-      message: "the body is larger than --body-limit allows; send a reference instead.",
+      message: "The body is larger than --body-limit; send a reference instead",
     };
   }
   if (error.code === "FST_ERR_BAD_URL") {
-    return { status: 400, code: "URL", message: "the URL has a % that no two hexadecimal digits follow." };
+    return {
+      status: 400,
+      code: "URL",
+      message: "The URL has a % without two hexadecimal digits after it; encode it as %25",
+    };
   }
   if (error.code === "FST_ERR_MAX_PARAM_LENGTH") {
-    return { status: 414, code: "URL_TOO_LONG", message: "a part of the URL's path is too long." };
+    return { status: 414, code: "URL_TOO_LONG", message: "A part of the URL's path is too long; shorten it" };
   }
   if (error.code === "FST_ERR_CTP_INVALID_MEDIA_TYPE") {
-    return { status: 415, code: "MEDIA_TYPE", message: "send the body as application/json." };
+    return { status: 415, code: "MEDIA_TYPE", message: "Send the body as application/json" };
   }
   const status = error.statusCode ?? 500;
   if (status >= 500) {
-    return { status: 500, code: "INTERNAL", message: "the service failed at this; its log has the reason." };
+    return { status: 500, code: "INTERNAL", message: "The service failed; its log has the reason" };
   }
   return { status, code: error.code ?? "REQUEST", message };
 }

@@ -3,29 +3,30 @@ import { isIP } from "node:net";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { ServiceError } from "../../errors/service-error.ts";
 
-/** Who may do what: `operate` everything, `read` only look. Without tokens, whoever reaches the address. */
+/** The tokens: `operate` permits everything, `read` only reading. Without tokens every client is permitted everything. */
 export interface Tokens {
   readonly operate: string | undefined;
   readonly read: string | undefined;
 }
 
-/** Bad tokens a minute from one address, beyond which that address is told nothing about further ones. */
-const guessesAtMost = 20;
-const guessWindow = 60_000;
+/** The bad tokens that one address may send in the window. */
+const MAX_GUESSES = 20;
+const GUESS_WINDOW_MS = 60_000;
+const MAX_ADDRESSES = 10_000;
 
-/** Whether an address is reached from this machine alone. */
+/** Returns whether only this machine can reach an address. */
 export function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
 }
 
 /**
- * Lets a request through by its token and, because a browser sends requests on behalf of any page, only when no other
- * site has caused it.
+ * Checks the token of a request, and refuses requests that a page of another site has caused: a browser sends requests
+ * on behalf of any page.
  */
 export class Guard {
   readonly #operate: Buffer | undefined;
   readonly #read: Buffer | undefined;
-  /** Whether the service has no tokens and answers to the names of this machine alone. */
+  /** True if the service has no tokens and answers only to the names of this machine. */
   readonly #onlyLoopback: boolean;
   readonly #guesses = new Guesses();
 
@@ -40,45 +41,49 @@ export class Guard {
     return this.#operate === undefined && this.#read === undefined;
   }
 
-  /** @throws ServiceError when the request may not be answered. */
+  /** @throws {@link ServiceError} if the request is refused. */
   check(request: FastifyRequest, reply: FastifyReply): void {
     const name = hostName(request);
     if (this.#onlyLoopback) refuseOtherNames(name);
     refuseOtherSites(request);
-    // A probe that asks whether the process lives has no token, and learns nothing else.
+    // Probes have no token. Their answers contain nothing but the state.
     if (this.#isOpen || request.url === "/healthz" || request.url === "/readyz") return;
     const given = tokenOf(request);
     const hash = digest(given);
-    // Before the guesses are counted: everybody behind a proxy shares its address, and a right token is no guess.
+    // Guesses are counted later: clients behind a proxy share its address, and a right token is not a guess.
     if (isSame(hash, this.#operate)) return;
     if (isSame(hash, this.#read)) {
       if (request.method === "GET" || request.method === "HEAD") return;
-      throw new ServiceError(403, "READ_ONLY", "this token may only look; use the one that may operate.");
+      throw new ServiceError(
+        403,
+        "READ_ONLY",
+        "This token permits only reading; use the token that permits everything",
+      );
     }
     const address = clientOf(request);
     if (this.#guesses.isTooMany(address)) {
-      void reply.header("retry-after", guessWindow / 1_000);
+      void reply.header("retry-after", GUESS_WINDOW_MS / 1_000);
       throw new ServiceError(
         429,
         "TOO_MANY_GUESSES",
-        "too many bad tokens from this address; wait a minute, or send the right one.",
+        "Too many bad tokens from this address; wait a minute, or send the right token",
       );
     }
     if (given === undefined)
-      throw askForToken(reply, "this address needs a token: send Authorization: Bearer TOKEN.");
+      throw askForToken(reply, "This address needs a token; send Authorization: Bearer TOKEN");
     this.#guesses.add(address);
-    throw askForToken(reply, "this token is not known; check TASKLOOM_TOKEN.");
+    throw askForToken(reply, "This token is unknown; check TASKLOOM_TOKEN");
   }
 }
 
-/** The address that a request came from; a Unix socket has none. */
+/** Returns the address of the client. All clients of a Unix socket are `unix`. */
 export function clientOf(request: FastifyRequest): string {
   const ip: string | undefined = request.ip;
   return ip ?? "unix";
 }
 
 function askForToken(reply: FastifyReply, message: string): ServiceError {
-  // Basic, since that is what a browser can ask for: any user name, and the token as the password.
+  // A browser can ask for Basic only: any user name, and the token as the password.
   void reply.header("www-authenticate", 'Basic realm="taskloom", charset="UTF-8"');
   return new ServiceError(401, "TOKEN", message);
 }
@@ -92,7 +97,7 @@ function tokenOf(request: FastifyRequest): string | undefined {
   return pair.slice(pair.indexOf(":") + 1);
 }
 
-/** Of equal length whatever the token, so that comparing takes the same time for each. */
+/** Returns a hash of a token. Hashes have equal lengths, so each comparison takes the same time. */
 function digest(token: string | undefined): Buffer | undefined {
   return token === undefined ? undefined : createHash("sha256").update(token).digest();
 }
@@ -101,23 +106,27 @@ function isSame(given: Buffer | undefined, expected: Buffer | undefined): boolea
   return given !== undefined && expected !== undefined && timingSafeEqual(given, expected);
 }
 
-/** @throws ServiceError when the Host header is missing, or is not the name of a host. */
+/** @throws {@link ServiceError} if the Host header is missing, or is not the name of a host. */
 function hostName({ headers, raw }: FastifyRequest): string {
   const { host = raw.httpVersion === "1.0" ? "localhost" : "" } = headers;
   const url = `http://${host}/`;
   if (/[/?#@\\]/.test(host) || !URL.canParse(url))
-    throw new ServiceError(400, "HOST", "the Host header names no host; send the name of this address.");
+    throw new ServiceError(400, "HOST", "The Host header names no host; send the name of this address");
   return new URL(url).hostname.replaceAll(/[[\]]/g, "");
 }
 
-/** A name that an attacker's DNS points at this machine is a site of the attacker's to the browser. */
+/** Refuses a name that the DNS of an attacker points at this machine: for a browser, that is a site of the attacker. */
 function refuseOtherNames(name: string): void {
   if (!isLoopback(name) && isIP(name) === 0) {
-    throw new ServiceError(403, "OTHER_NAME", `this address answers to localhost, and not to ${name}.`);
+    throw new ServiceError(
+      403,
+      "OTHER_NAME",
+      `This address answers to localhost, and not to ${name}; use localhost`,
+    );
   }
 }
 
-/** Reading is refused too: a page of another site sees no answer, but it could keep the service busy. */
+/** Refuses requests of other sites, reads included: a page sees no answer, but could keep the service busy. */
 function refuseOtherSites(request: FastifyRequest): void {
   const { origin } = request.headers;
   const site = request.headers["sec-fetch-site"];
@@ -125,11 +134,15 @@ function refuseOtherSites(request: FastifyRequest): void {
     (origin !== undefined && !(URL.canParse(origin) && new URL(origin).host === request.host)) ||
     (site !== undefined && site !== "same-origin" && site !== "none");
   if (crossed && !isFollowedLink(request)) {
-    throw new ServiceError(403, "OTHER_SITE", "a page of another site caused this request; that is refused.");
+    throw new ServiceError(
+      403,
+      "OTHER_SITE",
+      "A page of another site caused this request; open the live page of this service instead",
+    );
   }
 }
 
-/** A link to the live page that somebody follows: the site with the link can neither read nor frame the page. */
+/** Returns whether a request follows a link to the live page. The site with the link can neither read nor frame it. */
 function isFollowedLink({ method, url, headers }: FastifyRequest): boolean {
   return (
     method === "GET" &&
@@ -139,19 +152,19 @@ function isFollowedLink({ method, url, headers }: FastifyRequest): boolean {
   );
 }
 
-/** Counts bad tokens by address over the last minute. */
+/** The counts of bad tokens of the last minute, by address. */
 class Guesses {
   readonly #byAddress = new Map<string, { count: number; since: number }>();
 
   isTooMany(address: string): boolean {
     const entry = this.#byAddress.get(address);
     if (entry === undefined) return false;
-    if (Date.now() - entry.since > guessWindow) this.#byAddress.delete(address);
-    return this.#byAddress.has(address) && entry.count >= guessesAtMost;
+    if (Date.now() - entry.since > GUESS_WINDOW_MS) this.#byAddress.delete(address);
+    return this.#byAddress.has(address) && entry.count >= MAX_GUESSES;
   }
 
   add(address: string): void {
-    if (this.#byAddress.size > 10_000) this.#byAddress.clear(); // Bounded, whoever knocks.
+    if (this.#byAddress.size > MAX_ADDRESSES) this.#byAddress.clear(); // An attacker cannot fill the memory.
     const entry = this.#byAddress.get(address);
     if (entry === undefined) this.#byAddress.set(address, { count: 1, since: Date.now() });
     else entry.count++;

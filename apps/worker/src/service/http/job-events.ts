@@ -4,16 +4,15 @@ import type { Operations } from "../../operations/operations.ts";
 import { pauseUntil } from "./waits.ts";
 import type { Wait } from "./waits.ts";
 
-/** A comment this often, so that proxies and clients know that the connection lives. */
-const heartbeat = 15_000;
+/** The interval of comments that show proxies and clients that the connection lives. */
+const HEARTBEAT_MS = 15_000;
 
 /**
- * A job's progress, logs and result as server-sent events.
+ * Yields the progress, the logs and the result of a job as server-sent events.
  *
- * An event's id says how far the reader is: how many log lines it has and which progress it saw. With the last one in
- * `Last-Event-ID` any server at the same engine goes on from there, since all of it is read from what is stored. A
- * service that closes looks once more, so that the result of a job that ended during the drain is sent, and ends the
- * stream.
+ * The id of an event is the position of the reader: the number of log lines, and a hash of the last progress. All events
+ * come from stored data, so any server at the same engine continues from the id in `Last-Event-ID`. A service that
+ * stops polls once more before it ends the stream, so that the result of a job that ended during the drain is sent.
  */
 export async function* jobEvents(
   operations: Operations,
@@ -41,7 +40,7 @@ export async function* jobEvents(
       events.push(event("progress", `${logs}-${progress}`, job.progress));
     }
     if (hasEnded(job.state)) {
-      // Every line is there before the end is: what was logged in between is read once more.
+      // All lines are stored before the end. The lines that came since the read above follow here.
       yield events.join("");
       for (;;) {
         const rest = await operations.logs(id, logs, queue);
@@ -58,7 +57,7 @@ export async function* jobEvents(
     if (events.length > 0) {
       quietSince = performance.now();
       yield events.join("");
-    } else if (performance.now() - quietSince > heartbeat) {
+    } else if (performance.now() - quietSince > HEARTBEAT_MS) {
       quietSince = performance.now();
       yield ": still here\n\n";
     }

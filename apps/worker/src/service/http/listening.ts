@@ -4,20 +4,24 @@ import type { AddressInfo } from "node:net";
 import type { FastifyInstance } from "fastify";
 import { CliFailure } from "../../errors/cli-failure.ts";
 
-/** Where a service answers: a host and port, or the path of a Unix socket. */
+/** The address of a service: a host and a port, or the path of a Unix socket. */
 export type ListenTarget =
   | {
       readonly host: string;
       readonly port: number;
-      /** Takes any free port where this one is in use, as when nobody named a port. */
+      /** Takes any free port if this one is in use, as for a default port. */
       readonly orAnyFree: boolean;
     }
   | { readonly path: string };
 
-/** Sockets of Linux have paths of at most so many bytes; those of macOS of 103. */
-const pathAtMost = process.platform === "darwin" ? 103 : 107;
+/** The longest path of a socket, in bytes. */
+const MAX_PATH_BYTES = process.platform === "darwin" ? 103 : 107;
 
-/** Listens, and returns the address as clients name it. */
+/**
+ * Listens, and returns the address for clients.
+ *
+ * @throws {@link CliFailure} if the address cannot be used.
+ */
 export async function listen(
   app: FastifyInstance,
   target: ListenTarget,
@@ -40,21 +44,21 @@ export async function listen(
 }
 
 async function listenOnSocket(app: FastifyInstance, path: string): Promise<void> {
-  if (Buffer.byteLength(path) > pathAtMost) {
+  if (Buffer.byteLength(path) > MAX_PATH_BYTES) {
     throw new CliFailure(
       "SOCKET_PATH",
-      `${path} is longer than the ${pathAtMost} bytes that a socket's path may have; choose a shorter one with --listen.`,
+      `${path} is longer than the ${MAX_PATH_BYTES} bytes of a socket's path; choose a shorter path with --listen`,
     );
   }
   await removeLeftSocket(path);
   await app.ready();
-  // Set before the socket exists: there is no moment at which another user could connect.
+  // The mask is set before the socket exists, so at no time can another user connect.
   const umask = process.umask(0o177);
   try {
     await app.listen({ path });
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    throw new CliFailure("SOCKET", `${path} cannot be listened on (${code ?? message}); correct --listen.`, {
+    throw new CliFailure("SOCKET", `${path} cannot be listened on (${code ?? message}); correct --listen`, {
       cause: error,
     });
   } finally {
@@ -62,17 +66,17 @@ async function listenOnSocket(app: FastifyInstance, path: string): Promise<void>
   }
 }
 
-/** Removes the socket of a service that was killed; refuses any other file, and a socket that somebody answers on. */
+/** Removes the socket that a killed service has left. Any other file, and a socket in use, are refused. */
 async function removeLeftSocket(path: string): Promise<void> {
   const found = await lstat(path).catch(() => undefined);
   if (found === undefined) return;
   if (!found.isSocket()) {
-    throw new CliFailure("SOCKET", `${path} is a file and no socket; choose another path with --listen.`);
+    throw new CliFailure("SOCKET", `${path} is a file and not a socket; choose another path with --listen`);
   }
   if (await isAnswered(path)) {
     throw new CliFailure(
       "SOCKET_IN_USE",
-      `${path} is in use; end that service, or choose another path with --listen.`,
+      `${path} is in use; end that service, or choose another path with --listen`,
     );
   }
   await unlink(path);
@@ -94,18 +98,18 @@ function cannotListen(error: NodeJS.ErrnoException, host: string, port: number):
     case "EADDRINUSE":
       return new CliFailure(
         "PORT_IN_USE",
-        `port ${port} on ${host} is in use; end what uses it, or choose another with --port (0 takes any free one).`,
+        `Port ${port} on ${host} is in use; end the program that uses it, or choose another port with --port (0 takes any free port)`,
         { cause: error },
       );
     case "EACCES":
       return new CliFailure(
         "PORT_REFUSED",
-        `port ${port} is not allowed to this user; choose one from 1024 with --port.`,
+        `Port ${port} is not allowed for this user; choose a port from 1024 with --port`,
         { cause: error },
       );
     case "EADDRNOTAVAIL":
     case "ENOTFOUND":
-      return new CliFailure("HOST", `${host} is no address of this machine; correct --host.`, {
+      return new CliFailure("HOST", `${host} is not an address of this machine; correct --host`, {
         cause: error,
       });
     default:

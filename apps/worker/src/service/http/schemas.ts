@@ -1,7 +1,7 @@
-/** A JSON Schema, or an answer's media types with one each. */
+/** A JSON Schema, or the media types of an answer with a schema for each. */
 export type Schema = Readonly<Record<string, unknown>>;
 
-// JSON Schemas of requests, which are held to them. Those of answers are in answer-schemas.ts.
+// JSON Schemas of requests, which are validated. The schemas of answers are in answer-schemas.ts.
 
 /** The parameters that {@link idParams} admits. */
 export interface Id {
@@ -13,6 +13,12 @@ export interface InQueue {
   readonly queue?: string;
 }
 
+/** The query that {@link waitQuery} admits. */
+export interface WaitQuery extends InQueue {
+  /** Seconds. */
+  readonly wait?: number;
+}
+
 const text = { type: "string", minLength: 1, maxLength: 256 };
 const milliseconds = { type: "number", minimum: 0, description: "Milliseconds." };
 
@@ -21,7 +27,7 @@ export const jobState: Schema = {
   enum: ["waiting", "delayed", "active", "waiting-children", "completed", "failed", "cancelled", "unknown"],
 };
 
-const cursor = { type: "string", maxLength: 8_192, description: "The next of an earlier answer." };
+const cursor = { type: "string", maxLength: 8_192, description: "The next of an earlier page." };
 
 export const failedQuery: Schema = {
   type: "object",
@@ -30,7 +36,7 @@ export const failedQuery: Schema = {
 };
 
 export const retryBody: Schema = {
-  type: ["object", "null"], // No body at all puts back whatever failed.
+  type: ["object", "null"], // A request without a body retries all failed jobs.
   additionalProperties: false,
   properties: {
     task: text,
@@ -45,12 +51,16 @@ export const retryBody: Schema = {
 };
 
 export const submitBody: Schema = {
-  type: ["object", "null"], // No body at all is a call without arguments.
+  type: ["object", "null"], // A request without a body is a call without arguments.
   additionalProperties: false,
   properties: {
     args: { type: "array", items: {}, description: "The task's arguments." },
     queue: text,
-    id: { ...text, maxLength: 200, description: "A name of your own: the same id twice is one job." },
+    id: {
+      ...text,
+      maxLength: 200,
+      description: "An id of your own; two submissions with one id are one job.",
+    },
     delay: milliseconds,
     priority: { type: "integer", minimum: 1, maximum: 2_097_151 },
     attempts: { type: "integer", minimum: 1, maximum: 1_000 },
@@ -79,7 +89,12 @@ export const waitQuery: Schema = {
   additionalProperties: false,
   properties: {
     queue: text,
-    wait: { type: "number", minimum: 0, maximum: 300, description: "Seconds to wait for the end." },
+    wait: {
+      type: "number",
+      minimum: 0,
+      maximum: 300,
+      description: "Seconds to wait for the end of the job.",
+    },
   },
 };
 
@@ -89,7 +104,11 @@ export const searchQuery: Schema = {
   properties: {
     queue: text,
     state: jobState,
-    text: { type: "string", maxLength: 256, description: "In the id, the task's name or the arguments." },
+    text: {
+      type: "string",
+      maxLength: 256,
+      description: "A text in the id, the name of the task or the arguments.",
+    },
     limit: { type: "integer", minimum: 1, maximum: 1_000, default: 50 },
     cursor,
   },

@@ -1,13 +1,10 @@
 import type { EventEmitter } from "node:events";
 import { ServiceError } from "../../errors/service-error.ts";
 
-/** How many requests may wait for their turn; more are told so at once. */
-const waitingAtMost = 50;
+/** The requests that may wait for their turn. Further requests are refused. */
+const MAX_WAITING = 50;
 
-/**
- * Lets only so many heavy requests, such as searches, run at once: the others wait, and what is small and quick is
- * answered between them.
- */
+/** Limits the heavy requests, such as searches, that run at once, so that small requests are answered between them. */
 export class Turns {
   readonly #waiting: (() => void)[] = [];
   #free: number;
@@ -16,7 +13,11 @@ export class Turns {
     this.#free = atOnce;
   }
 
-  /** @throws ServiceError when too many wait already. */
+  /**
+   * Runs `body` at its turn, and returns its result.
+   *
+   * @throws {@link ServiceError} with the code `BUSY` if too many requests wait.
+   */
   async take<T>(body: () => Promise<T>): Promise<T> {
     await this.#begin();
     try {
@@ -26,7 +27,7 @@ export class Turns {
     }
   }
 
-  /** For a request whose handler is not ours: resolves at its turn, which lasts until the answer is sent or cut. */
+  /** Resolves at the turn of a request whose handler is not ours. The turn lasts until the answer is sent or cut. */
   async enter(answer: Pick<EventEmitter, "once">): Promise<void> {
     const isClosed = { now: false };
     answer.once("close", () => (isClosed.now = true));
@@ -37,13 +38,13 @@ export class Turns {
 
   async #begin(): Promise<void> {
     if (this.#free > 0) this.#free--;
-    else if (this.#waiting.length < waitingAtMost)
+    else if (this.#waiting.length < MAX_WAITING)
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     else
       throw new ServiceError(
         503,
         "BUSY",
-        "too many requests that read much are waiting for their turn; ask again in a second.",
+        "Too many large requests wait for their turn; send this one again in a second",
       );
   }
 

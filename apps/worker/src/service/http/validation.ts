@@ -2,17 +2,17 @@ import { Ajv } from "ajv";
 import type { Options } from "ajv";
 import type { FastifyInstance } from "fastify";
 
-const common: Options = { useDefaults: true, removeAdditional: false, strict: false };
+const COMMON: Options = { useDefaults: true, removeAdditional: false, strict: false };
 
 /**
- * Holds requests to their schemas. What is in a URL is text, and is read as what the schema asks for; a body says itself
- * what it is, so that `0`, `false` and `""` are no missing body.
+ * Validates requests by their schemas. The parts of a URL are text, which is converted to the type of the schema. A body
+ * is JSON and is not converted, so `0`, `false` and `""` differ from a missing body.
  *
- * Answers are written as they are: their schemas are for the OpenAPI document, and a test holds the answers to them.
+ * Answers are not validated: their schemas are for the OpenAPI document, and a test compares the answers with them.
  */
 export function validateRequests(app: FastifyInstance): void {
-  const bodies = new Ajv(common);
-  const texts = new Ajv({ ...common, coerceTypes: true });
+  const bodies = new Ajv(COMMON);
+  const texts = new Ajv({ ...COMMON, coerceTypes: true });
   app.setValidatorCompiler<object>(({ schema, httpPart }) =>
     (httpPart === "body" ? bodies : texts).compile(schema),
   );

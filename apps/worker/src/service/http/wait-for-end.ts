@@ -3,13 +3,13 @@ import type { JobView, Operations } from "../../operations/operations.ts";
 import { pauseUntil } from "./waits.ts";
 import type { Wait } from "./waits.ts";
 
-const longestWait = 300_000;
-/** How long one look waits at most, in milliseconds: a wait that nobody is interested in any more ends after it. */
-const longestLook = 2_000;
+const MAX_WAIT_MS = 300_000;
+/** The longest poll: if a client has gone, its wait ends after it. */
+const MAX_POLL_MS = 2_000;
 
 /**
- * The job once it has ended, or as it is after `seconds`. When the service closes, the job as it is then: what ended
- * during the drain is answered with its end.
+ * Returns the job after its end, or in its present state after `seconds`. If the service stops, the wait ends with the
+ * state at that time, so that a job that ended during the drain is answered with its end.
  */
 export async function waitForEnd(
   operations: Operations,
@@ -18,12 +18,12 @@ export async function waitForEnd(
   queue: string | undefined,
   wait: Wait,
 ): Promise<JobView> {
-  const end = performance.now() + Math.min(seconds * 1_000, longestWait);
+  const end = performance.now() + Math.min(seconds * 1_000, MAX_WAIT_MS);
   while (true) {
     if (wait.over.aborted) return await operations.job(id, queue);
     const left = Math.max(0, end - performance.now());
-    const look = operations.ended(id, Math.min(left, longestLook), queue);
-    const job = await Promise.race([look, pauseUntil(longestLook, wait.over)]);
-    if (job !== undefined && (hasEnded(job.state) || left <= longestLook)) return job;
+    const poll = operations.waitForEnd(id, Math.min(left, MAX_POLL_MS), queue);
+    const job = await Promise.race([poll, pauseUntil(MAX_POLL_MS, wait.over)]);
+    if (job !== undefined && (hasEnded(job.state) || left <= MAX_POLL_MS)) return job;
   }
 }

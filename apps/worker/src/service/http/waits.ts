@@ -2,25 +2,22 @@ import type { ServerResponse } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
 import { ServiceError } from "../../errors/service-error.ts";
 
-/** How often a wait looks at its job at least, in milliseconds. */
-const lookInterval = 250;
-/** How many looks all waits together may take a second: each is a few commands of the engine. */
-const looksAtMost = 500;
+/** The shortest interval at which a wait polls its job. */
+const POLL_INTERVAL_MS = 250;
+/** The polls of all waits in a second; each poll takes a few commands of the engine. */
+const MAX_POLLS_PER_SECOND = 500;
 
 /** One event stream, or one request that waits for a job's end. */
 export interface Wait {
-  /** Aborted when the service closes or the client has gone: the wait looks once more, answers and ends. */
+  /** Aborted when the service stops or the client has gone. The wait then polls once more, answers and ends. */
   readonly over: AbortSignal;
-  /** How long to pause until the next look, in milliseconds. */
+  /** The milliseconds until the next poll. */
   readonly pause: number;
-  /** Ends the wait, as the end of its answer does; a second call does nothing. */
+  /** Ends the wait, like the end of its answer does. A second call does nothing. */
   leave(): void;
 }
 
-/**
- * The event streams and waiting requests that are open. Their number is bounded, since each looks at its job again and
- * again: more of them get an answer at once that says so.
- */
+/** The open event streams and waiting requests. Their number is bounded, because each of them polls its job. */
 export class Waits {
   readonly #atMost: number;
   readonly #open = new Set<AbortController>();
@@ -31,13 +28,13 @@ export class Waits {
     this.#atMost = atMost;
   }
 
-  /** @throws ServiceError when too many are open. */
+  /** @throws {@link ServiceError} with the code `TOO_MANY_STREAMS` if too many are open. */
   enter(answer: ServerResponse): Wait {
     if (this.#open.size >= this.#atMost) {
       throw new ServiceError(
         503,
         "TOO_MANY_STREAMS",
-        `${this.#atMost} event streams and waiting requests are open, and --max-streams allows no more; ask again in a second, or without wait.`,
+        `${this.#atMost} event streams and waiting requests are open, and --max-streams allows no more; send the request again in a second, or without wait`,
       );
     }
     const over = new AbortController();
@@ -49,9 +46,10 @@ export class Waits {
       if (this.#isClosing && this.#open.size === 0) this.#over.resolve();
     };
     answer.once("close", leave);
-    // Spread by a quarter either way: streams that were opened at once would look at once for ever.
+    // The random part of a quarter separates the polls of streams that were opened at the same time.
     const pause = (): number =>
-      Math.max(lookInterval, (1_000 * this.#open.size) / looksAtMost) * (0.75 + Math.random() / 2);
+      Math.max(POLL_INTERVAL_MS, (1_000 * this.#open.size) / MAX_POLLS_PER_SECOND) *
+      (0.75 + Math.random() / 2);
     return {
       over: over.signal,
       get pause() {
@@ -61,7 +59,7 @@ export class Waits {
     };
   }
 
-  /** Asks all waits to end; resolves when they have. */
+  /** Asks all waits to end, and resolves when they have ended. */
   close(): Promise<void> {
     this.#isClosing = true;
     if (this.#open.size === 0) this.#over.resolve();
@@ -70,7 +68,7 @@ export class Waits {
   }
 }
 
-/** Waits so many milliseconds, or until the signal is aborted. */
+/** Resolves after so many milliseconds, or when the signal is aborted. */
 export function pauseUntil(milliseconds: number, signal: AbortSignal): Promise<undefined> {
   return delay(milliseconds, undefined, { signal, ref: false }).catch(() => undefined);
 }

@@ -3,14 +3,14 @@ import type { FastifyInstance } from "fastify";
 import type { ServiceMetrics } from "../service-metrics.ts";
 import { answers } from "../answers.ts";
 
-const live = {
+const LIVE = {
   type: "object",
   properties: { status: { const: "ok" }, pid: { type: "integer" } },
   required: ["status", "pid"],
 };
-const ready = { type: "object", properties: { status: { const: "ready" } }, required: ["status"] };
+const READY = { type: "object", properties: { status: { const: "ready" } }, required: ["status"] };
 
-/** Routes for probes and for Prometheus. */
+/** Adds the routes for probes and for Prometheus, and the OpenAPI document. */
 export function addHealth(
   app: FastifyInstance,
   {
@@ -21,28 +21,43 @@ export function addHealth(
 ): void {
   app.get(
     "/healthz",
-    { schema: { summary: "Whether the process lives.", tags: ["health"], response: answers({ 200: live }) } },
+    {
+      schema: {
+        summary: "Shows that the process lives.",
+        tags: ["health"],
+        response: answers({ 200: LIVE }),
+      },
+    },
     () => ({ status: "ok", pid: process.pid }),
   );
   app.get(
     "/readyz",
-    { schema: { summary: "Whether it takes jobs.", tags: ["health"], response: answers({ 200: ready }) } },
-    // Sent and not thrown: a probe asks every few seconds, and each error that is thrown is logged.
+    {
+      schema: {
+        summary: "Shows whether the workers take jobs.",
+        tags: ["health"],
+        response: answers({ 200: READY }),
+      },
+    },
+    // The errors are sent and not thrown: a thrown error is logged, and a probe asks every few seconds.
     (_request, reply) => {
       if (!isReady())
-        return reply.status(503).send({ code: "NOT_READY", message: "the workers do not take jobs now." });
+        return reply
+          .status(503)
+          .send({ code: "NOT_READY", message: "The workers take no jobs now; try again later" });
       const down = engine.downFor();
       if (down === 0) return reply.send({ status: "ready" });
-      return reply
-        .status(503)
-        .send({ code: "ENGINE_DOWN", message: `the engine has not answered for ${Math.round(down)} ms.` });
+      return reply.status(503).send({
+        code: "ENGINE_DOWN",
+        message: `The engine has not answered for ${Math.round(down)} ms; start it`,
+      });
     },
   );
   app.get(
     "/metrics",
     {
       schema: {
-        summary: "Prometheus text.",
+        summary: "The metrics as Prometheus text.",
         tags: ["health"],
         response: answers({ 200: { content: { [metrics.contentType]: { schema: { type: "string" } } } } }),
       },

@@ -6,7 +6,7 @@ import type { FastifyInstance } from "fastify";
 
 const require = createRequire(import.meta.url);
 
-/** The live page: files of this package and of uPlot's, as they are. */
+/** Adds the live page: static files of this package and of uPlot. */
 export async function addPage(app: FastifyInstance): Promise<void> {
   await app.register(fastifyStatic, {
     root: fileURLToPath(new URL("../../../../page/", import.meta.url)),

@@ -1,12 +1,11 @@
 import type { FastifyInstance } from "fastify";
-import type { Operations, ScheduleRequest } from "../../../operations/operations.ts";
-import { queuesSchema, schedulesSchema } from "../answer-schemas.ts";
+import type { Operations } from "../../../operations/operations.ts";
+import { queuesSchema } from "../answer-schemas.ts";
 import { answers, nothing } from "../answers.ts";
-import { idParams, nameParams, pauseBody, queueQuery, scheduleBody } from "../schemas.ts";
-import type { Id, InQueue } from "../schemas.ts";
+import { nameParams, pauseBody } from "../schemas.ts";
 import type { Turns } from "../turns.ts";
 
-/** Shows and pauses queues, and sets schedules. */
+/** Adds the routes of queues. */
 export function addQueueRoutes(app: FastifyInstance, operations: Operations, lists: Turns): void {
   app.get(
     "/queues",
@@ -24,7 +23,7 @@ export function addQueueRoutes(app: FastifyInstance, operations: Operations, lis
     "/queues/:name",
     {
       schema: {
-        summary: "Pauses a queue, or lets workers take from it again.",
+        summary: "Pauses or resumes a queue.",
         tags: ["queues"],
         params: nameParams,
         body: pauseBody,
@@ -33,53 +32,6 @@ export function addQueueRoutes(app: FastifyInstance, operations: Operations, lis
     },
     async ({ params, body }, reply) => {
       await operations.pause(params.name, body.paused);
-      return await reply.status(204).send();
-    },
-  );
-
-  app.get<{ Querystring: InQueue }>(
-    "/schedules",
-    {
-      schema: {
-        summary: "Tasks that are submitted again and again.",
-        tags: ["schedules"],
-        querystring: queueQuery,
-        response: answers({ 200: schedulesSchema }, 404),
-      },
-    },
-    ({ query }) => lists.take(() => operations.schedules(query.queue)),
-  );
-
-  app.put<{ Params: Id; Body: ScheduleRequest }>(
-    "/schedules/:id",
-    {
-      schema: {
-        summary: "Sets a schedule: by cron or every so many milliseconds.",
-        tags: ["schedules"],
-        params: idParams,
-        body: scheduleBody,
-        response: answers({ 204: nothing }, 404, 413, 414, 415, 422, 507),
-      },
-    },
-    async ({ params, body }, reply) => {
-      await operations.schedule(params.id, body);
-      return await reply.status(204).send();
-    },
-  );
-
-  app.delete<{ Params: Id; Querystring: InQueue }>(
-    "/schedules/:id",
-    {
-      schema: {
-        summary: "Ends a schedule; the jobs that it has submitted stay.",
-        tags: ["schedules"],
-        params: idParams,
-        querystring: queueQuery,
-        response: answers({ 204: nothing }, 404, 414),
-      },
-    },
-    async ({ params, query }, reply) => {
-      await operations.unschedule(params.id, query.queue);
       return await reply.status(204).send();
     },
   );

@@ -9,13 +9,13 @@ import { idParams, treeQuery } from "../schemas.ts";
 import type { Id } from "../schemas.ts";
 import type { Turns } from "../turns.ts";
 
-/** Shows workers and what they run. */
+/** Adds the routes of workers and their live tasks. */
 export function addWorkerRoutes(app: FastifyInstance, operations: Operations, lists: Turns): void {
   app.get(
     "/workers",
     {
       schema: {
-        summary: "Every worker at the engine, as of the last second.",
+        summary: "The workers at the engine, with records of the last second.",
         tags: ["workers"],
         response: answers({ 200: workersSchema }),
       },
@@ -27,7 +27,8 @@ export function addWorkerRoutes(app: FastifyInstance, operations: Operations, li
     "/workers/:id/tree",
     {
       schema: {
-        summary: "A worker's live tasks, what each waits for and for how long; as text with format=text.",
+        summary:
+          "The live tasks of a worker, with the object and time that each waits for; as text with format=text.",
         tags: ["workers"],
         params: idParams,
         querystring: treeQuery,
@@ -40,7 +41,7 @@ export function addWorkerRoutes(app: FastifyInstance, operations: Operations, li
         throw new ServiceError(
           404,
           "WORKER_UNKNOWN",
-          `there is no worker ${params.id}; GET /workers lists them.`,
+          `There is no worker ${params.id}; GET /workers lists the workers`,
         );
       }
       if (query.format !== "text") return { jobs: worker.jobs, ...worker.tree };
