@@ -84,7 +84,9 @@ folderTest(
       `${done.length} of 600 jobs had finished before this start and were not run again.`,
     );
     // A file that vanished in between is named if its jobs were still to be done, and stops nothing.
-    const gone = [...second.stderr.matchAll(/^ {2}(\S+): the file no longer exists$/gm)].map(([, path]) => path);
+    const gone = [...second.stderr.matchAll(/^ {2}(\S+): the file no longer exists$/gm)].map(
+      ([, path]) => path,
+    );
     expect(["0/0.txt", "9/299.txt"]).toEqual(expect.arrayContaining(gone));
     expect(second.stdout).toMatch(new RegExp(`│ total\\s+│\\s+${300 - gone.length} │`));
     expect(second.code).toBe(gone.length === 0 ? 0 : 3);
