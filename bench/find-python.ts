@@ -2,15 +2,15 @@ import { spawnSync } from "node:child_process";
 import { homedir } from "node:os";
 import { join } from "node:path";
 
-/** A Python, and what it calls itself. */
+/** A Python and the version that it reports. */
 export interface Python {
   readonly command: string;
   readonly version: string;
 }
 
 /**
- * The Python to compare with: the one in TASKLOOM_PYTHON, else the newest asyncio that is found. uvloop is often
- * installed in another one than that: the first that has it is taken.
+ * Returns the Python for the comparison: TASKLOOM_PYTHON, or else the newest asyncio. uvloop is often
+ * installed in another Python; the first one that has it is returned.
  */
 export function findPython(module: "asyncio" | "uvloop"): Python | undefined {
   const root = process.env["PYENV_ROOT"] ?? join(homedir(), ".pyenv");

@@ -1,10 +1,11 @@
-// Answers the bench's questions in a process of either side; see protocol.ts.
+// Answers the bench's requests in a process of either side; see protocol.ts.
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { setTimeout as delay } from "node:timers/promises";
 
 /**
  * @param {(n: number) => Promise<unknown>} call submits one job and waits for its result.
- * @param {(count: number) => Promise<unknown>} burst submits so many at once and waits for their results.
+ * @param {(count: number) => Promise<unknown>} burst submits `count` jobs at once and waits for their
+ *   results.
  */
 export function answer(
   call,

@@ -1,4 +1,4 @@
-// One process of BullMQ on Redis, as its documentation says to use it: node bullmq-process.mjs URL ROLE
+// One process of BullMQ on Redis, used as its documentation recommends: node bullmq-process.mjs URL ROLE
 import { Queue, QueueEvents, Worker } from "bullmq";
 import { Redis } from "ioredis";
 import { answer } from "./answer.mjs";

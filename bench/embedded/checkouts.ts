@@ -1,4 +1,4 @@
-/** The two checkouts that are compared: this one, and the last state whose embedded engine was PGlite. */
+/** The two checkouts of the comparison: this one, and the last state with PGlite as the embedded engine. */
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -8,14 +8,14 @@ import { promisify } from "node:util";
 
 const run = promisify(execFile);
 
-/** The last commit of November's first half: its embedded engine is the baseline of every ratio. */
+/** The last commit with PGlite, the baseline of every ratio. */
 const baselineCommit = "f4b10e7";
 
 export const root = fileURLToPath(new URL("../..", import.meta.url));
 
 /**
- * Builds this checkout, and the baseline in a git worktree in the folder for temporary files; returns the latter's
- * folder. It cannot be under node_modules, where Node runs no TypeScript.
+ * Builds this checkout, and the baseline in a git worktree in the folder for temporary files. Returns the
+ * baseline's folder. It cannot be under node_modules, where Node runs no TypeScript.
  */
 export async function builtBaseline(): Promise<string> {
   const folder = join(tmpdir(), `taskloom-bench-${baselineCommit}`);

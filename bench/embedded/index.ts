@@ -1,7 +1,7 @@
 /**
- * The cost of the embedded engine beside the engine that it replaced, which was PGlite, from a git worktree that is
- * built beside this checkout; and beside BullMQ on a Redis of the bench's own. Every figure is the median of rounds in
- * which all sides take turns, each in a process of its own; each engine has an empty folder.
+ * The cost of the embedded engine beside its predecessor PGlite, which runs from a git worktree that is built
+ * beside this checkout, and beside BullMQ on a Redis of the bench's own. Every figure is the median of rounds
+ * in which all sides take turns, each in a process of its own. Each engine has an empty folder.
  *
  * `pnpm bench embedded [ROW …]`; BENCH_ROUNDS is the number of rounds, 5 by default. The worktree stays in
  * the folder for temporary files for the next run.
@@ -78,7 +78,7 @@ async function kill(child: ChildProcess): Promise<void> {
   await gone;
 }
 
-/** Waits for a process's message that has `key`, and returns its value. */
+/** Waits for a message with `key` from a process, and returns its value. */
 function told(child: ChildProcess, key: string): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const onMessage = (message: Record<string, unknown>): void => {
@@ -87,7 +87,7 @@ function told(child: ChildProcess, key: string): Promise<unknown> {
       resolve(message[key]);
     };
     const onExit = (code: number | null): void =>
-      reject(new Error(`a process of the bench ended with ${code}`));
+      reject(new Error(`A process of the bench ended with ${code}`));
     child.on("message", onMessage).on("exit", onExit);
   });
 }
@@ -104,7 +104,7 @@ async function ask<Name extends Question["name"]>(
 const median = (values: readonly number[]): number =>
   values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
 
-/** Measures all sides in turns, as often as there are rounds; returns the median of each figure of each side. */
+/** Measures all sides in turns, once in each round. Returns the median of each figure of each side. */
 async function inTurns<S extends string, F extends string>(
   sides: readonly S[],
   measure: (side: S) => Promise<Record<F, number>>,
@@ -122,7 +122,7 @@ async function inTurns<S extends string, F extends string>(
   return Object.fromEntries(medians) as Record<S, Record<F, number>>;
 }
 
-/** Prints one row: a ratio, its bound, and the figures that it comes from. */
+/** Prints one row: a ratio, its bound, and the figures behind it. */
 function row(
   what: string,
   ratio: number,
@@ -135,7 +135,7 @@ function row(
   console.log(`${holds ? "holds " : "MISSED"} ${what}: ${ratio.toFixed(2)}x (${limit}); ${figures}`);
 }
 
-/** The figures of some sides as a text, by a function that writes one of them. */
+/** Returns the figures of some sides as a text; `write` formats one figure. */
 function list<S extends string, T>(values: Record<S, T>, write: (value: T) => string): string {
   return (Object.entries(values) as [S, T][]).map(([side, value]) => `${side} ${write(value)}`).join(", ");
 }
@@ -153,7 +153,7 @@ const benches: Record<string, () => Promise<void>> = {
     const all = await inTurns(sides, async (side) => {
       const stage = await Stage.of(side);
       const child = await stage.start("both");
-      await ask(child, { name: "burst", count: 1_000 }); // So that all of it is compiled.
+      await ask(child, { name: "burst", count: 1_000 }); // The first burst lets V8 compile the code.
       const { time, cpu } = await ask(child, { name: "burst", count });
       const { p50 } = await ask(child, { name: "serial", count: 200 });
       await stage.end(child);

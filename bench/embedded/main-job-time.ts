@@ -3,7 +3,10 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** The wall time in milliseconds of `npm start -- FOLDER --once` in a checkout that is installed; data is thrown away. */
+/**
+ * Returns the wall time in milliseconds of `npm start -- FOLDER --once` in an installed checkout. The data is
+ * deleted.
+ */
 export async function mainJobTime(checkout: string, folder: string): Promise<number> {
   const scratch = await mkdtemp(join(tmpdir(), "taskloom-bench-"));
   const out = ["--engine", `embedded:${scratch}/data`, "--out", join(scratch, "out")];

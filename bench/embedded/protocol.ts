@@ -1,4 +1,4 @@
-/** The measurements that one process of this bench can be asked for, each by a name. */
+/** The measurements that the bench requests from one of its processes, each by a name. */
 export type Question =
   | { readonly name: "burst"; readonly count: number }
   | { readonly name: "serial"; readonly count: number }
@@ -15,5 +15,5 @@ export interface Figures {
   readonly delay: { readonly p99: number; readonly done: number };
 }
 
-/** The part that a process plays: both sides of the queue, one of them, or an engine that is open and idle. */
+/** The part of a process: both sides of the queue, one side, or an open and idle engine. */
 export type Role = "both" | "worker" | "client" | "idle" | "first";

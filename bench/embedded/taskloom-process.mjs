@@ -28,7 +28,7 @@ if (role === "worker") {
   await queue.connect();
   answer(async (n) => await queue.submit(increment, n));
   if (role === "first") {
-    if ((await queue.submit(increment, 1)) !== 2) throw new Error("the first result is wrong");
+    if ((await queue.submit(increment, 1)) !== 2) throw new Error("The first result is wrong");
     process.send({ first: true });
   }
 }

@@ -1,6 +1,7 @@
-// The load: N connections that each keep one message under way. `node echo-client.ts PORT CONNECTIONS MS SIZE`
-// prints "warm", then messages a second. Raw node:net, so that what is measured is the server.
-// With a fifth argument it speaks Redis' protocol instead: so many SET commands at once, each a message.
+// The load: N connections that each keep one message in flight. `node echo-client.ts PORT CONNECTIONS MS
+// SIZE` prints "warm", then messages per second. It uses raw node:net, so the server limits the result. A
+// fifth argument makes it send Redis' protocol instead: that many SET commands at once, each counted as a
+// message.
 import { connect } from "node:net";
 import type { Socket } from "node:net";
 

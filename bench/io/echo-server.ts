@@ -1,5 +1,5 @@
-// One echo server, in a process of its own: `node echo-server.ts KIND`. Prints its port, then serves until
-// its standard input ends; then prints its memory.
+// One echo server in a process of its own: `node echo-server.ts KIND`. It prints its port, serves until its
+// standard input ends, and then prints its memory.
 import { createServer } from "node:net";
 import { redisServers } from "./redis-server.ts";
 import { getRunningLoop, Protocol, run, startServer } from "@taskloom/loop";

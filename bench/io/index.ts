@@ -1,8 +1,9 @@
-// Echo servers, 51 connections with a message of 1 KB under way each, and 10,000 idle connections: Taskloom
-// beside raw node:net, Python's asyncio and uvloop, each in a process of its own, in alternating rounds.
-// `pnpm bench io [rounds]`. What is compared is the median of the rounds' ratios, of messages a second of the
-// server's processor time where the system tells that, since a fast server is otherwise measured by how fast its
-// clients are, and by what else the machine does. Exits with 1 when a bound is missed.
+// Echo servers with 51 connections that each keep a message of 1 KB in flight, and with 10,000 idle
+// connections. Taskloom runs beside raw node:net, Python's asyncio and uvloop, each in a process of its own,
+// in alternating rounds: `pnpm bench io [rounds]`. The result is the median of the rounds' ratios. Where the
+// system reports processor time, the ratio is of messages per second of the server's processor time; the
+// clients' speed and other load on the machine would limit a fast server otherwise. Exits with 1 if a bound
+// is missed.
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -14,14 +15,14 @@ import { findPython } from "../find-python.ts";
 
 const rounds = Number(process.argv[3] ?? process.argv[2] ?? 5) || 5;
 const CONNECTIONS = 51;
-const CLIENTS = 3; // processes of load: one alone would be what is measured
+const CLIENTS = 3; // processes of load: a single one would limit the result
 const SIZE = 1024;
 const DURATION = 1500;
 const IDLE = 10_000;
 
 const node = [process.execPath, "--expose-gc", "--conditions=@taskloom/source"] as const;
 const server = join(import.meta.dirname, "echo-server.ts");
-/** Commands that a client sends at once, to the servers whose name begins with "requests". */
+/** The number of commands that a client sends at once to the servers whose name begins with "requests". */
 const PIPELINED = 16;
 const servers = new Map<string, string[]>([
   ["node:net", [...node, server, "net"]],
@@ -37,7 +38,7 @@ const script = join(import.meta.dirname, "echo-server.py");
 for (const kind of ["asyncio", "uvloop"] as const) {
   const python = findPython(kind);
   if (python === undefined) {
-    console.log(`${kind}: left out, no Python that has it was found (TASKLOOM_PYTHON)`);
+    console.log(`${kind}: left out, because no Python with it was found (TASKLOOM_PYTHON)`);
     continue;
   }
   console.log(`${kind}: Python ${python.version}`);
@@ -69,7 +70,7 @@ async function start(command: readonly string[]): Promise<Started> {
   };
 }
 
-/** Processor time that a process has used, in milliseconds, where the system tells. */
+/** Returns the processor time of a process in milliseconds, if the system reports it. */
 function cpuTime(pid: number): number {
   try {
     const fields = readFileSync(`/proc/${pid}/stat`, "utf8")
@@ -81,7 +82,7 @@ function cpuTime(pid: number): number {
   }
 }
 
-/** Messages a second, and the server's microseconds of processor a message. */
+/** Returns messages per second, and the server's microseconds of processor time for each message. */
 async function echo(
   command: readonly string[],
   pipelined: number,
@@ -112,10 +113,11 @@ async function echo(
   return { perSecond, cpu: (used * 1000) / ((perSecond * DURATION) / 1000) };
 }
 
-/** What 10,000 idle connections add to a server's memory, in KB a connection. */
+/** Returns the memory that 10,000 idle connections add to a server, in KB for each connection. */
 async function idle(command: readonly string[]): Promise<number> {
   const [program = "", ...args] = command;
-  // V8's room for new objects grows in jumps of megabytes: kept small, it does not hide what connections take.
+  // V8's room for new objects grows in steps of megabytes. A small room does not hide the memory of
+  // connections.
   const started = await start([program, "--max-semi-space-size=1", ...args]);
   const measure = async (): Promise<number> => {
     started.process.kill("SIGUSR2");
@@ -129,13 +131,13 @@ async function idle(command: readonly string[]): Promise<number> {
           const socket = createConnection(started.port, "127.0.0.1");
           sockets.push(socket);
           await new Promise((resolve, reject) => socket.once("connect", resolve).once("error", reject));
-          socket.write("hello"); // as a connection is that was used and now waits
+          socket.write("hello"); // like a connection that was used and now waits
           await new Promise((resolve) => socket.once("data", resolve));
         }),
       );
     }
   };
-  await open(2500); // what the first connections cost is not theirs: code that is compiled, tables that grow
+  await open(2500); // the first connections also pay for compiled code and growing tables
   const before = await measure();
   await open(2500 + IDLE);
   const after = await measure();
@@ -166,7 +168,10 @@ function isRequests(name: string): boolean {
   return name.startsWith("requests");
 }
 
-/** The median of the rounds' ratios: the machine's load changes from round to round, and cancels out within one. */
+/**
+ * Returns the median of the rounds' ratios. The machine's load changes between rounds and cancels out within
+ * a round.
+ */
 function ratio(name: string, peer: string, of: keyof Speeds): number {
   const peers = speeds.get(peer)?.[of] ?? [];
   return median((speeds.get(name)?.[of] ?? []).map((speed, round) => speed / (peers[round] ?? Number.NaN)));
@@ -175,7 +180,7 @@ function ratio(name: string, peer: string, of: keyof Speeds): number {
 console.log(
   `\necho, ${CONNECTIONS} connections, 1 KB; requests of Redis' protocol, ${PIPELINED} at once; median of ${rounds} rounds\n`,
 );
-console.log("| server | messages/s | of node:net | messages per second of its processor | of node:net |");
+console.log("| server | messages/s | of node:net | messages/s of processor time | of node:net |");
 console.log("| --- | ---: | ---: | ---: | ---: |");
 for (const [name, { perSecond, perCpuSecond }] of speeds) {
   const cells = [
@@ -195,7 +200,7 @@ for (const name of ["node:net", "Protocol", "streams, async", "streams, generato
 }
 const rawMemory = memory.get("node:net") ?? Number.NaN;
 console.log(`\n${IDLE} idle connections, median of 3\n`);
-console.log("| server | KB a connection | of node:net |\n| --- | ---: | ---: |");
+console.log("| server | KB per connection | of node:net |\n| --- | ---: | ---: |");
 for (const [name, kb] of memory) {
   console.log(`| ${name} | ${kb.toFixed(2)} | ${(kb / rawMemory).toFixed(2)} |`);
 }
@@ -213,7 +218,7 @@ atLeast("streams, generator", "node:net", 0.7);
 atLeast("Protocol", "asyncio Protocol", 2);
 atLeast("streams, async", "asyncio streams", 2);
 atLeast("streams, generator", "asyncio streams", 2);
-/** At most `bound` times the peer's processor time. */
+/** Adds a bound: at most `bound` times the peer's processor time. */
 function costsAtMost(name: string, peer: string, bound: number): void {
   const value = 1 / ratio(name, peer, knowsCpu ? "perCpuSecond" : "perSecond");
   bounds.push([
@@ -224,7 +229,7 @@ function costsAtMost(name: string, peer: string, bound: number): void {
   ]);
 }
 costsAtMost("requests, streams, generator", "requests, node:net", 1.6);
-// Eight awaits a command: with bare native promises those alone cost more than 1.6 times node:net.
+// With eight awaits for each command, bare native promises alone cost more than 1.6 times node:net.
 costsAtMost("requests, streams, async", "requests, promises", 1.4);
 const memoryRatio = (memory.get("Protocol") ?? Number.NaN) / rawMemory;
 bounds.push(["memory, Protocol / node:net", memoryRatio, (value) => value <= 1.2, "<= 1.2"]);

@@ -1,5 +1,5 @@
-// A server of Redis' protocol with one command, SET: written once for node:net, as quick as such a parser gets, and
-// once as one writes it with streams, `readLine` and `readExactly`. Each in both spellings.
+// A server of Redis' protocol with one command, SET. One version has a parser on node:net, as fast as
+// possible; the other uses streams with `readLine` and `readExactly`, in both spellings.
 import { createServer } from "node:net";
 import type { AddressInfo, Server, Socket } from "node:net";
 import { run, startServer } from "@taskloom/loop";
@@ -12,10 +12,10 @@ function command(parts: readonly Buffer[]): string {
   return "+OK\r\n";
 }
 
-/** The number in a line such as `$16\r\n`. */
+/** Returns the number in a line such as `$16\r\n`. */
 const count = (line: Buffer): number => Number(line.toString("latin1", 1, line.length - 2));
 
-/** Reads as many whole commands as `data` holds; returns the answers, and what is left. */
+/** Parses the whole commands in `data`, and returns the answers and the rest of the data. */
 function answer(data: Buffer): { answers: string; rest: Buffer } {
   let answers = "";
   let start = 0;
@@ -43,8 +43,8 @@ function answer(data: Buffer): { answers: string; rest: Buffer } {
 }
 
 /**
- * The least that a reader for `await` can be: native promises, which have settled where the bytes are there. The server
- * with it shows how much of a server's time is V8's, whatever the library.
+ * The minimal reader for `await`: native promises, which are already settled if the bytes are there. The
+ * server with this reader shows the part of a server's time that V8 needs with any library.
  */
 class PromiseReader {
   #data: Buffer = Buffer.alloc(0);
@@ -97,7 +97,7 @@ class PromiseReader {
   }
 }
 
-/** Listens on a free port, prints it, and ends the process in time. */
+/** Listens on a free port, prints the port, and ends the process in time. */
 async function listen(server: Server, ended: Promise<void>): Promise<void> {
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   console.log((server.address() as AddressInfo).port);

@@ -1,6 +1,6 @@
 /**
- * The loop's speed beside its peers, in one run: prints a table, and exits 1 when a bound is missed. Each
- * figure is the median of three processes; each process prints the median of its rounds.
+ * Compares the loop's speed with its peers in one run. It prints a table, and exits with 1 if a bound is
+ * missed. Each figure is the median of three processes, and each process prints the median of its rounds.
  */
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
@@ -32,7 +32,7 @@ function onPython(kind: "asyncio" | "uvloop", name: string): number {
 
 const pythons = { asyncio: findPython("asyncio"), uvloop: findPython("uvloop") };
 
-/** The median of several rounds: what disturbs one of them is not what is measured. */
+/** Returns the median of several rounds, so that a disturbance of one round does not count. */
 const figures = new Map<string, number>();
 function figure(key: string, measure: () => number): number {
   let value = figures.get(key);
@@ -79,15 +79,15 @@ function row(
   });
 }
 
-/** At least `factor` times as fast as the peer. */
+/** Adds a row: at least `factor` times as fast as the peer. */
 function faster(what: string, mine: number, against: string, theirs: number, factor: number): void {
   row(what, mine, "ns", against, theirs, `at least ${factor}x faster`, theirs / mine >= factor);
 }
-/** At most `factor` times the peer's time. */
+/** Adds a row: at most `factor` times the peer's time. */
 function within(what: string, mine: number, against: string, theirs: number, factor: number): void {
   row(what, mine, "ns", against, theirs, `at most ${factor}x`, mine / theirs <= factor);
 }
-/** At most an amount. */
+/** Adds a row: at most an amount. */
 function below(what: string, mine: number, unit: string, most: number, against = "", theirs = 0): void {
   row(what, mine, unit, against, theirs, `at most ${most} ${unit}`, mine <= most);
 }
@@ -123,7 +123,7 @@ below(
   50,
 );
 for (const shape of ["spawn + gather, one by one", "spawn + gather, all at once"]) {
-  // asyncio goes through its selector three times for each task when there is but one.
+  // With one task, asyncio goes through its selector three times for each task.
   faster(shape, ours(shape), "asyncio", peer("asyncio", shape), shape.endsWith("one") ? 15 : 1);
 }
 const spawned = JSON.parse(measured("spawn + gather by number of tasks")) as Record<string, number>;

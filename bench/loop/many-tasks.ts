@@ -1,8 +1,9 @@
 /**
- * Many tasks, with one function for all of them or a closure for each, beside native promises: in one process and in
- * turn, so that whatever disturbs the machine disturbs all of them. Times are the thread's own processor time: the
- * collector's helpers run beside it. The heap is not collected in between: V8 drops feedback in a full collection, and
- * everything but native promises then takes twice the time for a while.
+ * Many tasks with one function for all or a closure for each, beside native promises. All sides run in one
+ * process and in turn, so a disturbance of the machine affects all of them. Times are the thread's own
+ * processor time, because the collector's helper threads run beside it. The heap is not collected between the
+ * sides: a full collection makes V8 drop its feedback, and for a while everything except native promises then
+ * takes twice the time.
  */
 import { gather, run, sleep } from "@taskloom/loop";
 
@@ -12,7 +13,10 @@ export function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
 }
 
-/** Processor time of this thread so far, in milliseconds; of the process, where Node does not know the thread's. */
+/**
+ * Returns the processor time of this thread so far in milliseconds; if Node cannot measure the thread, that
+ * of the process.
+ */
 function busyTime(): number {
   const used =
     "threadCpuUsage" in process ? process.threadCpuUsage() : (process as NodeJS.Process).cpuUsage();
@@ -21,7 +25,7 @@ function busyTime(): number {
 
 type Side = () => Promise<number>;
 
-/** The median of each side, in nanoseconds an operation. */
+/** Returns the median of each side, in nanoseconds for each operation. */
 async function inTurn(operations: number, sides: Record<string, Side>): Promise<Record<string, number>> {
   const times = new Map(Object.keys(sides).map((name) => [name, [] as number[]]));
   for (let round = 0; round < ROUNDS; round++) {
@@ -32,7 +36,7 @@ async function inTurn(operations: number, sides: Record<string, Side>): Promise<
   return Object.fromEntries([...times].map(([name, values]) => [name, (median(values) * 1e6) / operations]));
 }
 
-/** `count` tasks that each give way `times` times. */
+/** Runs `count` tasks that each pause `times` times. */
 export function switches(count: number, times: number): Promise<Record<string, number>> {
   const items = Array.from({ length: count }, (_, i) => i);
   const nativeBody = async (): Promise<void> => {
@@ -103,7 +107,7 @@ export function switches(count: number, times: number): Promise<Record<string, n
   });
 }
 
-/** Making, running and gathering a task that does nothing: `count` at once, until 100,000 are through. */
+/** Creates, runs and gathers empty tasks, `count` at once, until 100,000 have run. */
 export function spawns(): Promise<Record<string, number>> {
   const total = 100_000;
   const job = function* (): Generator<never, number, unknown> {

@@ -1,6 +1,6 @@
 /**
- * What is measured on Node, one process each: `node measures.ts <name>` prints a number of nanoseconds (or
- * bytes, where the name says so), or several by name. Every peer does the same work in the same shape.
+ * The measures on Node, each in a process of its own. `node measures.ts <name>` prints nanoseconds (or bytes,
+ * if the name says so), or several figures by name. Every peer does the same work in the same form.
  */
 import { createServer, get } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -14,14 +14,14 @@ const TASKS = 10_000;
 const TIMERS = 100_000;
 const ITEMS = 300_000;
 
-/** Times `work` twenty times, and gives nanoseconds per operation: the median. */
+/** Runs `work` twenty times, and returns the median in nanoseconds for each operation. */
 async function typical(operations: number, work: () => Promise<number>): Promise<number> {
   const times: number[] = [];
   for (let i = 0; i < 20; i++) times.push(await work());
   return (median(times) * 1e6) / operations;
 }
 
-/** The delays of the timer rows: spread over a quarter of an hour, all different. */
+/** The delays of the timer rows, all different and spread over a quarter of an hour. */
 const delays = Array.from({ length: TIMERS }, (_, i) => 100_000 + ((i * 7919) % 1_000_003));
 
 const measures: Record<string, () => Promise<number | Record<string, number>>> = {
@@ -261,15 +261,15 @@ function resumeAt(depth: number): Promise<number> {
 }
 
 /**
- * The process is busy all the while, so its own processor time is the time that passes; on a machine that is
- * busy with other things too, it leaves those out.
+ * The process is always busy, so its processor time equals the elapsed time; on a busy machine it excludes
+ * the time of other processes.
  */
 function busyTime(): number {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1000;
 }
 
-/** The 99th percentile of the time an HTTP request takes while something spins, in nanoseconds. */
+/** Returns the 99th percentile of the time of an HTTP request while another task spins, in nanoseconds. */
 async function fairness(spin: (stop: AbortSignal) => void, requests = 300): Promise<number> {
   const server = createServer((_, response) => response.end("ok"));
   await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
@@ -298,6 +298,7 @@ async function fairness(spin: (stop: AbortSignal) => void, requests = 300): Prom
 
 const name = process.argv[2]!;
 const measure = measures[name];
-if (measure === undefined) throw new RangeError(`no measure ${name}: ${Object.keys(measures).join(", ")}`);
+if (measure === undefined)
+  throw new RangeError(`Expected one of the measures, got ${name}: ${Object.keys(measures).join(", ")}`);
 console.log(JSON.stringify(await measure()));
 process.exit(0);

@@ -1,4 +1,4 @@
-"""The same work as measures.ts, on asyncio or uvloop: `python peers.py asyncio|uvloop <name>` prints nanoseconds."""
+"""The work of measures.ts on asyncio or uvloop. `python peers.py asyncio|uvloop <name>` prints nanoseconds."""
 
 import asyncio
 import statistics
@@ -91,5 +91,5 @@ if __name__ == "__main__":
         runner = uvloop.run if hasattr(uvloop, "run") else None
         if runner is None:
             uvloop.install()
-    # The median, as on the other side.
+    # The median, as in measures.ts.
     print(statistics.median(asyncio.run(MEASURES[name]()) for _ in range(9)) * 1e9)

@@ -1,6 +1,7 @@
 /**
- * Measures that need a process for each side: whether the memory of a megabyte is handed out anew or comes from the
- * system, page by page, makes a factor of four, and in one process the pools decide that for each other.
+ * Measures that need a process for each side. Whether the memory of a megabyte is reused or comes from the
+ * system, page by page, makes a factor of four; in one process, the pools would influence each other's
+ * memory.
  */
 import { fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
@@ -12,7 +13,10 @@ const ROUNDS = 7;
 /** The measures of one-side.ts. */
 export type SideMeasure = "megabyte" | "moved megabyte" | "records";
 
-/** The median of each side over rounds in which all take turns; `moved`, a measure of Taskloom's alone, is one more. */
+/**
+ * Returns the median of each side over rounds in which all sides take turns; `moved` is an additional measure
+ * of Taskloom alone.
+ */
 export async function inProcesses(
   measure: SideMeasure,
   moved?: "moved megabyte",
@@ -35,6 +39,6 @@ function figureOf(side: string, measure: SideMeasure): Promise<number> {
       execArgv: ["--conditions=@taskloom/source"],
     });
     child.once("message", (figure: number) => resolve(figure));
-    child.once("exit", (code) => reject(new Error(`the process of ${side} ended with ${code}`)));
+    child.once("exit", (code) => reject(new Error(`The process of ${side} ended with ${code}`)));
   });
 }

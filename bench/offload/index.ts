@@ -1,4 +1,6 @@
-/** What a call to a thread costs, beside Piscina, tinypool, workerpool and raw postMessage in the same run. */
+/**
+ * The cost of a call to a thread, beside Piscina, tinypool, workerpool and raw postMessage in the same run.
+ */
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { ThreadPoolExecutor, transfer } from "@taskloom/offload";
 import { THREADS, makePeer, peerNames, piscina } from "./peers.ts";
@@ -72,7 +74,7 @@ async function mapping(): Promise<void> {
       const start = performance.now();
       let sum = 0;
       for await (const value of pool.map(add, items)) sum += value;
-      if (sum !== 5_000_050_000) throw new Error(`wrong sum ${sum}`);
+      if (sum !== 5_000_050_000) throw new Error(`Wrong sum ${sum}`);
       return ((performance.now() - start) / items.length) * 1000;
     },
   });
@@ -121,7 +123,7 @@ async function streaming(): Promise<void> {
         for (let i = 0; i < n; i++) yield i;
       };
       for await (const item of pool.with({ window: 256 }).stream(producer, N)) count += item >= 0 ? 1 : 0;
-      if (count !== N) throw new Error(`got ${count} items`);
+      if (count !== N) throw new Error(`Expected ${N} items, got ${count}`);
       return ((performance.now() - start) / N) * 1000;
     },
   });
@@ -165,7 +167,7 @@ async function killing(): Promise<void> {
   const values = await inTurns(7, {
     Taskloom: async () => {
       await one.submit(same, 0);
-      // The spare thread that the last kill used has to be back.
+      // The spare thread that the last kill used must have been replaced.
       while (one.stats().threads < 2) await pause();
       const started = new Int32Array(new SharedArrayBuffer(4));
       const victim = one.submit(spin, started);
@@ -242,7 +244,8 @@ async function behindSlow(): Promise<void> {
   await Promise.all(Array.from({ length: 2000 }, () => pool.submit(sometimes, 0)));
   const values = await inTurns(9, {
     Taskloom: async () => {
-      // All quick but one, which nobody could know: what does it cost those around it?
+      // All calls are quick except one, which the pool cannot know. The row shows its cost for the calls
+      // around it.
       const start = performance.now();
       const ends: number[] = [];
       const all = Array.from({ length: 200 }, (_, i) => {

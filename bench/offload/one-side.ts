@@ -6,12 +6,12 @@ import { median } from "./report.ts";
 
 const [side, measure] = process.argv.slice(2) as [string, SideMeasure];
 const same = (value: unknown): unknown => value;
-/** No thread is started before the first call. */
+/** No thread starts before the first call. */
 const pool = new ThreadPoolExecutor({ maxThreads: THREADS });
 const call: (value: unknown) => PromiseLike<unknown> =
   side === "Taskloom" ? (value) => pool.submit(same, value) : makePeer(side).call;
 
-/** The median of single calls, in microseconds, after as many that do not count. */
+/** Returns the median of single calls in microseconds, after the same number of calls that do not count. */
 async function typical(once: () => PromiseLike<unknown>): Promise<number> {
   const times: number[] = [];
   for (let i = -300; i < 300; i++) {
@@ -36,7 +36,10 @@ const measures: Record<SideMeasure, () => Promise<number>> = {
     return typical(async () => (data = await pool.submit(back, url, transfer(data, [data.buffer]))));
   },
 
-  /** Processor time of both threads, in milliseconds: a call takes long enough for other processes to get in between. */
+  /**
+   * The processor time of both threads in milliseconds; the calls are long enough for other processes to
+   * interrupt them.
+   */
   records: async () => {
     const data = Array.from({ length: 10_000 }, (_, i) => ({
       id: i,

@@ -1,4 +1,4 @@
-/** Each peer, as its documentation says to use it, with two threads. */
+/** Each peer with two threads, used as its documentation recommends. */
 import { Worker } from "node:worker_threads";
 import { fileURLToPath } from "node:url";
 import { Piscina } from "piscina";
@@ -18,7 +18,7 @@ export function piscina(maxThreads: number = THREADS): Piscina {
   return new Piscina({ filename: file("trivial.mjs"), minThreads: maxThreads, maxThreads });
 }
 
-/** Each peer by its name. */
+/** The peers by their names. */
 const makers: Readonly<Record<string, () => Omit<Peer, "name">>> = {
   Piscina: () => {
     const pool = piscina();
@@ -45,7 +45,7 @@ export function makePeer(name: string): Peer {
   return { name, ...makers[name]!() };
 }
 
-/** Threads, postMessage, a map of promises: what one writes without a pool. */
+/** Threads, postMessage and a map of promises: a program without a pool. */
 function raw(): Omit<Peer, "name"> {
   const pending = new Map<number, (value: unknown) => void>();
   const workers = Array.from({ length: THREADS }, () => new Worker(file("raw-worker.mjs")));

@@ -1,4 +1,4 @@
-// The same jobs as threads.js has them: a thread exposes its functions.
+// The same jobs for threads.js, in which a thread exposes its functions.
 import { expose } from "threads/worker";
 import run from "./probe-jobs.mjs";
 

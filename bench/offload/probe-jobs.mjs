@@ -1,4 +1,4 @@
-// What the probes run on the peers' threads.
+// The jobs of the probes, which run on the peers' threads.
 import workerpool from "workerpool";
 import { isMainThread, parentPort } from "node:worker_threads";
 

@@ -1,4 +1,4 @@
-/** The table of docs/offload.md, tried out: `node --conditions=@taskloom/source bench/offload/probe.ts`. */
+/** Tests the table of docs/offload.md: `node --conditions=@taskloom/source bench/offload/probe.ts`. */
 import { fileURLToPath } from "node:url";
 import { ThreadPoolExecutor, threaded } from "@taskloom/offload";
 import { Piscina } from "piscina";
@@ -53,7 +53,7 @@ const makers: Record<string, Make> = {
           try {
             call.cancel();
           } catch {
-            // Its own kind of promise throws here, too.
+            // Its own kind of promise throws here as well.
           }
         });
         return new Promise((resolve, reject) => {
@@ -70,7 +70,7 @@ const makers: Record<string, Make> = {
     return {
       run: (job, arg, signal) => {
         const call = pool.queue((thread) => thread.run({ job, arg }));
-        // It has no signal; its cancel() takes a call out that no thread has begun.
+        // It has no signal; its cancel() removes a call that no thread has started.
         signal?.addEventListener("abort", () => call.cancel());
         return Promise.resolve(call);
       },
@@ -193,7 +193,7 @@ const probes: Record<string, (make: Make) => Promise<string>> = {
 };
 
 process.on("uncaughtException", (error) => {
-  console.log(`  (thrown where nothing can catch it, which ends the process: ${short(error)})`);
+  console.log(`  (thrown where no code can catch the error, which ends the process: ${short(error)})`);
 });
 for (const [what, probe] of Object.entries(probes)) {
   console.log(what);

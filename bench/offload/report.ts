@@ -1,8 +1,8 @@
-/** What was measured, and what was promised of it. */
+/** A measurement and its bounds. */
 export interface Row {
   what: string;
   unit: string;
-  /** By name, ours first. */
+  /** The figures by name; ours is the first. */
   values: Map<string, number>;
   bounds: { text: string; holds: boolean }[];
 }
@@ -17,12 +17,12 @@ export function quantile(values: readonly number[], q: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))]!;
 }
 
-/** Rounds that do not count: all have to be compiled before they are compared. */
+/** The number of rounds that do not count, in which V8 compiles all sides. */
 const WARM_UP = 4;
 
 /**
- * Runs each once a round, so that what disturbs the machine disturbs them all, and takes each one's lower
- * quartile over the rounds: a disturbance only ever adds.
+ * Runs each side once in a round, so a disturbance of the machine affects all sides. Takes the lower quartile
+ * of each side over the rounds, because a disturbance only ever adds time.
  */
 export async function inTurns(
   rounds: number,

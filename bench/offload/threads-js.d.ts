@@ -1,4 +1,4 @@
-// threads.js hides its own types behind its `exports`; as much of them as the probe needs.
+// The types that the probe needs; threads.js hides its own types behind its `exports`.
 declare module "threads" {
   interface QueuedCall extends PromiseLike<unknown> {
     cancel(): void;

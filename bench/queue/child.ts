@@ -1,4 +1,7 @@
-/** One process of a bench: a worker, a client with a slow trickle of calls, or a client with many pending tasks. */
+/**
+ * One process of a bench: a worker, a client with a slow stream of calls, or a client with many pending
+ * tasks.
+ */
 import { setTimeout as delay } from "node:timers/promises";
 import { TaskQueue } from "@taskloom/queue";
 import { client, increment, worker } from "./sides.ts";
@@ -7,7 +10,7 @@ import type { Side } from "./sides.ts";
 const [role, side, url, count] = process.argv.slice(2) as [string, Side, string, string];
 
 if (role === "worker") {
-  // With a count: tells when so many jobs have ended.
+  // With a count, it sends a message when that many jobs have ended.
   let done = 0;
   await worker(side, url, () => {
     if (++done < Number(count)) return;

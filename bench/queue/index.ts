@@ -1,6 +1,6 @@
 /**
- * What a queue costs beside raw BullMQ, in one run on one Redis of the bench's own. Every figure is the median of
- * rounds in which both sides take turns, so that what disturbs the machine disturbs both.
+ * The cost of a queue beside raw BullMQ, in one run on one Redis of the bench's own. Every figure is the
+ * median of rounds in which both sides take turns, so a disturbance of the machine affects both.
  */
 import { fork } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
@@ -12,7 +12,7 @@ import type { Client, Side } from "./sides.ts";
 
 const only = process.argv.slice(3);
 const rounds = Number(process.env["BENCH_ROUNDS"] ?? 5);
-/** How often each pair of processes is measured where there are many pairs. */
+/** The number of measurements of each pair of processes, where there are many pairs. */
 const roundsOfPair = 3;
 const sides: readonly Side[] = ["Taskloom", "BullMQ"];
 const redis = await privateRedis();
@@ -32,7 +32,7 @@ function start(role: string, side: Side, count = 0): ChildProcess {
   return child;
 }
 
-/** Waits for a message that has `key`, and gives its value. */
+/** Waits for a message with `key`, and returns its value. */
 function told(child: ChildProcess, key: string): Promise<number> {
   return new Promise((resolve, reject) => {
     child.on("message", (message: Record<string, number>) => {
@@ -40,7 +40,7 @@ function told(child: ChildProcess, key: string): Promise<number> {
     });
     child
       .setMaxListeners(0)
-      .once("exit", (code) => reject(new Error(`a process of the bench ended with ${code}`)));
+      .once("exit", (code) => reject(new Error(`A process of the bench ended with ${code}`)));
   });
 }
 
@@ -58,7 +58,7 @@ const median = (values: readonly number[]): number =>
 const quantile = (values: readonly number[], q: number): number =>
   values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * q))]!;
 
-/** Both sides in turns; the ratio is that of the medians. */
+/** Measures both sides in turns. The ratio is the ratio of the medians. */
 async function compare(
   measure: (side: Side) => Promise<number>,
   times: number = rounds,
@@ -74,8 +74,9 @@ async function compare(
 }
 
 /**
- * The same with several processes of each side: where the system puts a process is worth more than much of what is
- * measured here, and stays as it is for as long as that lives. The ratio is the median of those of the pairs.
+ * Measures several processes of each side in turns. The placement of a process by the system has more effect
+ * than many of the measured differences, and lasts as long as the process. The ratio is the median of the
+ * pairs' ratios.
  */
 async function compareProcesses(
   measure: () => Promise<Record<Side, number>>,
@@ -134,7 +135,7 @@ const benches: Record<string, () => Promise<void>> = {
         BullMQ: start("worker", "BullMQ", count),
       };
       for (const side of sides) await told(workers[side], "ready");
-      // Each round, the queue is filled while it is paused.
+      // In each round, the queue is filled while it is paused.
       const times = await compare(async (side) => {
         const filler = await client(side, redis.url);
         await filler.pause();
@@ -142,7 +143,7 @@ const benches: Record<string, () => Promise<void>> = {
         await filler.close();
         const ended = told(workers[side], "endedAt");
         const again = await client(side, redis.url);
-        // From the moment that there is work: a worker that ends its first job early has not begun later.
+        // The time starts when there is work. A worker that ends its first job early has not started later.
         const from = performance.timeOrigin + performance.now();
         await again.resume();
         await again.close();
@@ -162,7 +163,7 @@ const benches: Record<string, () => Promise<void>> = {
   async submit() {
     const count = 10_000;
     const values = await compare(async (side) => {
-      // A client of its own for each round: what is pending from the round before is not to be in the figure.
+      // Each round has a client of its own, so that pending work of the round before does not count.
       const own = await client(side, redis.url);
       const took = await timed(() => own.submit(count));
       await own.close();
@@ -265,9 +266,9 @@ const benches: Record<string, () => Promise<void>> = {
     for (let round = -1; round < Math.min(rounds, 3); round++) {
       const all = await timed(async () => {
         const results = await queue.map(increment, tuples(100_000)).toArray();
-        if (results[99_999] !== 100_000) throw new Error("a map's result is wrong");
+        if (results[99_999] !== 100_000) throw new Error("The result of a map is wrong");
       });
-      // A tenth of them, since it is slow; ten times its time is what all would take.
+      // One job for each item is slow, so only a tenth of the items run, and the time counts ten times.
       const tenth = await timed(
         async () => await Promise.all(tuples(10_000).map(([n]) => queue.submit(increment, n))),
       );

@@ -5,7 +5,10 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** A Redis of the bench's own: nothing else that runs on the machine is in the figures, or hurt by them. */
+/**
+ * Starts a Redis of the bench's own. Other programs on the machine do not use it, and the bench does not
+ * disturb them.
+ */
 export async function privateRedis(): Promise<{ readonly url: string; stop(): Promise<void> }> {
   const folder = await mkdtemp(join(tmpdir(), "taskloom-bench-"));
   const probe = createServer();

@@ -1,4 +1,4 @@
-/** The two sides that are compared: Taskloom, and BullMQ as its documentation says to use it. */
+/** The two sides of the comparison: Taskloom, and BullMQ used as its documentation recommends. */
 import { setTimeout as delay } from "node:timers/promises";
 import { gather, sleep } from "@taskloom/loop";
 import { TaskQueue, TaskWorker, defineTask } from "@taskloom/queue";
@@ -18,15 +18,15 @@ export const until = defineTask({ name: "bench.until-cancelled" }, async () => {
 });
 
 const rawQueue = "raw";
-/** The same on both sides: kept by age, since keeping by count costs Redis more. */
+/** Both sides keep jobs by age, because keeping by count costs Redis more. */
 const keep = { removeOnComplete: { age: 3_600 }, removeOnFail: { age: 3_600 } };
 const connect = (url: string): Redis => new Redis(url, { maxRetriesPerRequest: null });
 
 /** A process that waits for jobs. */
 export interface Client {
-  /** Submits so many jobs at once; ends when the engine has them all. */
+  /** Submits `count` jobs at once, and resolves when the engine has stored all of them. */
   submit(count: number): Promise<unknown>;
-  /** Submits so many jobs at once and waits for their results. */
+  /** Submits `count` jobs at once, and waits for their results. */
   call(count: number): Promise<unknown>;
   pause(): Promise<unknown>;
   resume(): Promise<unknown>;
