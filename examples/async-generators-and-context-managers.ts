@@ -1,6 +1,6 @@
-// `async for` is `for await`, over an async generator; `async with` is `await using` where your Node has it,
-// and try/finally everywhere. A scope that must know how its body ended (a timeout, a task group) is a
-// function that takes the body instead: a disposer is not told of the body's error.
+// `async for` is `for await` over an async generator. `async with` is `await using` where Node has it, and
+// try/finally elsewhere. A scope that must know how its body ended (a timeout, a task group) is a function
+// with a body, because a disposer does not see the body's error.
 import { createTask, Lock, run, sleep, timeout, TimeoutError } from "@taskloom/loop";
 
 async function* ticker(delay: number, to: number): AsyncGenerator<number> {
@@ -33,7 +33,7 @@ class Connection implements AsyncDisposable {
 export async function main(): Promise<void> {
   for await (const i of ticker(1000, 10)) {
     console.log(`tick ${i}`);
-    if (i === 2) break; // its finally runs before the loop is left
+    if (i === 2) break; // the generator's finally runs before the loop ends
   }
 
   {
@@ -46,7 +46,7 @@ export async function main(): Promise<void> {
     using held = await lock.acquire();
     await sleep(10);
     console.log("other: releases the lock");
-    held.release(); // or leave that to the end of the block
+    held.release(); // or at the end of the block
   });
   await sleep(1);
   await lock.with(async () => console.log("main: has the lock"));

@@ -1,5 +1,5 @@
-// Callbacks after 10 and 20 seconds. Two that fall due at the same moment run in the order they were set
-// (Python leaves that open), and a handle can be cancelled before its time.
+// Callbacks after 10 and 20 seconds. Callbacks with the same deadline run in the order in which they were set
+// (Python leaves the order open). A handle can be cancelled before its time.
 import { newEventLoop } from "@taskloom/loop";
 import type { EventLoop } from "@taskloom/loop";
 import type { EventLoopOptions } from "@taskloom/loop";

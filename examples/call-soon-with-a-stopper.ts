@@ -1,5 +1,5 @@
-// Two callbacks are put into a loop that is not running yet; they run in order once it is, and the second
-// stops it.
+// Two callbacks are scheduled in a loop that does not run yet. They run in order once it runs, and the second
+// callback stops it.
 import { newEventLoop } from "@taskloom/loop";
 import type { EventLoop } from "@taskloom/loop";
 import type { EventLoopOptions } from "@taskloom/loop";

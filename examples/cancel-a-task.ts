@@ -1,6 +1,6 @@
-// Cancelling throws a CancelledError at the await where the task stands: it can clean up in `catch` and
-// `finally`, and should let the error pass. A task that is cancelled before its first step (there is no
-// await between createTask and cancel) never begins: nothing in it runs, not even its `finally`.
+// Cancelling throws a CancelledError at the await where the task is suspended. The task can clean up in
+// `catch` and `finally`, and should let the error pass. If a task is cancelled before its first step (no
+// await between createTask and cancel), it never starts, and not even its `finally` runs.
 import { CancelledError, coroutine, createTask, run, sleep, wait } from "@taskloom/loop";
 
 const cancelMe = coroutine(async () => {

@@ -1,6 +1,6 @@
 // A chess master plays 24 opponents, 30 moves each: 5 s for the master's move, 55 s for the opponent's. One
-// game after the other takes 12 hours, since the master waits for every answer. Going on to the next board
-// instead takes one hour: the same thinking, and no waiting. It runs in virtual time, so it takes no time.
+// game after the other takes 12 hours, because the master waits for every answer. If the master moves on to
+// the next board instead, all games take one hour. The program runs in virtual time, so it takes no time.
 import { coroutine, createTask, gather, getRunningLoop, Lock, run, sleep } from "@taskloom/loop";
 import type { Task } from "@taskloom/loop";
 import { virtualClock } from "@taskloom/loop/testing";

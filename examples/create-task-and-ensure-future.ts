@@ -1,5 +1,5 @@
-// createTask makes a Task of something to run; ensureFuture does too, but gives back what is a Future
-// already. A loop has both as methods' counterparts: loop.createTask and loop.createFuture.
+// createTask makes a Task of an awaitable or a function. ensureFuture does the same, and returns a Future
+// unchanged. A loop has the methods loop.createTask and loop.createFuture.
 import { coroutine, createTask, ensureFuture, getRunningLoop, run, sleep, Task } from "@taskloom/loop";
 
 const testCoroutine = coroutine(async () => {

@@ -1,5 +1,5 @@
-// currentTask is the task that runs this line; allTasks those of the loop that are not done. Futures that
-// are not tasks are not among them.
+// currentTask returns the task that runs this line. allTasks returns the tasks of the loop that are not done,
+// without futures that are no tasks.
 import { allTasks, createTask, currentTask, gather, getRunningLoop, run, sleep } from "@taskloom/loop";
 
 async function worker(): Promise<void> {

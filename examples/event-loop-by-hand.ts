@@ -1,6 +1,6 @@
-// The loop by hand, as before `run` existed: get or make one, run something until it is complete, close it.
-// runUntilComplete gives a promise (a Node thread cannot block), so it is awaited; errors of the coroutine
-// are thrown there.
+// The loop without `run`: get or create a loop, run work until it is complete, and close the loop.
+// runUntilComplete returns a promise, because a Node thread cannot block. Awaiting the promise throws errors
+// of the coroutine.
 import { coroutine, getEventLoop, getRunningLoop, newEventLoop, setEventLoop, sleep } from "@taskloom/loop";
 import type { UsageError } from "@taskloom/loop";
 import type { EventLoopOptions } from "@taskloom/loop";
@@ -39,7 +39,7 @@ export async function program(options: EventLoopOptions = {}): Promise<void> {
   console.log("closed:", loop.isClosed());
   const late = myCoroutine();
   await loop.runUntilComplete(late).catch((error: UsageError) => console.log(error.code));
-  late.close(); // it will not be run after all
+  late.close(); // this coroutine will not run
 }
 
 if (import.meta.main) await program();

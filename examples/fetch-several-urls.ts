@@ -1,5 +1,6 @@
-// Several URLs at once: it takes as long as the slowest. `fetch` gets the task's signal, so that a timeout or
-// a cancellation ends the requests too. Give URLs as arguments; without any, it asks three pages of its own.
+// Several URLs at once take as long as the slowest. `fetch` receives the task's signal, so a timeout or a
+// cancellation also ends the requests. URLs are the arguments; without any, the program requests three pages
+// of its own.
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { coroutine, currentTask, gather, run, timeout } from "@taskloom/loop";

@@ -1,5 +1,5 @@
 // The life of a Future: pending, then done with a result, an error or a cancellation. Callbacks run through
-// the loop, in the order they were added, and never before setResult has returned.
+// the loop, in the order in which they were added, and never before setResult has returned.
 import { CancelledError, Future, run } from "@taskloom/loop";
 import type { InvalidStateError } from "@taskloom/loop";
 
@@ -13,7 +13,7 @@ export async function main(): Promise<void> {
   try {
     completed.result();
   } catch (error) {
-    console.log((error as InvalidStateError).code); // asking for a result that is not there yet
+    console.log((error as InvalidStateError).code); // the future has no result yet
   }
 
   completed.addDoneCallback((future) => console.log(`callback: ${future.result()}`));

@@ -1,4 +1,4 @@
-// A Future is a result that somebody else will provide: one task waits for it, another sets it.
+// A Future is a result that another task will provide: one task waits for it, and another sets it.
 import { coroutine, getRunningLoop, run, sleep } from "@taskloom/loop";
 import type { Future } from "@taskloom/loop";
 

@@ -1,4 +1,4 @@
-// gather gives the results in the order of its arguments, whichever is ready first.
+// gather returns the results in the order of its arguments, whichever is ready first.
 import { coroutine, gather, run, sleep } from "@taskloom/loop";
 
 const doAsyncJob = coroutine(async (delay: number) => {

@@ -1,5 +1,5 @@
-// Three counters that each take a second take one second together, not three: while one sleeps, the others
-// have their turn. Awaiting them one after the other would be the three-second program.
+// Three counters of a second each take one second together: while one sleeps, the others run. Awaited one
+// after the other, they would take three seconds.
 import { coroutine, gather, getRunningLoop, run, sleep } from "@taskloom/loop";
 
 const count = coroutine(async () => {

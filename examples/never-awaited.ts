@@ -1,6 +1,6 @@
-// Calling a coroutine function runs nothing: it makes a coroutine, which has to be awaited or made a task.
-// In debug mode (or with TASKLOOM_DEBUG=1) one that was dropped is reported. A plain async function starts
-// when it is called and cannot be caught this way: wrap it with `coroutine` to have the same.
+// Calling a coroutine function runs nothing: it makes a coroutine, which must be awaited or made a task.
+// Debug mode (or TASKLOOM_DEBUG=1) reports a dropped coroutine. A plain async function starts when it is
+// called, so it cannot be reported; `coroutine` wraps it and makes it lazy.
 import { coroutine, run, sleep } from "@taskloom/loop";
 
 export const nested = coroutine(function* nested() {
@@ -15,7 +15,7 @@ export async function main(): Promise<void> {
 
 if (import.meta.main) {
   await run(main, { debug: true });
-  // The report comes when the garbage collector finds the coroutine: run with --expose-gc to see it now.
+  // The report comes when the garbage collector finds the coroutine; --expose-gc makes that happen now.
   for (let i = 0; i < 10 && globalThis.gc; i++) {
     globalThis.gc();
     await new Promise((resolve) => setImmediate(resolve));

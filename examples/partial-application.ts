@@ -1,6 +1,6 @@
-// Why not an arrow function? Because a closure is code, and cannot be asked what it will call. callSoon takes
-// the arguments beside the function, so the handle can say both; and a partial application of one's own is
-// an object whose function and arguments can be read back.
+// A closure is code and does not reveal the function that it will call. callSoon therefore takes the
+// arguments beside the function, so the handle shows both. A partial application of one's own is an object
+// whose function and arguments can be read.
 import { newEventLoop } from "@taskloom/loop";
 import type { EventLoop } from "@taskloom/loop";
 import type { EventLoopOptions } from "@taskloom/loop";
@@ -29,7 +29,7 @@ export async function program(options: EventLoopOptions = {}): Promise<void> {
   const hello = partial(greet, "Hello", "World");
   console.log(hello.fn.name, hello.args);
 
-  console.log(loop.callSoon(greet, "Hello", "handle")); // the handle tells what it will call
+  console.log(loop.callSoon(greet, "Hello", "handle")); // the handle shows its function and arguments
   loop.callSoon(hello);
   loop.callSoon(partial(stopLoop, loop));
   await loop.runForever();

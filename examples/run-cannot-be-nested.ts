@@ -1,5 +1,5 @@
-// A thread has one running loop: run inside a running loop is an error that says what to do instead, which
-// is to await the coroutine, or to make it a task. One run after the other is fine.
+// A thread has one running loop. `run` inside a running loop throws an error with the remedy: await the
+// coroutine, or make it a task. Two runs one after the other are allowed.
 import { coroutine, run, sleep } from "@taskloom/loop";
 import type { UsageError } from "@taskloom/loop";
 import type { RunOptions } from "@taskloom/loop";

@@ -1,5 +1,5 @@
-// The same two greetings in three ways: awaited in sequence (3 s), as tasks (2 s), gathered (2 s). Awaiting
-// a coroutine runs it here and now; it is the task that makes it run beside its maker.
+// The same two greetings in three ways: awaited in sequence (3 s), as tasks (2 s), gathered (2 s). Awaiting a
+// coroutine runs it in place; a task runs concurrently with its creator.
 import { coroutine, createTask, gather, getRunningLoop, run, sleep } from "@taskloom/loop";
 
 const sayAfter = coroutine(async (delay: number, what: string) => {

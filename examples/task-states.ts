@@ -1,4 +1,4 @@
-// A task shows what it is doing: pending with the place where it stands, then finished with its result.
+// A printed task shows its state: pending with its position in the code, then finished with its result.
 import { coroutine, createTask, run, sleep } from "@taskloom/loop";
 
 const a = coroutine(function* a() {

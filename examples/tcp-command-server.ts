@@ -1,8 +1,8 @@
 // A TCP server with commands: add <number>, multiply <number>, reset, shutdown. Try it: nc 127.0.0.1 8888
 //
-// Two things the article's version gets wrong. Data comes in pieces of any size, so a command ends with its
-// line and not with the piece it came in (and an empty line is no command). And `loop.stop()` would end `run`
-// with an error, because main was not done: closing the server lets main come to its end.
+// The program corrects two errors of the article's version. Data arrives in pieces of any size, so a command
+// ends with its line and not with its piece (and an empty line is no command). `loop.stop()` would end `run`
+// with an error, because main is not done; closing the server lets main return.
 import { getRunningLoop, Protocol, run } from "@taskloom/loop";
 import type { ListenAt, Server, Transport } from "@taskloom/loop";
 

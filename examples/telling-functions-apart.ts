@@ -1,4 +1,4 @@
-// What a function will give when it is called can be told beforehand; what it gave, afterwards.
+// The kind of a function shows the kind of its result before the call; the result shows it afterwards.
 import {
   coroutine,
   isAsyncGeneratorFunction,
@@ -27,7 +27,7 @@ export async function main(): Promise<void> {
     console.log(`  ${fn.name}: ${isAsyncGeneratorFunction(fn)}`);
   }
   const call = wrapped();
-  const promise = asyncFunction(); // a JavaScript async function has begun when the call returns
+  const promise = asyncFunction(); // a JavaScript async function has started when the call returns
   console.log("isCoroutine:", isCoroutine(call), isCoroutine(generatorFunction()), isCoroutine(promise));
   console.log("isAwaitable:", isAwaitable(call), isAwaitable(promise), isAwaitable(42));
   console.log("isFuture:", isFuture(promise));

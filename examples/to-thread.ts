@@ -1,9 +1,9 @@
-// Three pieces of blocking work of three seconds each. Done in place they take nine seconds and hold up
-// everything else meanwhile; on threads they take three, and the loop stays free.
+// Three blocking calls of three seconds each. In place they take nine seconds and block everything else; on
+// threads they take three seconds, and the loop stays free.
 import { gather, getRunningLoop, run } from "@taskloom/loop";
 import { toThread } from "@taskloom/offload";
 
-/** It travels to the thread as its source text, so it may use nothing from outside itself. */
+/** The function travels to the thread as its source text, so it may use nothing outside itself. */
 function hardWork(ms: number): number {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms); // blocks its thread
   return process.getBuiltinModule("node:worker_threads").threadId;

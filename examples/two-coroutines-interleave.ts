@@ -1,5 +1,5 @@
-// Two coroutines take turns: `a` gives way with sleep(0), which waits for no time at all, and `b` gets in
-// between. Only an `await` (or `yield*`) gives way; between two of them a task has the thread to itself.
+// Two coroutines alternate: `a` pauses with sleep(0), which takes no time, and `b` runs meanwhile. A task
+// pauses only at an `await` (or `yield*`); between two of them it has the thread to itself.
 import { coroutine, gather, run, sleep } from "@taskloom/loop";
 
 const a = coroutine(function* a() {
@@ -8,7 +8,7 @@ const a = coroutine(function* a() {
   console.log("Resuming a");
 });
 
-// The other spelling: an async function. Both mean the same and await each other.
+// The other spelling is an async function. Both mean the same and await each other.
 const b = coroutine(async function b() {
   console.log("In b");
 });

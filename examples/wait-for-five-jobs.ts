@@ -1,5 +1,5 @@
-// Five jobs of a second each. Awaited in a loop, as blocking calls would be, they take five seconds; made
-// tasks first and then waited for, one. `wait` takes tasks and says which are done.
+// Five jobs of a second each. Awaited in a loop, like blocking calls, they take five seconds. As tasks they
+// take one second; `wait` takes tasks and returns the sets of done and pending ones.
 import { coroutine, createTask, getRunningLoop, run, sleep, wait } from "@taskloom/loop";
 
 const doSomething = coroutine(async (i: number) => {

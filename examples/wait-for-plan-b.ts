@@ -1,5 +1,5 @@
-// waitFor puts a limit on a job: when the time is up the job is cancelled (its last line never prints), and
-// the TimeoutError is the place for plan B.
+// waitFor limits the time of a job. When the time is up, the job is cancelled (its last line is never
+// printed), and the handler of the TimeoutError runs plan B.
 import { coroutine, run, sleep, TimeoutError, waitFor } from "@taskloom/loop";
 
 const doAsyncJob = coroutine(async () => {

@@ -1,6 +1,6 @@
-// A database query through a pool. The pool is made once: made in the handler, as one often sees it, every
-// request would open connections that nobody closes, until the server takes no more.
-// Needs a MariaDB or MySQL: DATABASE_URL=mysql://root@127.0.0.1:3306/test
+// A database query through a pool. The pool is created once. A pool in the handler is a common mistake: every
+// request would open connections that are never closed, until the server accepts no more. Needs a MariaDB or
+// MySQL: DATABASE_URL=mysql://root@127.0.0.1:3306/test
 import Fastify from "fastify";
 import type { FastifyInstance } from "fastify";
 import { createPool } from "mysql2/promise";
@@ -8,16 +8,19 @@ import type { Pool, PoolConnection, RowDataPacket } from "mysql2/promise";
 import { CancelledError, ensureFuture, run } from "@taskloom/loop";
 import { asTask, serve } from "./web-request-is-a-task.ts";
 
-/** Runs `use` with a connection of the pool. If that is cancelled, the query ends in the database too. */
+/**
+ * Runs `use` with a connection of the pool. If the call is cancelled, the query also ends in the database.
+ */
 async function withConnection<T>(pool: Pool, use: (connection: PoolConnection) => Promise<T>): Promise<T> {
   const connection = await pool.getConnection();
   try {
-    // A promise cannot be cancelled. As a future, waiting for it can: the await ends at once.
+    // A promise cannot be cancelled, but the wait for it can: as a future, the await ends at once.
     const result = await ensureFuture(use(connection));
     connection.release();
     return result;
   } catch (error) {
-    // It is in the middle of a query: nobody else may have it, and the database would work on for nobody.
+    // The connection is in the middle of a query. It must not return to the pool, and the database must end
+    // the query.
     connection.destroy();
     if (error instanceof CancelledError) await pool.query("KILL ?", [connection.threadId]).catch(() => {});
     throw error;

@@ -1,23 +1,23 @@
-// A web request as a task: its handler may use everything a task can (timeouts, gather, locks), and when the
-// client goes away the task is cancelled, so that nobody works for an answer that nobody will read.
+// A web request as a task. Its handler may use timeouts, gather and locks. If the client disconnects, the
+// task is cancelled, so the server does not work on an answer without a reader.
 import Fastify from "fastify";
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteHandlerMethod } from "fastify";
 import { CancelledError, createTask, Event, run, sleep } from "@taskloom/loop";
 import type { Awaitable } from "@taskloom/loop";
 
-/** Makes a route's handler of a function that serves one request. */
+/** Makes a route's handler from a function that serves one request. */
 export function asTask(
   work: (request: FastifyRequest, reply: FastifyReply) => Awaitable<unknown>,
 ): RouteHandlerMethod {
   return (request, reply) => {
     const task = createTask(() => work(request, reply), { name: `${request.method} ${request.url}` });
-    // Also when all went well, but then the task is done, and cancelling it changes nothing.
+    // This also happens after a success, but cancelling a task that is done changes nothing.
     reply.raw.once("close", () => task.cancel("the client went away"));
     return task;
   };
 }
 
-/** Serves `app` until the task is cancelled (Ctrl-C does it), and lets the requests under way finish. */
+/** Serves `app` until the task is cancelled (by Ctrl-C), and lets running requests finish. */
 export async function serve(app: FastifyInstance, port = 8080): Promise<void> {
   try {
     console.log(`Serving on ${await app.listen({ port, host: "127.0.0.1" })}`);

@@ -1,4 +1,4 @@
-// Several routes, and what is none of them is a 404.
+// Several routes; every other path is a 404.
 import Fastify from "fastify";
 import type { FastifyInstance } from "fastify";
 import { run, sleep } from "@taskloom/loop";
@@ -13,7 +13,7 @@ export function routesApp(): FastifyInstance {
   app.get(
     "/about",
     asTask(function* () {
-      yield* sleep(1); // a handler of the other spelling
+      yield* sleep(1); // a handler in the other spelling
       return "This is the about page";
     }),
   );

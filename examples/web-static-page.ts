@@ -1,5 +1,5 @@
-// A static page, and a 404 where it is missing. The file is read without blocking the loop; a blocking read
-// (readFileSync) in a handler would hold up every other request meanwhile.
+// A static page, and a 404 for a missing file. The file is read without blocking the loop; a blocking read
+// (readFileSync) in a handler would block every other request.
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import Fastify from "fastify";

@@ -1,5 +1,5 @@
-// run makes a loop, runs the main coroutine, and when that is done cancels every task that is left, waits
-// until they have cleaned up, and closes the loop. What nobody waited for does not run on.
+// run creates a loop and runs the main coroutine. When main is done, run cancels all remaining tasks, waits
+// for their clean-up, and closes the loop. A task that nothing waited for does not continue.
 import { CancelledError, coroutine, createTask, getRunningLoop, run, sleep } from "@taskloom/loop";
 import type { EventLoop } from "@taskloom/loop";
 import type { RunOptions } from "@taskloom/loop";
