@@ -18,6 +18,22 @@ export interface LayeredPackage {
 /** docs/architecture.md describes the layers. */
 export const layeredPackages: readonly LayeredPackage[] = [
   {
+    sources: "packages/loop/src",
+    layers: [
+      ["errors.ts", "describe.ts", "own-frames.ts", "stop-signals.ts", "timer.ts", "did-you-mean.ts"],
+      ["error-classes.ts", "kernel"],
+      ["task"],
+      ["sync", "diagnosis"],
+      ["waiting"],
+      ["io"],
+      ["event-loop"],
+      ["index.ts", "testing"],
+      ["testing.ts"],
+    ],
+    uses: [],
+    circle: ["io/protocol.ts", "io/transport.ts", "io/datagram-transport.ts", "io/subprocess-transport.ts"],
+  },
+  {
     sources: "packages/bullmq-sqlite/src",
     layers: [
       ["schema"],

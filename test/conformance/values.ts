@@ -11,7 +11,7 @@ import {
   UsageError,
 } from "@taskloom/loop";
 
-import { UNSEEN } from "../../packages/loop/src/task/future-core.ts";
+import { UNRETRIEVED } from "../../packages/loop/src/task/states.ts";
 import type { Catch } from "./program.ts";
 
 /** The error that programs raise. */
@@ -85,7 +85,7 @@ export class Writer {
 
 /** Whether the future failed and its error was never retrieved: Python's `_log_traceback`. */
 export function isUnseen(future: Future<unknown>): boolean {
-  return future._state === UNSEEN;
+  return future._state === UNRETRIEVED;
 }
 
 export function cancelledError(message: string | null): CancelledError {

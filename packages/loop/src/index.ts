@@ -1,6 +1,6 @@
-export { EventLoop, newEventLoop } from "./kernel/event-loop.ts";
+export { EventLoop, newEventLoop } from "./event-loop/event-loop.ts";
 export { Handle, TimerHandle } from "./kernel/handle.ts";
-export { getEventLoop, getRunningLoop, setEventLoop } from "./kernel/running.ts";
+export { getEventLoop, getRunningLoop, setEventLoop } from "./task/running.ts";
 export { Future, isFuture } from "./task/future.ts";
 export { Task } from "./task/task.ts";
 export { ExternalTask } from "./task/external-task.ts";
@@ -30,7 +30,7 @@ export { AsCompleted, asCompleted } from "./waiting/as-completed.ts";
 export { shield } from "./waiting/shield.ts";
 export { timeout, timeoutAt, TimeoutScope } from "./waiting/timeout.ts";
 export { TaskGroup, taskGroup } from "./waiting/task-group.ts";
-export { fromSignal } from "./waiting/signal.ts";
+export { fromSignal } from "./task/signal.ts";
 export { Lock } from "./sync/lock.ts";
 export { Event } from "./sync/event.ts";
 export { Condition } from "./sync/condition.ts";
@@ -49,7 +49,7 @@ export { StreamReader } from "./io/stream-reader.ts";
 export { StreamReaderProtocol } from "./io/stream-protocol.ts";
 export { StreamWriter } from "./io/stream-writer.ts";
 export { createSubprocess, Process } from "./io/subprocess.ts";
-export { run, Runner } from "./running/runner.ts";
+export { run, Runner } from "./event-loop/runner.ts";
 export {
   errorClassNames,
   knownErrorPrototype,
@@ -74,7 +74,7 @@ export {
   UsageError,
 } from "./errors.ts";
 
-export type { EventLoopOptions, ExceptionHandler, TaskFactory } from "./kernel/event-loop.ts";
+export type { EventLoopOptions, ExceptionHandler, TaskFactory } from "./event-loop/event-loop.ts";
 export type { Clock } from "./kernel/clock.ts";
 export type { FutureOptions } from "./task/future.ts";
 export type { TaskOptions } from "./task/task.ts";
@@ -88,7 +88,7 @@ export type { ReturnWhen, WaitOptions } from "./waiting/wait.ts";
 export type { AsCompletedOptions } from "./waiting/as-completed.ts";
 export type { TimeoutBody } from "./waiting/timeout.ts";
 export type { TaskGroupBody } from "./waiting/task-group.ts";
-export type { SignalOption } from "./waiting/signal.ts";
+export type { SignalOption } from "./task/signal.ts";
 export type { Held } from "./sync/held.ts";
 export type { Compare } from "./sync/queue.ts";
 export type { SocketAddress } from "./io/address.ts";
@@ -104,9 +104,9 @@ export type { Stdio, SubprocessOptions } from "./io/subprocess-transport.ts";
 export type { ClientTls, ServerTls } from "./io/tls-options.ts";
 export type { ExtraInfo } from "./io/extra-info.ts";
 export type { WriteBufferLimits } from "./io/write-buffer-limits.ts";
-export type { RunOptions } from "./running/runner.ts";
-export type { Executor } from "./running/executor.ts";
+export type { RunOptions } from "./event-loop/runner.ts";
+export type { Executor } from "./event-loop/executor.ts";
 export type { CallGraph } from "./diagnosis/call-graph.ts";
 export type { Wait } from "./diagnosis/waits.ts";
 export type { LoopMetrics } from "./diagnosis/metrics.ts";
-export type { ExceptionContext } from "./diagnosis/exceptions.ts";
+export type { ExceptionContext } from "./kernel/exceptions.ts";

@@ -1,7 +1,7 @@
 import { FutureCore } from "../task/future-core.ts";
 import { Task } from "../task/task.ts";
 import { currentTask } from "../task/current.ts";
-import { describeState } from "./describe.ts";
+import { describeState } from "../task/describe-future.ts";
 
 /** A task, where it stands, and who awaits it. */
 export interface CallGraph {
@@ -57,7 +57,7 @@ function awaiters(future: FutureCore<unknown>, found = new Set<Task<unknown>>())
     if (next === null) continue;
     if (next instanceof Task) found.add(next);
     else if (next instanceof FutureCore) awaiters(next, found);
-    else found.add(next._task);
+    else if ("_task" in next && next._task instanceof Task) found.add(next._task);
   }
   return found;
 }

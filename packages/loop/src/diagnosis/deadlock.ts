@@ -1,10 +1,10 @@
 import { DeadlockError } from "../errors.ts";
-import type { EventLoop } from "../kernel/event-loop.ts";
-import { describe } from "./describe.ts";
+import type { Loop } from "../kernel/loop.ts";
+import { describe } from "../describe.ts";
 import { captureWaits } from "./waits.ts";
 
 /** Names every task that waits, and what it waits for. */
-export function describeDeadlock(loop: EventLoop): DeadlockError {
+export function describeDeadlock(loop: Loop): DeadlockError {
   const lines: string[] = [];
   for (const task of loop._tasks) {
     lines.push(`  ${describe(task)}`);

@@ -1,9 +1,9 @@
-import type { EventLoop } from "../kernel/event-loop.ts";
-import { UNSEEN } from "../task/future-core.ts";
+import type { Loop } from "../kernel/loop.ts";
 import type { FutureCore } from "../task/future-core.ts";
-import { describe } from "./describe.ts";
+import { UNRETRIEVED } from "../task/states.ts";
+import { describe } from "../describe.ts";
 
-interface Record {
+interface WatchedFailure {
   readonly source: string | undefined;
   readonly future: WeakRef<FutureCore<unknown>>;
   readonly error: unknown;
@@ -18,31 +18,32 @@ interface Record {
  * collected, or at the latest when the loop closes.
  */
 export class Failures {
-  readonly #loop: EventLoop;
+  readonly #loop: Loop;
   #fresh: FutureCore<unknown>[] = [];
-  readonly #watched = new Set<Record>();
-  readonly #registry = new FinalizationRegistry<Record>((record) => {
+  readonly #watched = new Set<WatchedFailure>();
+  readonly #registry = new FinalizationRegistry<WatchedFailure>((record) => {
     if (this.#watched.delete(record)) this.#report(record, undefined);
   });
 
-  constructor(loop: EventLoop) {
+  constructor(loop: Loop) {
     this.#loop = loop;
   }
 
-  noticed(future: FutureCore<unknown>): void {
+  /** Notes a failure. If no code reads it within the turn, it is watched. */
+  recorded(future: FutureCore<unknown>): void {
     this.#fresh.push(future);
     this.#loop._nudge();
   }
 
-  /** The turn is over: watch what is still unseen. */
-  sort(): void {
+  /** Watches the new failures that no code has read. It is called at the end of each turn. */
+  watchUnretrieved(): void {
     if (this.#fresh.length === 0) return;
     const fresh = this.#fresh;
     this.#fresh = [];
     for (const future of fresh) {
-      if (future._state !== UNSEEN) continue;
+      if (future._state !== UNRETRIEVED) continue;
       // Somebody is about to be told; look again next time.
-      const record: Record = {
+      const record: WatchedFailure = {
         future: new WeakRef(future),
         error: future._value,
         source: this.#loop._monitor?.sourceOf(future),
@@ -55,18 +56,19 @@ export class Failures {
     }
   }
 
-  seen(future: FutureCore<unknown>): void {
-    const record = future._message as Record;
+  /** The error of a watched failure was read. */
+  retrieved(future: FutureCore<unknown>): void {
+    const record = future._message as WatchedFailure;
     if (this.#watched.delete(record)) future._message = record.message;
   }
 
   reportAll(): void {
-    this.sort();
+    this.watchUnretrieved();
     for (const record of this.#watched) this.#report(record, record.future.deref());
     this.#watched.clear();
   }
 
-  #report(record: Record, future: FutureCore<unknown> | undefined): void {
+  #report(record: WatchedFailure, future: FutureCore<unknown> | undefined): void {
     this.#loop.callExceptionHandler({
       message: `${record.kind} exception was never retrieved`,
       exception: record.error,

@@ -1,10 +1,10 @@
-import type { EventLoop } from "../kernel/event-loop.ts";
-import type { Runnable } from "../kernel/ready-queue.ts";
-import { FULFILLED } from "../task/future-core.ts";
-import { ENDED } from "../task/strand.ts";
+import type { Loop, LoopMonitor } from "../kernel/loop.ts";
+import type { Runnable } from "../kernel/runnable.ts";
+import { ENDED, FULFILLED } from "../task/states.ts";
 import type { Strand } from "../task/strand.ts";
-import { describe } from "./describe.ts";
-import { strandStack } from "./stack.ts";
+import { describe } from "../describe.ts";
+import { isOwnFrame } from "../own-frames.ts";
+import { strandStack } from "../task/stack.ts";
 
 /** After this many suspensions a cancellation that was delivered counts as swallowed; cleaning up takes fewer. */
 const CLEAN_UP_SUSPENSIONS = 3;
@@ -13,14 +13,14 @@ const CLEAN_UP_SUSPENSIONS = 3;
  * Debug mode. It times every step and callback, watches what becomes of cancellations, and remembers where
  * futures and tasks were made. A loop has one only in debug mode.
  */
-export class Monitor {
-  readonly #loop: EventLoop;
+export class Monitor implements LoopMonitor {
+  readonly #loop: Loop;
   readonly #sources = new WeakMap<object, string>();
   readonly #delivered = new WeakMap<Strand, { suspensions: number; where: string[] }>();
   #settled: string[] = [];
   #leftAt = 0;
 
-  constructor(loop: EventLoop) {
+  constructor(loop: Loop) {
     this.#loop = loop;
   }
 
@@ -28,7 +28,7 @@ export class Monitor {
   made(thing: object): void {
     const stack = new Error("made here").stack ?? "";
     const lines = stack.split("\n").slice(2);
-    const own = lines.findIndex((line) => !isOurs(line));
+    const own = lines.findIndex((line) => !isOwnFrame(line));
     this.#sources.set(
       thing,
       `created at (most recent call first):\n${lines.slice(Math.max(own, 0)).join("\n")}`,
@@ -112,8 +112,4 @@ export class Monitor {
         (where.length === 0 ? "" : `\nafter the cancellation it stood\n    ${where.join("\n    ")}`),
     );
   }
-}
-
-function isOurs(line: string): boolean {
-  return /\/loop\/(?:src|dist)\//.test(line);
 }

@@ -1,10 +1,9 @@
-import { PENDING } from "../task/future-core.ts";
 import { ForeignPromise, NativeBody } from "../task/native-body.ts";
 import { leavesOf } from "../task/leaves.ts";
-import type { Leaf } from "../task/leaves.ts";
+import { PENDING } from "../task/states.ts";
 import type { Strand } from "../task/strand.ts";
 import type { Task } from "../task/task.ts";
-import { describe } from "./describe.ts";
+import { describe } from "../describe.ts";
 
 /** One thing that a task waits for. */
 export interface Wait {
@@ -41,12 +40,7 @@ export function captureWaits(task: Task<unknown>): Wait[] {
 function waitsOf(strand: Strand): Wait[] {
   const leaves = leavesOf(strand);
   if (leaves.length === 0) return strand._waiter === null ? [] : [waitOn(strand._waiter)];
-  return leaves.flatMap((leaf) => (isStrand(leaf) ? waitsOf(leaf) : [waitOn(leaf._waitsFor)]));
-}
-
-/** A scope or a routine that an async function awaits is a strand of its own. */
-function isStrand(leaf: Leaf | (Leaf & Strand)): leaf is Leaf & Strand {
-  return "_leaves" in leaf;
+  return leaves.flatMap((leaf) => (leaf._branch === null ? [waitOn(leaf._waitsFor)] : waitsOf(leaf._branch)));
 }
 
 function waitOn(awaited: unknown): Wait {

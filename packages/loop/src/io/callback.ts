@@ -1,19 +1,21 @@
-import { strandStorage } from "../kernel/context.ts";
-import type { EventLoop } from "../kernel/event-loop.ts";
-import { machine } from "../kernel/machine.ts";
+import { strandStorage } from "../task/context.ts";
+import type { Loop } from "../kernel/loop.ts";
+import { turn } from "../kernel/turn.ts";
+import { machine } from "../task/machine.ts";
 
 /**
  * Runs `fn` at once as a callback of `loop`. Events of Node's sockets are not queued a second time; as in the
  * loop's own callbacks, the code finds its loop and no task.
  */
-export function asCallback<A extends unknown[], R>(loop: EventLoop, fn: (...args: A) => R, ...args: A): R {
-  const { loop: outerLoop, strand: outerStrand } = machine;
-  machine.loop = loop;
+export function asCallback<A extends unknown[], R>(loop: Loop, fn: (...args: A) => R, ...args: A): R {
+  const { loop: outerLoop } = turn;
+  const { strand: outerStrand } = machine;
+  turn.loop = loop;
   machine.strand = null;
   try {
     return fn(...args);
   } finally {
-    machine.loop = outerLoop;
+    turn.loop = outerLoop;
     machine.strand = outerStrand;
   }
 }

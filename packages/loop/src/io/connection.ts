@@ -1,11 +1,11 @@
 import type { TcpNetConnectOpts } from "node:net";
 import type { Duplex } from "node:stream";
 import { ArgumentError } from "../errors.ts";
-import { describe } from "../diagnosis/describe.ts";
-import type { EventLoop } from "../kernel/event-loop.ts";
+import { describe } from "../describe.ts";
+import type { Loop } from "../kernel/loop.ts";
 import type { Coroutine } from "../task/coroutine.ts";
-import { routine } from "../waiting/routine.ts";
-import type { SignalOption } from "../waiting/signal.ts";
+import { routine } from "../task/routine.ts";
+import type { SignalOption } from "../task/signal.ts";
 import { builtin } from "./builtin.ts";
 import { outsideTask } from "./callback.ts";
 import { eventFuture, ignoreErrors } from "./event-future.ts";
@@ -40,7 +40,7 @@ export interface ConnectOptions extends SignalOption {
 
 /** Connects, and returns the transport and the protocol from `protocolFactory`. */
 export function createConnection<P extends Protocol>(
-  loop: EventLoop,
+  loop: Loop,
   owner: Owner,
   protocolFactory: () => P,
   options: ConnectOptions,
@@ -59,7 +59,7 @@ export function createConnection<P extends Protocol>(
 }
 
 /** Returns a connected socket. A cancellation closes the socket. */
-function* connect(loop: EventLoop, options: ConnectOptions): Generator<never, Duplex, unknown> {
+function* connect(loop: Loop, options: ConnectOptions): Generator<never, Duplex, unknown> {
   const { tls } = options;
   if (options.socket === undefined && options.path === undefined && options.port === undefined) {
     throw new ArgumentError("Expected a `port`, a `path` or a `socket` to connect to, got none of them");
@@ -96,7 +96,7 @@ function netOptions(options: ConnectOptions): TcpNetConnectOpts {
 
 /** Performs the client's side of a TLS handshake over a connected socket. */
 export function* secure(
-  loop: EventLoop,
+  loop: Loop,
   socket: Duplex,
   options: Exclude<ClientTls, true>,
 ): Generator<never, Duplex, unknown> {

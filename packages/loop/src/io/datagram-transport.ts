@@ -1,11 +1,11 @@
 import type { Socket, SocketType } from "node:dgram";
 import { constants } from "node:os";
 import { ArgumentError } from "../errors.ts";
-import { describe, describesItself } from "../diagnosis/describe.ts";
-import type { EventLoop } from "../kernel/event-loop.ts";
+import { describe, describesItself } from "../describe.ts";
+import type { Loop } from "../kernel/loop.ts";
 import type { Coroutine } from "../task/coroutine.ts";
-import { routine } from "../waiting/routine.ts";
-import type { SignalOption } from "../waiting/signal.ts";
+import { routine } from "../task/routine.ts";
+import type { SignalOption } from "../task/signal.ts";
 import { builtin } from "./builtin.ts";
 import { asCallback, outsideTask } from "./callback.ts";
 import { eventFuture, ignoreErrors } from "./event-future.ts";
@@ -40,7 +40,7 @@ export interface DatagramOptions extends SignalOption {
 
 /** Opens a datagram endpoint, and returns its transport and protocol. */
 export function createDatagramEndpoint<P extends DatagramProtocol>(
-  loop: EventLoop,
+  loop: Loop,
   resources: OpenResources,
   protocolFactory: () => P,
   options: DatagramOptions,
@@ -111,7 +111,7 @@ export function createDatagramEndpoint<P extends DatagramProtocol>(
  * ```
  */
 export class DatagramTransport implements OpenResource {
-  readonly #loop: EventLoop;
+  readonly #loop: Loop;
   readonly #socket: Socket;
   #protocol: DatagramProtocol;
   readonly #resources: OpenResources;
@@ -124,7 +124,7 @@ export class DatagramTransport implements OpenResource {
 
   /** Made by the library. */
   constructor(
-    loop: EventLoop,
+    loop: Loop,
     socket: Socket,
     protocol: DatagramProtocol,
     resources: OpenResources,

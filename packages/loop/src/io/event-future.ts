@@ -1,5 +1,5 @@
 import type { EventEmitter } from "node:events";
-import type { EventLoop } from "../kernel/event-loop.ts";
+import type { Loop } from "../kernel/loop.ts";
 import type { Future } from "../task/future.ts";
 
 /**
@@ -7,7 +7,7 @@ import type { Future } from "../task/future.ts";
  * removed when the future is done.
  */
 export function eventFuture(
-  loop: EventLoop,
+  loop: Loop,
   emitter: EventEmitter,
   succeeds: string,
   fails: readonly string[] = ["error"],

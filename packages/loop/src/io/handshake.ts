@@ -1,6 +1,6 @@
 import type { Duplex } from "node:stream";
 import { TimeoutError } from "../errors.ts";
-import type { EventLoop } from "../kernel/event-loop.ts";
+import type { Loop } from "../kernel/loop.ts";
 import type { Future } from "../task/future.ts";
 
 /**
@@ -14,7 +14,7 @@ import type { Future } from "../task/future.ts";
  * @throws {@link TimeoutError} after `timeout` milliseconds.
  */
 export function* handshake<T>(
-  loop: EventLoop,
+  loop: Loop,
   bare: Duplex,
   timeout: number,
   begin: () => Future<T>,

@@ -1,4 +1,4 @@
-import type { SignalOption } from "../waiting/signal.ts";
+import type { SignalOption } from "../task/signal.ts";
 import type { ServerTls } from "./tls-options.ts";
 
 /** The options of a server. */

@@ -1,4 +1,4 @@
-import type { EventLoop } from "../kernel/event-loop.ts";
+import type { Loop } from "../kernel/loop.ts";
 
 /** An open server, connection or process. */
 export interface OpenResource {
@@ -12,11 +12,11 @@ export interface OpenResource {
  * pass.
  */
 export class OpenResources {
-  readonly #loop: EventLoop;
+  readonly #loop: Loop;
   readonly #open = new Set<OpenResource>();
   #emptied: (() => void) | null = null;
 
-  constructor(loop: EventLoop) {
+  constructor(loop: Loop) {
     this.#loop = loop;
   }
 

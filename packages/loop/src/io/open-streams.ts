@@ -1,7 +1,6 @@
-import type { EventLoop } from "../kernel/event-loop.ts";
-import { currentLoop } from "../kernel/running.ts";
+import { currentLoop } from "../task/running.ts";
 import type { Coroutine } from "../task/coroutine.ts";
-import { routine } from "../waiting/routine.ts";
+import { routine } from "../task/routine.ts";
 import type { ConnectOptions } from "./connection.ts";
 import type { ListenAt } from "./listen-at.ts";
 import type { Server } from "./server.ts";
@@ -91,7 +90,7 @@ function* start(
   options: ListenAt & StreamLimit,
 ): Generator<never, Server, unknown> {
   const { limit, signal: _, ...rest } = options;
-  const loop: EventLoop = currentLoop();
+  const loop = currentLoop();
   return yield* loop.createServer(
     () => new StreamReaderProtocol(new StreamReader({ limit, loop }), clientConnected),
     rest,

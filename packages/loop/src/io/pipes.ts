@@ -1,7 +1,7 @@
 import type { Duplex, Readable, Writable } from "node:stream";
-import type { EventLoop } from "../kernel/event-loop.ts";
+import type { Loop } from "../kernel/loop.ts";
 import type { Coroutine } from "../task/coroutine.ts";
-import { routine } from "../waiting/routine.ts";
+import { routine } from "../task/routine.ts";
 import { outsideTask } from "./callback.ts";
 import type { OpenResources } from "./open-resources.ts";
 import type { Protocol } from "./protocol.ts";
@@ -9,7 +9,7 @@ import { Transport } from "./transport.ts";
 
 /** Creates a transport over any Node stream: `process.stdin`, a file that is read, a compressor. */
 export function connectPipe<P extends Protocol>(
-  loop: EventLoop,
+  loop: Loop,
   resources: OpenResources,
   protocolFactory: () => P,
   stream: Readable | Writable | Duplex,

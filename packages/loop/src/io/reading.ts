@@ -1,10 +1,27 @@
 import { IncompleteReadError, LimitOverrunError } from "../errors.ts";
-import { machine, probed, returned, SUSPENDED } from "../kernel/machine.ts";
+import { machine, probed, returned, SUSPENDED } from "../task/machine.ts";
 import type { Future } from "../task/future.ts";
 import { isAwait } from "../task/native-await.ts";
 import { Operation } from "../task/operation.ts";
 import { hasNativeRequests } from "../task/requests.ts";
-import type { StreamReader } from "./stream-reader.ts";
+import type { ByteBuffer } from "./byte-buffer.ts";
+
+/** The received bytes of a stream and the wait for more of them, as a read needs them. */
+export interface Received {
+  /** @internal */
+  readonly _buffer: ByteBuffer;
+  /** @internal */
+  readonly _limit: number;
+  /** @internal */
+  readonly _isEnded: boolean;
+  exception(): unknown;
+  /** @internal Returns a Future for the next data or the end. */
+  _wait(): Future<undefined>;
+  /** @internal */
+  _stopWaiting(waiter: Future<undefined>): void;
+  /** @internal Called after bytes were taken out of the buffer. */
+  _consumed(): void;
+}
 
 /**
  * A read: it takes its bytes out of the reader's buffer, or waits for more data and tries again. It is a
@@ -12,10 +29,10 @@ import type { StreamReader } from "./stream-reader.ts";
  * the buffer.
  */
 abstract class Reading extends Operation<Buffer> {
-  protected readonly reader: StreamReader;
+  protected readonly reader: Received;
   #waiter: Future<undefined> | null = null;
 
-  constructor(reader: StreamReader) {
+  constructor(reader: Received) {
     super();
     this.reader = reader;
   }
@@ -78,7 +95,7 @@ abstract class Reading extends Operation<Buffer> {
 
 export class ReadSome extends Reading {
   readonly #n: number;
-  constructor(reader: StreamReader, n: number) {
+  constructor(reader: Received, n: number) {
     super(reader);
     this.#n = n;
   }
@@ -104,7 +121,7 @@ export class ReadAll extends Reading {
 
 export class ReadExactly extends Reading {
   readonly #n: number;
-  constructor(reader: StreamReader, n: number) {
+  constructor(reader: Received, n: number) {
     super(reader);
     this.#n = n;
   }
@@ -123,7 +140,7 @@ export class ReadUntil extends Reading {
   /** The offset before which no separator begins. */
   #searched = 0;
 
-  constructor(reader: StreamReader, separators: readonly Buffer[]) {
+  constructor(reader: Received, separators: readonly Buffer[]) {
     super(reader);
     this.#separators = separators;
     this.#longest = Math.max(...separators.map((separator) => separator.length));

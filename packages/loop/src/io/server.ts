@@ -1,12 +1,12 @@
 import type { ListenOptions, Server as NodeServer, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { ArgumentError, CancelledError, UsageError } from "../errors.ts";
-import { describesItself } from "../diagnosis/describe.ts";
-import type { EventLoop } from "../kernel/event-loop.ts";
+import { describesItself } from "../describe.ts";
+import type { Loop, UserLoop } from "../kernel/loop.ts";
 import type { Coroutine } from "../task/coroutine.ts";
 import type { Future } from "../task/future.ts";
-import { routine } from "../waiting/routine.ts";
-import type { SignalOption } from "../waiting/signal.ts";
+import { routine } from "../task/routine.ts";
+import type { SignalOption } from "../task/signal.ts";
 import { socketAddress } from "./address.ts";
 import type { SocketAddress } from "./address.ts";
 import { LONGEST_DELAY } from "../timer.ts";
@@ -22,7 +22,7 @@ import { Waiters } from "./waiters.ts";
 
 /** Creates a server that makes a protocol for each connection. */
 export function createServer(
-  loop: EventLoop,
+  loop: Loop,
   resources: OpenResources,
   protocolFactory: () => Protocol,
   options: ListenAt,
@@ -61,7 +61,7 @@ export function createServer(
  * ```
  */
 export class Server implements OpenResource {
-  readonly #loop: EventLoop;
+  readonly #loop: Loop;
   readonly #resources: OpenResources;
   readonly #protocolFactory: () => Protocol;
   readonly #options: ListenAt;
@@ -75,7 +75,7 @@ export class Server implements OpenResource {
   #forever: Future<never> | null = null;
 
   /** Made by the library. */
-  constructor(loop: EventLoop, resources: OpenResources, protocolFactory: () => Protocol, options: ListenAt) {
+  constructor(loop: Loop, resources: OpenResources, protocolFactory: () => Protocol, options: ListenAt) {
     this.#loop = loop;
     this.#resources = resources;
     this.#protocolFactory = protocolFactory;
@@ -190,8 +190,8 @@ export class Server implements OpenResource {
   }
 
   /** Returns the server's loop. */
-  getLoop(): EventLoop {
-    return this.#loop;
+  getLoop(): UserLoop {
+    return this.#loop._asEventLoop();
   }
 
   /** Returns whether the server accepts connections. */

@@ -1,16 +1,16 @@
 import { constants } from "node:os";
 import { ArgumentError } from "../errors.ts";
-import type { EventLoop } from "../kernel/event-loop.ts";
+import type { Loop } from "../kernel/loop.ts";
 
 /** Signals that no process can handle (SIGKILL, SIGSTOP), and the signal that Node reserves (SIGPROF). */
 const REFUSED = new Set<string>(["SIGKILL", "SIGSTOP", "SIGPROF"]);
 
 /** The signal handlers of a loop, at most one for each signal. */
 export class SignalHandlers {
-  readonly #loop: EventLoop;
+  readonly #loop: Loop;
   readonly #listeners = new Map<NodeJS.Signals, () => void>();
 
-  constructor(loop: EventLoop) {
+  constructor(loop: Loop) {
     this.#loop = loop;
   }
 

@@ -1,13 +1,14 @@
 import { ArgumentError, UsageError } from "../errors.ts";
-import { describe, describesItself } from "../diagnosis/describe.ts";
-import type { EventLoop } from "../kernel/event-loop.ts";
-import { currentLoop } from "../kernel/running.ts";
+import { describe, describesItself } from "../describe.ts";
+import type { Loop } from "../kernel/loop.ts";
+import { currentLoop } from "../task/running.ts";
 import type { Future } from "../task/future.ts";
 import type { Operation } from "../task/operation.ts";
-import { routine } from "../waiting/routine.ts";
-import type { SignalOption } from "../waiting/signal.ts";
+import { routine } from "../task/routine.ts";
+import type { SignalOption } from "../task/signal.ts";
 import { ByteBuffer } from "./byte-buffer.ts";
 import { ReadAll, ReadExactly, ReadLine, ReadSome, ReadUntil } from "./reading.ts";
+import type { Received } from "./reading.ts";
 
 /** The default limit of a stream reader in bytes. A reader pauses its connection at twice its limit. */
 export const DEFAULT_LIMIT: number = 64 * 1024;
@@ -28,7 +29,7 @@ export interface StreamReaderOptions {
    */
   limit?: number | undefined;
   /** The reader's loop; the running loop by default, else the process's default loop. */
-  loop?: EventLoop | undefined;
+  loop?: Loop | undefined;
 }
 
 /**
@@ -46,9 +47,9 @@ export interface StreamReaderOptions {
  * ```
  * The semantics are those of CPython 3.13's `asyncio.StreamReader`.
  */
-export class StreamReader {
+export class StreamReader implements Received {
   /** @internal */
-  readonly _loop: EventLoop;
+  readonly _loop: Loop;
   /** @internal */
   readonly _limit: number;
   /** @internal */

@@ -1,16 +1,16 @@
-import { describesItself } from "../diagnosis/describe.ts";
-import { machine, PAUSED, probed, returned, SUSPENDED } from "../kernel/machine.ts";
+import { describesItself } from "../describe.ts";
+import { machine, PAUSED, probed, returned, SUSPENDED } from "../task/machine.ts";
 import type { Coroutine } from "../task/coroutine.ts";
 import type { Future } from "../task/future.ts";
 import { Operation } from "../task/operation.ts";
 import { hasNativeRequests } from "../task/requests.ts";
 import type { Strand } from "../task/strand.ts";
-import { routine } from "../waiting/routine.ts";
-import type { SignalOption } from "../waiting/signal.ts";
+import { routine } from "../task/routine.ts";
+import type { SignalOption } from "../task/signal.ts";
 import type { ExtraInfo } from "./extra-info.ts";
 import { startTls } from "./start-tls.ts";
 import type { StartTlsOptions } from "./start-tls.ts";
-import type { FlowControl } from "./stream-protocol.ts";
+import type { FlowControl } from "./flow-control.ts";
 import type { StreamReader } from "./stream-reader.ts";
 import type { Transport } from "./transport.ts";
 

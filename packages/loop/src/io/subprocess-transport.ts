@@ -2,11 +2,11 @@ import type { ChildProcess, SpawnOptions } from "node:child_process";
 import { constants } from "node:os";
 import type { Duplex } from "node:stream";
 import { ArgumentError } from "../errors.ts";
-import { describesItself } from "../diagnosis/describe.ts";
-import type { EventLoop } from "../kernel/event-loop.ts";
+import { describesItself } from "../describe.ts";
+import type { Loop } from "../kernel/loop.ts";
 import type { Coroutine } from "../task/coroutine.ts";
-import { routine } from "../waiting/routine.ts";
-import type { SignalOption } from "../waiting/signal.ts";
+import { routine } from "../task/routine.ts";
+import type { SignalOption } from "../task/signal.ts";
 import { builtin } from "./builtin.ts";
 import { asCallback, outsideTask } from "./callback.ts";
 import { eventFuture, ignoreErrors } from "./event-future.ts";
@@ -50,7 +50,7 @@ export interface SubprocessOptions extends SignalOption {
  * Starts a child, and returns its transport and protocol. Node's errors (`ENOENT` …) are thrown unchanged.
  */
 export function createSubprocessTransport<P extends SubprocessProtocol>(
-  loop: EventLoop,
+  loop: Loop,
   resources: OpenResources,
   protocolFactory: () => P,
   program: string,
@@ -134,7 +134,7 @@ class PipeProtocol extends Protocol {
  * ```
  */
 export class SubprocessTransport implements OpenResource {
-  readonly #loop: EventLoop;
+  readonly #loop: Loop;
   readonly #child: ChildProcess;
   #protocol: SubprocessProtocol;
   readonly #resources: OpenResources;
@@ -146,7 +146,7 @@ export class SubprocessTransport implements OpenResource {
   readonly #untilClosed: Waiters<void>;
 
   /** Made by the library. */
-  constructor(loop: EventLoop, child: ChildProcess, protocol: SubprocessProtocol, resources: OpenResources) {
+  constructor(loop: Loop, child: ChildProcess, protocol: SubprocessProtocol, resources: OpenResources) {
     this.#loop = loop;
     this.#child = child;
     this.#protocol = protocol;

@@ -1,14 +1,14 @@
 import { ArgumentError, UsageError } from "../errors.ts";
-import { describesItself } from "../diagnosis/describe.ts";
-import type { EventLoop } from "../kernel/event-loop.ts";
-import { currentLoop } from "../kernel/running.ts";
+import { describesItself } from "../describe.ts";
+import type { Loop } from "../kernel/loop.ts";
+import { currentLoop } from "../task/running.ts";
 import type { Coroutine } from "../task/coroutine.ts";
 import { gather } from "../waiting/gather.ts";
-import { routine } from "../waiting/routine.ts";
-import type { SignalOption } from "../waiting/signal.ts";
+import { routine } from "../task/routine.ts";
+import type { SignalOption } from "../task/signal.ts";
 import type { StreamLimit } from "./open-streams.ts";
 import { SubprocessProtocol } from "./protocol.ts";
-import { FlowControl } from "./stream-protocol.ts";
+import { FlowControl } from "./flow-control.ts";
 import { StreamReader } from "./stream-reader.ts";
 import { StreamWriter } from "./stream-writer.ts";
 import type { SubprocessOptions, SubprocessTransport } from "./subprocess-transport.ts";
@@ -22,13 +22,13 @@ export interface Communicated {
 }
 
 class StreamsProtocol extends SubprocessProtocol {
-  readonly #loop: EventLoop;
+  readonly #loop: Loop;
   readonly #limit: number | undefined;
   readonly #stdinFlow: FlowControl;
   stdin: StreamWriter | null = null;
   readonly readers: Map<number, StreamReader> = new Map();
 
-  constructor(loop: EventLoop, limit: number | undefined) {
+  constructor(loop: Loop, limit: number | undefined) {
     super();
     this.#loop = loop;
     this.#limit = limit;

@@ -1,5 +1,5 @@
 import type { ConnectionOptions, TlsOptions } from "node:tls";
-import { describe } from "../diagnosis/describe.ts";
+import { describe } from "../describe.ts";
 import { ArgumentError } from "../errors.ts";
 
 /** asyncio's default time limit for a TLS handshake. */

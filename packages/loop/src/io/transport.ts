@@ -1,8 +1,9 @@
 import type { Duplex } from "node:stream";
 import { ArgumentError, UsageError } from "../errors.ts";
-import { describe, describesItself } from "../diagnosis/describe.ts";
-import type { EventLoop } from "../kernel/event-loop.ts";
-import { machine } from "../kernel/machine.ts";
+import { describe, describesItself } from "../describe.ts";
+import type { Loop } from "../kernel/loop.ts";
+import { turn } from "../kernel/turn.ts";
+import { machine } from "../task/machine.ts";
 import { asCallback } from "./callback.ts";
 import { Gathered } from "./gathered.ts";
 import { extraInfo } from "./extra-info.ts";
@@ -51,7 +52,7 @@ type DrivenStream = Duplex & { [TRANSPORT]?: Transport | undefined };
  * ```
  */
 export class Transport implements OpenResource {
-  readonly #loop: EventLoop;
+  readonly #loop: Loop;
   #stream: DrivenStream;
   #protocol: Protocol;
   readonly #owner: Owner;
@@ -68,7 +69,7 @@ export class Transport implements OpenResource {
   #gathered: Gathered | null = null;
 
   /** Made by the library. */
-  constructor(loop: EventLoop, stream: Duplex, protocol: Protocol, owner: Owner, isPipe = false) {
+  constructor(loop: Loop, stream: Duplex, protocol: Protocol, owner: Owner, isPipe = false) {
     this.#loop = loop;
     this.#stream = stream;
     this.#protocol = protocol;
@@ -123,7 +124,7 @@ export class Transport implements OpenResource {
   }
 
   /** @internal */
-  get _loop(): EventLoop {
+  get _loop(): Loop {
     return this.#loop;
   }
 
@@ -180,15 +181,16 @@ export class Transport implements OpenResource {
       return;
     }
     // This is asCallback, inlined: it is the hottest code of a server.
-    const { loop: outerLoop, strand: outerStrand } = machine;
-    machine.loop = this.#loop;
+    const { loop: outerLoop } = turn;
+    const { strand: outerStrand } = machine;
+    turn.loop = this.#loop;
     machine.strand = null;
     try {
       this.#protocol.dataReceived(data);
     } catch (error) {
       this.#threw("dataReceived", error, !this.#isPipe);
     } finally {
-      machine.loop = outerLoop;
+      turn.loop = outerLoop;
       machine.strand = outerStrand;
     }
   }

@@ -1,4 +1,4 @@
-import type { EventLoop } from "../kernel/event-loop.ts";
+import type { Loop } from "../kernel/loop.ts";
 import type { Future } from "../task/future.ts";
 
 /**
@@ -6,10 +6,10 @@ import type { Future } from "../task/future.ts";
  * `wait_closed`, the cancellation of one task would cancel all.
  */
 export class Waiters<T> {
-  readonly #loop: EventLoop;
+  readonly #loop: Loop;
   readonly #futures = new Set<Future<T>>();
 
-  constructor(loop: EventLoop) {
+  constructor(loop: Loop) {
     this.#loop = loop;
   }
 

@@ -1,12 +1,21 @@
-import { describesItself } from "../diagnosis/describe.ts";
+import { describesItself } from "../describe.ts";
 import type { AsyncResource } from "node:async_hooks";
 import { inspect } from "node:util";
-import type { EventLoop } from "./event-loop.ts";
-import type { Runnable } from "./ready-queue.ts";
+import type { ExceptionContext } from "./exceptions.ts";
+import type { Runnable } from "./runnable.ts";
 import type { Timer } from "./timer-heap.ts";
 
 // oxlint-disable-next-line typescript/no-explicit-any -- any function can be a callback; its arguments are checked where it is given
 type AnyFunction = (...args: any[]) => unknown;
+
+/** The loop of a handle, as far as the handle needs it. */
+interface HandleOwner {
+  /** @internal */
+  readonly _monitor: { sourceOf(thing: object): string | undefined } | null;
+  callExceptionHandler(context: ExceptionContext): void;
+  /** @internal */
+  _timerCancelled(): void;
+}
 
 /**
  * A callback that is to be run: what `callSoon` returns.
@@ -28,7 +37,7 @@ export class Handle implements Runnable {
   /** @internal */
   _args: readonly unknown[]; // null, which needs no write barrier, once it is cancelled
   /** @internal */
-  readonly _loop: EventLoop;
+  readonly _loop: HandleOwner;
   /** @internal */
   readonly _context: AsyncResource | null;
 
@@ -36,7 +45,7 @@ export class Handle implements Runnable {
   constructor(
     callback: AnyFunction,
     args: readonly unknown[],
-    loop: EventLoop,
+    loop: HandleOwner,
     context: AsyncResource | null,
   ) {
     this._callback = callback;
@@ -126,7 +135,7 @@ export class TimerHandle extends Handle implements Timer {
     when: number,
     callback: AnyFunction,
     args: readonly unknown[],
-    loop: EventLoop,
+    loop: HandleOwner,
     context: AsyncResource | null,
   ) {
     super(callback, args, loop, context);

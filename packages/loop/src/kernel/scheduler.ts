@@ -1,15 +1,14 @@
 import type { DeadlockError } from "../errors.ts";
 import type { Clock } from "./clock.ts";
-import { inBaseContext } from "./context.ts";
-import type { EventLoop } from "./event-loop.ts";
-import { machine } from "./machine.ts";
-import type { Monitor } from "../diagnosis/monitor.ts";
+import { baseContext } from "./base-context.ts";
+import type { LoopMonitor, UserLoop } from "./loop.ts";
 import { LONGEST_DELAY } from "../timer.ts";
 import { OneThread } from "./one-thread.ts";
-import { ReadyQueue } from "./ready-queue.ts";
-import type { Runnable } from "./ready-queue.ts";
+import { RingBuffer } from "./ring-buffer.ts";
+import type { Runnable } from "./runnable.ts";
 import { TimerHeap } from "./timer-heap.ts";
 import type { Timer } from "./timer-heap.ts";
+import { turn } from "./turn.ts";
 
 /**
  * How long iterations run back to back before libuv gets its turn, in milliseconds. A request takes some ten
@@ -40,7 +39,7 @@ export abstract class Scheduler extends OneThread {
   /** @internal A native await was settled in this turn. */
   _settledNative = false;
   /** @internal Debug mode. */
-  _monitor: Monitor | null = null;
+  _monitor: LoopMonitor | null = null;
   /** @internal */
   _chooser: Chooser | null = null;
   /** @internal */
@@ -50,7 +49,7 @@ export abstract class Scheduler extends OneThread {
   /** @internal */
   protected _stopping = false;
   protected readonly _clock: Clock;
-  readonly #ready = new ReadyQueue();
+  readonly #ready = new RingBuffer<Runnable>(64);
   #awake = false;
   #todo = 0;
   #now = 0;
@@ -66,7 +65,7 @@ export abstract class Scheduler extends OneThread {
     this.#budgetEnd = 0;
     this.#enter();
   };
-  readonly #enter = (): void => inBaseContext(this.#turn);
+  readonly #enter = (): void => baseContext.runInAsyncScope(this.#turn);
   readonly #enterByTick = (): void => process.nextTick(this.#enter);
   readonly #enterByTimer = (): void => {
     this.#timer = null;
@@ -85,7 +84,9 @@ export abstract class Scheduler extends OneThread {
     });
   }
 
-  /** @internal Whether the loop runs what is made ready. */
+  /** @internal Returns this object in the type that users know. */
+  abstract _asEventLoop(): UserLoop;
+  /** @internal Whether the loop runs the entries of its ready queue. */
   abstract _active(): boolean;
   protected abstract _stopped(error?: Error): void;
   protected abstract _describeDeadlock(): DeadlockError | null;
@@ -168,8 +169,8 @@ export abstract class Scheduler extends OneThread {
     }
     this._turns++;
     this._monitor?.turnBegins(this.#budgetEnd > 0);
-    const outer = machine.loop;
-    machine.loop = this as unknown as EventLoop;
+    const outer = turn.loop;
+    turn.loop = this._asEventLoop();
     try {
       this.#iterate();
     } catch (error) {
@@ -177,7 +178,7 @@ export abstract class Scheduler extends OneThread {
       setImmediate(this.#enterFresh);
       throw error;
     } finally {
-      machine.loop = outer;
+      turn.loop = outer;
       this._afterTurn();
       this._monitor?.turnEnds();
     }

@@ -1,4 +1,4 @@
-import type { Runnable } from "./ready-queue.ts";
+import type { Runnable } from "./runnable.ts";
 
 /** An entry of the heap. Whoever cancels one says so to the loop. */
 export interface Timer extends Runnable {

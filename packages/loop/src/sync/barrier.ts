@@ -1,7 +1,7 @@
 import { ArgumentError, BrokenBarrierError } from "../errors.ts";
 import type { Coroutine } from "../task/coroutine.ts";
-import { routine } from "../waiting/routine.ts";
-import type { SignalOption } from "../waiting/signal.ts";
+import { routine } from "../task/routine.ts";
+import type { SignalOption } from "../task/signal.ts";
 import { Condition } from "./condition.ts";
 
 const FILLING = "filling";

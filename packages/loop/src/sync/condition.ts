@@ -1,11 +1,11 @@
-import { describe, describesItself } from "../diagnosis/describe.ts";
+import { describe, describesItself } from "../describe.ts";
 import { CancelledError, UsageError } from "../errors.ts";
 import type { Coroutine } from "../task/coroutine.ts";
 import { requireStrand } from "../task/current.ts";
 import type { Future } from "../task/future.ts";
 import type { Awaitable } from "../task/open.ts";
-import { routine } from "../waiting/routine.ts";
-import type { SignalOption } from "../waiting/signal.ts";
+import { routine } from "../task/routine.ts";
+import type { SignalOption } from "../task/signal.ts";
 import { holding } from "./held.ts";
 import type { Held } from "./held.ts";
 import { Lock } from "./lock.ts";

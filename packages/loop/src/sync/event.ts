@@ -1,9 +1,9 @@
-import { describesItself } from "../diagnosis/describe.ts";
+import { describesItself } from "../describe.ts";
 import type { Coroutine } from "../task/coroutine.ts";
 import { requireStrand } from "../task/current.ts";
 import type { Future } from "../task/future.ts";
-import { routine } from "../waiting/routine.ts";
-import type { SignalOption } from "../waiting/signal.ts";
+import { routine } from "../task/routine.ts";
+import type { SignalOption } from "../task/signal.ts";
 import { WaitList } from "./wait-list.ts";
 
 /**

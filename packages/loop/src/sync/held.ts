@@ -2,7 +2,7 @@ import { openBody } from "../task/open.ts";
 import type { Awaitable } from "../task/open.ts";
 import { requireStrand } from "../task/current.ts";
 import type { Coroutine } from "../task/coroutine.ts";
-import { routine } from "../waiting/routine.ts";
+import { routine } from "../task/routine.ts";
 
 /** The result of `acquire()`. Disposing it releases the lock or permit, once. */
 export interface Held extends Disposable {

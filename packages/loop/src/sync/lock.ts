@@ -1,13 +1,13 @@
-import { describesItself } from "../diagnosis/describe.ts";
+import { describesItself } from "../describe.ts";
 import { CancelledError, UsageError } from "../errors.ts";
 import type { Coroutine } from "../task/coroutine.ts";
 import { requireStrand } from "../task/current.ts";
 import { currentStrand } from "../task/current-strand.ts";
 import type { Future } from "../task/future.ts";
 import type { Awaitable } from "../task/open.ts";
-import type { Task } from "../task/task.ts";
-import { routine } from "../waiting/routine.ts";
-import type { SignalOption } from "../waiting/signal.ts";
+import type { StrandTask } from "../task/strand.ts";
+import { routine } from "../task/routine.ts";
+import type { SignalOption } from "../task/signal.ts";
 import { held, holding } from "./held.ts";
 import type { Held } from "./held.ts";
 import { WaitList } from "./wait-list.ts";
@@ -29,7 +29,7 @@ import { WaitList } from "./wait-list.ts";
 export class Lock {
   #locked = false;
   /** The task that holds the lock, for diagnosis; null while the lock is free. */
-  #holder: Task<unknown> | null = null;
+  #holder: StrandTask | null = null;
   readonly #waiters = new WaitList<Future<unknown>>();
 
   /** Whether the lock is taken. */

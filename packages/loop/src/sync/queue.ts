@@ -1,16 +1,16 @@
-import { describe, describesItself } from "../diagnosis/describe.ts";
+import { describe, describesItself } from "../describe.ts";
 import { ArgumentError, QueueEmpty, QueueFull, QueueShutDown, UsageError } from "../errors.ts";
-import { checkStepped, machine, probed, returned, SUSPENDED } from "../kernel/machine.ts";
+import { checkStepped, machine, probed, returned, SUSPENDED } from "../task/machine.ts";
 import type { Coroutine } from "../task/coroutine.ts";
 import { requireStrand } from "../task/current.ts";
 import type { Future } from "../task/future.ts";
-import { PENDING } from "../task/future-core.ts";
+import { PENDING } from "../task/states.ts";
 import { Operation } from "../task/operation.ts";
-import { routine } from "../waiting/routine.ts";
-import type { SignalOption } from "../waiting/signal.ts";
+import { routine } from "../task/routine.ts";
+import type { SignalOption } from "../task/signal.ts";
 import { Event } from "./event.ts";
 import { BinaryHeap } from "./binary-heap.ts";
-import { Deque } from "./deque.ts";
+import { RingBuffer } from "../kernel/ring-buffer.ts";
 
 /** The storage of a queue's items. */
 export interface Store<T> {
@@ -38,13 +38,13 @@ export class Queue<T> {
   /** The maximal number of items; 0 or less means no limit. */
   readonly maxsize: number;
   readonly #items: Store<T>;
-  readonly #getters = new Deque<Future<undefined>>();
-  readonly #putters = new Deque<Future<undefined>>();
+  readonly #getters = new RingBuffer<Future<undefined>>();
+  readonly #putters = new RingBuffer<Future<undefined>>();
   readonly #finished = new Event();
   #unfinished = 0;
   #isShutDown = false;
 
-  constructor(maxsize = 0, store: Store<T> = new Deque<T>()) {
+  constructor(maxsize = 0, store: Store<T> = new RingBuffer<T>()) {
     if (typeof maxsize !== "number" || Number.isNaN(maxsize)) {
       throw new ArgumentError(`Expected \`maxsize\` to be a number, got ${describe(maxsize)}`);
     }
@@ -180,7 +180,7 @@ export class Queue<T> {
 
 describesItself(Queue);
 
-function wakeNext(waiters: Deque<Future<undefined>>): void {
+function wakeNext(waiters: RingBuffer<Future<undefined>>): void {
   while (waiters.size > 0) {
     const waiter = waiters.shift();
     if (waiter._state === PENDING) {
@@ -190,7 +190,7 @@ function wakeNext(waiters: Deque<Future<undefined>>): void {
   }
 }
 
-function wakeAll(waiters: Deque<Future<undefined>>): void {
+function wakeAll(waiters: RingBuffer<Future<undefined>>): void {
   while (waiters.size > 0) {
     const waiter = waiters.shift();
     if (waiter._state === PENDING) waiter.setResult(undefined);
@@ -208,10 +208,10 @@ function* delegate<R>(operation: Operation<R>): Generator<never, R, unknown> {
  */
 abstract class QueueOperation<T, R> extends Operation<R> {
   protected readonly queue: Queue<T>;
-  readonly #waiters: Deque<Future<undefined>>;
+  readonly #waiters: RingBuffer<Future<undefined>>;
   #waiter: Future<undefined> | null = null;
 
-  constructor(queue: Queue<T>, waiters: Deque<Future<undefined>>) {
+  constructor(queue: Queue<T>, waiters: RingBuffer<Future<undefined>>) {
     super();
     this.queue = queue;
     this.#waiters = waiters;
@@ -265,7 +265,7 @@ class Get<T> extends QueueOperation<T, T> {
 
 class Put<T> extends QueueOperation<T, void> {
   readonly #item: T;
-  constructor(queue: Queue<T>, waiters: Deque<Future<undefined>>, item: T) {
+  constructor(queue: Queue<T>, waiters: RingBuffer<Future<undefined>>, item: T) {
     super(queue, waiters);
     this.#item = item;
   }

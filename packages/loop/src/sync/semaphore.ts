@@ -1,12 +1,12 @@
-import { describesItself } from "../diagnosis/describe.ts";
+import { describesItself } from "../describe.ts";
 import { ArgumentError, UsageError } from "../errors.ts";
-import { FULFILLED } from "../task/future-core.ts";
+import { FULFILLED } from "../task/states.ts";
 import type { Coroutine } from "../task/coroutine.ts";
 import { requireStrand } from "../task/current.ts";
 import type { Future } from "../task/future.ts";
 import type { Awaitable } from "../task/open.ts";
-import { routine } from "../waiting/routine.ts";
-import type { SignalOption } from "../waiting/signal.ts";
+import { routine } from "../task/routine.ts";
+import type { SignalOption } from "../task/signal.ts";
 import { held, holding } from "./held.ts";
 import type { Held } from "./held.ts";
 import { WaitList } from "./wait-list.ts";

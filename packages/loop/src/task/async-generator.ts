@@ -1,5 +1,5 @@
-import type { EventLoop } from "../kernel/event-loop.ts";
-import { currentLoop } from "../kernel/running.ts";
+import type { Loop } from "../kernel/loop.ts";
+import { currentLoop } from "./running.ts";
 
 /**
  * Wraps an `async function*` so that the loop knows its generators: one that is left unfinished is closed,
@@ -33,7 +33,7 @@ export function asyncGenerator<A extends unknown[], T, R>(
 /** Known to the loop from its first step to its end. */
 class Tracked<T, R, N> implements AsyncGenerator<T, R, N> {
   readonly #inner: AsyncGenerator<T, R, N>;
-  #loop: EventLoop | null = null;
+  #loop: Loop | null = null;
 
   constructor(inner: AsyncGenerator<T, R, N>) {
     this.#inner = inner;

@@ -1,23 +1,32 @@
 import type { AsyncResource } from "node:async_hooks";
 import { CancelledError } from "../errors.ts";
-import { captureContextFor } from "../kernel/context.ts";
-import type { EventLoop } from "../kernel/event-loop.ts";
+import { captureContextFor } from "./context.ts";
+import type { Loop } from "../kernel/loop.ts";
 import { loopOf, addLeaf, awaitFuture, removeLeaf } from "./native-await.ts";
-import type { FutureCore } from "./future-core.ts";
-import type { Coroutine } from "./coroutine.ts";
-import { iteratorOf, openAwaitable } from "./open.ts";
 import { leavesOf } from "./leaves.ts";
-import type { Leaf, Leaves } from "./leaves.ts";
-import { dropRequest, keepRequest, NATIVE, NONE } from "./requests.ts";
-import { deliver, ENDED, step, UNSTARTED } from "./strand.ts";
-import type { DeadlineScope, Steppable, Strand } from "./strand.ts";
-import type { Task } from "./task.ts";
+import { dropRequest, keepRequest } from "./requests.ts";
+import { ENDED, NATIVE, NONE, UNSTARTED } from "./states.ts";
+import type { PendingRequest, Phase } from "./states.ts";
+import { deliver, step } from "./step.ts";
+import type {
+  AnyFuture,
+  DeadlineScope,
+  Frame,
+  Leaf,
+  Leaves,
+  Steppable,
+  Strand,
+  StrandTask,
+} from "./strand.ts";
 
 type Settle = (value: unknown) => void;
 
+/** A routine that has not started, as `Operation` is. */
+type Routine = PromiseLike<unknown> & { [Symbol.iterator](): Steppable };
+
 /** Runs a routine for a native `await`: inline, in the task of the awaiting function; outside any, in a task of its own. */
-export function awaitInline(routine: unknown, strand: Strand | null, resolve: Settle, reject: Settle): void {
-  if (strand === null) awaitFuture(loopOf(null).createTask(routine as never), null, resolve, reject);
+export function awaitInline(routine: Routine, strand: Strand | null, resolve: Settle, reject: Settle): void {
+  if (strand === null) awaitFuture(loopOf(null).createTask(routine), null, resolve, reject);
   else step(new Branch(strand, routine, resolve, reject));
 }
 
@@ -27,29 +36,29 @@ export function awaitInline(routine: unknown, strand: Strand | null, resolve: Se
  * to itself: a timeout in one branch of a `Promise.all` cancels that branch and no other.
  */
 class Branch implements Strand, Leaf {
-  readonly _loop: EventLoop;
-  readonly _task: Task<unknown>;
+  readonly _loop: Loop;
+  readonly _task: StrandTask;
   readonly _parent: Strand;
-  _phase = UNSTARTED;
+  _phase: Phase = UNSTARTED;
   _gen: Steppable | null = null;
-  _frame: Coroutine<unknown> | null = null;
-  _waiter: FutureCore<unknown> | null = null;
+  _frame: Frame | null = null;
+  _waiter: AnyFuture | null = null;
   _leaves: Leaves = null;
   _bodies = 0;
   readonly _context: AsyncResource | null;
   _thrown: unknown = undefined;
   _scope: DeadlineScope | null;
   _cancels = 0;
-  _pending: number = NONE;
+  _pending: PendingRequest = NONE;
   #message: string | undefined = undefined;
   #controller: AbortController | null = null;
   /** Ends the listening at the parent's signal. */
   #unfollow: (() => void) | null = null;
-  readonly #routine: unknown;
+  readonly #routine: Routine;
   readonly #resolve: Settle;
   readonly #reject: Settle;
 
-  constructor(parent: Strand, routine: unknown, resolve: Settle, reject: Settle) {
+  constructor(parent: Strand, routine: Routine, resolve: Settle, reject: Settle) {
     this._loop = parent._loop;
     this._task = parent._task;
     this._parent = parent;
@@ -82,7 +91,7 @@ class Branch implements Strand, Leaf {
   }
 
   _open(): Steppable {
-    return iteratorOf(openAwaitable(this, this.#routine));
+    return this.#routine[Symbol.iterator]();
   }
 
   _finish(value: unknown): void {
@@ -115,7 +124,7 @@ class Branch implements Strand, Leaf {
     return error instanceof CancelledError ? null : new CancelledError(this.#message);
   }
 
-  _passCancel(waiter: FutureCore<unknown>): void {
+  _passCancel(waiter: AnyFuture): void {
     if (this._pending === NONE) this._parent._passCancel(waiter);
     else if (waiter.cancel(this.#message)) dropRequest(this);
   }

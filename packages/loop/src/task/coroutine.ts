@@ -1,19 +1,17 @@
-import { describesItself } from "../diagnosis/describe.ts";
+import { describesItself } from "../describe.ts";
 import { UsageError } from "../errors.ts";
-import { CALLED, checkStepped, machine, probed, returned } from "../kernel/machine.ts";
-import { reportDropped } from "../diagnosis/dropped.ts";
+import { CALLED, checkStepped, machine, probed, returned } from "./machine.ts";
+import { reportDropped } from "./dropped.ts";
 import type { Awaitable } from "./open.ts";
 import { iteratorOf, openBody } from "./open.ts";
 import { Operation } from "./operation.ts";
-import type { Steppable, Strand } from "./strand.ts";
+import type { Frame, Steppable, Strand } from "./strand.ts";
 
 const CREATED = 0;
 const ENTERED = 1;
 const RETURNED = 2;
 const THREW = 3;
-
-/** A function that can be a coroutine's body. */
-export type CoroutineBody<A extends unknown[], T> = (...args: A) => Awaitable<T>;
+type CoroutinePhase = typeof CREATED | typeof ENTERED | typeof RETURNED | typeof THREW;
 
 /**
  * A call of a `coroutine(fn)`: named, not started, and to be awaited once, with `yield*` or `await`, or made
@@ -34,14 +32,14 @@ export type CoroutineBody<A extends unknown[], T> = (...args: A) => Awaitable<T>
  * console.log(call.name, await run(call)); // greet Hello Ada
  * ```
  */
-export class Coroutine<T = unknown> extends Operation<T> {
+export class Coroutine<T = unknown> extends Operation<T> implements Frame {
   /** The name of the function. */
   readonly name: string;
   /** @internal */
-  _outer: Coroutine<unknown> | null = null;
+  _outer: Frame | null = null;
   /** @internal */
   _outerGen: Steppable | null = null;
-  #phase = CREATED;
+  #phase: CoroutinePhase = CREATED;
   #fn: (...args: never[]) => unknown;
   #args: readonly unknown[];
   #value: unknown = undefined;
@@ -112,11 +110,6 @@ export class Coroutine<T = unknown> extends Operation<T> {
   /** How `yield*` drives it. */
   throw(error: unknown): IteratorResult<never, T> {
     throw error;
-  }
-
-  /** @internal */
-  get _isCreated(): boolean {
-    return this.#phase === CREATED;
   }
 
   /** @internal */

@@ -1,8 +1,7 @@
-import type { EventLoop } from "../kernel/event-loop.ts";
-import { currentLoop, getRunningLoop } from "../kernel/running.ts";
-import { notInTask } from "../diagnosis/stack.ts";
+import type { Loop } from "../kernel/loop.ts";
+import { currentLoop, getRunningLoop } from "./running.ts";
 import { ArgumentError, UsageError } from "../errors.ts";
-import { describe } from "../diagnosis/describe.ts";
+import { describe } from "../describe.ts";
 import { Coroutine } from "./coroutine.ts";
 import { Future } from "./future.ts";
 import { currentStrand } from "./current-strand.ts";
@@ -18,8 +17,18 @@ import type { Task, TaskOptions } from "./task.ts";
  */
 export function requireStrand(what: string): Strand {
   const strand = currentStrand();
-  if (strand === null) throw notInTask(what);
+  if (strand === null) {
+    throw new UsageError(
+      "NO_TASK",
+      `${what} should be used inside a task: run it with run() or createTask()`,
+    );
+  }
   return strand;
+}
+
+/** Returns the task of a strand. `Task` alone implements StrandTask. */
+function taskOf(strand: Strand): Task<unknown> {
+  return strand._task as Task<unknown>;
 }
 
 /**
@@ -32,13 +41,13 @@ export function requireStrand(what: string): Strand {
  * });
  * ```
  */
-export function currentTask(loop?: EventLoop): Task<unknown> | null {
+export function currentTask(loop?: Loop): Task<unknown> | null {
   const strand = currentStrand();
   if (strand === null) {
     if (loop === undefined) getRunningLoop();
     return null;
   }
-  return loop === undefined || strand._loop === loop ? strand._task : null;
+  return loop === undefined || strand._loop === loop ? taskOf(strand) : null;
 }
 
 /**
@@ -53,7 +62,7 @@ export function currentTask(loop?: EventLoop): Task<unknown> | null {
  * });
  * ```
  */
-export function allTasks(loop?: EventLoop): Set<Task<unknown>> {
+export function allTasks(loop?: Loop): Set<Task<unknown>> {
   return new Set((loop ?? getRunningLoop())._tasks);
 }
 
@@ -90,10 +99,7 @@ export function createTask<T>(work: Startable<T>, options?: TaskOptions): Task<T
  * });
  * ```
  */
-export function ensureFuture<T>(
-  work: Startable<T>,
-  options: { loop?: EventLoop | undefined } = {},
-): Future<T> {
+export function ensureFuture<T>(work: Startable<T>, options: { loop?: Loop | undefined } = {}): Future<T> {
   if (work instanceof Future) {
     if (options.loop !== undefined && options.loop !== work._loop) {
       throw new UsageError(

@@ -1,15 +1,15 @@
 import { CancelledError } from "../errors.ts";
-import type { EventLoop } from "../kernel/event-loop.ts";
-import { currentLoop } from "../kernel/running.ts";
-import { CANCELLED, FULFILLED, PENDING, UNSEEN } from "./future-core.ts";
-import type { Waker } from "./future-core.ts";
-import { ENDED } from "./strand.ts";
+import type { Loop } from "../kernel/loop.ts";
+import { currentLoop } from "./running.ts";
+import { CANCELLED, ENDED, FULFILLED, PENDING, UNRETRIEVED } from "./states.ts";
+import type { FutureState } from "./states.ts";
+import type { Waker } from "./strand.ts";
 import { Task } from "./task.ts";
 
 /** Options of an ExternalTask. */
 export interface ExternalTaskOptions {
   /** The loop it belongs to; the running one, else the process's default loop. */
-  loop?: EventLoop | undefined;
+  loop?: Loop | undefined;
   /** Its name; `Task-<n>` by default. */
   name?: string | undefined;
   /** What it does, for messages. */
@@ -65,12 +65,12 @@ export class ExternalTask<T = unknown> extends Task<T> {
       this._message = error.message === "" ? undefined : error.message;
       this.#end(CANCELLED, error);
     } else {
-      this.#end(UNSEEN, error);
+      this.#end(UNRETRIEVED, error);
     }
     return true;
   }
 
-  #end(state: number, value: unknown): void {
+  #end(state: FutureState, value: unknown): void {
     this._phase = ENDED;
     this._loop._tasks.delete(this);
     this._settle(state, value);
@@ -84,7 +84,7 @@ export class ExternalTask<T = unknown> extends Task<T> {
   /** Asks the place to stop: counts a request, aborts `signal`, calls `requestCancel`. The place ends the task. */
   override cancel(message?: string): boolean {
     if (this._state !== PENDING) {
-      this._seen();
+      this._retrieved();
       return false;
     }
     this._cancels++;

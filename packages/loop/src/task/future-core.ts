@@ -1,32 +1,17 @@
-import type { EventLoop } from "../kernel/event-loop.ts";
-import { checkStepped, machine, probed, returned, SUSPENDED } from "../kernel/machine.ts";
-import { describeFuture, describesItself } from "../diagnosis/describe.ts";
+import type { Loop } from "../kernel/loop.ts";
+import { checkStepped, machine, probed, returned, SUSPENDED } from "./machine.ts";
+import { describesItself } from "../describe.ts";
+import { describeFuture } from "./describe-future.ts";
 import { CancelledError } from "../errors.ts";
 import { awaitFuture, awaitNatively } from "./native-await.ts";
-import type { Strand } from "./strand.ts";
-
-/** `_state` of a future. UNSEEN is FAILED that nobody has looked at yet. */
-export const PENDING = 0;
-export const FULFILLED = 1;
-export const FAILED = 2;
-export const UNSEEN = 3;
-export const CANCELLED = 4;
-
-/**
- * Who is told when a future is done: it puts itself, or a callback, into the ready queue. A future mostly
- * has one of them, so one is kept bare and more in an array.
- */
-export interface Waker {
-  /** @internal */
-  _wake(future: FutureCore<unknown>): void;
-  /** @internal What waits behind it, for call graphs. */
-  _towards(): FutureCore<unknown> | Strand | null;
-}
+import { CANCELLED, FAILED, FULFILLED, PENDING, UNRETRIEVED } from "./states.ts";
+import type { FutureState } from "./states.ts";
+import type { AnyFuture, Strand, Waker } from "./strand.ts";
 
 /**
  * The state machine of every future, the lazy ones (sleep) included.
  *
- * PENDING -> FULFILLED, FAILED/UNSEEN or CANCELLED, once, in `_settle`; UNSEEN -> FAILED when the outcome
+ * PENDING -> FULFILLED, FAILED/UNRETRIEVED or CANCELLED, once, in `_settle`; UNRETRIEVED -> FAILED when the outcome
  * is looked at. `_value` holds the result, the error, or (CANCELLED) the CancelledError that is handed to
  * the first who asks; `_message` the message of `cancel(message)`. Result and message have slots of their
  * own because a cancelled task may hold either without the other.
@@ -34,11 +19,11 @@ export interface Waker {
  * It is its own iterator, and a stateless one: `next()` suspends the strand while the future is pending and
  * returns the result afterwards, so `yield* future` allocates nothing.
  */
-export abstract class FutureCore<T> {
+export abstract class FutureCore<T> implements AnyFuture {
   /** @internal */
-  _loop: EventLoop;
+  _loop: Loop;
   /** @internal */
-  _state: number = PENDING;
+  _state: FutureState = PENDING;
   /** @internal */
   _value: unknown = undefined;
   /** @internal */
@@ -47,7 +32,7 @@ export abstract class FutureCore<T> {
   _message: unknown = undefined;
 
   /** Made by the library. */
-  constructor(loop: EventLoop) {
+  constructor(loop: Loop) {
     this._loop = loop;
   }
 
@@ -64,7 +49,7 @@ export abstract class FutureCore<T> {
   /** Cancels: true if the request was taken, false when it is done already. */
   cancel(message?: string): boolean {
     if (this._state !== PENDING) {
-      this._seen();
+      this._retrieved();
       return false;
     }
     this._message = message;
@@ -73,7 +58,7 @@ export abstract class FutureCore<T> {
   }
 
   /** @internal The one place where the state leaves PENDING. */
-  _settle(state: number, value: unknown): void {
+  _settle(state: FutureState, value: unknown): void {
     this._state = state;
     this._value = value;
     const wakers = this._wakers;
@@ -82,7 +67,7 @@ export abstract class FutureCore<T> {
       if (Array.isArray(wakers)) for (const waker of wakers) waker._wake(this);
       else wakers._wake(this);
     }
-    if (state === UNSEEN) this._loop._failures.noticed(this);
+    if (state === UNRETRIEVED) this._loop._failures.recorded(this);
   }
 
   /** @internal Tells `waker` when the future is done; through the ready queue even when it is already. */
@@ -113,17 +98,17 @@ export abstract class FutureCore<T> {
   }
 
   /** @internal */
-  _seen(): void {
-    if (this._state === UNSEEN) {
+  _retrieved(): void {
+    if (this._state === UNRETRIEVED) {
       this._state = FAILED;
-      this._loop._failures.seen(this);
+      this._loop._failures.retrieved(this);
     }
   }
 
   /** @internal The error of a future that failed or was cancelled. */
   _error(): unknown {
     if (this._state === CANCELLED) return this._cancelledError();
-    this._seen();
+    this._retrieved();
     return this._value;
   }
 

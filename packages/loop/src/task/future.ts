@@ -1,28 +1,28 @@
 import type { AsyncResource } from "node:async_hooks";
 import { inspect } from "node:util";
 import { ArgumentError, InvalidStateError } from "../errors.ts";
-import type { Strand } from "./strand.ts";
-import { captureContext } from "../kernel/context.ts";
-import type { EventLoop } from "../kernel/event-loop.ts";
+import { captureContext } from "./context.ts";
+import type { Loop, UserLoop } from "../kernel/loop.ts";
 import { Handle } from "../kernel/handle.ts";
-import { getEventLoop } from "../kernel/running.ts";
-import { describeFuture } from "../diagnosis/describe.ts";
-import { CANCELLED, FAILED, FULFILLED, FutureCore, PENDING, UNSEEN } from "./future-core.ts";
-import type { Waker } from "./future-core.ts";
+import { getEventLoop } from "./running.ts";
+import { describeFuture } from "./describe-future.ts";
+import { FutureCore } from "./future-core.ts";
+import { CANCELLED, FAILED, FULFILLED, PENDING, UNRETRIEVED } from "./states.ts";
+import type { AnyFuture, Strand, Waker } from "./strand.ts";
 
 class DoneCallback implements Waker {
   readonly fn: (future: Future<never>) => unknown;
   readonly #context: AsyncResource | null;
-  readonly #towards: FutureCore<unknown> | Strand | null;
-  constructor(fn: (future: Future<never>) => unknown, towards: FutureCore<unknown> | Strand | null) {
+  readonly #towards: AnyFuture | Strand | null;
+  constructor(fn: (future: Future<never>) => unknown, towards: AnyFuture | Strand | null) {
     this.fn = fn;
     this.#towards = towards;
     this.#context = captureContext();
   }
-  _towards(): FutureCore<unknown> | Strand | null {
+  _towards(): AnyFuture | Strand | null {
     return this.#towards;
   }
-  _wake(future: FutureCore<unknown>): void {
+  _wake(future: AnyFuture): void {
     future._loop._push(new Handle(this.fn, [future], future._loop, this.#context));
   }
 }
@@ -30,7 +30,7 @@ class DoneCallback implements Waker {
 /** Options of a future. */
 export interface FutureOptions {
   /** The loop it belongs to; by default the running one, else `getEventLoop()`. */
-  loop?: EventLoop;
+  loop?: Loop;
 }
 
 /**
@@ -50,14 +50,14 @@ export interface FutureOptions {
  * The semantics are those of CPython 3.13's `asyncio.Future`.
  */
 export class Future<T = unknown> extends FutureCore<T> {
-  constructor(options: FutureOptions = {}, loop: EventLoop = options.loop ?? getEventLoop()) {
+  constructor(options: FutureOptions = {}, loop: Loop = options.loop ?? getEventLoop()) {
     super(loop);
     if (this._loop._monitor !== null) this._loop._monitor.made(this);
   }
 
   /** The loop that the future belongs to. */
-  getLoop(): EventLoop {
-    return this._loop;
+  getLoop(): UserLoop {
+    return this._loop._asEventLoop();
   }
 
   /**
@@ -94,7 +94,7 @@ export class Future<T = unknown> extends FutureCore<T> {
   /** Settles the future with an error. Throws an InvalidStateError when it is done already. */
   setException(error: unknown): void {
     if (this._state !== PENDING) throw this.#settledTwice();
-    this._settle(UNSEEN, error);
+    this._settle(UNRETRIEVED, error);
   }
 
   #settledTwice(): InvalidStateError {
@@ -110,7 +110,7 @@ export class Future<T = unknown> extends FutureCore<T> {
   }
 
   /** @internal A callback of ours, on the way from this future to what waits behind it. */
-  _addLink(callback: (future: this) => unknown, towards: FutureCore<unknown> | Strand): void {
+  _addLink(callback: (future: this) => unknown, towards: AnyFuture | Strand): void {
     this._addWaker(new DoneCallback(callback as never, towards));
   }
 
@@ -123,7 +123,7 @@ export class Future<T = unknown> extends FutureCore<T> {
 
   /** @internal */
   get _failed(): boolean {
-    return this._state === FAILED || this._state === UNSEEN;
+    return this._state === FAILED || this._state === UNRETRIEVED;
   }
 }
 

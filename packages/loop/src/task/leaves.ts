@@ -1,17 +1,4 @@
-import type { Strand } from "./strand.ts";
-
-/** Something native that an `async` function of a strand waits for. */
-export interface Leaf {
-  /** @internal Passes a cancellation on to what is waited for; true if that took it. */
-  _deliver(message: string | undefined): boolean;
-  /** @internal For diagnosis. */
-  readonly _waitsFor: unknown;
-  /** @internal The strand that it is, or null for a plain await. */
-  readonly _branch: Strand | null;
-}
-
-/** The leaves of a strand in the order in which they began: mostly there is one, which then needs no list. */
-export type Leaves = Leaf | Leaf[] | null;
+import type { Leaf, Strand } from "./strand.ts";
 
 const NO_LEAVES: readonly Leaf[] = [];
 

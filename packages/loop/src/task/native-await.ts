@@ -1,16 +1,13 @@
-import type { EventLoop } from "../kernel/event-loop.ts";
-import { machine } from "../kernel/machine.ts";
-import type { Runnable } from "../kernel/ready-queue.ts";
-import { currentLoop } from "../kernel/running.ts";
+import type { Loop } from "../kernel/loop.ts";
+import { turn } from "../kernel/turn.ts";
+import type { Runnable } from "../kernel/runnable.ts";
+import { currentLoop } from "./running.ts";
 import { CancelledError } from "../errors.ts";
-import { FULFILLED, PENDING } from "./future-core.ts";
-import type { FutureCore, Waker } from "./future-core.ts";
 import { awaitingStrand } from "./current-strand.ts";
 import { addTo, removeFrom } from "./leaves.ts";
-import type { Leaf } from "./leaves.ts";
 import { takeAtCall } from "./requests.ts";
-import { ENDED } from "./strand.ts";
-import type { Strand } from "./strand.ts";
+import { ENDED, FULFILLED, PENDING } from "./states.ts";
+import type { AnyFuture, Leaf, Strand, Waker } from "./strand.ts";
 
 type Settle = (value: unknown) => void;
 
@@ -59,16 +56,11 @@ export function isAwait(onFulfilled: unknown, onRejected: unknown): boolean {
 }
 
 /** The loop for an await outside any task. */
-export function loopOf(strand: Strand | null): EventLoop {
+export function loopOf(strand: Strand | null): Loop {
   return strand === null ? currentLoop() : strand._loop;
 }
 
-export function awaitFuture(
-  future: FutureCore<unknown>,
-  strand: Strand | null,
-  resolve: Settle,
-  reject: Settle,
-): void {
+export function awaitFuture(future: AnyFuture, strand: Strand | null, resolve: Settle, reject: Settle): void {
   if (future._state !== PENDING) {
     const cancel = takeAtCall(strand);
     if (cancel !== null) reject(cancel);
@@ -93,12 +85,12 @@ export function awaitPause(strand: Strand | null, resolve: Settle, reject: Settl
 
 /** One pending `await` of an `async` function: in the ready queue once what it waits for is done. */
 export class NativeAwait implements Runnable, Leaf, Waker {
-  readonly #future: FutureCore<unknown> | null;
+  readonly #future: AnyFuture | null;
   readonly #strand: Strand | null;
   readonly #resolve: Settle;
   readonly #reject: Settle;
 
-  constructor(future: FutureCore<unknown> | null, strand: Strand | null, resolve: Settle, reject: Settle) {
+  constructor(future: AnyFuture | null, strand: Strand | null, resolve: Settle, reject: Settle) {
     this.#future = future;
     this.#strand = strand;
     this.#resolve = resolve;
@@ -121,7 +113,7 @@ export class NativeAwait implements Runnable, Leaf, Waker {
     return this.#future !== null && this.#future.cancel(message);
   }
 
-  _wake(future: FutureCore<unknown>): void {
+  _wake(future: AnyFuture): void {
     future._loop._push(this);
   }
 
@@ -137,7 +129,7 @@ export class NativeAwait implements Runnable, Leaf, Waker {
         value = future._error();
       }
     }
-    const loop = strand === null ? (future === null ? machine.loop! : future._loop) : strand._loop;
+    const loop = strand === null ? (future === null ? turn.loop! : future._loop) : strand._loop;
     loop._settledNative = true;
     if (strand !== null) {
       removeLeaf(strand, this);

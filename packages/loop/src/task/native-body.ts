@@ -1,7 +1,8 @@
-import type { EventLoop } from "../kernel/event-loop.ts";
-import { CANCELLED, FAILED, FULFILLED, FutureCore, PENDING } from "./future-core.ts";
+import type { Loop } from "../kernel/loop.ts";
+import { FutureCore } from "./future-core.ts";
 import { cancellationIn } from "./requests.ts";
-import { RETURNING } from "./strand.ts";
+import { CANCELLED, FAILED, FULFILLED, PENDING, RETURNING } from "./states.ts";
+import type { FutureState } from "./states.ts";
 import type { Strand } from "./strand.ts";
 
 /**
@@ -26,7 +27,7 @@ export class NativeBody extends FutureCore<unknown> {
     return false;
   }
 
-  #end(state: number, value: unknown): void {
+  #end(state: FutureState, value: unknown): void {
     const strand = this.#strand;
     if (--strand._bodies === 0 && strand._leaves === null) this._loop._endOutside();
     // Null when a thenable settles while it is being asked: then the strand goes on at once.
@@ -45,7 +46,7 @@ export class NativeBody extends FutureCore<unknown> {
 
 /** Somebody else's promise: waiting for it can be cancelled at once; the promise goes its way. */
 export class ForeignPromise extends FutureCore<unknown> {
-  constructor(loop: EventLoop, promise: PromiseLike<unknown>) {
+  constructor(loop: Loop, promise: PromiseLike<unknown>) {
     super(loop);
     loop._beginOutside();
     promise.then(
@@ -64,7 +65,7 @@ export class ForeignPromise extends FutureCore<unknown> {
     return true;
   }
 
-  #end(state: number, value: unknown): void {
+  #end(state: FutureState, value: unknown): void {
     if (this._state !== PENDING) return;
     this._settle(state, value);
     this._loop._endOutside();

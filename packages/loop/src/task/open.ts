@@ -1,7 +1,7 @@
 import { ArgumentError } from "../errors.ts";
-import { strandStorage } from "../kernel/context.ts";
-import { machine } from "../kernel/machine.ts";
-import { describe } from "../diagnosis/describe.ts";
+import { strandStorage } from "./context.ts";
+import { machine } from "./machine.ts";
+import { describe } from "../describe.ts";
 import { FutureCore } from "./future-core.ts";
 import { isGenerator } from "./generator-object.ts";
 import { ForeignPromise, NativeBody } from "./native-body.ts";

@@ -1,7 +1,8 @@
 import { CancelledError } from "../errors.ts";
 import { currentStrand } from "./current-strand.ts";
 import { leavesOf } from "./leaves.ts";
-import { RETURNING } from "./strand.ts";
+import { LATE, NATIVE, NONE, OWN, RETURNING } from "./states.ts";
+import type { PendingRequest } from "./states.ts";
 import type { Strand } from "./strand.ts";
 
 /**
@@ -21,11 +22,6 @@ import type { Strand } from "./strand.ts";
  * A strand that has been woken, or has not begun, throws any kind at its step. No kind takes the place of an
  * error at the end, as in CPython.
  */
-export const NONE = 0;
-export const OWN = 1;
-export const LATE = 2;
-export const NATIVE = 3;
-
 /**
  * How many strands have a pending request of kind NATIVE. A read whose bytes are there asks for its strand only if there
  * is one: looking the strand up costs as much as the read.
@@ -58,7 +54,7 @@ export function dropRequest(strand: Strand): void {
 }
 
 /** The kind of a request to cancel `strand` that is made now. */
-function kindOfRequest(strand: Strand): number {
+function kindOfRequest(strand: Strand): PendingRequest {
   for (let running = currentStrand(); running !== null; running = running._parent) {
     if (running === strand) return OWN;
   }

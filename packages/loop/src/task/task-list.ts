@@ -1,16 +1,22 @@
-import type { Task } from "./task.ts";
+/** An entry of a TaskList: `Task` is one. */
+interface Linked<T> {
+  /** @internal */
+  _previous: T | null;
+  /** @internal */
+  _next: T | null;
+}
 
 /** The unfinished tasks of a loop, in the order they were made: a list through the tasks themselves. */
-export class TaskList {
-  #first: Task<unknown> | null = null;
-  #last: Task<unknown> | null = null;
+export class TaskList<T extends Linked<T>> {
+  #first: T | null = null;
+  #last: T | null = null;
   #size = 0;
 
   get size(): number {
     return this.#size;
   }
 
-  add(task: Task<unknown>): void {
+  add(task: T): void {
     const last = this.#last;
     task._previous = last;
     if (last === null) this.#first = task;
@@ -19,7 +25,7 @@ export class TaskList {
     this.#size++;
   }
 
-  delete(task: Task<unknown>): void {
+  delete(task: T): void {
     const previous = task._previous;
     const next = task._next;
     if (previous === null) this.#first = next;
@@ -30,7 +36,7 @@ export class TaskList {
     this.#size--;
   }
 
-  *[Symbol.iterator](): Generator<Task<unknown>, void, unknown> {
+  *[Symbol.iterator](): Generator<T, void, unknown> {
     let task = this.#first;
     while (task !== null) {
       const next = task._next;

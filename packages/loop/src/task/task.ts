@@ -1,20 +1,35 @@
 import type { AsyncResource } from "node:async_hooks";
 import { CancelledError, UsageError } from "../errors.ts";
-import { captureContextFor } from "../kernel/context.ts";
-import type { EventLoop } from "../kernel/event-loop.ts";
-import { describe, describeOutcome, describeState } from "../diagnosis/describe.ts";
-import { coroutineStack, locate } from "../diagnosis/stack.ts";
+import { captureContextFor } from "./context.ts";
+import type { Loop } from "../kernel/loop.ts";
+import { describe } from "../describe.ts";
+import { describeOutcome, describeState } from "./describe-future.ts";
+import { coroutineStack, locate } from "./stack.ts";
 import { currentStrand } from "./current-strand.ts";
 import { Coroutine } from "./coroutine.ts";
 import { Future } from "./future.ts";
-import { CANCELLED, FULFILLED, PENDING, UNSEEN } from "./future-core.ts";
 import type { FutureCore } from "./future-core.ts";
 import { leavesOf } from "./leaves.ts";
-import type { Leaves } from "./leaves.ts";
 import { iteratorOf, openAwaitable } from "./open.ts";
-import { dropRequest, keepRequest, NATIVE, NONE, OWN, requestsBelow, withdrawBelow } from "./requests.ts";
-import { AWAITING, CANCELLING, deliver, ENDED, step, UNSTARTED } from "./strand.ts";
-import type { DeadlineScope, Steppable, Strand } from "./strand.ts";
+import type { Startable } from "./open.ts";
+import { dropRequest, keepRequest, requestsBelow, withdrawBelow } from "./requests.ts";
+import {
+  AWAITING,
+  CANCELLED,
+  CANCELLING,
+  ENDED,
+  FULFILLED,
+  NATIVE,
+  NONE,
+  OWN,
+  PENDING,
+  UNRETRIEVED,
+  UNSTARTED,
+} from "./states.ts";
+import type { FutureState, PendingRequest, Phase } from "./states.ts";
+import { deliver, step } from "./step.ts";
+import type { AnyFuture, DeadlineScope, Frame, Leaves, Steppable, Strand, StrandTask } from "./strand.ts";
+import type { TaskList } from "./task-list.ts";
 
 /** What only few tasks have, so that a sleeping task stays small. */
 interface Rare {
@@ -52,17 +67,17 @@ export interface TaskOptions {
  * });
  * ```
  */
-export class Task<T = unknown> extends Future<T> implements Strand {
+export class Task<T = unknown> extends Future<T> implements Strand, StrandTask {
   /** @internal */
   readonly _coro: unknown;
   /** @internal */
-  _phase: number = UNSTARTED;
+  _phase: Phase = UNSTARTED;
   /** @internal */
   _gen: Steppable | null = null;
   /** @internal */
-  _frame: Coroutine<unknown> | null = null;
+  _frame: Frame | null = null;
   /** @internal */
-  _waiter: FutureCore<unknown> | null = null;
+  _waiter: AnyFuture | null = null;
   /** @internal */
   _leaves: Leaves = null;
   /** @internal */
@@ -72,7 +87,7 @@ export class Task<T = unknown> extends Future<T> implements Strand {
   /** @internal */
   _cancels = 0;
   /** @internal The kind of a request that nothing has taken yet; see requests.ts. */
-  _pending: number = NONE;
+  _pending: PendingRequest = NONE;
   /** @internal The turn of the loop in which an `async` function of the task was last woken. */
   _wokenIn = -1;
   /** @internal */
@@ -84,7 +99,7 @@ export class Task<T = unknown> extends Future<T> implements Strand {
   #rare: Rare | null = null;
 
   /** Use `createTask`. */
-  constructor(coro: unknown, loop: EventLoop, name: string | undefined, isExternal = false) {
+  constructor(coro: unknown, loop: Loop, name: string | undefined, isExternal = false) {
     super(NO_OPTIONS, loop);
     this._coro = coro;
     this._name = name === undefined ? ++numbered : name;
@@ -141,7 +156,7 @@ export class Task<T = unknown> extends Future<T> implements Strand {
     const coro = this._coro;
     if (coro instanceof Coroutine) {
       const gen = coro._begin(this);
-      this._frame = coro as Coroutine<unknown>;
+      this._frame = coro;
       return gen;
     }
     return iteratorOf(openAwaitable(this, coro));
@@ -162,11 +177,11 @@ export class Task<T = unknown> extends Future<T> implements Strand {
       this._message = undefined;
       this.#end(CANCELLED, error);
     } else {
-      this.#end(UNSEEN, error);
+      this.#end(UNRETRIEVED, error);
     }
   }
 
-  #end(state: number, value: unknown): void {
+  #end(state: FutureState, value: unknown): void {
     this._phase = ENDED;
     dropRequest(this);
     if (this._gen === null && this._coro instanceof Coroutine) this._coro.close();
@@ -185,7 +200,7 @@ export class Task<T = unknown> extends Future<T> implements Strand {
   }
 
   /** @internal */
-  _passCancel(waiter: FutureCore<unknown>): void {
+  _passCancel(waiter: AnyFuture): void {
     if (this._pending !== NONE && waiter.cancel(this._message as string | undefined)) dropRequest(this);
   }
 
@@ -202,7 +217,7 @@ export class Task<T = unknown> extends Future<T> implements Strand {
    */
   override cancel(message?: string): boolean {
     if (this._state !== PENDING) {
-      this._seen();
+      this._retrieved();
       return false;
     }
     this._cancels++;
@@ -405,4 +420,20 @@ function waited(awaitable: unknown): string {
   if (awaitable instanceof Task)
     return `<${awaitable.constructor.name} ${describeState(awaitable)} name='${awaitable.getName()}'>`;
   return describe(awaitable);
+}
+
+declare module "../kernel/loop.ts" {
+  interface Loop {
+    createFuture<T = unknown>(): Future<T>;
+    createTask<T>(work: Startable<T>, options?: TaskOptions): Task<T>;
+    /** @internal */
+    readonly _tasks: TaskList<Task<unknown>>;
+    /** @internal The failures that no code has read yet. */
+    readonly _failures: {
+      recorded(future: FutureCore<unknown>): void;
+      retrieved(future: FutureCore<unknown>): void;
+    };
+    /** @internal */
+    readonly _asyncGenerators: Set<AsyncGenerator<unknown, unknown, never>>;
+  }
 }

@@ -1,6 +1,6 @@
 import { TaskloomError } from "../errors.ts";
-import { EventLoop } from "../kernel/event-loop.ts";
-import { Runner } from "../running/runner.ts";
+import { EventLoop } from "../event-loop/event-loop.ts";
+import { Runner } from "../event-loop/runner.ts";
 import type { Startable } from "../task/open.ts";
 import { virtualClock } from "./virtual-clock.ts";
 

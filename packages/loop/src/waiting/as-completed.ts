@@ -1,13 +1,13 @@
 import { TimeoutError } from "../errors.ts";
 import type { Handle } from "../kernel/handle.ts";
-import { getEventLoop } from "../kernel/running.ts";
+import { getEventLoop } from "../task/running.ts";
 import { Queue } from "../sync/queue.ts";
 import type { Coroutine } from "../task/coroutine.ts";
 import { ensureFuture } from "../task/current.ts";
 import type { Future } from "../task/future.ts";
 import type { Startable } from "../task/open.ts";
-import { routine } from "./routine.ts";
-import type { SignalOption } from "./signal.ts";
+import { routine } from "../task/routine.ts";
+import type { SignalOption } from "../task/signal.ts";
 import { isRepeatable } from "./sleep.ts";
 
 /** The options of `asCompleted`. */

@@ -1,14 +1,15 @@
 import { CancelledError } from "../errors.ts";
-import type { EventLoop } from "../kernel/event-loop.ts";
+import type { Loop } from "../kernel/loop.ts";
 import { ensureFuture } from "../task/current.ts";
 import { currentStrand } from "../task/current-strand.ts";
 import { Future } from "../task/future.ts";
-import { CANCELLED, FULFILLED, PENDING, UNSEEN } from "../task/future-core.ts";
-import type { FutureCore, Waker } from "../task/future-core.ts";
+import { CANCELLED, FULFILLED, PENDING, UNRETRIEVED } from "../task/states.ts";
+import type { FutureCore } from "../task/future-core.ts";
+import type { Waker } from "../task/strand.ts";
 import type { Startable } from "../task/open.ts";
 import { Task } from "../task/task.ts";
-import { cancellationOf } from "./signal.ts";
-import type { SignalOption } from "./signal.ts";
+import { cancellationOf } from "../task/signal.ts";
+import type { SignalOption } from "../task/signal.ts";
 import { isRepeatable } from "./sleep.ts";
 
 const NO_OPTIONS = {};
@@ -39,7 +40,7 @@ class GatheringFuture extends Future<unknown[]> implements Waker {
   #left: number;
   #isCancelRequested = false;
 
-  constructor(children: Future<unknown>[], distinct: number, returnExceptions: boolean, loop: EventLoop) {
+  constructor(children: Future<unknown>[], distinct: number, returnExceptions: boolean, loop: Loop) {
     super(undefined, loop);
     this.#children = children;
     this.#left = distinct;
@@ -67,16 +68,16 @@ class GatheringFuture extends Future<unknown[]> implements Waker {
   _childDone(child: Future<unknown>): void {
     this.#left--;
     if (this._state !== PENDING) {
-      child._seen();
+      child._retrieved();
       return;
     }
     if (!this.#returnExceptions) {
       if (child._state === CANCELLED) {
-        this._settle(UNSEEN, child._cancelledError());
+        this._settle(UNRETRIEVED, child._cancelledError());
         return;
       }
       if (child._state !== FULFILLED) {
-        this._settle(UNSEEN, child._error());
+        this._settle(UNRETRIEVED, child._error());
         return;
       }
     }
@@ -87,7 +88,7 @@ class GatheringFuture extends Future<unknown[]> implements Waker {
       else results.push(each._state === FULFILLED ? each._value : each._error());
     }
     // asyncio uses the last child of the list, even if that child was not cancelled itself.
-    if (this.#isCancelRequested) this._settle(UNSEEN, this.#children.at(-1)!._cancelledError());
+    if (this.#isCancelRequested) this._settle(UNRETRIEVED, this.#children.at(-1)!._cancelledError());
     else this._settle(FULFILLED, results);
   }
 }
@@ -130,7 +131,7 @@ export function gather(work: readonly Startable<unknown>[], options: GatherOptio
     empty.setResult([]);
     return empty as unknown as Future<never>;
   }
-  let loop: EventLoop | undefined;
+  let loop: Loop | undefined;
   const scope = currentStrand()?._scope ?? null;
   const children: Future<unknown>[] = [];
   // A future or coroutine that is listed twice is one child; a function is called for each place.

@@ -1,5 +1,5 @@
 import { ensureFuture } from "../task/current.ts";
-import { FULFILLED } from "../task/future-core.ts";
+import { FULFILLED } from "../task/states.ts";
 import { Future } from "../task/future.ts";
 import type { Startable } from "../task/open.ts";
 
@@ -23,7 +23,7 @@ export function shield<T>(work: Startable<T>): Future<T> {
   const outer = new Future<T>({ loop: inner._loop });
   const innerDone = (): void => {
     if (outer.cancelled()) {
-      inner._seen();
+      inner._retrieved();
       return;
     }
     if (inner.cancelled()) outer.cancel();

@@ -1,11 +1,12 @@
-import { describe } from "../diagnosis/describe.ts";
+import { describe } from "../describe.ts";
 import { ArgumentError, UsageError } from "../errors.ts";
-import type { EventLoop } from "../kernel/event-loop.ts";
-import { checkStepped, machine, PAUSED, probed, returned } from "../kernel/machine.ts";
+import type { Loop } from "../kernel/loop.ts";
+import { checkStepped, machine, PAUSED, probed, returned } from "../task/machine.ts";
 import type { Timer } from "../kernel/timer-heap.ts";
-import { currentLoop } from "../kernel/running.ts";
+import { currentLoop } from "../task/running.ts";
 import { awaitFuture, awaitPause, loopOf } from "../task/native-await.ts";
-import { CANCELLED, FULFILLED, FutureCore, PENDING } from "../task/future-core.ts";
+import { FutureCore } from "../task/future-core.ts";
+import { CANCELLED, FULFILLED, PENDING } from "../task/states.ts";
 import { Operation } from "../task/operation.ts";
 import type { Strand } from "../task/strand.ts";
 
@@ -18,7 +19,7 @@ class Sleep<T> extends FutureCore<T> implements Timer {
   readonly #ms: number;
 
   constructor(ms: number, result: T) {
-    super(null as unknown as EventLoop);
+    super(null as never);
     this.#ms = ms;
     this._value = result;
   }
@@ -43,7 +44,7 @@ class Sleep<T> extends FutureCore<T> implements Timer {
     return this;
   }
 
-  #start(loop: EventLoop): void {
+  #start(loop: Loop): void {
     if (this._loop !== null) {
       throw new UsageError("COROUTINE_REUSED", "cannot reuse already awaited sleep(): call sleep() again");
     }

@@ -1,15 +1,15 @@
 import { CancelledError, UsageError } from "../errors.ts";
-import { describe } from "../diagnosis/describe.ts";
+import { describe } from "../describe.ts";
 import { Coroutine } from "../task/coroutine.ts";
 import { requireStrand } from "../task/current.ts";
 import type { Future } from "../task/future.ts";
-import { FULFILLED } from "../task/future-core.ts";
+import { FULFILLED } from "../task/states.ts";
 import { openBody } from "../task/open.ts";
 import type { Awaitable, Startable } from "../task/open.ts";
 import type { DeadlineScope, Strand } from "../task/strand.ts";
 import type { Task, TaskOptions } from "../task/task.ts";
-import { routine } from "./routine.ts";
-import type { SignalOption } from "./signal.ts";
+import { routine } from "../task/routine.ts";
+import type { SignalOption } from "../task/signal.ts";
 
 /**
  * The argument of the body of a `taskGroup`. A group ends when its body and all its tasks have ended. The

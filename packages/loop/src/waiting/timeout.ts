@@ -4,10 +4,10 @@ import type { Coroutine } from "../task/coroutine.ts";
 import { requireStrand } from "../task/current.ts";
 import { openAwaitable, openBody } from "../task/open.ts";
 import type { Awaitable, Opened } from "../task/open.ts";
-import { NATIVE } from "../task/requests.ts";
+import { NATIVE } from "../task/states.ts";
 import type { DeadlineScope, Strand } from "../task/strand.ts";
-import { routine } from "./routine.ts";
-import type { SignalOption } from "./signal.ts";
+import { routine } from "../task/routine.ts";
+import type { SignalOption } from "../task/signal.ts";
 
 const CREATED = "created";
 const ENTERED = "active";

@@ -4,8 +4,8 @@ import { ensureFuture, requireStrand } from "../task/current.ts";
 import type { Future } from "../task/future.ts";
 import { adopt, openAwaitable } from "../task/open.ts";
 import type { Startable } from "../task/open.ts";
-import { routine } from "./routine.ts";
-import type { SignalOption } from "./signal.ts";
+import { routine } from "../task/routine.ts";
+import type { SignalOption } from "../task/signal.ts";
 import { within } from "./timeout.ts";
 
 /**

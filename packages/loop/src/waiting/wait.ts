@@ -1,10 +1,10 @@
 import { ArgumentError } from "../errors.ts";
-import { describe } from "../diagnosis/describe.ts";
+import { describe } from "../describe.ts";
 import type { Coroutine } from "../task/coroutine.ts";
 import { requireStrand } from "../task/current.ts";
 import { Future } from "../task/future.ts";
-import { routine } from "./routine.ts";
-import type { SignalOption } from "./signal.ts";
+import { routine } from "../task/routine.ts";
+import type { SignalOption } from "../task/signal.ts";
 
 /** The condition on which `wait` returns. */
 export type ReturnWhen = "ALL_COMPLETED" | "FIRST_COMPLETED" | "FIRST_EXCEPTION";
@@ -97,6 +97,6 @@ function* waiting<F extends Future<unknown>>(
 
 /** Marks the error as retrieved, as asyncio does, and returns whether the future has failed. */
 function hasFailed(future: Future<unknown>): boolean {
-  future._seen();
+  future._retrieved();
   return future._failed;
 }

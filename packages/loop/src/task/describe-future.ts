@@ -1,49 +1,38 @@
 import { inspect } from "node:util";
-
-/** Has `util.inspect` show objects of a class as `_describe` says. */
-export function describesItself(constructor: { prototype: { _describe(): string } }): void {
-  Object.defineProperty(constructor.prototype, inspect.custom, {
-    value(this: { _describe(): string }) {
-      return this._describe();
-    },
-    configurable: true,
-    writable: true,
-  });
-}
-
-/** What can tell about itself: futures, tasks, coroutines. */
-interface Describable {
-  _describe?: () => string;
-}
-
-/** A value as it is named in messages. */
-export function describe(value: unknown): string {
-  if (typeof value === "object" && value !== null && "_describe" in value) {
-    return (value as Required<Describable>)._describe();
-  }
-  if (typeof value === "function") {
-    return `function ${value.name === "" ? "<anonymous>" : value.name}`;
-  }
-  return inspect(value, { depth: 0, breakLength: Infinity });
-}
-
-const STATES = ["pending", "finished", "finished", "finished", "cancelled"];
+import { CANCELLED, FAILED, FULFILLED, PENDING, UNRETRIEVED } from "./states.ts";
+import type { FutureState } from "./states.ts";
 
 interface Settled {
-  readonly _state: number;
+  readonly _state: FutureState;
   readonly _value: unknown;
 }
 
 /** ` result=5` or ` exception=Error('…')`, as far as there is one. */
 export function describeOutcome(future: Settled): string {
-  if (future._state === 1) return ` result=${short(future._value)}`;
-  if (future._state === 2 || future._state === 3) return ` exception=${shortError(future._value)}`;
-  return "";
+  switch (future._state) {
+    case FULFILLED:
+      return ` result=${short(future._value)}`;
+    case FAILED:
+    case UNRETRIEVED:
+      return ` exception=${shortError(future._value)}`;
+    case PENDING:
+    case CANCELLED:
+      return "";
+  }
 }
 
 /** `pending`, `finished` or `cancelled`. */
 export function describeState(future: Settled): string {
-  return STATES[future._state] ?? "unknown";
+  switch (future._state) {
+    case PENDING:
+      return "pending";
+    case FULFILLED:
+    case FAILED:
+    case UNRETRIEVED:
+      return "finished";
+    case CANCELLED:
+      return "cancelled";
+  }
 }
 
 /** A primitive or an operation that futures of waiters belong to. */
@@ -56,7 +45,7 @@ interface Awaited {
 export function describeFuture(future: Settled & { constructor: { name: string } }): string {
   const { _state: state, _value: value } = future;
   // A pending future has no value yet. The primitives of `sync` put themselves there, which costs no field.
-  if (state === 0 && typeof value === "object" && value !== null && "_describeWait" in value)
+  if (state === PENDING && typeof value === "object" && value !== null && "_describeWait" in value)
     return `<${(value as Awaited)._describeWait()}>`;
   return `<${future.constructor.name} ${describeState(future)}${describeOutcome(future)}>`;
 }

@@ -1,11 +1,11 @@
 import { isMainThread } from "node:worker_threads";
 import { CancelledError, UsageError } from "../errors.ts";
 import type { Clock } from "../kernel/clock.ts";
-import { EventLoop } from "../kernel/event-loop.ts";
-import { insideLoop } from "../kernel/running.ts";
+import { EventLoop } from "./event-loop.ts";
+import { insideLoop } from "../task/running.ts";
 import type { Startable } from "../task/open.ts";
 import type { Task } from "../task/task.ts";
-import { describe } from "../diagnosis/describe.ts";
+import { describe } from "../describe.ts";
 import { gather } from "../waiting/gather.ts";
 import { endsProcess, onStopSignals } from "./stop-signals.ts";
 

@@ -1,8 +1,5 @@
 import { UsageError } from "../errors.ts";
-import type { EventLoop } from "./event-loop.ts";
-import type { FutureCore } from "../task/future-core.ts";
-import type { Coroutine } from "../task/coroutine.ts";
-import type { Strand } from "../task/strand.ts";
+import type { AnyFuture, Frame, Strand } from "./strand.ts";
 
 /**
  * What an awaitable's iterator hands up through every `yield*` to the strand that runs it.
@@ -32,14 +29,12 @@ export function returned<T>(value: T): IteratorReturnResult<T> {
  * enough for every loop of the thread.
  */
 export const machine: {
-  /** The loop whose turn it is, while a turn is running. */
-  loop: EventLoop | null;
   /** The strand that is being stepped. Null between steps, and in microtasks. */
   strand: Strand | null;
   /** Goes with SUSPENDED. */
-  awaited: FutureCore<unknown> | null;
+  awaited: AnyFuture | null;
   /** Goes with CALLED. */
-  called: Coroutine<unknown> | null;
+  called: Frame | null;
   /** Set while a step calls an `async` function: what that does until its first await is its own, not the generator's. */
   inAsync: boolean;
   /** Set for the one `next()` that resumes a strand from PAUSED. */
@@ -49,7 +44,7 @@ export const machine: {
    * here and suspends again. This is how a task's position is read without paying for it beforehand.
    */
   probe: { stack: string } | null;
-} = { loop: null, strand: null, awaited: null, called: null, inAsync: false, resumed: false, probe: null };
+} = { strand: null, awaited: null, called: null, inAsync: false, resumed: false, probe: null };
 
 /**
  * Whoever iterates an awaitable must be a strand, which takes what it is told before it asks again: a spread,

@@ -1,31 +1,34 @@
 import { UsageError } from "../errors.ts";
 import { strandStorage } from "./context.ts";
-import type { EventLoop } from "./event-loop.ts";
-import { machine } from "./machine.ts";
+import type { UserLoop } from "../kernel/loop.ts";
+import { turn } from "../kernel/turn.ts";
 
 /** Loops whose `runForever` or `runUntilComplete` is pending, in the order they were started. */
-export const activeLoops: EventLoop[] = [];
+export const activeLoops: UserLoop[] = [];
 
-/** Makes loops; set by event-loop.ts, which must not be imported here: futures come before loops. */
-export const loopFactory: { make: ((options: { automatic: boolean }) => EventLoop) | null } = { make: null };
+let chosen: UserLoop | null = null;
+let defaultLoop: UserLoop | null = null;
+let makeDefaultLoop: (() => UserLoop) | null = null;
 
-let chosen: EventLoop | null = null;
-let automatic: EventLoop | null = null;
+/** Sets how the process's default loop is made. event-loop.ts does so when it is loaded, since it is above this file. */
+export function setDefaultLoopMaker(make: () => UserLoop): void {
+  makeDefaultLoop = make;
+}
 
 /** The loop of the code that is running now: its step's, or the one of its `async` function's task; else a loop being run. */
-export function runningLoop(): EventLoop | null {
+export function runningLoop(): UserLoop | null {
   return insideLoop() ?? activeLoops.at(-1) ?? null;
 }
 
 /** The loop that this very code runs in, if any. */
-export function insideLoop(): EventLoop | null {
-  if (machine.loop !== null) return machine.loop;
-  const strand = strandStorage.getStore();
-  return strand !== undefined && strand._loop._active() ? strand._loop : null;
+export function insideLoop(): UserLoop | null {
+  if (turn.loop !== null) return turn.loop._asEventLoop();
+  const loop = strandStorage.getStore()?._loop;
+  return loop !== undefined && loop._active() ? loop._asEventLoop() : null;
 }
 
 /** The loop for a free function: the running one, else `getEventLoop()`'s. */
-export function currentLoop(): EventLoop {
+export function currentLoop(): UserLoop {
   return runningLoop() ?? getEventLoop();
 }
 
@@ -37,7 +40,7 @@ export function currentLoop(): EventLoop {
  * await run(async () => console.log(getRunningLoop().isRunning())); // true
  * ```
  */
-export function getRunningLoop(): EventLoop {
+export function getRunningLoop(): UserLoop {
   const loop = runningLoop();
   if (loop === null) {
     throw new UsageError("NO_RUNNING_LOOP", "no running event loop: call this from within run() or a task");
@@ -55,12 +58,12 @@ export function getRunningLoop(): EventLoop {
  * console.log(getEventLoop() === getEventLoop()); // true
  * ```
  */
-export function getEventLoop(): EventLoop {
+export function getEventLoop(): UserLoop {
   const running = runningLoop();
   if (running !== null) return running;
   if (chosen !== null && !chosen.isClosed()) return chosen;
-  if (automatic === null || automatic.isClosed()) automatic = loopFactory.make!({ automatic: true });
-  return automatic;
+  if (defaultLoop === null || defaultLoop.isClosed()) defaultLoop = makeDefaultLoop!();
+  return defaultLoop;
 }
 
 /**
@@ -76,6 +79,6 @@ export function getEventLoop(): EventLoop {
  * loop.close();
  * ```
  */
-export function setEventLoop(loop: EventLoop | null): void {
+export function setEventLoop(loop: UserLoop | null): void {
   chosen = loop;
 }

@@ -1,24 +1,23 @@
 import type { Duplex, Readable, Writable } from "node:stream";
 import type { Clock } from "../kernel/clock.ts";
-import type { EventLoop } from "../kernel/event-loop.ts";
 import { Scheduler } from "../kernel/scheduler.ts";
 import type { Coroutine } from "../task/coroutine.ts";
-import { createConnection } from "./connection.ts";
-import type { ConnectOptions } from "./connection.ts";
-import { createDatagramEndpoint } from "./datagram-transport.ts";
-import type { DatagramOptions, DatagramTransport } from "./datagram-transport.ts";
-import { OpenResources } from "./open-resources.ts";
-import { connectPipe } from "./pipes.ts";
-import type { DatagramProtocol, Protocol, SubprocessProtocol } from "./protocol.ts";
-import type { ListenAt } from "./listen-at.ts";
-import { createServer } from "./server.ts";
-import type { Server } from "./server.ts";
-import { SignalHandlers } from "./signal-handlers.ts";
-import { startTls } from "./start-tls.ts";
-import type { StartTlsOptions } from "./start-tls.ts";
-import { createSubprocessTransport } from "./subprocess-transport.ts";
-import type { SubprocessOptions, SubprocessTransport } from "./subprocess-transport.ts";
-import type { Transport } from "./transport.ts";
+import { createConnection } from "../io/connection.ts";
+import type { ConnectOptions } from "../io/connection.ts";
+import { createDatagramEndpoint } from "../io/datagram-transport.ts";
+import type { DatagramOptions, DatagramTransport } from "../io/datagram-transport.ts";
+import { OpenResources } from "../io/open-resources.ts";
+import { connectPipe } from "../io/pipes.ts";
+import type { DatagramProtocol, Protocol, SubprocessProtocol } from "../io/protocol.ts";
+import type { ListenAt } from "../io/listen-at.ts";
+import { createServer } from "../io/server.ts";
+import type { Server } from "../io/server.ts";
+import { SignalHandlers } from "../io/signal-handlers.ts";
+import { startTls } from "../io/start-tls.ts";
+import type { StartTlsOptions } from "../io/start-tls.ts";
+import { createSubprocessTransport } from "../io/subprocess-transport.ts";
+import type { SubprocessOptions, SubprocessTransport } from "../io/subprocess-transport.ts";
+import type { Transport } from "../io/transport.ts";
 
 /** The input and output of a loop. Everything that its methods open is closed when `run` ends. */
 export abstract class LoopIo extends Scheduler {
@@ -29,12 +28,8 @@ export abstract class LoopIo extends Scheduler {
 
   protected constructor(clock: Clock) {
     super(clock);
-    this._resources = new OpenResources(this.#loop);
-    this._signalHandlers = new SignalHandlers(this.#loop);
-  }
-
-  get #loop(): EventLoop {
-    return this as unknown as EventLoop;
+    this._resources = new OpenResources(this._asEventLoop());
+    this._signalHandlers = new SignalHandlers(this._asEventLoop());
   }
 
   /**
@@ -62,7 +57,7 @@ export abstract class LoopIo extends Scheduler {
    * ```
    */
   createServer(protocolFactory: () => Protocol, options: ListenAt = {}): Coroutine<Server> {
-    return createServer(this.#loop, this._resources, protocolFactory, options);
+    return createServer(this._asEventLoop(), this._resources, protocolFactory, options);
   }
 
   /**
@@ -103,7 +98,7 @@ export abstract class LoopIo extends Scheduler {
     protocolFactory: () => P,
     options: ConnectOptions,
   ): Coroutine<[transport: Transport, protocol: P]> {
-    return createConnection(this.#loop, this._resources, protocolFactory, options);
+    return createConnection(this._asEventLoop(), this._resources, protocolFactory, options);
   }
 
   /**
@@ -125,7 +120,7 @@ export abstract class LoopIo extends Scheduler {
     protocolFactory: () => P,
     options: DatagramOptions = {},
   ): Coroutine<[transport: DatagramTransport, protocol: P]> {
-    return createDatagramEndpoint(this.#loop, this._resources, protocolFactory, options);
+    return createDatagramEndpoint(this._asEventLoop(), this._resources, protocolFactory, options);
   }
 
   /**
@@ -158,7 +153,14 @@ export abstract class LoopIo extends Scheduler {
     args: readonly string[] = [],
     options: SubprocessOptions = {},
   ): Coroutine<[transport: SubprocessTransport, protocol: P]> {
-    return createSubprocessTransport(this.#loop, this._resources, protocolFactory, program, args, options);
+    return createSubprocessTransport(
+      this._asEventLoop(),
+      this._resources,
+      protocolFactory,
+      program,
+      args,
+      options,
+    );
   }
 
   /**
@@ -207,7 +209,7 @@ export abstract class LoopIo extends Scheduler {
     protocolFactory: () => P,
     stream: Readable,
   ): Coroutine<[transport: Transport, protocol: P]> {
-    return connectPipe(this.#loop, this._resources, protocolFactory, stream);
+    return connectPipe(this._asEventLoop(), this._resources, protocolFactory, stream);
   }
 
   /**
@@ -234,7 +236,7 @@ export abstract class LoopIo extends Scheduler {
     protocolFactory: () => P,
     stream: Writable | Duplex,
   ): Coroutine<[transport: Transport, protocol: P]> {
-    return connectPipe(this.#loop, this._resources, protocolFactory, stream);
+    return connectPipe(this._asEventLoop(), this._resources, protocolFactory, stream);
   }
 
   /**

@@ -5,24 +5,25 @@ import { ThreadMetrics } from "../diagnosis/metrics.ts";
 import type { LoopMetrics } from "../diagnosis/metrics.ts";
 import { Monitor } from "../diagnosis/monitor.ts";
 import { describeDeadlock } from "../diagnosis/deadlock.ts";
-import { reportDropped } from "../diagnosis/dropped.ts";
-import { reportException } from "../diagnosis/exceptions.ts";
-import type { ExceptionContext } from "../diagnosis/exceptions.ts";
-import type { Executor } from "../running/executor.ts";
+import { reportDropped } from "../task/dropped.ts";
+import { reportException } from "../kernel/exceptions.ts";
+import type { ExceptionContext } from "../kernel/exceptions.ts";
+import type { Executor } from "./executor.ts";
 import { Future } from "../task/future.ts";
 import type { Startable } from "../task/open.ts";
 import { isGenerator } from "../task/generator-object.ts";
 import { adopt, isAwaitable } from "../task/open.ts";
-import { describe } from "../diagnosis/describe.ts";
+import { describe } from "../describe.ts";
 import { Task as TaskClass } from "../task/task.ts";
 import type { Task, TaskOptions } from "../task/task.ts";
 import { TaskList } from "../task/task-list.ts";
-import { systemClock } from "./clock.ts";
-import type { Clock } from "./clock.ts";
-import { captureContext } from "./context.ts";
-import { Handle, TimerHandle } from "./handle.ts";
-import { activeLoops, insideLoop, loopFactory } from "./running.ts";
-import { LoopIo } from "../io/loop-io.ts";
+import { systemClock } from "../kernel/clock.ts";
+import type { Clock } from "../kernel/clock.ts";
+import type { Loop } from "../kernel/loop.ts";
+import { captureContext } from "../task/context.ts";
+import { Handle, TimerHandle } from "../kernel/handle.ts";
+import { activeLoops, insideLoop, setDefaultLoopMaker } from "../task/running.ts";
+import { LoopIo } from "./loop-io.ts";
 
 /** Options of a loop. */
 export interface EventLoopOptions {
@@ -54,18 +55,17 @@ export type ExceptionHandler = (loop: EventLoop, context: ExceptionContext) => v
  * console.log(answer); // 42
  * ```
  */
-export class EventLoop extends LoopIo {
+export class EventLoop extends LoopIo implements Loop {
   /** Callbacks that hold the loop longer are logged in debug mode, in milliseconds. */
   slowCallbackDuration = 100;
   /** @internal */
-  readonly _tasks: TaskList = new TaskList();
+  readonly _tasks: TaskList<Task<unknown>> = new TaskList<Task<unknown>>();
   /** @internal */
   readonly _failures: Failures = new Failures(this);
   /** @internal */
   readonly _asyncGenerators: Set<AsyncGenerator<unknown, unknown, never>> = new Set<
     AsyncGenerator<unknown, unknown, never>
   >();
-  readonly #isAutomatic: boolean;
   #running: { resolve: () => void; reject: (error: Error) => void; isUntilComplete: boolean } | null = null;
   #isClosed = false;
   #debug = false;
@@ -77,14 +77,17 @@ export class EventLoop extends LoopIo {
 
   constructor(options: EventLoopOptions = {}) {
     super(options.clock ?? systemClock);
-    this.#isAutomatic = (options as { automatic?: boolean }).automatic === true;
-    if (this.#isAutomatic) process.once("exit", () => this._failures.reportAll());
     this.setDebug(options.debug ?? process.env["TASKLOOM_DEBUG"] === "1");
   }
 
   /** @internal */
+  _asEventLoop(): this {
+    return this;
+  }
+
+  /** @internal */
   _active(): boolean {
-    return this.#running !== null || (this.#isAutomatic && !this.#isClosed);
+    return this.#running !== null;
   }
 
   protected _stopped(error?: Error): void {
@@ -102,7 +105,7 @@ export class EventLoop extends LoopIo {
   }
 
   protected _afterTurn(): void {
-    this._failures.sort();
+    this._failures.watchUnretrieved();
   }
 
   /** Schedules `callback(...args)` for the next iteration, after everything that is ready already. */
@@ -391,7 +394,26 @@ export class EventLoop extends LoopIo {
   }
 }
 
-loopFactory.make = (options) => new EventLoop(options as EventLoopOptions);
+declare module "../kernel/loop.ts" {
+  interface LoopTypes {
+    eventLoop: EventLoop;
+  }
+}
+
+/** The process's default loop. It runs whenever it has something to run, until it is closed. */
+class DefaultLoop extends EventLoop {
+  constructor() {
+    super();
+    process.once("exit", () => this._failures.reportAll());
+  }
+
+  /** @internal */
+  override _active(): boolean {
+    return super._active() || !this.isClosed();
+  }
+}
+
+setDefaultLoopMaker(() => new DefaultLoop());
 
 /**
  * Makes a loop: `new EventLoop(options)`.

@@ -1,10 +1,13 @@
-import { machine } from "../kernel/machine.ts";
-import type { Coroutine } from "../task/coroutine.ts";
-import { AWAITING, PAUSING, RUNNING } from "../task/strand.ts";
-import type { Steppable, Strand } from "../task/strand.ts";
-import type { Task } from "../task/task.ts";
-import { UsageError } from "../errors.ts";
-import { PENDING } from "../task/future-core.ts";
+import { machine } from "./machine.ts";
+import { isOwnFrame } from "../own-frames.ts";
+import { AWAITING, PAUSING, PENDING, RUNNING } from "./states.ts";
+import type { Frame, Steppable, Strand, StrandTask } from "./strand.ts";
+
+/** A task as its own strand. */
+type StackedTask = Strand & StrandTask & { readonly _coro: unknown };
+
+/** The folders whose generators stand between a program's own frames. */
+const STEPPING = ["kernel", "task", "sync", "waiting"];
 
 /** The frames of a generator that is suspended at an awaitable of ours, innermost first; nothing of it runs on. */
 function probe(gen: Steppable): string[] {
@@ -22,14 +25,12 @@ function probe(gen: Steppable): string[] {
   const own = lines.findIndex((line) => line.includes("at probe ") || line.includes("at gen.next"));
   return lines
     .slice(0, own < 0 ? lines.length : own)
-    .filter(
-      (line) => !/\/loop\/(src|dist)\/(kernel|task|waiting|sync)\//.test(line) && !line.includes(".next ("),
-    )
+    .filter((line) => !isOwnFrame(line, STEPPING) && !line.includes(".next ("))
     .map((line) => line.trim());
 }
 
 /** The stack of a strand's coroutines, outermost first. */
-export function coroutineStack(task: Task<unknown>): string[] {
+export function coroutineStack(task: StackedTask): string[] {
   return task._state === PENDING ? strandStack(task) : [];
 }
 
@@ -38,7 +39,7 @@ export function strandStack(strand: Strand): string[] {
   const suspended = strand._phase === AWAITING || strand._phase === PAUSING;
   const lines: string[] = [];
   let gen = strand._gen;
-  let frame: Coroutine<unknown> | null = strand._frame;
+  let frame: Frame | null = strand._frame;
   let isTop = true;
   while (gen !== null) {
     const found = (isTop ? suspended : true) && isRealGenerator(gen) ? probe(gen) : [];
@@ -57,7 +58,7 @@ function isRealGenerator(gen: Steppable): boolean {
 }
 
 /** `name() running at file.ts:4`, as far as it is known. */
-export function locate(task: Task<unknown>): string {
+export function locate(task: StackedTask): string {
   const name = nameOf(task._coro);
   if (task._state !== PENDING || task._phase === RUNNING) return `${name}()`;
   const stack = coroutineStack(task);
@@ -75,9 +76,4 @@ function nameOf(coro: unknown): string {
   }
   if (coro instanceof Promise) return "promise";
   return "<anonymous>";
-}
-
-/** A UsageError for what only works inside a task. */
-export function notInTask(what: string): UsageError {
-  return new UsageError("NO_TASK", `${what} should be used inside a task: run it with run() or createTask()`);
 }

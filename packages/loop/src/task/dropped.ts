@@ -1,5 +1,3 @@
-import type { Coroutine } from "../task/coroutine.ts";
-
 interface Origin {
   readonly name: string;
   readonly stack: string;
@@ -19,13 +17,13 @@ class DroppedCoroutines {
     });
   });
 
-  made(coroutine: Coroutine<unknown>): void {
+  made(coroutine: { readonly name: string }): void {
     if (!this.enabled) return;
     const stack = (new Error("made").stack ?? "").split("\n").slice(4).join("\n");
     this.#registry.register(coroutine, { name: coroutine.name, stack }, coroutine);
   }
 
-  awaited(coroutine: Coroutine<unknown>): void {
+  awaited(coroutine: object): void {
     if (this.enabled) this.#registry.unregister(coroutine);
   }
 }

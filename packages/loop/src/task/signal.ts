@@ -1,7 +1,7 @@
 import { CancelledError } from "../errors.ts";
-import { Future } from "../task/future.ts";
-import { NATIVE } from "../task/requests.ts";
-import type { Strand } from "../task/strand.ts";
+import { Future } from "./future.ts";
+import { NATIVE } from "./states.ts";
+import type { Strand } from "./strand.ts";
 
 /** The options of every function that waits. */
 export interface SignalOption {

@@ -1,5 +1,6 @@
 import { AsyncLocalStorage, AsyncResource } from "node:async_hooks";
-import type { Strand } from "../task/strand.ts";
+import { baseContext } from "../kernel/base-context.ts";
+import type { Strand } from "./strand.ts";
 
 /**
  * Which strand an `async` function belongs to. A native continuation keeps the context in which it began,
@@ -7,13 +8,6 @@ import type { Strand } from "../task/strand.ts";
  * of it: `machine.strand` says which strand is being stepped.
  */
 export const strandStorage: AsyncLocalStorage<Strand> = new AsyncLocalStorage<Strand>();
-
-/** The context of the module's loading: the loops' turns run in it, whoever woke the loop. */
-const base = new AsyncResource("taskloom.loop");
-
-export function inBaseContext(fn: () => void): void {
-  base.runInAsyncScope(fn);
-}
 
 interface Frame {
   readonly size: number;
@@ -32,7 +26,7 @@ const frameSymbol: symbol | undefined = strandStorage.run(null as unknown as Str
     return typeof frame === "object" && frame !== null && frame.size === 1 && frame.has(strandStorage);
   });
 });
-const plainSymbols = Object.getOwnPropertySymbols(base).length;
+const plainSymbols = Object.getOwnPropertySymbols(baseContext).length;
 
 function carriesStores(resource: AsyncResource): boolean {
   if (frameSymbol !== undefined) {

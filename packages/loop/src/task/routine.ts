@@ -1,5 +1,5 @@
-import { Coroutine } from "../task/coroutine.ts";
-import { requireStrand } from "../task/current.ts";
+import { Coroutine } from "./coroutine.ts";
+import { requireStrand } from "./current.ts";
 import { underSignal } from "./signal.ts";
 
 /**
