@@ -543,6 +543,25 @@ test("deadlines enclose what is awaited in them", async () => {
   });
 });
 
+test("a bound deadline encloses a task, and cancels nothing", async () => {
+  await virtually(async () => {
+    const task = createTask(async () => {
+      const own = currentDeadline();
+      const inner = await timeout(10, async () => currentDeadline());
+      const grouped = await taskGroup((group) => group.createTask(async () => currentDeadline()));
+      await sleep(1000);
+      return [own, inner, grouped, currentDeadline()];
+    });
+    task.bindDeadline(500);
+    expect(await task).toEqual([500, 10, 500, 500]);
+    await taskGroup(async (group) => {
+      const child = group.createTask(async () => currentDeadline());
+      child.bindDeadline(2000);
+      expect(await child).toBe(2000);
+    });
+  });
+});
+
 test("every function that waits takes a signal", async () => {
   await virtually(async () => {
     const lock = new Lock();

@@ -1,3 +1,6 @@
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { inspect } from "node:util";
 import { Worker } from "node:worker_threads";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
@@ -24,6 +27,8 @@ import {
   wait,
 } from "@taskloom/loop";
 import { virtualClock } from "@taskloom/loop/testing";
+import { isOwnFrame } from "../src/own-frames.ts";
+import { STEPPING } from "../src/task/stack.ts";
 
 let warnings: string[] = [];
 beforeEach(() => {
@@ -273,6 +278,47 @@ test("a suspended task's stack is read without disturbing it", async () => {
     },
     { clock: virtualClock() },
   );
+});
+
+test("a stack shows the program's frames, and none of Taskloom's", async () => {
+  await run(
+    async () => {
+      const lock = new Lock();
+      await lock.acquire();
+      const waits: [string, () => Generator<never, unknown, unknown>][] = [
+        ["sleep", () => sleep(60_000)[Symbol.iterator]() as never],
+        ["lock", () => lock.acquire()[Symbol.iterator]() as never],
+        ["queue", () => new Queue().get()[Symbol.iterator]() as never],
+        ["timeout", () => timeout(60_000, () => sleep(60_000))[Symbol.iterator]() as never],
+        ["wait", () => wait([new Future()])[Symbol.iterator]() as never],
+      ];
+      for (const [name, begin] of waits) {
+        const task = createTask(function* mine() {
+          yield* { [Symbol.iterator]: begin };
+        });
+        await sleep(1);
+        const stack = task.getStack();
+        expect(stack[0], name).toMatch(/^at mine .*diagnosis\.test\.ts/);
+        expect(stack.join("\n"), name).not.toMatch(/loop.src/);
+        task.cancel();
+      }
+    },
+    { clock: virtualClock() },
+  );
+});
+
+test("frames are Taskloom's by the folder of its files, wherever that is", () => {
+  const sources = fileURLToPath(new URL("../src/", import.meta.url));
+  const frame = (path: string): string => `    at step (${path}:1:1)`;
+  for (const folder of STEPPING) {
+    expect(readdirSync(join(sources, folder)).length).toBeGreaterThan(0);
+    expect(isOwnFrame(frame(join(sources, folder, "any.ts")), STEPPING)).toBe(true);
+    expect(isOwnFrame(frame(pathToFileURL(join(sources, folder, "any.ts")).href), STEPPING)).toBe(true);
+  }
+  expect(isOwnFrame(frame(join(sources, "io/server.ts")))).toBe(true);
+  expect(isOwnFrame(frame(join(sources, "io/server.ts")), STEPPING)).toBe(false);
+  expect(isOwnFrame(frame("/home/me/loop/src/task/mine.ts"))).toBe(false);
+  expect(isOwnFrame(frame(import.meta.filename))).toBe(false);
 });
 
 test("call graphs go through gathers and waits, and mark cycles", async () => {

@@ -6,6 +6,8 @@ import {
   ensureFuture,
   Future,
   gather,
+  getEventLoop,
+  getRunningLoop,
   Lock,
   PriorityQueue,
   Queue,
@@ -17,7 +19,7 @@ import {
   wait,
   waitFor,
 } from "@taskloom/loop";
-import type { Coroutine, Executor, Held, Task } from "@taskloom/loop";
+import type { Coroutine, EventLoop, Executor, Held, Task } from "@taskloom/loop";
 
 // tsc checks these functions; they are never called.
 test("types follow what is awaited, in both spellings", () => {
@@ -64,6 +66,9 @@ async function asyncFunctions(): Promise<void> {
   expectTypeOf(await gather([async () => 1, sleep(1, "a")], { returnExceptions: true })).toEqualTypeOf<
     [number | Error, string | Error]
   >();
+  expectTypeOf(tasks[0]!.getLoop()).toEqualTypeOf<EventLoop>();
+  expectTypeOf(getRunningLoop()).toEqualTypeOf<EventLoop>();
+  expectTypeOf(getEventLoop()).toEqualTypeOf<EventLoop>();
   const submit = (executor: Executor) => executor.submit(async (a: number) => String(a), 1);
   expectTypeOf(submit).returns.toEqualTypeOf<Task<string>>();
 

@@ -59,6 +59,13 @@ test("time stands still while an external task is pending", async () => {
   );
 });
 
+test("a loop says whether its time is virtual", () => {
+  expect(new EventLoop().isVirtual()).toBe(false);
+  expect(new EventLoop({ clock: { now: () => 5 } }).isVirtual()).toBe(false);
+  expect(new EventLoop({ clock: virtualClock() }).isVirtual()).toBe(true);
+  expect(new EventLoop({ clock: virtualClock({ manual: true }) }).isVirtual()).toBe(true);
+});
+
 test("moved by hand, the clock runs what falls due on the way at its time", async () => {
   const clock = virtualClock({ manual: true });
   const loop = new EventLoop({ clock });

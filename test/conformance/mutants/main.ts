@@ -46,8 +46,9 @@ const { values: options } = parseArgs({
  * The folders with CPython's semantics. Other tests cover diagnosis, signals and external work, which CPython
  * does not have.
  */
-const kernel = ["kernel", "task", "waiting", "sync"];
-const leftOut = /context|inspect|external-task|signal|async-generator/;
+const kernel = ["kernel", "task", "waiting", "sync", "event-loop"];
+const leftOut =
+  /context|describe|dropped|exceptions|executor|external-task|loop-io|runner|signal|stack|states|async-generator/;
 
 const mutants = choose(
   kernel

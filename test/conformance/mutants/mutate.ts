@@ -60,18 +60,19 @@ export function mutate(file: string, source: string): Mutant[] {
   const lines = source.split("\n");
   const out: Mutant[] = [];
   let comment = false;
-  let skipped = false;
+  /** The last line of an import or of a type that takes several lines. */
+  let skippedTo: RegExp | null = null;
   for (const [index, text] of lines.entries()) {
     const trimmed = text.trim();
     if (trimmed.startsWith("/*")) comment = true;
     const within = comment;
     if (trimmed.endsWith("*/")) comment = false;
-    if (/^(?:export )?(?:type|interface|declare) /.test(trimmed) || /^import\b/.test(trimmed)) {
-      skipped = !/;$|\}$/.test(trimmed);
+    if (/^(?:export )?(?:type|interface|declare) |^import\b/.test(text)) {
+      skippedTo = /[;}]$/.test(text) ? null : /^(?:export )?(?:interface|declare) /.test(text) ? /^\}/ : /;$/;
       continue;
     }
-    if (skipped) {
-      if (/^\}|;$/.test(text)) skipped = false;
+    if (skippedTo !== null) {
+      if (skippedTo.test(text)) skippedTo = null;
       continue;
     }
     // A type.

@@ -97,6 +97,20 @@ export abstract class Scheduler extends OneThread {
     return (this.#now = this._clock.now());
   }
 
+  /**
+   * Whether the loop's clock can pass time by itself, as `virtualClock()` of `@taskloom/loop/testing` can.
+   *
+   * ```ts
+   * import { EventLoop } from "@taskloom/loop";
+   * import { virtualClock } from "@taskloom/loop/testing";
+   *
+   * console.log(new EventLoop().isVirtual(), new EventLoop({ clock: virtualClock() }).isVirtual()); // false true
+   * ```
+   */
+  isVirtual(): boolean {
+    return this._clock.advanceTo !== undefined;
+  }
+
   /** @internal Makes something ready. */
   _push(item: Runnable): void {
     this.#ready.push(item);

@@ -7,7 +7,7 @@ import type { Frame, Steppable, Strand, StrandTask } from "./strand.ts";
 type StackedTask = Strand & StrandTask & { readonly _coro: unknown };
 
 /** The folders whose generators stand between a program's own frames. */
-const STEPPING = ["kernel", "task", "sync", "waiting"];
+export const STEPPING: readonly string[] = ["kernel", "task", "sync", "waiting"];
 
 /** The frames of a generator that is suspended at an awaitable of ours, innermost first; nothing of it runs on. */
 function probe(gen: Steppable): string[] {

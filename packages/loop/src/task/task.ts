@@ -353,6 +353,26 @@ export class Task<T = unknown> extends Future<T> implements Strand, StrandTask {
     return rare.controller.signal;
   }
 
+  /**
+   * Encloses the task in a deadline that its caller watches elsewhere, such as in another thread. `when` is a time
+   * of the loop's `time()`. `currentDeadline()` in the task and in its group tasks then counts this deadline. The
+   * deadline itself cancels nothing.
+   *
+   * ```ts
+   * import { createTask, currentDeadline, getRunningLoop, run } from "@taskloom/loop";
+   *
+   * await run(async () => {
+   *   const when = getRunningLoop().time() + 1000;
+   *   const task = createTask(async () => currentDeadline() === when);
+   *   task.bindDeadline(when);
+   *   console.log(await task); // true
+   * });
+   * ```
+   */
+  bindDeadline(when: number): void {
+    this._scope = { _outer: this._scope, _deadline: () => when };
+  }
+
   /** Calls `listener` with each value the task reports (`reportProgress`); returns how to stop that. */
   onProgress(listener: (value: unknown) => void): () => void {
     const rare = this.#extend();

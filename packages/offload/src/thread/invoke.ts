@@ -65,7 +65,5 @@ export function runInCallContext<R>(metadata: CallMetadata, call: Running, fn: (
  * inherit the deadline. The call itself is ended by the caller's timeout.
  */
 function bindDeadline(task: Task<unknown>, deadline: number): void {
-  const when = deadline - performance.now() - sharedClockOffset + task.getLoop().time();
-  const scope = { _outer: null, _deadline: () => when };
-  Object.assign(task, { _scope: scope });
+  task.bindDeadline(deadline - performance.now() - sharedClockOffset + task.getLoop().time());
 }

@@ -257,9 +257,7 @@ export class MemoryEngine implements Engine {
   /** The loop's time; with a virtual clock, what that clock says, as milliseconds of the epoch. */
   now(): number {
     const loop = getEventLoop();
-    // Only a virtual clock can pass time by itself. The class hides the clock from its users, and this is no user.
-    const { _clock: clock } = loop as unknown as { _clock: { advanceTo?: unknown } };
-    return clock.advanceTo === undefined ? performance.timeOrigin + loop.time() : loop.time();
+    return loop.isVirtual() ? loop.time() : performance.timeOrigin + loop.time();
   }
 
   transient(): undefined {
