@@ -49,8 +49,8 @@ const bad = (what: string, text: string): Finding => ({ what, verdict: "bad", te
 
 function checkNode(): Finding {
   const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
-  if (major > 22 || (major === 22 && minor >= 13)) return ok("node", process.version);
-  return bad("node", `${process.version} is too old; install Node 22.13 or later`);
+  if (major > 22 || (major === 22 && minor >= 16)) return ok("node", process.version);
+  return bad("node", `${process.version} is too old; install Node 22.16 or later`);
 }
 
 async function checkEngine(settings: Settings): Promise<Finding[]> {
