@@ -1,56 +1,52 @@
 import { TaskOptionsError } from "../errors.ts";
 import { laneOfJobId, storedId } from "../contract/lane.ts";
+import type { Lane } from "../contract/lane.ts";
 import { retryStored } from "../operate/retry.ts";
-import type { CallToJob } from "./call-to-job.ts";
+import type { JobFactory } from "./job-factory.ts";
 import type { JobClient } from "./job-client.ts";
 import type { RemoteTask } from "./remote-task.ts";
-import type { Submission } from "./submission.ts";
+import { Submission } from "./submission.ts";
 
-/** Waits for a job that was submitted before. */
+/** Returns a task that waits for a job which was submitted before. */
 export function attachToJob(
   client: JobClient,
-  jobs: CallToJob,
+  jobs: JobFactory,
   id: string,
   name: string,
 ): RemoteTask<unknown> {
-  const { remote, submission } = known(jobs, id, name);
-  client.attach(submission);
+  const lane = laneIn(id);
+  const remote = jobs.taskOf<unknown>(id, name);
+  client.attach(submissionOf(remote, name, lane));
   return remote;
 }
 
-/** Runs a job that failed for good once more, and waits for it. */
-export function retryJob(client: JobClient, jobs: CallToJob, id: string): RemoteTask<unknown> {
-  const { remote, submission } = known(jobs, id, "retried");
+/** Retries a job that failed for good, and returns a task that waits for it. */
+export function retryJob(client: JobClient, jobs: JobFactory, id: string): RemoteTask<unknown> {
+  const lane = laneIn(id);
+  const remote = jobs.taskOf<unknown>(id, "retried");
   const { queues } = client;
-  // The reply goes to whoever waits now.
+  // The reply is sent to the process that waits now.
   const { address } = queues.engine.replies;
-  void client.send([submission], () => retryStored(queues, submission.lane, storedId(id), address));
+  void client.send([submissionOf(remote, "retried", lane)], () =>
+    retryStored(queues, lane, storedId(id), address),
+  );
   return remote;
 }
 
-/** A job that is known by its id alone. */
-function known(
-  jobs: CallToJob,
-  id: string,
-  name: string,
-): { readonly remote: RemoteTask<unknown>; readonly submission: Submission } {
+/**
+ * Returns the lane in the id of a job.
+ *
+ * @throws {@link TaskOptionsError} if the id names no lane.
+ */
+function laneIn(id: string): Lane {
   const lane = laneOfJobId(id);
-  if (lane === undefined) {
-    throw new TaskOptionsError(
-      `${JSON.stringify(id)} is not a job's id (loop.… or thread.…); for one that you chose, give the task too: attach(task, id).`,
-    );
-  }
-  const remote = jobs.remote<unknown>(id, name);
-  const submission: Submission = {
-    lane,
-    id,
-    name,
-    data: { v: 1, version: 1, args: [] },
-    options: {},
-    tasks: [remote],
-    mayExist: true,
-    end: undefined,
-    addedAt: undefined,
-  };
-  return { remote, submission };
+  if (lane !== undefined) return lane;
+  throw new TaskOptionsError(
+    `Expected the id of a job (loop.… or thread.…), got ${JSON.stringify(id)}; for an id that you chose, pass the task too: attach(task, id)`,
+  );
+}
+
+/** Returns the submission of a job of which only the id is known. */
+function submissionOf(remote: RemoteTask<unknown>, name: string, lane: Lane): Submission {
+  return new Submission(remote, { lane, name, data: { v: 1, version: 1, args: [] }, mayExist: true });
 }

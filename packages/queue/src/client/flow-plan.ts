@@ -1,122 +1,112 @@
 import type { FlowJob } from "bullmq";
+import { checkArguments } from "../definition/check-arguments.ts";
 import { checkIsTask } from "../definition/define-task.ts";
 import { laneQueueName } from "../contract/lane.ts";
+import { messageOf } from "../message-of.ts";
 import { encodeArguments } from "../wire/job-data.ts";
 import type { FlowData } from "../wire/job-data.ts";
-import type { CallToJob, Surroundings } from "./call-to-job.ts";
-import { checkArguments } from "./check-arguments.ts";
 import { childOptions } from "./flow.ts";
-import type { TaskCall } from "./flow.ts";
+import type { FlowTask, TaskCall } from "./flow.ts";
+import type { JobFactory, SubmissionContext } from "./job-factory.ts";
 import type { RemoteTask } from "./remote-task.ts";
 import type { Submission } from "./submission.ts";
 
-/** What of a whole flow holds for each of its calls. */
-interface FlowTerms {
+/** The settings that all calls of a flow share. */
+interface FlowSettings {
   readonly queueName: string;
   readonly returnExceptions: boolean;
-  readonly surroundings: Surroundings;
+  readonly context: SubmissionContext;
 }
 
-/** A call of a flow, and all that it waits for, as jobs. */
-interface FlowPlan {
-  readonly remote: RemoteTask<unknown>;
-  /** What BullMQ adds in one step. */
+/** A call of a flow and all calls before it, as jobs. */
+interface FlowPlan<R> {
+  readonly remote: FlowTask<R>;
+  /** The job of the call with those of its children, which BullMQ adds in one step. */
   readonly job: FlowJob;
-  /** This call's and those below. */
+  /** The submissions of the children, and last that of the call itself. */
   readonly submissions: readonly Submission[];
-  /** Ends when the arguments of all of them have passed their schemas; fails when some do not. */
+  /** Resolves when the arguments of all calls have passed their schemas; rejects if some are refused. */
   readonly checking: Promise<unknown>;
 }
 
 /**
- * Makes the jobs of a call and of the calls that it waits for.
+ * Makes the jobs of a call and of the calls before it.
  *
- * @throws the error of a schema that refuses arguments at once, and a WireError for arguments that cannot be sent. All
- *   tasks of the flow have ended with that error then.
+ * @throws {@link TaskArgumentsError} if a synchronous schema refuses arguments, {@link WireError} for arguments that
+ *   cannot be sent. All tasks of the flow have then failed with that error.
  */
-export function planFlow(jobs: CallToJob, call: TaskCall, terms: FlowTerms): FlowPlan {
+export function planFlow<R>(jobs: JobFactory, call: TaskCall<R>, settings: FlowSettings): FlowPlan<R> {
   const made: RemoteTask<unknown>[] = [];
   try {
-    return planCall(jobs, call, terms, made, false);
+    return planCall(jobs, call, settings, made, false);
   } catch (error) {
     for (const remote of made) remote.abandon(error);
     throw error;
   }
 }
 
-function planCall(
-  jobs: CallToJob,
-  call: TaskCall,
-  terms: FlowTerms,
+function planCall<R>(
+  jobs: JobFactory,
+  call: TaskCall<R>,
+  settings: FlowSettings,
   made: RemoteTask<unknown>[],
   isChild: boolean,
-): FlowPlan {
+): FlowPlan<R> {
   checkIsTask(call.task);
   const { task } = call.task;
-  const below = call.children.map((child) => planCall(jobs, child, terms, made, true));
+  const below = call.children.map((child) => planCall(jobs, child, settings, made, true));
   const children = below.map((plan) => plan.remote);
-  const remote = Object.assign(jobs.remoteFor<unknown>(task, {}), { children });
+  const remote = Object.assign(jobs.newTask<R>(task, {}), { children });
   made.push(remote);
-  const flow = children.length === 0 ? undefined : { flow: flowData(children, terms) };
-  const submission: Submission = {
-    ...jobs.submission(remote, task, [], call.options, terms.surroundings, flow),
-    ...(children.length === 0 ? {} : { children }),
-  };
-  const checking = checked(call, (args) => Object.assign(submission.data, { args: encodeArguments(args) }));
-  if (children.length > 0) bindChildren(remote, children);
+  const isParent = children.length > 0;
+  const checked = checkArguments(task, call.args);
+  const submission = jobs.submission(
+    remote,
+    task,
+    checked instanceof Promise ? [] : checked,
+    call.options,
+    settings.context,
+    isParent ? { flow: flowData(children, settings) } : undefined,
+    isParent ? children : undefined,
+  );
+  // The flow is sent when all arguments have been checked.
+  const checking =
+    checked instanceof Promise
+      ? checked.then((args) => Object.assign(submission.data, { args: encodeArguments(args) }))
+      : undefined;
+  if (isParent) bindChildren(remote, children);
   const job = {
     name: task.name,
-    queueName: laneQueueName(terms.queueName, task.runsOn),
+    queueName: laneQueueName(settings.queueName, task.runsOn),
     data: submission.data,
     opts: {
       ...submission.options,
       jobId: remote.id,
-      ...(isChild ? childOptions(terms.returnExceptions) : {}),
+      ...(isChild ? childOptions(settings.returnExceptions) : {}),
     },
   };
+  const allChecked = Promise.all([...below.map((plan) => plan.checking), checking]);
+  allChecked.catch(() => {}); // The sender of the flow receives the error, if the flow comes to be sent.
   return {
     remote,
-    job: children.length === 0 ? job : { ...job, children: below.map((plan) => plan.job) },
+    job: isParent ? { ...job, children: below.map((plan) => plan.job) } : job,
     submissions: [...below.flatMap((plan) => plan.submissions), submission],
-    checking: Promise.all([...below.map((plan) => plan.checking), checking]),
+    checking: allChecked,
   };
 }
 
-/**
- * A flow is submitted as a whole. Arguments that a schema refuses at once are thrown; a schema that takes its time has
- * them replaced by what it makes of them, in a promise that has to be awaited before the flow is sent.
- */
-function checked({ task, args }: TaskCall, replace: (args: readonly unknown[]) => void): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  let isNow = true;
-  checkArguments(
-    task.task,
-    args,
-    (accepted) => {
-      replace(accepted);
-      resolve();
-    },
-    (error) => {
-      if (isNow) throw error;
-      reject(error);
-    },
-  );
-  isNow = false;
-  return promise;
-}
-
-function flowData(children: readonly RemoteTask<unknown>[], terms: FlowTerms): FlowData {
+function flowData(children: readonly RemoteTask<unknown>[], settings: FlowSettings): FlowData {
   return {
-    queue: terms.queueName,
+    queue: settings.queueName,
     children: children.map(({ id }) => id),
-    ...(terms.returnExceptions ? { returnExceptions: true } : {}),
+    ...(settings.returnExceptions ? { returnExceptions: true } : {}),
   };
 }
 
-/** Cancelling the parent cancels the children, and their ends are the parent's to see. */
+/** Cancels the children with the parent. The outcomes of the children are the parent's, so none counts as unretrieved. */
 function bindChildren(parent: RemoteTask<unknown>, children: readonly RemoteTask<unknown>[]): void {
   parent.signal.addEventListener("abort", () => {
-    const { message } = parent.signal.reason as Error;
+    const message = messageOf(parent.signal.reason);
     for (const child of children) child.cancel(message);
   });
   for (const child of children) child.then(undefined, () => {});

@@ -9,25 +9,29 @@ import type { RemoteTask } from "./remote-task.ts";
 import { resolveSubmitOptions } from "./submit-options.ts";
 import type { SubmitOptions } from "./submit-options.ts";
 
-/** One call in a flow: a task with its arguments; made by {@link call}. */
+/** One call in a flow: a task and its arguments; made by {@link call}. */
 export interface TaskCall<R = unknown> {
   readonly task: TaskDefinition<never, unknown>;
   readonly args: readonly unknown[];
   readonly options: SubmitOptions;
   readonly children: readonly TaskCall[];
-  /** The same call with options of its own. */
+  /**
+   * Returns the call with options of its own.
+   *
+   * @throws {@link TaskOptionsError} for an invalid option, and for `id`, `deduplicate` and `delay`.
+   */
   with(options: SubmitOptions): TaskCall<R>;
-  /** The same call, made when others have ended: it gets their results as `currentJob().childResults`. */
+  /** Returns the call as the parent of others. It runs after them, with their results as `currentJob().childResults`. */
   after(children: readonly TaskCall[]): TaskCall<R>;
 }
 
-/** The Task of a flow's parent, with those of its children. */
+/** The task of a flow's parent, with the tasks of its children. */
 export type FlowTask<R> = RemoteTask<R> & { readonly children: readonly RemoteTask<unknown>[] };
 
 /**
- * Names a call of a task for a flow.
+ * Returns a call of a task as a part of a flow. Nothing is submitted before {@link TaskQueue.flow}, which throws a
+ * {@link TaskOptionsError} if `task` was not made by `defineTask`.
  *
- * @throws {@link TaskOptionsError} when `task` was not made by `defineTask`.
  * @example
  * ```ts
  * import { call, defineTask } from "@taskloom/queue";
@@ -37,7 +41,7 @@ export type FlowTask<R> = RemoteTask<R> & { readonly children: readonly RemoteTa
  * ```
  */
 export function call<A extends unknown[], R>(task: TaskDefinition<A, R>, ...args: A): TaskCall<Awaited<R>> {
-  return callOf(task as never, args, {}, []);
+  return callOf(task, args, {}, []);
 }
 
 function callOf<R>(
@@ -54,7 +58,7 @@ function callOf<R>(
     with(more) {
       if (more.id !== undefined || more.deduplicate !== undefined || more.delay !== undefined) {
         throw new TaskOptionsError(
-          "A call in a flow takes no `id`, `deduplicate` or `delay`: the flow is submitted as a whole, and its parts run in its order.",
+          "Expected a call in a flow to have no `id`, `deduplicate` or `delay`, since a flow is submitted as a whole and runs in its own order",
         );
       }
       return callOf<R>(task, args, { ...options, ...resolveSubmitOptions(more) }, children);
@@ -63,7 +67,7 @@ function callOf<R>(
   };
 }
 
-/** What the jobs of a flow came to, when the last of them has ended. */
+/** Resolves with the outcomes of tasks when all of them have ended. */
 export async function outcomesOf(tasks: readonly RemoteTask<unknown>[]): Promise<Outcome[]> {
   const ends = await Promise.allSettled(tasks);
   return ends.map((end) => {
@@ -73,7 +77,7 @@ export async function outcomesOf(tasks: readonly RemoteTask<unknown>[]): Promise
   });
 }
 
-/** What a child's failure means for the parent, in BullMQ's words. */
+/** Returns BullMQ's options of a child, which determine the effect of its failure on the parent. */
 export function childOptions(returnExceptions: boolean): FlowJob["opts"] {
   return returnExceptions ? { ignoreDependencyOnFailure: true } : { failParentOnFailure: true };
 }

@@ -7,65 +7,56 @@ import type { KeptSubmissions } from "./kept-submissions.ts";
 import type { PendingJobs } from "./pending-jobs.ts";
 import type { Submission } from "./submission.ts";
 
-/** The pauses between a canceller's tries: most cancels need one, a retry just going into back-off needs two. */
-const cancelPauses = [100, 200, 400, 1_000];
-/** How soon a cancel looks again at a job that is on its way to the engine. */
-const sendingPause = 5;
+/** The pauses between the attempts to cancel a job. Most cancels need one attempt, a run that is retried needs two. */
+const CANCEL_PAUSES_MS = [100, 200, 400, 1_000];
+/** The pause before a job is cancelled whose command is on its way to the engine. */
+const SENDING_PAUSE_MS = 5;
 
-/** The canceller's side of the protocol described in `engines/redis/cancel-script.ts`. */
+/** The canceller's side of the protocol that `engines/redis/cancel-script.ts` describes. */
 export class JobCanceller {
   readonly #queues: LaneQueues;
   readonly #pending: PendingJobs;
   readonly #kept: KeptSubmissions;
-  readonly #retract: (submission: Submission) => boolean;
 
-  /** `retract` takes a submission back that was not sent yet. */
-  constructor(
-    queues: LaneQueues,
-    pending: PendingJobs,
-    kept: KeptSubmissions,
-    retract: (submission: Submission) => boolean,
-  ) {
+  constructor(queues: LaneQueues, pending: PendingJobs, kept: KeptSubmissions) {
     this.#queues = queues;
     this.#pending = pending;
     this.#kept = kept;
-    this.#retract = retract;
   }
 
   /**
-   * Cancels a pending job in whichever state it is, and tries until its end is stored. A submission that is folded into
-   * another meanwhile has that one's job cancelled.
+   * Cancels a pending job in any state, and repeats this until its end is stored. If the submission is folded into
+   * another one in between, the job of that one is cancelled.
    */
   async cancel(asked: Submission, reason: string): Promise<void> {
     for (let attempt = 0; ; attempt++) {
-      // Once this one has ended, another may be pending under an id that was chosen; that one is not meant.
+      // After the end of this submission, another one can be pending under a chosen id. That one is not cancelled.
       const submission = this.#pending.current(asked);
       if (submission === undefined) return;
       const error = submission.expiry ?? (reason === "" ? new CancelledError() : new CancelledError(reason));
-      if (submission.addedAt === undefined && this.#retract(submission))
-        return this.#pending.end(submission, { error });
-      if (submission.addedAt !== undefined) {
+      if (submission.state.kind === "unsent") return this.#pending.end(submission, { error });
+      const { isStored } = submission;
+      if (isStored) {
         try {
           if (await cancelStored(this.#queues, submission.lane, submission.id, reason))
-            await this.#lookAfterCancel(submission, error);
+            await this.#checkAfterCancel(submission, error);
         } catch {
-          // The engine does not answer; it is asked again until it does, as everything that is pending is.
+          // The engine does not answer. The cancel is repeated until it does.
         }
       }
       if (this.#pending.current(asked) === undefined) return;
-      const pause =
-        submission.addedAt === undefined
-          ? sendingPause
-          : cancelPauses[Math.min(attempt, cancelPauses.length - 1)]!;
+      const pause = isStored
+        ? CANCEL_PAUSES_MS[Math.min(attempt, CANCEL_PAUSES_MS.length - 1)]!
+        : SENDING_PAUSE_MS;
       await new Promise((resolve) => setTimeout(resolve, pause));
     }
   }
 
-  async #lookAfterCancel(submission: Submission, cancelled: Error): Promise<void> {
+  async #checkAfterCancel(submission: Submission, cancelled: Error): Promise<void> {
     const [stored] = await this.#queues.lookup(submission.lane, [submission.id]);
     if (stored === undefined || stored.kind === "pending") return;
     if (stored.kind === "missing") {
-      // A kept submission has no record. One that can no longer be dropped may have become a job just now.
+      // A kept submission has no record. If it cannot be dropped any more, it may just have become a job.
       if (isKeepable(submission) && !(await this.#kept.drop(submission))) {
         const [again] = await this.#queues.lookup(submission.lane, [submission.id]);
         if (again?.kind !== "missing") return;

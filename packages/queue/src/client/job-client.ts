@@ -1,4 +1,4 @@
-import { TimeoutError } from "@taskloom/loop";
+import { TimeoutError, getEventLoop } from "@taskloom/loop";
 import type { CancelledError } from "@taskloom/loop";
 import type { Engine } from "../contract/engine.ts";
 import { QueueClosedError } from "../errors.ts";
@@ -12,18 +12,19 @@ import { OutcomeWatch } from "./outcome-watch.ts";
 import { PendingJobs } from "./pending-jobs.ts";
 import type { RemoteTask, RemoteTaskControl, RemoteTaskState } from "./remote-task.ts";
 import { SubmissionSender } from "./submission-sender.ts";
+import { SENDING, storedNow } from "./submission.ts";
 import type { Submission } from "./submission.ts";
 import { UnservedWarning } from "./unserved-warning.ts";
 
-/** How long closing waits for an engine that may not answer any more; milliseconds. */
-const closePatience = 1_000;
+/** A queue that closes waits at most this long for its engine, which may not answer any more. */
+const CLOSE_PATIENCE_MS = 1_000;
 
 /**
- * The waiting side of a queue: sends submissions, and brings each one's outcome to its RemoteTask.
+ * The submitter of a queue: sends submissions, and settles their RemoteTasks.
  *
- * A submission is in {@link PendingJobs} from here to its end. {@link SubmissionSender} collects it until the end of the
- * turn and adds it with all others of that turn; {@link OutcomeWatch} learns how it ended, from a reply or from what is
- * stored; {@link JobCanceller} ends it before its time.
+ * {@link PendingJobs} holds a submission from here to its end. {@link SubmissionSender} collects the submissions of a
+ * turn and adds them at its end. {@link OutcomeWatch} receives the outcome from a reply or from the stored state.
+ * {@link JobCanceller} cancels the job.
  */
 export class JobClient implements RemoteTaskControl {
   readonly queues: LaneQueues;
@@ -32,8 +33,8 @@ export class JobClient implements RemoteTaskControl {
   readonly #watch: OutcomeWatch;
   readonly #canceller: JobCanceller;
   readonly #unserved: UnservedWarning;
-  #isNoted = false;
-  #closed = false;
+  #isRecorded = false;
+  #isClosed = false;
 
   constructor(engine: Engine, queueName: string) {
     this.queues = new LaneQueues(engine, queueName);
@@ -41,108 +42,126 @@ export class JobClient implements RemoteTaskControl {
     const kept = new KeptSubmissions(this.queues);
     this.#watch = new OutcomeWatch(this.queues, this.#pending, kept, (lost) => this.#sender.sendAgain(lost));
     this.#sender = new SubmissionSender(this.queues, this.#pending, kept, this.#watch);
-    this.#canceller = new JobCanceller(this.queues, this.#pending, kept, (each) =>
-      this.#sender.retract(each),
-    );
+    this.#canceller = new JobCanceller(this.queues, this.#pending, kept);
   }
 
-  /** Takes a submission; it is sent, with all others of this turn, when the turn ends. */
+  /** Takes a submission, which is sent at the end of this turn with all others of the turn. */
   submit(submission: Submission): void {
     if (this.#pending.join(submission)) return;
     this.#pending.add(submission);
-    this.noteUse();
+    this.recordUse();
     this.#watchServed(submission);
     this.#sender.collect(submission);
   }
 
-  /** Tells the engine once that this queue is used, so that operators find it in their lists. */
-  noteUse(): void {
-    if (this.#isNoted) return;
-    this.#isNoted = true;
+  /** Stores once at the engine that this queue is used, so that operators find it in their lists. */
+  recordUse(): void {
+    if (this.#isRecorded) return;
+    this.#isRecorded = true;
     const { engine, queueName } = this.queues;
-    const note = async (): Promise<void> => {
+    const record = async (): Promise<void> => {
       await engine.connect();
       await engine.recordQueue(queueName);
     };
-    note().catch(() => (this.#isNoted = false));
+    record().catch(() => (this.#isRecorded = false));
   }
 
   #watchServed(submission: Submission): void {
     this.#unserved.watch(submission.name, () => this.#pending.current(submission) !== undefined);
   }
 
-  /** Takes submissions that `add` sends in a way of its own, and sees to their ends. */
+  /** Takes submissions that `add` sends by a command of its own. */
   async send(submissions: readonly Submission[], add: () => Promise<unknown>): Promise<void> {
-    for (const submission of submissions) this.#pending.add(submission);
+    this.#addSending(submissions);
     await this.#sender.send(submissions, add);
   }
 
-  /** The same for the jobs of a flow, its parent last; `add` adds all or none, and is called again if it was cut off. */
+  /** Takes the submissions of a flow, with the parent last. `add` adds all jobs or none, and is repeated if it was cut. */
   async sendFlow(submissions: readonly Submission[], add: () => Promise<unknown>): Promise<void> {
-    for (const submission of submissions) this.#pending.add(submission);
-    this.noteUse();
+    this.#addSending(submissions);
+    this.recordUse();
     for (const submission of submissions) this.#watchServed(submission);
     await this.#sender.sendFlow(submissions, add);
   }
 
-  /** Waits for a job that is there already. */
-  attach(submission: Submission): void {
-    if (this.#pending.join(submission)) return;
-    submission.addedAt = performance.now();
-    void this.send([submission], () => this.#watch.look([submission]));
+  #addSending(submissions: readonly Submission[]): void {
+    for (const submission of submissions) {
+      submission.change(SENDING);
+      this.#pending.add(submission);
+    }
   }
 
-  /** Every task that waits here. */
+  /** Waits for a job that exists already. */
+  attach(submission: Submission): void {
+    if (this.#pending.join(submission)) return;
+    submission.change(storedNow());
+    this.#pending.add(submission);
+    void this.#sender.send([submission], () => this.#watch.check([submission]));
+  }
+
+  /** Returns the tasks that wait for jobs of this queue. */
   pendingTasks(): RemoteTask<unknown>[] {
     return this.#pending.tasks();
   }
 
-  /** Whether a job is on its way or was sent, and has not ended. */
+  /** Whether a submission is pending under an id. */
   knows(id: string): boolean {
     return this.#pending.get(id) !== undefined;
   }
 
-  /** Ends when the engine has confirmed a job, with true; or when it has ended without that, with false. */
+  /** Resolves with true when the engine has confirmed a job, and with false when it has ended without that. */
   async sent(id: string): Promise<boolean> {
-    return await this.#pending.confirmed(id);
+    return (await this.#pending.get(id)?.confirmed()) ?? false;
   }
 
+  /** Cancels a pending job. */
   cancel(id: string, error: CancelledError): void {
     const submission = this.#pending.get(id);
     if (submission !== undefined) void this.#canceller.cancel(submission, error.message);
   }
 
-  /** Ends a job that ran into its deadline: cancelled wherever it is, and a TimeoutError for who waits. */
-  expire(id: string, deadline: number): void {
+  /**
+   * Cancels the job of a task when the submission's own deadline has passed, in any state. The waiters then receive a
+   * TimeoutError.
+   */
+  expireAfter(deadline: number | undefined, remote: RemoteTask<unknown>): void {
+    if (deadline === undefined) return;
+    const timer = getEventLoop().callLater(deadline, () => this.#expire(remote.id, deadline));
+    remote.addDoneCallback(() => timer.cancel());
+  }
+
+  #expire(id: string, deadline: number): void {
     const submission = this.#pending.get(id);
     if (submission === undefined) return;
-    submission.expiry = new TimeoutError(`Job ${id} did not end within its deadline of ${deadline} ms.`);
+    submission.expiry = new TimeoutError(`Job ${id} did not end within its deadline of ${deadline} ms`);
     void this.#canceller.cancel(submission, "deadline");
   }
 
+  /** Reads the state of a job. */
   async state(id: string): Promise<RemoteTaskState> {
     const submission = this.#pending.get(id);
-    if (submission !== undefined && submission.addedAt === undefined) return "waiting";
+    if (submission !== undefined && !submission.isStored) return "waiting";
     const state = await jobState(this.queues, id);
-    // It is kept until the job of its key has ended, and has no record of its own.
+    // The engine keeps the submission until the running job of its key has ended. It has no record of its own yet.
     return state === "unknown" && submission !== undefined && isKeepable(submission) ? "waiting" : state;
   }
 
+  /** Reads the lines that a job has logged. */
   async logs(id: string): Promise<string[]> {
     return await wholeLog(this.queues, id);
   }
 
-  /** Stops waiting: what is pending fails here and goes on at the engine. */
+  /** Stops waiting. The pending tasks fail, and their jobs continue at the engine. */
   async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     this.#watch.close();
     for (const submission of this.#pending.all()) {
       const error = new QueueClosedError(
-        `Queue ${this.queues.queueName} was closed while job ${submission.id} was pending; the job goes on, and attach("${submission.id}") finds it again.`,
+        `Queue ${this.queues.queueName} was closed while job ${submission.id} was pending; the job continues, and attach("${submission.id}") finds it again`,
       );
       this.#pending.end(submission, { error });
     }
-    await settleWithin(closePatience, this.queues.close());
+    await settleWithin(CLOSE_PATIENCE_MS, this.queues.close());
   }
 }

@@ -4,19 +4,19 @@ import type { Lane } from "../contract/lane.ts";
 import type { LaneQueues } from "../operate/lane-queues.ts";
 import type { Submission } from "./submission.ts";
 
-/** Whether the engine keeps the submission while a job of its key runs. */
+/** Whether the engine keeps a submission while a job of its key runs. */
 export function isKeepable({ options }: Submission): boolean {
   return options.deduplication?.keepLastIfActive === true;
 }
 
 /**
- * Submissions with `keepLastIfActive`. While a job of their key runs, the engine keeps the last of them; it becomes a job
- * under its own id when that job has ended. So a submission of this kind is in one of four places:
+ * Submissions with `keepLastIfActive`. While a job of a key runs, the engine keeps the last submission of the key. When
+ * that job has ended, the kept submission becomes a job under its own id. Such a submission is in one of four places:
  *
- * - It is a job.
- * - It is kept, and there is no record under its id yet.
- * - A later one was kept in its place. Its waiters wait for that one: nobody will ever run its own arguments.
- * - It was folded into a job that had not started. Its waiters wait for that job.
+ * - The submission is a job.
+ * - The submission is kept, and has no record under its id yet.
+ * - A later submission was kept instead. The waiters wait for that one, and the arguments of this one never run.
+ * - The submission was folded into a job that had not started. The waiters wait for that job.
  */
 export class KeptSubmissions {
   readonly #queues: LaneQueues;
@@ -25,8 +25,12 @@ export class KeptSubmissions {
     this.#queues = queues;
   }
 
-  /** The id under which a submission's outcome will be, which can be its own; undefined when no job is known for it. */
-  async whereIs({ lane, id, options }: Submission): Promise<string | undefined> {
+  /** Returns the id of the job that will have the outcome of a submission, or undefined if there is no such job. */
+  async placeOf({
+    lane,
+    id,
+    options,
+  }: Pick<Submission, "lane" | "id" | "options">): Promise<string | undefined> {
     const key = options.deduplication!.id;
     const kept = await this.#kept(lane, key);
     if (kept !== undefined) return kept.id;
@@ -41,11 +45,10 @@ export class KeptSubmissions {
   }
 
   /**
-   * Adds submissions, and tells the waiters of kept ones that were replaced by that: they may live in other processes.
-   *
-   * @returns what `add` returned.
+   * Adds submissions by `add`, and notifies the waiters of kept submissions that were replaced by that, which can be in
+   * other processes. Resolves with the result of `add`.
    */
-  async addAndTell<T>(lane: Lane, submissions: readonly Submission[], add: () => Promise<T>): Promise<T> {
+  async addAndNotify<T>(lane: Lane, submissions: readonly Submission[], add: () => Promise<T>): Promise<T> {
     const keys = new Set(submissions.filter(isKeepable).map(({ options }) => options.deduplication!.id));
     if (keys.size === 0) return await add();
     const before = await Promise.all(
@@ -54,19 +57,19 @@ export class KeptSubmissions {
     const result = await add();
     for (const { key, kept } of before) {
       const last = submissions.findLast(({ options }) => options.deduplication?.id === key);
-      // A message that is lost is made up for by the look at what is pending.
-      if (kept !== undefined && last !== undefined) void this.#tell(kept, last).catch(() => {});
+      // If the message is lost, the waiters learn the new place from their next poll.
+      if (kept !== undefined && last !== undefined) void this.#notify(kept, last).catch(() => {});
     }
     return result;
   }
 
-  async #tell({ id, reply }: KeptSubmission, last: Submission): Promise<void> {
-    if (reply === undefined || id === last.id) return;
-    const place = await this.whereIs({ ...last, id });
+  async #notify({ id, reply }: KeptSubmission, { id: lastId, lane, options }: Submission): Promise<void> {
+    if (reply === undefined || id === lastId) return;
+    const place = await this.placeOf({ lane, id, options });
     if (place !== undefined && place !== id) this.#queues.engine.replies.send(reply, { id, became: place });
   }
 
-  /** Takes a kept submission back; false when it is not kept. */
+  /** Removes a kept submission from the engine. Resolves with false if it is not kept. */
   async drop({ lane, id, options }: Submission): Promise<boolean> {
     const { engine } = this.#queues;
     const key = options.deduplication!.id;

@@ -4,22 +4,22 @@ import type { LaneQueues } from "../operate/lane-queues.ts";
 import { isKeepable } from "./kept-submissions.ts";
 import type { Submission } from "./submission.ts";
 
-/** What the other lane has to do with submissions to a lane. */
+/** The submissions to a lane that concern jobs of the other lane. A task can have run there in an earlier version. */
 export interface OtherLane {
-  /** Those whose job is there, since their task ran there before, and under which id. */
+  /** The submissions whose job is in the other lane, with the id of that job. */
   readonly jobs: Map<Submission, string>;
-  /** Those that somebody is adding there just now: there is a job to wait for in a moment. */
+  /** The submissions whose job another process is just adding to the other lane. */
   readonly onTheWay: ReadonlySet<Submission>;
-  /** Those that have to run after a job that runs there: with `keepLastIfActive` they are no part of it. */
+  /** The submissions with `keepLastIfActive` that have to run after a running job of the other lane. */
   readonly behind: ReadonlySet<Submission>;
 }
 
-/** States of a job that is over, so that nothing can be folded into it. */
-const hasEnded: ReadonlySet<string> = new Set(["completed", "failed", "unknown"]);
+/** The states of jobs that have ended. No submission is folded into them. */
+const ENDED_STATES: ReadonlySet<string> = new Set(["completed", "failed", "unknown"]);
 
 /**
- * Looks whether what is submitted to a lane is in the other one. BullMQ sees to it that an id and a key are there once
- * in a lane; that they are there once in a queue is seen to here.
+ * Finds the submissions to a lane that are jobs of the other lane already. BullMQ stores an id and a key once in a lane;
+ * this function makes sure that they are stored once in a queue.
  */
 export async function askOtherLane(
   queues: LaneQueues,
@@ -33,7 +33,7 @@ export async function askOtherLane(
   const chosen = submissions.filter(({ mayExist }) => mayExist);
   if (chosen.length > 0) {
     const keys = chosen.map(({ id }) => id.slice(lane.length + 1));
-    // Claimed first: whoever claims it for the other lane after this look waits until the job is there to be seen.
+    // The claim comes before the lookup: a process that claims the id for the other lane later waits for this job.
     const claimed = await queues.engine.claimLane(queues.queueName, lane, keys);
     const ids = keys.map((key) => jobId(other, key));
     for (const [index, job] of (await queues.lookup(other, ids)).entries()) {
@@ -50,7 +50,7 @@ export async function askOtherLane(
       if (holder === null) return;
       const state = isKeepable(submission) ? await queues.lane(other).getJobState(holder) : undefined;
       if (state === "active") behind.add(submission);
-      else if (state === undefined || !hasEnded.has(state)) jobs.set(submission, holder);
+      else if (state === undefined || !ENDED_STATES.has(state)) jobs.set(submission, holder);
     }),
   );
   return { jobs, onTheWay, behind };

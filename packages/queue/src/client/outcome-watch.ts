@@ -9,12 +9,12 @@ import type { LaneQueues } from "../operate/lane-queues.ts";
 import { isKeepable } from "./kept-submissions.ts";
 import type { KeptSubmissions } from "./kept-submissions.ts";
 import type { OutcomeMessage, PendingJobs } from "./pending-jobs.ts";
-import type { Submission } from "./submission.ts";
+import type { Submission, SubmissionState } from "./submission.ts";
 
-/** How often the stored state of what is pending is looked at, in case a reply was lost; milliseconds. */
-const lookInterval = 1_000;
+/** The stored state of pending jobs is polled at this interval, in case a reply was lost. */
+const POLL_INTERVAL_MS = 1_000;
 
-/** Learns how pending jobs ended: from replies, which are quick, and from what is stored, which decides. */
+/** Receives the outcomes of pending jobs: from replies, which are quick, and from the stored state, which decides. */
 export class OutcomeWatch {
   readonly #queues: LaneQueues;
   readonly #pending: PendingJobs;
@@ -22,11 +22,11 @@ export class OutcomeWatch {
   readonly #sendAgain: (submission: Submission) => void;
   #listening: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
-  #lookCursor: string | undefined;
+  #pollCursor: string | undefined;
   #stopListening: (() => void) | undefined;
-  #closed = false;
+  #isClosed = false;
 
-  /** `sendAgain` sends a job whose record the engine has lost once more. */
+  /** @param sendAgain sends a job again whose record the engine has lost. */
   constructor(
     queues: LaneQueues,
     pending: PendingJobs,
@@ -39,13 +39,19 @@ export class OutcomeWatch {
     this.#sendAgain = sendAgain;
   }
 
-  /** Begins to listen, once; no job is sent before that. */
+  /**
+   * Begins to listen for replies, once. Resolves when replies arrive; no job is sent before that.
+   *
+   * @throws {@link QueueClosedError} if the queue is closed.
+   */
   async listen(): Promise<void> {
-    if (this.#closed) {
-      throw new QueueClosedError(`Queue ${this.#queues.queueName} was closed before it could send this job.`);
+    if (this.#isClosed) {
+      throw new QueueClosedError(
+        `Queue ${this.#queues.queueName} was closed before it could send this job; submit it to a new TaskQueue`,
+      );
     }
     this.#listening ??= this.#beginToListen().catch((error: unknown) => {
-      this.#listening = undefined; // The next submission tries again.
+      this.#listening = undefined; // The next submission begins to listen again.
       this.#stopListening?.();
       throw error;
     });
@@ -58,122 +64,134 @@ export class OutcomeWatch {
     });
     await this.#queues.engine.replies.listen(
       (message) => this.#receive(message),
-      () => void this.look(this.#pending.all()).catch(() => {}),
+      () => void this.check(this.#pending.all()).catch(() => {}),
     );
     this.#timer = setInterval(
-      () => void this.look(this.#nextToLookAt()).catch(() => {}),
-      lookInterval,
+      () => void this.check(this.#nextToPoll()).catch(() => {}),
+      POLL_INTERVAL_MS,
     ).unref();
   }
 
   #receive(message: ReplyMessage): void {
-    // An id that nobody waits for is normal: replies can come twice, or after a look was quicker.
+    // Replies for other ids are normal: a reply can arrive twice, or after a poll has settled the job.
     const submission = this.#pending.get(message.id);
     if (submission === undefined) return;
-    if ("became" in message) this.#pending.become(submission, message.became);
+    if ("became" in message) this.#pending.rebind(submission, message.became);
     else if (!("outcome" in message)) this.#pending.progress(submission, message.progress);
-    else if (submission.mayExist) void this.#confirm(submission, message).catch(() => {});
+    else if (submission.mayExist) void this.#checkReply(submission, message).catch(() => {});
     else this.#pending.settle(submission, message);
   }
 
   /**
-   * Under an id that was chosen there can have been another job before, and this may be the late reply to that one.
-   * What is stored decides; where nothing is stored any more, the reply is all that there is.
+   * Checks the reply for a chosen id, since it can be the late reply of an earlier job of the id. The stored state
+   * decides. If nothing is stored any more, the reply counts.
    */
-  async #confirm(submission: Submission, message: OutcomeMessage): Promise<void> {
-    if (submission.addedAt === undefined) return;
+  async #checkReply(submission: Submission, message: OutcomeMessage): Promise<void> {
+    if (!submission.isStored) return;
     const [stored] = await this.#queues.lookup(submission.lane, [submission.id]);
     if (stored?.kind === "missing") this.#pending.settle(submission, message);
-    else if (stored !== undefined) this.#compare(submission, stored);
+    else if (stored !== undefined) this.#apply(submission, stored);
   }
 
-  /** The next slice of what has been pending for a while, going round, so that a large backlog costs no more per look. */
-  #nextToLookAt(): Submission[] {
-    const before = performance.now() - lookInterval;
-    // Where no reply can be lost, only a job whose place another one took ends without one.
-    const { isLossless: lossless } = this.#queues.engine.replies;
+  /** Returns the next slice of the jobs that have been pending for a while, so that a large backlog costs no more a poll. */
+  #nextToPoll(): Submission[] {
+    const before = performance.now() - POLL_INTERVAL_MS;
+    // If no reply can be lost, the only jobs that end without one are those that another job has replaced.
+    const { isLossless } = this.#queues.engine.replies;
     const old = this.#pending
       .all()
       .filter(
-        (each) => each.addedAt !== undefined && each.addedAt < before && (!lossless || canGiveWay(each)),
+        (each) =>
+          each.state.kind === "stored" && each.state.since < before && (!isLossless || isReplaceable(each)),
       );
     if (old.length <= MAX_LOOKUP) return old;
-    const from = old.findIndex(({ id }) => id === this.#lookCursor) + 1;
+    const from = old.findIndex(({ id }) => id === this.#pollCursor) + 1;
     const slice = [...old.slice(from), ...old.slice(0, from)].slice(0, MAX_LOOKUP);
-    this.#lookCursor = slice.at(-1)?.id;
+    this.#pollCursor = slice.at(-1)?.id;
     return slice;
   }
 
-  /** Looks at what is stored of submissions, and ends those that have ended. */
-  async look(submissions: readonly Submission[]): Promise<void> {
-    const sent = submissions.filter(({ addedAt }) => addedAt !== undefined);
+  /** Reads the stored state of submissions, and settles those that have ended. */
+  async check(submissions: readonly Submission[]): Promise<void> {
+    const sent = submissions.filter(({ isStored }) => isStored);
     for (const lane of lanes) {
       const ofLane = sent.filter((submission) => submission.lane === lane);
       if (ofLane.length === 0) continue;
       const ids = ofLane.map(({ id }) => id);
       const stored = await this.#queues.lookup(lane, ids);
-      for (const [index, job] of stored.entries()) this.#compare(ofLane[index]!, job);
+      for (const [index, job] of stored.entries()) this.#apply(ofLane[index]!, job);
     }
   }
 
-  #compare(submission: Submission, stored: StoredJob): void {
+  #apply(submission: Submission, stored: StoredJob): void {
     if (!this.#pending.holds(submission) || stored.kind === "pending") return;
     if (stored.kind === "finished")
       return this.#pending.settle(submission, { ...stored, outcome: outcomeOf(stored.record) });
-    // A record that is missing within the time it would be kept was lost by the engine, with all that it had done: the
-    // job is added again under its id. Later it may be one that ended and was removed, and must not run again.
-    const age = performance.now() - (submission.addedAt ?? 0);
+    const { state } = submission;
+    if (state.kind === "stored") this.#followMissing(submission, state);
+  }
+
+  /**
+   * Handles a confirmed job without a record. If the record is missing within its retention, the engine has lost it, and
+   * the job is sent again under its id. Later the job may have ended and been removed, and must not run again.
+   */
+  #followMissing(
+    submission: Submission,
+    { since, missedAt, kind }: Extract<SubmissionState, { readonly kind: "stored" }>,
+  ): void {
+    const now = performance.now();
     const { deduplication, attempts } = submission.options;
-    const isKept = age < keptForCertain(submission.data);
+    const isKept = now - since < keptForCertain(submission.data);
     if (isKept && isKeepable(submission)) {
       void this.#followKept(submission).catch(() => {});
     } else if (deduplication?.replace === true) {
       void this.#followReplacement(submission).catch(() => {});
     } else if (attempts !== undefined && isKept) {
       this.#sendAgain(submission);
-    } else if (submission.missedAt === undefined || performance.now() - submission.missedAt < lookInterval) {
-      // With a short retention a record can be removed while the reply to its end is on its way.
-      submission.missedAt ??= performance.now();
-    } else {
+    } else if (missedAt === undefined) {
+      // With a short retention, a record can be removed while the reply of its end is on its way.
+      submission.change({ kind, since, missedAt: now });
+    } else if (now - missedAt >= POLL_INTERVAL_MS) {
       this.#lose(
         submission,
-        `is not known to ${this.#queues.engine.url}: it was removed, its result was kept for a shorter time than this, or the engine lost its data.`,
+        `is not known to ${this.#queues.engine.url}: it was removed, its retention has passed, or the engine has lost its data; submit it again if it is still needed`,
       );
     }
   }
 
-  /** There is no record of a submission that can be kept: it is kept, or another one was kept in its place. */
+  /** Handles a submission without a record that the engine can keep: it is kept, or a later one was kept instead. */
   async #followKept(submission: Submission): Promise<void> {
-    const place = await this.#kept.whereIs(submission);
+    const place = await this.#kept.placeOf(submission);
     if (!this.#pending.holds(submission) || place === submission.id) return;
     if (place === undefined) this.#sendAgain(submission);
-    else this.#pending.become(submission, place);
+    else this.#pending.rebind(submission, place);
   }
 
-  /** A delayed job gave way to a newer duplicate: who waited for it waits for that one. */
+  /** Has the waiters of a delayed job that a duplicate has replaced wait for the duplicate. */
   async #followReplacement(submission: Submission): Promise<void> {
     const { lane, options } = submission;
     const holder = await this.#queues.lane(lane).getDeduplicationJobId(options.deduplication!.id);
     if (!this.#pending.holds(submission)) return;
-    if (holder !== null && holder !== submission.id) return this.#pending.become(submission, holder);
+    if (holder !== null && holder !== submission.id) return this.#pending.rebind(submission, holder);
     this.#lose(
       submission,
-      "gave way to a newer one with the same key, which has ended since; submit it again if it is still wanted.",
+      "was replaced by a newer job with the same key, which has ended since; submit it again if it is still needed",
     );
   }
 
-  #lose(submission: Submission, why: string): void {
-    this.#pending.end(submission, { error: new JobLostError(`Job ${submission.id} ${why}`) });
+  #lose(submission: Submission, reason: string): void {
+    this.#pending.end(submission, { error: new JobLostError(`Job ${submission.id} ${reason}`) });
   }
 
+  /** Stops listening and polling. */
   close(): void {
-    this.#closed = true;
+    this.#isClosed = true;
     clearInterval(this.#timer);
     this.#stopListening?.();
   }
 }
 
-/** Whether a later submission of the key can take the job's place. */
-function canGiveWay(submission: Submission): boolean {
+/** Whether a later submission of the key can replace the job. */
+function isReplaceable(submission: Submission): boolean {
   return submission.options.deduplication?.replace === true || isKeepable(submission);
 }

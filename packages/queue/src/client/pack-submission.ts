@@ -1,50 +1,56 @@
+import { checkEach } from "../definition/check-arguments.ts";
 import type { ResolvedTaskOptions } from "../definition/define-task.ts";
 import { encodeArguments } from "../wire/job-data.ts";
 import type { PackResult } from "../wire/pack.ts";
-import type { CallToJob, Surroundings } from "./call-to-job.ts";
-import { checkEach } from "./check-arguments.ts";
 import type { JobClient } from "./job-client.ts";
+import type { JobFactory, SubmissionContext } from "./job-factory.ts";
 import type { Pack } from "./remote-map.ts";
 import type { RemoteTask } from "./remote-task.ts";
 import type { SubmitOptions } from "./submit-options.ts";
 
-/** The calls that are to travel as one job, and what holds for each of them. */
-interface PackTerms {
+type Arguments = readonly unknown[];
+
+/** The calls of a pack, and the options and the context that all of them share. */
+interface PackCalls {
   readonly task: ResolvedTaskOptions;
-  readonly chunk: readonly (readonly unknown[])[];
+  readonly chunk: readonly Arguments[];
   readonly options: SubmitOptions;
-  readonly surroundings: Surroundings;
+  readonly context: SubmissionContext;
 }
 
-/** Submits calls as one job. A call whose arguments are refused or cannot be sent fails alone; the others are sent. */
-export async function startPack(client: JobClient, jobs: CallToJob, terms: PackTerms): Promise<Pack> {
-  const { task, chunk } = terms;
+/**
+ * Submits calls as one job. A call whose arguments are refused or cannot be sent fails by itself; the other calls are
+ * sent.
+ */
+export async function startPack<R>(client: JobClient, jobs: JobFactory, calls: PackCalls): Promise<Pack<R>> {
+  const { task, chunk } = calls;
   const size = chunk.length;
-  const { accepted, refused } = await checkEach(task, chunk);
+  const { checked, refused } = await checkEach(task, chunk);
+  const accepted = checked.filter((args) => args !== undefined);
   if (accepted.length === 0) return { size, refused, task: undefined };
   try {
-    return { size, refused, task: submitPack(client, jobs, terms, accepted) };
+    return { size, refused, task: submitPack<R>(client, jobs, calls, accepted) };
   } catch (error) {
-    const sendable = withoutUnsendable(accepted, refused);
+    const sendable = sendableCalls(checked, refused);
     if (sendable.length === accepted.length || sendable.length === 0) {
-      // Either no call by itself is to blame, or each is.
+      // Either all calls are at fault, or the fault belongs to no single call.
       for (let at = 0; at < size; at++) if (!refused.has(at)) refused.set(at, error);
       return { size, refused, task: undefined };
     }
-    return { size, refused, task: submitPack(client, jobs, terms, sendable) };
+    return { size, refused, task: submitPack<R>(client, jobs, calls, sendable) };
   }
 }
 
-function submitPack(
+function submitPack<R>(
   client: JobClient,
-  jobs: CallToJob,
-  { task, options, surroundings }: PackTerms,
-  calls: readonly (readonly unknown[])[],
-): RemoteTask<PackResult> {
-  const remote = jobs.remoteFor<PackResult>(task, {});
+  jobs: JobFactory,
+  { task, options, context }: PackCalls,
+  calls: readonly Arguments[],
+): RemoteTask<PackResult<R>> {
+  const remote = jobs.newTask<PackResult<R>>(task, {});
   try {
-    // The attempts are the items' own; a pack as a whole is run again only when its worker died.
-    client.submit(jobs.submission(remote, task, calls, options, surroundings, { pack: true }));
+    // Attempts belong to the items. The pack as a whole runs again only if its worker dies.
+    client.submit(jobs.submission(remote, task, calls, options, context, { pack: true }));
     return remote;
   } catch (error) {
     remote.abandon(error);
@@ -52,22 +58,20 @@ function submitPack(
   }
 }
 
-/** The calls that can be sent; each of the others is refused at its place among all. */
-function withoutUnsendable(
-  accepted: readonly (readonly unknown[])[],
+/** Returns the calls that can be sent, and adds the errors of the others to `refused`. */
+function sendableCalls(
+  checked: readonly (Arguments | undefined)[],
   refused: Map<number, unknown>,
-): readonly (readonly unknown[])[] {
-  let place = -1;
-  const before = new Set(refused.keys());
-  return accepted.filter((args) => {
-    do place++;
-    while (before.has(place));
+): readonly Arguments[] {
+  const sendable: Arguments[] = [];
+  for (const [index, args] of checked.entries()) {
+    if (args === undefined) continue;
     try {
       encodeArguments(args);
-      return true;
+      sendable.push(args);
     } catch (error) {
-      refused.set(place, error);
-      return false;
+      refused.set(index, error);
     }
-  });
+  }
+  return sendable;
 }

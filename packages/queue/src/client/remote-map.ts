@@ -2,47 +2,52 @@ import { createTask } from "@taskloom/loop";
 import type { Task } from "@taskloom/loop";
 import type { PackResult } from "../wire/pack.ts";
 
-/** What came of one item: its value, or why there is none. */
+/** The outcome of one item: its value or its error. */
 export type Settled<R> = PromiseSettledResult<R>;
 
-/** One pack of items on its way: which of them were sent, and which were refused before. */
-export interface Pack {
+/** One pack of items after it was submitted. */
+export interface Pack<R> {
+  /** The number of items, refused ones included. */
   readonly size: number;
+  /** The errors of items that were not sent, by their index. */
   readonly refused: ReadonlyMap<number, unknown>;
-  /** Undefined when every item was refused. */
-  readonly task: Task<PackResult> | undefined;
+  /** The job of the other items; undefined if every item was refused. */
+  readonly task: Task<PackResult<R>> | undefined;
 }
 
-/** How packs are made and how many are under way at once. */
+/** The options of {@link TaskQueue.map}. */
 export interface RemoteMapOptions {
-  /** Items that travel and run as one job. Default 500. */
+  /** The number of items that travel and run as one job. Default 500. */
   readonly chunkSize?: number;
-  /** Packs that are under way before the first of them is read. Default 64. */
+  /** The number of packs that are submitted before the first of them is read. Default 64. */
   readonly ahead?: number;
 }
 
+type Arguments = readonly unknown[];
+
 /**
- * The results of {@link TaskQueue.map}, in the order of the items. Iterating it throws the error of an item at its
- * place, and cancels the rest; {@link settled} goes on. What was not read when the iteration stops is cancelled.
+ * The results of {@link TaskQueue.map}, in the order of the items. An iteration throws the error of an item at its
+ * place and cancels the rest; {@link settled} continues after an error. When an iteration stops, all items without a
+ * read result are cancelled.
  */
 export class RemoteMap<R> implements AsyncIterableIterator<R> {
-  readonly #source: Iterator<readonly unknown[]> | AsyncIterator<readonly unknown[]>;
-  readonly #start: (chunk: readonly (readonly unknown[])[]) => Promise<Pack>;
+  readonly #source: Iterator<Arguments> | AsyncIterator<Arguments>;
+  readonly #start: (chunk: readonly Arguments[]) => Promise<Pack<R>>;
   readonly #chunkSize: number;
   readonly #ahead: number;
-  readonly #packs: Promise<Pack>[] = [];
+  readonly #packs: Promise<Pack<R>>[] = [];
   /** The pack whose results are awaited. */
-  #reading: Promise<Pack> | undefined;
+  #reading: Promise<Pack<R>> | undefined;
   #results: Settled<R>[] = [];
   #at = 0;
-  #exhausted = false;
+  #isExhausted = false;
   #isOver = false;
   #busy: Promise<unknown> | undefined;
 
-  /** Made by {@link TaskQueue.map}. */
+  /** Called by {@link TaskQueue.map}. */
   constructor(
-    items: Iterable<readonly unknown[]> | AsyncIterable<readonly unknown[]>,
-    start: (chunk: readonly (readonly unknown[])[]) => Promise<Pack>,
+    items: Iterable<Arguments> | AsyncIterable<Arguments>,
+    start: (chunk: readonly Arguments[]) => Promise<Pack<R>>,
     { chunkSize = 500, ahead = 64 }: RemoteMapOptions,
   ) {
     this.#source = Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]();
@@ -55,6 +60,7 @@ export class RemoteMap<R> implements AsyncIterableIterator<R> {
     return this;
   }
 
+  /** Resolves with the value of the next item. Rejects with the item's error, which ends the iteration. */
   async next(): Promise<IteratorResult<R, undefined>> {
     try {
       const settled = await this.#nextSettled();
@@ -62,13 +68,13 @@ export class RemoteMap<R> implements AsyncIterableIterator<R> {
       if (settled.status === "fulfilled") return { value: settled.value, done: false };
       throw settled.reason;
     } catch (error) {
-      // An item's error, or that of the source of the items; it counts more than one of the source's clean-up.
+      // The error of an item or of the source is thrown, and a later error of the source's clean-up is dropped.
       await this.return().catch(() => {});
       throw error;
     }
   }
 
-  /** Every item's outcome, in order; a failed one does not end it. */
+  /** Yields the outcome of every item, in order. An item that fails does not end the iteration. */
   async *settled(): AsyncGenerator<Settled<R>, void, undefined> {
     try {
       for (;;) {
@@ -81,13 +87,13 @@ export class RemoteMap<R> implements AsyncIterableIterator<R> {
     }
   }
 
-  /** All values, as a Task that fails with the first item's error. */
+  /** Returns a task with all values. It fails with the error of the first item that failed. */
   toArray(): Task<R[]> {
     return createTask<R[]>(async () => {
       const all: R[] = [];
       try {
         for (;;) {
-          // Whole packs at a time: a promise for each item would cost more than the item.
+          // A whole pack is read at a time, since a promise for each item would cost more than the item.
           for (; this.#at < this.#results.length; this.#at++) {
             const settled = this.#results[this.#at]!;
             if (settled.status === "rejected") break;
@@ -98,14 +104,14 @@ export class RemoteMap<R> implements AsyncIterableIterator<R> {
           all.push(next.value);
         }
       } finally {
-        // A task that is cancelled does not wait for the source's clean-up, which can be stuck in a `next`.
+        // A cancelled task does not wait for the clean-up of the source, which can be stuck in a `next`.
         void this.return().catch(() => {});
       }
     });
   }
 
   async #nextSettled(): Promise<Settled<R> | undefined> {
-    // Calls that overlap take their turns.
+    // Calls that overlap run one after the other.
     while (this.#busy !== undefined) await this.#busy;
     if (this.#at === this.#results.length) {
       const loading = this.#load();
@@ -119,7 +125,7 @@ export class RemoteMap<R> implements AsyncIterableIterator<R> {
     return this.#results[this.#at++];
   }
 
-  /** Brings in the next pack's results; false at the end. */
+  /** Loads the results of the next pack. Resolves with false at the end. */
   async #load(): Promise<boolean> {
     await this.#fill();
     this.#reading = this.#packs.shift();
@@ -134,37 +140,37 @@ export class RemoteMap<R> implements AsyncIterableIterator<R> {
   }
 
   async #fill(): Promise<void> {
-    while (!this.#exhausted && this.#packs.length < this.#ahead) {
-      const chunk: (readonly unknown[])[] = [];
+    while (!this.#isExhausted && this.#packs.length < this.#ahead) {
+      const chunk: Arguments[] = [];
       while (chunk.length < this.#chunkSize) {
         const next = this.#source.next();
         const { value, done } = next instanceof Promise ? await next : next;
         if (done === true) {
-          this.#exhausted = true;
+          this.#isExhausted = true;
           break;
         }
         chunk.push(value);
       }
       if (chunk.length === 0 || this.#isOver) return;
       const pack = this.#start(chunk);
-      pack.catch(() => {}); // Told when its turn comes.
+      pack.catch(() => {}); // The iteration receives the error when it reaches the pack.
       this.#packs.push(pack);
     }
   }
 
-  /** Ends the iteration: what is under way is cancelled. */
+  /** Ends the iteration and cancels the packs that have not ended. */
   async return(): Promise<IteratorResult<R, undefined>> {
     this.#isOver = true;
-    const hasMore = !this.#exhausted;
-    this.#exhausted = true;
+    const hasMore = !this.#isExhausted;
+    this.#isExhausted = true;
     this.#results = [];
     this.#at = 0;
-    const underWay = [...(this.#reading === undefined ? [] : [this.#reading]), ...this.#packs.splice(0)];
-    for (const pack of underWay) {
+    const pending = [...(this.#reading === undefined ? [] : [this.#reading]), ...this.#packs.splice(0)];
+    for (const pack of pending) {
       void pack.then(
         ({ task }) => {
-          task?.then(undefined, () => {}); // How it ends is no news to anybody.
-          task?.cancel("the map it belongs to has ended");
+          task?.then(undefined, () => {}); // Nobody awaits the outcome any more.
+          task?.cancel("The map of this pack has ended");
         },
         () => {},
       );
@@ -174,8 +180,8 @@ export class RemoteMap<R> implements AsyncIterableIterator<R> {
   }
 }
 
-/** A pack's results in the order of its items. A pack that failed as a whole fails each of them. */
-async function unpack<R>({ size, refused, task }: Pack): Promise<Settled<R>[]> {
+/** Resolves with the results of a pack in the order of its items. If the pack as a whole failed, each item has failed. */
+async function unpack<R>({ size, refused, task }: Pack<R>): Promise<Settled<R>[]> {
   const results: Settled<R>[] = Array.from({ length: size });
   for (const [index, reason] of refused) results[index] = { status: "rejected", reason };
   if (task === undefined) return results;
@@ -186,7 +192,7 @@ async function unpack<R>({ size, refused, task }: Pack): Promise<Settled<R>[]> {
     sent = (index) =>
       failures.has(index)
         ? { status: "rejected", reason: failures.get(index) }
-        : { status: "fulfilled", value: values[index] as R };
+        : { status: "fulfilled", value: values[index]! };
   } catch (reason) {
     sent = () => ({ status: "rejected", reason });
   }

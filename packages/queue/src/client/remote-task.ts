@@ -2,10 +2,11 @@ import { ExternalTask } from "@taskloom/loop";
 import type { CancelledError } from "@taskloom/loop";
 import type { StoredJobState } from "../operate/job-states.ts";
 
-/** What a RemoteTask asks of the client that made it. */
+/** The requests of a RemoteTask to the client that made it. */
 export interface RemoteTaskControl {
   cancel(id: string, error: CancelledError): void;
   knows(id: string): boolean;
+  /** Resolves with true when the engine has confirmed the job, and with false when it has ended without that. */
   sent(id: string): Promise<boolean>;
   state(id: string): Promise<RemoteTaskState>;
   logs(id: string): Promise<string[]>;
@@ -15,20 +16,21 @@ export interface RemoteTaskControl {
 export type RemoteTaskState = StoredJobState;
 
 /**
- * A Task whose body runs on a worker: another process, perhaps another machine.
+ * A Task whose body runs on a worker: in another process, perhaps on another machine.
  *
- * It is awaited, cancelled, given deadlines and gathered like every other Task. Cancelling it, or the scope that waits
- * for it, cancels the job wherever it is. It ends when the job's end is stored, when its queue is closed, or when
- * the engine has lost the job.
+ * A RemoteTask is awaited, cancelled, gathered and given deadlines like every other Task. A cancellation of the task, or
+ * of the scope that waits for it, cancels the job in any state. The task ends when the end of the job is stored, when
+ * its queue is closed, or when the engine has lost the job.
  */
 export class RemoteTask<T> extends ExternalTask<T> {
   #id: string;
-  /** How many attempts were made, as far as is known here; certain when the task is done. */
+  /** The number of attempts so far, as far as this process knows. It is certain when the task is done. */
   attempts = 0;
   readonly #control: RemoteTaskControl;
-  /** Called once, when the client has taken the submission; it is on its way from then on. */
+  /** Called once, when the client has taken the submission in order to send it. */
   #onTaken: (() => void)[] | undefined;
 
+  /** Called by {@link TaskQueue}. */
   constructor(id: string, taskName: string, control: RemoteTaskControl, isLocal: boolean) {
     super({
       name: id,
@@ -41,11 +43,13 @@ export class RemoteTask<T> extends ExternalTask<T> {
   }
 
   /**
-   * Ends when the engine has confirmed the job, so that it outlives this process, or when it has ended already. Fails as
-   * the task does when it could not be sent, as with arguments that its schema refuses.
+   * Resolves when the engine has confirmed the job, so that the job outlives this process, or when the job has ended.
+   *
+   * @throws the error of the task if the job could not be sent, such as a {@link TaskArgumentsError} for arguments that
+   *   its schema refuses.
    */
   async sent(): Promise<void> {
-    // A schema that takes its time to check arguments holds the submission up: the client does not know it yet.
+    // The client does not know the submission while an asynchronous schema checks its arguments.
     if (!this.done() && !this.#control.knows(this.id)) {
       const { promise, resolve } = Promise.withResolvers<void>();
       (this.#onTaken ??= []).push(resolve);
@@ -57,39 +61,39 @@ export class RemoteTask<T> extends ExternalTask<T> {
     if (error !== undefined) throw error;
   }
 
-  /** The id under which the engine holds the job; `queue.attach(id)` finds it again from any process. */
+  /** The id of the job. `queue.attach(id)` finds the job from any process. */
   get id(): string {
     return this.#id;
   }
 
-  /** @internal The client has taken its submission. */
+  /** @internal Called when the client has taken the submission. */
   taken(): void {
-    for (const tell of this.#onTaken ?? []) tell();
+    for (const notify of this.#onTaken ?? []) notify();
     this.#onTaken = undefined;
   }
 
-  /** @internal Ends a task that its submitter never receives, since its submission was refused. */
+  /** @internal Fails a task that its submitter never receives, since the submission was refused. */
   abandon(reason: unknown): void {
     this.then(undefined, () => {});
     this.fail(reason);
   }
 
-  /** @internal It turned out to be a job that was there before. */
-  become(id: string): void {
+  /** @internal Gives the task the id of the job that its submission turned out to be. */
+  rebind(id: string): void {
     this.#id = id;
   }
 
-  /** Where the job is now, as the engine has it. */
+  /** Reads the state of the job from the engine. */
   state(): Promise<RemoteTaskState> {
     return this.#control.state(this.id);
   }
 
-  /** What the job logged with `currentJob().log(…)`, oldest first. */
+  /** Reads the lines that the job has logged with `currentJob().log(…)`, the oldest first. */
   logs(): Promise<string[]> {
     return this.#control.logs(this.id);
   }
 
-  /** Every progress value from now until the end; a value that comes while the reader is busy replaces an unread one. */
+  /** Yields the progress from now until the end. A value that arrives while the reader is busy replaces an unread one. */
   async *progress(): AsyncGenerator<unknown, void, undefined> {
     let latest: { value: unknown } | undefined;
     let wake = (): void => {};

@@ -1,3 +1,4 @@
+import { checkArguments } from "../definition/check-arguments.ts";
 import type { ResolvedTaskOptions } from "../definition/define-task.ts";
 import type { StoredSchedule } from "../contract/lane-queue.ts";
 import { TaskOptionsError } from "../errors.ts";
@@ -5,33 +6,33 @@ import type { Lane } from "../contract/lane.ts";
 import { putSchedule, readSchedules, removeSchedule, scheduleRecord } from "../operate/schedules.ts";
 import type { PlacedSchedule, ScheduleRecord } from "../operate/schedules.ts";
 import type { JobData } from "../wire/job-data.ts";
-import type { CallToJob } from "./call-to-job.ts";
-import { checkEach } from "./check-arguments.ts";
 import type { JobClient } from "./job-client.ts";
+import type { JobFactory } from "./job-factory.ts";
 import type { RemoteTask } from "./remote-task.ts";
 import { repeatOf } from "../operate/schedule-times.ts";
 import type { When } from "../operate/schedule-times.ts";
-import { jobOptions } from "./submission.ts";
+import { Submission, jobOptions } from "./submission.ts";
 import type { SubmitOptions } from "./submit-options.ts";
 
-/** A task that is run again and again, by whichever worker is free at its times. */
+/** A task that runs again and again, at the times of a cron pattern or at an interval, on any worker that is free. */
 export interface Schedule extends ScheduleRecord {
-  /** Runs it once, now, beside its times. */
+  /** Runs the task once now, in addition to its times. */
   run(): RemoteTask<unknown>;
-  /** Ends it. What runs goes on. False when it had ended already. */
+  /** Ends the schedule. A running job continues. Resolves with false if the schedule had ended already. */
   remove(): Promise<boolean>;
 }
 
 /** The schedules of one queue. Each is in the lane of its task. */
 export class Schedules {
   readonly #client: JobClient;
-  readonly #jobs: CallToJob;
+  readonly #jobs: JobFactory;
 
-  constructor(client: JobClient, jobs: CallToJob) {
+  constructor(client: JobClient, jobs: JobFactory) {
     this.#client = client;
     this.#jobs = jobs;
   }
 
+  /** Stores a schedule, in place of any other of the id. */
   async put(
     id: string,
     when: When,
@@ -42,20 +43,19 @@ export class Schedules {
     for (const option of ["id", "deduplicate", "delay", "deadline"] as const) {
       if (options[option] !== undefined)
         throw new TaskOptionsError(
-          `A schedule takes no \`${option}\`: it makes jobs of its own, at its own times.`,
+          `Expected a schedule to have no \`${option}\`, since it makes jobs of its own at its own times`,
         );
     }
     const repeat = repeatOf(id, when);
-    const { accepted, refused } = await checkEach(task, [args]);
-    for (const error of refused.values()) throw error;
-    this.#client.noteUse();
+    const checked = await checkArguments(task, args);
+    this.#client.recordUse();
     const { runsOn, name } = task;
-    const { reply: _nobodyWaits, ...data } = this.#jobs.data(task, accepted[0] ?? [], options, undefined);
+    const { reply: _nobodyWaits, ...data } = this.#jobs.data(task, checked, options, undefined);
     const template = { name, data, opts: jobOptions(task, options) };
     return this.#schedule(await putSchedule(this.#client.queues, runsOn, id, repeat, template));
   }
 
-  /** Every one, the next to run first. */
+  /** Reads every schedule. The one that runs next comes first. */
   async all(): Promise<Schedule[]> {
     return (await readSchedules(this.#client.queues)).map((placed) => this.#schedule(placed));
   }
@@ -70,26 +70,14 @@ export class Schedules {
   }
 
   #run(lane: Lane, { name, template }: StoredSchedule): RemoteTask<unknown> {
-    const remote = this.#jobs.remoteFor<unknown>({ runsOn: lane, name }, {});
+    const remote = this.#jobs.newTask<unknown>({ runsOn: lane, name }, {});
     const empty: JobData = { v: 1, version: 1, args: [] };
     const data = { ...empty, ...template?.data, reply: this.#client.queues.engine.replies.address };
     const { attempts, backoff, priority } = template?.opts ?? {};
     const options = Object.fromEntries(
       Object.entries({ attempts, backoff, priority }).filter(([, value]) => value !== undefined),
     );
-    const { id } = remote;
-    const tasks = [remote];
-    this.#client.submit({
-      lane,
-      id,
-      name,
-      data,
-      options,
-      tasks,
-      mayExist: false,
-      end: undefined,
-      addedAt: undefined,
-    });
+    this.#client.submit(new Submission(remote, { lane, name, data, options, mayExist: false }));
     return remote;
   }
 }

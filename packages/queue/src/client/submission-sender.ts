@@ -4,41 +4,40 @@ import { pauseBeforeRepeat } from "../contract/transient.ts";
 import { EngineFullError } from "../errors.ts";
 import { lanes, storedId } from "../contract/lane.ts";
 import type { Lane } from "../contract/lane.ts";
+import { messageOf } from "../message-of.ts";
 import type { LaneQueues } from "../operate/lane-queues.ts";
 import { askOtherLane } from "./other-lane.ts";
 import { isKeepable } from "./kept-submissions.ts";
 import type { KeptSubmissions } from "./kept-submissions.ts";
 import type { PendingJobs } from "./pending-jobs.ts";
 import { outcomesOf } from "./flow.ts";
+import { SENDING, UNSENT } from "./submission.ts";
 import type { Submission } from "./submission.ts";
 
-/** How many jobs are encoded and sent at once; a batch of more overlaps with the engine's work on the part before. */
-const addAtOnce = 500;
+/** The largest part of a batch. The next part is encoded while the engine works on the one before. */
+const MAX_PART = 500;
 
-/** How soon a job that somebody is adding to the other lane is looked for again; milliseconds. */
-const onTheWayPause = 10;
+/** The pause before a job that another process is adding to the other lane is looked up again. */
+const ON_THE_WAY_PAUSE_MS = 10;
 
-/** How soon a submission is sent that has to run after a job in the other lane is looked at again; milliseconds. */
-const behindPause = 500;
+/** The pause before a submission is sent again that has to run after a running job of the other lane. */
+const BEHIND_PAUSE_MS = 500;
 
-/** Who sees to the ends of what was sent. */
+/** The part of {@link OutcomeWatch} that the sender needs. */
 interface Watch {
   listen(): Promise<void>;
-  look(submissions: readonly Submission[]): Promise<void>;
+  check(submissions: readonly Submission[]): Promise<void>;
 }
 
-/** Collects the submissions of one turn, and adds them at its end in one round trip for each lane. */
+/** Collects the submissions of a turn, and adds them at its end in one round trip for each lane. */
 export class SubmissionSender {
   readonly #queues: LaneQueues;
   readonly #pending: PendingJobs;
   readonly #kept: KeptSubmissions;
   readonly #watch: Watch;
   #collected: Submission[] = [];
-  /** How many batches in a row the engine did not accept. */
+  /** The number of batches in a row that the engine did not accept. */
   #failures = 0;
-  /** Parents of flows that the engine has lost, until their children have ended. */
-  readonly #held = new Set<Submission>();
-
   constructor(queues: LaneQueues, pending: PendingJobs, kept: KeptSubmissions, watch: Watch) {
     this.#queues = queues;
     this.#pending = pending;
@@ -46,37 +45,30 @@ export class SubmissionSender {
     this.#watch = watch;
   }
 
+  /** Takes a submission, which is sent at the end of this turn unless it has ended by then. */
   collect(submission: Submission): void {
+    submission.change(UNSENT);
     if (this.#collected.length === 0) this.#queues.engine.defer(() => void this.#sendCollected());
     this.#collected.push(submission);
   }
 
-  /** Takes one back that was not sent yet; false when it is on its way. */
-  retract(submission: Submission): boolean {
-    if (this.#held.delete(submission)) return true;
-    const at = this.#collected.indexOf(submission);
-    if (at >= 0) this.#collected.splice(at, 1);
-    return at >= 0;
-  }
-
   /**
-   * Sends one that the engine has lost once more. With a flow's parent it has lost what it was to wait for: that goes
-   * when its children have ended, with what they came to.
+   * Sends a job again that the engine has lost. For the parent of a flow, the engine has lost the links to the children
+   * as well: the parent is sent when the children have ended, with their outcomes.
    */
   sendAgain(submission: Submission): void {
-    submission.addedAt = undefined;
-    submission.wasSent = true;
+    submission.change(UNSENT);
+    submission.mayHaveArrived = true;
     const { children, data } = submission;
     if (children === undefined) return this.collect(submission);
-    this.#held.add(submission);
     void outcomesOf(children).then((outcomes) => {
-      if (!this.#held.delete(submission) || !this.#pending.holds(submission)) return;
-      Object.assign(data.flow!, { outcomes });
+      if (!this.#pending.holds(submission)) return;
+      data.flow!.outcomes = outcomes;
       this.collect(submission);
     });
   }
 
-  /** Sends what travels in a way of its own, such as a flow. */
+  /** Sends submissions by a command of their own, which `add` executes. */
   async send(submissions: readonly Submission[], add: () => Promise<unknown>): Promise<void> {
     await this.#connected(submissions, async () => {
       await add();
@@ -84,18 +76,18 @@ export class SubmissionSender {
     });
   }
 
-  /** Adds the jobs of a flow all in one step; the parent, which is the last of them, is there or none is. */
+  /** Adds the jobs of a flow in one step. If the parent, which is the last of them, is stored, all of them are. */
   async sendFlow(submissions: readonly Submission[], add: () => Promise<unknown>): Promise<void> {
     const parent = submissions.at(-1)!;
     await this.send(submissions, async () => {
-      let mayBeThere = false;
+      let mayHaveArrived = false;
       for (let times = 1; this.#pending.holds(parent); times++) {
         try {
-          if (!mayBeThere || !(await this.#isStored(parent))) await add();
+          if (!mayHaveArrived || !(await this.#isStored(parent))) await add();
           return;
         } catch (error) {
           const reason = this.#repeatable(error);
-          mayBeThere ||= reason === "cut";
+          mayHaveArrived ||= reason === "cut";
           const pause = pauseBeforeRepeat(times);
           await new Promise<void>((resolve) => getEventLoop().callLater(pause, resolve));
         }
@@ -103,28 +95,30 @@ export class SubmissionSender {
     });
   }
 
-  /** To add a child again that has failed already would have its parent wait for it for ever. */
+  /** A flow that was stored is not added again: a child that has failed by then would let its parent wait for ever. */
   async #isStored({ lane, id }: Submission): Promise<boolean> {
     const [stored] = await this.#queues.lookup(lane, [id]);
     return stored?.kind !== "missing";
   }
 
   async #sendCollected(): Promise<void> {
-    const batch = this.#collected;
+    const batch = this.#collected.filter(({ state }) => state.kind === "unsent");
     this.#collected = [];
+    if (batch.length === 0) return;
+    for (const submission of batch) submission.change(SENDING);
     await this.#connected(batch, async () => {
       await Promise.all(lanes.map((lane) => this.#sendLane(lane, batch)));
     });
   }
 
-  /** Sends the submissions of one lane. A refusal there says nothing about the other lane. */
+  /** Sends the submissions of one lane. An error of one lane does not affect the other lane. */
   async #sendLane(lane: Lane, batch: readonly Submission[]): Promise<void> {
     const ofLane = batch.filter((submission) => submission.lane === lane);
     if (ofLane.length === 0) return;
     try {
       const { jobs: elsewhere, onTheWay, behind } = await askOtherLane(this.#queues, lane, ofLane);
-      if (onTheWay.size > 0) getEventLoop().callLater(onTheWayPause, () => this.#collectAgain(onTheWay));
-      if (behind.size > 0) getEventLoop().callLater(behindPause, () => this.#collectAgain(behind));
+      if (onTheWay.size > 0) this.#collectLater(ON_THE_WAY_PAUSE_MS, onTheWay);
+      if (behind.size > 0) this.#collectLater(BEHIND_PAUSE_MS, behind);
       this.#confirm([...elsewhere.keys()], elsewhere);
       await this.#addInParts(
         lane,
@@ -136,8 +130,8 @@ export class SubmissionSender {
   }
 
   /**
-   * Returns why the engine failed a command that can be repeated; throws its error otherwise. A full engine is not asked
-   * again: its submitters know best how long their work can wait.
+   * Returns the reason for which the engine failed a command that can be repeated, or throws the error of any other
+   * command. A command that a full engine has refused is not repeated, since its caller knows best how long it can wait.
    */
   #repeatable(error: unknown): "refused" | "cut" {
     const reason = this.#queues.engine.transient(error);
@@ -156,30 +150,32 @@ export class SubmissionSender {
     }
   }
 
-  /** The error of a submission that is given up: an engine without room is named, whatever its own words are. */
+  /** Returns the error of submissions that fail. If the engine is full, an EngineFullError replaces the engine's error. */
   #refusal(error: unknown): unknown {
     const { engine } = this.#queues;
     if (engine.transient(error) !== "full" || error instanceof EngineFullError) return error;
     return new EngineFullError(
-      `${engine.url} has no room left, so the job was not stored: ${(error as Error).message}. Make room, or submit again later.`,
+      `${engine.url} has no room left, so the job was not stored: ${messageOf(error)}. Make room, or submit the job again later`,
       { cause: error },
     );
   }
 
   #setDeadlines(submissions: readonly Submission[]): void {
     const { clockOffset } = this.#queues.engine;
-    for (const { end, data } of submissions)
-      if (end !== undefined) data.deadline = Math.ceil(end + clockOffset);
+    for (const { deadlineAt, data } of submissions)
+      if (deadlineAt !== undefined) data.deadline = Math.ceil(deadlineAt + clockOffset);
   }
 
-  #collectAgain(submissions: Iterable<Submission>): void {
-    for (const submission of submissions) if (this.#pending.holds(submission)) this.collect(submission);
+  #collectLater(milliseconds: number, submissions: Iterable<Submission>): void {
+    getEventLoop().callLater(milliseconds, () => {
+      for (const submission of submissions) if (this.#pending.holds(submission)) this.collect(submission);
+    });
   }
 
-  /** Adds in parts, each sent while the one before is on its way: the engine works while the next is encoded. */
+  /** Adds submissions in parts. The next part is encoded while the engine works on the one before. */
   async #addInParts(lane: Lane, submissions: readonly Submission[]): Promise<void> {
     const adding: Promise<void>[] = [];
-    const size = this.#queues.engine.isLocal ? submissions.length : addAtOnce;
+    const size = this.#queues.engine.isLocal ? submissions.length : MAX_PART;
     for (let from = 0; from < submissions.length; from += size) {
       adding.push(this.#addPart(lane, submissions.slice(from, from + size)));
       if (from + size < submissions.length) await nextTurn();
@@ -189,16 +185,16 @@ export class SubmissionSender {
 
   async #addPart(lane: Lane, all: readonly Submission[]): Promise<void> {
     try {
-      const here = await this.#alreadyThere(lane, all);
-      this.#confirm([...here], new Map());
-      const part = all.filter((each) => !here.has(each));
+      const arrived = await this.#alreadyArrived(lane, all);
+      this.#confirm([...arrived], new Map());
+      const part = all.filter((each) => !arrived.has(each));
       if (part.length === 0) return;
       const jobs = part.map(({ id, name, data, options }) => ({
         name,
         data,
         opts: { ...options, jobId: id },
       }));
-      const added = await this.#kept.addAndTell(lane, part, () => addAll(this.#queues.lane(lane), jobs));
+      const added = await this.#kept.addAndNotify(lane, part, () => addAll(this.#queues.lane(lane), jobs));
       this.#failures = 0;
       const elsewhere = new Map<Submission, string>();
       for (const [index, submission] of part.entries()) {
@@ -214,11 +210,12 @@ export class SubmissionSender {
   }
 
   /**
-   * Those that are sent once more and arrived the first time. Most do no harm, since the engine has each id once; but on
-   * PostgreSQL BullMQ keeps a submission behind its own job that runs, and the key is held for ever then.
+   * Returns the submissions that are sent again although they arrived the first time. In general that does no harm,
+   * since the engine stores each id once. On PostgreSQL, however, BullMQ keeps such a submission behind its own running
+   * job, and would then hold the key for ever.
    */
-  async #alreadyThere(lane: Lane, submissions: readonly Submission[]): Promise<ReadonlySet<Submission>> {
-    const repeated = submissions.filter((each) => each.wasSent === true && isKeepable(each));
+  async #alreadyArrived(lane: Lane, submissions: readonly Submission[]): Promise<ReadonlySet<Submission>> {
+    const repeated = submissions.filter((each) => each.mayHaveArrived && isKeepable(each));
     if (repeated.length === 0) return new Set();
     const stored = await this.#queues.lookup(
       lane,
@@ -227,33 +224,33 @@ export class SubmissionSender {
     return new Set(repeated.filter((_, at) => stored[at]?.kind !== "missing"));
   }
 
-  /** A submission that was added cannot fail any more: if its place is not known, the look at pending jobs finds it. */
+  /** A submission that was added cannot fail any more. If its place cannot be read, the next poll finds it. */
   async #placeOf(submission: Submission): Promise<string | undefined> {
-    return await this.#kept.whereIs(submission).catch(() => submission.id);
+    return await this.#kept.placeOf(submission).catch(() => submission.id);
   }
 
-  /** The engine has confirmed submissions; some of them turned out to be jobs that were there before. */
+  /** Handles submissions that the engine has confirmed. `elsewhere` has the ids of jobs that existed before. */
   #confirm(submissions: readonly Submission[], elsewhere: ReadonlyMap<Submission, string>): void {
     this.#pending.confirm(submissions);
-    for (const [submission, id] of elsewhere) this.#pending.become(submission, id);
+    for (const [submission, id] of elsewhere) this.#pending.rebind(submission, id);
     const existing = submissions.filter(
       (each) => (each.mayExist || elsewhere.has(each)) && this.#pending.holds(each),
     );
-    // Confirmed jobs cannot fail any more: an error of this look is no news about them.
-    if (existing.length > 0) void this.#watch.look(existing).catch(() => {});
+    // Confirmed jobs cannot fail any more, so an error of this check is ignored.
+    if (existing.length > 0) void this.#watch.check(existing).catch(() => {});
   }
 
-  /** Sees to submissions whose adding failed: they are sent again, or fail, unless the engine has them all the same. */
+  /** Handles submissions after a failed command: sends them again, or fails those that the engine has not stored. */
   async #notAdded(lane: Lane, submissions: readonly Submission[], error: unknown): Promise<void> {
-    const open = submissions.filter((each) => each.addedAt === undefined && this.#pending.holds(each));
+    const open = submissions.filter((each) => !each.isStored && this.#pending.holds(each));
     const reason = this.#queues.engine.transient(error);
     if (reason === "refused" || reason === "cut") {
-      // Whether they arrived is not known, and need not be: under its own id each is there once.
-      for (const submission of open) submission.wasSent = true;
-      getEventLoop().callLater(pauseBeforeRepeat(++this.#failures), () => this.#collectAgain(open));
+      // The submissions may have arrived. That does no harm, since the engine stores each id once.
+      for (const submission of open) submission.mayHaveArrived = true;
+      this.#collectLater(pauseBeforeRepeat(++this.#failures), open);
       return;
     }
-    // A bulk of jobs can be refused in the middle, and one that is sent again can be there from the first time.
+    // The engine can refuse a bulk of jobs in the middle, and a job that is sent again can have arrived the first time.
     const queue = this.#queues.lane(lane);
     const states = await Promise.allSettled(open.map(({ id }) => queue.getJobState(storedId(id))));
     const isStored = (_: unknown, at: number): boolean => {
@@ -268,7 +265,7 @@ export class SubmissionSender {
   }
 }
 
-/** One job by itself goes as one command: around many, BullMQ puts a transaction, which takes longer to make than to run. */
+/** Adds jobs. A single job is added without the transaction that BullMQ makes for a bulk, which would take most of the time. */
 async function addAll(
   lane: LaneQueue,
   jobs: NewJob[],

@@ -1,43 +1,146 @@
 import type { JobsOptions } from "bullmq";
 import type { Backoff, ResolvedTaskOptions } from "../definition/define-task.ts";
+import { laneOfJobId } from "../contract/lane.ts";
 import type { Lane } from "../contract/lane.ts";
 import type { JobData } from "../wire/job-data.ts";
 import type { RemoteTask } from "./remote-task.ts";
 import { deduplicationOf } from "./submit-options.ts";
 import type { SubmitOptions } from "./submit-options.ts";
 
-/** A job on its way to its end, as the process that waits for it knows it. */
-export interface Submission {
-  lane: Lane;
-  id: string;
+/** The state of a {@link Submission}, which describes each one. */
+export type SubmissionState =
+  | { readonly kind: "unsent" | "sending" }
+  | {
+      readonly kind: "stored";
+      /** When the engine confirmed the job, in `performance.now()` milliseconds. */
+      readonly since: number;
+      /** When the record was first found missing, in the same milliseconds; undefined if it never was. */
+      readonly missedAt: number | undefined;
+    }
+  | { readonly kind: "joined"; readonly into: Submission }
+  | { readonly kind: "ended" };
+
+export const UNSENT: SubmissionState = { kind: "unsent" };
+export const SENDING: SubmissionState = { kind: "sending" };
+export const ENDED: SubmissionState = { kind: "ended" };
+
+/** Returns the state of submissions that the engine has just confirmed; one object serves a whole batch. */
+export function storedNow(): SubmissionState {
+  return { kind: "stored", since: performance.now(), missedAt: undefined };
+}
+
+/** The job of a submission. */
+export interface SubmittedJob {
+  readonly lane: Lane;
+  /** The name of the task. */
+  readonly name: string;
+  readonly data: JobData;
+  readonly options?: JobsOptions;
+  /** Whether the user chose the id: the job may then exist already, and may even have ended. */
+  readonly mayExist: boolean;
+  /** The time after which the result is of no use, in milliseconds of this machine's clock. */
+  readonly deadlineAt?: number | undefined;
+  /** The tasks of the children of a flow's parent. */
+  readonly children?: readonly RemoteTask<unknown>[] | undefined;
+}
+
+/**
+ * A job as its submitter knows it, from `submit` to its end. Only {@link Submission.change} changes the state:
+ *
+ * - `unsent`: the submission waits for the end of the turn, or for the children of a flow that the engine has lost.
+ *   Only this process knows of the job, so a cancel takes the submission back.
+ * - `sending`: a command with the job is on its way, or is repeated after a pause. The engine may have the job or not,
+ *   so a cancel waits for the answer.
+ * - `stored`: the engine confirmed the job. Replies and the stored state decide its end. A record that is missing while
+ *   it should be kept was lost, and the submission becomes `unsent` again.
+ * - `joined`: the job turned out to be that of another pending submission, which has the waiters now.
+ * - `ended`: the waiters have the outcome.
+ */
+export class Submission {
+  #lane: Lane;
+  #id: string;
   readonly name: string;
   readonly data: JobData;
   readonly options: JobsOptions;
-  /** Who waits for it here: more than one when an id that was chosen is submitted again while it is pending. */
-  readonly tasks: RemoteTask<unknown>[];
-  /** Whether the id was chosen by the user, so that the job may have been there, and even finished, before. */
   readonly mayExist: boolean;
-  /** Milliseconds of this machine's clock after which the result is of no use. */
-  readonly end: number | undefined;
-  /** What a flow's parent waits for. */
-  readonly children?: readonly RemoteTask<unknown>[];
-  /** When the engine confirmed the job, in `performance.now()` milliseconds; undefined until then. */
-  addedAt: number | undefined;
-  /** When its record was first found missing, in `performance.now()` milliseconds; its reply may still be on its way. */
-  missedAt?: number;
-  /** Whether it was sent before, and may have arrived. */
-  wasSent?: true;
-  /** Called once, when the engine has confirmed the job, or it has ended without that. */
-  onSent?: ((confirmed: boolean) => void)[];
-  /** The last progress that its waiters have heard of, encoded. */
-  heard?: unknown;
-  /** The pending submission that it became a part of: who waited for this one waits for that one. */
-  joined?: Submission;
-  /** What its waiters get in place of a cancellation, once its deadline has passed here. */
-  expiry?: Error;
+  readonly deadlineAt: number | undefined;
+  readonly children: readonly RemoteTask<unknown>[] | undefined;
+  /** The waiters in this process. There are several if a chosen id is submitted again while its job is pending. */
+  readonly tasks: RemoteTask<unknown>[];
+  /** Whether the job was sent before, and may have arrived. */
+  mayHaveArrived = false;
+  /** The last progress that the waiters received, encoded. */
+  lastProgress: unknown;
+  /** The error of the waiters in place of a cancellation, once the deadline has passed here. */
+  expiry: Error | undefined;
+  #state = UNSENT;
+  /** The calls that wait until the engine has confirmed the job. */
+  #onConfirmed: ((isConfirmed: boolean) => void)[] | undefined;
+
+  constructor(remote: RemoteTask<unknown>, job: SubmittedJob) {
+    this.#lane = job.lane;
+    this.#id = remote.id;
+    this.name = job.name;
+    this.data = job.data;
+    this.options = job.options ?? {};
+    this.mayExist = job.mayExist;
+    this.deadlineAt = job.deadlineAt;
+    this.children = job.children;
+    this.tasks = [remote];
+  }
+
+  get lane(): Lane {
+    return this.#lane;
+  }
+
+  get id(): string {
+    return this.#id;
+  }
+
+  get state(): SubmissionState {
+    return this.#state;
+  }
+
+  /** Whether the engine has confirmed the job, and the job has not ended. */
+  get isStored(): boolean {
+    return this.#state.kind === "stored";
+  }
+
+  /** Gives the submission, and the tasks that wait for it, the id of the job that it turned out to be. */
+  rebind(id: string): void {
+    for (const task of this.tasks) task.rebind(id);
+    this.#id = id;
+    this.#lane = laneOfJobId(id) ?? this.#lane;
+  }
+
+  /** Changes the state. A submission that was joined or has ended keeps its state. */
+  change(next: SubmissionState): void {
+    const { kind } = this.#state;
+    if (kind === "joined" || kind === "ended") return;
+    this.#state = next;
+    if (this.#onConfirmed === undefined || next.kind === "unsent" || next.kind === "sending") return;
+    const waiting = this.#onConfirmed;
+    this.#onConfirmed = undefined;
+    if (next.kind === "joined") for (const resolve of waiting) void next.into.confirmed().then(resolve);
+    else for (const resolve of waiting) resolve(next.kind === "stored");
+  }
+
+  /** Resolves with true when the engine has confirmed the job, and with false when it has ended without that. */
+  async confirmed(): Promise<boolean> {
+    switch (this.#state.kind) {
+      case "stored":
+        return true;
+      case "ended":
+        return false;
+      case "joined":
+        return await this.#state.into.confirmed();
+      default:
+        return await new Promise((resolve) => (this.#onConfirmed ??= []).push(resolve));
+    }
+  }
 }
 
-/** What a job of a task is stored with: the submission's own options, else the task's. */
+/** Returns BullMQ's options of a job: the options of the submission, and for the others those of the task. */
 export function jobOptions(task: ResolvedTaskOptions, options: SubmitOptions): JobsOptions {
   const backoff: Backoff | undefined = options.backoff ?? task.backoff;
   return {

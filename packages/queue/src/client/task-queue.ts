@@ -1,4 +1,5 @@
 import { wait } from "@taskloom/loop";
+import { checkArguments } from "../definition/check-arguments.ts";
 import { checkIsTask } from "../definition/define-task.ts";
 import type { TaskDefinition } from "../definition/define-task.ts";
 import type { Engine } from "../contract/engine.ts";
@@ -15,12 +16,11 @@ import { limitRate } from "../operate/limits.ts";
 import type { RateLimit } from "../operate/limits.ts";
 import { pages } from "../operate/pages.ts";
 import { retryFailed } from "../operate/retry.ts";
-import { CallToJob } from "./call-to-job.ts";
-import { checkArguments } from "./check-arguments.ts";
 import { attachToJob, retryJob } from "./existing-job.ts";
 import type { FlowTask, TaskCall } from "./flow.ts";
 import { planFlow } from "./flow-plan.ts";
 import { JobClient } from "./job-client.ts";
+import { JobFactory } from "./job-factory.ts";
 import { drainQueue } from "../operate/drain.ts";
 import { jobStates } from "../operate/job-states.ts";
 import type { JobSummary } from "../operate/job-states.ts";
@@ -35,22 +35,26 @@ import type { Schedule } from "./schedules.ts";
 import { resolveSubmitOptions } from "./submit-options.ts";
 import type { SubmitOptions } from "./submit-options.ts";
 
-/** Where a queue is and what it is called. */
+/** The options of a {@link TaskQueue}: its engine and its name. */
 export interface TaskQueueOptions {
-  /** An engine's URL. Default `"embedded:.taskloom"`. */
+  /** The URL of an engine, or an engine that stays open when the queue closes. Default `"embedded:.taskloom"`. */
   readonly engine?: string | Engine;
-  /** The queue's name; workers take the queues that they are given by name. Default `"default"`. */
+  /** The name of the queue, by which workers take its jobs. Default `"default"`. */
   readonly name?: string;
 }
 
-/** Submits with options that hold for each call; made by {@link TaskQueue.with}. */
+type Arguments = readonly unknown[];
+
+/** A queue with options for each submission; made by {@link TaskQueue.with}. */
 export interface Submitter {
+  /** See {@link TaskQueue.submit}. */
   submit<A extends unknown[], R>(task: TaskDefinition<A, R>, ...args: A): RemoteTask<Awaited<R>>;
   map<A extends unknown[], R>(
     task: TaskDefinition<A, R>,
     items: Iterable<NoInfer<A>> | AsyncIterable<NoInfer<A>>,
     options?: RemoteMapOptions,
   ): RemoteMap<Awaited<R>>;
+  /** See {@link TaskQueue.schedule}. */
   schedule<A extends unknown[], R>(
     id: string,
     when: When,
@@ -60,7 +64,7 @@ export interface Submitter {
 }
 
 /**
- * A queue of tasks that workers run, wherever they are.
+ * A queue of tasks, which workers run in this or in other processes, on this or on other machines.
  *
  * @example
  * ```ts
@@ -82,46 +86,67 @@ export class TaskQueue {
   readonly engine: Engine;
   readonly #ownsEngine: boolean;
   readonly #client: JobClient;
-  readonly #jobs: CallToJob;
+  readonly #jobs: JobFactory;
   readonly #schedules: Schedules;
   #flows: FlowAdder | undefined;
-  /** It takes no more submissions. */
-  #closed = false;
+  /** Whether the queue takes no more submissions. */
+  #isClosed = false;
   #closing: Promise<void> | undefined;
 
-  /** @throws {@link EngineUrlError} for a URL that names no engine, {@link TaskOptionsError} for an impossible name. */
+  /** @throws {@link EngineUrlError} for a URL that names no engine, {@link TaskOptionsError} for an invalid name. */
   constructor({ engine = DEFAULT_ENGINE, name = "default" }: TaskQueueOptions = {}) {
     if (!/^[\w-]{1,64}$/.test(name)) {
       throw new TaskOptionsError(
-        `Expected a queue's \`name\` to be 1 to 64 letters, digits, '_' or '-', got ${JSON.stringify(name)}.`,
+        `Expected a queue's \`name\` to be 1 to 64 letters, digits, '_' or '-', got ${JSON.stringify(name)}`,
       );
     }
     this.name = name;
     this.#ownsEngine = typeof engine === "string";
     this.engine = typeof engine === "string" ? openEngine(engine) : engine;
     this.#client = new JobClient(this.engine, name);
-    this.#jobs = new CallToJob(this.engine, this.#client);
+    this.#jobs = new JobFactory(this.engine, this.#client);
     this.#schedules = new Schedules(this.#client, this.#jobs);
   }
 
-  /** Connects now rather than at the first submission. Throws an EngineUnavailableError when nobody answers. */
+  /**
+   * Connects now, and not at the first submission.
+   *
+   * @throws {@link EngineUnavailableError} if the engine does not answer.
+   */
   connect(): Promise<void> {
     return this.engine.connect();
   }
 
   /**
-   * Submits a call of a task. All submissions of one turn travel together.
+   * Submits a call of a task. All submissions of one turn travel together. The enclosing `timeout()` scope, if there is
+   * one, becomes the deadline of the job.
    *
-   * The enclosing `timeout()` scope, if there is one, becomes the job's deadline.
-   *
-   * @returns a Task that ends as the job ends: with its value, its error, or cancelled.
-   * @throws {@link TaskOptionsError} when `task` was not made by `defineTask`.
+   * @returns a task that ends as the job ends: with its value, its error, or as cancelled. It fails with a
+   *   {@link TaskArgumentsError} for arguments that the task's schema refuses, and with a {@link WireError} for arguments
+   *   that cannot be sent.
+   * @throws {@link TaskOptionsError} if `task` was not made by `defineTask`, {@link QueueClosedError} if the queue is
+   *   closed.
    */
   submit<A extends unknown[], R>(task: TaskDefinition<A, R>, ...args: A): RemoteTask<Awaited<R>> {
     return this.#submit(task, args, {});
   }
 
-  /** The same queue with options for each submission. */
+  /**
+   * Returns the queue with options for each submission.
+   *
+   * @throws {@link TaskOptionsError} for an invalid or unknown option.
+   * @example
+   * ```ts
+   * import { TaskQueue, TaskWorker, defineTask } from "@taskloom/queue";
+   *
+   * const greet = defineTask({ name: "greet" }, async (name: string) => `Hello, ${name}`);
+   * const worker = new TaskWorker({ engine: "memory:", tasks: [greet] }).run();
+   * await using queue = new TaskQueue({ engine: "memory:" });
+   * const urgent = queue.with({ priority: 1, deadline: 5_000 });
+   * console.log(await urgent.submit(greet, "Ada")); // Hello, Ada
+   * worker.cancel();
+   * ```
+   */
   with(given: SubmitOptions): Submitter {
     const options = resolveSubmitOptions(given);
     return {
@@ -136,34 +161,38 @@ export class TaskQueue {
     args: A,
     options: SubmitOptions,
   ): RemoteTask<Awaited<R>> {
-    this.#check(task);
-    const surroundings = this.#jobs.surroundings(options);
-    const remote = this.#jobs.remoteFor<Awaited<R>>(task.task, options);
-    let isChecking = true;
-    const send = (checked: readonly unknown[]): void => {
-      isChecking = false;
+    this.#checkCall(task);
+    const context = this.#jobs.captureContext(options);
+    const remote = this.#jobs.newTask<Awaited<R>>(task.task, options);
+    const send = (checked: Arguments): void => {
       if (remote.done()) return;
-      this.#client.submit(this.#jobs.submission(remote, task.task, checked, options, surroundings));
-      this.#jobs.expire(remote, options);
+      this.#client.submit(this.#jobs.submission(remote, task.task, checked, options, context));
+      this.#client.expireAfter(options.deadline, remote);
     };
-    checkArguments(task.task, args, send, (error) => remote.fail(error));
-    // A schema takes its time. Until it has answered nobody else knows of the job, and a cancel ends it here.
-    if (isChecking)
-      remote.signal.addEventListener("abort", () => isChecking && remote.fail(remote.signal.reason));
+    try {
+      const checked = checkArguments(task.task, args);
+      if (checked instanceof Promise) void sendChecked(remote, checked, send);
+      else send(checked);
+    } catch (error) {
+      remote.fail(error);
+    }
     return remote;
   }
 
-  #check(task: TaskDefinition<never, unknown>): void {
-    if (this.#closed)
-      throw new QueueClosedError(`Queue ${this.name} is closed; make a new TaskQueue to submit to it.`);
+  #checkCall(task: TaskDefinition<never, unknown>): void {
+    if (this.#isClosed)
+      throw new QueueClosedError(`Queue ${this.name} is closed; make a new TaskQueue to submit to it`);
     checkIsTask(task);
   }
 
   /**
-   * Calls a task with each of many lists of arguments, many calls packed into one job: for calls that are too small for
-   * a job of their own. Results come in the order of the items, each with its own error; retries and `timeout` hold for
-   * each item, and an item runs again only when its worker died.
+   * Calls a task with each of many lists of arguments, and sends many calls as one job (a pack): for calls that are too
+   * small for jobs of their own. Results arrive in the order of the items, and an error belongs to its item. Attempts and
+   * `timeout` hold for each item. An item that has ended runs again only if its worker dies.
    *
+   * @throws {@link TaskOptionsError} if `task` was not made by `defineTask`, and for the options `id` and `deduplicate`;
+   *   {@link QueueClosedError} if the queue is closed.
+   * @example
    * ```ts
    * import { TaskQueue, TaskWorker, defineTask } from "@taskloom/queue";
    *
@@ -188,21 +217,26 @@ export class TaskQueue {
     mapOptions: RemoteMapOptions = {},
     options: SubmitOptions,
   ): RemoteMap<Awaited<R>> {
-    this.#check(task);
+    this.#checkCall(task);
     if (options.id !== undefined || options.deduplicate !== undefined)
-      throw new TaskOptionsError("A map takes no `id` and no `deduplicate`: it is many jobs.");
-    const surroundings = this.#jobs.surroundings(options);
-    return new RemoteMap(
+      throw new TaskOptionsError(
+        "Expected a map to have no `id` and no `deduplicate`, since it consists of many jobs",
+      );
+    const context = this.#jobs.captureContext(options);
+    return new RemoteMap<Awaited<R>>(
       items,
-      (chunk) => startPack(this.#client, this.#jobs, { task: task.task, chunk, options, surroundings }),
+      (chunk) => startPack(this.#client, this.#jobs, { task: task.task, chunk, options, context }),
       mapOptions,
     );
   }
 
   /**
-   * Runs a task again and again, at the times of a cron pattern or at an interval, by whichever worker is free. The id
-   * is the schedule's name: the same id again replaces it.
+   * Runs a task again and again, at the times of a cron pattern or at an interval, on any worker that is free. A schedule
+   * replaces any other schedule of its id.
    *
+   * @throws {@link TaskOptionsError} for an invalid id, pattern, time zone or interval; {@link TaskArgumentsError} for
+   *   arguments that the task's schema refuses.
+   * @example
    * ```ts
    * import { TaskQueue, defineTask } from "@taskloom/queue";
    *
@@ -212,8 +246,6 @@ export class TaskQueue {
    * console.log(new Date(nightly.next ?? 0).getMinutes()); // 0
    * await nightly.remove();
    * ```
-   *
-   * @throws {@link TaskOptionsError} for a pattern, a zone or an interval that cannot be.
    */
   schedule<A extends unknown[], R>(
     id: string,
@@ -231,23 +263,27 @@ export class TaskQueue {
     args: readonly unknown[],
     options: SubmitOptions,
   ): Promise<Schedule> {
-    this.#check(task);
+    this.#checkCall(task);
     return await this.#schedules.put(id, when, task.task, args, options);
   }
 
-  /** Every schedule of the queue, the next to run first. */
+  /** Reads every schedule of the queue. The one that runs next comes first. */
   schedules(): Promise<Schedule[]> {
     return this.#schedules.all();
   }
 
   /**
-   * Submits calls that wait for others, in one step: the children run first, each on any worker, and the parent when
-   * all have ended, with their results in order as `currentJob().childResults`. Children can have children by `after`.
+   * Submits a parent call and its children in one step. The children run first, each on any worker. The parent runs when
+   * all of them have ended, with their results in order as `currentJob().childResults`. Children have children of their
+   * own by {@link TaskCall.after}.
    *
-   * A child that fails for good fails its parent with a {@link FlowChildFailedError}; one that is cancelled cancels it.
-   * With `returnExceptions` the parent runs all the same, and finds the errors among the results. Cancelling the parent
+   * A child that fails for good fails its parent with a {@link FlowChildFailedError}, and a cancelled child cancels it.
+   * With `returnExceptions`, the parent runs in both cases, with the errors among its results. A cancel of the parent
    * cancels its children.
    *
+   * @throws {@link TaskOptionsError} for a task that was not made by `defineTask`, {@link TaskArgumentsError} for
+   *   arguments that a schema refuses, {@link WireError} for arguments that cannot be sent.
+   * @example
    * ```ts
    * import { TaskQueue, TaskWorker, call, currentJob, defineTask } from "@taskloom/queue";
    *
@@ -266,26 +302,24 @@ export class TaskQueue {
     children: readonly TaskCall[] = [],
     { returnExceptions = false }: { readonly returnExceptions?: boolean } = {},
   ): FlowTask<R> {
-    const surroundings = this.#jobs.surroundings(parent.options);
-    const terms = { queueName: this.name, returnExceptions, surroundings };
-    const { job, remote, submissions, checking } = planFlow(this.#jobs, parent.after(children), terms);
-    checking.catch(() => {}); // Awaited below, after the connection; who waits hears of it there.
+    const context = this.#jobs.captureContext(parent.options);
+    const settings = { queueName: this.name, returnExceptions, context };
+    const { job, remote, submissions, checking } = planFlow(this.#jobs, parent.after(children), settings);
     void this.#client.sendFlow(submissions, async () => {
       await checking;
       this.#flows ??= this.engine.openFlows();
       await this.#flows.add(job);
     });
-    this.#jobs.expire(remote, parent.options);
-    return remote as FlowTask<R>;
+    this.#client.expireAfter(parent.options.deadline, remote);
+    return remote;
   }
 
   /**
-   * A Task for a job that was submitted before, by this process or another: by its id, or by its task and the id that
-   * the submitter chose. Cancelling it cancels the job.
+   * Returns a task that waits for a job which this or another process has submitted. The job is found by its id, or by
+   * its task and the id that the submitter chose. A cancel of the task cancels the job. The task fails with a
+   * {@link JobLostError} if the engine has no such job.
    *
-   * It fails with a {@link JobLostError} when the engine knows no such job.
-   *
-   * @throws {@link TaskOptionsError} when the id alone does not tell its lane.
+   * @throws {@link TaskOptionsError} for an id without a lane and without a task.
    */
   attach(id: string): RemoteTask<unknown>;
   attach<A extends unknown[], R>(task: TaskDefinition<A, R>, id: string): RemoteTask<Awaited<R>>;
@@ -295,27 +329,27 @@ export class TaskQueue {
     return attachToJob(this.#client, this.#jobs, id, name);
   }
 
-  /** Where each of many jobs is, by full id, in a round trip or two. */
+  /** Reads the states of many jobs by their full ids, in one or two round trips. */
   async states(ids: readonly string[]): Promise<Map<string, JobSummary>> {
     return await jobStates(this.#client.queues, ids);
   }
 
-  /** How many jobs are in each state, both lanes together or one alone. A cancelled one is in none but `cancelled`. */
+  /** Counts the jobs in each state, of both lanes or of one. A cancelled job counts as `cancelled` alone. */
   async counts(lane?: Lane): Promise<QueueCounts> {
     return await countJobs(this.#client.queues, lane);
   }
 
   /**
-   * The jobs that failed for good and are still kept, grouped by task and error. All of them are counted; each group
-   * lists its latest `limit`, so that many failures of one kind do not fill the memory.
+   * Reads the jobs that have failed for good and are still kept, grouped by task and error. Every job is counted, and each
+   * group lists its latest `limit` jobs, so that many failures of one kind do not fill the memory.
    */
   async failed({ limit = 1_000 }: { readonly limit?: number } = {}): Promise<FailureGroup[]> {
     return await groupedFailures(this.engine, [this.name], limit);
   }
 
   /**
-   * Retries every job that has failed for good, or every one of a task, as {@link retry} does; returns how many. Jobs
-   * that fail once more meanwhile are not retried again.
+   * Retries every job that has failed for good, of all tasks or of one. Resolves with the number of these jobs. A job
+   * that fails again in between is not retried a second time.
    */
   async retryFailed({ task }: { readonly task?: string } = {}): Promise<number> {
     const only = task === undefined ? {} : { task };
@@ -328,54 +362,62 @@ export class TaskQueue {
   }
 
   /**
-   * Runs a job that failed for good once more, with all of its attempts; gives its Task. That fails with a
-   * {@link JobLostError} when there is no such job, and with a {@link TaskOptionsError} when it did not fail.
+   * Retries a job that has failed for good, with all its attempts. The returned task fails with a {@link JobLostError} if
+   * there is no such job, and with a {@link TaskOptionsError} if the job has not failed.
+   *
+   * @throws {@link TaskOptionsError} for an id without a lane.
    */
   retry(id: string): RemoteTask<unknown> {
     return retryJob(this.#client, this.#jobs, id);
   }
 
   /**
-   * Cancels waiting jobs, and delayed ones unless told otherwise; returns how many. Running jobs, the next runs of
-   * schedules and flows that wait for their children go on.
+   * Cancels all waiting jobs, and all delayed jobs unless `delayed` is false. Resolves with the number of cancelled jobs.
+   * Running jobs, the next runs of schedules and flows that wait for their children continue.
    */
   async drain({ delayed = true }: { readonly delayed?: boolean } = {}): Promise<number> {
     return await drainQueue(this.#client.queues, { delayed });
   }
 
   /**
-   * Lets at most `max` jobs begin in `per` milliseconds, in each lane, all workers together; `undefined` lifts it, and
-   * workers notice that within a second.
+   * Limits each lane to `max` starts of jobs in `per` milliseconds, for all workers together. `undefined` lifts the limit,
+   * which workers notice within a second.
+   *
+   * @throws {@link TaskOptionsError} for an invalid limit.
    */
   async limit(limit: RateLimit | undefined): Promise<void> {
     await limitRate(this.#client.queues, limit);
   }
 
-  /** Workers take no more jobs of this queue, in either lane, until {@link resume}; what runs goes on. */
+  /** Pauses both lanes: workers take no more jobs until {@link resume}. Running jobs continue. */
   async pause(): Promise<void> {
     await pauseQueue(this.#client.queues);
   }
 
-  /** Lets workers take jobs again. */
+  /** Lets workers take jobs again after {@link pause}. */
   async resume(): Promise<void> {
     await resumeQueue(this.#client.queues);
   }
 
   /**
-   * Takes no more submissions, waits for what is pending here, and closes; with `cancelPending`, cancels that first. It
-   * is what makes a queue an `Executor` of `@taskloom/loop`, for `loop.runInExecutor(queue, task, …)`.
+   * Takes no more submissions, waits for the pending tasks of this queue, and closes. With `cancelPending`, these tasks
+   * are cancelled first. By this method a queue is an `Executor` of `@taskloom/loop`, as in
+   * `loop.runInExecutor(queue, task, …)`.
    */
   async shutdown({ cancelPending = false }: { readonly cancelPending?: boolean } = {}): Promise<void> {
     const pending = this.#client.pendingTasks();
-    this.#closed = true;
+    this.#isClosed = true;
     if (cancelPending) for (const task of pending) task.cancel("the queue is shut down");
     if (pending.length > 0) await wait(pending);
     await this.close();
   }
 
-  /** Lets go of the engine. Pending tasks fail with a {@link QueueClosedError}; their jobs go on. */
+  /**
+   * Closes the queue, and its engine if the queue has opened it. Pending tasks fail with a {@link QueueClosedError}; their
+   * jobs continue.
+   */
   close(): Promise<void> {
-    this.#closed = true;
+    this.#isClosed = true;
     this.#closing ??= this.#close();
     return this.#closing;
   }
@@ -388,5 +430,22 @@ export class TaskQueue {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+}
+
+/** Sends a call once an asynchronous schema has checked its arguments. Until then a cancel ends the task here. */
+async function sendChecked(
+  remote: RemoteTask<unknown>,
+  checking: Promise<Arguments>,
+  send: (checked: Arguments) => void,
+): Promise<void> {
+  const cancel = (): void => void remote.fail(remote.signal.reason);
+  remote.signal.addEventListener("abort", cancel);
+  try {
+    const checked = await checking;
+    remote.signal.removeEventListener("abort", cancel);
+    send(checked);
+  } catch (error) {
+    remote.fail(error);
   }
 }

@@ -2,12 +2,12 @@ import { getEventLoop } from "@taskloom/loop";
 import type { Engine } from "../contract/engine.ts";
 import { unservedReason } from "../operate/serving.ts";
 
-/** A worker that starts in the same moment is given this long, in milliseconds. */
-const patience = 1_000;
-/** The same warning comes again after this long, in milliseconds. */
-const againAfter = 30_000;
+/** The time that a worker has to start before a job counts as unserved. */
+const PATIENCE_MS = 1_000;
+/** The same warning is repeated after this time. */
+const REPEAT_AFTER_MS = 30_000;
 
-/** In debug mode: warns of jobs that no live worker will run. */
+/** Warns in debug mode of jobs that no live worker will run. */
 export class UnservedWarning {
   readonly #engine: Engine;
   readonly #queue: string;
@@ -18,16 +18,16 @@ export class UnservedWarning {
     this.#queue = queue;
   }
 
-  /** Looks once, in a moment, whether a job is served; `isPending` says then whether it matters still. */
+  /** Checks once, after a pause, whether a worker serves a job. No warning is emitted if the job has ended by then. */
   watch(task: string, isPending: () => boolean): void {
     if (!getEventLoop().getDebug()) return;
     const now = performance.now();
-    if (now - (this.#warnedAt.get(task) ?? -againAfter) < againAfter) return;
+    if (now - (this.#warnedAt.get(task) ?? -REPEAT_AFTER_MS) < REPEAT_AFTER_MS) return;
     this.#warnedAt.set(task, now);
-    setTimeout(() => void this.#look(task, isPending).catch(() => {}), patience).unref();
+    setTimeout(() => void this.#check(task, isPending).catch(() => {}), PATIENCE_MS).unref();
   }
 
-  async #look(task: string, isPending: () => boolean): Promise<void> {
+  async #check(task: string, isPending: () => boolean): Promise<void> {
     if (!isPending()) return;
     await this.#engine.connect();
     const reason = await unservedReason(this.#engine, this.#queue, task);

@@ -131,6 +131,14 @@ export function isTaskDefinition(value: unknown): value is TaskDefinition {
   return typeof task === "object" && task !== null && "name" in task && typeof task.name === "string";
 }
 
+/** A task with the argument types of any call: a worker runs it with arguments that were decoded and checked. */
+export type RunnableTask = TaskDefinition<unknown[]>;
+
+/** Whether a value was made by {@link defineTask}, for a worker that runs it with decoded arguments. */
+export function isRunnableTask(value: unknown): value is RunnableTask {
+  return isTaskDefinition(value);
+}
+
 /** @throws {@link TaskOptionsError} if the value was not made by {@link defineTask}. */
 export function checkIsTask(value: unknown): asserts value is TaskDefinition {
   if (isTaskDefinition(value)) return;

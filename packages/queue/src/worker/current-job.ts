@@ -3,27 +3,27 @@ import { carryToThreads } from "@taskloom/offload/carried-stores";
 import { decodeValue } from "../wire/decode.ts";
 import { encodeValue } from "../wire/encode.ts";
 
-/** What a task can know and say of the job that it runs as. */
+/** The job as which a task runs, seen from within the task. */
 export interface CurrentJob {
   readonly id: string;
-  /** 1 at the first try. */
+  /** The number of this attempt; the first is 1. */
   readonly attempt: number;
-  /** When the job is of no more use, as `Date.now()` milliseconds; undefined without a deadline. */
+  /** The time after which the result is of no use, in `Date.now()` milliseconds; undefined without a deadline. */
   readonly deadline: number | undefined;
-  /** What the children of a flow's parent gave, in their order; empty without children. */
+  /** The results of the children of a flow's parent, in their order; empty without children. */
   readonly childResults: readonly unknown[];
   /**
-   * Adds a line to the job's log, which `RemoteTask.logs()` and the dashboard show. A job ends after its lines are
-   * stored, awaited or not. Awaiting it means that the line is stored; on a thread, that it is on its way.
+   * Adds a line to the job's log, which `RemoteTask.logs()` and the dashboard show. The promise resolves when the line is
+   * stored; on a thread, when the line is on its way. The job ends after all its lines are stored, awaited or not.
    */
   log(line: string): Promise<void>;
 }
 
 const storage = new AsyncLocalStorage<CurrentJob>();
 
-/** A job as it travels to a thread. */
+/** A job as it is sent to a thread. */
 interface SentJob extends Omit<CurrentJob, "childResults" | "log"> {
-  /** Encoded, since structured clone would strip errors and buffers; undefined without children. */
+  /** Encoded, since structured clone would lose parts of errors and buffers; undefined without children. */
   readonly childResults: unknown;
 }
 
@@ -36,10 +36,11 @@ carryToThreads<CurrentJob>(storage, "taskloom.job", {
   }),
   extract(carried, send) {
     const { childResults, ...job } = carried as SentJob;
+    const results = childResults === undefined ? [] : decodeValue(childResults);
     return {
       ...job,
-      childResults: childResults === undefined ? [] : (decodeValue(childResults) as unknown[]),
-      // A promise, because an error of `send` has to be a rejection, as on the loop.
+      childResults: Array.isArray(results) ? results : [],
+      // An async function, so that an error of `send` becomes a rejection, as on the loop.
       log: async (line) => send(line),
     };
   },
@@ -47,8 +48,8 @@ carryToThreads<CurrentJob>(storage, "taskloom.job", {
 });
 
 /**
- * The job that the calling task runs as, on the loop or on a thread; undefined when it was called directly, and not by
- * a worker. A function that a job calls with `toThread` runs as that job too.
+ * Returns the job as which the calling task runs, on the loop or on a thread; undefined if the task was called directly
+ * and not by a worker. A function that a job calls with `toThread` runs as the same job.
  *
  * @example
  * ```ts
@@ -65,7 +66,7 @@ export function currentJob(): CurrentJob | undefined {
   return storage.getStore();
 }
 
-/** Calls `fn` so that it, and all that it starts, sees `job` as its own. */
+/** Calls `fn` with `job` as the current job of `fn` and of everything that it starts. */
 export function runAsJob<T>(job: CurrentJob, fn: () => T): T {
   return storage.run(job, fn);
 }

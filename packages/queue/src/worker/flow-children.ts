@@ -3,24 +3,24 @@ import type { Engine } from "../contract/engine.ts";
 import type { StoredJob } from "../contract/stored-job.ts";
 import type { BullJob } from "../contract/lane-queue.ts";
 import { FlowChildFailedError, JobLostError } from "../errors.ts";
-import { laneOfJobId, laneQueueName } from "../contract/lane.ts";
+import { laneOfJobId, laneQueueName, lanes } from "../contract/lane.ts";
 import type { FlowData } from "../wire/job-data.ts";
 import { StoredFailure, openOutcome, outcomeOf, outcomeOfResult } from "../wire/outcome.ts";
 import type { Outcome } from "../wire/outcome.ts";
 
-/** What the children of a flow's parent came to. */
+/** The outcomes of the children of a flow's parent. */
 export interface ChildOutcomes {
-  /** Their values in order, and errors in their places. */
+  /** The values of the children in order, with an error in place of each missing value. */
   readonly results: readonly unknown[];
-  /** Why the parent is cancelled: a child of it was, and it did not ask for exceptions. */
+  /** The reason for which the parent is cancelled: a child was cancelled, and the flow has no `returnExceptions`. */
   readonly cancelled: string | undefined;
 }
 
 /**
- * Reads what the children of a flow's parent gave.
+ * Reads the outcomes of the children of a flow's parent.
  *
- * @throws {@link StoredFailure} when one failed and the parent did not ask for exceptions. BullMQ itself fails the
- *   parent then; not so when that is retried by hand, or was added again after the engine had lost the flow.
+ * @throws {@link StoredFailure} if a child failed, and the flow has no `returnExceptions`. BullMQ itself fails the parent
+ *   of a failed child, except for a parent that is retried or that was added again after the engine had lost the flow.
  */
 export async function childOutcomes(engine: Engine, job: BullJob, flow: FlowData): Promise<ChildOutcomes> {
   const outcomes = flow.outcomes ?? (await storedOutcomes(engine, job, flow));
@@ -39,8 +39,8 @@ export async function childOutcomes(engine: Engine, job: BullJob, flow: FlowData
 }
 
 async function storedOutcomes(engine: Engine, job: BullJob, flow: FlowData): Promise<Outcome[]> {
-  const stored = await lookAtChildren(engine, flow);
-  // Where a child's record has been removed by its age, what BullMQ gave its parent is still there.
+  const stored = await readChildren(engine, flow);
+  // If the record of a child was removed after its retention, the parent still has the child's result.
   const values = stored.some(({ kind }) => kind === "missing") ? await job.getChildrenValues() : {};
   return stored.map((child, index) => outcomeOfChild(child, flow.children[index]!, values));
 }
@@ -49,17 +49,15 @@ function outcomeOfChild(child: StoredJob, id: string, values: Record<string, unk
   if (child.kind === "finished") return outcomeOf(child.record);
   const key = Object.keys(values).find((each) => each.endsWith(`:${id}`));
   if (key === undefined)
-    throw new JobLostError(
-      `The result of child ${id} was removed before its parent ran; keep it for longer.`,
-    );
+    throw new JobLostError(`The result of child ${id} was removed before its parent ran; raise its \`keep\``);
   return outcomeOfResult(values[key]);
 }
 
-/** The error of a parent that BullMQ failed for a child's sake, with the child's own as its cause. */
+/** Returns the error of a parent that BullMQ failed for a failed child, with the error of the child as its cause. */
 export async function childFailure(engine: Engine, job: BullJob, reason: string): Promise<Error> {
   const { flow } = job.data;
   if (flow === undefined) return new FlowChildFailedError(reason);
-  const stored = await lookAtChildren(engine, flow);
+  const stored = await readChildren(engine, flow);
   const at = stored.findIndex((child) => child.kind === "finished" && child.record.failed);
   const child = stored[at];
   if (child?.kind !== "finished") return new FlowChildFailedError(reason);
@@ -70,14 +68,14 @@ export async function childFailure(engine: Engine, job: BullJob, reason: string)
 function childFailed({ id, name }: BullJob, child: string, cause: unknown): FlowChildFailedError {
   const why = cause instanceof Error ? ` (${cause.message})` : "";
   return new FlowChildFailedError(
-    `Job ${id} (${name}) cannot run: its child ${child} failed${why}. Retry the child, and submit the flow again.`,
+    `Job ${id} (${name}) cannot run, since its child ${child} failed${why}. Retry the child, and submit the flow again`,
     { cause },
   );
 }
 
-async function lookAtChildren(engine: Engine, { queue, children }: FlowData): Promise<StoredJob[]> {
+async function readChildren(engine: Engine, { queue, children }: FlowData): Promise<StoredJob[]> {
   const stored: StoredJob[] = Array.from({ length: children.length }, () => ({ kind: "missing" }));
-  for (const lane of ["loop", "thread"] as const) {
+  for (const lane of lanes) {
     const places = [...children.keys()].filter((at) => laneOfJobId(children[at]!) === lane);
     if (places.length === 0) continue;
     const found = await engine.lookup(

@@ -1,44 +1,44 @@
 import { getEventLoop } from "@taskloom/loop";
 
-/** How long a job that has stopped waits for others that are stopping, to be handed back in order; milliseconds. */
-const waitAtMost = 100;
+/** A stopped job waits at most this long for other jobs that are stopping, so that all are handed back in order. */
+const MAX_WAIT_MS = 100;
 
 interface HandBack {
-  /** When its run began, among those of its lane. */
+  /** The position of the run among the runs of its lane. */
   readonly order: number;
-  readonly give: () => Promise<void>;
-  readonly resolve: (given: Promise<void>) => void;
+  readonly handBack: () => Promise<void>;
+  readonly resolve: (handedBack: Promise<void>) => void;
 }
 
 /**
- * Hands running jobs back so that the one that began first is taken first again. The last goes back first: on Redis each
- * job goes in front of all that waits. On the other engines each has kept its place.
+ * Hands running jobs back so that the job that began first is taken first again. The last job is handed back first, since
+ * Redis puts each job in front of all waiting jobs. On the other engines each job has kept its place.
  */
 export class HandBacks {
-  readonly #running: () => number;
+  readonly #countStopping: () => number;
   #stopped: HandBack[] = [];
   #isWaiting = false;
 
-  /** `running` counts the runs that are being stopped, those that have stopped included. */
-  constructor(running: () => number) {
-    this.#running = running;
+  /** @param countStopping counts the runs that are to be handed back, whether they have stopped or not. */
+  constructor(countStopping: () => number) {
+    this.#countStopping = countStopping;
   }
 
-  /** Ends when the job is handed back by `give`. */
-  add(order: number, give: () => Promise<void>): Promise<void> {
+  /** Adds a job whose run has stopped. Resolves when `handBack` has handed the job back. */
+  add(order: number, handBack: () => Promise<void>): Promise<void> {
     return new Promise((resolve) => {
-      this.#stopped.push({ order, give, resolve });
-      if (this.#stopped.length >= this.#running()) return this.#giveAll();
+      this.#stopped.push({ order, handBack, resolve });
+      if (this.#stopped.length >= this.#countStopping()) return this.#handBackAll();
       if (this.#isWaiting) return;
       this.#isWaiting = true;
-      getEventLoop().callLater(waitAtMost, () => this.#giveAll());
+      getEventLoop().callLater(MAX_WAIT_MS, () => this.#handBackAll());
     });
   }
 
-  #giveAll(): void {
+  #handBackAll(): void {
     this.#isWaiting = false;
     const stopped = this.#stopped.toSorted((a, b) => b.order - a.order);
     this.#stopped = [];
-    for (const { give, resolve } of stopped) resolve(give());
+    for (const { handBack, resolve } of stopped) resolve(handBack());
   }
 }

@@ -1,10 +1,10 @@
 import { inspect } from "node:util";
 import { storableText } from "../wire/plain-text.ts";
 
-/** A longer line is cut, so that whoever reads lines knows how large they are; characters. */
-const longestLine = 65_536;
+/** The longest line in characters. Longer lines are cut, so that readers can bound the size of a page. */
+const MAX_LINE = 65_536;
 
-/** Stores the lines that a run logs, one after the other, so that they keep their order at every engine. */
+/** Stores the lines that a run logs. One line is stored after the other, so that every engine keeps their order. */
 export class JobLog {
   readonly #store: (line: string) => Promise<unknown>;
   #tail: Promise<unknown> | undefined;
@@ -13,17 +13,15 @@ export class JobLog {
     this.#store = store;
   }
 
-  /** A job without types may log anything; what is not a text is logged as it prints. */
+  /** Resolves when a line is stored. JavaScript callers can log any value; its printed form is stored then. */
   async write(line: unknown): Promise<void> {
     const whole = typeof line === "string" ? line : inspect(line);
     const text = storableText(
-      whole.length <= longestLine
-        ? whole
-        : `${whole.slice(0, longestLine)}… (cut: ${whole.length} characters)`,
+      whole.length <= MAX_LINE ? whole : `${whole.slice(0, MAX_LINE)}… (cut: ${whole.length} characters)`,
     );
     const written = this.#tail === undefined ? this.#store(text) : this.#tail.then(() => this.#store(text));
     const tail = written
-      .catch(() => {}) // Whoever wrote it hears of it.
+      .catch(() => {}) // The caller of `write` receives the error.
       .then(() => {
         if (this.#tail === tail) this.#tail = undefined;
       });
@@ -31,7 +29,10 @@ export class JobLog {
     await written;
   }
 
-  /** Ends when every line is stored, so that whoever sees the job's end sees them too; undefined when all are. */
+  /**
+   * Resolves when every line is stored, so that the lines are visible before the end of the job. Returns undefined if
+   * all lines are stored already.
+   */
   settled(): Promise<unknown> | undefined {
     return this.#tail;
   }

@@ -1,10 +1,9 @@
 import { CancelledError, TimeoutError, createTask } from "@taskloom/loop";
 import type { Task } from "@taskloom/loop";
 import type { ThreadPoolExecutor } from "@taskloom/offload";
-import { runInContext } from "@taskloom/offload/context";
-import type { Propagated } from "@taskloom/offload/context";
 import { DelayedError, WaitingError } from "bullmq";
-import type { Backoff, TaskDefinition } from "../definition/define-task.ts";
+import { checkArguments } from "../definition/check-arguments.ts";
+import type { RunnableTask } from "../definition/define-task.ts";
 import { cancelReasonOf, failureOf, unreadableReason } from "../bullmq/deferred-end.ts";
 import type { CancelRequest } from "../contract/cancellation.ts";
 import type { WorkerLane } from "../contract/engine-worker.ts";
@@ -15,59 +14,74 @@ import { TaskArgumentsError, UnrecoverableError, WorkerDiedError } from "../erro
 import { publicId } from "../contract/lane.ts";
 import { decodeArguments } from "../wire/job-data.ts";
 import { StoredFailure, cancelledEnvelope } from "../wire/outcome.ts";
-import { decodeValue } from "../wire/decode.ts";
 import { encodeValue } from "../wire/encode.ts";
 import { WireError } from "../wire/wire-error.ts";
 import { runAsJob } from "./current-job.ts";
+import type { CurrentJob } from "./current-job.ts";
 import { childFailure, childOutcomes } from "./flow-children.ts";
 import { HandBacks } from "./hand-backs.ts";
+import type { ReportUnknown } from "./job-events.ts";
 import { JobLog } from "./job-log.ts";
 import type { OutcomeReplies } from "./outcome-replies.ts";
 import { ProgressRelay } from "./progress-relay.ts";
 import { PutBacks } from "./put-backs.ts";
 import { runLimit, withinLimit } from "./run-limit.ts";
 import { runPack } from "./run-pack.ts";
-import type { ItemTerms } from "./run-pack.ts";
+import type { ItemOptions } from "./run-pack.ts";
+import { runInSubmissionContext } from "./submission-context.ts";
 
-/** So many jobs are remembered as reported. */
-const reportedAtMost = 10_000;
-/** A cancel request can overtake the start of its run; it is kept for this long. */
-const unmatchedRequestsFor = 2_000;
-/** How often a job is run again after its worker died, at least: once may be a deploy, more is the job's own doing. */
-const deathsForgiven = 3;
+/** The number of jobs that are remembered as reported. */
+const MAX_REPORTED = 10_000;
+/** A cancel request can arrive before the start of its run, and is kept for this long. */
+const KEEP_REQUEST_MS = 2_000;
+/**
+ * A job may outlive this many deaths of its worker even if its `attempts` are fewer. One death may be a deployment; more
+ * deaths are likely the fault of the job.
+ */
+const FORGIVEN_DEATHS = 3;
+
+/** The reason for which a run is being stopped. */
+type Stop =
+  | { readonly kind: "cancel"; readonly reason: string }
+  /** The worker stops, and hands the job back. */
+  | { readonly kind: "hand back" }
+  /** The run has lost its lock, so another worker may run the job. */
+  | { readonly kind: "lost" };
 
 /** One run of one job, from its start to its end. */
 interface Run {
   readonly task: Task<unknown>;
-  /** Counts the runs of a lane. */
+  /** The position among the runs of the lane. */
   readonly order: number;
   readonly token: string;
   readonly attemptsStarted: number;
   readonly startedAt: number | undefined;
-  /** Why it is being stopped: the job was cancelled, this worker ends and gives it back, or its lock is lost. */
-  stopping: "cancel" | "hand back" | "lost" | undefined;
-  reason: string;
+  stop: Stop | undefined;
+}
+
+/** A job that may run, with all that its run needs. */
+interface RunnableJob {
+  readonly job: BullJob;
+  readonly lock: string;
+  readonly definition: RunnableTask;
+  readonly args: readonly unknown[];
+  /** Milliseconds until the deadline; undefined without one. */
+  readonly left: number | undefined;
+  readonly childResults: readonly unknown[];
 }
 
 /** A run that has begun. */
-interface Started {
+interface StartedRun {
   readonly task: Task<unknown>;
-  /** How it ends. The value is there as soon as the body has it: a turn of the loop earlier than the task is done. */
+  /** The end of the run. Its value is there as soon as the body returns, a turn of the loop before the task is done. */
   readonly end: Promise<unknown>;
 }
-
-/** What is told of jobs that this worker cannot run. */
-export type ReportUnknown = (job: {
-  readonly id: string;
-  readonly name: string;
-  readonly version: number;
-}) => void;
 
 /** Runs the jobs of one lane: as tasks of the loop, or as calls on the thread pool. */
 export class JobRunner {
   readonly #engine: Engine;
   readonly #laneName: string;
-  readonly #tasks: ReadonlyMap<string, TaskDefinition>;
+  readonly #tasks: ReadonlyMap<string, RunnableTask>;
   readonly #threads: ThreadPoolExecutor | undefined;
   readonly #replies: OutcomeReplies;
   readonly #reportUnknown: ReportUnknown;
@@ -76,15 +90,15 @@ export class JobRunner {
   readonly #reported = new Set<string>();
   readonly #putBacks = new PutBacks();
   readonly #handBacks = new HandBacks(
-    () => [...this.#runs.values()].filter(({ stopping }) => stopping === "hand back").length,
+    () => [...this.#runs.values()].filter(({ stop }) => stop?.kind === "hand back").length,
   );
   #begun = 0;
-  #stopping = false;
+  #isStopping = false;
 
   constructor(
     engine: Engine,
     laneName: string,
-    tasks: ReadonlyMap<string, TaskDefinition>,
+    tasks: ReadonlyMap<string, RunnableTask>,
     threads: ThreadPoolExecutor | undefined,
     replies: OutcomeReplies,
     reportUnknown: ReportUnknown,
@@ -97,86 +111,84 @@ export class JobRunner {
     this.#reportUnknown = reportUnknown;
   }
 
+  /** The number of runs. */
   get running(): number {
     return this.#runs.size;
   }
 
-  /** How many of the runs have stopped, and have their end stored or their job handed back now. */
+  /** The number of runs that have stopped, and whose end or hand-back is being stored. */
   get ending(): number {
     return [...this.#runs.values()].filter(({ task }) => task.done()).length;
   }
 
-  /** BullMQ's processor for the lane. */
+  /**
+   * BullMQ's processor of the lane: ends a job that cannot run, puts a job of an unknown task back, and runs any other
+   * job. Resolves with the value to store as the job's result.
+   */
   async process(job: BullJob, token: string | undefined, lane?: WorkerLane): Promise<unknown> {
-    const id = job.id!;
-    const lock = token!;
+    const lock = token!; // BullMQ's worker passes the token of the lock with every job.
     const cancelled = cancelReasonOf(job);
     if (cancelled !== undefined) return cancelledEnvelope(cancelled || undefined);
-    // Every version of a submission has a `v`; PostgreSQL's backend makes an empty object of data that is null.
-    const isSubmission = typeof (job.data.v as unknown) === "number";
-    const unreadable = unreadableReason(job) ?? (isSubmission ? undefined : "its data is not a submission");
-    if (unreadable !== undefined) {
-      const message = `Job ${id} (${job.name}) cannot be run, since ${unreadable}; submit it again.`;
-      throw new StoredFailure(new WireError("MALFORMED", "job", message), { final: true });
-    }
+    refuseUnreadable(job);
     const failure = failureOf(job);
     if (failure !== undefined) {
       const error = await untilAnswered(this.#engine, () => childFailure(this.#engine, job, failure));
       throw new StoredFailure(error, { final: true });
     }
     const definition = this.#tasks.get(job.name);
-    if (definition === undefined || definition.task.version !== job.data.version || job.data.v !== 1) {
-      // Never failed for that: a worker that knows it may be on its way, as in every rolling deploy.
-      this.#reportOnce({ id, name: job.name, version: job.data.version });
-      const due = Date.now() + this.#putBacks.next(id);
-      lane?.leaveToOthers(due);
-      await untilDone(this.#engine, () => job.moveToDelayed(due, lock));
-      throw new DelayedError();
-    }
-    const attempts = job.opts.attempts ?? 1;
-    if (job.stalledCounter > Math.max(attempts, deathsForgiven)) {
-      throw new StoredFailure(
-        new WorkerDiedError(
-          `Job ${id} (${job.name}) was running in each of ${job.stalledCounter} workers that died; it is not tried again.`,
-        ),
-        { final: true },
-      );
-    }
-    const { deadline } = job.data;
-    const left = deadline === undefined ? undefined : deadline - this.#engine.now();
-    if (left !== undefined && left <= 0) {
-      throw new StoredFailure(
-        new TimeoutError(
-          `Job ${id} (${job.name}) was not started: its deadline had passed ${Math.ceil(-left)} ms before.`,
-        ),
-        {
-          final: true,
-        },
-      );
-    }
-    let childResults: readonly unknown[] = [];
-    if (job.data.flow !== undefined) {
-      const { flow } = job.data;
-      const children = await untilAnswered(this.#engine, () => childOutcomes(this.#engine, job, flow));
-      if (children.cancelled !== undefined) return cancelledEnvelope(children.cancelled);
-      childResults = children.results;
-    }
-    const checking = this.#checkedArguments(definition, job);
+    if (definition === undefined || definition.task.version !== job.data.version || job.data.v !== 1)
+      return await this.#putBack(job, lock, lane);
+    refuseDeadly(job);
+    const left = this.#timeLeft(job);
+    const { flow } = job.data;
+    const children =
+      flow === undefined
+        ? undefined
+        : await untilAnswered(this.#engine, () => childOutcomes(this.#engine, job, flow));
+    if (children?.cancelled !== undefined) return cancelledEnvelope(children.cancelled);
+    // There is no await without need: each turn of microtasks shows in the number of jobs that a worker runs.
+    const checking = checkedArguments(definition, job);
     const args = checking instanceof Promise ? await checking : checking;
-    const { task, end } = this.#start(definition, args, job, lock, left, childResults);
+    const childResults = children?.results ?? [];
+    return await this.#run({ job, lock, definition, args, left, childResults }, lane);
+  }
+
+  /** Puts a job back that no task of this worker fits. It never fails for that: in a deployment, another worker fits. */
+  async #putBack(job: BullJob, lock: string, lane: WorkerLane | undefined): Promise<never> {
+    const id = job.id!;
+    this.#reportOnce({ id, name: job.name, version: job.data.version });
+    const due = Date.now() + this.#putBacks.next(id);
+    lane?.leaveToOthers(due);
+    await untilDone(this.#engine, () => job.moveToDelayed(due, lock));
+    throw new DelayedError();
+  }
+
+  /** Returns the milliseconds until a job's deadline, or undefined without one; fails a job whose deadline has passed. */
+  #timeLeft({ id, name, data: { deadline } }: BullJob): number | undefined {
+    if (deadline === undefined) return undefined;
+    const left = deadline - this.#engine.now();
+    if (left > 0) return left;
+    const message = `Job ${id} (${name}) was not started, since its deadline had passed ${Math.ceil(-left)} ms before`;
+    throw new StoredFailure(new TimeoutError(message), { final: true });
+  }
+
+  async #run(runnable: RunnableJob, lane: WorkerLane | undefined): Promise<unknown> {
+    const { job, lock, left } = runnable;
+    const { strict } = runnable.definition.task;
+    const id = job.id!;
+    const { task, end } = this.#start(runnable);
     const run: Run = {
       task,
       order: this.#begun++,
       token: lock,
       attemptsStarted: job.attemptsStarted,
       startedAt: job.processedOn,
-      stopping: undefined,
-      reason: "",
+      stop: undefined,
     };
     this.#runs.set(id, run);
     const early = this.#unmatched.get(id);
     if (early !== undefined) this.cancel(early);
-    if (this.#stopping) this.#handBack(run);
+    if (this.#isStopping) this.#handBack(run);
     const progress = new ProgressRelay(job, (encoded) => {
       const { reply } = job.data;
       if (reply !== undefined) this.#engine.replies.send(reply, { id: task.getName(), progress: encoded });
@@ -186,13 +198,13 @@ export class JobRunner {
       const result = encodeValue(await end);
       const storing = progress.settled();
       if (storing !== undefined) await storing;
-      const stored = (definition.task.strict ? await this.#seal(run, job) : undefined) ?? result;
+      const stored = (strict ? await this.#seal(run, job) : undefined) ?? result;
       if (lane?.isAlone() === true) this.#replies.sendBehind(job, stored);
       return stored;
     } catch (error) {
       await progress.settled();
-      // A run that was stopped has to give the job away, or to end it as cancelled, whatever else is true.
-      if (definition.task.strict && run.stopping === undefined && !(error instanceof WaitingError)) {
+      // A run that was stopped has to hand the job back, or to end it as cancelled, so it is not sealed.
+      if (strict && run.stop === undefined && !(error instanceof WaitingError)) {
         const cancelledBefore = await this.#seal(run, job);
         if (cancelledBefore !== undefined) return cancelledBefore;
       }
@@ -208,9 +220,9 @@ export class JobRunner {
   }
 
   /**
-   * Whether a job that is about to start still has its lock. A process can be stopped between the moment it takes a job
-   * and the job's first step; when that lasted for longer than a lock, another worker may run the job. A loop that stood
-   * still for as long has kept the lock, which the thread renews: so the engine is asked.
+   * Whether a job that is about to start still has its lock. A process can be paused between the moment at which it takes
+   * a job and the first step of the job. If the pause was longer than a lock, another worker may run the job. If only
+   * the loop was blocked for as long, the renewing thread has kept the lock. Therefore the engine is asked.
    */
   async #holds(job: BullJob, lock: string): Promise<boolean> {
     const { duration } = this.#engine.locks;
@@ -218,45 +230,31 @@ export class JobRunner {
     return renewed !== 0;
   }
 
-  #start(
-    definition: TaskDefinition,
-    args: never[],
-    job: BullJob,
-    lock: string,
-    left: number | undefined,
-    childResults: readonly unknown[],
-  ): Started {
-    const { pack, context } = job.data;
-    // The timeout and the attempts of a pack are those of each of its items.
-    const limit = runLimit(pack === true ? undefined : job.data.timeout, left);
-    const threads = this.#threads;
-    const call = (): unknown => {
-      if (pack === true) return runPack(definition, args, itemTerms(job), threads);
-      if (threads === undefined) return definition(...args);
-      const running = threads.submit(definition, ...args);
-      running.onProgress((value) => task.reportProgress(value));
-      return running;
-    };
+  #start({ job, lock, definition, args, left, childResults }: RunnableJob): StartedRun {
     const log = new JobLog((line) => untilAnswered(this.#engine, () => job.log(line)));
-    const current = {
-      id: publicId(threads === undefined ? "loop" : "thread", job.id!),
+    const current: CurrentJob = {
+      id: publicId(this.#threads === undefined ? "loop" : "thread", job.id!),
       childResults,
       attempt: job.attemptsMade + 1,
       deadline: left === undefined ? undefined : Date.now() + left,
-      log: (line: string): Promise<void> => log.write(line),
+      log: (line) => log.write(line),
     };
+    // The timeout and the attempts of a pack are those of each of its items.
+    const limit = runLimit(job.data.pack === true ? undefined : job.data.timeout, left);
+    const call = (): unknown => this.#call(definition, args, job, (value) => task.reportProgress(value));
     const { promise: end, resolve, reject } = Promise.withResolvers<unknown>();
     const body = async (): Promise<void> => {
       if (this.#mayHaveLapsed(job) && !(await this.#holds(job, lock))) {
         this.abandon(job.id!);
         throw new CancelledError("the lock on this job was lost before it started");
       }
-      const what = `Attempt ${current.attempt} of job ${current.id} (${job.name})`;
-      const value = limit === undefined ? await call() : await withinLimit(limit, what, call);
+      const run = `Attempt ${current.attempt} of job ${current.id} (${job.name})`;
+      const value = limit === undefined ? await call() : await withinLimit(limit, run, call);
       resolve(log.settled()?.then(() => value) ?? value);
     };
-    const start = (): Task<unknown> => runAsJob(current, () => createTask(body, { name: current.id }));
-    const task = context === undefined ? start() : runInContext(decodeValue(context) as Propagated, start);
+    const task: Task<unknown> = runInSubmissionContext(job.data, () =>
+      runAsJob(current, () => createTask(body, { name: current.id })),
+    );
     task.addDoneCallback(() => {
       try {
         task.result();
@@ -267,34 +265,40 @@ export class JobRunner {
     return { task, end };
   }
 
-  /** At once where there is nothing to wait for: a turn of microtasks for each job shows in how many a worker runs. */
-  #checkedArguments({ task }: TaskDefinition, job: BullJob): never[] | Promise<never[]> {
-    let args: unknown[];
-    try {
-      args = decodeArguments(job.data);
-    } catch (error) {
-      throw new StoredFailure(error, { final: true });
-    }
-    const schema = job.data.pack === true ? undefined : task.args;
-    return schema === undefined ? (args as never[]) : checked(task.name, schema, args);
+  #call(
+    definition: RunnableTask,
+    args: readonly unknown[],
+    job: BullJob,
+    onProgress: (value: unknown) => void,
+  ): unknown {
+    if (job.data.pack === true)
+      return runPack(definition, args.filter(isList), itemOptions(job), this.#threads);
+    if (this.#threads === undefined) return definition(...args);
+    const running = this.#threads.submit(definition, ...args);
+    running.onProgress(onProgress);
+    return running;
   }
 
+  /** Returns the value to store for a run that did not return, or throws BullMQ's error for its end. */
   async #ended(error: unknown, run: Run, job: BullJob, left: number | undefined): Promise<unknown> {
-    // Whoever has the job now stores its end; BullMQ leaves one that waits alone.
-    if (run.stopping === "lost" || error instanceof WaitingError) throw new WaitingError();
-    if (error instanceof CancelledError && run.stopping === "hand back") {
+    // The worker that has the job now stores its end. For a WaitingError, BullMQ leaves the job alone.
+    if (run.stop?.kind === "lost" || error instanceof WaitingError) throw new WaitingError();
+    if (error instanceof CancelledError) {
+      if (run.stop?.kind !== "hand back")
+        return cancelledEnvelope((run.stop?.reason ?? error.message) || undefined);
       await this.#handBacks.add(run.order, () => untilDone(this.#engine, () => job.moveToWait(run.token)));
       throw new WaitingError();
     }
-    if (error instanceof CancelledError)
-      return cancelledEnvelope((run.stopping === "cancel" ? run.reason : error.message) || undefined);
-    const deadlinePassed =
+    const isLate =
       left !== undefined && error instanceof TimeoutError && job.data.deadline! <= this.#engine.now();
-    const final = error instanceof UnrecoverableError || deadlinePassed || job.data.pack === true;
+    const final = error instanceof UnrecoverableError || isLate || job.data.pack === true;
     throw new StoredFailure(error, { final });
   }
 
-  /** Closes a run to cancels before its end is stored. Gives the envelope to store if one was accepted before. */
+  /**
+   * Seals a run before its end is stored: the run accepts no cancel any more. Returns the envelope to store if a cancel
+   * was accepted before.
+   */
   async #seal(run: Run, job: BullJob): Promise<unknown> {
     const answer = await untilAnswered(this.#engine, () =>
       this.#engine.seal(this.#laneName, job.id!, run.token, run.attemptsStarted),
@@ -305,17 +309,17 @@ export class JobRunner {
 
   #reportOnce(job: Parameters<ReportUnknown>[0]): void {
     if (this.#reported.has(job.id)) return;
-    if (this.#reported.size >= reportedAtMost) this.#reported.clear();
+    if (this.#reported.size >= MAX_REPORTED) this.#reported.clear();
     this.#reported.add(job.id);
     this.#reportUnknown(job);
   }
 
-  /** Stops the run that a request names; a run of the same job before or after it is not touched. */
+  /** Cancels the run that a request names. An earlier or a later run of the same job is not affected. */
   cancel(request: CancelRequest): void {
     const run = this.#runs.get(request.id);
     if (run === undefined) {
       this.#unmatched.set(request.id, request);
-      setTimeout(() => this.#unmatched.delete(request.id), unmatchedRequestsFor).unref();
+      setTimeout(() => this.#unmatched.delete(request.id), KEEP_REQUEST_MS).unref();
       return;
     }
     if (
@@ -325,22 +329,21 @@ export class JobRunner {
     ) {
       return;
     }
-    run.stopping = "cancel";
-    run.reason = request.reason;
+    run.stop = { kind: "cancel", reason: request.reason };
     run.task.cancel(request.reason || undefined);
   }
 
-  /** Stops a run whose lock is lost: somebody else may run the job by now, and this result would not be stored. */
+  /** Stops a run that has lost its lock. Another worker may run the job, and the engine would refuse this run's end. */
   abandon(id: string): void {
     const run = this.#runs.get(id);
     if (run === undefined) return;
-    run.stopping = "lost";
+    run.stop = { kind: "lost" };
     run.task.cancel("the lock on this job was lost");
   }
 
-  /** Gives back every job that runs: another worker has it at once, and no attempt is spent. */
+  /** Hands every running job back. Another worker can take it at once, and no attempt is spent. */
   async handBackAll(): Promise<void> {
-    this.#stopping = true;
+    this.#isStopping = true;
     const tasks = [...this.#runs.values()].map((run) => {
       this.#handBack(run);
       return run.task;
@@ -349,26 +352,56 @@ export class JobRunner {
   }
 
   #handBack(run: Run): void {
-    run.stopping ??= "hand back";
+    run.stop ??= { kind: "hand back" };
     run.task.cancel("the worker stops");
   }
 }
 
-/** Each item of a pack has what a job of its own would have. */
-function itemTerms({ opts, data }: BullJob): ItemTerms {
-  return {
-    attempts: opts.attempts ?? 1,
-    backoff: opts.backoff as Backoff | undefined,
-    timeout: data.timeout,
-  };
+/** Fails a job whose record is not that of a submission. */
+function refuseUnreadable(job: BullJob): void {
+  // Every version of a submission has a `v`. PostgreSQL's backend replaces data that is null by an empty object.
+  const version: unknown = job.data.v;
+  const reason =
+    unreadableReason(job) ?? (typeof version === "number" ? undefined : "its data is not a submission");
+  if (reason === undefined) return;
+  const message = `Job ${job.id} (${job.name}) cannot be run, since ${reason}; submit it again`;
+  throw new StoredFailure(new WireError("MALFORMED", "job", message), { final: true });
 }
 
-async function checked(
-  name: string,
-  schema: NonNullable<TaskDefinition["task"]["args"]>,
-  args: readonly unknown[],
-): Promise<never[]> {
-  const result = await schema["~standard"].validate(args);
-  if (result.issues === undefined) return [...result.value] as never[];
-  throw new StoredFailure(new TaskArgumentsError(name, result.issues), { final: true });
+/** Fails a job under which too many workers have died. */
+function refuseDeadly({ id, name, opts, stalledCounter }: BullJob): void {
+  if (stalledCounter <= Math.max(opts.attempts ?? 1, FORGIVEN_DEATHS)) return;
+  const message = `Job ${id} (${name}) was running in each of ${stalledCounter} workers that died, so it is not retried; find out why they died, and retry the job`;
+  throw new StoredFailure(new WorkerDiedError(message), { final: true });
+}
+
+/** Returns the arguments of a job, or a promise of them if an asynchronous schema checks them. */
+function checkedArguments(
+  { task }: RunnableTask,
+  { data }: BullJob,
+): readonly unknown[] | Promise<readonly unknown[]> {
+  try {
+    const args = decodeArguments(data);
+    // The items of a pack are checked one by one when it runs.
+    const checked = data.pack === true ? args : checkArguments(task, args);
+    return checked instanceof Promise ? checked.catch(refuseArguments) : checked;
+  } catch (error) {
+    return refuseArguments(error);
+  }
+}
+
+/** Fails a job with the error of its arguments. An error of the schema's own code is not final. */
+function refuseArguments(error: unknown): never {
+  const final = error instanceof TaskArgumentsError || error instanceof WireError;
+  throw new StoredFailure(error, { final });
+}
+
+/** Whether an item of a pack is a list of arguments. `decodeArguments` has refused packs with any other item. */
+function isList(item: unknown): item is readonly unknown[] {
+  return Array.isArray(item);
+}
+
+/** Returns the options of a pack's items: each has those of a job of its own. */
+function itemOptions({ opts, data }: BullJob): ItemOptions {
+  return { attempts: opts.attempts ?? 1, backoff: opts.backoff, timeout: data.timeout };
 }

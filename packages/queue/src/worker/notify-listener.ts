@@ -1,8 +1,8 @@
 import { getEventLoop } from "@taskloom/loop";
 
 /**
- * Calls a listener of the user's. An error of it is none of the job's: it goes to the loop's exception handler, as that
- * of every callback that nobody waits for.
+ * Calls a listener of the user. An error of the listener does not fail the job: the exception handler of the loop
+ * receives it, as for every callback that nobody awaits.
  */
 export function notifyListener<T>(name: string, listener: ((event: T) => void) | undefined, event: T): void {
   try {

@@ -6,12 +6,12 @@ import type { Lane } from "../contract/lane.ts";
 import { outcomeOfResult } from "../wire/outcome.ts";
 import type { Outcome } from "../wire/outcome.ts";
 
-/** Tells the processes that wait how their jobs of one lane ended. */
+/** Sends the outcomes of one lane's jobs to the processes that wait for them. */
 export class OutcomeReplies {
   readonly #engine: Engine;
   readonly #laneName: string;
   readonly #lane: Lane;
-  /** Whether a job's reply went behind its end, for those of which it was tried. */
+  /** The pending results of {@link sendBehind}, by job. */
   readonly #wentBehind = new WeakMap<BullJob, Promise<boolean>>();
 
   constructor(engine: Engine, laneName: string, lane: Lane) {
@@ -21,8 +21,8 @@ export class OutcomeReplies {
   }
 
   /**
-   * Sends the reply right behind the end that BullMQ is about to store: a round trip earlier than {@link ended}, and
-   * dearer, so it is for a worker that has time.
+   * Sends the reply right behind the end that BullMQ is about to store. It arrives a round trip earlier than that of
+   * {@link onEnd} and costs more, so only a worker with nothing else to do calls this.
    */
   sendBehind(job: BullJob, result: unknown): void {
     const { replies } = this.#engine;
@@ -36,12 +36,12 @@ export class OutcomeReplies {
     const message = this.#message(job, outcomeOfResult(result), job.attemptsMade + 1);
     const sent = Promise.withResolvers<boolean>();
     this.#wentBehind.set(job, sent.promise);
-    // Only microtasks lie between here and the command that stores the end, and a tick comes after them all.
+    // The command that stores the end follows within microtasks, and a tick comes after all of them.
     process.nextTick(() => sent.resolve(replies.sendBehind?.(reply, message, run) ?? false));
   }
 
-  /** The end of a job is stored. */
-  ended(job: BullJob, outcome: Outcome): void {
+  /** Sends the outcome of a job whose end is stored, unless {@link sendBehind} has sent it. */
+  onEnd(job: BullJob, outcome: Outcome): void {
     const reply = replyAddress(job.data, this.#engine.replies);
     if (reply === undefined) return;
     const send = (): void => this.#engine.replies.send(reply, this.#message(job, outcome, job.attemptsMade));
@@ -53,7 +53,7 @@ export class OutcomeReplies {
   #message(job: BullJob, outcome: Outcome, attempts: number): Parameters<Engine["replies"]["send"]>[1] {
     const id = publicId(this.#lane, job.id!);
     const { progress } = job;
-    // 0 is BullMQ's word for none.
+    // BullMQ stores 0 for a job without progress.
     return progress === 0 ? { id, outcome, attempts } : { id, outcome, attempts, progress };
   }
 }

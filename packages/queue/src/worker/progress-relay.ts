@@ -1,16 +1,16 @@
 import type { BullJob } from "../contract/lane-queue.ts";
 import { encodeValue } from "../wire/encode.ts";
 
-/** How often a run's progress is stored, in milliseconds; who waits has it sooner. */
-const storeInterval = 100;
+/** The progress of a run is stored at most once in this time. Waiters receive every value at once. */
+const STORE_INTERVAL_MS = 100;
 
-/** Takes a run's progress to who waits, and stores it now and then: for dashboards, and for who comes later. */
+/** Sends the progress of a run to its waiters, and stores it at times, for dashboards and for later waiters. */
 export class ProgressRelay {
   readonly #job: BullJob;
   readonly #send: (encoded: unknown) => void;
   #storedAt = -Infinity;
   #unstored: { readonly encoded: unknown } | undefined;
-  /** One at a time: of two that are under way on a pool of connections, the older could be stored last. */
+  /** One value is stored at a time: of two at once on a pool of connections, the older could be stored last. */
   #storing: Promise<void> | undefined;
 
   constructor(job: BullJob, send: (encoded: unknown) => void) {
@@ -22,7 +22,7 @@ export class ProgressRelay {
     const encoded = encodeValue(value);
     this.#send(encoded);
     this.#unstored = { encoded };
-    const isDue = performance.now() - this.#storedAt >= storeInterval;
+    const isDue = performance.now() - this.#storedAt >= STORE_INTERVAL_MS;
     if (isDue && this.#storing === undefined) void this.#store();
   }
 
@@ -30,15 +30,18 @@ export class ProgressRelay {
     const { encoded } = this.#unstored ?? {};
     this.#unstored = undefined;
     this.#storedAt = performance.now();
-    const over = (): void => {
+    const settled = (): void => {
       this.#storing = undefined;
     };
-    // One that cannot be stored is lost; the result is what counts.
-    this.#storing = this.#job.updateProgress(encoded as object).then(over, over);
+    // A value that cannot be stored is lost. Unlike the result, the job does not need it.
+    this.#storing = this.#job.updateProgress(encoded as object).then(settled, settled);
     return this.#storing;
   }
 
-  /** Stores the last value before the job's end is, so that whoever sees the end sees it too; undefined when it is. */
+  /**
+   * Stores the last value, so that it is visible before the end of the job. Returns undefined if the value is stored
+   * already.
+   */
   settled(): Promise<void> | undefined {
     if (this.#storing !== undefined) return this.#storing.then(() => this.settled());
     return this.#unstored === undefined ? undefined : this.#store();

@@ -1,26 +1,26 @@
 import { TimeoutError, timeout } from "@taskloom/loop";
 
-/** How long a run may take, in milliseconds, and which of its limits that is. */
+/** The limit on the time of a run. */
 export interface RunLimit {
   readonly kind: "timeout" | "deadline";
   readonly milliseconds: number;
 }
 
-/** The nearer of a run's `timeout` and what is left until its deadline; undefined without either. */
+/** Returns the nearer of a run's `timeout` and the time until its deadline, or undefined without either. */
 export function runLimit(own: number | undefined, left: number | undefined): RunLimit | undefined {
   if (left !== undefined && left <= (own ?? Infinity)) return { kind: "deadline", milliseconds: left };
   return own === undefined ? undefined : { kind: "timeout", milliseconds: own };
 }
 
 /**
- * Calls within a limit, and stops what takes longer.
+ * Calls a function, and cancels it at the limit.
  *
- * @param what the beginning of the error's message: the run that is limited.
- * @throws TimeoutError that names the limit, and how long the run took.
+ * @param run the name of the run, with which the error's message begins.
+ * @throws TimeoutError that names the limit and the time that the run took.
  */
 export async function withinLimit(
   { kind, milliseconds }: RunLimit,
-  what: string,
+  run: string,
   call: () => unknown,
 ): Promise<unknown> {
   const began = performance.now();
@@ -35,9 +35,9 @@ export async function withinLimit(
     const limit =
       kind === "timeout"
         ? `its timeout of ${milliseconds} ms`
-        : `the ${Math.ceil(milliseconds)} ms that were left until its deadline`;
+        : `the ${Math.ceil(milliseconds)} ms until its deadline`;
     throw new TimeoutError(
-      `${what} did not end within ${limit}; it was stopped after ${Math.round(performance.now() - began)} ms.`,
+      `${run} did not end within ${limit}; it was stopped after ${Math.round(performance.now() - began)} ms`,
       { cause: error },
     );
   }

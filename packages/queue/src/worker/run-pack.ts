@@ -1,99 +1,99 @@
 import { CancelledError, gather, sleep } from "@taskloom/loop";
 import type { ThreadPoolExecutor } from "@taskloom/offload";
 import { Backoffs } from "bullmq";
-import type { Backoff, TaskDefinition } from "../definition/define-task.ts";
+import type { BackoffOptions, JobsOptions } from "bullmq";
+import { checkEach } from "../definition/check-arguments.ts";
+import type { RunnableTask } from "../definition/define-task.ts";
 import { TaskArgumentsError, UnrecoverableError } from "../errors.ts";
 import type { PackResult } from "../wire/pack.ts";
 import { withinLimit } from "./run-limit.ts";
 
-/** How long items run one after the other before others on the loop have their turn; milliseconds. */
-const slice = 5;
+/** Items run one after the other for this long before the rest of the loop has a turn. */
+const SLICE_MS = 5;
 
-/** How each item of a pack is to be run: an item has the attempts and the timeout that a job of its own would have. */
-export interface ItemTerms {
+/** The options of each item of a pack: its attempts and its timeout are those of a job of its own. */
+export interface ItemOptions {
   readonly attempts: number;
-  readonly backoff: Backoff | undefined;
+  readonly backoff: JobsOptions["backoff"];
   readonly timeout: number | undefined;
 }
 
 /**
- * Runs many calls that travelled as one job: on the loop one after the other, on threads as many at once as there are.
- * An error is its own item's. A cancelled pack stops where it is.
+ * Runs the calls of a pack: on the loop one after the other, on threads as many at once as there are threads. An error
+ * fails its own item. A cancelled pack stops at once.
  */
 export async function runPack(
-  definition: TaskDefinition,
-  items: readonly unknown[][],
-  terms: ItemTerms,
+  definition: RunnableTask,
+  items: readonly (readonly unknown[])[],
+  options: ItemOptions,
   threads: ThreadPoolExecutor | undefined,
 ): Promise<PackResult> {
   const values: unknown[] = Array.from({ length: items.length }, () => null);
-  const errors: [number, unknown][] = [];
-  const run = async (args: unknown[], index: number): Promise<void> => {
+  const { checked, refused } = await checkEach(definition.task, items);
+  const errors: [number, unknown][] = [...refused];
+  const run = async (args: readonly unknown[], index: number): Promise<void> => {
     for (let attempt = 1; ; attempt++) {
       try {
-        const call = async (): Promise<unknown> =>
-          threads === undefined
-            ? await definition(...(args as never[]))
-            : await threads.submit(definition, ...(args as never[]));
-        values[index] =
-          terms.timeout === undefined
-            ? await call()
-            : await withinLimit(
-                { kind: "timeout", milliseconds: terms.timeout },
-                `Attempt ${attempt} of item ${index} (${definition.task.name})`,
-                call,
-              );
+        values[index] = await runItem(definition, args, index, attempt, options, threads);
         return;
       } catch (error) {
         if (error instanceof CancelledError) throw error;
-        if (
-          attempt >= terms.attempts ||
-          error instanceof UnrecoverableError ||
-          error instanceof TaskArgumentsError
-        ) {
+        if (attempt >= options.attempts || isFinal(error)) {
           errors.push([index, error]);
           return;
         }
-        const pause = Backoffs.calculate(terms.backoff as never, attempt, error as Error, undefined as never);
-        if (pause !== undefined) await sleep(await pause);
+        const pause = await pauseAfter(attempt, options.backoff, error);
+        if (pause !== undefined) await sleep(pause);
       }
     }
   };
-  const check = await checker(definition, items, errors);
-  if (threads !== undefined) {
-    await gather(
-      items.flatMap((_, index) => (check[index] === undefined ? [] : [() => run(check[index]!, index)])),
-    );
-  } else {
-    let end = performance.now() + slice;
-    for (const [index, args] of check.entries()) {
-      if (args === undefined) continue;
-      await run(args, index);
-      if (performance.now() < end) continue;
-      await sleep(0);
-      end = performance.now() + slice;
-    }
-  }
+  if (threads === undefined) await runInSlices(checked, run);
+  else await gather(checked.flatMap((args, index) => (args === undefined ? [] : [() => run(args, index)])));
   errors.sort(([a], [b]) => a - b);
   return { values, errors };
 }
 
-/** The arguments of each item as the task's schema gives them back; undefined for those that it refuses. */
-async function checker(
-  { task }: TaskDefinition,
-  items: readonly unknown[][],
-  errors: [number, unknown][],
-): Promise<readonly (unknown[] | undefined)[]> {
-  const schema = task.args?.["~standard"];
-  if (schema === undefined) return items;
-  const checked: (unknown[] | undefined)[] = [];
-  for (const [index, args] of items.entries()) {
-    const result = await schema.validate(args);
-    if (result.issues === undefined) checked.push([...result.value]);
-    else {
-      checked.push(undefined);
-      errors.push([index, new TaskArgumentsError(task.name, result.issues)]);
-    }
+/** Runs items one after the other, and gives the rest of the loop a turn after each slice of time. */
+async function runInSlices(
+  checked: readonly (readonly unknown[] | undefined)[],
+  run: (args: readonly unknown[], index: number) => Promise<void>,
+): Promise<void> {
+  let end = performance.now() + SLICE_MS;
+  for (const [index, args] of checked.entries()) {
+    if (args === undefined) continue;
+    await run(args, index);
+    if (performance.now() < end) continue;
+    await sleep(0);
+    end = performance.now() + SLICE_MS;
   }
-  return checked;
+}
+
+async function runItem(
+  definition: RunnableTask,
+  args: readonly unknown[],
+  index: number,
+  attempt: number,
+  { timeout }: ItemOptions,
+  threads: ThreadPoolExecutor | undefined,
+): Promise<unknown> {
+  const call = async (): Promise<unknown> =>
+    threads === undefined ? await definition(...args) : await threads.submit(definition, ...args);
+  if (timeout === undefined) return await call();
+  const limit = { kind: "timeout", milliseconds: timeout } as const;
+  return await withinLimit(limit, `Attempt ${attempt} of item ${index} (${definition.task.name})`, call);
+}
+
+function isFinal(error: unknown): boolean {
+  return error instanceof UnrecoverableError || error instanceof TaskArgumentsError;
+}
+
+/** Returns the back-off of an item in milliseconds, by BullMQ's rules; undefined without a back-off. */
+async function pauseAfter(
+  attempt: number,
+  option: JobsOptions["backoff"],
+  error: unknown,
+): Promise<number | undefined> {
+  const backoff: BackoffOptions | undefined = option === undefined ? undefined : Backoffs.normalize(option);
+  // The built-in rules of BullMQ read neither the error nor the job. An item has no job of its own.
+  return backoff && (await Backoffs.calculate(backoff, attempt, error as Error, undefined as never));
 }

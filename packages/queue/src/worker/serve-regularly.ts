@@ -3,8 +3,8 @@ import { SERVE_INTERVAL_MS } from "../contract/serving.ts";
 import type { ServingWorker } from "../contract/serving.ts";
 
 /**
- * Stores at the engine that a worker serves its queues, now and every few seconds; resolves with a function that stops
- * that. A failure to store it keeps no worker from running jobs, and the next attempt is near.
+ * Stores at the engine that a worker serves its queues, now and every few seconds. Resolves with a function that stops
+ * this. Failures are ignored: the worker runs jobs without the entry, and the next attempt is near.
  */
 export async function serveRegularly(engine: Engine, worker: ServingWorker): Promise<() => Promise<void>> {
   const serve = async (): Promise<void> => await engine.serve(worker).catch(() => {});

@@ -4,140 +4,72 @@ import { availableParallelism } from "node:os";
 import { Future, createTask, getEventLoop, sleep } from "@taskloom/loop";
 import type { Task } from "@taskloom/loop";
 import type { ThreadPoolExecutor } from "@taskloom/offload";
-import { runInContext } from "@taskloom/offload/context";
-import type { Propagated } from "@taskloom/offload/context";
-import { decodeValue } from "../wire/decode.ts";
-import { isTaskDefinition } from "../definition/define-task.ts";
-import type { TaskDefinition } from "../definition/define-task.ts";
+import { isRunnableTask } from "../definition/define-task.ts";
+import type { RunnableTask, TaskDefinition } from "../definition/define-task.ts";
+import { LockRenewal } from "../bullmq/lock-renewal.ts";
+import type { LoopStall } from "../bullmq/lock-renewal.ts";
 import type { Engine } from "../contract/engine.ts";
-import type { EngineWorker } from "../contract/engine-worker.ts";
-import type { BullJob } from "../contract/lane-queue.ts";
+import { laneQueueName, lanes } from "../contract/lane.ts";
+import type { Lane } from "../contract/lane.ts";
 import { DEFAULT_ENGINE, openEngine } from "../engines/open-engine.ts";
 import { TaskOptionsError } from "../errors.ts";
 import { settleWithin } from "../settle-within.ts";
-import { laneQueueName, lanes } from "../contract/lane.ts";
-import type { Lane } from "../contract/lane.ts";
-import { endOf } from "../contract/retention.ts";
-import { StoredFailure, outcomeOfResult } from "../wire/outcome.ts";
-import type { Outcome } from "../wire/outcome.ts";
-import { encodeError } from "../wire/encode.ts";
-import { forgetRegularly } from "./forget-regularly.ts";
-import { JobRunner } from "./job-runner.ts";
-import type { ReportUnknown } from "./job-runner.ts";
-import { OutcomeReplies } from "./outcome-replies.ts";
-import { notifyListener } from "./notify-listener.ts";
-import { LockRenewal } from "../bullmq/lock-renewal.ts";
-import type { LoopStall } from "../bullmq/lock-renewal.ts";
+import type { WorkerListeners } from "./job-events.ts";
+import { removeRegularly } from "./remove-regularly.ts";
+import { ServedLane } from "./served-lane.ts";
 import { serveRegularly } from "./serve-regularly.ts";
 
-/** Calls a function as if nothing of this process's tasks had called it. */
+/** Calls a function outside the context of every task of this process. */
 const outsideTasks = AsyncLocalStorage.snapshot();
 
 /**
- * The last part of the drain, in milliseconds, is for handing back the jobs that still run: of a short drain a third.
- * Tasks have at least as long to stop, so that a worker without a drain hands back too.
+ * The last part of the drain is for handing back the jobs that still run: a second, or a third of a shorter drain. Tasks
+ * have at least a second to stop, so a worker without a drain hands its jobs back, too.
  */
-const handBackTime = 1_000;
-const handBackShare = 1 / 3;
-/** How long closing waits for the engine, in milliseconds. */
-const closePatience = 2_000;
+const HAND_BACK_MS = 1_000;
+const HAND_BACK_SHARE = 1 / 3;
+/** A worker that closes waits at most this long for the engine at each step. */
+const CLOSE_PATIENCE_MS = 2_000;
 
-/** How soon a worker notices that a rate limit was lifted or raised, in milliseconds; BullMQ's own pause is 30 s. */
-const rateLimitPause = 1_000;
-
-/** What a worker runs and how much of it at once. */
-export interface TaskWorkerOptions {
-  /** An engine's URL. Default `"embedded:.taskloom"`. */
+/** The options of a {@link TaskWorker}: its tasks, its queues, and the number of jobs that run at once. */
+export interface TaskWorkerOptions extends WorkerListeners {
+  /** The URL of an engine. Default `"embedded:.taskloom"`. */
   readonly engine?: string | Engine;
-  /** The names of the queues to take jobs from. Default `["default"]`. */
+  /** The names of the queues from which the worker takes jobs. Default `["default"]`. */
   readonly queues?: readonly string[];
-  /** The tasks that it knows: definitions, or modules that export them. */
+  /** The tasks that the worker runs: definitions, or modules that export them. */
   readonly tasks: Iterable<TaskDefinition | object>;
-  /** How many jobs the loop lane of each queue runs at once. Default 100. */
+  /** The number of jobs that the loop lane of each queue runs at once. Default 100. */
   readonly concurrency?: number;
-  /** How many threads run the thread lanes, all queues together. Default: one less than there are cores, at least 1. */
+  /** The number of threads for the thread lanes of all queues. Default: one less than the number of cores, at least 1. */
   readonly threads?: number;
   /**
-   * How long the end of {@link TaskWorker.run} may take once it is cancelled, in milliseconds: running jobs go on until
-   * the last second of it (of less than three seconds, until the last third), which is for handing back those that are
-   * left. Default 30,000.
+   * Milliseconds within which {@link TaskWorker.run} ends after it was cancelled. Running jobs continue until the last
+   * second of that time, or the last third of less than three seconds. Then the remaining jobs are handed back. Default
+   * 30,000.
    */
   readonly drain?: number;
-  /** Told of every job that starts to run here, for logs and figures. */
-  readonly onStart?: (start: JobStart) => void;
   /**
-   * Told of every job that ended here, for logs and figures. The engine has stored the end by then; after a cut
-   * connection its acknowledgment can come late, so that the next attempt's end is told first: see `attempt`.
-   */
-  readonly onJob?: (event: JobEvent) => void;
-  /** Told of every job that none of the tasks fits; the job is put back and waits for a worker that knows it. */
-  readonly onUnknown?: ReportUnknown;
-  /**
-   * For how long an event loop that stands still keeps the jobs that it runs, in milliseconds; then other workers take
-   * them. On an embedded folder jobs stay with their process for as long as it lives. Default 60,000.
+   * Milliseconds for which a worker keeps its jobs while its event loop is blocked. Afterwards other workers take them.
+   * On an embedded folder jobs stay with their process for as long as it lives. Default 60,000.
    */
   readonly stallLimit?: number;
-  /** Told of every time of a second and more in which the event loop stood still. Default: a process warning. */
+  /** Notified of every time of a second or more in which the event loop was blocked. Default: a process warning. */
   readonly onStall?: (stall: LoopStall) => void;
-  /** Told of everything that the engine refused, such as the end of a job on a full disk; it is tried again. */
-  readonly onEngineError?: (error: Error) => void;
 }
 
-/** One job's start on this worker. */
-export interface JobStart {
-  readonly id: string;
-  readonly name: string;
-  readonly queue: string;
-  readonly lane: Lane;
-  /** 1 at the first try. */
-  readonly attempt: number;
-  /** Milliseconds that it waited in the queue, from the time it could first run. */
-  readonly waited: number;
-  /** The arguments as they travelled, in the wire's JSON; of a pack, those of each call. */
-  readonly args: readonly unknown[];
-  /** How many calls it carries when it is one pack of a queue's `map`. */
-  readonly calls?: number;
-}
-
-/** How many calls a job carries, when it is a pack. */
-function callsOf({ data }: BullJob): { readonly calls?: number } {
-  // Somebody else can have written the job, with a pack of nothing.
-  return data.pack === true && Array.isArray(data.args) ? { calls: data.args.length } : {};
-}
-
-/** One job's end on this worker. A failed attempt that will be tried again is `"retrying"`. */
-export interface JobEvent {
-  readonly id: string;
-  readonly name: string;
-  readonly queue: string;
-  readonly lane: Lane;
-  readonly state: "completed" | "failed" | "cancelled" | "retrying";
-  /** 1 at the first try. */
-  readonly attempt: number;
-  /** Milliseconds that this attempt ran. */
-  readonly duration: number;
-  /** How many calls it carries when it is one pack of a queue's `map`. */
-  readonly calls?: number;
-  readonly error?: unknown;
-}
-
-/** A worker's numbers at one moment. */
+/** The figures of a worker at one moment. */
 export interface WorkerStats {
+  /** The number of jobs that run now, in each lane. */
   readonly running: Readonly<Record<Lane, number>>;
+  /** The number of jobs that have ended since the start, in each lane. */
   readonly finished: Readonly<Record<Lane, number>>;
-  /** Threads in the pool that run a call now, and how many there can be. */
+  /** The number of threads that the thread lanes may use. */
   readonly threads: number;
 }
 
-interface OpenLane {
-  readonly lane: Lane;
-  readonly worker: EngineWorker;
-  readonly runner: JobRunner;
-  readonly stopListening: () => void;
-}
-
 /**
- * Takes jobs from queues and runs them, in two lanes: cooperative tasks on the event loop, blocking ones on threads.
+ * Takes jobs from queues and runs them, in two lanes: cooperative tasks on the event loop, blocking tasks on threads.
  *
  * @example
  * ```ts
@@ -150,7 +82,7 @@ interface OpenLane {
  * const worker = new TaskWorker({ engine, tasks: [add] });
  * const running = worker.run();
  * await worker.ready();
- * running.cancel(); // takes no more jobs, lets what runs end, and stops
+ * running.cancel(); // takes no more jobs, lets running jobs end, and stops
  * await running.catch(() => {});
  * ```
  */
@@ -158,59 +90,48 @@ export class TaskWorker {
   readonly engine: Engine;
   readonly #ownsEngine: boolean;
   readonly #options: TaskWorkerOptions;
-  readonly #tasks = new Map<string, TaskDefinition>();
-  readonly #finished: Record<Lane, number> = { loop: 0, thread: 0 };
+  readonly #tasks: ReadonlyMap<string, RunnableTask>;
   readonly #ready = Promise.withResolvers<void>();
-  #open: OpenLane[] = [];
+  #lanes: ServedLane[] = [];
+  /** The ended jobs of lanes that were closed. */
+  readonly #finished: Record<Lane, number> = { loop: 0, thread: 0 };
   #threads: ThreadPoolExecutor | undefined;
   #renewal: LockRenewal | undefined;
-  #stopForgetting: (() => void) | undefined;
+  #stopRemoving: (() => void) | undefined;
   #stopServing: (() => Promise<void>) | undefined;
 
-  /** @throws {@link TaskOptionsError} when an option cannot be right or two tasks have one name. */
+  /**
+   * @throws {@link TaskOptionsError} for an invalid option, or if two tasks have one name; {@link EngineUrlError} for a
+   *   URL that names no engine.
+   */
   constructor(options: TaskWorkerOptions) {
     this.#options = options;
     this.#ready.promise.catch(() => {});
-    for (const task of definitions(options.tasks)) {
-      const known = this.#tasks.get(task.task.name);
-      if (known !== undefined && known !== task) {
-        throw new TaskOptionsError(
-          `Two tasks are called ${task.task.name}; a worker could not tell their jobs apart. Rename one.`,
-        );
-      }
-      this.#tasks.set(task.task.name, task);
-    }
-    if (this.#tasks.size === 0) {
-      throw new TaskOptionsError("Expected `tasks` to hold at least one task made by defineTask, got none.");
-    }
-    for (const [option, value] of Object.entries({
-      concurrency: options.concurrency,
-      threads: options.threads,
-    })) {
-      if (value !== undefined && !(Number.isSafeInteger(value) && value >= 1)) {
-        throw new TaskOptionsError(
-          `Expected \`${option}\` to be a whole number from 1, got ${String(value)}.`,
-        );
-      }
+    this.#tasks = tasksByName(options.tasks);
+    for (const option of ["concurrency", "threads"] as const) {
+      const value = options[option];
+      if (value !== undefined) checkCount(option, value);
     }
     const { engine = DEFAULT_ENGINE } = options;
     this.#ownsEngine = typeof engine === "string";
     this.engine = typeof engine === "string" ? openEngine(engine) : engine;
   }
 
-  /** How many threads the thread lanes may use. */
+  /** The number of threads that the thread lanes may use. */
   get threads(): number {
     return this.#options.threads ?? Math.max(1, availableParallelism() - 1);
   }
 
-  /** Ends when the worker takes jobs; fails when it cannot start. */
+  /** Resolves when the worker takes jobs; rejects if it cannot start. */
   ready(): Promise<void> {
     return this.#ready.promise;
   }
 
   /**
-   * Runs until it is cancelled. A worker that is cancelled takes no more jobs, lets running ones go on until shortly
-   * before `drain` ms are over, hands back those that are left, and ends as cancelled. Fails when it cannot start, and when an embedded engine has stopped.
+   * Runs the worker until the returned task is cancelled. A cancelled worker takes no more jobs, lets running jobs
+   * continue until shortly before the end of `drain`, hands back the remaining jobs, and ends as cancelled. The task
+   * fails with an {@link EngineUnavailableError} if the worker cannot start, and with the engine's error if an embedded
+   * engine has stopped.
    */
   run(): Task<void> {
     return createTask(async () => {
@@ -236,206 +157,154 @@ export class TaskWorker {
     await this.engine.connect();
     const tasks = [...this.#tasks.values()];
     if (tasks.some(({ task }) => task.runsOn === "thread")) {
-      // Loaded here, since a process that only submits has no use for threads.
+      // Loaded here, since a process that only submits needs no threads.
       const offload = await import("@taskloom/offload");
-      // One is there from the start: the first job, such as one that another worker hands over, waits for no start.
+      // One thread exists from the start, so the first job, which another worker may have handed over, does not wait.
       this.#threads = new offload.ThreadPoolExecutor({ maxThreads: this.threads, minThreads: 1 });
     }
     const queues = this.#options.queues ?? ["default"];
     const names = queues.flatMap((queue) => lanes.map((lane) => laneQueueName(queue, lane)));
-    const { renewal, duration } = this.engine.locks;
-    if (renewal !== undefined) {
-      this.#renewal = new LockRenewal({
-        ...renewal,
-        duration,
-        queues: names,
-        slots: queues.length * (this.#concurrency("loop") + this.#concurrency("thread")),
-        stallLimit: this.#options.stallLimit ?? 60_000,
-        onStall: this.#options.onStall ?? warnOfStall,
-      });
-    }
-    for (const queue of queues) for (const lane of lanes) this.#openLane(queue, lane);
-    await Promise.all(this.#open.map(({ worker }) => worker.waitUntilReady()));
-    this.#stopForgetting = forgetRegularly(this.engine, names);
+    this.#renewal = this.#openRenewal(names);
+    // A lane without tasks is served too, so that a job of an unknown task is noticed and reported.
+    for (const queue of queues) for (const lane of lanes) this.#lanes.push(this.#serve(queue, lane));
+    await Promise.all(this.#lanes.map((lane) => lane.ready()));
+    this.#stopRemoving = removeRegularly(this.engine, names);
     this.#stopServing = await serveRegularly(this.engine, {
       id: randomUUID(),
       queues,
       tasks: Object.fromEntries(tasks.map(({ task }) => [task.name, task.version])),
     });
-    // Outside this task: inside it, cancelling it would reach every await on a job's task, and the job with it.
-    for (const { worker } of this.#open) outsideTasks(() => void worker.run().catch(() => {}));
+    // Outside this task, since a cancel of this task would reach the jobs that run inside it.
+    for (const lane of this.#lanes) outsideTasks(() => void lane.run().catch(() => {}));
   }
 
-  #openLane(queue: string, lane: Lane): void {
-    const threads = lane === "thread" ? this.#threads : undefined;
-    // A lane without tasks is opened too: it is how a job that nobody knows is noticed and reported.
-    const name = laneQueueName(queue, lane);
-    const replies = new OutcomeReplies(this.engine, name, lane);
-    const runner = new JobRunner(this.engine, name, this.#tasks, threads, replies, (job) =>
-      notifyListener("onUnknown", this.#options.onUnknown, job),
-    );
-    const worker = this.engine.openWorker(name, (...args) => runner.process(...args), {
-      autorun: false,
+  #openRenewal(laneNames: readonly string[]): LockRenewal | undefined {
+    const { renewal, duration } = this.engine.locks;
+    if (renewal === undefined) return undefined;
+    const jobsOfQueue = this.#concurrency("loop") + this.#concurrency("thread");
+    return new LockRenewal({
+      ...renewal,
+      duration,
+      queues: laneNames,
+      slots: (laneNames.length / lanes.length) * jobsOfQueue,
+      stallLimit: this.#options.stallLimit ?? 60_000,
+      onStall: this.#options.onStall ?? warnOfStall,
+    });
+  }
+
+  #serve(queue: string, lane: Lane): ServedLane {
+    return new ServedLane(this.engine, {
+      queue,
+      lane,
+      tasks: this.#tasks,
+      threads: lane === "thread" ? this.#threads : undefined,
+      renewal: this.#renewal,
       concurrency: this.#concurrency(lane),
-      lockDuration: this.engine.locks.duration,
-      stalledInterval: this.engine.locks.stalledInterval,
-      ...(this.#renewal === undefined ? {} : { renewal: this.#renewal }),
-      maximumRateLimitDelay: rateLimitPause,
-      // How often a job may outlive its workers is the job's own policy; JobRunner holds it.
-      maxStalledCount: 1_000_000,
+      listeners: this.#options,
     });
-    worker.on("active", (job) => {
-      const { onStart } = this.#options;
-      if (onStart === undefined) return;
-      const start = {
-        id: job.id!,
-        name: job.name,
-        queue,
-        lane,
-        attempt: job.attemptsMade + 1,
-        waited: Math.max(0, (job.processedOn ?? Date.now()) - job.timestamp - (job.opts.delay ?? 0)),
-        args: job.data.args,
-        ...callsOf(job),
-      };
-      const { context } = job.data;
-      // Within the submitter's context, so that a span that is begun here knows the span that submitted.
-      runInContext(context === undefined ? undefined : (decodeValue(context) as Propagated), () =>
-        notifyListener("onStart", onStart, start),
-      );
-    });
-    worker.on("completed", (job, result) => {
-      this.#ended(queue, lane, replies, job, outcomeOfResult(result));
-    });
-    worker.on("failed", (job, error) => {
-      if (job === undefined) return;
-      const cause = error instanceof StoredFailure ? error.cause : error;
-      if (job.finishedOn == null) this.#tell(queue, lane, job, "retrying", cause);
-      else this.#ended(queue, lane, replies, job, { state: "failed", error: encodeError(cause) }, cause);
-    });
-    worker.on("error", (error) => notifyListener("onEngineError", this.#options.onEngineError, error));
-    worker.on("lockRenewalFailed", (ids) => {
-      for (const id of ids) runner.abandon(id);
-    });
-    const stopListening = this.engine.onCancelRequest(worker.id, (request) => runner.cancel(request));
-    this.#open.push({ lane, worker, runner, stopListening });
   }
 
   #concurrency(lane: Lane): number {
     return lane === "thread" ? this.threads : (this.#options.concurrency ?? 100);
   }
 
-  #ended(
-    queue: string,
-    lane: Lane,
-    replies: OutcomeReplies,
-    job: BullJob,
-    outcome: Outcome,
-    error?: unknown,
-  ): void {
-    this.#finished[lane]++;
-    replies.ended(job, outcome);
-    this.engine.recordEnd(laneQueueName(queue, lane), endOf(job, outcome.state));
-    this.#tell(queue, lane, job, outcome.state, error);
-  }
-
-  #tell(queue: string, lane: Lane, job: BullJob, state: JobEvent["state"], error: unknown): void {
-    notifyListener("onJob", this.#options.onJob, {
-      id: job.id!,
-      name: job.name,
-      queue,
-      lane,
-      state,
-      attempt: job.attemptsMade,
-      duration: (job.finishedOn ?? Date.now()) - (job.processedOn ?? Date.now()),
-      ...callsOf(job),
-      ...(error === undefined ? {} : { error }),
-    });
-  }
-
   /**
-   * How many jobs a lane of each queue may run at once from now on, as a service does that sheds load. What runs goes
-   * on; what the worker was made with is a start, and no bound. The thread lane still has no more than its threads.
+   * Sets the number of jobs that a lane of each queue may run at once from now on, as a service does that sheds load.
+   * Running jobs continue. The number may exceed that of the options, but the thread lane never exceeds its threads.
+   *
+   * @throws {@link TaskOptionsError} if the number is not a whole number from 1.
    */
   setConcurrency(lane: Lane, concurrency: number): void {
-    if (!(Number.isSafeInteger(concurrency) && concurrency >= 1)) {
-      throw new TaskOptionsError(
-        `Expected \`concurrency\` to be a whole number from 1, got ${String(concurrency)}.`,
-      );
-    }
-    for (const open of this.#open) if (open.lane === lane) open.worker.concurrency = concurrency;
+    checkCount("concurrency", concurrency);
+    for (const served of this.#lanes) if (served.lane === lane) served.setConcurrency(concurrency);
   }
 
-  /** What runs now and what has ended since the start. */
+  /** Returns the number of running jobs now, and of ended jobs since the start. */
   stats(): WorkerStats {
     const running = { loop: 0, thread: 0 };
-    for (const { lane, runner } of this.#open) running[lane] += runner.running;
-    return { running, finished: { ...this.#finished }, threads: this.threads };
+    const finished = { ...this.#finished };
+    for (const served of this.#lanes) {
+      running[served.lane] += served.running;
+      finished[served.lane] += served.finished;
+    }
+    return { running, finished, threads: this.threads };
   }
 
   /**
-   * Stops within the drain: running jobs go on until its last part, and are then cancelled and handed back. A task that
-   * ignores its cancellation does not hold the worker up: its job stays locked, and another worker has it when the lock
-   * lapses.
+   * Stops within the drain. Running jobs continue until its last part, and are then cancelled and handed back. A task that
+   * ignores its cancellation does not delay the worker: its job stays locked, and another worker takes it when the lock
+   * has lapsed.
    */
   async #stop(): Promise<void> {
-    const open = this.#open;
+    const served = this.#lanes;
     const drain = this.#options.drain ?? 30_000;
-    // By the loop's clock: in virtual time, what runs can only end when that passes.
+    // The loop's clock is used, since in virtual time a running job only ends when that time passes.
     const loop = getEventLoop();
     const end = loop.time() + drain;
     const stopServing = this.#stopServing?.() ?? Promise.resolve();
-    await settleWithin(closePatience, Promise.allSettled(open.map(({ worker }) => worker.pause(true))));
-    // Without an engine no end can be stored and nothing handed back: its stalled check does that when it is back.
-    await this.#idle(end - Math.min(handBackTime, drain * handBackShare), ({ running }) => running);
-    const stopped = Promise.allSettled(open.map(({ runner }) => runner.handBackAll()));
-    const patience = this.engine.downFor() > 0 ? closePatience : Math.max(handBackTime, end - loop.time());
-    await settleWithin(patience, stopped);
-    await this.#idle(loop.time() + closePatience, ({ ending }) => ending);
-    const force = open.some(({ runner }) => runner.running > 0);
-    await settleWithin(
-      closePatience,
-      Promise.allSettled(
-        open.map(async ({ worker, stopListening }) => {
-          stopListening();
-          await worker.close(force);
-        }),
-      ),
-    );
-    this.#open = [];
-    this.#stopForgetting?.();
-    await settleWithin(closePatience, stopServing);
+    await settleWithin(CLOSE_PATIENCE_MS, Promise.allSettled(served.map((lane) => lane.pause())));
+    // Without its engine a worker can neither store an end nor hand a job back. Other workers recover its jobs later.
+    await this.#idle(end - Math.min(HAND_BACK_MS, drain * HAND_BACK_SHARE), (lane) => lane.running);
+    const handedBack = Promise.allSettled(served.map((lane) => lane.handBackAll()));
+    const isDown = this.engine.downFor() > 0;
+    await settleWithin(isDown ? CLOSE_PATIENCE_MS : Math.max(HAND_BACK_MS, end - loop.time()), handedBack);
+    await this.#idle(loop.time() + CLOSE_PATIENCE_MS, (lane) => lane.ending);
+    const force = served.some(({ running }) => running > 0);
+    await settleWithin(CLOSE_PATIENCE_MS, Promise.allSettled(served.map((lane) => lane.close(force))));
+    for (const { lane, finished } of served) this.#finished[lane] += finished;
+    this.#lanes = [];
+    this.#stopRemoving?.();
+    await settleWithin(CLOSE_PATIENCE_MS, stopServing);
     await this.#renewal?.close();
-    // A thread within a native call cannot be stopped; it does not hold up the worker either.
+    // A thread in a native call cannot be stopped, and does not delay the worker either.
     const threads = this.#threads?.shutdown({ cancelPending: true, cancelRunning: true });
-    if (threads !== undefined) await settleWithin(closePatience, threads);
+    if (threads !== undefined) await settleWithin(CLOSE_PATIENCE_MS, threads);
     if (this.#ownsEngine) await this.engine.close();
   }
 
-  /** Resolves when no runner counts anything any more, at a time of the loop's clock, or when the engine is gone. */
-  async #idle(end: number, count: (runner: JobRunner) => number): Promise<void> {
+  /** Resolves when `count` is 0 in every lane, at a time of the loop's clock, or when the engine does not answer. */
+  async #idle(end: number, count: (lane: ServedLane) => number): Promise<void> {
     const loop = getEventLoop();
-    while (this.#open.some(({ runner }) => count(runner) > 0) && loop.time() < end) {
+    while (this.#lanes.some((lane) => count(lane) > 0) && loop.time() < end) {
       if (this.engine.downFor() > 0) return;
       await sleep(5);
     }
   }
 }
 
+function checkCount(option: string, value: number): void {
+  if (Number.isSafeInteger(value) && value >= 1) return;
+  throw new TaskOptionsError(`Expected \`${option}\` to be a whole number from 1, got ${String(value)}`);
+}
+
 function warnOfStall({ duration, jobs }: LoopStall): void {
   const names = [...new Set(jobs.map(({ name }) => name))].join(", ");
   process.emitWarning(
-    `The event loop stood still for ${(duration / 1_000).toFixed(1)} s${names === "" ? "" : ` while it ran ${names}`}; what blocks belongs on a thread (runsOn: "thread").`,
+    `The event loop was blocked for ${(duration / 1_000).toFixed(1)} s${names === "" ? "" : ` while it ran ${names}`}; run blocking work on a thread (runsOn: "thread")`,
     { type: "TaskloomWarning", code: "LOOP_STALLED" },
   );
 }
 
-/** The tasks among definitions and modules. */
-function definitions(tasks: Iterable<TaskDefinition | object>): TaskDefinition[] {
-  return [...tasks].flatMap((entry) => {
-    if (isTaskDefinition(entry)) return [entry];
-    if (typeof entry === "object" && entry !== null) return Object.values(entry).filter(isTaskDefinition);
-    throw new TaskOptionsError(
-      `Expected \`tasks\` to hold tasks made by defineTask or modules that export them, got ${typeof entry}.`,
-    );
-  });
+/** Returns the tasks among definitions and modules by their names. */
+function tasksByName(given: Iterable<TaskDefinition | object>): ReadonlyMap<string, RunnableTask> {
+  const tasks = new Map<string, RunnableTask>();
+  for (const task of [...given].flatMap(tasksIn)) {
+    const { name } = task.task;
+    if ((tasks.get(name) ?? task) !== task)
+      throw new TaskOptionsError(
+        `Expected the tasks of a worker to have different names, got two named ${name}; rename one`,
+      );
+    tasks.set(name, task);
+  }
+  if (tasks.size === 0)
+    throw new TaskOptionsError("Expected `tasks` to hold at least one task made by defineTask, got none");
+  return tasks;
+}
+
+function tasksIn(entry: TaskDefinition | object): RunnableTask[] {
+  if (isRunnableTask(entry)) return [entry];
+  if (typeof entry === "object" && entry !== null) return Object.values(entry).filter(isRunnableTask);
+  throw new TaskOptionsError(
+    `Expected \`tasks\` to hold tasks made by defineTask or modules that export them, got ${typeof entry}`,
+  );
 }

@@ -1,0 +1,105 @@
+import { currentDeadline, getEventLoop } from "@taskloom/loop";
+import { capturePropagated } from "@taskloom/offload/context";
+import type { Propagated } from "@taskloom/offload/context";
+import type { ResolvedTaskOptions } from "../definition/define-task.ts";
+import type { Engine } from "../contract/engine.ts";
+import { jobId } from "../contract/lane.ts";
+import { ownKeep } from "../contract/retention.ts";
+import { encodeValue } from "../wire/encode.ts";
+import { encodeArguments } from "../wire/job-data.ts";
+import type { JobData } from "../wire/job-data.ts";
+import { RemoteTask } from "./remote-task.ts";
+import type { RemoteTaskControl } from "./remote-task.ts";
+import { Submission, jobOptions } from "./submission.ts";
+import type { SubmitOptions } from "./submit-options.ts";
+import { ulid } from "./ulid.ts";
+
+/** The part of a submission that comes from the place of the call: the remaining time, and the propagated stores. */
+export interface SubmissionContext {
+  /** The time after which the result is of no use, in milliseconds of this machine's clock. */
+  readonly deadlineAt: number | undefined;
+  readonly stores: Propagated | undefined;
+}
+
+/** Makes the job of a call: its id, its data, and the RemoteTask that waits for it. */
+export class JobFactory {
+  readonly #engine: Engine;
+  readonly #control: RemoteTaskControl;
+
+  /** @param control serves the requests of the RemoteTasks. */
+  constructor(engine: Engine, control: RemoteTaskControl) {
+    this.#engine = engine;
+    this.#control = control;
+  }
+
+  /**
+   * Captures the context of the caller. The deadline is that of the nearest `timeout()` scope or that of the submission,
+   * whichever is earlier.
+   */
+  captureContext({ deadline = Infinity }: SubmitOptions): SubmissionContext {
+    const scope = currentDeadline();
+    const left = Math.min(
+      deadline,
+      scope === undefined ? Infinity : Math.max(0, scope - getEventLoop().time()),
+    );
+    const { clockOffset } = this.#engine;
+    return {
+      deadlineAt: left === Infinity ? undefined : this.#engine.now() - clockOffset + left,
+      stores: capturePropagated(),
+    };
+  }
+
+  /** Returns a task for the job of this id. */
+  taskOf<R>(id: string, taskName: string): RemoteTask<R> {
+    return new RemoteTask<R>(id, taskName, this.#control, this.#engine.isLocal);
+  }
+
+  /** Returns a task for a job that is new, or has the id that the user chose. */
+  newTask<R>(
+    { runsOn, name }: Pick<ResolvedTaskOptions, "runsOn" | "name">,
+    { id = ulid() }: SubmitOptions,
+  ): RemoteTask<R> {
+    return this.taskOf<R>(jobId(runsOn, id), name);
+  }
+
+  /** Returns the data of a job, without its deadline, which is set when the job is sent. */
+  data(
+    task: ResolvedTaskOptions,
+    args: readonly unknown[],
+    options: SubmitOptions,
+    stores: Propagated | undefined,
+  ): JobData {
+    const timeout = options.timeout ?? task.timeout;
+    return {
+      v: 1,
+      version: task.version,
+      args: encodeArguments(args),
+      reply: this.#engine.replies.address,
+      ...(timeout === undefined ? {} : { timeout }),
+      ...ownKeep(options.keep),
+      ...(stores === undefined ? {} : { context: encodeValue(stores) }),
+    };
+  }
+
+  /** Returns the submission of a call whose arguments were checked; `more` belongs to a pack or a flow. */
+  submission(
+    remote: RemoteTask<unknown>,
+    task: ResolvedTaskOptions,
+    args: readonly unknown[],
+    options: SubmitOptions,
+    { deadlineAt, stores }: SubmissionContext,
+    more?: Pick<JobData, "pack" | "flow">,
+    children?: readonly RemoteTask<unknown>[],
+  ): Submission {
+    const plain = this.data(task, args, options, stores);
+    return new Submission(remote, {
+      lane: task.runsOn,
+      name: task.name,
+      data: more === undefined ? plain : { ...plain, ...more },
+      options: jobOptions(task, options),
+      mayExist: options.id !== undefined,
+      deadlineAt,
+      children,
+    });
+  }
+}

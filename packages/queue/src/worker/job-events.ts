@@ -1,0 +1,98 @@
+import type { BullJob } from "../contract/lane-queue.ts";
+import type { Lane } from "../contract/lane.ts";
+
+/** The start of one job on this worker. */
+export interface JobStart {
+  readonly id: string;
+  /** The name of the task. */
+  readonly name: string;
+  readonly queue: string;
+  readonly lane: Lane;
+  /** The number of this attempt; the first is 1. */
+  readonly attempt: number;
+  /** Milliseconds that the job waited in the queue, from the time at which it could first run. */
+  readonly waited: number;
+  /** The arguments in the wire's JSON; for a pack, the arguments of each call. */
+  readonly args: readonly unknown[];
+  /** The number of calls in the job, if it is a pack of a queue's `map`. */
+  readonly calls?: number;
+}
+
+/** The end of one job on this worker. A failed attempt after which the job is retried has the state `"retrying"`. */
+export interface JobEvent {
+  readonly id: string;
+  /** The name of the task. */
+  readonly name: string;
+  readonly queue: string;
+  readonly lane: Lane;
+  readonly state: "completed" | "failed" | "cancelled" | "retrying";
+  /** The number of this attempt; the first is 1. */
+  readonly attempt: number;
+  /** Milliseconds that this attempt ran. */
+  readonly duration: number;
+  /** The number of calls in the job, if it is a pack of a queue's `map`. */
+  readonly calls?: number;
+  readonly error?: unknown;
+}
+
+/** Receives the jobs that this worker cannot run. */
+export type ReportUnknown = (job: {
+  readonly id: string;
+  readonly name: string;
+  readonly version: number;
+}) => void;
+
+/** The listeners of a worker, for logs and figures. An error of a listener never fails a job. */
+export interface WorkerListeners {
+  /** Notified of every job that starts to run here. */
+  readonly onStart?: (start: JobStart) => void;
+  /**
+   * Notified of every job that has ended here, after the engine has stored the end. If the connection was cut, the
+   * engine's answer can come so late that the end of the next attempt is notified first; see `attempt`.
+   */
+  readonly onJob?: (event: JobEvent) => void;
+  /** Notified of every job that fits none of the tasks. The job is put back, and waits for a worker that knows it. */
+  readonly onUnknown?: ReportUnknown;
+  /** Notified of every command that the engine refused, such as a job's end on a full disk. The command is repeated. */
+  readonly onEngineError?: (error: Error) => void;
+}
+
+/** Returns the event of a job that has just started. */
+export function startOf(job: BullJob, queue: string, lane: Lane): JobStart {
+  return {
+    id: job.id!,
+    name: job.name,
+    queue,
+    lane,
+    attempt: job.attemptsMade + 1,
+    waited: Math.max(0, (job.processedOn ?? Date.now()) - job.timestamp - (job.opts.delay ?? 0)),
+    args: job.data.args,
+    ...callsOf(job),
+  };
+}
+
+/** Returns the event of a job whose attempt has just ended. */
+export function endOfAttempt(
+  job: BullJob,
+  queue: string,
+  lane: Lane,
+  state: JobEvent["state"],
+  error: unknown,
+): JobEvent {
+  return {
+    id: job.id!,
+    name: job.name,
+    queue,
+    lane,
+    state,
+    attempt: job.attemptsMade,
+    duration: (job.finishedOn ?? Date.now()) - (job.processedOn ?? Date.now()),
+    ...callsOf(job),
+    ...(error === undefined ? {} : { error }),
+  };
+}
+
+function callsOf({ data }: BullJob): { readonly calls?: number } {
+  // Another client can have stored a pack without calls.
+  return data.pack === true && Array.isArray(data.args) ? { calls: data.args.length } : {};
+}

@@ -1,0 +1,158 @@
+import type { ThreadPoolExecutor } from "@taskloom/offload";
+import type { RunnableTask } from "../definition/define-task.ts";
+import type { Engine } from "../contract/engine.ts";
+import type { EngineWorker } from "../contract/engine-worker.ts";
+import type { BullJob } from "../contract/lane-queue.ts";
+import { laneQueueName } from "../contract/lane.ts";
+import type { Lane } from "../contract/lane.ts";
+import type { LockHolder } from "../contract/lock-holder.ts";
+import { endOf } from "../contract/retention.ts";
+import { encodeError } from "../wire/encode.ts";
+import { StoredFailure, outcomeOfResult } from "../wire/outcome.ts";
+import type { Outcome } from "../wire/outcome.ts";
+import { endOfAttempt, startOf } from "./job-events.ts";
+import type { JobEvent, WorkerListeners } from "./job-events.ts";
+import { JobRunner } from "./job-runner.ts";
+import { notifyListener } from "./notify-listener.ts";
+import { OutcomeReplies } from "./outcome-replies.ts";
+import { runInSubmissionContext } from "./submission-context.ts";
+
+/** A worker notices within this time that a rate limit was lifted or raised. BullMQ's own time is 30 seconds. */
+const RATE_LIMIT_PAUSE_MS = 1_000;
+
+/** The parts of a worker that serve a lane of a queue. */
+export interface ServedLaneOptions {
+  readonly queue: string;
+  readonly lane: Lane;
+  readonly tasks: ReadonlyMap<string, RunnableTask>;
+  /** The threads of the thread lane; undefined for the loop lane. */
+  readonly threads: ThreadPoolExecutor | undefined;
+  /** The renewal of locks; undefined if BullMQ renews them, or none lapse. */
+  readonly renewal: LockHolder | undefined;
+  /** The number of jobs that run at once. */
+  readonly concurrency: number;
+  readonly listeners: WorkerListeners;
+}
+
+/** One lane of one queue while a worker serves it: takes its jobs, runs them, and reports their ends. */
+export class ServedLane {
+  readonly lane: Lane;
+  readonly #engine: Engine;
+  readonly #queue: string;
+  readonly #laneName: string;
+  readonly #listeners: WorkerListeners;
+  readonly #replies: OutcomeReplies;
+  readonly #runner: JobRunner;
+  readonly #worker: EngineWorker;
+  readonly #stopListening: () => void;
+  #finished = 0;
+
+  constructor(engine: Engine, options: ServedLaneOptions) {
+    const { queue, lane, tasks, threads, renewal, concurrency, listeners } = options;
+    this.lane = lane;
+    this.#engine = engine;
+    this.#queue = queue;
+    this.#laneName = laneQueueName(queue, lane);
+    this.#listeners = listeners;
+    this.#replies = new OutcomeReplies(engine, this.#laneName, lane);
+    const runner = new JobRunner(engine, this.#laneName, tasks, threads, this.#replies, (job) =>
+      notifyListener("onUnknown", listeners.onUnknown, job),
+    );
+    this.#runner = runner;
+    this.#worker = engine.openWorker(this.#laneName, (...args) => runner.process(...args), {
+      autorun: false,
+      concurrency,
+      lockDuration: engine.locks.duration,
+      stalledInterval: engine.locks.stalledInterval,
+      ...(renewal === undefined ? {} : { renewal }),
+      maximumRateLimitDelay: RATE_LIMIT_PAUSE_MS,
+      // BullMQ's own limit on the deaths of a job's workers is out of reach: JobRunner applies the limit of the job.
+      maxStalledCount: 1_000_000,
+    });
+    this.#listen();
+    this.#stopListening = engine.onCancelRequest(this.#worker.id, (request) => runner.cancel(request));
+  }
+
+  #listen(): void {
+    const worker = this.#worker;
+    worker.on("active", (job) => this.#onActive(job));
+    worker.on("completed", (job, result) => this.#onEnd(job, outcomeOfResult(result), undefined));
+    worker.on("failed", (job, error) => {
+      if (job === undefined) return;
+      const cause = error instanceof StoredFailure ? error.cause : error;
+      if (job.finishedOn == null) this.#notifyJob(job, "retrying", cause);
+      else this.#onEnd(job, { state: "failed", error: encodeError(cause) }, cause);
+    });
+    worker.on("error", (error) => notifyListener("onEngineError", this.#listeners.onEngineError, error));
+    worker.on("lockRenewalFailed", (ids) => {
+      for (const id of ids) this.#runner.abandon(id);
+    });
+  }
+
+  #onActive(job: BullJob): void {
+    const { onStart } = this.#listeners;
+    if (onStart === undefined) return;
+    const start = startOf(job, this.#queue, this.lane);
+    // The listener runs in the context of the submission, so that a span that it begins is a child of the submitter's.
+    runInSubmissionContext(job.data, () => notifyListener("onStart", onStart, start));
+  }
+
+  #onEnd(job: BullJob, outcome: Outcome, error: unknown): void {
+    this.#finished++;
+    this.#replies.onEnd(job, outcome);
+    this.#engine.recordEnd(this.#laneName, endOf(job, outcome.state));
+    this.#notifyJob(job, outcome.state, error);
+  }
+
+  #notifyJob(job: BullJob, state: JobEvent["state"], error: unknown): void {
+    const { onJob } = this.#listeners;
+    if (onJob === undefined) return;
+    notifyListener("onJob", onJob, endOfAttempt(job, this.#queue, this.lane, state, error));
+  }
+
+  /** The number of jobs that run now. */
+  get running(): number {
+    return this.#runner.running;
+  }
+
+  /** The number of runs that have stopped, and whose end or hand-back is being stored. */
+  get ending(): number {
+    return this.#runner.ending;
+  }
+
+  /** The number of jobs that have ended here. */
+  get finished(): number {
+    return this.#finished;
+  }
+
+  /** Changes the number of jobs that run at once. Running jobs continue. */
+  setConcurrency(concurrency: number): void {
+    this.#worker.concurrency = concurrency;
+  }
+
+  /** Resolves when the lane can take jobs. */
+  async ready(): Promise<void> {
+    await this.#worker.waitUntilReady();
+  }
+
+  /** Takes jobs until {@link pause} or {@link close}. */
+  async run(): Promise<void> {
+    await this.#worker.run();
+  }
+
+  /** Takes no more jobs. Running jobs continue. */
+  async pause(): Promise<void> {
+    await this.#worker.pause(true);
+  }
+
+  /** Hands every running job back. Resolves when all runs have stopped. */
+  async handBackAll(): Promise<void> {
+    await this.#runner.handBackAll();
+  }
+
+  /** Closes the lane; with `force`, without waiting for running jobs. */
+  async close(force: boolean): Promise<void> {
+    this.#stopListening();
+    await this.#worker.close(force);
+  }
+}
