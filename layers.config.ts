@@ -51,7 +51,7 @@ export const layeredPackages: readonly LayeredPackage[] = [
   {
     sources: "packages/queue/src",
     layers: [
-      ["attempt.ts", "errors.ts", "message-of.ts", "settle-within.ts", "cron"],
+      ["attempt.ts", "error-code.ts", "errors.ts", "message-of.ts", "settle-within.ts", "cron"],
       ["milliseconds.ts"],
       ["wire"],
       ["contract"],

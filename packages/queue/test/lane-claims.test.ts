@@ -1,7 +1,7 @@
 import pg from "pg";
 import { expect } from "vitest";
 import { openEngine } from "../src/engines/open-engine.ts";
-import { createLaneClaims } from "../src/engines/sql/lane-claims.ts";
+import { createLaneClaims } from "../src/engines/postgres/lane-claims.ts";
 import { postgresTest } from "../../../test/support/postgres.ts";
 
 postgresTest(

@@ -51,33 +51,6 @@ export function textsBy(read: (field: TextField) => StoredText): JobRecord["text
   return Object.fromEntries(TEXT_FIELDS.map((field) => [field, read(field)])) as JobRecord["texts"];
 }
 
-/** A row of a SQL engine, whose columns are `added`, `processed`, `finished` and so on, as a record; `read` reads a text. */
-export function recordOfRow(
-  row: Readonly<Record<string, unknown>>,
-  read: (field: TextField) => StoredText,
-): JobRecord {
-  return {
-    id: row["id"] as string,
-    name: row["name"] as string,
-    timestamp: Number(row["added"] ?? 0),
-    processedOn: (row["processed"] as number | null) ?? undefined,
-    finishedOn: (row["finished"] as number | null) ?? undefined,
-    attemptsMade: Number(row["attempts_made"] ?? 0),
-    attemptsStarted: Number(row["attempts_started"] ?? 0),
-    texts: textsBy(read),
-  };
-}
-
-/** The result of `read` for each id: it receives the row that has the id, or undefined. */
-export function rowsInOrder<T>(
-  ids: readonly string[],
-  rows: readonly Readonly<Record<string, unknown>>[],
-  read: (row: Readonly<Record<string, unknown>> | undefined) => T,
-): T[] {
-  const byId = new Map(rows.map((row) => [row["id"], row]));
-  return ids.map((id) => read(byId.get(id)));
-}
-
 /** About how many bytes were read for a record; each costs something even when all its texts are empty. */
 export function bytesRead({ id, name, texts }: JobRecord): number {
   let bytes = 256 + id.length + name.length;

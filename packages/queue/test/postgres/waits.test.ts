@@ -2,9 +2,9 @@ import { call, defineTask } from "@taskloom/queue";
 import pg from "pg";
 import { expect } from "vitest";
 import { postgresTest, testPool } from "../../../../test/support/postgres.ts";
-import { claimLane, forgetLaneClaims } from "../../src/engines/sql/lane-claims.ts";
-import { forgetJobs } from "../../src/engines/sql/retention.ts";
-import { sqlBackend } from "../../src/engines/sql/sql-backend.ts";
+import { claimLane, removeLapsedClaims } from "../../src/engines/postgres/lane-claims.ts";
+import { removeExpired } from "../../src/engines/postgres/retention.ts";
+import { postgresBackend } from "../../src/engines/postgres/postgres-backend.ts";
 import { laneQueueName } from "../../src/contract/lane.ts";
 import { Pair } from "../pair.ts";
 
@@ -51,7 +51,7 @@ test("the recovery of lapsed locks waits for no active job, and takes each lapse
   );
   await holder.query("BEGIN");
   await holder.query("SELECT 1 FROM bullmq.job WHERE id = ANY($1) FOR UPDATE", [[held, current]]);
-  const backend = sqlBackend(async () => {})(queue, { connection: pool });
+  const backend = postgresBackend(async () => {})(queue, { connection: pool });
   expect(await backend.moveStalledJobsToWait()).toEqual([lapsed]);
   await holder.query("ROLLBACK");
   expect(await backend.moveStalledJobsToWait()).toEqual([held]);
@@ -78,7 +78,7 @@ test("expired claims of ids are forgotten without waiting for those that are cla
   await pool.query("UPDATE taskloom_lane_claim SET until_ms = 1");
   await holder.query("BEGIN");
   await holder.query("SELECT 1 FROM bullmq.taskloom_lane_claim WHERE id = 'a' FOR UPDATE");
-  await forgetLaneClaims(pool);
+  await removeLapsedClaims(pool);
   const { rows } = await pool.query("SELECT id FROM taskloom_lane_claim");
   expect(rows).toEqual([{ id: "a" }]);
 });
@@ -94,7 +94,7 @@ test.for([0, undefined])(
     await pair.stopWorkers();
     const queue = laneQueueName(pair.queue.name, "loop");
     const left = async (): Promise<number> => {
-      await forgetJobs(pool, queue, Date.now() + 30 * 86_400_000);
+      await removeExpired(pool, queue, Date.now() + 30 * 86_400_000);
       const { rows } = await pool.query("SELECT 1 FROM job WHERE queue = $1 AND id = $2", [queue, flow.id]);
       return rows.length;
     };

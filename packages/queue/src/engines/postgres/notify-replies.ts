@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { ReplyChannel, ReplyMessage } from "../../contract/replies.ts";
-import type { SqlPool } from "../sql/job-table.ts";
+import type { SqlPool } from "./job-table.ts";
 import type { NotificationChannel } from "./notification-channel.ts";
 
 /** PostgreSQL refuses a notification of 8,000 bytes or more. */

@@ -1,33 +1,31 @@
 import { userInfo } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
-import { FlowProducer, Queue, runMigrations } from "bullmq";
+import { runMigrations } from "bullmq";
 import pg from "pg";
-import { repeatSettings } from "../../cron/repeat-strategy.ts";
 import { EngineUnavailableError, EngineUrlError } from "../../errors.ts";
 import type { CancelAnswer, CancelRequest, SealAnswer } from "../../contract/cancellation.ts";
-import type { LaneProcessor, LaneWorkerOptions } from "../../contract/engine-worker.ts";
 import type { Engine } from "../../contract/engine.ts";
 import type { LockTerms } from "../../contract/lock-terms.ts";
 import type { KeptSubmission, StoredJob } from "../../contract/stored-job.ts";
+import type { AnyBackend } from "../../bullmq/any-backend.ts";
+import { codeOf } from "../../error-code.ts";
+import { messageOf } from "../../message-of.ts";
+import { SqlEngine } from "../sql/sql-engine.ts";
 import { settleWithin } from "../../settle-within.ts";
-import { EngineClock } from "../../contract/engine-clock.ts";
 import type { FieldLimits, JobRecord, StateOrder, StoredState } from "../../contract/job-record.ts";
-import type { EngineWorker } from "../../contract/engine-worker.ts";
-import type { FlowAdder, LaneQueue } from "../../contract/lane-queue.ts";
-import { LaneWorker } from "../../bullmq/lane-worker.ts";
 import { serverLocks } from "../../contract/lock-terms.ts";
 import type { ServingWorker } from "../../contract/serving.ts";
-import { idsIn, queueNames, readRecords, renewAttempts } from "../sql/job-records.ts";
-import { countCancelled, lookAtJobs, markCancelled, sealRun, schema } from "../sql/job-table.ts";
-import type { SqlPool } from "../sql/job-table.ts";
-import { claimLane, createLaneClaims, forgetLaneClaims } from "../sql/lane-claims.ts";
-import { dropKept, findKept } from "../sql/kept-submission.ts";
-import { patientQuery } from "../sql/patient-query.ts";
-import { createRetention, forgetJobs, noteRetention } from "../sql/retention.ts";
-import { sqlBackend } from "../sql/sql-backend.ts";
-import { sqlTransient } from "../sql/sql-transient.ts";
+import { idsIn, queueNames, readRecords, renewAttempts } from "./job-records.ts";
+import { countCancelled, lookupJobs, markCancelled, sealRun, SCHEMA } from "./job-table.ts";
+import type { SqlPool } from "./job-table.ts";
+import { claimLane, createLaneClaims, removeLapsedClaims } from "./lane-claims.ts";
+import { dropKept, findKept } from "./kept-submission.ts";
+import { patientQuery } from "./patient-query.ts";
+import { createRetention, recordRetention, removeExpired } from "./retention.ts";
+import { postgresBackend } from "./postgres-backend.ts";
+import { postgresTransient } from "./postgres-transient.ts";
 import type { Transient } from "../../contract/transient.ts";
-import { createServing, serve, servingWorkers, stopServing } from "../sql/serving-table.ts";
+import { createServing, serve, servingWorkers, stopServing } from "./serving-table.ts";
 import type { Lane } from "../../contract/lane.ts";
 import type { JobEnd } from "../../contract/retention.ts";
 import { withoutPassword } from "../../contract/without-password.ts";
@@ -36,41 +34,44 @@ import { NotifyReplies } from "./notify-replies.ts";
 import { renewalModule } from "./renewal-connection.ts";
 import { Session } from "./session.ts";
 
-const connectTimeout = 5_000;
-/** How often it is asked whether the server still answers; milliseconds. */
-const heartbeat = 1_000;
+const CONNECT_TIMEOUT_MS = 5_000;
+/** How often the engine asks whether the server still answers. */
+const HEARTBEAT_MS = 1_000;
+/** How long closing waits for the connections of the pool. */
+const CLOSE_TIMEOUT_MS = 1_000;
+/** How many characters of a reason a worker receives. PostgreSQL bounds the size of a notification. */
+const MAX_NOTIFIED_REASON = 1_000;
 
 /** BullMQ's PostgreSQL backend on a PostgreSQL server. */
-export class PostgresEngine implements Engine {
+export class PostgresEngine extends SqlEngine implements Engine {
   readonly url: string;
-  readonly isLocal = false;
   readonly replies: NotifyReplies;
   readonly locks: LockTerms;
   readonly #pool: pg.Pool;
   readonly #channel: NotificationChannel;
-  readonly #clock = new EngineClock();
-  readonly #backend = sqlBackend(() => this.connect());
-  #connecting: Promise<void> | undefined;
+  protected readonly backend: AnyBackend = postgresBackend(() => this.connect());
+  protected readonly connection: pg.Pool;
   readonly #warnings = new Set<string>();
-  #downSince: number | undefined;
   #heartbeat: NodeJS.Timeout | undefined;
   #closed = false;
 
   private constructor(url: string) {
+    super();
     this.url = withoutPassword(url);
-    // BullMQ's own commands name no schema, so each connection has to begin in it.
+    // BullMQ's own commands name no schema, so every connection selects the schema at its start.
     const config = {
       connectionString: withUser(url),
-      options: `-c search_path=${schema}`,
-      connectionTimeoutMillis: connectTimeout,
+      options: `-c search_path=${SCHEMA}`,
+      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     };
     this.locks = serverLocks(1_000, { module: renewalModule, server: config });
     this.#pool = new pg.Pool({ ...config, max: 20, keepAlive: true, Client: Session });
     const query = this.#pool.query.bind(this.#pool) as SqlPool["query"];
-    // Nothing here holds a transaction over several statements.
+    // Each statement is a transaction of its own, so it can be repeated.
     this.#pool.query = ((...args: Parameters<typeof query>) =>
       patientQuery(() => query(...args))) as pg.Pool["query"];
-    this.#pool.on("error", () => {}); // An idle connection that was lost; the pool opens another.
+    this.connection = this.#pool;
+    this.#pool.on("error", () => {}); // An idle connection was lost, and the pool opens another one.
     this.#channel = new NotificationChannel(config, () => this.replies.gap());
     this.replies = new NotifyReplies(this.#pool, this.#channel);
   }
@@ -84,32 +85,24 @@ export class PostgresEngine implements Engine {
     return new PostgresEngine(url);
   }
 
-  connect(): Promise<void> {
-    this.#connecting ??= this.#connect().catch((error: unknown) => {
-      this.#connecting = undefined; // The server may be there the next time.
-      throw error;
-    });
-    return this.#connecting;
-  }
-
-  async #connect(): Promise<void> {
+  protected async open(): Promise<void> {
     try {
       await patientQuery(() => this.#prepare());
     } catch (error) {
-      const { message, code } = error as Error & { code?: string };
+      const reason = messageOf(error) || `${codeOf(error) ?? "no connection"}`;
       throw new EngineUnavailableError(
-        `PostgreSQL at ${this.url} cannot be used (${message || code || "no connection"}); start it or correct the address.`,
+        `PostgreSQL at ${this.url} cannot be used (${reason}); start it or correct the address.`,
         { cause: error },
       );
     }
-    if (!this.#closed) this.#heartbeat = setInterval(() => void this.#beat(), heartbeat).unref();
+    if (!this.#closed) this.#heartbeat = setInterval(() => void this.#beat(), HEARTBEAT_MS).unref();
   }
 
   async #prepare(): Promise<void> {
     const client = await this.#pool.connect();
     let isReady = false;
     try {
-      await runMigrations(client, schema);
+      await runMigrations(client, SCHEMA);
       await createLaneClaims(client);
       await createRetention(client);
       await createServing(client);
@@ -122,12 +115,12 @@ export class PostgresEngine implements Engine {
       }
       isReady = true;
     } finally {
-      client.release(!isReady); // An idle connection would keep a process alive that gave up.
+      client.release(!isReady); // An idle connection would keep alive a process that has given up.
     }
   }
 
   async #readClock(client: pg.PoolClient | pg.Pool): Promise<void> {
-    await this.#clock.read(async () => {
+    await this.clock.read(async () => {
       const { rows } = await client.query<{ now: string }>(
         "SELECT extract(epoch FROM clock_timestamp()) * 1000 AS now",
       );
@@ -139,12 +132,12 @@ export class PostgresEngine implements Engine {
     try {
       await Promise.race([
         this.#readClock(this.#pool),
-        delay(connectTimeout, undefined, { ref: false }).then(() => Promise.reject(new Error("slow"))),
+        delay(CONNECT_TIMEOUT_MS, undefined, { ref: false }).then(() => Promise.reject(new Error("slow"))),
       ]);
-      this.#downSince = undefined;
-      await forgetLaneClaims(this.#pool);
+      this.recordAnswer(true);
+      await removeLapsedClaims(this.#pool);
     } catch {
-      this.#downSince ??= performance.now();
+      this.recordAnswer(false);
     }
   }
 
@@ -152,49 +145,11 @@ export class PostgresEngine implements Engine {
     return [...this.#warnings];
   }
 
-  openQueue(name: string): Queue {
-    const options = { connection: this.#pool, skipMetasUpdate: true, settings: repeatSettings };
-    const queue = new Queue(name, options, this.#backend);
-    queue.on("error", () => {});
-    return queue;
-  }
-
-  openLane(name: string): LaneQueue {
-    return this.openQueue(name);
-  }
-
-  openFlows(): FlowAdder {
-    const flows = new FlowProducer({ connection: this.#pool }, this.#backend);
-    flows.on("error", () => {});
-    return flows;
-  }
-
-  defer(callback: () => void): void {
-    process.nextTick(callback);
-  }
-
-  openWorker(name: string, processor: LaneProcessor, options: LaneWorkerOptions): EngineWorker {
-    return new LaneWorker(
-      name,
-      processor,
-      sqlTransient,
-      { ...options, connection: this.#pool },
-      this.#backend,
-    );
-  }
-
   async cancel(laneName: string, id: string, reason: string): Promise<CancelAnswer> {
-    const { answer, run } = await markCancelled(this.#pool, laneName, id, reason);
-    if (run !== undefined) {
-      const { workerId, token, attemptsStarted, startedAt } = run;
-      const request: CancelRequest = {
-        id,
-        token,
-        attemptsStarted,
-        startedAt,
-        reason: reason.slice(0, 1_000),
-      };
-      await this.#pool.query("SELECT pg_notify($1, $2)", [channelOf(workerId), JSON.stringify(request)]);
+    const { answer, request } = await markCancelled(this.#pool, laneName, id, reason);
+    if (request !== undefined) {
+      const payload = JSON.stringify({ ...request.request, reason: reason.slice(0, MAX_NOTIFIED_REASON) });
+      await this.#pool.query("SELECT pg_notify($1, $2)", [channelOf(request.workerId), payload]);
     }
     return answer;
   }
@@ -210,7 +165,7 @@ export class PostgresEngine implements Engine {
   }
 
   lookup(laneName: string, ids: readonly string[]): Promise<StoredJob[]> {
-    return lookAtJobs(this.#pool, laneName, ids);
+    return lookupJobs(this.#pool, laneName, ids);
   }
 
   idsIn(
@@ -247,9 +202,6 @@ export class PostgresEngine implements Engine {
     return servingWorkers(this.#pool);
   }
 
-  /** Its jobs name it. */
-  async recordQueue(): Promise<void> {}
-
   queueNames(): Promise<string[]> {
     return queueNames(this.#pool);
   }
@@ -267,32 +219,20 @@ export class PostgresEngine implements Engine {
   }
 
   recordEnd(laneName: string, end: JobEnd): void {
-    // A process that dies right now leaves the job with the default; see keptForCertain.
-    noteRetention(this.#pool, laneName, end).catch(() => {});
+    // If this process dies right now, the job keeps the default retention; see keptForCertain.
+    recordRetention(this.#pool, laneName, end).catch(() => {});
   }
 
   removeExpired(laneName: string, now: number = this.now()): Promise<void> {
-    return forgetJobs(this.#pool, laneName, now);
+    return removeExpired(this.#pool, laneName, now);
   }
 
   countCancelled(laneName: string): Promise<number> {
     return countCancelled(this.#pool, laneName);
   }
 
-  get clockOffset(): number {
-    return this.#clock.offset;
-  }
-
-  now(): number {
-    return Date.now() + this.#clock.offset;
-  }
-
   transient(error: unknown): Transient | undefined {
-    return sqlTransient(error);
-  }
-
-  downFor(): number {
-    return this.#downSince === undefined ? 0 : performance.now() - this.#downSince;
+    return postgresTransient(error);
   }
 
   async close(): Promise<void> {
@@ -300,12 +240,12 @@ export class PostgresEngine implements Engine {
     this.#closed = true;
     clearInterval(this.#heartbeat);
     await this.#channel.close();
-    // Ends when every connection is given back; one may be stuck.
-    await settleWithin(1_000, this.#pool.end());
+    // The pool ends when every connection has been released, and a connection can be stuck.
+    await settleWithin(CLOSE_TIMEOUT_MS, this.#pool.end());
   }
 }
 
-/** As libpq does: without a user in the address, the one who runs the process (`pg` looks at $USER only). */
+/** Returns the address with the user of this process if it names none, as libpq does. `pg` reads $USER alone. */
 function withUser(url: string): string {
   const parsed = new URL(url);
   if (parsed.username === "" && process.env["PGUSER"] === undefined) parsed.username = userInfo().username;

@@ -2,14 +2,14 @@ import type { IQueueBackend } from "bullmq";
 import pg from "pg";
 import type { PoolConfig } from "pg";
 import type { ConnectToRenew } from "../../contract/lock-terms.ts";
-import { sqlBackend } from "../sql/sql-backend.ts";
+import { postgresBackend } from "./postgres-backend.ts";
 import { Session } from "./session.ts";
 
 /** This module's own URL: the renewing thread imports it. */
 export const renewalModule: string = import.meta.url;
 
 export const connectToRenew: ConnectToRenew<PoolConfig> = (config, queues, patience) => {
-  const backend = sqlBackend(async () => {}); // The engine of this process has made the tables.
+  const backend = postgresBackend(async () => {}); // The engine of this process has made the tables.
   const connection = new pg.Pool({
     ...config,
     max: 1,

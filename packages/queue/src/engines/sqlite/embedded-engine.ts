@@ -2,35 +2,33 @@ import { existsSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Database, createSqliteBackend } from "@taskloom/bullmq-sqlite";
-import { FlowProducer } from "bullmq";
-import type { BackendFactory, ConnectionOptions, Queue, RedisQueueBackend } from "bullmq";
-import { repeatSettings } from "../../cron/repeat-strategy.ts";
+import type { SqliteQueueBackend } from "@taskloom/bullmq-sqlite";
 import type { Lane } from "../../contract/lane.ts";
 import type { JobEnd } from "../../contract/retention.ts";
 import type { CancelAnswer, CancelRequest, SealAnswer } from "../../contract/cancellation.ts";
-import type { LaneProcessor, LaneWorkerOptions } from "../../contract/engine-worker.ts";
 import type { Engine } from "../../contract/engine.ts";
 import type { LockTerms } from "../../contract/lock-terms.ts";
 import type { KeptSubmission, StoredJob } from "../../contract/stored-job.ts";
 import type { FieldLimits, JobRecord, StateOrder, StoredState } from "../../contract/job-record.ts";
-import type { EngineWorker } from "../../contract/engine-worker.ts";
-import type { FlowAdder, LaneQueue } from "../../contract/lane-queue.ts";
-import { LaneWorker } from "../../bullmq/lane-worker.ts";
 import { FOLDER_LOCKS } from "../../contract/lock-terms.ts";
-import { ObjectDataQueue } from "../../bullmq/object-data-queue.ts";
+import { anyBackend } from "../../bullmq/any-backend.ts";
+import type { AnyBackend } from "../../bullmq/any-backend.ts";
+import { codeOf } from "../../error-code.ts";
+import { messageOf } from "../../message-of.ts";
+import { SqlEngine } from "../sql/sql-engine.ts";
 import type { ServingWorker } from "../../contract/serving.ts";
 import type { Transient } from "../../contract/transient.ts";
 import { EmbeddedDatabaseError, embeddedError } from "./embedded-error.ts";
 import { readEmbeddedUrl } from "./embedded-url.ts";
 import { FolderReplies } from "./folder-replies.ts";
-import { countCancelled, lookAtJobs, markCancelled, sealRun } from "./job-statements.ts";
+import { countCancelled, lookupJobs, markCancelled, sealRun } from "./job-statements.ts";
 import {
   claimLane,
   createOwnTables,
   dropKept,
   findKept,
-  forgetJobs,
-  noteRetention,
+  recordRetention,
+  removeExpired,
   serve,
   servingWorkers,
   stopServing,
@@ -38,42 +36,38 @@ import {
 import { idsIn, queueNames, readRecords, renewAttempts } from "./record-statements.ts";
 import { sqliteTransient } from "./sqlite-transient.ts";
 
-/** Engines of this process by folder: a folder has one database, whoever in the process asks for it. */
+/** The engines of this process by folder. All users of a folder in one process share its database. */
 const open = new Map<string, { engine: EmbeddedEngine; users: number }>();
 
 /** The database's name in the folder. */
-const fileName = "taskloom.sqlite";
+const FILE_NAME = "taskloom.sqlite";
 
-/** How an engine's backend looks to BullMQ's classes, so that their users need not name the engine. */
-type AnyBackend = BackendFactory<RedisQueueBackend, ConnectionOptions>;
-
-/** BullMQ on a SQLite file, on a thread of this process; other processes may share the folder. */
-export class EmbeddedEngine implements Engine {
+/** BullMQ on a SQLite file, which a thread of this process uses. Other processes can share the folder. */
+export class EmbeddedEngine extends SqlEngine implements Engine {
   readonly url: string;
-  readonly isLocal = false;
   readonly folder: string;
   readonly replies: FolderReplies;
   readonly locks: LockTerms = FOLDER_LOCKS;
-  readonly clockOffset = 0;
   readonly #sync: "full" | "normal";
   readonly #brokenListeners = new Set<(error: Error) => void>();
-  readonly #backend: AnyBackend;
-  #brokenAt: number | undefined;
+  protected readonly backend: AnyBackend;
+  /** The backend opens the database by itself. */
+  protected readonly connection = {};
   #database: Database | undefined;
-  #connecting: Promise<void> | undefined;
 
   private constructor(folder: string, sync: "full" | "normal") {
+    super();
     this.folder = folder;
     this.url = `embedded:${folder}${sync === "full" ? "" : "?sync=normal"}`;
     this.#sync = sync;
     this.replies = new FolderReplies(() => this.#connected());
-    this.#backend = this.#makeBackend();
+    this.backend = this.#makeBackend();
   }
 
   /**
-   * The engine on a folder; the same one for every caller in this process, until the last has closed it.
+   * Returns the engine of a folder. All callers in this process receive the same engine, until the last one closes it.
    *
-   * @throws {@link EngineUrlError} when the path names no folder, or has a parameter other than `sync`.
+   * @throws {@link EngineUrlError} if the path names no folder or has a parameter other than `sync`.
    */
   static open(path: string): EmbeddedEngine {
     const { folder, sync } = readEmbeddedUrl(path);
@@ -86,16 +80,20 @@ export class EmbeddedEngine implements Engine {
     return entry.engine;
   }
 
-  async connect(): Promise<void> {
+  override async connect(): Promise<void> {
     if (this.#database?.ended !== undefined) throw embeddedError(this.folder, this.#database.ended);
-    this.#connecting ??= this.#connect().catch((error: unknown) => {
-      this.#connecting = undefined; // What is in the way may be gone the next time.
-      throw embeddedError(this.folder, error);
-    });
-    await this.#connecting;
+    await super.connect();
   }
 
-  async #connect(): Promise<void> {
+  protected async open(): Promise<void> {
+    try {
+      await this.#open();
+    } catch (error) {
+      throw embeddedError(this.folder, error);
+    }
+  }
+
+  async #open(): Promise<void> {
     if (existsSync(join(this.folder, "pgdata"))) {
       throw new EmbeddedDatabaseError(
         "EMBEDDED_VERSION",
@@ -104,7 +102,7 @@ export class EmbeddedEngine implements Engine {
       );
     }
     await this.#makeFolder();
-    const database = Database.use({ path: join(this.folder, fileName), sync: this.#sync });
+    const database = Database.use({ path: join(this.folder, FILE_NAME), sync: this.#sync });
     try {
       await database.ready();
       await createOwnTables(database);
@@ -114,7 +112,7 @@ export class EmbeddedEngine implements Engine {
     }
     this.#database = database;
     database.on("error", (error) => {
-      this.#brokenAt = performance.now();
+      this.recordAnswer(false);
       const broken = embeddedError(this.folder, error);
       for (const listener of this.#brokenListeners) listener(broken);
     });
@@ -127,19 +125,19 @@ export class EmbeddedEngine implements Engine {
       throw new EmbeddedDatabaseError(
         "EMBEDDED_PATH",
         this.folder,
-        `${this.folder} cannot be made: ${(error as Error).message}; use another folder (embedded:PATH).`,
+        `${this.folder} cannot be made: ${messageOf(error)}; use another folder (embedded:PATH).`,
         { cause: error },
       );
     }
-    // The data is not part of a project. Where this file cannot be written, the database says why.
+    // The data is not part of a project. If this file cannot be written, the database reports the reason.
     await writeFile(join(this.folder, ".gitignore"), "*\n", { flag: "wx" }).catch(() => {});
   }
 
   #makeBackend(): AnyBackend {
-    const make: BackendFactory<never, never> = (name, options, factoryOptions) => {
+    return anyBackend<SqliteQueueBackend, unknown>((name, options, factoryOptions) => {
       const backend = createSqliteBackend(
         name,
-        { ...options, connection: { path: join(this.folder, fileName), sync: this.#sync } },
+        { ...options, connection: { path: join(this.folder, FILE_NAME), sync: this.#sync } },
         factoryOptions,
       );
       const waitUntilReady = backend.waitUntilReady.bind(backend);
@@ -147,7 +145,7 @@ export class EmbeddedEngine implements Engine {
         await this.connect();
         await waitUntilReady();
       };
-      // The lock of a canceller that died lapses; nobody else's does, because locks last as long as their process.
+      // Only the lock of a canceller that died can lapse: the locks of workers last as long as their process.
       backend.moveStalledJobsToWait = async () =>
         await this.#connected().call(
           "moveStalledJobsToWait",
@@ -157,9 +155,8 @@ export class EmbeddedEngine implements Engine {
           0,
           true,
         );
-      return backend as never;
-    };
-    return make as unknown as AnyBackend;
+      return backend;
+    });
   }
 
   warnings(): readonly string[] {
@@ -167,37 +164,10 @@ export class EmbeddedEngine implements Engine {
   }
 
   #connected(): Database {
-    if (this.#database === undefined) throw new TypeError("connect() has to end before the engine is used");
+    if (this.#database === undefined)
+      throw new TypeError("connect() has to resolve before the engine is used");
     if (this.#database.ended !== undefined) throw embeddedError(this.folder, this.#database.ended);
     return this.#database;
-  }
-
-  openQueue(name: string): Queue {
-    const queue = new ObjectDataQueue(
-      name,
-      { connection: {}, skipMetasUpdate: true, settings: repeatSettings },
-      this.#backend,
-    );
-    queue.on("error", () => {});
-    return queue;
-  }
-
-  openLane(name: string): LaneQueue {
-    return this.openQueue(name);
-  }
-
-  openFlows(): FlowAdder {
-    const flows = new FlowProducer({ connection: {} }, this.#backend);
-    flows.on("error", () => {});
-    return flows;
-  }
-
-  defer(callback: () => void): void {
-    process.nextTick(callback);
-  }
-
-  openWorker(name: string, processor: LaneProcessor, options: LaneWorkerOptions): EngineWorker {
-    return new LaneWorker(name, processor, sqliteTransient, { ...options, connection: {} }, this.#backend);
   }
 
   async cancel(laneName: string, id: string, reason: string): Promise<CancelAnswer> {
@@ -214,14 +184,17 @@ export class EmbeddedEngine implements Engine {
   onCancelRequest(workerId: string, listener: (request: CancelRequest) => void): () => void {
     const database = this.#connected();
     const onMessage = (channel: string, text: string): void => {
-      if (channel === cancelChannel(workerId)) listener(JSON.parse(text) as CancelRequest);
+      if (channel === cancelChannel(workerId)) {
+        const request: CancelRequest = JSON.parse(text);
+        listener(request);
+      }
     };
     database.on("message", onMessage);
     return () => database.off("message", onMessage);
   }
 
   async lookup(laneName: string, ids: readonly string[]): Promise<StoredJob[]> {
-    return await lookAtJobs(this.#connected(), laneName, ids);
+    return await lookupJobs(this.#connected(), laneName, ids);
   }
 
   async idsIn(
@@ -258,9 +231,6 @@ export class EmbeddedEngine implements Engine {
     return await servingWorkers(this.#connected(), this.now());
   }
 
-  /** Its jobs name it. */
-  async recordQueue(): Promise<void> {}
-
   async queueNames(): Promise<string[]> {
     return await queueNames(this.#connected());
   }
@@ -278,16 +248,16 @@ export class EmbeddedEngine implements Engine {
   }
 
   recordEnd(laneName: string, end: JobEnd): void {
-    // A process that dies right now leaves the job with the default; see keptForCertain.
+    // If this process dies right now, the job keeps the default retention; see keptForCertain.
     void this.#storeEnd(laneName, end).catch(() => {});
   }
 
   async #storeEnd(laneName: string, end: JobEnd): Promise<void> {
-    await noteRetention(this.#connected(), laneName, end);
+    await recordRetention(this.#connected(), laneName, end);
   }
 
   async removeExpired(laneName: string, now: number = this.now()): Promise<void> {
-    await forgetJobs(this.#connected(), laneName, now);
+    await removeExpired(this.#connected(), laneName, now);
   }
 
   async countCancelled(laneName: string): Promise<number> {
@@ -298,21 +268,13 @@ export class EmbeddedEngine implements Engine {
     try {
       await this.#connected().backup(path);
     } catch (error) {
-      const isThere = (error as { code?: string }).code === "SQLITE_FILE_EXISTS";
+      const isThere = codeOf(error) === "SQLITE_FILE_EXISTS";
       throw isThere ? embeddedError(this.folder, error) : error;
     }
   }
 
-  now(): number {
-    return Date.now();
-  }
-
   transient(error: unknown): Transient | undefined {
     return sqliteTransient(error);
-  }
-
-  downFor(): number {
-    return this.#brokenAt === undefined ? 0 : performance.now() - this.#brokenAt;
   }
 
   onBroken(listener: (error: Error) => void): () => void {
@@ -324,7 +286,7 @@ export class EmbeddedEngine implements Engine {
     const entry = open.get(this.folder);
     if (entry?.engine !== this || --entry.users > 0) return;
     open.delete(this.folder);
-    await this.#connecting?.catch(() => {});
+    await this.untilOpened();
     await this.#database?.close();
   }
 }

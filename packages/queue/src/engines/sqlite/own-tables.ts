@@ -1,3 +1,4 @@
+import { COMPLETED, FAILED } from "@taskloom/bullmq-sqlite/states";
 import type { Database, Statement } from "@taskloom/bullmq-sqlite";
 import type { Lane } from "../../contract/lane.ts";
 import { DEFAULT_KEEP } from "../../contract/retention.ts";
@@ -6,14 +7,13 @@ import { LANE_CLAIM_MS } from "../../contract/engine.ts";
 import type { KeptSubmission } from "../../contract/stored-job.ts";
 import { SERVING_TTL_MS } from "../../contract/serving.ts";
 import type { ServingWorker } from "../../contract/serving.ts";
-import { cancelledIndex, firstRow } from "./job-statements.ts";
+import { textIn } from "../sql/rows.ts";
+import { CREATE_CANCELLED_INDEX, THIS_QUEUE, rowsOf } from "./job-statements.ts";
 
-/** So many jobs are removed at once: a long step would hold up what else the database does. */
-const atOnce = 1_000;
+/** How many jobs one step removes. A longer step would delay the other commands of the database. */
+const MAX_REMOVED = 1_000;
 
-const queueNumber = "(SELECT q FROM queue WHERE name = ?1)";
-
-/** Makes Taskloom's own tables beside BullMQ's. */
+/** Creates Taskloom's own tables beside BullMQ's. */
 export async function createOwnTables(database: Database): Promise<void> {
   await database.statements([
     [
@@ -26,62 +26,62 @@ export async function createOwnTables(database: Database): Promise<void> {
     [
       "CREATE TABLE IF NOT EXISTS taskloom_serving (id TEXT PRIMARY KEY, worker TEXT NOT NULL, until INTEGER NOT NULL) STRICT, WITHOUT ROWID",
     ],
-    [cancelledIndex],
+    [CREATE_CANCELLED_INDEX],
   ]);
 }
 
-/** Stores how long a job that has ended is kept, where that is not the default. */
-export async function noteRetention(
+/** Stores the retention of an ended job, unless it is the default. */
+export async function recordRetention(
   database: Database,
-  queue: string,
+  laneName: string,
   { id, until, isByDefault }: JobEnd,
 ): Promise<void> {
   if (isByDefault) return;
   await database.statements([
     [
       "INSERT INTO taskloom_kept VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET until = excluded.until",
-      [queue, id, Math.ceil(until)],
+      [laneName, id, Math.ceil(until)],
     ],
   ]);
 }
 
-/** Removes the jobs of a queue that have been kept for long enough. */
-export async function forgetJobs(database: Database, queue: string, now: number): Promise<void> {
+/** {@link Engine.removeExpired} on BullMQ's job table. */
+export async function removeExpired(database: Database, laneName: string, now: number): Promise<void> {
   const whole = Math.floor(now);
-  // A job that was run again since has ended later, or is still running: it keeps its record.
-  await untilFew(database, [
+  // A job that was retried since is skipped: it finished later, or is still running.
+  await repeatWhileFull(database, [
     [
-      `DELETE FROM job WHERE q = ${queueNumber} AND state IN (2, 3) AND id IN
-          (SELECT id FROM taskloom_kept WHERE queue = ?1 AND until <= ?2 ORDER BY until LIMIT ${atOnce})
+      `DELETE FROM job WHERE q = ${THIS_QUEUE} AND state IN (${COMPLETED}, ${FAILED}) AND id IN
+          (SELECT id FROM taskloom_kept WHERE queue = ?1 AND until <= ?2 ORDER BY until LIMIT ${MAX_REMOVED})
         AND finished <= (SELECT until FROM taskloom_kept WHERE queue = ?1 AND taskloom_kept.id = job.id)`,
-      [queue, whole],
+      [laneName, whole],
     ],
     [
       `DELETE FROM taskloom_kept WHERE queue = ?1 AND id IN
-          (SELECT id FROM taskloom_kept WHERE queue = ?1 AND until <= ?2 ORDER BY until LIMIT ${atOnce})`,
-      [queue, whole],
+          (SELECT id FROM taskloom_kept WHERE queue = ?1 AND until <= ?2 ORDER BY until LIMIT ${MAX_REMOVED})`,
+      [laneName, whole],
     ],
   ]);
   for (const [state, keep] of [
-    [2, DEFAULT_KEEP.completed],
-    [3, DEFAULT_KEEP.failed],
+    [COMPLETED, DEFAULT_KEEP.completed],
+    [FAILED, DEFAULT_KEEP.failed],
   ] as const) {
-    await untilFew(database, [
+    await repeatWhileFull(database, [
       [
-        `DELETE FROM job WHERE pk IN (SELECT pk FROM job WHERE q = ${queueNumber} AND state = ${state} AND finished <= ?2
+        `DELETE FROM job WHERE pk IN (SELECT pk FROM job WHERE q = ${THIS_QUEUE} AND state = ${state} AND finished <= ?2
             AND NOT EXISTS (SELECT 1 FROM taskloom_kept WHERE queue = ?1 AND taskloom_kept.id = job.id)
-          LIMIT ${atOnce})`,
-        [queue, whole - keep],
+          LIMIT ${MAX_REMOVED})`,
+        [laneName, whole - keep],
       ],
     ]);
   }
 }
 
-async function untilFew(database: Database, statements: readonly Statement[]): Promise<void> {
+async function repeatWhileFull(database: Database, statements: readonly Statement[]): Promise<void> {
   let changes: number;
   do {
     changes = (await database.statements(statements)).at(-1)?.changes ?? 0;
-  } while (changes === atOnce);
+  } while (changes === MAX_REMOVED);
 }
 
 /** {@link Engine.claimLane} for processes that share a folder. */
@@ -117,34 +117,39 @@ export async function stopServing(database: Database, id: string, now: number): 
 }
 
 export async function servingWorkers(database: Database, now: number): Promise<ServingWorker[]> {
-  const [result] = await database.statements([
-    ["SELECT worker FROM taskloom_serving WHERE until > ? ORDER BY id", [now]],
+  const rows = await rowsOf(database, [
+    "SELECT worker FROM taskloom_serving WHERE until > ? ORDER BY id",
+    [now],
   ]);
-  return (result?.rows ?? []).map(({ worker }) => JSON.parse(String(worker)) as ServingWorker);
+  return rows.map(({ worker }): ServingWorker => JSON.parse(String(worker)));
 }
 
-/** {@link Engine.findKept}: the last duplicate of a job that runs, as it waits for the job's end. */
+/** {@link Engine.findKept} on BullMQ's table of deduplication keys. */
 export async function findKept(
   database: Database,
-  queue: string,
+  laneName: string,
   key: string,
 ): Promise<KeptSubmission | undefined> {
-  const row = await firstRow(database, [
+  const [row] = await rowsOf(database, [
     `SELECT json_extract(next, '$.jobId') AS id, json_extract(json_extract(next, '$.data'), '$.reply') AS reply
-      FROM dedup WHERE q = ${queueNumber} AND dedup_id = ?2 AND next IS NOT NULL`,
-    [queue, key],
+      FROM dedup WHERE q = ${THIS_QUEUE} AND dedup_id = ?2 AND next IS NOT NULL`,
+    [laneName, key],
   ]);
-  return row?.["id"] == null
-    ? undefined
-    : { id: row["id"] as string, reply: (row["reply"] as string | null) ?? undefined };
+  const id = row && textIn(row, "id");
+  return id === undefined ? undefined : { id, reply: textIn(row!, "reply") };
 }
 
-/** {@link Engine.dropKept}: deletes the duplicate that is kept, if it has this id. */
-export async function dropKept(database: Database, queue: string, key: string, id: string): Promise<boolean> {
+/** {@link Engine.dropKept} on BullMQ's table of deduplication keys. */
+export async function dropKept(
+  database: Database,
+  laneName: string,
+  key: string,
+  id: string,
+): Promise<boolean> {
   const [result] = await database.statements([
     [
-      `UPDATE dedup SET next = NULL WHERE q = ${queueNumber} AND dedup_id = ?2 AND json_extract(next, '$.jobId') = ?3`,
-      [queue, key, id],
+      `UPDATE dedup SET next = NULL WHERE q = ${THIS_QUEUE} AND dedup_id = ?2 AND json_extract(next, '$.jobId') = ?3`,
+      [laneName, key, id],
     ],
   ]);
   return (result?.changes ?? 0) > 0;

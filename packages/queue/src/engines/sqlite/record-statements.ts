@@ -1,31 +1,38 @@
 import type { Database } from "@taskloom/bullmq-sqlite";
-import { queueOfLaneName } from "../../contract/lane.ts";
-import { ABSENT_TEXT, recordOfRow, rowsInOrder, TEXT_FIELDS } from "../../contract/job-record.ts";
+import {
+  ACTIVE,
+  COMPLETED,
+  DELAYED,
+  FAILED,
+  WAITING,
+  WAITING_CHILDREN,
+} from "@taskloom/bullmq-sqlite/states";
+import { TEXT_FIELDS } from "../../contract/job-record.ts";
 import type {
   FieldLimits,
   JobRecord,
   StateOrder,
   StoredState,
-  StoredText,
   TextField,
 } from "../../contract/job-record.ts";
-import { thisJob } from "./job-statements.ts";
+import { orderBy, queuesOfLanes, recordOfRow, rowsInOrder } from "../sql/rows.ts";
+import { THIS_JOB, THIS_QUEUE, rowsOf } from "./job-statements.ts";
 
-/** The condition of each state, and the columns by which it is ordered; each has an index. */
-const states: Readonly<
+/** The condition of each state, and the columns that order its jobs. Each has an index. */
+const STATES: Readonly<
   Record<StoredState, { readonly where: string; readonly order: readonly string[] } | undefined>
 > = {
-  active: { where: "state = 1", order: ["ord"] },
-  waiting: { where: "state = 0 AND prio = 0", order: ["ord"] },
+  active: { where: `state = ${ACTIVE}`, order: ["ord"] },
+  waiting: { where: `state = ${WAITING} AND prio = 0`, order: ["ord"] },
   paused: undefined,
-  prioritized: { where: "state = 0 AND prio > 0", order: ["prio", "ord"] },
-  delayed: { where: "state = 4", order: ["due"] },
-  "waiting-children": { where: "state = 5", order: ["ord"] },
-  failed: { where: "state = 3", order: ["finished"] },
-  completed: { where: "state = 2", order: ["finished"] },
+  prioritized: { where: `state = ${WAITING} AND prio > 0`, order: ["prio", "ord"] },
+  delayed: { where: `state = ${DELAYED}`, order: ["due"] },
+  "waiting-children": { where: `state = ${WAITING_CHILDREN}`, order: ["ord"] },
+  failed: { where: `state = ${FAILED}`, order: ["finished"] },
+  completed: { where: `state = ${COMPLETED}`, order: ["finished"] },
 };
 
-const columns: Readonly<Record<TextField, string>> = {
+const COLUMNS: Readonly<Record<TextField, string>> = {
   data: "data",
   opts: "opts",
   progress: "progress",
@@ -34,32 +41,29 @@ const columns: Readonly<Record<TextField, string>> = {
   failedReason: "failed_reason",
 };
 
-/** The ids of a state, the newest or the oldest first, from the `from`th on. */
+/** {@link Engine.idsIn} on BullMQ's job table. */
 export async function idsIn(
   database: Database,
-  queue: string,
+  laneName: string,
   state: StoredState,
   from: number,
   count: number,
   order: StateOrder,
 ): Promise<string[]> {
-  const source = states[state];
+  const source = STATES[state];
   if (source === undefined) return [];
-  const direction = order === "newest" ? "DESC" : "ASC";
-  const by = [...source.order, "id"].map((column) => `${column} ${direction}`).join(", ");
-  const [result] = await database.statements([
-    [
-      `SELECT id FROM job WHERE q = (SELECT q FROM queue WHERE name = ?) AND ${source.where} ORDER BY ${by} LIMIT ? OFFSET ?`,
-      [queue, count, from],
-    ],
+  const by = orderBy(source.order, order);
+  const rows = await rowsOf(database, [
+    `SELECT id FROM job WHERE q = ${THIS_QUEUE} AND ${source.where} ${by} LIMIT ?2 OFFSET ?3`,
+    [laneName, count, from],
   ]);
-  return (result?.rows ?? []).map(({ id }) => String(id));
+  return rows.map(({ id }) => String(id));
 }
 
-/** Reads jobs by id; of each field that is named in `limits` its size, and its text when that is small. */
+/** {@link Engine.readRecords} on BullMQ's job table. A field that is larger than its limit is read as its size alone. */
 export async function readRecords(
   database: Database,
-  queue: string,
+  laneName: string,
   ids: readonly string[],
   limits: FieldLimits,
 ): Promise<(JobRecord | undefined)[]> {
@@ -67,48 +71,33 @@ export async function readRecords(
   const texts = TEXT_FIELDS.flatMap((field) => {
     const limit = limits[field];
     if (limit === undefined) return [];
-    const column = columns[field];
+    const column = COLUMNS[field];
     return [
       `octet_length(${column}) AS "${field} bytes"`,
       `CASE WHEN octet_length(${column}) <= ${Math.floor(limit)} THEN ${column} END AS "${field}"`,
     ];
   });
-  const [result] = await database.statements([
-    [
-      `SELECT ${["id", "name", "added", "processed", "finished", "attempts_made", "attempts_started", ...texts].join(", ")}
-        FROM job WHERE q = (SELECT q FROM queue WHERE name = ?) AND id IN (SELECT value FROM json_each(?))`,
-      [queue, JSON.stringify(ids)],
-    ],
+  const rows = await rowsOf(database, [
+    `SELECT ${["id", "name", "added", "processed", "finished", "attempts_made", "attempts_started", ...texts].join(", ")}
+      FROM job WHERE q = ${THIS_QUEUE} AND id IN (SELECT value FROM json_each(?2))`,
+    [laneName, JSON.stringify(ids)],
   ]);
-  return rowsInOrder(ids, result?.rows ?? [], (row) => (row === undefined ? undefined : recordOf(row)));
+  return rowsInOrder(ids, rows, (row) => row && recordOfRow(row));
 }
 
-function recordOf(row: Readonly<Record<string, unknown>>): JobRecord {
-  const text = (field: TextField): StoredText => {
-    const bytes = row[`${field} bytes`] as number | null | undefined;
-    return bytes == null ? ABSENT_TEXT : { text: (row[field] as string | null) ?? undefined, bytes };
-  };
-  return recordOfRow(row, text);
-}
-
-/** The same as `engines/redis/renew-attempts-script.ts`. */
-export async function renewAttempts(database: Database, queue: string, id: string): Promise<void> {
-  await database.statements([
-    [
-      `UPDATE job SET stalled = 0, stalled_marked = 0, deferred_failure = NULL WHERE ${thisJob} AND state = 3`,
-      [queue, id],
-    ],
+/** {@link Engine.renewAttempts} on BullMQ's job table. */
+export async function renewAttempts(database: Database, laneName: string, id: string): Promise<void> {
+  await rowsOf(database, [
+    `UPDATE job SET stalled = 0, stalled_marked = 0, deferred_failure = NULL WHERE ${THIS_JOB} AND state = ${FAILED}`,
+    [laneName, id],
   ]);
 }
 
-/** Every Taskloom queue that has a job or a schedule. */
+/** Returns the names of all Taskloom queues that have a job or a schedule. */
 export async function queueNames(database: Database): Promise<string[]> {
-  const [result] = await database.statements([
-    [
-      `SELECT name FROM queue WHERE EXISTS (SELECT 1 FROM counter WHERE counter.q = queue.q AND n > 0)
-        OR EXISTS (SELECT 1 FROM scheduler WHERE scheduler.q = queue.q)`,
-    ],
+  const rows = await rowsOf(database, [
+    `SELECT name FROM queue WHERE EXISTS (SELECT 1 FROM counter WHERE counter.q = queue.q AND n > 0)
+      OR EXISTS (SELECT 1 FROM scheduler WHERE scheduler.q = queue.q)`,
   ]);
-  const names = (result?.rows ?? []).flatMap(({ name }) => queueOfLaneName(String(name)) ?? []);
-  return [...new Set(names)].toSorted();
+  return queuesOfLanes(rows.map(({ name }) => name));
 }

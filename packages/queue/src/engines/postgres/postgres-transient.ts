@@ -29,7 +29,7 @@ const lostByMessage =
   /^Connection terminated|^Client has encountered a connection error|^timeout exceeded when trying to connect|^Client was closed|^Client network socket disconnected|^connection timeout/i;
 
 /** Says whether an error of PostgreSQL or of its client passes when the statement is repeated; see {@link Transient}. */
-export function sqlTransient(error: unknown): Transient | undefined {
+export function postgresTransient(error: unknown): Transient | undefined {
   if (isEngineFull(error)) return "full";
   if (isConnectionLost(error)) return "cut";
   if (!(error instanceof Error)) return undefined;

@@ -1,0 +1,45 @@
+import { FlowProducer } from "bullmq";
+import type { ConnectionOptions, Queue } from "bullmq";
+import { BullEngine } from "../../bullmq/bull-engine.ts";
+import type { AnyBackend } from "../../bullmq/any-backend.ts";
+import { LaneWorker } from "../../bullmq/lane-worker.ts";
+import { ObjectDataQueue } from "../../bullmq/object-data-queue.ts";
+import type { EngineWorker, LaneProcessor, LaneWorkerOptions } from "../../contract/engine-worker.ts";
+import type { FlowAdder } from "../../contract/lane-queue.ts";
+import type { Transient } from "../../contract/transient.ts";
+import { repeatSettings } from "../../cron/repeat-strategy.ts";
+
+/** An engine whose jobs BullMQ stores in SQL tables, through a backend. */
+export abstract class SqlEngine extends BullEngine {
+  protected abstract readonly backend: AnyBackend;
+  protected abstract readonly connection: ConnectionOptions;
+
+  abstract transient(error: unknown): Transient | undefined;
+
+  openQueue(name: string): Queue {
+    const options = { connection: this.connection, skipMetasUpdate: true, settings: repeatSettings };
+    const queue = new ObjectDataQueue(name, options, this.backend);
+    queue.on("error", () => {});
+    return queue;
+  }
+
+  openFlows(): FlowAdder {
+    const flows = new FlowProducer({ connection: this.connection }, this.backend);
+    flows.on("error", () => {});
+    return flows;
+  }
+
+  openWorker(name: string, processor: LaneProcessor, options: LaneWorkerOptions): EngineWorker {
+    const isTransient = (error: unknown): Transient | undefined => this.transient(error);
+    return new LaneWorker(
+      name,
+      processor,
+      isTransient,
+      { ...options, connection: this.connection },
+      this.backend,
+    );
+  }
+
+  /** The jobs of a queue name it already. */
+  async recordQueue(): Promise<void> {}
+}
