@@ -250,7 +250,8 @@ export class Database extends EventEmitter<{
     const operations = this.#outbox;
     this.#outbox = [];
     this.#isLeaving = false;
-    if (this.#ended === undefined && operations.length > 0) this.#send({ kind: "turn", operations });
+    if (this.#ended === undefined && operations.length > 0)
+      this.#send({ kind: "turn", operations, now: Date.now() });
   }
 
   #send(request: DatabaseRequest): void {

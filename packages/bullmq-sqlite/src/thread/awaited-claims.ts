@@ -3,6 +3,9 @@ import { endsWait, hasNothing, moveToActive } from "../operations/claim.ts";
 import type { Store } from "../store/store.ts";
 import type { SentClaim } from "./messages.ts";
 
+/** A message from the main thread can be this old before its time counts as another clock's. */
+const MAX_MESSAGE_TIME_MS = 10_000;
+
 interface Awaited {
   readonly id: number;
   readonly queue: string;
@@ -18,11 +21,19 @@ interface Awaited {
  */
 export class AwaitedClaims {
   readonly #store: Store;
+  /** How far the main thread's clock is ahead. */
+  #clockOffset = 0;
   /** In the order in which they came. */
   readonly #waiting = new Map<number, Awaited>();
 
   constructor(store: Store) {
     this.#store = store;
+  }
+
+  /** Adopts the main thread's clock if it differs from this thread's clock, as the simulated clock of a test does. */
+  followClock(now: number): void {
+    const offset = now - Date.now();
+    this.#clockOffset = Math.abs(offset) > MAX_MESSAGE_TIME_MS ? offset : 0;
   }
 
   /** Returns whether a worker waits for one of these queues; for any queue without an argument. */
@@ -79,7 +90,8 @@ export class AwaitedClaims {
   /** Returns undefined if the claim fails: the worker asks by itself then, and receives the error. */
   #attempt(queue: string, claim: Claim): Claimed | undefined {
     try {
-      return this.#store.operation(() => moveToActive(this.#store, queue, { ...claim, now: Date.now() }));
+      const now = Date.now() + this.#clockOffset;
+      return this.#store.operation(() => moveToActive(this.#store, queue, { ...claim, now }));
     } catch (error) {
       if (!this.#store.database.isTransaction) throw error; // SQLite has rolled all of it back.
       return undefined;

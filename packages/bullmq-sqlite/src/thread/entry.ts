@@ -35,7 +35,7 @@ async function start(options: OpenOptions): Promise<void> {
     // Messages that have arrived meanwhile go into the same turn.
     for (let message: DatabaseRequest | undefined = first; message !== undefined; message = received()) {
       if (message.kind === "turn") {
-        turns.add(message.operations);
+        turns.add(message.operations, message.now);
         continue;
       }
       turns.run();

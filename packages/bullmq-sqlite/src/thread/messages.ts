@@ -11,7 +11,7 @@ export type DatabaseRequest =
   | { readonly kind: "endAwait"; readonly id: number; readonly awaited: number }
   /** The process waits for events from now on, so other processes have to send news of them. */
   | { readonly kind: "listen" }
-  | { readonly kind: "turn"; readonly operations: readonly SentOperation[] }
+  | { readonly kind: "turn"; readonly operations: readonly SentOperation[]; readonly now: number }
   | { readonly kind: "post"; readonly messages: readonly PostedMessage[] }
   | { readonly kind: "backup"; readonly id: number; readonly path: string }
   | { readonly kind: "close" };

@@ -27,8 +27,9 @@ export class Turns {
     this.#reply = reply;
   }
 
-  /** Collects operations for the next turn. */
-  add(sent: readonly SentOperation[]): void {
+  /** Collects operations for the next turn, which were sent at the time `now` of the main thread's clock. */
+  add(sent: readonly SentOperation[], now: number): void {
+    this.#awaited.followClock(now);
     // One by one: a spread of 100,000 operations would overflow the stack.
     for (const operation of sent) this.#collected.push(operation);
     if (this.#collected.length >= MAX_OPERATIONS) this.run();
