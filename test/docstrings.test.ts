@@ -1,7 +1,7 @@
 /**
- * Every ```ts example in the packages' sources is run, as a program of its own, and prints what it says it
- * prints: a comment at the end of a line that logs is the expected line. An example that needs what a test
- * machine may not have is fenced as ```ts no-run, with the reason behind it.
+ * Every ```ts example in the packages' sources runs as a program of its own and prints the expected lines: a
+ * comment at the end of a line that logs is an expected line. An example that needs more than a test machine
+ * has is fenced as ```ts no-run, with the reason.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
@@ -25,7 +25,7 @@ function sources(packageName: string): string[] {
     .toSorted();
 }
 
-/** The doc comments of a file, without their stars. */
+/** Returns the doc comments of a file without their asterisks. */
 function docComments(file: string): { text: string; line: number; after: string }[] {
   const source = readFileSync(file, "utf8");
   return [...source.matchAll(/\/\*\*\n(?:.*\n)*?\s*\*\/\n(.*)/g)].map((match) => ({
@@ -96,7 +96,7 @@ test("every public member of the loop's classes and interfaces has a docstring",
     const lines = readFileSync(file, "utf8").split("\n");
     for (const [i, line] of lines.entries()) {
       const opens = /^export (?:abstract )?(?:class|interface) (\w+)/.exec(line)?.[1];
-      // The loop's own classes are layers: their members are the loop's.
+      // The loop's base classes are its layers: their members are the loop's.
       if (
         opens !== undefined &&
         (names.has(opens) || /^(?:LoopIo|Scheduler|FutureCore|BaseProtocol)$/.test(opens))
@@ -107,7 +107,8 @@ test("every public member of the loop's classes and interfaces has a docstring",
       const member = /^ {2}(?:(?:static|readonly|get|async|\*) ?)*([a-z]\w*)\??[(<:]/.exec(line)?.[1];
       if (owner === undefined || member === undefined || member === "constructor") continue;
       const above = lines[i - 1]!.trim();
-      // The last of several signatures is the implementation's, which nobody sees; a linter's line may stand between.
+      // The last of several signatures belongs to the implementation, which callers do not see. A line for
+      // the linter may stand between.
       if (above.includes(`${member}(`) && above.endsWith(";")) continue;
       seen++;
       const doc = above.startsWith("// oxlint") ? lines[i - 2]!.trim() : above;

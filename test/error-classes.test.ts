@@ -15,7 +15,7 @@ const classes = Object.entries<unknown>({ ...loop, ...offload, ...queue }).filte
     typeof entry[1] === "function" && entry[1].prototype instanceof Error,
 );
 
-/** An error of each exported class, made as its package makes it. */
+/** An error of each exported class, created as its package creates it. */
 const examples: Record<string, Error> = {
   ArgumentError: new loop.ArgumentError("m"),
   BrokenBarrierError: new loop.BrokenBarrierError(),

@@ -5,7 +5,9 @@ import { expect, test } from "vitest";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
-/** The full form is asked for by a variable: read in the file itself, or by the module that the fault tests share. */
+/**
+ * A variable selects the full form. A file reads it itself, or through the module that the fault tests share.
+ */
 const fullForm = /process\.env\["TASKLOOM_FAULTS"\]|import \{[^}]*\bfull\b[^}]*\} from "[^"]*fault-test\.ts"/;
 
 test("pnpm faults runs every test file that has a full form", async () => {

@@ -54,7 +54,7 @@ test("the two processes in the README of the queue work together", { timeout: 90
   expect(await once(worker, "exit")).toEqual([130, null]);
 });
 
-/** As GitHub makes an anchor of a heading. */
+/** Returns the anchor that GitHub makes of a heading. */
 function anchor(heading: string): string {
   return heading
     .toLowerCase()

@@ -11,7 +11,7 @@ const example = (name: string, ...flags: string[]): Promise<{ stdout: string; st
     cwd: root,
   });
 
-// Node 22 has no import.meta.main, by which an example knows that it is the program.
+// Node 22 has no import.meta.main, by which an example recognises that it is the program.
 const canRunAsCommand = Number.parseInt(process.versions.node, 10) >= 24;
 const skipNote = "examples are commands from Node 24 on (import.meta.main)";
 

@@ -5,7 +5,7 @@ import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { createConnection } from "mysql2/promise";
 
-/** A database of its own in a real MariaDB: the machine's, or one that is started for it. */
+/** A database in a real MariaDB: the machine's server, or a new one for the test. */
 export interface TestDatabase {
   readonly uri: string;
   close(): Promise<void>;
@@ -13,7 +13,7 @@ export interface TestDatabase {
 
 const machines = { host: "127.0.0.1", port: 3306, user: "root" };
 
-/** Makes a database with a table of users. Undefined: there is no MariaDB here. */
+/** Creates a database with a table of users; undefined if there is no MariaDB. */
 export async function testDatabase(): Promise<TestDatabase | undefined> {
   const name = `taskloom_examples_${process.pid}`;
   const started = (await answers(machines)) ? undefined : await startServer();

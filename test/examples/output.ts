@@ -1,7 +1,7 @@
 import { format } from "node:util";
 import { vi } from "vitest";
 
-/** Runs a program and gives the lines that it wrote with console.log. */
+/** Runs a program, and returns the lines that it printed with console.log. */
 export async function outputOf(program: () => Promise<unknown>): Promise<string[]> {
   const lines: string[] = [];
   const log = vi.spyOn(console, "log").mockImplementation((...args: unknown[]) => {

@@ -11,7 +11,7 @@ import { outputOf } from "./output.ts";
 
 test("blocking work in place and on threads", async () => {
   const [inPlace, onThreads] = await outputOf(() => run(() => toThread.main(700)));
-  // In place nothing else runs meanwhile; on threads the loop's heart beats, and each job has its own thread.
+  // In place nothing else runs meanwhile. On threads the loop's heart beats, and each job has its own thread.
   expect(inPlace).toMatch(/^in place: (2\.[1-9]|[3-9]\.\d|\d\d\.\d) s, threads 0 0 0, [01] heartbeats$/);
   const match = /^on a thread: \d+\.\d s, threads (\d+) (\d+) (\d+), (\d+) heartbeats$/.exec(onThreads ?? "");
   const threads = new Set(match?.slice(1, 4));
@@ -38,7 +38,7 @@ test("several URLs at once: every request is under way before the first is answe
   server.close();
 });
 
-/** A raw client: sends pieces, and gives the lines that come back. */
+/** A raw client: sends pieces, and returns the received lines. */
 class Client {
   readonly #socket: Socket;
   readonly #lines: AsyncIterator<string>;
@@ -85,7 +85,7 @@ test("the TCP command server, driven by a real socket client", async () => {
           /^Unknown command. Available commands: add <number>/,
         );
         const other = new Client(port);
-        expect(await other.ask("add 2\n")).toBe("Current total: 2"); // a total of its own
+        expect(await other.ask("add 2\n")).toBe("Current total: 2"); // this connection has its own total
         expect(await client.ask("shutdown\n")).toBeUndefined();
         expect(await other.next()).toBeUndefined();
         await serving;

@@ -19,7 +19,7 @@ import { testDatabase } from "./maria-db.ts";
 import type { TestDatabase } from "./maria-db.ts";
 import { outputOf } from "./output.ts";
 
-/** Serves `app` at a free port within a run. */
+/** Serves `app` at a free port during a run. */
 async function served(app: FastifyInstance, body: (url: string) => Promise<void>): Promise<void> {
   await run(async () => {
     try {
@@ -35,7 +35,7 @@ async function get(url: string): Promise<[status: number, text: string]> {
   return [response.status, await response.text()];
 }
 
-/** Asks, waits until `isServed`, and goes away without waiting for the answer. */
+/** Sends a request, waits until `isServed`, and disconnects without waiting for the answer. */
 async function askAndLeave(url: string, isServed: () => boolean): Promise<void> {
   const { hostname, port, pathname } = new URL(url);
   const socket = connect(Number(port), hostname, () =>
@@ -90,7 +90,7 @@ describe("a client that goes away", () => {
     const asked = new Event();
     const upstream = createServer((request) => {
       request.once("close", () => events.push("upstream: the request was given up"));
-      asked.set(); // and never answered
+      asked.set(); // this request is never answered
     });
     await new Promise<void>((resolve) => upstream.listen(0, "127.0.0.1", resolve));
     const { port } = upstream.address() as AddressInfo;
@@ -109,7 +109,7 @@ describe("a client that goes away", () => {
           const signal = currentTask()!.signal;
           await gather([sleeper(), () => fetch(`http://127.0.0.1:${port}/`, { signal })]);
         } finally {
-          await sleep(1); // cleaning up may take its time
+          await sleep(1); // cleaning up may take some time
           events.push("handler: cleaned up");
         }
       }),
@@ -188,7 +188,7 @@ describe("a database query through a pool", () => {
       while (running === 0) running = await slowQueries();
       await leaving;
       while (requests().length > 0) await sleep(1);
-      while ((await slowQueries()) > 0) await sleep(1); // it would be there for a minute
+      while ((await slowQueries()) > 0) await sleep(1); // the query would last a minute
       expect((await get(`${url}/db_query`))[0]).toBe(200);
     });
     await watching.end();

@@ -9,7 +9,7 @@ import { ConnectionKiller } from "./support/connection-killer.ts";
 import { MortalRedis } from "./support/mortal-redis.ts";
 import type { Life } from "./support/mortal-redis.ts";
 
-/** Each history fails when it is not over in 30 s: an answer that never comes is a lost one. */
+/** A history fails if it takes longer than 30 s, because its answer is then lost. */
 const simulated = full ? 10_000 : 400;
 const real = full ? 2_000 : 60;
 
@@ -17,7 +17,7 @@ interface Operation {
   readonly kind: "command" | "pipeline" | "multi";
   readonly size: number;
 }
-/** The operations of one turn, and how many iterations of the event loop pass before the next turn. */
+/** The operations of one turn, and the number of iterations of the event loop before the next turn. */
 type Turn = readonly [operations: readonly Operation[], pause: number];
 
 const operation = fc.oneof(
@@ -51,7 +51,7 @@ const lives: fc.Arbitrary<Life[]> = fc.array(
   { maxLength: 5 },
 );
 
-/** The end of one operation: the keys that it was answered with, or the name of the error for each. */
+/** The end of one operation: the keys in its answers, or the name of the error for each key. */
 async function outcomeOf(client: Redis, { kind }: Operation, keys: readonly string[]): Promise<string[]> {
   if (kind === "command") return [await client.get(keys[0]!).then(String, errorName)];
   const chain: ChainableCommander = kind === "multi" ? client.multi() : client.pipeline();
@@ -64,7 +64,7 @@ function errorName(error: unknown): string {
   return `error: ${(error as Error).name}`;
 }
 
-/** Runs a history, and returns the keys and the answers of each of its operations, in order. */
+/** Runs a history, and returns the keys and the answers of each operation, in order. */
 async function play(
   client: Redis,
   history: readonly Turn[],

@@ -16,7 +16,7 @@ faultTest(
     const task = queue.submit(blocking, "blocked", block);
     await expect.poll(() => ledger.runs().size, { timeout: 20_000 }).toBe(1);
     const second = await workers.start();
-    // The second worker is there, and would take the job if its lock lapsed.
+    // The second worker would take the job if its lock lapsed.
     expect(await queue.submit(marked, "other", 1)).toContain("other");
 
     expect(await task).toBe("blocked");
@@ -45,7 +45,7 @@ faultTest(
     });
     const running = worker.run();
     await worker.ready();
-    // Longer than the time between two looks for jobs whose worker died.
+    // This is longer than the interval between two checks for jobs of dead workers.
     const block = queue.engine.locks.stalledInterval + 1_000;
     expect(await queue.submit(blocking, "blocked", block)).toBe("blocked");
     await expect

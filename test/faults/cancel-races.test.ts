@@ -10,7 +10,7 @@ import { collecting, racing, racingStrictly, stumbling } from "./support/tasks.t
 const races = full ? 2_000 : 300;
 const atOnce = 50;
 
-/** An engine that notes which cancels it accepted. */
+/** An engine that records the cancel requests that it accepted. */
 function noting(url: string): { engine: Engine; accepted: Set<string> } {
   const engine = openEngine(url);
   const accepted = new Set<string>();
@@ -74,7 +74,7 @@ describe.each([
       measured(
         `${races} races ${mode}: ${ends.result} results, ${ends.cancelled} cancelled; ${ends.resultAfterCancel} results after an accepted cancel`,
       );
-      // Both ends were met, or it was no race.
+      // Both outcomes must occur, otherwise there was no race.
       expect(ends.result).toBeGreaterThan(0);
       expect(ends.cancelled).toBeGreaterThan(0);
       if (definition.task.strict) expect(ends.resultAfterCancel).toBe(0);
@@ -96,7 +96,7 @@ faultTest(
     await inBatches(races / 2, async (index) => {
       const task = queue.submit(stumbling, `race-${index}`);
       await delay(Math.random() * 120);
-      // A canceller that dies has marked the job, or has even claimed it, and does no more.
+      // A canceller that dies has marked the job, or has even taken it, and does nothing more.
       if (index % 3 === 0) {
         ends.abandoned++;
         await engine.cancel("default.loop", task.id, "raced");
@@ -131,7 +131,7 @@ faultTest(
     let listener: (request: CancelRequest) => void = () => {};
     const listen = engine.onCancelRequest.bind(engine);
     engine.onCancelRequest = (workerId, heard) => {
-      // The loop lane is opened first; only its requests are of interest.
+      // The loop lane is opened first, and only its requests count.
       if (listener.length === 0) listener = heard;
       return listen(workerId, (request) => {
         requests.push(request);
@@ -143,7 +143,7 @@ faultTest(
     const running = worker.run();
     await worker.ready();
     const lane = engine.openQueue("default.loop");
-    // In an object: a Task that an async function returned would be awaited.
+    // A Task is returned in an object, because `await` would wait for it otherwise.
     const run = async (how: string): Promise<{ task: RemoteTask<string> }> => {
       const task = queue.with({ id: "again" }).submit(racing, how, 60_000);
       await expect.poll(() => task.state(), { timeout: 20_000, interval: 5 }).toBe("active");
@@ -152,14 +152,15 @@ faultTest(
     let sameName = 0;
     for (let round = 0; round < 10; round++) {
       const { task: first } = await run("first");
-      // The worker takes each next job under the token of the one before, so one in between carries it over.
+      // The worker takes each next job under the token of the job before, so one job in between passes the
+      // token on.
       const between = queue.submit(racing, "between", 200);
       await expect.poll(() => between.state(), { timeout: 20_000, interval: 5 }).toBe("waiting");
       first.cancel("the first run only");
       expect(await outcomeOf(first)).toEqual({ cancelled: true });
       const request = requests.at(-1)!;
       await lane.remove(first.id);
-      // It may come late, or so early that the worker keeps it for a run that is about to start.
+      // The request may arrive late, or so early that the worker keeps it for a run that is about to start.
       if (round % 2 === 0) listener(request);
       const { task: second } = await run("second");
       if (round % 2 === 1) listener(request);

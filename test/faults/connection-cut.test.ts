@@ -47,11 +47,11 @@ describe.each<{ how: Cut; side: "client" | "worker" }>([
           .poll(() => ledger.runs().size, { timeout: 60_000, interval: 20 })
           .toBeGreaterThan((cut * jobs) / 4 / (cuts + 1));
         proxy.cut(how);
-        // What is submitted while the client is cut off is sent when it is back.
+        // Jobs that were submitted while the connection was cut are sent when it is back.
         if (cut === 1) tasks.push(...keys.slice(jobs / 2).map(submit));
         await delay(cutFor);
         proxy.mend();
-        // Else the next cut would only make this one longer.
+        // Without this wait, the next cut would only prolong this one.
         const mendedAt = Date.now();
         const endedBefore = ended;
         const resumed = (): boolean =>

@@ -10,7 +10,7 @@ import * as tasks from "./support/tasks.ts";
 
 const kills = full ? 50 : 3;
 
-/** The process of `embedded-load.ts`, and what it has said. */
+/** The process of `embedded-load.ts`, and its output. */
 class Load {
   readonly child: ChildProcess;
   readonly gone: Promise<unknown>;
@@ -96,7 +96,7 @@ for (const sync of ["full", "normal"]) {
       const before = await queue.states([...done]);
       expect([...before.values()].filter((state) => state !== "completed")).toEqual([]);
       const running = new TaskWorker({ engine: queue.engine, tasks: [tasks] }).run();
-      // Every job that was stored ends, and a death spends no attempt.
+      // Every stored job ends, and a death uses no attempt.
       const ends = await Promise.all([...stored].map((id) => queue.attach(id)));
       expect(ends.filter((attempt) => attempt !== 1)).toEqual([]);
       const runsAfter = ledger.runs();

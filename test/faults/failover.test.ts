@@ -10,7 +10,7 @@ import { TcpProxy } from "./support/tcp-proxy.ts";
 const jobs = full ? 60 : 30;
 const readOnlyFor = full ? 5_000 : 2_000;
 
-/** Makes a server a replica of one that does not exist, or a primary again. */
+/** Makes a server a replica of a primary that does not exist, or a primary again. */
 async function replicate(redis: Redis, port: number | undefined): Promise<void> {
   if (port === undefined) await redis.call("REPLICAOF", "NO", "ONE");
   else await redis.call("REPLICAOF", "127.0.0.1", String(port));

@@ -13,7 +13,7 @@ const test = faultTest.extend<{ proxy: TcpProxy }>({
   },
 });
 
-/** What had happened when the connection was back. */
+/** The state when the connection was back. */
 type Progress = "nothing" | "children" | "all";
 
 describe.each<{ when: CutWhen; ended: Progress }>([
@@ -32,7 +32,7 @@ describe.each<{ when: CutWhen; ended: Progress }>([
       await using direct = new TaskQueue({ engine: redis.url });
       await using queue = new TaskQueue({ engine: proxy.url });
       await queue.connect();
-      await queue.submit(marked, "before", 0).sent(); // Its connections are all there.
+      await queue.submit(marked, "before", 0).sent(); // All connections of the queue exist after this.
       const threads = direct.engine.openQueue("default.thread");
       if (ended === "children") await threads.pause();
       if (ended !== "nothing") await workers.start();

@@ -38,7 +38,7 @@ describe("a flow that Redis loses between the ends of its children", () => {
       }
       const runs = ledger.runs();
       for (let n = 0; n < flows; n++) {
-        expect(runs.get(`before-${n}`)).toHaveLength(1); // What had ended is not run again.
+        expect(runs.get(`before-${n}`)).toHaveLength(1); // a job that had ended does not run again
         expect(runs.get(`parent-${n}`)).toHaveLength(1);
       }
     },

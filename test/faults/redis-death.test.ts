@@ -9,7 +9,7 @@ import { marked } from "./support/tasks.ts";
 const jobs = full ? 5_000 : 800;
 const deaths = full ? 10 : 3;
 
-/** Submits jobs, and calls `fault` each time that another share of them has ended. */
+/** Submits jobs, and calls `fault` after each further share of them has ended. */
 async function underLoad(
   queue: TaskQueue,
   fault: () => Promise<void>,
@@ -55,7 +55,7 @@ faultTest(
   },
 );
 
-/** What each waiter got: its own result, or an error that says what happened; anything else is a fault. */
+/** The result of each waiter must be its own, or an error with the reason; everything else is a fault. */
 async function ownOrClear(tasks: readonly RemoteTask<string>[], keys: readonly string[]): Promise<number> {
   const outcomes = await Promise.allSettled(tasks);
   let own = 0;
@@ -83,7 +83,7 @@ faultTest.extend<{ appendonly: boolean }>({ appendonly: false })(
     measured(
       `${jobs} jobs, ${deaths} deaths of Redis without persistence: ${own} own results, ${jobs - own} errors`,
     );
-    // Added again under their ids while that is safe, as all of them are within the time that results are kept.
+    // The jobs are added again under their ids, which is safe while results are kept.
     expect(own).toBe(jobs);
   },
 );

@@ -30,7 +30,7 @@ faultTest(
     measured(
       `21 jobs handed over, the last ${Math.max(...handovers)} ms after SIGTERM; the worker had gone after ${exited} ms`,
     );
-    // A job whose lock lapses is counted as stalled when it is taken again; one that is handed back is not.
+    // A job whose lock lapses counts as stalled when it is taken again; a job that is handed back does not.
     for (const lane of ["loop", "thread"] as const) {
       const stored = queue.engine.openQueue(`default.${lane}`);
       for (const { id } of lane === "loop" ? tasks : [onThread])

@@ -17,7 +17,7 @@ faultTest(
 
     await workers.start({ tasks: "tasks-next.ts" });
     expect(await task).toBe("version 2, attempt 1");
-    // The new worker puts back what only the old one knows, too.
+    // The new worker also puts back jobs that only the old worker knows.
     expect(await Promise.all(Array.from({ length: 10 }, () => queue.submit(old.versioned)))).toEqual(
       Array.from({ length: 10 }, () => "version 1"),
     );

@@ -23,14 +23,14 @@ faultTest(
       const victim = alive.shift();
       const pid = victim!.child.pid!;
       const before = ended;
-      // It is to die in the middle of its work, and the next one not before something went on.
+      // A worker dies in the middle of its work, and only after 40 more jobs have ended.
       await expect.poll(() => ended, { timeout: 60_000, interval: 20 }).toBeGreaterThan(before + 40);
       await victim?.kill("SIGKILL");
       deaths.push({ pid, at: Date.now(), cutOff: ledger.cutOff(pid) });
       alive.push(await workers.start({ concurrency }));
     }
     const values = await Promise.all(tasks);
-    // Anything that were to run again after its end would do so within a lock's time.
+    // A job that ran again after its end would do so within the time of a lock.
     await delay(queue.engine.locks.duration + 2 * queue.engine.locks.stalledInterval);
 
     expect(values).toEqual(keys.map((key, index) => `${key} of ${tasks[index]?.id}`));
@@ -46,7 +46,7 @@ faultTest(
         reruns++;
       }
     }
-    // A worker runs no more than its concurrency at once: what runs again was running, and nothing else.
+    // A worker runs at most its concurrency at once, so only jobs that were running run again.
     expect(reruns).toBeLessThanOrEqual(kills * concurrency);
     const recoveries = deaths.flatMap(({ pid, at, cutOff }) =>
       cutOff.map((key) => {
@@ -78,7 +78,7 @@ faultTest(
       expect((await worker.ended).signal).toBe("SIGKILL");
     }
     await workers.start();
-    // No attempt is spent by a death: it is the first one still.
+    // A death uses no attempt, so this is still the first attempt.
     expect(await task).toBe(1);
     expect(ledger.runs().get("deadly")).toHaveLength(3);
   },

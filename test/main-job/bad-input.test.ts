@@ -9,7 +9,7 @@ import { freePort } from "../support/redis.ts";
 import { TaskloomProcess, taskloom } from "../support/taskloom-process.ts";
 import type { Ended } from "../support/taskloom-process.ts";
 
-/** One line on standard error that says what is wrong, and an exit code that is not 0. */
+/** Matches one line on standard error that describes the problem, and an exit code other than 0. */
 function expectOneLine(ended: Ended, pattern: RegExp, code = 1): void {
   expect(ended.stderr).toMatch(/^taskloom: [^\n]+\n$/);
   expect(ended.stderr).toMatch(pattern);

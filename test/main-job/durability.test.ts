@@ -6,7 +6,7 @@ import { folderTest, prose, writeFiles } from "../support/files.ts";
 import { PrivateRedis, redisTest } from "../support/redis.ts";
 import { TaskloomProcess, taskloom } from "../support/taskloom-process.ts";
 
-/** Enough work that a run is still in the middle of it when it is cut off. */
+/** Enough work that a run is unfinished when it is cut off. */
 const files = Object.fromEntries(
   Array.from({ length: 300 }, (_, index) => [`${index % 10}/${index}.txt`, prose(index, 60_000)]),
 );
@@ -15,7 +15,7 @@ interface Counts {
   readonly files: Record<"loop" | "thread", { readonly completed: number }>;
 }
 
-/** Waits until the service behind an address has finished so many jobs of the thread lane. */
+/** Waits until the service behind an address has finished that many jobs of the thread lane. */
 async function finished(address: string, atLeast: number): Promise<void> {
   await expect
     .poll(async () => ((await (await fetch(`${address}/queues`)).json()) as Counts).files.thread.completed, {
@@ -25,7 +25,10 @@ async function finished(address: string, atLeast: number): Promise<void> {
     .toBeGreaterThanOrEqual(atLeast);
 }
 
-/** The jobs of the run that was cut off, by whether they had finished, with how often each was started. */
+/**
+ * Returns the jobs of the interrupted run, split by whether they had finished, with the number of starts of
+ * each.
+ */
 async function jobsOf(
   engineUrl: string,
   runFolder: string,
@@ -83,7 +86,7 @@ folderTest(
     expect(second.stdout).toContain(
       `${done.length} of 600 jobs had finished before this start and were not run again.`,
     );
-    // A file that vanished in between is named if its jobs were still to be done, and stops nothing.
+    // If a file was deleted meanwhile and its jobs were unfinished, the file is named, and the run continues.
     const gone = [...second.stderr.matchAll(/^ {2}(\S+): the file no longer exists$/gm)].map(
       ([, path]) => path,
     );
@@ -97,7 +100,7 @@ folderTest(
     for (const [id, { starts }] of done)
       expect(after.get(id)?.starts, `${id} was finished before the kill`).toBe(starts);
 
-    // The run has ended, so the same command begins a new one.
+    // The run has ended, so the same command starts a new one.
     const third = new TaskloomProcess(args);
     await third.printed(/http:\/\/127\.0\.0\.1:\d+/);
     const stopped = await third.kill("SIGINT");
@@ -152,7 +155,7 @@ redisTest(
   "Redis that goes down in the middle and comes back loses nothing",
   { timeout: 120_000 },
   async ({ redis }) => {
-    void redis; // Only its being there is asked for: the one that is killed is a private one.
+    void redis; // The fixture only asserts that Redis can be started; the killed Redis is a private one.
     const server = await PrivateRedis.start({ appendonly: true });
     const { mkdtemp } = await import("node:fs/promises");
     const { tmpdir } = await import("node:os");

@@ -79,7 +79,7 @@ folderTest("what it finds is what find, wc and sha256sum find", async ({ folder 
 });
 
 folderTest("a file that cannot be read is named, and stops nothing else", async ({ folder, skip }) => {
-  // Root may read everything, so the command runs as nobody there.
+  // Root may read every file, so the command runs as nobody there.
   const nobody = process.getuid?.() === 0 ? { uid: 65_534, env: { HOME: folder } } : {};
   if (spawnSync(process.execPath, ["--version"], nobody).error !== undefined)
     skip("root may read every file, and nobody else may enter the folder of this checkout");

@@ -7,7 +7,7 @@ import { add } from "./fixtures/tasks.ts";
 import { Service } from "./service.ts";
 import type { Job } from "./service.ts";
 
-// Each test starts processes, which takes long on a machine that is busy.
+// Each test starts processes, which takes long on a busy machine.
 vi.setConfig({ testTimeout: 180_000 });
 
 const patience = { timeout: 30_000 };
@@ -27,7 +27,7 @@ test("a request that does not arrive in time is answered and cut, with and witho
   expect(await trickle(service.address, "GET /queues HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")).toMatch(
     /^HTTP\/1.1 408 [^]*\{"code":"REQUEST_TIMEOUT"/,
   );
-  // One that says nothing at all is cut too.
+  // A silent connection is closed, too.
   expect(await trickle(service.address, "")).toMatch(/^(HTTP\/1.1 408 [^]*)?$/);
   const headers = { authorization: `Bearer ${operate}` };
   expect((await service.ask("GET", "/queues", undefined, headers)).status).toBe(200);
@@ -64,7 +64,7 @@ test("no more event streams and waiting requests are open than --max-streams all
       message: expect.stringContaining("--max-streams") as string,
     });
   }
-  expect(await jobCount(service)).toBe(before); // What may not wait has submitted nothing.
+  expect(await jobCount(service)).toBe(before); // refused jobs are not submitted
   expect((await service.ask("GET", `/jobs/${id}`)).status).toBe(200);
   leave.abort();
   await expect.poll(async () => (await service.ask("GET", `/jobs/${id}?wait=0`)).status, patience).toBe(200);
@@ -103,7 +103,7 @@ test("many searches in large jobs at once leave the other routes as they are", a
 test("bull-board lists a bounded part of each job, and one that it cannot read as it is", async ({
   redis,
 }) => {
-  // A queue of its own: the tests before have left jobs in theirs.
+  // A queue of its own, because earlier tests have left jobs in theirs.
   await using queue = new TaskQueue({ engine: redis.url, name: "board" });
   const service = await Service.start(redis.url, ["--queue", "board"]);
   await service.ask("PUT", "/queues/board", { paused: true });
@@ -129,7 +129,7 @@ test("bull-board lists a bounded part of each job, and one that it cannot read a
   expect(JSON.stringify(found[odd.id])).toContain("not JSON: no JSON");
   expect(JSON.stringify(found[large.id]?.data)).toMatch(/5\d\d,\d{3} bytes; open the job/);
   expect(found[lost.id]?.data).toBeNull();
-  // What stands in place of a job's data is not stored as its data.
+  // A replacement for a job's data is not stored as its data.
   const edit = `/board/api/queues/board.loop/${large.id}/update-data`;
   expect((await service.ask("PATCH", edit, { jobData: found[large.id]?.data })).status).toBe(422);
   const listings = await Promise.all(Array.from({ length: 8 }, () => list("")));
@@ -140,7 +140,7 @@ test("bull-board lists a bounded part of each job, and one that it cannot read a
 });
 
 test("a record that is not a submission is listed as unreadable, waiting and failed", async ({ redis }) => {
-  // A queue of its own: the tests before have left jobs in theirs.
+  // A queue of its own, because earlier tests have left jobs in theirs.
   const service = await Service.start(redis.url, ["--queue", "odd"]);
   const client = new Redis(redis.url);
   const odd: [field: string, text: string, why: string][] = [
@@ -186,7 +186,7 @@ test("a record that is not a submission is listed as unreadable, waiting and fai
   const waiting = await spoil("waiting", "test.add", 1, 2);
   expect(await listed("/jobs?queue=odd&state=waiting")).toEqual(waiting);
   expect(await listed("/jobs?queue=odd")).toEqual(new Map([...waiting, ...failed, [whole.id, undefined]]));
-  // The worker that takes them ends each as a failure, and goes on.
+  // The worker that takes them ends each as a failure, and continues.
   await service.ask("PUT", "/queues/odd", { paused: false });
   const added = async (): Promise<string[]> =>
     (await groups()).filter(({ task }) => task === "test.add").flatMap(({ ids }) => ids);
@@ -202,7 +202,7 @@ test("a record that is not a submission is listed as unreadable, waiting and fai
   await service.stop();
 });
 
-/** A job as bull-board's API shows it. */
+/** A job in bull-board's API. */
 interface BoardJob {
   readonly id: string;
   readonly data: unknown;
@@ -212,7 +212,7 @@ async function jobCount(service: Service): Promise<number> {
   return ((await (await service.ask("GET", "/jobs")).json()) as { jobs: Job[] }).jobs.length;
 }
 
-/** Sends a text and then a byte now and then, until the other end closes; resolves with the answer. */
+/** Sends a text and then single bytes until the other end closes; resolves with the answer. */
 function trickle(address: string, text: string): Promise<string> {
   const { hostname, port } = new URL(address);
   return new Promise((resolve) => {
@@ -220,7 +220,7 @@ function trickle(address: string, text: string): Promise<string> {
     const socket = connect(Number(port), hostname, () => text !== "" && socket.write(text));
     const timer = setInterval(() => text !== "" && socket.write("x"), 50);
     socket.setEncoding("utf8").on("data", (chunk: string) => (answer += chunk));
-    socket.on("error", () => {}); // Cut while it sends.
+    socket.on("error", () => {}); // closed while it sends
     socket.once("close", () => {
       clearInterval(timer);
       resolve(answer);

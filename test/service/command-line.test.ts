@@ -63,7 +63,7 @@ redisTest(
         "often is no longer scheduled; jobs that it has submitted go on\n",
       );
       expect((await run("schedule")).stdout).toBe("nothing is scheduled\n");
-      // The URL of a service does as well as an engine's.
+      // A service's URL works like an engine's URL.
       expect((await taskloom("ps", "--url", service.address)).stdout).toContain("running");
       expect(await taskloom("ps", "--url", "http://127.0.0.1:1")).toMatchObject({
         code: 1,
@@ -81,7 +81,7 @@ redisTest(
   async ({ redis }) => {
     const service = await Service.start(redis.url);
     const run = (...args: string[]): ReturnType<typeof taskloom> => taskloom(...args, "--engine", redis.url);
-    // 16.1 s are 16,100.000000000002 ms, and an engine counts whole ones.
+    // 16.1 s are 16,100.000000000002 ms, and an engine stores whole milliseconds.
     const { code, stdout } = await run("submit", "test.say", '"later"', "--delay", "16.1");
     expect(code).toBe(0);
     const later = stdout.trim();

@@ -8,7 +8,7 @@ import { expect, test } from "vitest";
 import { parse } from "yaml";
 import { TaskloomProcess } from "../support/taskloom-process.ts";
 
-// No container engine is asked for: these hold the files to the service that they start.
+// These tests need no container engine: they compare the files with the service that they start.
 
 const folder = new URL("../../apps/worker/deploy/", import.meta.url);
 const read = (name: string): Promise<string> => readFile(new URL(name, folder), "utf8");
@@ -32,7 +32,7 @@ interface Compose {
   readonly volumes: Readonly<Record<string, unknown>>;
 }
 
-/** What the service makes of variables and flags. */
+/** Returns the service's settings for variables and flags. */
 async function settings(
   env: NodeJS.ProcessEnv,
   ...args: string[]
@@ -44,7 +44,7 @@ async function settings(
   return new Map(rows.map((row) => [row.setting, row]));
 }
 
-/** The names of settings that variables are for. */
+/** The names of the settings that have variables. */
 function settingName(variable: string): string {
   return variable
     .slice("TASKLOOM_".length)

@@ -55,7 +55,7 @@ test("the second signal ends it at once", async ({ redis }) => {
   await service.process.printed(/"event":"ready"/);
   service.process.child.kill("SIGTERM");
   await service.process.printed(/"event":"draining"/);
-  // Within 100 ms it would count as the first one, come twice.
+  // A signal within 100 ms would count as the first one, delivered twice.
   const again = setInterval(() => service.process.child.kill("SIGTERM"), 50);
   expect((await service.process.ended).code).toBe(130);
   clearInterval(again);
@@ -80,7 +80,8 @@ test("while the engine is away it says so, and goes on when it is back", async (
 }, 240_000);
 
 test("a loop that is held takes less, and more again when it is well", async ({ redis }) => {
-  // A loop is well when its delay is below half of the limit: more than other processes on the machine take from it.
+  // A loop counts as healthy while its delay is below half of the limit, which other processes on the machine
+  // rarely cause.
   const service = await Service.start(redis.url, ["--concurrency", "4", "--max-loop-delay", "1000"]);
   for (let job = 0; job < 5; job++) await service.submit("test.hog", 2_000);
   await service.process.printed(/"event":"admission","limit":2,/);

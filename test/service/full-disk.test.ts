@@ -9,7 +9,7 @@ import { TaskloomProcess, taskloom } from "../support/taskloom-process.ts";
 import { Service, tasksModule } from "./service.ts";
 import type { Job } from "./service.ts";
 
-// Real: the disk is a file system of its own that is really full, and ENOSPC the kernel's.
+// The disk is a file system of its own that is really full, and the kernel reports ENOSPC.
 
 const bytes = 400_000;
 
@@ -55,7 +55,7 @@ smallDiskTest(
     }
     const giveBack = disk.fill();
     expect((await service.ask("GET", "/healthz")).status).toBe(200);
-    // A new folder cannot be made there now.
+    // No new folder can be created there now.
     const args = ["worker", tasksModule, "--engine", `embedded:${join(disk.path, "other")}`, "--port", "0"];
     expect(await taskloom(...args)).toMatchObject({
       code: 1,

@@ -6,7 +6,7 @@ import { redisTest } from "../support/redis.ts";
 import { taskloom } from "../support/taskloom-process.ts";
 import { Service, tasksModule } from "./service.ts";
 
-// Each test starts processes, which takes long on a machine that is busy.
+// Each test starts processes, which takes long on a busy machine.
 vi.setConfig({ testTimeout: 180_000 });
 
 const operate = "operate-token-of-a-test";
@@ -148,7 +148,7 @@ test("what is no request of this service is answered in the one format, and afte
   );
 });
 
-/** Asks with headers that `fetch` sets itself. */
+/** Sends a request with headers that `fetch` sets itself. */
 function asked(address: string, path: string, headers: Record<string, string>): Promise<string> {
   return new Promise((resolve, reject) => {
     request(`${address}${path}`, { headers }, (response) => {
@@ -165,14 +165,14 @@ function asked(address: string, path: string, headers: Record<string, string>): 
   });
 }
 
-/** What a connection answers to a text, until it is closed. */
+/** Returns the answer of a connection to a text, until it is closed. */
 function raw(address: string, text: string): Promise<string> {
   const { hostname, port } = new URL(address);
   return new Promise((resolve) => {
     let answer = "";
     const socket = connect(Number(port), hostname, () => socket.end(text));
     socket.setEncoding("utf8").on("data", (chunk: string) => (answer += chunk));
-    socket.on("error", () => {}); // It closes after its answer, whether it has read all or not.
+    socket.on("error", () => {}); // it closes after its answer, even if it has not read all
     socket.once("close", () => resolve(answer));
   });
 }

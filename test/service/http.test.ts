@@ -10,7 +10,7 @@ import type { Job } from "./service.ts";
 
 const operate = "operate-token-of-a-test";
 const read = "read-token-of-a-test";
-/** Workers tell of themselves once a second, and later on a machine that is busy. */
+/** Workers report once a second, and later on a busy machine. */
 const patience = { timeout: 20_000 };
 
 const test = redisTest.extend<{ $test: { service: Service; guarded: Service } }>({
@@ -105,7 +105,8 @@ test("what cannot be is answered with a code, and the service stays up", async (
   expect((await (await service.ask("POST", "/tasks/test.ad", {})).json()) as object).toMatchObject({
     message: expect.stringContaining("Did you mean test.add?") as string,
   });
-  // fetch sets Host itself: a name that somebody else's DNS points here has to be sent by hand.
+  // `fetch` sets Host itself. A request with a foreign name, which an attacker's DNS maps to this address, is
+  // written by hand.
   expect(await statusWithHost(service.address, "evil.example")).toBe(403);
   expect((await service.ask("GET", "/readyz")).status).toBe(200);
 });
@@ -136,7 +137,7 @@ test("a delay may be any number of milliseconds, and its job runs once", async (
     const { id, ...job } = (await answer.json()) as Job;
     expect(job).toMatchObject({ state: "completed", value: `after ${delay}`, attempts: 1 });
     const logs = await service.ask("GET", `/jobs/${id}/logs`);
-    expect(await logs.json()).toEqual([`after ${delay}`]); // A line for each run.
+    expect(await logs.json()).toEqual([`after ${delay}`]); // one line for each run
     const options = await client.hget(`taskloom:default.loop:${id}`, "opts");
     expect(JSON.parse(options ?? "")).toMatchObject({ delay: whole });
   }
@@ -247,7 +248,7 @@ test("it does not start on another address without a token, or where it cannot",
     code: 1,
     stderr: expect.stringMatching(/Port \d+ .* is in use.*--port/) as string,
   });
-  // The default port: whoever has it now, a second worker takes another, and says so.
+  // The default port may be in use, so a second worker takes another one, and prints it.
   const holder = createServer();
   await new Promise<void>((resolve) => {
     holder.once("listening", resolve).once("error", () => resolve());
@@ -279,7 +280,7 @@ function isLog({ event }: ServerEvent): boolean {
   return event === "log";
 }
 
-/** Reads server-sent events to their end, or until there are enough. */
+/** Reads server-sent events to their end, or until the requested number has arrived. */
 async function events(
   response: Response,
   enough: (all: ServerEvent[]) => boolean = () => false,

@@ -1,4 +1,5 @@
-// Load by hand, with figures: node --conditions=@taskloom/source test/service/load.ts [JOBS]
+// A load test to run by hand, which prints figures: node --conditions=@taskloom/source test/service/load.ts
+// [JOBS]
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { Agent, request } from "node:http";
@@ -52,7 +53,7 @@ async function withService<T>(args: readonly string[], body: () => Promise<T>): 
   }
 }
 
-/** Submits `jobs` jobs over `clients` connections that are kept, and waits until all have run. */
+/** Submits `jobs` jobs over `clients` keep-alive connections, and waits until all have run. */
 async function throughHttp(): Promise<void> {
   const agent = new Agent({ keepAlive: true, maxSockets: clients });
   const statuses = new Map<number | string, number>();
@@ -104,7 +105,7 @@ function post(url: string, agent: Agent): Promise<number> {
   });
 }
 
-/** Jobs a second of the thread lane, with so many worker processes of one thread each. */
+/** Returns jobs per second of the thread lane, with that many worker processes of one thread each. */
 async function threadLane(workers: number): Promise<number> {
   const queue = new TaskQueue({ engine: redisUrl });
   await Promise.all(Array.from({ length: workers * 4 }, () => queue.submit(burn, 5)));
@@ -117,7 +118,7 @@ async function threadLane(workers: number): Promise<number> {
 
 await withService(["--rate-limit", "100000"], throughHttp);
 const speeds: number[] = [];
-// By turns and twice, since what else the machine does comes and goes.
+// The sides take turns, twice, because other load on the machine varies.
 for (const workers of [1, 3, 1, 3]) {
   const speed = await withService(["--workers", String(workers)], () => threadLane(workers));
   speeds.push(speed);

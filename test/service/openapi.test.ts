@@ -18,10 +18,10 @@ interface Document {
   >;
 }
 
-/** Asks a service, and holds each answer to its OpenAPI document. */
+/** Sends requests to a service, and compares each answer with its OpenAPI document. */
 class Checked {
   readonly document: Document;
-  /** The routes that were asked, with the statuses of their answers. */
+  /** The requested routes, with the statuses of their answers. */
   readonly seen = new Map<string, Set<number>>();
   readonly #service: Service;
   readonly #ajv = new Ajv({ strict: false, allErrors: true });
@@ -32,7 +32,7 @@ class Checked {
     this.document = document;
   }
 
-  /** @param route as the document names it; `path` is what is asked. */
+  /** @param route is the route in the document; `path` is the requested path. */
   async ask(
     method: string,
     route: string,
@@ -67,7 +67,7 @@ class Checked {
   }
 }
 
-/** A value so many arrays deep, as JSON. */
+/** Returns a value in that many nested arrays, as JSON. */
 function nested(depth: number): string {
   return `{"args":[${"[".repeat(depth)}${"]".repeat(depth)}]}`;
 }
@@ -158,7 +158,7 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
     for (const each of ["hourly", "nightly"]) await ask("DELETE", "/schedules/{id}", `/schedules/${each}`);
     for (const path of ["/healthz", "/readyz", "/metrics"]) await ask("GET", path);
 
-    // Bodies that are not what was asked for are told so, and run nothing.
+    // Invalid bodies are refused with the reason, and run nothing.
     for (const body of [
       "0",
       "false",
@@ -198,7 +198,7 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
     await refused(404, "SCHEDULE_UNKNOWN", ask("DELETE", "/schedules/{id}", "/schedules/none"));
     await refused(404, "QUEUE_UNKNOWN", ask("PUT", "/queues/{name}", "/queues/a:b", { paused: true }));
 
-    // Texts that not every engine can store as they are.
+    // Texts that some engines cannot store unchanged.
     for (const text of ["a\0b", "\ud800", "\u001b[2J", "é\u0301"]) {
       const answer = await ask("POST", "/tasks/{name}", "/tasks/test.add?wait=10", { args: [text, ""] });
       expect(await answer.json()).toMatchObject({ state: "completed" });

@@ -69,7 +69,7 @@ test("the live page shows workers, running tasks and dead letters, and does what
   await page.getByRole("img", { name: /loop delay now/ }).waitFor();
   await page.getByRole("treeitem", { name: new RegExp(id) }).waitFor();
   await page.getByRole("treeitem", { name: /inner/ }).last().waitFor();
-  // What a job says is shown as text and never becomes markup.
+  // The texts of a job are shown as text and never become markup.
   await page.getByRole("cell", { name: /UnrecoverableError <b>no disk<\/b>/ }).waitFor();
 
   await page.getByLabel("Id, task or argument").fill("NO DISK");
@@ -104,7 +104,7 @@ test("the tree is walked and jobs are cancelled by keyboard alone", async ({ pag
   const focused = (): Promise<string> =>
     page.evaluate<string>(`document.activeElement.querySelector("strong")?.textContent`);
   expect(await focused()).toBe("inner");
-  // The page is drawn again every second; the place in the tree stays.
+  // The page is redrawn every second; the position in the tree stays.
   const before = await inner.last().textContent();
   await expect.poll(async () => await inner.last().textContent(), { timeout: 20_000 }).not.toBe(before);
   expect(await focused()).toBe("inner");
@@ -159,7 +159,7 @@ test("axe finds nothing that keeps anybody out, in light and in dark", async ({ 
   const { id } = await service.submit("test.wait", 60_000);
   const failed = await service.submit("test.fail", "no disk");
   await service.job(failed.id, 10);
-  await page.close(); // The page's own policy lets no outside script in, axe's neither.
+  await page.close(); // The page's own policy admits no foreign script, so axe cannot be loaded into it.
   for (const colorScheme of ["light", "dark"] as const) {
     const examined = await browser!.newPage({ bypassCSP: true, colorScheme });
     await examined.goto(service.address);

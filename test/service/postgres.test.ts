@@ -51,7 +51,7 @@ postgresTest(
   "the log names neither passwords nor, unless asked to, arguments",
   async ({ postgres }) => {
     const url = new URL(postgres);
-    if (url.password === "") url.password = "hunter2"; // A server that trusts this user does not ask for it.
+    if (url.password === "") url.password = "hunter2"; // a server that trusts this user does not ask for it
     const argument = `mysql://app:${url.password}@db/x 4111-1111 ${"x".repeat(5_000)}`;
     const log = async (level: string): Promise<string> => {
       const service = await Service.start(url.href, ["--log-level", level]);

@@ -26,7 +26,7 @@ test("no output of a service shows the engine's password: log, 503, settings, do
     const service = await Service.start(engine);
     await service.submit("test.fail", `cannot reach ${engine}`);
     await redis.kill();
-    const answer = await service.ask("GET", "/queues"); // Waits until the engine counts as away.
+    const answer = await service.ask("GET", "/queues"); // waits until the engine counts as unavailable
     expect(answer.status).toBe(503);
     const body = await answer.text();
     expect(body).toContain("password=***");

@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { TaskloomProcess } from "../support/taskloom-process.ts";
 
-/** The module whose tasks the services of these tests run. */
+/** The module with the tasks of the services in these tests. */
 export const tasksModule: string = fileURLToPath(new URL("./fixtures/tasks.ts", import.meta.url));
 
 /** A `taskloom worker` in a process of its own, with its HTTP address. */
@@ -14,7 +14,7 @@ export class Service {
     this.address = address;
   }
 
-  /** Starts one on any free port and waits until it takes jobs. */
+  /** Starts a service on a free port, and waits until it takes jobs. */
   static async start(
     engine: string,
     args: readonly string[] = [],
@@ -28,7 +28,7 @@ export class Service {
     return new Service(process, address!);
   }
 
-  /** A request; bodies are sent as JSON. */
+  /** Sends a request; a body is sent as JSON. */
   async ask(
     method: string,
     path: string,
@@ -42,7 +42,7 @@ export class Service {
     });
   }
 
-  /** Submits a call and gives the job as the service answered. */
+  /** Submits a call, and returns the job from the service's answer. */
   async submit(task: string, ...args: unknown[]): Promise<Job> {
     return (await (await this.ask("POST", `/tasks/${task}`, { args })).json()) as Job;
   }
@@ -58,7 +58,7 @@ export class Service {
   }
 }
 
-/** A job as the API shows it. */
+/** A job in the API. */
 export interface Job {
   readonly id: string;
   readonly state: string;

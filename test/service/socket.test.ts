@@ -10,7 +10,7 @@ test("a service on a Unix socket is this user's alone, and commands reach it", a
   const engine = `embedded:${join(folder, "engine")}`;
   const args = ["worker", tasksModule, "--engine", engine, "--threads", "1", "--listen", `unix:${socket}`];
   await chmod(folder, 0o755);
-  // What would leave a file of the same user open to all.
+  // With this umask, a new file would be open to all users.
   const umask = process.umask(0);
   const first = new TaskloomProcess(args);
   process.umask(umask);
@@ -27,7 +27,7 @@ test("a service on a Unix socket is this user's alone, and commands reach it", a
 
   const second = await taskloom(...args.with(3, `embedded:${join(folder, "other")}`));
   expect(second).toMatchObject({ code: 1, stderr: expect.stringMatching(/in use.*--listen/) as string });
-  // One that was killed leaves its socket behind, which the next one takes over.
+  // A killed service leaves its socket behind, and the next service replaces it.
   await first.kill("SIGKILL");
   expect((await stat(socket)).isSocket()).toBe(true);
   const nobody = await taskloom("jobs", "--url", `unix:${socket}`);

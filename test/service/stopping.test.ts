@@ -28,9 +28,9 @@ test("the drain is the limit, also for tasks that ignore their cancellation", as
     await service.process.printed(/"event":"draining"/);
     const told = performance.now();
     expect(await service.process.ended).toMatchObject({ code: 0, signal: null });
-    // It takes 3 s; 15 s when the stop waits for the tasks. A busy machine is somewhere between.
+    // The stop takes 3 s, or 15 s if it waits for the tasks. A busy machine takes a time in between.
     expect(performance.now() - told).toBeLessThan(10_000);
-    // What listens is given back, with no attempt spent.
+    // Jobs that react to the cancellation are handed back, and use no attempt.
     const next = await Service.start(redis.url);
     await untilActive(next, [obedient.id]);
     expect(await next.job(obedient.id)).toMatchObject({ attempts: 0 });
@@ -58,7 +58,7 @@ test("SIGTERM sends event streams and waiting requests the result of a job that 
       patience,
     )
     .toBe(2);
-  const kept = await service.ask("GET", "/healthz"); // A connection that stays open and says nothing.
+  const kept = await service.ask("GET", "/healthz"); // a silent connection that stays open
   service.process.child.kill("SIGTERM");
   await service.process.printed(/"event":"draining"/);
   expect(await reading).toMatch(/event: result\n.*\n?data: \{.*"state":"completed".*"value":"waited"/);
@@ -87,10 +87,10 @@ test("SIGTERM ends the streams and waits of jobs that outlive the drain, with wh
   expect(await service.process.ended).toMatchObject({ code: 0, signal: null });
 });
 
-// Node's own timers turn these times into 1 ms, after which the workers were killed in the middle of their jobs.
+// Node's own timers turn these times into 1 ms, so the workers were killed in the middle of their jobs.
 test("a drain of 2^31 ms and more is waited for, by worker processes too", async ({ redis }) => {
   for (const workers of full ? ["1", "2"] : ["2"]) {
-    // In a queue of its own: such a drain would wait for the long jobs that the tests before have left.
+    // In a queue of its own, because this drain would wait for long jobs that earlier tests have left.
     const flags = ["--drain", "3000000", "--workers", workers, "--queue", "long-drain"];
     const service = await Service.start(redis.url, flags);
     const { id } = await service.submit("test.wait", 1_500);

@@ -11,7 +11,7 @@ const bin = fileURLToPath(new URL("../../apps/worker/src/bin.ts", import.meta.ur
 const scriptCommand = "/usr/bin/script";
 const missing = "no terminal: /usr/bin/script of util-linux makes one (Debian: apt-get install bsdutils)";
 
-/** A command on a terminal of its own (a pty), which `script` makes. */
+/** A command on a terminal of its own (a pty), which `script` creates. */
 class Terminal {
   readonly ended: Promise<number | null>;
   readonly #child: ReturnType<typeof spawn>;
@@ -33,12 +33,12 @@ class Terminal {
     onTestFinished(() => void this.#child.kill("SIGKILL"));
   }
 
-  /** What has been shown, each state of a line that is drawn over on a line of its own. */
+  /** The shown text, with each state of a redrawn line on a line of its own. */
   get text(): string {
     return stripVTControlCharacters(this.#text).replaceAll("\r", "\n");
   }
 
-  /** All that the terminal was sent. */
+  /** All bytes that the terminal received. */
   get raw(): string {
     return this.#text;
   }
@@ -48,7 +48,7 @@ class Terminal {
     while (!pattern.test(this.text)) {
       const isOver = await Promise.race([this.#changed.promise, over]);
       if (isOver === true && !pattern.test(this.text))
-        throw new Error(`It ended before it showed ${pattern}:\n${this.text}`);
+        throw new Error(`The command ended before it showed ${pattern}:\n${this.text}`);
     }
   }
 
@@ -119,7 +119,7 @@ redisTest(
     expect(await waited.ended).toBe(0);
     expect(waited.raw).not.toMatch(unwanted);
     await service.stop();
-    // The log is JSON, whose own escapes say what they are.
+    // The log is JSON, whose own escapes stay readable.
     const { stdout } = await service.process.ended;
     // oxlint-disable-next-line no-control-regex -- control characters are what it is about
     expect(stdout).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/);
@@ -127,6 +127,6 @@ redisTest(
   240_000,
 );
 
-/** Bold, the bell or a C1 character in front of the texts of this test, in what a terminal was sent. */
+/** Matches bold, the bell or a C1 character before the texts of this test in the terminal's bytes. */
 // oxlint-disable-next-line no-control-regex -- control characters are what it is about
 const unwanted = /A\u001b|\u0007C|C\rD|\u009b/;

@@ -21,7 +21,7 @@ redisTest("two services on one host have names of their own", async ({ redis }) 
   expect(new Set(slots).size).toBe(2);
   for (const { child } of services.map((service) => service.process))
     expect(slots.some((slot) => slot.endsWith(`:${child.pid}/0`))).toBe(true);
-  // The name leads to one worker's tree.
+  // The name links to the tree of one worker.
   const { stdout } = await taskloom("tree", slots[0]!, "--engine", redis.url);
   expect(stdout.match(/\(pid \d+\)/g)).toEqual([`(pid ${workers[0]?.pid})`]);
   await Promise.all(services.map((service) => service.stop()));

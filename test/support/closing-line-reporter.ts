@@ -1,8 +1,8 @@
 import type { Reporter, TestModule } from "vitest/node";
 
 /**
- * Ends every run with one plain line, `tests: N passed, N failed, N skipped`, and with the reasons
- * for what a whole file skipped: a missing Redis must be read by who looks at the last lines only.
+ * Ends every run with one plain line, `tests: N passed, N failed, N skipped`, and with the reasons of all
+ * skips. A reader of the last lines thus learns, for example, that Redis was missing.
  */
 export default class ClosingLineReporter implements Reporter {
   onTestRunEnd(modules: ReadonlyArray<TestModule>): void {
@@ -19,7 +19,7 @@ export default class ClosingLineReporter implements Reporter {
         reasons.set(note, (reasons.get(note) ?? 0) + 1);
       }
     }
-    // After vitest's own summary, which is printed in the same hook.
+    // This is printed after vitest's own summary, which comes from the same hook.
     setImmediate(() => {
       for (const [note, tests] of reasons) process.stdout.write(`skipped ${tests}: ${note}\n`);
       process.stdout.write(

@@ -11,7 +11,7 @@ export interface Example {
   readonly line: number;
 }
 
-/** The examples of a text: its ```ts blocks, but for those fenced as ```ts no-run. */
+/** Returns the ```ts blocks of a text, without those fenced as ```ts no-run. */
 export function examplesIn(text: string): Example[] {
   return [...text.matchAll(/^```ts\n([^]*?)^```/gm)].map((match) => ({
     code: match[1]!,
@@ -34,7 +34,9 @@ export const NODE_FLAGS: readonly string[] = [
 ];
 const hasUsing = Number(process.versions.node.split(".")[0]) >= 24;
 
-/** Whether this Node can parse an example: types can be stripped from it, but `using` is syntax from Node 24 on. */
+/**
+ * Returns whether this Node can parse an example. Node strips types, but `using` is syntax from Node 24 on.
+ */
 export function canRun(code: string): boolean {
   return hasUsing || !/^\s*(?:await )?using /m.test(code);
 }

@@ -24,7 +24,7 @@ export async function writeFiles(
   }
 }
 
-/** Text that compresses as prose does, the same for the same seed. */
+/** Returns text that compresses like prose, the same for the same seed. */
 export function prose(seed: number, bytes: number): string {
   let state = seed + 1;
   let text = "";

@@ -4,8 +4,8 @@ import pg from "pg";
 import { test } from "vitest";
 
 /**
- * A pool of a test's own. `pool.end()` resolves before its connections are closed, and the database is dropped with
- * force: a pool that nobody listens to would end the test's process with the server's last word.
+ * A pool that belongs to one test. `pool.end()` resolves before its connections are closed, and the database
+ * is dropped with force. Without a listener, the server's last message would end the test's process.
  */
 export function testPool(config: pg.PoolConfig): pg.Pool {
   return new pg.Pool(config).on("error", () => {});
@@ -15,8 +15,8 @@ const missing =
   "no PostgreSQL: set TASKLOOM_TEST_POSTGRES_URL, or run one on 127.0.0.1:5432 that lets this user create databases";
 
 /**
- * A test with a PostgreSQL database of its file's own, on the server that TASKLOOM_TEST_POSTGRES_URL names or the one
- * on the loopback address. Without one the test is skipped, and the run says so at its end.
+ * A test with a PostgreSQL database for its file, on the server of TASKLOOM_TEST_POSTGRES_URL or on the
+ * loopback address. Without a server the test is skipped, and the run says so at its end.
  */
 export const postgresTest = test.extend<{
   $file: { database: string | undefined };

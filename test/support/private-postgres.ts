@@ -7,11 +7,11 @@ import { freePort } from "./redis.ts";
 
 const run = promisify(execFile);
 
-/** Settings that let a test wait for signals instead of seconds: deadlocks are detected at once. */
+/** Settings for tests that wait for signals instead of seconds: deadlocks are detected at once. */
 const settings = "-c deadlock_timeout=20ms -c max_connections=200 -c shared_buffers=32MB";
 
 /**
- * A PostgreSQL server that a test stops, restarts and reconfigures as it likes; on a free port of the loopback address.
+ * A PostgreSQL server that a test can stop, restart and reconfigure, on a free port of the loopback address.
  * PostgreSQL refuses to run as root, so under root it runs as the user `postgres`.
  */
 export class PrivatePostgres {
@@ -34,7 +34,7 @@ export class PrivatePostgres {
     this.#user = user;
   }
 
-  /** Fails where PostgreSQL's server binaries, or a user that may run them, are missing. */
+  /** Throws if PostgreSQL's server binaries, or a user that may run them, are missing. */
   static async start(): Promise<PrivatePostgres> {
     const binaries = await serverBinaries();
     const user = process.getuid?.() === 0 ? systemUser("postgres") : undefined;
@@ -65,18 +65,19 @@ export class PrivatePostgres {
     ]);
   }
 
-  /** Ends the server as a power failure does: without a checkpoint, with every connection cut. */
+  /** Ends the server as a power failure does: without a checkpoint, with all connections cut. */
   async kill(): Promise<void> {
     await this.#call("pg_ctl", ["-D", this.#data, "-m", "immediate", "-w", "stop"]);
   }
 
   async stop(): Promise<void> {
-    await this.kill().catch(() => {}); // It may be down already.
+    await this.kill().catch(() => {}); // The server may be stopped already.
     await rm(this.#folder, { recursive: true, force: true });
   }
 
   async #call(command: string, args: readonly string[]): Promise<void> {
-    // pg_ctl's server inherits the standard streams, so `stdio: pipe` alone would wait for the server's end.
+    // The server of pg_ctl inherits the standard streams, so `stdio: pipe` alone would wait for the server's
+    // end.
     await run("sh", ["-c", '"$0" "$@" >/dev/null 2>&1 </dev/null', join(this.#binaries, command), ...args], {
       cwd: this.#folder,
       ...this.#user,
@@ -84,9 +85,9 @@ export class PrivatePostgres {
   }
 }
 
-/** @throws when no `initdb` is found. */
+/** @throws if no `initdb` is found. */
 async function serverBinaries(): Promise<string> {
-  // Debian keeps the server's binaries of each version in a folder of its own, outside the PATH.
+  // Debian has a folder for the server's binaries of each version, outside the PATH.
   const versions = await readdir("/usr/lib/postgresql").catch(() => []);
   const [newest] = versions.map(Number).toSorted((a, b) => b - a);
   if (newest !== undefined) return `/usr/lib/postgresql/${newest}/bin`;

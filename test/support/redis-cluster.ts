@@ -4,7 +4,7 @@ import { Cluster } from "ioredis";
 import { test } from "vitest";
 import { PrivateRedis } from "./redis.ts";
 
-/** A Redis Cluster that a test may use. */
+/** A Redis Cluster for a test. */
 export interface TestRedisCluster {
   /** `redis-cluster://…` with all its nodes. */
   readonly url: string;
@@ -16,7 +16,7 @@ export interface TestRedisCluster {
 const missing =
   "no Redis Cluster: put redis-server and redis-cli on the PATH (Debian: apt-get install redis-server)";
 
-/** A test with a Redis Cluster of its file's own, of three private nodes; skipped without a `redis-server`. */
+/** A test with a Redis Cluster of three private nodes for its file; skipped without a `redis-server`. */
 export const redisClusterTest = test.extend<{
   $file: { clusterServers: TestRedisCluster | undefined };
   $test: { cluster: TestRedisCluster };
@@ -52,7 +52,7 @@ async function startCluster(): Promise<TestRedisCluster | undefined> {
   }
 }
 
-/** `redis-cli` ends when the nodes know each other, and they serve a moment later. */
+/** `redis-cli` ends when the nodes know each other; they accept commands a moment later. */
 async function untilReady(hosts: readonly string[]): Promise<void> {
   const nodes = hosts.map((host) => ({
     host: host.split(":")[0]!,

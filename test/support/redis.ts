@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "vitest";
 
-/** A Redis that a test may use. */
+/** A Redis for a test. */
 export interface TestRedis {
   readonly url: string;
   stop(): Promise<void>;
@@ -18,8 +18,9 @@ const missing =
   "no Redis: set TASKLOOM_TEST_REDIS_URL, start a Docker engine, or put redis-server on the PATH (Debian: apt-get install redis-server)";
 
 /**
- * A test with a Redis of its file's own: the one that TASKLOOM_TEST_REDIS_URL names, else a container where a Docker
- * engine answers, else a private `redis-server`. With none of them the test is skipped, and the run says so at its end.
+ * A test with a Redis for its file: the Redis of TASKLOOM_TEST_REDIS_URL, else a container if a Docker engine
+ * answers, else a private `redis-server`. Without any of them the test is skipped, and the run says so at its
+ * end.
  */
 export const redisTest = test.extend<{
   $file: { redisServer: TestRedis | undefined };
@@ -40,7 +41,7 @@ export const redisTest = test.extend<{
   },
 });
 
-/** A test with a `redis-server` of its own, which it may flush, reconfigure and kill. Skipped where there is none. */
+/** A test with a `redis-server` of its own, which it may flush, reconfigure and kill; skipped without one. */
 export const ownRedisTest = test.extend<{ redis: PrivateRedis }>({
   redis: async ({ skip }, use) => {
     const redis = await PrivateRedis.start().catch(() => undefined);
@@ -60,7 +61,7 @@ async function findRedis(): Promise<TestRedis | undefined> {
 }
 
 async function containerRedis(): Promise<TestRedis | undefined> {
-  // Loading testcontainers takes a second, so first look whether an engine can be there at all.
+  // Loading testcontainers takes a second, so the cheaper check for an engine comes first.
   if (process.env["DOCKER_HOST"] === undefined && !existsSync("/var/run/docker.sock")) return undefined;
   try {
     const { GenericContainer } = await import("testcontainers");
@@ -70,11 +71,11 @@ async function containerRedis(): Promise<TestRedis | undefined> {
       stop: async () => void (await container.stop()),
     };
   } catch {
-    return undefined; // A socket without an engine behind it.
+    return undefined; // The socket exists, but no engine listens.
   }
 }
 
-/** A `redis-server` that a test starts, kills and restarts as it likes; on a free port of the loopback address. */
+/** A `redis-server` that a test can start, kill and restart, on a free port of the loopback address. */
 export class PrivateRedis implements TestRedis {
   readonly url: string;
   readonly #port: number;
@@ -90,8 +91,8 @@ export class PrivateRedis implements TestRedis {
   }
 
   /**
-   * Fails when there is no `redis-server` on the PATH. With `appendonly` what is acknowledged survives a kill; with
-   * `cluster` it is a node that is to be joined with others.
+   * Throws if there is no `redis-server` on the PATH. With `appendonly`, acknowledged writes survive a kill;
+   * with `cluster`, the server is a node of a cluster.
    */
   static async start({
     appendonly = false,
@@ -104,7 +105,7 @@ export class PrivateRedis implements TestRedis {
   } = {}): Promise<PrivateRedis> {
     const folder = await mkdtemp(join(tmpdir(), "taskloom-redis-"));
     const settings = appendonly ? ["--appendonly", "yes", "--appendfsync", "always"] : ["--appendonly", "no"];
-    // The port of the nodes among themselves would be 10,000 higher, which need not be one.
+    // The default port between nodes is 10,000 higher, which may not be a valid port.
     if (cluster) settings.push("--cluster-enabled", "yes", "--cluster-port", String(await freePort()));
     const redis = new PrivateRedis(port ?? (await freePort()), folder, settings);
     await redis.restart();
@@ -131,7 +132,7 @@ export class PrivateRedis implements TestRedis {
     child.removeAllListeners("exit");
   }
 
-  /** Ends the server as `kill -9` does, and waits until it is gone. */
+  /** Ends the server as `kill -9` does, and waits for its end. */
   async kill(): Promise<void> {
     const child = this.#process;
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
@@ -146,7 +147,7 @@ export class PrivateRedis implements TestRedis {
   }
 }
 
-/** A port of the loopback address that nobody listens on. */
+/** Returns a free port of the loopback address. */
 export async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));

@@ -9,7 +9,7 @@ import { folderTest } from "./files.ts";
 const run = promisify(execFile);
 const missing = "no small disk: mounting one takes Linux and root, or sudo without a password";
 
-/** A file system of its own (tmpfs), small enough to be filled for real. */
+/** A file system of its own (tmpfs), small enough to be filled. */
 export class SmallDisk {
   readonly path: string;
   readonly #command: readonly string[];
@@ -19,7 +19,7 @@ export class SmallDisk {
     this.#command = command;
   }
 
-  /** Mounts one; undefined where this user may not. */
+  /** Mounts a disk; returns undefined if this user may not. */
   static async mount(path: string, megabytes: number): Promise<SmallDisk | undefined> {
     mkdirSync(path, { recursive: true });
     const options = `size=${megabytes}m,mode=0700,uid=${userInfo().uid}`;
@@ -29,7 +29,7 @@ export class SmallDisk {
         await disk.#run("mount", "-t", "tmpfs", "-o", options, "tmpfs", path);
         return disk;
       } catch {
-        // The next way, or none.
+        // The loop tries the next way.
       }
     }
     return undefined;
@@ -40,7 +40,7 @@ export class SmallDisk {
     await run(file, rest);
   }
 
-  /** Takes all the room that is left; gives a function that gives it back. */
+  /** Fills the disk; returns a function that frees the space. */
   fill(): () => void {
     const path = join(this.path, "filler");
     const file = openSync(path, "w");
@@ -64,7 +64,10 @@ export class SmallDisk {
   }
 }
 
-/** A test with a disk of 48 MB of its own. Where none can be mounted the test is skipped, and the run says so at its end. */
+/**
+ * A test with a disk of 48 MB of its own. If no disk can be mounted, the test is skipped, and the run says so
+ * at its end.
+ */
 export const smallDiskTest = folderTest.extend<{ disk: SmallDisk }>({
   disk: async ({ folder, skip }, use) => {
     const disk = await SmallDisk.mount(join(folder, "disk"), 48);

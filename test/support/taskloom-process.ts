@@ -5,11 +5,11 @@ import { fileURLToPath } from "node:url";
 const bin = fileURLToPath(new URL("../../apps/worker/src/bin.ts", import.meta.url));
 const endWithParent = new URL("end-with-parent.ts", import.meta.url).href;
 
-/** Within a test, calls back at its end; a script that uses this module has no tests. */
+/** Inside a test, calls back at its end; a script that uses this module has no tests. */
 const atTestEnd: ((end: () => void) => void) | undefined =
   process.env["VITEST"] === undefined ? undefined : (await import("vitest")).onTestFinished;
 
-/** How a process ended, and what it had printed. */
+/** The end of a process, and its output. */
 export interface Ended {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
@@ -18,8 +18,8 @@ export interface Ended {
 }
 
 /**
- * The `taskloom` command in a process of its own, run from its sources. It ends with the test that started it, also when
- * that ran out of time, and with this process, however that ends.
+ * The `taskloom` command in a process of its own, run from its sources. It ends with the test that started
+ * it, even after a timeout, and with this process, however that ends.
  */
 export class TaskloomProcess {
   readonly child: ChildProcess;
@@ -37,7 +37,7 @@ export class TaskloomProcess {
       readonly cwd?: string;
       readonly uid?: number;
       readonly env?: NodeJS.ProcessEnv;
-      /** A file descriptor to write to, in place of what {@link printed} reads. */
+      /** A file descriptor for the output, instead of the pipe behind {@link printed}. */
       readonly stdout?: number | "pipe";
     } = {},
   ) {
@@ -63,10 +63,10 @@ export class TaskloomProcess {
         this.#wake();
       });
     });
-    this.ended.catch(() => {}); // It could not be started; whoever waits for it is told.
+    this.ended.catch(() => {}); // If the process could not be started, callers that wait for it receive the error.
   }
 
-  /** Everything that it has printed so far. */
+  /** All output of the process so far. */
   get output(): string {
     return this.#stdout + this.#stderr;
   }
@@ -76,14 +76,17 @@ export class TaskloomProcess {
     this.#changed = Promise.withResolvers<void>();
   }
 
-  /** Waits until what it has printed on either stream matches; gives the match. Fails when it ends before. */
+  /**
+   * Waits until the output on either stream matches, and returns the match. Throws if the process ends
+   * before.
+   */
   async printed(pattern: RegExp): Promise<RegExpExecArray> {
     while (true) {
       const found = pattern.exec(`${this.#stdout}\n${this.#stderr}`);
       if (found !== null) return found;
       if (this.child.exitCode !== null || this.child.signalCode !== null) {
         const { stdout, stderr } = await this.ended;
-        throw new Error(`It ended before it printed ${pattern}:\n${stdout}\n${stderr}`);
+        throw new Error(`The process ended before it printed ${pattern}:\n${stdout}\n${stderr}`);
       }
       await this.#changed.promise;
     }

@@ -3,7 +3,7 @@ import { CancelledError, TaskloomError } from "@taskloom/loop";
 import { TaskQueue, TaskloomQueueError } from "@taskloom/queue";
 import type { ChaosClient, Submitted } from "./load.ts";
 
-/** One run of a job, as the job itself wrote it down. */
+/** One run of a job, as the job itself recorded it. */
 interface Run {
   readonly jobId: string;
   readonly attempt: number;
@@ -12,14 +12,14 @@ interface Run {
   endedAt: number | undefined;
 }
 
-/** A stretch of time in which a process could not renew its locks: until its end it was stopped or dead. */
+/** A period in which a process could not renew its locks, because it was stopped or dead. */
 export interface Absence {
   readonly pid: number;
   readonly from: number;
   readonly until: number;
 }
 
-/** The faults of a chaos run by kind; every list but the counts is empty after a run without fault. */
+/** The faults of a chaos run by kind. After a run without fault, all lists except the counts are empty. */
 export interface Audit {
   readonly submissions: number;
   readonly acknowledged: number;
@@ -37,7 +37,7 @@ export interface Audit {
   readonly doubled: readonly string[];
   /** Outcomes that differ from the stored state. */
   readonly differing: readonly string[];
-  /** Refusals without a code that tells a program what happened. */
+  /** Refusals without a code. */
   readonly unclear: readonly string[];
 }
 
@@ -142,13 +142,13 @@ function isOwn(value: unknown, { key, expected, task, children }: Submitted): bo
   );
 }
 
-/** Looks at the stored state of every acknowledged job, by a client of its own. */
+/** Reads the stored state of every acknowledged job through a client of its own. */
 async function compareStored(submitted: readonly Submitted[], engine: string): Promise<string[]> {
   await using queue = new TaskQueue({ engine });
   const acknowledged = submitted.filter(({ acknowledged: is }) => is);
   const states = await queue.states([...new Set(acknowledged.map(({ task }) => task.id))]);
   return acknowledged.flatMap(({ key, kind, task, outcome }) => {
-    if (outcome === undefined) return []; // Reported as lost.
+    if (outcome === undefined) return []; // reported as lost
     const seen =
       "value" in outcome ? "completed" : outcome.error instanceof CancelledError ? "cancelled" : "failed";
     const stored = states.get(task.id);
@@ -156,7 +156,10 @@ async function compareStored(submitted: readonly Submitted[], engine: string): P
   });
 }
 
-/** How long an end may take to be stored; a worker that dies within this time after a job's end has not stored it. */
+/**
+ * The time in which an end is stored. If a worker dies within this time after a job's end, the end may be
+ * missing.
+ */
 const storedWithin = 10_000;
 
 function unexplainedReruns(

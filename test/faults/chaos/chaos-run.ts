@@ -8,13 +8,13 @@ import { audit } from "./audit.ts";
 import type { Absence, Audit } from "./audit.ts";
 import { ChaosClient } from "./load.ts";
 
-/** How long the faults of one kind go on, in milliseconds. */
+/** The duration of the faults of one kind, in milliseconds. */
 export const faultsFor = full ? 60_000 : 6_000;
 
-/** How long everything may take to end after the last fault, in milliseconds. */
+/** The time in which all jobs must end after the last fault, in milliseconds. */
 const settleWithin = 120_000;
 
-/** The workers of a chaos run; a fault kills, stops and replaces them. */
+/** The workers of a chaos run. A fault kills, stops or replaces them. */
 export class ChaosWorkers {
   readonly absences: Absence[] = [];
   readonly #workers: Workers;
@@ -42,7 +42,7 @@ export class ChaosWorkers {
     await this.start(1);
   }
 
-  /** Stops the oldest worker for so long that its locks lapse, and lets it go on. */
+  /** Stops the oldest worker until its locks have lapsed, and then continues it. */
   async suspendOldest(milliseconds: number): Promise<void> {
     const victim = this.#alive.shift()!;
     this.#alive.push(victim);
@@ -53,18 +53,18 @@ export class ChaosWorkers {
     this.absences.push({ pid: victim.child.pid!, from, until: Date.now() });
   }
 
-  /** Workers that ended although nobody killed them. */
+  /** The workers that ended without a kill. */
   died(): number {
     return this.#alive.filter(({ child }) => child.exitCode !== null || child.signalCode !== null).length;
   }
 }
 
-/** Brings about one fault, and mends it; called again and again. */
+/** Causes one fault and repairs it; called repeatedly. */
 export type Fault = (workers: ChaosWorkers) => Promise<void>;
 
 /**
- * Three workers and two clients under one kind of fault. When the faults have ended, every submission ends, and the
- * audit finds nothing.
+ * Runs three workers and two clients under one kind of fault. After the faults, every submission ends and the
+ * audit finds no fault.
  */
 export async function chaosRun(
   name: string,
@@ -94,7 +94,7 @@ export async function chaosRun(
     const settled = Math.round(performance.now() - mended);
     const result = await audit(clients, engine, ledger.path, workers.absences);
     report(name, seed, settled, result, clients);
-    // Counts and some examples: a list of every fault would hide the others.
+    // Counts and some examples are printed, because a list of all faults would hide the others.
     expect(examples(result), `seed ${seed}`).toEqual({
       lost: [],
       swapped: [],
@@ -111,7 +111,7 @@ export async function chaosRun(
   }
 }
 
-/** The lists of an audit, each cut to its first five entries. */
+/** Returns the lists of an audit, each cut to its first five entries. */
 function examples(result: Audit): Record<string, readonly string[]> {
   const { lost, swapped, failedSuccesses, doubled, differing, unclear } = result;
   return Object.fromEntries(

@@ -3,7 +3,7 @@ import { TaskQueue, call } from "@taskloom/queue";
 import type { RemoteTask } from "@taskloom/queue";
 import { failing, item, parent, quick, stumbling, threaded, tick } from "./tasks.ts";
 
-/** The right end of a submission. */
+/** The correct end of a submission. */
 export type Expected =
   /** Its own value: `KEY of ID`. */
   | "own"
@@ -16,7 +16,7 @@ export type Expected =
   /** Its own value, followed by the own values of its two children. */
   | "flow";
 
-/** A submission and its end, as its submitter saw them. */
+/** A submission and its end, as the submitter received them. */
 export interface Submitted {
   readonly key: string;
   readonly kind: string;
@@ -29,7 +29,7 @@ export interface Submitted {
   outcome?: { readonly value: unknown } | { readonly error: unknown };
 }
 
-/** How many submissions of a client are pending at once. */
+/** The number of submissions of a client that are pending at once. */
 const pendingAtOnce = 60;
 
 /**
@@ -39,7 +39,7 @@ const pendingAtOnce = 60;
 export class ChaosClient {
   readonly queue: TaskQueue;
   readonly submitted: Submitted[] = [];
-  /** Items of packs that came back wrong. */
+  /** The items of packs with a wrong result. */
   readonly wrongItems: string[] = [];
   /** Packs that failed as a whole, with the reason. */
   readonly failedPacks: unknown[] = [];
@@ -58,7 +58,7 @@ export class ChaosClient {
     this.scheduleKey = `${name}-tick`;
   }
 
-  /** Sets up the schedule. Called before the faults begin. */
+  /** Creates the schedule; called before the faults begin. */
   async prepare(): Promise<void> {
     await this.queue.schedule(this.scheduleKey, { every: 500 }, tick, this.scheduleKey);
   }
@@ -69,7 +69,8 @@ export class ChaosClient {
     while (!signal.aborted) {
       while (this.#pending < pendingAtOnce && !signal.aborted) this.#submitOne();
       await new Promise<void>((resolve) => (this.#wake = resolve));
-      // A refused submission ends at once. Without this pause the loop would submit without limit while the engine refuses.
+      // A refused submission ends at once. Without this pause, the loop would submit without limit while the
+      // engine refuses.
       await sleep(10);
     }
   }
@@ -124,7 +125,7 @@ export class ChaosClient {
     children: readonly RemoteTask<unknown>[] = [],
   ): void {
     const submitted: Submitted = { key, kind, expected, task, children, acknowledged: false };
-    for (const child of children) child.catch(() => {}); // A child's error is its parent's.
+    for (const child of children) child.catch(() => {}); // A child's error belongs to its parent.
     this.submitted.push(submitted);
     this.#pending++;
     task.sent().then(
@@ -167,7 +168,7 @@ export class ChaosClient {
   }
 }
 
-/** Numbers from 0 to 1, the same for the same seed (Park and Miller's generator). */
+/** Returns a generator of numbers from 0 to 1, the same for the same seed (Park and Miller's generator). */
 export function seeded(seed: number): () => number {
   let state = (seed % 2_147_483_646) + 1;
   return () => {

@@ -22,12 +22,12 @@ const test = folderTest.extend<{ postgres: PrivatePostgres }>({
   },
 });
 
-/** Runs statements on a session of its own, which the faults spare by its name. */
+/** Runs statements on a session of its own, which the faults recognise by its name and spare. */
 async function asAdmin(url: string, ...statements: readonly string[]): Promise<void> {
-  // A fault may have set a timeout for all sessions, and this one mends it.
+  // A fault may have set a timeout for all sessions, and this session repairs it.
   const options = "-c statement_timeout=0";
   const client = new pg.Client({ connectionString: url, application_name: "chaos", options });
-  client.on("error", () => {}); // The server may be killed meanwhile.
+  client.on("error", () => {}); // the server may be killed meanwhile
   await client.connect();
   try {
     for (const statement of statements) await client.query(statement);
@@ -39,7 +39,9 @@ async function asAdmin(url: string, ...statements: readonly string[]): Promise<v
 const terminateAll =
   "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name <> 'chaos' AND backend_type = 'client backend'";
 
-/** Locks running jobs one after another in a random order, as a careless statement of another program would. */
+/**
+ * Locks running jobs one after another in a random order, as a careless statement of another program would.
+ */
 async function lockAtRandom(url: string): Promise<void> {
   const client = new pg.Client({ connectionString: url, application_name: "chaos" });
   client.on("error", () => {});
@@ -53,7 +55,7 @@ async function lockAtRandom(url: string): Promise<void> {
     }
     await client.query("COMMIT");
   } catch (error) {
-    if ((error as { code?: string }).code !== "40P01") throw error; // This session was the victim.
+    if ((error as { code?: string }).code !== "40P01") throw error; // this session was the victim of the deadlock
   } finally {
     await client.end();
   }

@@ -9,13 +9,15 @@ import { workerFaults } from "./worker-faults.ts";
 const test = faultTest.extend<{ admin: Redis }>({
   admin: async ({ redis }, use) => {
     const admin = new Redis(redis.url, { maxRetriesPerRequest: null });
-    admin.on("error", () => {}); // Its server is killed on purpose.
+    admin.on("error", () => {}); // its server is killed on purpose
     await use(admin);
     admin.disconnect();
   },
 });
 
-/** The faults of the full form, each in a run of its own. The short form has several of them in one run. */
+/**
+ * The faults of the full form, each in a run of its own. The short form combines several faults in one run.
+ */
 const faults: Readonly<Record<string, (admin: Redis, redis: PrivateRedis) => Fault>> = {
   "killed and restarted": (_, redis) => async () => {
     await delay(5_000);

@@ -1,8 +1,8 @@
 import { Worker } from "node:worker_threads";
 
 /**
- * Has Redis close all connections of its clients while the event loop of this thread stands still, so that no client
- * knows of it before its next write. A thread of its own asks Redis.
+ * Makes Redis close all client connections while the event loop of this thread is blocked, so that no client
+ * notices it before its next write. A thread of its own sends the command to Redis.
  */
 export class ConnectionKiller implements Disposable {
   readonly #counts = new Int32Array(new SharedArrayBuffer(8));
@@ -31,7 +31,7 @@ export class ConnectionKiller implements Disposable {
   }
 }
 
-/** Plain JavaScript, since a thread that begins with source text does not strip types. */
+/** Plain JavaScript, because a thread that starts from source text does not strip types. */
 const killing = `
 const { parentPort, workerData: { host, port, counts } } = require("node:worker_threads");
 const socket = require("node:net").connect(port, host);

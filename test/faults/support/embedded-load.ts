@@ -3,8 +3,8 @@ import { TaskQueue, TaskWorker } from "@taskloom/queue";
 import { attempted } from "./tasks.ts";
 
 /**
- * A process that works on an embedded folder, one of several, and says what it has been told: `stored <id>` once a look
- * found the job, `done <id>` once its waiter had its result. It goes on until it is killed.
+ * A process that works on an embedded folder, one of several. It prints `stored <id>` once a read has found
+ * the job, and `done <id>` once its waiter has the result. It continues until it is killed.
  */
 const [, , folder = "", prefix = ""] = process.argv;
 const say = (line: string): void => void writeSync(1, `${line}\n`);
@@ -22,9 +22,9 @@ for (let batch = 0; ; batch++) {
     await task;
     say(`done ${task.id}`);
   });
-  await tasks[0]; // All of a turn are stored in one step, so the others are by now.
+  await tasks[0]; // All jobs of a turn are stored in one step, so the other jobs are stored as well.
   for (const [id, state] of await queue.states(tasks.map((task) => task.id))) {
     if (state !== "missing") say(`stored ${id}`);
   }
-  await Promise.all(all.slice(0, 15)); // The next batch is on its way while this one still runs.
+  await Promise.all(all.slice(0, 15)); // the next batch starts while this one still runs
 }

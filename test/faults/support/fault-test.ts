@@ -7,13 +7,16 @@ import { PrivateRedis } from "../../support/redis.ts";
 import { TaskloomProcess } from "../../support/taskloom-process.ts";
 import { Ledger } from "./ledger.ts";
 
-/** Whether the counts of the full form hold (`pnpm faults`), or those of the form that runs with every `npm test`. */
+/** Whether the counts of the full form apply (`pnpm faults`), or those of the form in every `npm test`. */
 export const full: boolean = process.env["TASKLOOM_FAULTS"] === "full";
 
-/** How long a blocked loop stands still, as a multiple of its lock: the full form waits for several renewals more. */
+/**
+ * The time for which a loop is blocked, as a multiple of its lock. The full form waits for several more
+ * renewals.
+ */
 export const blockedForLocks: number = full ? 3 : 1.3;
 
-/** Starts worker processes on one engine and one ledger, and ends those that are left. */
+/** Starts worker processes on one engine and one ledger, and ends the remaining ones. */
 export class Workers {
   readonly #engine: () => string;
   readonly #ledger: Ledger;
@@ -56,7 +59,7 @@ export interface WorkerOptions {
 
 const hasRedis = spawnSync("redis-server", ["--version"]).status === 0;
 
-/** A test with a folder, a ledger, a Redis that it may kill, and workers on it. */
+/** A test with a folder, a ledger, a Redis that it may kill, and workers. */
 export const faultTest = folderTest.extend<{
   ledger: Ledger;
   appendonly: boolean;
@@ -81,17 +84,17 @@ export const faultTest = folderTest.extend<{
   },
 });
 
-/** Says what was measured, beside the test's name in the report. */
+/** Adds a measurement to the test's line in the report. */
 export function measured(what: string): void {
   process.stderr.write(`  measured: ${what}\n`);
 }
 
-/** Waits for a condition by looking every few milliseconds; used where what happens has no signal of its own. */
+/** Polls a condition every few milliseconds; used where an event has no signal of its own. */
 export async function until(what: string, condition: () => boolean, timeout = 60_000): Promise<void> {
   await expect.poll(condition, { timeout, interval: 20, message: what }).toBe(true);
 }
 
-/** Waits until a worker has reported that its loop stood still under a task; gives the milliseconds that it says. */
+/** Waits until a worker has reported a stall under a task, and returns its milliseconds. */
 export async function reportedStall(worker: TaskloomProcess, task: string): Promise<number> {
   const name = task.replace(".", String.raw`\.`);
   const [line] = await worker.printed(new RegExp(`^.*stall.*${name}.*$`, "m"));

@@ -1,13 +1,13 @@
 import { readFileSync, writeFileSync } from "node:fs";
 
-/** One run of a job, as it marked it by itself. */
+/** One run of a job, as the job recorded it. */
 export interface MarkedRun {
   readonly pid: number;
   readonly startedAt: number;
   readonly endedAt: number | undefined;
 }
 
-/** The file in which jobs mark their starts and ends: the side effects that a re-run would double. */
+/** The file in which jobs record their starts and ends. A second run would double these side effects. */
 export class Ledger {
   readonly path: string;
 
@@ -33,7 +33,7 @@ export class Ledger {
     return runs;
   }
 
-  /** The runs that were going on in a process when it ended. */
+  /** Returns the runs that a process had not finished at its end. */
   cutOff(pid: number): string[] {
     return [...this.runs()].flatMap(([key, runs]) =>
       runs.some((run) => run.pid === pid && run.endedAt === undefined) ? [key] : [],

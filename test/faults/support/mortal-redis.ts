@@ -1,19 +1,24 @@
 import { Duplex } from "node:stream";
 
-/** One life of a connection: the server executes some commands, sends some of the answers, and is gone. */
+/** One life of a connection: the server executes some commands, sends some of the answers, and closes. */
 export interface Life {
   readonly executes: number;
-  /** At most as many as it executes. */
+  /** At most the number of executed commands. */
   readonly answers: number;
-  /** How many writes after the end still seem to succeed, as the first write to a closed TCP connection does. */
+  /**
+   * The number of writes after the end that still seem to succeed, as the first write to a closed TCP
+   * connection does.
+   */
   readonly swallows: number;
-  /** After how many iterations of the event loop the client sees the end. */
+  /** The number of iterations of the event loop after which the client notices the end. */
   readonly noticedAfter: number;
 }
 
-/** The part of a Redis server that a client of commands, pipelines and transactions needs; it lives in this process. */
+/**
+ * The part of a Redis server that a client of commands, pipelines and transactions needs, in this process.
+ */
 export class MortalRedis {
-  /** How often each key was read by `GET`: the answer of that is the key itself. */
+  /** The number of reads of each key by `GET`; the answer is the key itself. */
   readonly executed = new Map<string, number>();
   readonly #lives: Life[];
   #connection: Connection | undefined;
@@ -23,14 +28,14 @@ export class MortalRedis {
     this.#lives = [...lives];
   }
 
-  /** The connections after the last life do not end. */
+  /** The connections after the last life stay open. */
   connect(): Duplex {
     this.#connection = new Connection(this, this.#lives.shift());
     if (this.#isComplete) this.#connection.surviveWhenIdle();
     return this.#connection;
   }
 
-  /** The client has made its last command: a connection that gets too few of them for its end survives. */
+  /** The client has sent its last command. A connection with too few commands for its end survives. */
   complete(): void {
     this.#isComplete = true;
     this.#connection?.surviveWhenIdle();
@@ -89,7 +94,7 @@ class Connection extends Duplex {
   override _read(): void {}
   // oxlint-enable no-underscore-dangle
 
-  /** A write on a closed connection fails at once, in the same call, as `net.Socket` reports EPIPE. */
+  /** A write on a closed connection fails in the same call, as `net.Socket` reports EPIPE. */
   #receive(chunk: Buffer, done: (error?: Error) => void): void {
     if (this.#isOver) {
       if (this.#swallowed++ < (this.#life?.swallows ?? 0)) return done();
@@ -146,7 +151,7 @@ class Connection extends Duplex {
     return this.#server.execute(name, key);
   }
 
-  /** The next whole command: `*2\r\n$3\r\nget\r\n$1\r\nk\r\n`. */
+  /** Returns the next whole command: `*2\r\n$3\r\nget\r\n$1\r\nk\r\n`. */
   #next(): string[] | undefined {
     const lines = this.#text.split("\r\n", 1 + 2 * 8);
     const count = Number(lines[0]?.slice(1));

@@ -2,12 +2,12 @@ import { appendFileSync, readFileSync } from "node:fs";
 import { sleep } from "@taskloom/loop";
 import { currentJob, defineTask } from "@taskloom/queue";
 
-/** Writes one line to the ledger; appended in one system call, so that lines of many processes never mix. */
+/** Writes one line to the ledger in one system call, so that lines of many processes never mix. */
 function record(what: "start" | "end", id: string): void {
   appendFileSync(process.env["TASKLOOM_LEDGER"]!, `${what} ${id} ${process.pid} ${Date.now()}\n`);
 }
 
-/** Leaves a mark when it starts and when it ends, and takes a while in between. Gives back what it was given. */
+/** Records its start and its end with a pause in between, and returns its argument. */
 export const marked = defineTask({ name: "fault.marked" }, async (key: string, milliseconds: number) => {
   record("start", key);
   await sleep(milliseconds);
@@ -15,7 +15,7 @@ export const marked = defineTask({ name: "fault.marked" }, async (key: string, m
   return `${key} of ${currentJob()?.id}`;
 });
 
-/** As {@link marked}; gives back which attempt it was. */
+/** As {@link marked}; returns its attempt. */
 export const attempted = defineTask(
   { name: "fault.attempted", attempts: 3 },
   async (key: string, milliseconds: number) => {
@@ -26,10 +26,10 @@ export const attempted = defineTask(
   },
 );
 
-/** So long a first run takes: longer than any test, so that it never ends by itself. */
+/** The duration of a first run: longer than any test, so that it never ends by itself. */
 const endless = 3_600_000;
 
-/** How often a key has started; the ledger is all that the processes share. */
+/** Returns the number of starts of a key; the processes share only the ledger. */
 function starts(key: string): number {
   const ledger = readFileSync(process.env["TASKLOOM_LEDGER"]!, "utf8");
   return ledger.match(new RegExp(`^start ${key} `, "gm"))?.length ?? 0;
@@ -54,7 +54,7 @@ export const threadHeldAtFirst = defineTask(
   },
 );
 
-/** Takes so long, and gives back its key. `racingStrictly` is the same in strict mode. */
+/** Takes that long, and returns its key. `racingStrictly` is the same in strict mode. */
 export const racing = defineTask({ name: "fault.racing" }, async (key: string, milliseconds: number) => {
   await sleep(milliseconds);
   return key;
@@ -64,7 +64,7 @@ export const racingStrictly = defineTask(
   async (key: string, milliseconds: number) => await racing(key, milliseconds),
 );
 
-/** Fails twice, with short waits in between, and gives back its key at the third attempt. */
+/** Fails twice, with short waits in between, and returns its key at the third attempt. */
 export const stumbling = defineTask(
   { name: "fault.stumbling", strict: true, attempts: 3, backoff: { type: "fixed", delay: 10 } },
   async (key: string) => {
@@ -80,7 +80,7 @@ export const failing = defineTask({ name: "fault.failing" }, async (key: string)
   throw new Error(`${key} failed`);
 });
 
-/** As {@link marked}, the parent of a flow, on a thread: gives back what its children gave. */
+/** As {@link marked}, as the parent of a flow, on a thread: returns the results of its children. */
 export const parenting = defineTask(
   { name: "fault.parenting", module: import.meta.url, runsOn: "thread" },
   (key: string): string[] => {
@@ -90,7 +90,7 @@ export const parenting = defineTask(
   },
 );
 
-/** Gives back how many parts it was given. */
+/** Returns the number of its parts. */
 export const collecting = defineTask({ name: "fault.collecting" }, async () => "collected");
 
 /** As {@link marked}, on a thread that it blocks. */
@@ -104,10 +104,10 @@ export const threaded = defineTask(
   },
 );
 
-/** A task that `tasks-next.ts` has in a newer version. */
+/** A task of which `tasks-next.ts` has a newer version. */
 export const versioned = defineTask({ name: "fault.versioned" }, async () => "version 1");
 
-/** As {@link marked}, but it holds the event loop all the while. */
+/** As {@link marked}, but it blocks the event loop meanwhile. */
 export const blocking = defineTask({ name: "fault.blocking" }, async (key: string, milliseconds: number) => {
   record("start", key);
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
@@ -115,7 +115,7 @@ export const blocking = defineTask({ name: "fault.blocking" }, async (key: strin
   return key;
 });
 
-/** Kills its own worker until it was started so many times. */
+/** Kills its own worker until it was started that many times. */
 export const deadly = defineTask(
   { name: "fault.deadly", attempts: 5 },
   async (key: string, deaths: number) => {

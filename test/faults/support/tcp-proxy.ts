@@ -1,19 +1,25 @@
 import { connect, createServer } from "node:net";
 import type { AddressInfo, Socket } from "node:net";
 
-/** How a connection is cut: `reset` tells both sides, `silent` tells neither, as a network that drops packets. */
+/**
+ * The kinds of cuts: `reset` notifies both sides; `silent` notifies neither, like a network that drops
+ * packets.
+ */
 export type Cut = "reset" | "silent";
 
-/** When a command is cut off: before it has passed, when its answer has begun to pass, or before any of that has. */
+/**
+ * The moment of a cut: before the command has passed, when its answer has begun to pass, or before the
+ * answer.
+ */
 export type CutWhen = "asked" | "answering" | "answered";
 
-/** By what the end of an answer is known: all results of a Redis transaction, and PostgreSQL's ReadyForQuery. */
+/** The marks of the end of an answer: all results of a Redis transaction, and PostgreSQL's ReadyForQuery. */
 const ends = {
   redis: (answer: string): boolean => /^\*\d/m.test(answer),
   postgres: (answer: string): boolean => answer.includes("Z\0\0\0\u0005"),
 };
 
-/** A TCP proxy on the loopback address that a test can cut and mend. */
+/** A TCP proxy on the loopback address that a test can cut and repair. */
 export class TcpProxy {
   readonly url: string;
   readonly #isEnd: (answer: string) => boolean;
@@ -39,7 +45,7 @@ export class TcpProxy {
     return proxy;
   }
 
-  /** New connections lead to another server; those that are open stay where they are. */
+  /** Connects new connections to another server; open connections stay. */
   leadTo(url: string): void {
     this.#port = Number(new URL(url).port);
   }
@@ -47,12 +53,12 @@ export class TcpProxy {
   #join(near: Socket): void {
     near.on("error", () => {});
     if (this.#cut === "reset") return void near.resetAndDestroy();
-    if (this.#cut === "silent") return void near.pause(); // Taken by the kernel, and never answered.
+    if (this.#cut === "silent") return void near.pause(); // accepted by the kernel, and never answered
     const far = connect(this.#port, "127.0.0.1");
     far.on("error", () => {});
     const pair = [near, far] as const;
     this.#pairs.add(pair);
-    near.on("data", (chunk: Buffer) => this.#cutOff(chunk, near, far)); // Before the pipe has it.
+    near.on("data", (chunk: Buffer) => this.#cutOff(chunk, near, far)); // before the pipe receives it
     near.pipe(far).pipe(near);
     for (const side of pair) {
       side.on("close", () => {
@@ -62,7 +68,7 @@ export class TcpProxy {
     }
   }
 
-  /** Nothing passes any more. What was under way is lost: a connection that was cut silently never comes back. */
+  /** Stops all traffic. Data in flight is lost, and a silently cut connection never comes back. */
   cut(how: Cut): void {
     this.#cut = how;
     for (const [near, far] of this.#pairs) {
@@ -73,13 +79,15 @@ export class TcpProxy {
         near.unpipe(far);
         far.unpipe(near);
         near.pause();
-        // The server notices in its own time in truth; here it is told, so that it frees what blocks on it.
+        // A real server notices later; here it is notified, so that it frees its blocked commands.
         far.destroy();
       }
     }
   }
 
-  /** Cuts as soon as a Redis transaction or a PostgreSQL statement has `command` in it; ends when it has. */
+  /**
+   * Cuts as soon as a Redis transaction or a PostgreSQL statement contains `command`; resolves after the cut.
+   */
   cutAt(command: string, when: CutWhen): Promise<void> {
     return new Promise((resolve) => (this.#next = { command, when, done: resolve }));
   }
@@ -97,15 +105,15 @@ export class TcpProxy {
     let answer = "";
     far.on("data", (chunk: Buffer) => {
       answer += chunk.toString("latin1");
-      // What a Redis transaction answers: OK, QUEUED for each command, and then all their results at once.
+      // The answer of a Redis transaction: OK, QUEUED for each command, and then all results at once.
       if (!this.#isEnd(answer)) return;
       if (next.when === "answered") return cut();
       near.write("+OK\r\n", () => cut());
     });
-    far.resume(); // Paused when it was unpiped.
+    far.resume(); // it was paused when it was unpiped
   }
 
-  /** New connections pass again. */
+  /** Lets new connections pass again. */
   mend(): void {
     this.#cut = undefined;
   }
