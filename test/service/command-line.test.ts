@@ -104,19 +104,19 @@ redisTest(
   120_000,
 );
 
-folderTest("a command line that is wrong: what is, the exit code 2, and no stack", async ({ folder }) => {
+folderTest("a wrong command line: the error, the exit code 2, and no stack", async ({ folder }) => {
   const engine = ["--engine", `embedded:${join(folder, "data")}`];
   const wrong: [string[], RegExp][] = [
-    [["wroker"], /unknown command 'wroker' \(Did you mean worker\?\)/],
-    [["submit"], /missing required argument 'task'/],
+    [["wroker"], /Unknown command 'wroker' \(Did you mean worker\?\); see --help/],
+    [["submit"], /Missing required argument 'task'/],
     [["submit", "test.add", "one", ...engine], /one is not JSON.*'"one"'/],
-    [["submit", "test.add", "--delay", "-1"], /Expected a number of seconds from 0/],
+    [["submit", "test.add", "--delay", "-1"], /Expected a number from 0/],
     [["schedule", "s", "test.add", "x", "--every", "1", ...engine], /x is not JSON/],
     [["schedule", "s", "test.add", ...engine], /--cron .* or --every/],
     [["jobs", "--state", "lost"], /Allowed choices are waiting/],
-    [["retry", ...engine], /job ids, --task NAME, or --all/],
+    [["retry", ...engine], /ids, --task NAME, or --all/],
     [["ps", "--engine", "rabbit://x"], /is not an engine; use "redis:/],
-    [["ps", "--url", "x"], /no address of a service/],
+    [["ps", "--url", "x"], /is not the address of a service/],
     [["worker", ...engine], /Name at least one module/],
     [["worker", "--threads", "0", tasksModule], /Expected --threads to be a whole number from 1/],
   ];
@@ -185,7 +185,7 @@ folderTest(
 );
 
 folderTest(
-  "flags go before variables, those before the file, and secrets are not shown",
+  "a flag overrides a variable, the variable overrides the file, and secrets are not shown",
   async ({ folder }) => {
     await writeFile(
       join(folder, "taskloom.config.ts"),
@@ -230,7 +230,7 @@ folderTest("a poisoned module, none, one without tasks", async ({ folder }) => {
     taskloom("worker", ...args, "--engine", engine, "--port", "0");
   expect(await run(poisoned)).toMatchObject({
     code: 1,
-    stderr: expect.stringMatching(/cannot load .*poisoned\.ts: poison \(.*poisoned\.ts:1\)/) as string,
+    stderr: expect.stringMatching(/Cannot load .*poisoned\.ts: poison \(.*poisoned\.ts:1\)/) as string,
   });
   expect(await run(join(folder, "gone.ts"))).toMatchObject({
     code: 1,

@@ -55,7 +55,7 @@ const test = redisTest.extend<{
   },
 });
 
-test("the live page shows workers, running tasks and dead letters, and does what its buttons say", async ({
+test("the live page shows workers, running tasks and failed jobs, and does what its buttons say", async ({
   page,
   service,
 }) => {
@@ -79,7 +79,7 @@ test("the live page shows workers, running tasks and dead letters, and does what
   await page.getByRole("button", { name: "Pause queue default" }).click();
   await page.getByRole("button", { name: "Resume queue default" }).waitFor();
   expect(await (await service.ask("GET", "/queues")).json()).toMatchObject({ default: { isPaused: true } });
-  await page.getByRole("button", { name: "Replay 1 of test.fail" }).click();
+  await page.getByRole("button", { name: "Retry 1 of test.fail" }).click();
   await expect.poll(async () => (await service.job(failed.id)).state, { timeout: 20_000 }).toBe("waiting");
   await page.getByRole("button", { name: "Resume queue default" }).click();
 
@@ -113,11 +113,12 @@ test("the tree is walked and jobs are cancelled by keyboard alone", async ({ pag
   expect(await service.job(id, 10)).toMatchObject({ state: "cancelled" });
 });
 
-test("dead letters are paged through, and a group that two pages have is one row", async ({
+test("failed jobs are paged through, and a group that two pages have is one row", async ({
   page,
   service,
 }) => {
   const group = (task: string, message: string): object => ({
+    key: task,
     task,
     error: { name: "Error", message },
     count: 2,
@@ -135,9 +136,9 @@ test("dead letters are paged through, and a group that two pages have is one row
   await page.goto(service.address);
   await page.getByRole("cell", { name: /no disk 1/ }).waitFor();
   expect(await page.getByRole("cell", { name: /old/ }).count()).toBe(0);
-  await page.getByRole("button", { name: "Look further into what failed" }).click();
+  await page.getByRole("button", { name: "Show more failed jobs" }).click();
   await page.getByRole("cell", { name: "Error old" }).waitFor();
-  await page.getByRole("button", { name: "Replay 4 of test.fail" }).waitFor();
+  await page.getByRole("button", { name: "Retry 4 of test.fail" }).waitFor();
   await page.getByText("1 live worker", { exact: true }).waitFor();
 });
 
@@ -164,7 +165,7 @@ test("axe finds nothing that keeps anybody out, in light and in dark", async ({ 
     const examined = await browser!.newPage({ bypassCSP: true, colorScheme });
     await examined.goto(service.address);
     await examined.getByRole("treeitem", { name: new RegExp(id) }).waitFor();
-    await examined.getByRole("button", { name: "Replay 1 of test.fail" }).first().waitFor();
+    await examined.getByRole("button", { name: "Retry 1 of test.fail" }).first().waitFor();
     await examined.getByRole("button", { name: "Search" }).click();
     await examined.getByRole("link", { name: id }).waitFor();
     await examined.addScriptTag({ content: axe });

@@ -1,13 +1,13 @@
 import uPlot from "./uplot/uPlot.esm.js";
 
-/** Ten minutes at one reading a second. */
-const kept = 600;
-/** How much time a chart shows at least, in seconds. */
-const leastSpan = 60;
+/** The readings of ten minutes, one a second. */
+const MAX_READINGS = 600;
+/** The shortest time that a chart shows, in seconds. */
+const MIN_SPAN = 60;
 
 const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-/** A colour that canvas understands: it knows no light-dark(). */
+/** Returns a colour for the canvas, which does not know light-dark(). */
 function colour(name) {
   const probe = document.createElement("span");
   probe.style.color = style(name);
@@ -17,12 +17,12 @@ function colour(name) {
   return color;
 }
 
-/** One chart a worker: loop delay and busy share over time. */
+/** One chart for each worker: loop delay and busy share over time. */
 export class Charts {
   #charts = new Map();
 
   constructor() {
-    // Colours are drawn into the canvas: when the system turns dark or light, the charts are made again.
+    // A canvas keeps its colours, so the charts are drawn again if the system turns dark or light.
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
       for (const [id, { place, slot, data, plot }] of this.#charts) {
         plot.destroy();
@@ -52,12 +52,12 @@ export class Charts {
         legend: { live: false },
         cursor: { drag: { x: false, y: false } },
         scales: {
-          // A chart that has just begun is not stretched: its axis would count in milliseconds. The times are the data's
-          // own, since uPlot makes years of a single point, which is all that a worker may leave that has died.
+          // A new chart is not stretched, or its axis would count in milliseconds. The range comes from the data, because
+          // uPlot shows years for a single point, and a worker that dies early leaves only one.
           x: {
             range: ({ data: [times] }) => {
               const to = times.at(-1) ?? Date.now() / 1_000;
-              return [Math.min(times[0] ?? to, to - leastSpan), to];
+              return [Math.min(times[0] ?? to, to - MIN_SPAN), to];
             },
           },
           ms: { range: (_plot, _min, max) => [0, Math.max(10, max * 1.1)] },
@@ -106,7 +106,7 @@ export class Charts {
     times.push(time);
     delays.push(delay);
     shares.push(busy);
-    if (times.length > kept) for (const series of data) series.shift();
+    if (times.length > MAX_READINGS) for (const series of data) series.shift();
     plot.setData(data);
     place.setAttribute(
       "aria-label",

@@ -1,6 +1,6 @@
-// Making and updating elements. Text is always text: nothing that a job says becomes markup.
+// Creates and updates elements. Texts of jobs are inserted as text and never become markup.
 
-/** An element with attributes and children; text stays text. */
+/** Returns an element with attributes and children. */
 export function element(name, attributes, ...children) {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
@@ -9,8 +9,8 @@ export function element(name, attributes, ...children) {
 }
 
 /**
- * Replaces the children of `parent` but leaves those that look the same and the one that has the focus, so that neither
- * keyboards nor screen readers lose their place.
+ * Replaces the children of `parent`, but keeps equal children and the focus, so that keyboards and screen readers keep
+ * their place.
  */
 export function replace(parent, next) {
   const wanted = new Set(next.map(({ dataset }) => dataset.key));
@@ -23,7 +23,7 @@ export function replace(parent, next) {
   }
 }
 
-/** Takes over what is new below an element, and keeps the element that has the focus. */
+/** Replaces an element, and moves the focus to the same place in the new one. */
 function update(old, fresh) {
   const focused = old.contains(document.activeElement) ? document.activeElement : null;
   const path = focused === null ? null : pathTo(old, focused);
@@ -42,12 +42,12 @@ export function number(value) {
   return value.toLocaleString("en-US");
 }
 
-/** A job's task; of a pack, with how many calls it carries. */
+/** Returns the task of a job; a pack also shows the number of its calls. */
 export function taskLabel({ task, calls }) {
   return calls === undefined ? task : `${task} ×${number(calls)}`;
 }
 
-/** A length of time as people say it. */
+/** Returns a length of time as people say it, such as `1.5 s`. */
 export function milliseconds(value) {
   if (value < 1_000) return `${Math.round(value)} ms`;
   if (value < 120_000) return `${(value / 1_000).toFixed(1)} s`;
@@ -59,7 +59,7 @@ export function ago(time) {
   return `${milliseconds(Math.max(0, Date.now() - time))} ago`;
 }
 
-/** A table that scrolls by itself where it is wide; a head is a text, or a cell of its own. */
+/** Returns a table that scrolls if it is too wide; a head is a text or a cell. */
 export function table(label, heads, rows) {
   const cells = heads.map((head) =>
     typeof head === "string" ? element("th", { scope: "col" }, head) : head,

@@ -1,17 +1,18 @@
-// The live page: asks the API every second and shows what it says. No build step: browsers run this file as it is.
+// The live page polls the API every second and shows the answers. Browsers run this file without a build.
 import { Charts } from "./charts.js";
 import { ago, element, milliseconds, number, replace, table, taskLabel } from "./elements.js";
 import { showTrees } from "./tree.js";
 
-const interval = 1_000;
-const failedInterval = 5;
+const INTERVAL_MS = 1_000;
+/** Failed jobs are read in every fifth round. */
+const FAILED_ROUNDS = 5;
 
 const place = (id) => document.getElementById(id);
 const charts = new Charts();
 let rounds = 0;
 
-/** Asks the API; throws with its own message. */
-async function ask(path, options = {}) {
+/** Sends a request to the API. @throws an Error with the message of the API. */
+async function request(path, options = {}) {
   const response = await fetch(path, options);
   const text = await response.text();
   const answer = text === "" ? undefined : JSON.parse(text);
@@ -19,14 +20,14 @@ async function ask(path, options = {}) {
   return answer;
 }
 
-/** Does something that a button asked for, says how it went, and keeps the button from being pressed twice. */
+/** Sends the request of a button and shows the result. Meanwhile the button is disabled. */
 async function act(button, done, path, options) {
   button.disabled = true;
   try {
-    await ask(path, options);
+    await request(path, options);
     say(done);
   } catch (error) {
-    say(`That failed: ${error.message}`);
+    say(`The request failed: ${error.message}`);
   }
   button.disabled = false;
 }
@@ -95,7 +96,7 @@ function stateOf(worker) {
   return worker.admission.isThrottled ? ["throttled: the loop is late", "warn"] : ["running", "good"];
 }
 
-/** How many workers live, and how many do not. */
+/** Returns the numbers of live and of dead workers, as text. */
 function statusOf(workers) {
   const dead = workers.filter(({ state }) => state === "dead").length;
   const live = workers.length - dead;
@@ -106,7 +107,7 @@ function showWorkers(workers) {
   const list = place("workers");
   if (workers.length === 0) {
     list.replaceChildren(
-      element("p", { class: "empty" }, "No worker runs. Start one: taskloom worker ./tasks.ts"),
+      element("p", { class: "empty" }, "No worker runs. Start one with taskloom worker ./tasks.ts"),
     );
     return;
   }
@@ -156,11 +157,11 @@ function showWorkers(workers) {
   }
 }
 
-/** Retries the jobs of one group, page after page; returns how many. */
+/** Retries the jobs of one group, page after page, and returns their number. */
 async function retryGroup(task, { name, message }) {
   let retried = 0;
   for (let cursor; ;) {
-    const page = await ask("/failed/retry", {
+    const page = await request("/failed/retry", {
       method: "POST",
       headers: { "content-type": "application/json" },
       body: JSON.stringify({ task, error: { name, message }, cursor }),
@@ -174,13 +175,13 @@ async function retryGroup(task, { name, message }) {
 function showFailed({ groups, searched, next }) {
   const list = place("failed");
   if (groups.length === 0) {
-    replace(list, [element("p", { class: "empty", "data-key": "none" }, "Nothing has failed for good.")]);
+    replace(list, [element("p", { class: "empty", "data-key": "none" }, "No job has failed.")]);
     return;
   }
-  const rows = groups.map(({ task, error, count, lastAt }) =>
+  const rows = groups.map(({ key, task, error, count, lastAt }) =>
     element(
       "tr",
-      { "data-key": `${task} ${error.name} ${error.message}` },
+      { "data-key": key },
       element("td", { class: "number" }, number(count)),
       element("th", { scope: "row" }, task),
       element("td", {}, element("span", { class: "bad" }, error.name), ` ${error.message}`),
@@ -188,12 +189,12 @@ function showFailed({ groups, searched, next }) {
       element(
         "td",
         {},
-        action("Replay", `Replay ${count} of ${task}`, async (button) => {
+        action("Retry", `Retry ${count} of ${task}`, async (button) => {
           button.disabled = true;
           try {
-            say(`${await retryGroup(task, error)} of ${task} put back.`);
+            say(`${await retryGroup(task, error)} jobs of ${task} are retried.`);
           } catch (problem) {
-            say(`That failed: ${problem.message}`);
+            say(`The request failed: ${problem.message}`);
           }
           button.disabled = false;
           await refreshFailed();
@@ -205,18 +206,18 @@ function showFailed({ groups, searched, next }) {
   const note = element(
     "p",
     { class: "soft", "data-key": "note" },
-    `Of the ${number(searched)} jobs submitted last that failed. `,
+    `These are the newest ${number(searched)} failed jobs. `,
   );
-  const further = () => {
+  const showMore = () => {
     failedPages++;
-    refreshFailed().catch(() => {}); // The next round shows what is wrong.
+    refreshFailed().catch(() => {}); // The next round shows the error.
   };
-  note.append(action("Look further", "Look further into what failed", further));
-  const dead = table("Dead letters by error", [jobs, "Task", "Error", "Last", "Do"], rows);
-  replace(list, next === undefined ? [dead] : [dead, note]);
+  note.append(action("Show more", "Show more failed jobs", showMore));
+  const failed = table("Failed jobs by error", [jobs, "Task", "Error", "Last", "Action"], rows);
+  replace(list, next === undefined ? [failed] : [failed, note]);
 }
 
-/** So many pages of failures are shown: the service reads only so much for each. */
+/** The pages of failed jobs to show: the service bounds the bytes of each. */
 let failedPages = 1;
 
 async function refreshFailed() {
@@ -224,11 +225,10 @@ async function refreshFailed() {
   let searched = 0;
   let next;
   for (let pages = 0; pages === 0 || (pages < failedPages && next !== undefined); pages++) {
-    const page = await ask(next === undefined ? "/failed" : `/failed?cursor=${encodeURIComponent(next)}`);
+    const page = await request(next === undefined ? "/failed" : `/failed?cursor=${encodeURIComponent(next)}`);
     for (const group of page.groups) {
-      const key = JSON.stringify([group.task, group.error.name, group.error.message.replaceAll(/\d+/g, "#")]);
-      const before = groups.get(key);
-      groups.set(key, before === undefined ? group : { ...before, count: before.count + group.count });
+      const before = groups.get(group.key);
+      groups.set(group.key, before === undefined ? group : { ...before, count: before.count + group.count });
     }
     searched += page.searched;
     next = page.next;
@@ -236,7 +236,7 @@ async function refreshFailed() {
   showFailed({ groups: [...groups.values()], searched, next });
 }
 
-/** While a pointer is down nothing is replaced: a click needs the element that it began on. */
+/** While a pointer is down, no element is replaced: a click needs the element on which it began. */
 let isPressed = false;
 addEventListener("pointerdown", () => (isPressed = true));
 for (const name of ["pointerup", "pointercancel"]) addEventListener(name, () => (isPressed = false));
@@ -244,29 +244,29 @@ for (const name of ["pointerup", "pointercancel"]) addEventListener(name, () => 
 async function refresh() {
   if (isPressed) return void setTimeout(refresh, 100);
   try {
-    const [queues, workers] = await Promise.all([ask("/queues"), ask("/workers")]);
+    const [queues, workers] = await Promise.all([request("/queues"), request("/workers")]);
     showQueues(queues);
     showWorkers(workers);
-    // What a silent worker ran last is not what runs: it may be dead, and the job at another.
-    const heard = workers.filter(({ silentFor }) => silentFor === undefined);
-    showTrees(place("tasks"), heard, (job, button) =>
+    // The last jobs of a silent worker may run elsewhere by now, because the worker can be dead.
+    const live = workers.filter(({ silentFor }) => silentFor === undefined);
+    showTrees(place("tasks"), live, (job, button) =>
       act(
         button,
-        `Job ${job.id} was told to stop.`,
+        `Cancellation of job ${job.id} is requested.`,
         `/jobs/${encodeURIComponent(job.id)}?queue=${encodeURIComponent(job.queue)}&reason=live%20page`,
         {
           method: "DELETE",
         },
       ),
     );
-    if (rounds++ % failedInterval === 0) await refreshFailed();
+    if (rounds++ % FAILED_ROUNDS === 0) await refreshFailed();
     place("status").classList.remove("bad");
     place("status").textContent = statusOf(workers);
   } catch (error) {
     place("status").classList.add("bad");
     place("status").textContent = `No answer: ${error.message}`;
   }
-  setTimeout(refresh, document.hidden ? 5 * interval : interval);
+  setTimeout(refresh, document.hidden ? 5 * INTERVAL_MS : INTERVAL_MS);
 }
 
 place("search").addEventListener("submit", (submitted) => {
@@ -274,25 +274,25 @@ place("search").addEventListener("submit", (submitted) => {
   void search(new FormData(submitted.target));
 });
 
-/** Shows one page of the jobs that were asked for. The service reads only so much for each. */
+/** Shows one page of a search. The service bounds the bytes of each page. */
 async function search(fields, cursor) {
   const query = new URLSearchParams([...fields].filter(([, value]) => value !== ""));
   if (cursor !== undefined) query.set("cursor", cursor);
   const found = place("found");
   try {
-    const { jobs, searched, next } = await ask(`/jobs?${query}`);
-    const more = element("p", { class: "soft" }, `Looked at ${number(searched)} jobs. `);
-    more.append(action("Look further", "Look further", () => search(fields, next)));
+    const { jobs, searched, next } = await request(`/jobs?${query}`);
+    const more = element("p", { class: "soft" }, `Searched ${number(searched)} jobs. `);
+    more.append(action("Show more", "Show more search results", () => search(fields, next)));
     if (jobs.length === 0) {
       found.replaceChildren(
-        ...(next === undefined ? [element("p", { class: "empty" }, "No such jobs.")] : [more]),
+        ...(next === undefined ? [element("p", { class: "empty" }, "No jobs found.")] : [more]),
       );
       return;
     }
     found.replaceChildren(
       next === undefined ? element("p", { class: "soft" }, `${jobs.length} found`) : more,
       table(
-        "Jobs that were found",
+        "Jobs found",
         ["Job", "Task", "State", "Arguments", "Submitted"],
         jobs.map((job) =>
           element(
@@ -326,7 +326,7 @@ async function search(fields, cursor) {
   }
 }
 
-/** The arguments of a job that was found, or why there are none. */
+/** Returns the arguments of a job, or the reason why they are not shown. */
 function argumentText({ args, omitted, unreadable }) {
   if (unreadable !== undefined) return `unreadable: ${unreadable}`;
   if (omitted?.data !== undefined) return `${number(omitted.data)} bytes`;

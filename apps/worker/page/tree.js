@@ -3,7 +3,7 @@ import { element, milliseconds, taskLabel } from "./elements.js";
 const closed = new Set();
 let focusedKey;
 
-/** Every worker's live tasks as a tree that keyboards can walk (WAI-ARIA's tree pattern). */
+/** Shows the live tasks of each worker as a tree for keyboards (WAI-ARIA's tree pattern). */
 export function showTrees(place, workers, cancel) {
   const active = document.activeElement;
   const hadFocus = place.contains(active);

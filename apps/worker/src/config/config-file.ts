@@ -61,7 +61,7 @@ export async function loadConfigFile(named: string | undefined): Promise<ConfigF
   for (const key of Object.keys(values)) {
     if (known.includes(key)) continue;
     throw failure(
-      `there is no setting ${key}; the settings are ${known.join(", ")}.${didYouMean(key, known)}`,
+      `there is no setting ${key}.${didYouMean(key, known)} The settings are ${known.join(", ")}`,
     );
   }
   return { path, values: { ...values } };

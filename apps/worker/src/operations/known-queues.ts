@@ -51,7 +51,7 @@ export class KnownQueues {
     throw new ServiceError(
       404,
       "QUEUE_UNKNOWN",
-      `There is no queue ${queue}; the queues are ${names.join(", ")}.${didYouMean(queue, names)}`,
+      `There is no queue ${queue}.${didYouMean(queue, names)} The queues are ${names.join(", ")}`,
     );
   }
 

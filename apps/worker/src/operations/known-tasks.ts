@@ -41,7 +41,7 @@ export class KnownTasks {
       "TASK_UNKNOWN",
       names.length === 0
         ? `No running worker knows a task ${name}; start one with taskloom worker MODULE, or name the module with --module`
-        : `No worker knows a task ${name}; the known tasks are ${names.join(", ")}.${didYouMean(name, names)}`,
+        : `No worker knows a task ${name}.${didYouMean(name, names)} The known tasks are ${names.join(", ")}`,
     );
   }
 
