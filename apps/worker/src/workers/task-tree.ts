@@ -27,7 +27,7 @@ export interface TaskForest {
 
 /** The tasks of one snapshot: as many as a person can read, and as a worker can store every second. */
 const MAX_TASKS = 200;
-/** The characters of one snapshot and of each text in it: a program can give its tasks names of any length. */
+/** The characters of one snapshot and of each text in it: the names of tasks can have any length. */
 const MAX_CHARACTERS = 65_536;
 const MAX_TEXT = 200;
 
