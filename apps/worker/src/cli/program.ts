@@ -78,7 +78,7 @@ Examples:
 
 Exit codes:
   0    done                       4    not found
-  1    failed                     5    the job failed
+  1    the command failed         5    the job failed
   2    invalid flag or setting    6    the job was cancelled
   3    done in part               7    the job has not ended yet
                                   130  stopped by a signal`;

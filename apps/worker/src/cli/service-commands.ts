@@ -225,7 +225,7 @@ function addWorkers(taskloom: Command, ended: Ended): void {
     "tree [worker]",
     "Shows the live tasks of workers, and the object and the time that each task waits for.",
     "tree",
-    "tree db1/0",
+    "tree db1:4711/0",
   ).action(async (worker: string | undefined, flags: OperatorFlags) =>
     ended(await (await watchCommands()).treeCommand(worker, flags)),
   );

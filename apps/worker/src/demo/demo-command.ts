@@ -1,14 +1,12 @@
-import { constants } from "node:fs";
-import { access, stat, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { resolve as resolvePath } from "node:path";
-import { fileURLToPath } from "node:url";
 import { run } from "@taskloom/loop";
 import { StopSignals } from "@taskloom/loop/stop-signals";
 import { TaskQueue, openEngine } from "@taskloom/queue";
 import type { Engine } from "@taskloom/queue";
-import { embeddedFolder, isEngineFull } from "@taskloom/queue/operating";
+import { embeddedFolder } from "@taskloom/queue/operating";
 import { pino } from "pino";
-import { CliFailure, EXIT_CODES } from "../errors/cli-failure.ts";
+import { EXIT_CODES } from "../errors/cli-failure.ts";
 import { err, out } from "../terminal/output.ts";
 import { defaultSettings } from "../config/settings.ts";
 import { EngineOperations } from "../operations/engine-operations.ts";
@@ -16,6 +14,8 @@ import { HttpService } from "../service/http-service.ts";
 import { ServiceMetrics } from "../service/http/service-metrics.ts";
 import { workHere, workInProcesses } from "../workers/worker-set.ts";
 import type { WorkerSet } from "../workers/worker-set.ts";
+import { checkDirectory, leaveOut, projectRoot } from "./directory.ts";
+import { watchEngine } from "./engine-loss.ts";
 import { finishedJobs, mainJob } from "./main-job.ts";
 import type { MainJobOutcome } from "./main-job.ts";
 import { measureInPlace } from "./measure-in-place.ts";
@@ -67,13 +67,7 @@ export async function demoCommand(directory: string | undefined, flags: DemoFlag
       port: flags.port ?? DEFAULT_PORT,
       orAnyFree: flags.port === undefined,
     });
-    const full = Promise.withResolvers<never>();
-    full.promise.catch(() => {});
-    const onEngineFull = ({ message }: Error): void => full.reject(engineFull(engine, message));
-    // The run cannot go on if the engine has no room for the ends of jobs, even if no submission reports it.
-    const onEngineError = (error: Error): void => {
-      if (isEngineFull(error)) onEngineFull(error);
-    };
+    const { lost, onEngineFull, onEngineError } = watchEngine(engine, flags.patience);
     const runFile = new RunFile(stateFolder(engine), root, engine.url);
     const cutOff = await runFile.load();
     const before = cutOff === undefined ? new Set<string>() : await finishedJobs(cutOff, queue);
@@ -87,8 +81,7 @@ export async function demoCommand(directory: string | undefined, flags: DemoFlag
     const deadline = flags.deadline * 1_000;
     const ended = run(() => mainJob({ root, run: job, queue, before, deadline, onEngineFull }));
     ended.catch(() => {});
-    const lost = [full.promise, broken(engine), unreachable(engine, flags.patience)];
-    const outcome = await Promise.race([ended, workers.broken, ...lost, stopped]);
+    const outcome = await Promise.race([ended, workers.broken, lost, stopped]);
     await runFile.end();
     await report(root, found, outcome, workers, flags);
     const exitCode = outcome.failures.length + found.failures.length > 0 ? EXIT_CODES.partial : EXIT_CODES.ok;
@@ -166,50 +159,8 @@ async function startWorkers(
 /** Ends the main job at the first Ctrl-C or SIGTERM. */
 class Interrupted extends Error {}
 
-async function checkDirectory(root: string): Promise<void> {
-  try {
-    if (!(await stat(root)).isDirectory()) {
-      throw new CliFailure(
-        "NOT_A_DIRECTORY",
-        `${root} is not a directory; name a directory, or none for this project`,
-      );
-    }
-    await access(root, constants.R_OK | constants.X_OK);
-  } catch (error) {
-    if (error instanceof CliFailure) throw error;
-    const { code } = error as NodeJS.ErrnoException;
-    const why =
-      code === "ENOENT"
-        ? "does not exist"
-        : code === "EACCES"
-          ? "cannot be read by this user"
-          : `cannot be read (${code})`;
-    throw new CliFailure(
-      "DIRECTORY",
-      `${root} ${why}; name a directory that can be read, or none for this project`,
-      {
-        cause: error,
-      },
-    );
-  }
-}
-
-/** Returns the folder of this project, which is the default directory. */
-function projectRoot(): string {
-  return fileURLToPath(new URL("../../../../", import.meta.url));
-}
-
 function tasksModule(): URL {
   return new URL(import.meta.url.endsWith(".ts") ? "./tasks.ts" : "./tasks.js", import.meta.url);
-}
-
-/** Returns a function that leaves out the data of Taskloom, which changes during the run, and the dependencies of this project. */
-function leaveOut(root: string, data: string | undefined, ownProject: boolean): (path: string) => boolean {
-  const names = new Set(ownProject ? [".taskloom", "node_modules", ".git"] : [".taskloom"]);
-  return (path) =>
-    names.has(path.slice(path.lastIndexOf("/") + 1)) ||
-    // On POSIX systems, reading the files of an open database releases its locks.
-    (data !== undefined && resolvePath(root, path) === data);
 }
 
 /** Returns the folder of the run files: beside the embedded data, or the default folder for other engines. */
@@ -223,38 +174,6 @@ function announce(root: string, job: Run, flags: DemoFlags, engine: Engine, addr
   err(`${files}; ${where}; ${address}`);
   if (job.resumed) {
     err(`Going on with the run of ${new Date(job.startedAt).toLocaleString()}, which was interrupted.`);
-  }
-}
-
-function engineFull(engine: Engine, message: string): CliFailure {
-  return new CliFailure(
-    "ENGINE_FULL",
-    `${engine.url} has no room left (${message}); make room, and run the same command again to continue`,
-  );
-}
-
-/** Rejects if an engine of this process has stopped. The files are not the cause, and the run can be continued. */
-function broken(engine: Engine): Promise<never> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  promise.catch(() => {});
-  engine.onBroken?.(reject);
-  return promise;
-}
-
-/**
- * Never resolves.
- *
- * @throws {@link CliFailure} with the code `ENGINE_DOWN` if the engine has not answered for `patience` seconds.
- */
-async function unreachable(engine: Engine, patience: number): Promise<never> {
-  while (true) {
-    await new Promise((resolve) => setTimeout(resolve, 500).unref());
-    if (engine.downFor() > patience * 1_000) {
-      throw new CliFailure(
-        "ENGINE_DOWN",
-        `${engine.url} has not answered for ${patience} s; its jobs are kept. Start it, and run the same command again to continue`,
-      );
-    }
   }
 }
 

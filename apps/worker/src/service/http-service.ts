@@ -69,7 +69,7 @@ export class HttpService {
 
   /** @throws {@link CliFailure} with the code `NO_TOKEN` for an address beyond this machine without a token. */
   static async create(options: HttpServiceOptions): Promise<HttpService> {
-    const { host, token, readToken, logger } = options;
+    const { host, token, readToken } = options;
     if (host !== undefined && !isLoopback(host) && token === undefined && readToken === undefined) {
       throw new CliFailure(
         "NO_TOKEN",
@@ -78,62 +78,9 @@ export class HttpService {
       );
     }
     const guard = new Guard({ operate: token, read: readToken }, host);
-    // The server of Node takes whole milliseconds, and 16.1 s are 16,100.000000000002 ms.
-    const requestTimeout = Math.min(Math.ceil(options.requestTimeout * 1_000), LONGEST_DELAY);
-    const app = fastify({
-      forceCloseConnections: "idle",
-      bodyLimit: options.bodyLimit,
-      routerOptions: { maxParamLength: 300 },
-      requestTimeout,
-      http: {
-        requestTimeout, // Fastify sets its value later; until then Node compares with 300 s.
-        headersTimeout: requestTimeout,
-        connectionsCheckingInterval: Math.min(1_000, Math.ceil(requestTimeout / 2)),
-        requireHostHeader: false, // The guard checks the header, and answers in the format of all errors.
-      },
-      trustProxy: options.trustProxy.length > 0 && trustedProxies(options.trustProxy),
-      clientErrorHandler: (error, socket) => answerClientError(error, socket),
-      // No hook runs for a request whose URL fits no route, so the guard checks it here.
-      frameworkErrors: (error, request, reply) => {
-        let refused: unknown = error;
-        try {
-          guard.check(request, reply);
-        } catch (thrown) {
-          refused = thrown;
-        }
-        void answerError(refused as FastifyError, request, reply, logger);
-      },
-    });
-    // A form on another site can send plain text without a preflight request, so only JSON is accepted.
-    app.removeContentTypeParser("text/plain");
-    validateRequests(app);
-    answerErrors(app, logger);
-    app.addHook("onRequest", async (request, reply) => guard.check(request, reply));
-    answerWithoutEngine(app, options.engine);
-    app.addHook("onSend", async (_request, reply) => {
-      void reply.header("content-security-policy", CONTENT_POLICY);
-      void reply.header("x-content-type-options", "nosniff");
-      void reply.header("referrer-policy", "no-referrer");
-    });
-    await app.register(rateLimit, {
-      max: options.rateLimit,
-      timeWindow: 1_000,
-      keyGenerator: clientOf,
-      errorResponseBuilder: (_request, { after }) =>
-        new ServiceError(
-          429,
-          "TOO_MANY_REQUESTS",
-          `More requests than --rate-limit allows; send this one again in ${after}`,
-        ),
-    });
-    await app.register(swagger, {
-      openapi: {
-        openapi: "3.1.0",
-        info: { title: "Taskloom", version, description: "Submits, watches and operates tasks." },
-        components: { securitySchemes: { token: { type: "http", scheme: "bearer" } } },
-        security: [{ token: [] }],
-      },
-    });
+    const app = makeApp(options, guard);
+    addHooks(app, options, guard);
+    await addPlugins(app, options);
     const waits = new Waits(options.maxStreams);
     addRoutes(app, options.operations, waits);
     addHealth(app, options);
@@ -161,4 +108,72 @@ export class HttpService {
     server.closeAllConnections();
     await closed;
   }
+}
+
+function makeApp(
+  { bodyLimit, requestTimeout, trustProxy, logger }: HttpServiceOptions,
+  guard: Guard,
+): FastifyInstance {
+  // The server of Node takes whole milliseconds, and 16.1 s are 16,100.000000000002 ms.
+  const timeout = Math.min(Math.ceil(requestTimeout * 1_000), LONGEST_DELAY);
+  return fastify({
+    forceCloseConnections: "idle",
+    bodyLimit,
+    routerOptions: { maxParamLength: 300 },
+    requestTimeout: timeout,
+    http: {
+      requestTimeout: timeout, // Fastify sets its value later; until then Node compares with 300 s.
+      headersTimeout: timeout,
+      connectionsCheckingInterval: Math.min(1_000, Math.ceil(timeout / 2)),
+      requireHostHeader: false, // The guard checks the header, and answers in the format of all errors.
+    },
+    trustProxy: trustProxy.length > 0 && trustedProxies(trustProxy),
+    clientErrorHandler: (error, socket) => answerClientError(error, socket),
+    // No hook runs for a request whose URL fits no route, so the guard checks it here.
+    frameworkErrors: (error, request, reply) => {
+      let refused: unknown = error;
+      try {
+        guard.check(request, reply);
+      } catch (thrown) {
+        refused = thrown;
+      }
+      void answerError(refused as FastifyError, request, reply, logger);
+    },
+  });
+}
+
+function addHooks(app: FastifyInstance, { engine, logger }: HttpServiceOptions, guard: Guard): void {
+  // A form on another site can send plain text without a preflight request, so only JSON is accepted.
+  app.removeContentTypeParser("text/plain");
+  validateRequests(app);
+  answerErrors(app, logger);
+  app.addHook("onRequest", async (request, reply) => guard.check(request, reply));
+  answerWithoutEngine(app, engine);
+  app.addHook("onSend", async (_request, reply) => {
+    void reply.header("content-security-policy", CONTENT_POLICY);
+    void reply.header("x-content-type-options", "nosniff");
+    void reply.header("referrer-policy", "no-referrer");
+  });
+}
+
+async function addPlugins(app: FastifyInstance, options: HttpServiceOptions): Promise<void> {
+  await app.register(rateLimit, {
+    max: options.rateLimit,
+    timeWindow: 1_000,
+    keyGenerator: clientOf,
+    errorResponseBuilder: (_request, { after }) =>
+      new ServiceError(
+        429,
+        "TOO_MANY_REQUESTS",
+        `More requests than --rate-limit allows; send this one again in ${after}`,
+      ),
+  });
+  await app.register(swagger, {
+    openapi: {
+      openapi: "3.1.0",
+      info: { title: "Taskloom", version, description: "Submits, watches and operates tasks." },
+      components: { securitySchemes: { token: { type: "http", scheme: "bearer" } } },
+      security: [{ token: [] }],
+    },
+  });
 }
