@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// The `taskloom` command. An installed package runs what was built; a checkout runs its sources as they are, so that
-// `npx taskloom` works there with no build, and never on an old one.
+// The `taskloom` command. An installed package runs its build. A checkout runs its sources, so that `npx taskloom` needs
+// no build there, and never runs an old one.
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
@@ -13,7 +13,7 @@ if (major < 22 || (major === 22 && minor < 12)) {
 }
 const isCheckout = existsSync(new URL("../../../pnpm-workspace.yaml", import.meta.url));
 if (isCheckout && process.execve !== undefined) {
-  // The condition has to be a flag, so that threads and worker processes have it too.
+  // The condition is a flag, so that threads and worker processes inherit it.
   const bin = fileURLToPath(new URL("../src/bin.ts", import.meta.url));
   const flags = [...process.execArgv, "--conditions=@taskloom/source"];
   process.execve(process.execPath, [process.execPath, ...flags, bin, ...process.argv.slice(2)], process.env);

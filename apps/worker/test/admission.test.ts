@@ -6,7 +6,7 @@ const calm = { delay: 5, utilization: 0.2 };
 const between = { delay: 150, utilization: 0.9 };
 const limits = { concurrency: 100, maxDelay: 250, maxUtilization: 1 };
 
-test("one late reading changes nothing, two halve, and it never goes below one", () => {
+test("one bad reading changes nothing, two halve the limit, and the limit never falls below one", () => {
   const admission = new Admission(limits);
   expect([admission.read(late), admission.limit]).toEqual([false, 100]);
   expect([admission.read(late), admission.limit, admission.isThrottled]).toEqual([true, 50, true]);
@@ -15,7 +15,7 @@ test("one late reading changes nothing, two halve, and it never goes below one",
   expect(admission.reductions).toBe(6);
 });
 
-test("it does not swing: between good and bad nothing moves, and three good readings raise it a little", () => {
+test("the limit does not oscillate: a reading between good and bad changes nothing, and three good readings raise it a little", () => {
   const admission = new Admission(limits);
   admission.read(late);
   admission.read(late);

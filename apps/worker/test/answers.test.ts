@@ -16,11 +16,11 @@ test.each([
 ])("%s is answered with %i %s", (message, status, code) => {
   const answer = answerTo(new Error(message) as never);
   expect(answer).toMatchObject({ status, code });
-  // What nobody foresaw is for the log.
+  // Unexpected errors go to the log only.
   expect(answer.message).not.toContain("secret-host");
 });
 
-test("errors that were made to be read keep their message", () => {
+test("errors with a code of our own keep their message", () => {
   expect(answerTo(new ServiceError(404, "JOB_UNKNOWN", "there is no job x") as never)).toEqual({
     status: 404,
     code: "JOB_UNKNOWN",
@@ -32,7 +32,7 @@ test("errors that were made to be read keep their message", () => {
   });
 });
 
-test("a hint names the nearest thing that is known, and nothing when none is near", () => {
+test("a hint names the nearest known name, and is empty if none is near", () => {
   expect(didYouMean("image.thumbnial", ["image.thumbnail", "mail.send"])).toBe(
     " Did you mean image.thumbnail?",
   );

@@ -48,7 +48,7 @@ redisTest(
     expect((await operations.submit("test.add", [1, 2])).notice).toMatch(
       /No live worker serves queue default/,
     );
-    // Not one of the last seconds either: its loop is late.
+    // The record is old, because the loop of the worker is late.
     await presence.store(seenAt(engine.now() - 20_000, "running"));
     expect((await operations.submit("test.add", [1, 2])).notice).toBeUndefined();
     expect((await operations.queues())["default"]?.workers).toBe(1);

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { loadSettings } from "../src/config/load-settings.ts";
 import { asVariables, SETTING_RULES } from "../src/config/settings.ts";
 
-/** A value of each setting that is not its default, as it is written on the command line. */
+/** For each setting a value that is not the default, in the form of the command line. */
 const written: Readonly<Record<string, string>> = {
   engine: "redis://db:6379",
   queues: "mail,pictures",
@@ -35,7 +35,7 @@ test.each(flags)("$flag can be a variable that is named after it", async ({ name
   expect(byVariable.settings[name]).not.toEqual((await loadSettings({}, {})).settings[name]);
 });
 
-test("--no-http can be a variable, and so can what it takes away", async () => {
+test("--no-http can be a variable, and so can its opposite", async () => {
   const http = async (environment: NodeJS.ProcessEnv): Promise<boolean> =>
     (await loadSettings({}, environment)).settings.http;
   expect(await http({ TASKLOOM_NO_HTTP: "1" })).toBe(false);
@@ -44,14 +44,14 @@ test("--no-http can be a variable, and so can what it takes away", async () => {
   await expect(loadSettings({}, { TASKLOOM_NO_HTTP: "maybe" })).rejects.toMatchObject({ code: "SETTING" });
 });
 
-test("the older names of variables are read, and give way to those of the flags", async () => {
+test("the older names of variables still work, and the names of the flags override them", async () => {
   const queues = async (environment: NodeJS.ProcessEnv): Promise<readonly string[]> =>
     (await loadSettings({}, environment)).settings.queues;
   expect(await queues({ TASKLOOM_QUEUES: "old" })).toEqual(["old"]);
   expect(await queues({ TASKLOOM_QUEUES: "old", TASKLOOM_QUEUE: "new" })).toEqual(["new"]);
 });
 
-test("another process is given the same settings by variables", async () => {
+test("variables pass the same settings to another process", async () => {
   const { settings } = await loadSettings({ ...written, queue: written["queues"], http: false }, {});
   const { modules: _, ...others } = settings;
   expect((await loadSettings({}, asVariables(others))).settings).toEqual(settings);
