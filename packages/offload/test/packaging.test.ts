@@ -108,4 +108,28 @@ describe("as it is published", () => {
       expect(await start(format === "esm" ? "bundle.mjs" : "bundle.cjs")).toBe(EXPECTED);
     },
   );
+
+  it.each(["esm", "cjs"] as const)(
+    "has a default loop in a bundle (%s) that names no EventLoop",
+    async (format) => {
+      const entry = join(project, "sleeper.mjs");
+      const outfile = join(project, format === "esm" ? "sleeper.bundle.mjs" : "sleeper.bundle.cjs");
+      await writeFile(
+        entry,
+        `import { Future, sleep } from "@taskloom/loop";
+       const future = new Future();
+       sleep(1, "slept").then((value) => future.setResult(value));
+       future.then((value) => console.log(value));`,
+      );
+      await build({
+        entryPoints: [entry],
+        outfile,
+        bundle: true,
+        platform: "node",
+        format,
+        logLevel: "silent",
+      });
+      expect(await start(outfile.slice(project.length + 1))).toBe("slept\n");
+    },
+  );
 });
