@@ -1,6 +1,6 @@
 import { inspect } from "node:util";
 
-/** Has `util.inspect` show objects of a class as `_describe` says. */
+/** Makes `util.inspect` show the objects of a class by their `_describe` method. */
 export function describesItself(constructor: { prototype: { _describe(): string } }): void {
   Object.defineProperty(constructor.prototype, inspect.custom, {
     value(this: { _describe(): string }) {
@@ -11,12 +11,12 @@ export function describesItself(constructor: { prototype: { _describe(): string 
   });
 }
 
-/** What can tell about itself: futures, tasks, coroutines. */
+/** An object with a description of its own: a future, a task, a coroutine. */
 interface Describable {
   _describe?: () => string;
 }
 
-/** A value as it is named in messages. */
+/** Returns the name of a value in messages. */
 export function describe(value: unknown): string {
   if (typeof value === "object" && value !== null && "_describe" in value) {
     return (value as Required<Describable>)._describe();

@@ -1,6 +1,6 @@
 /**
- * The known name that is nearest to one that is not known, as a sentence with a space before it; empty when
- * none is near.
+ * Returns a hint with the known name that is nearest to an unknown name, as a sentence with a space before it. If no
+ * known name is near, returns an empty string.
  *
  * ```ts
  * import { didYouMean } from "@taskloom/loop/did-you-mean";
@@ -19,7 +19,7 @@ export function didYouMean(name: string, known: Iterable<string>): string {
   return best === undefined ? "" : ` Did you mean ${best.name}?`;
 }
 
-/** Levenshtein's distance, a row at a time. */
+/** Returns Levenshtein's distance, which it computes row by row. */
 function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, index) => index);
   for (let i = 1; i <= a.length; i++) {
@@ -34,8 +34,8 @@ function editDistance(a: string, b: string): number {
 }
 
 /**
- * Says which option is not known, with a hint; undefined when all are. An option that is misspelled would
- * otherwise be ignored without a word.
+ * Returns a message about the first unknown option, with a hint; undefined if all options are known. Without the
+ * check a misspelled option would be ignored silently.
  *
  * ```ts
  * import { unknownOption } from "@taskloom/loop/did-you-mean";

@@ -1,21 +1,21 @@
 import * as own from "./errors.ts";
 
-/** A class of errors; its constructor is never called here. */
+/** A class of errors. The registry never calls its constructor. */
 export type ErrorClass = abstract new (...args: never[]) => Error;
 
 /**
- * Off `globalThis`, so that two copies of this module (a bundle's and a thread's, say) are one registry: users
- * register a class once, for errors from threads and from other processes alike.
+ * The registry is on `globalThis`, so that two copies of this module (in a bundle and in a thread, for example)
+ * share it. Users register a class once, for errors from threads and from other processes alike.
  */
-const key = Symbol.for("taskloom.errorClasses");
-const scope = globalThis as unknown as { [key]?: Map<string, ErrorClass> };
-const known = (scope[key] ??= new Map<string, ErrorClass>());
+const KEY = Symbol.for("taskloom.errorClasses");
+const scope = globalThis as { [KEY]?: Map<string, ErrorClass> };
+const known = (scope[KEY] ??= new Map<string, ErrorClass>());
 
 /**
- * Makes a class of errors known here, so that an error of that class, thrown on a thread or in another process,
- * arrives as an instance of it. The built-in classes and Taskloom's own are known.
+ * Registers a class of errors. An error of that class that was thrown on a thread or in another process then
+ * arrives as an instance of the class. The built-in classes and Taskloom's classes are registered.
  *
- * No constructor runs: the error's own properties are copied, so private fields (`#x`) are not there.
+ * No constructor runs: the error's own properties are copied, and private fields (`#x`) are missing.
  *
  * @example
  * ```ts
@@ -32,7 +32,7 @@ export function registerErrorClass(errorClass: ErrorClass): void {
 }
 
 /**
- * Makes every error class among a module's exports known.
+ * Registers every error class among a module's exports.
  *
  * ```ts
  * import { knownErrorPrototype, registerErrorClasses } from "@taskloom/loop";
@@ -63,7 +63,7 @@ for (const builtin of [
 registerErrorClasses(own);
 
 /**
- * The names of an error's classes, the most special first.
+ * Returns the names of an error's classes, the most specific first.
  *
  * ```ts
  * import { errorClassNames, TimeoutError } from "@taskloom/loop";
@@ -83,7 +83,7 @@ export function errorClassNames(error: Error): string[] {
 }
 
 /**
- * The prototype for an error of these classes: of the most special one that is known here.
+ * Returns the prototype for an error with classes of these names: that of the first registered class.
  *
  * ```ts
  * import { knownErrorPrototype, TimeoutError } from "@taskloom/loop";

@@ -4,7 +4,7 @@
  * no stack, because the stack would be most of its cost.
  */
 
-/** Off the global symbols, so that two copies of this module (in a bundle and in a thread, say) share it. */
+/** A registered symbol, so that two copies of this module (in a bundle and in a thread, for example) share it. */
 const BRAND = Symbol.for("taskloom.error");
 
 /**
@@ -110,7 +110,7 @@ named(CancelledError);
 Object.defineProperty(CancelledError.prototype, "code", { value: "CANCELLED" });
 
 /**
- * A deadline passed: thrown by `timeout`, `timeoutAt`, `waitFor` and `asCompleted`. Code: `TIMEOUT`.
+ * The error of `timeout`, `timeoutAt`, `waitFor` and `asCompleted` when a deadline has passed. Code: `TIMEOUT`.
  *
  * ```ts
  * import { run, sleep, TimeoutError, waitFor } from "@taskloom/loop";
@@ -121,14 +121,15 @@ Object.defineProperty(CancelledError.prototype, "code", { value: "CANCELLED" });
  * ```
  */
 export class TimeoutError extends TaskloomError {
-  constructor(message = "the deadline passed before the work was done", options?: ErrorOptions) {
+  constructor(message = "The deadline passed before the work was done", options?: ErrorOptions) {
     super("TIMEOUT", message, options);
   }
 }
 named(TimeoutError);
 
 /**
- * A future was asked for what its state does not have, or settled twice. Code: `INVALID_STATE`.
+ * The error for reading an outcome that a future does not have, and for settling a future twice. Code:
+ * `INVALID_STATE`.
  *
  * ```ts
  * import { Future, InvalidStateError } from "@taskloom/loop";
@@ -150,7 +151,7 @@ export class InvalidStateError extends TaskloomError {
 named(InvalidStateError);
 
 /**
- * `getNowait()` on an empty queue. Code: `QUEUE_EMPTY`.
+ * The error of `getNowait()` on an empty queue. Code: `QUEUE_EMPTY`.
  *
  * ```ts
  * import { Queue, QueueEmpty } from "@taskloom/loop";
@@ -163,14 +164,14 @@ named(InvalidStateError);
  * ```
  */
 export class QueueEmpty extends TaskloomError {
-  constructor(message = "the queue is empty: await queue.get() instead, or try again later") {
+  constructor(message = "The queue is empty: await queue.get() instead, or try again later") {
     super("QUEUE_EMPTY", message);
   }
 }
 named(QueueEmpty);
 
 /**
- * `putNowait()` on a full queue. Code: `QUEUE_FULL`.
+ * The error of `putNowait()` on a full queue. Code: `QUEUE_FULL`.
  *
  * ```ts
  * import { Queue, QueueFull } from "@taskloom/loop";
@@ -185,14 +186,14 @@ named(QueueEmpty);
  * ```
  */
 export class QueueFull extends TaskloomError {
-  constructor(message = "the queue is full: await queue.put(item) instead, or try again later") {
+  constructor(message = "The queue is full: await queue.put(item) instead, or try again later") {
     super("QUEUE_FULL", message);
   }
 }
 named(QueueFull);
 
 /**
- * The queue was shut down while, or before, it was used. Code: `QUEUE_SHUT_DOWN`.
+ * The error of a queue that was shut down before a call or during it. Code: `QUEUE_SHUT_DOWN`.
  *
  * ```ts
  * import { Queue, QueueShutDown } from "@taskloom/loop";
@@ -207,14 +208,16 @@ named(QueueFull);
  * ```
  */
 export class QueueShutDown extends TaskloomError {
-  constructor(message = "the queue has been shut down: put nothing more, and stop when get() throws this") {
+  constructor(
+    message = "The queue has been shut down: put no more items, and stop when get() throws this error",
+  ) {
     super("QUEUE_SHUT_DOWN", message);
   }
 }
 named(QueueShutDown);
 
 /**
- * A barrier was reset or aborted while, or before, a task waited at it. Code: `BROKEN_BARRIER`.
+ * The error of a barrier that was reset or aborted before a wait or during it. Code: `BROKEN_BARRIER`.
  *
  * ```ts
  * import { Barrier, BrokenBarrierError, createTask, run, sleep } from "@taskloom/loop";
@@ -229,14 +232,14 @@ named(QueueShutDown);
  * ```
  */
 export class BrokenBarrierError extends TaskloomError {
-  constructor(message = "the barrier is broken: reset() it before it is used again") {
+  constructor(message = "The barrier is broken: reset() it before you use it again") {
     super("BROKEN_BARRIER", message);
   }
 }
 named(BrokenBarrierError);
 
 /**
- * A stream ended before the bytes that were asked for arrived. Code: `INCOMPLETE_READ`.
+ * The error of a read if the stream ended before the requested bytes arrived. Code: `INCOMPLETE_READ`.
  *
  * ```ts
  * import { IncompleteReadError, run, StreamReader } from "@taskloom/loop";
@@ -252,15 +255,15 @@ named(BrokenBarrierError);
  * ```
  */
 export class IncompleteReadError extends TaskloomError {
-  /** What was read before the end. */
+  /** The bytes that were read before the end. */
   readonly partial: Uint8Array;
-  /** How many bytes were asked for; `undefined` when reading up to a separator. */
+  /** The number of requested bytes; `undefined` for a read up to a separator. */
   readonly expected: number | undefined;
   constructor(partial: Uint8Array, expected?: number) {
     super(
       "INCOMPLETE_READ",
-      `the stream ended after ${partial.length} of ${expected ?? "an unknown number of"} bytes; ` +
-        "what was read is in `partial`",
+      `The stream ended after ${partial.length} of ${expected ?? "an unknown number of"} bytes: ` +
+        "find the bytes that were read in `partial`",
     );
     this.partial = partial;
     this.expected = expected;
@@ -269,7 +272,8 @@ export class IncompleteReadError extends TaskloomError {
 named(IncompleteReadError);
 
 /**
- * A stream was written to whose connection is gone; `cause` is the error it was lost to. Code: `CONNECTION_LOST`.
+ * The error of a write to a stream without a connection. `cause` is the error that ended the connection, if there
+ * is one. Code: `CONNECTION_LOST`.
  *
  * ```ts
  * import { ConnectionLostError } from "@taskloom/loop";
@@ -282,7 +286,7 @@ export class ConnectionLostError extends TaskloomError {
   constructor(cause: Error | null = null) {
     super(
       "CONNECTION_LOST",
-      "the connection is lost: open a new one",
+      "The connection is lost: open a new one",
       cause === null ? undefined : { cause },
     );
   }
@@ -290,7 +294,7 @@ export class ConnectionLostError extends TaskloomError {
 named(ConnectionLostError);
 
 /**
- * A separator was not found within a stream's limit. Code: `LIMIT_OVERRUN`.
+ * The error of a read that found no separator within the stream's limit. Code: `LIMIT_OVERRUN`.
  *
  * ```ts
  * import { LimitOverrunError, run, StreamReader } from "@taskloom/loop";
@@ -303,7 +307,7 @@ named(ConnectionLostError);
  * ```
  */
 export class LimitOverrunError extends TaskloomError {
-  /** How many bytes can be consumed before reading on. */
+  /** The number of bytes that can be consumed before the next read. */
   readonly consumed: number;
   constructor(message: string, consumed: number) {
     super("LIMIT_OVERRUN", message);
@@ -313,7 +317,8 @@ export class LimitOverrunError extends TaskloomError {
 named(LimitOverrunError);
 
 /**
- * Every task waits and nothing can wake one; the message names them and what they wait for. Code: `DEADLOCK`.
+ * The error of a run in which every task waits and nothing can wake a task. The message names the tasks and the
+ * objects that they wait for. Code: `DEADLOCK`.
  *
  * ```ts
  * import { DeadlockError, Future, run } from "@taskloom/loop";
@@ -332,7 +337,7 @@ export class DeadlockError extends TaskloomError {
 named(DeadlockError);
 
 /**
- * An operation that the present state does not allow: the counterpart of Python's RuntimeError; `code` tells which.
+ * The error of an operation that the present state does not allow, as Python's RuntimeError. `code` names the kind.
  *
  * ```ts
  * import { getRunningLoop, UsageError } from "@taskloom/loop";
@@ -348,7 +353,7 @@ export class UsageError extends TaskloomError {}
 named(UsageError);
 
 /**
- * An argument of the wrong kind. Code: `INVALID_ARGUMENT`.
+ * The error of an invalid argument. Code: `INVALID_ARGUMENT`.
  *
  * ```ts
  * import { ArgumentError, sleep } from "@taskloom/loop";

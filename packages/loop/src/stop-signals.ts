@@ -21,7 +21,7 @@ export interface StopSignalOptions {
   readonly onSecond: (signal: StopSignal) => void;
 }
 
-/** Listens for SIGINT and SIGTERM: the first asks the program to stop, the second to end at once. */
+/** Listens for SIGINT and SIGTERM: the first signal asks the program to stop, the second to end at once. */
 export class StopSignals {
   /** Resolves at the first signal, with its name. */
   readonly asked: Promise<StopSignal>;

@@ -1,10 +1,10 @@
-/** The longest time that Node's timers take, in milliseconds (24.8 days). They turn a longer one into 1 ms. */
+/** The longest delay of Node's timers in milliseconds (24.8 days). They turn a longer delay into 1 ms. */
 export const LONGEST_DELAY: number = 2 ** 31 - 1;
 
-/** A timer that was started by `startTimer`. */
+/** A timer of `startTimer`. */
 export class LongTimer {
   readonly #callback: () => void;
-  /** In milliseconds of `performance.now()`; only for times that Node cannot wait for at once. */
+  /** The deadline in milliseconds of `performance.now()`, for delays that one timer of Node cannot have; else 0. */
   #deadline = 0;
   #timer: NodeJS.Timeout | undefined;
   #isReferenced = true;
@@ -29,14 +29,14 @@ export class LongTimer {
     if (!this.#isReferenced) this.#timer.unref();
   }
 
-  /** Lets the process end although the timer has not fired. */
+  /** Lets the process end before the timer fires. */
   unref(): this {
     this.#isReferenced = false;
     this.#timer?.unref();
     return this;
   }
 
-  /** Calls the timer off. */
+  /** Cancels the timer. */
   cancel(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
@@ -44,10 +44,10 @@ export class LongTimer {
 }
 
 /**
- * Calls `callback` once after `milliseconds`, however many these are: Node's `setTimeout` fires after 1 ms
- * where the time is 2^31 ms or more. A timer of `Infinity` never fires, and does not keep the process alive.
+ * Calls `callback` once after `milliseconds`, for delays of any length. Node's `setTimeout` fires after 1 ms if
+ * the delay is 2^31 ms or more. A timer of `Infinity` never fires, and does not keep the process alive.
  *
- * Its time is the real one; what shall follow a virtual clock uses `loop.callLater`.
+ * The timer runs in real time. Code that follows a virtual clock uses `loop.callLater`.
  *
  * ```ts
  * import { startTimer } from "@taskloom/loop/timer";

@@ -3,21 +3,22 @@ import { Task } from "../task/task.ts";
 import { currentTask } from "../task/current.ts";
 import { describeState } from "../task/describe-future.ts";
 
-/** A task, where it stands, and who awaits it. */
+/** A task, its stack, and the tasks that await it. */
 export interface CallGraph {
   /** The task. */
   task: Task<unknown>;
-  /** One line a coroutine, outermost first, as `task.getStack()` gives. */
+  /** One line for each coroutine, outermost first, as `task.getStack()` returns them. */
   stack: string[];
-  /** The tasks that await it. */
+  /** The tasks that await the task. */
   awaitedBy: CallGraph[];
-  /** The task is already above in the graph: tasks that await each other. */
+  /** Whether the task is already above in the graph, because tasks await each other. */
   isCycle: boolean;
 }
 
 /**
- * The call graph of a task (by default the current one): its stack of coroutines, the tasks that await it,
- * their stacks, and so on. It costs nothing until it is asked for. Null when there is no task.
+ * Returns the call graph of a task (by default the current task): its stack of coroutines, the tasks that await it,
+ * their stacks, and so on. Returns null if there is no task. The graph is read from the tasks at the call, and costs
+ * nothing before.
  *
  * ```ts
  * import { captureCallGraph, coroutine, createTask, formatCallGraph, run, sleep } from "@taskloom/loop";
@@ -49,7 +50,7 @@ function capture(task: Task<unknown>, above: Set<Task<unknown>>): CallGraph {
   };
 }
 
-/** The tasks that wait for a future, also through a gather, a wait or a shield. */
+/** Returns the tasks that wait for a future, also through a gather, a wait or a shield. */
 function awaiters(future: FutureCore<unknown>, found = new Set<Task<unknown>>()): Set<Task<unknown>> {
   const wakers = future._wakers;
   for (const waker of wakers === null ? [] : Array.isArray(wakers) ? wakers : [wakers]) {
@@ -63,7 +64,7 @@ function awaiters(future: FutureCore<unknown>, found = new Set<Task<unknown>>())
 }
 
 /**
- * A call graph as text.
+ * Returns a call graph as text.
  *
  * ```ts
  * import { createTask, formatCallGraph, run, sleep } from "@taskloom/loop";

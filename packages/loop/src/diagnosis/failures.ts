@@ -8,14 +8,14 @@ interface WatchedFailure {
   readonly future: WeakRef<FutureCore<unknown>>;
   readonly error: unknown;
   readonly kind: string;
-  /** What the future's slot for the cancel message held, which the record borrows. */
+  /** The cancel message of the future, whose slot holds the record meanwhile. */
   readonly message: unknown;
 }
 
 /**
- * Failures that nobody has looked at. Most are looked at within the turn, so a failure is only noted at
- * first; what is still unseen when the turn is over is watched weakly, and reported when the future is
- * collected, or at the latest when the loop closes.
+ * Failures whose error no code has read. Most errors are read within the turn, so a failure is only recorded at first.
+ * At the end of the turn the unread failures are watched weakly. A failure is reported when its future is collected,
+ * or at the latest when the loop closes.
  */
 export class Failures {
   readonly #loop: Loop;
@@ -42,7 +42,6 @@ export class Failures {
     this.#fresh = [];
     for (const future of fresh) {
       if (future._state !== UNRETRIEVED) continue;
-      // Somebody is about to be told; look again next time.
       const record: WatchedFailure = {
         future: new WeakRef(future),
         error: future._value,
@@ -56,7 +55,7 @@ export class Failures {
     }
   }
 
-  /** The error of a watched failure was read. */
+  /** Notes that the error of a failure was read. */
   retrieved(future: FutureCore<unknown>): void {
     const record = future._message as WatchedFailure;
     if (this.#watched.delete(record)) future._message = record.message;

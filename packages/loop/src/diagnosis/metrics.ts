@@ -1,25 +1,25 @@
 import { monitorEventLoopDelay, performance } from "node:perf_hooks";
 import type { EventLoopUtilization } from "node:perf_hooks";
 
-/** What `loop.metrics()` gives. */
+/** The result of `loop.metrics()`. */
 export interface LoopMetrics {
-  /** Iterations since the loop was made. */
+  /** The number of iterations since the loop was made. */
   iterations: number;
-  /** Handles and tasks that are ready now. */
+  /** The number of entries in the ready queue. */
   ready: number;
-  /** Timers that are set, cancelled ones that are still in the heap included. */
+  /** The number of timers, including cancelled timers that are still in the heap. */
   timers: number;
-  /** Tasks that are not done. */
+  /** The number of unfinished tasks. */
   tasks: number;
-  /** How late the thread came to what was due, in milliseconds, since the last call; zeros at the first. */
+  /** The delay of the thread's event loop in milliseconds since the previous call; zeros at the first call. */
   delay: { min: number; mean: number; p50: number; p99: number; max: number };
-  /** The share of time the thread was busy since the last call, from 0 to 1. */
+  /** The share of time for which the thread was busy since the previous call, from 0 to 1. */
   utilization: number;
 }
 
-const RESOLUTION = 10;
+const RESOLUTION_MS = 10;
 
-/** Measures of the thread, between one reading and the next. */
+/** Measures the thread from one reading to the next. */
 export class ThreadMetrics {
   #histogram: ReturnType<typeof monitorEventLoopDelay> | null = null;
   #utilization: EventLoopUtilization = performance.eventLoopUtilization();
@@ -30,7 +30,7 @@ export class ThreadMetrics {
     this.#utilization = now;
     const delay = { min: 0, mean: 0, p50: 0, p99: 0, max: 0 };
     if (this.#histogram === null) {
-      this.#histogram = monitorEventLoopDelay({ resolution: RESOLUTION });
+      this.#histogram = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
       this.#histogram.enable();
     } else if (this.#histogram.count > 0) {
       const h = this.#histogram;
@@ -50,7 +50,7 @@ export class ThreadMetrics {
   }
 }
 
-/** The histogram holds the time between two looks: what is beyond its resolution is the delay. */
+/** Returns the delay: the histogram has the time between two samples, and the part above its resolution is the delay. */
 function late(nanoseconds: number): number {
-  return Math.max(nanoseconds / 1e6 - RESOLUTION, 0);
+  return Math.max(nanoseconds / 1e6 - RESOLUTION_MS, 0);
 }

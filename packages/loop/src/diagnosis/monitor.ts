@@ -6,12 +6,12 @@ import { describe } from "../describe.ts";
 import { isOwnFrame } from "../own-frames.ts";
 import { strandStack } from "../task/stack.ts";
 
-/** After this many suspensions a cancellation that was delivered counts as swallowed; cleaning up takes fewer. */
+/** The number of suspensions after which a delivered cancellation counts as swallowed. Cleaning up takes fewer. */
 const CLEAN_UP_SUSPENSIONS = 3;
 
 /**
- * Debug mode. It times every step and callback, watches what becomes of cancellations, and remembers where
- * futures and tasks were made. A loop has one only in debug mode.
+ * Debug mode. It times every step and callback, watches for swallowed cancellations, and remembers where futures and
+ * tasks were made. A loop has a Monitor only in debug mode.
  */
 export class Monitor implements LoopMonitor {
   readonly #loop: Loop;
@@ -24,7 +24,7 @@ export class Monitor implements LoopMonitor {
     this.#loop = loop;
   }
 
-  /** Something of the loop's was made: remembers where. */
+  /** Remembers where a handle, a future or a task of the loop was made. */
   made(thing: object): void {
     const stack = new Error("made here").stack ?? "";
     const lines = stack.split("\n").slice(2);
@@ -57,7 +57,7 @@ export class Monitor implements LoopMonitor {
     );
   }
 
-  /** An async function goes on after an await that the loop has settled. */
+  /** Notes that an async function continues after an await that the loop has settled. */
   settled(strand: Strand | null): void {
     if (this.#settled.length < 10)
       this.#settled.push(strand === null ? "code outside any task" : describe(strand._task));
@@ -67,7 +67,7 @@ export class Monitor implements LoopMonitor {
     this.#leftAt = performance.now();
   }
 
-  /** The microtasks of the last turn have run. */
+  /** Reports the microtasks of the last turn if they were slow. They have run now. */
   turnBegins(isTick: boolean): void {
     const settled = this.#settled;
     if (settled.length === 0) return;
@@ -80,12 +80,12 @@ export class Monitor implements LoopMonitor {
     }
   }
 
-  /** A cancellation was thrown into a strand. */
+  /** Notes that a cancellation was thrown into a strand. */
   cancelDelivered(strand: Strand): void {
     this.#delivered.set(strand, { suspensions: 0, where: [] });
   }
 
-  /** A strand suspended or ended. */
+  /** Notes that a strand suspended or ended. */
   stepped(strand: Strand): void {
     const delivered = this.#delivered.get(strand);
     if (delivered === undefined) return;

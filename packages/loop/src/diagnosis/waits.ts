@@ -5,20 +5,20 @@ import type { Strand } from "../task/strand.ts";
 import type { Task } from "../task/task.ts";
 import { describe } from "../describe.ts";
 
-/** One thing that a task waits for. */
+/** One wait of a task. */
 export interface Wait {
   /**
-   * The awaited object: a future, a task, a sleep, the waiter of a lock. It is the same object for as long as this wait
-   * goes on, and another one for the next wait at the same line. Null for a promise that is not Taskloom's: an async
-   * function cannot be asked which promise it awaits.
+   * The awaited object: a future, a task, a sleep, the waiter of a lock. It is the same object for the whole wait, and
+   * another object for the next wait at the same line. Null for a promise that is not Taskloom's, because V8 does not
+   * show which promise an async function awaits.
    */
   readonly on: object | null;
-  /** The same as text, such as `<sleep(500) pending>` or `<Lock.acquire() locked held by 'Task-2', 1 waiting>`. */
+  /** The awaited object as text, such as `<sleep(500) pending>` or `<Lock.acquire() locked held by 'Task-2', 1 waiting>`. */
   readonly description: string;
 }
 
 /**
- * The awaited objects of a task: none when it is done, ready or running; several under `Promise.all`.
+ * Returns the waits of a task: none if it is done, ready or running; several under `Promise.all`.
  *
  * ```ts
  * import { Lock, captureWaits, createTask, run, sleep } from "@taskloom/loop";

@@ -25,23 +25,23 @@ import { Handle, TimerHandle } from "../kernel/handle.ts";
 import { activeLoops, insideLoop, setDefaultLoopMaker } from "../task/running.ts";
 import { LoopIo } from "./loop-io.ts";
 
-/** Options of a loop. */
+/** The options of a loop. */
 export interface EventLoopOptions {
-  /** Where time comes from; the system's monotonic clock by default. */
+  /** The source of time; the system's monotonic clock by default. */
   clock?: Clock | undefined;
-  /** Debug mode; by default what `TASKLOOM_DEBUG=1` says. */
+  /** Whether debug mode is on; by default, whether `TASKLOOM_DEBUG` is `1`. */
   debug?: boolean | undefined;
 }
 
-/** What a task factory gets; it returns the task. */
+/** A function that makes the tasks of a loop. */
 export type TaskFactory = (loop: EventLoop, work: Startable<unknown>, options: TaskOptions) => Task<unknown>;
 
-/** Called with every error that has no one else to go to. */
+/** A function that receives each error that no awaiter will receive. */
 export type ExceptionHandler = (loop: EventLoop, context: ExceptionContext) => void;
 
 /**
- * An event loop: it runs tasks and callbacks, one at a time, in the order asyncio's would, on top of
- * Node's. One that you make runs while a `runForever` or `runUntilComplete` is pending.
+ * An event loop on top of Node's. It runs tasks and callbacks one at a time, in asyncio's order. A loop that a program
+ * makes runs while a call of `runForever` or `runUntilComplete` is pending.
  *
  * ```ts
  * import { EventLoop, sleep } from "@taskloom/loop";
@@ -56,7 +56,7 @@ export type ExceptionHandler = (loop: EventLoop, context: ExceptionContext) => v
  * ```
  */
 export class EventLoop extends LoopIo implements Loop {
-  /** Callbacks that hold the loop longer are logged in debug mode, in milliseconds. */
+  /** The limit in milliseconds above which debug mode logs a callback that held the loop. */
   slowCallbackDuration = 100;
   /** @internal */
   readonly _tasks: TaskList<Task<unknown>> = new TaskList<Task<unknown>>();
@@ -108,7 +108,7 @@ export class EventLoop extends LoopIo implements Loop {
     this._failures.watchUnretrieved();
   }
 
-  /** Schedules `callback(...args)` for the next iteration, after everything that is ready already. */
+  /** Schedules `callback(...args)` for the next iteration, behind the entries that are ready already. */
   callSoon<A extends unknown[]>(callback: (...args: A) => unknown, ...args: A): Handle {
     this.#check(callback, "callSoon");
     const handle = new Handle(callback, args, this, captureContext());
@@ -117,7 +117,7 @@ export class EventLoop extends LoopIo implements Loop {
     return handle;
   }
 
-  /** Like `callSoon`: a Node thread has one loop at a time, so there is nothing to wake from elsewhere. */
+  /** Does the same as `callSoon`: no other thread can call into this one. */
   callSoonThreadsafe<A extends unknown[]>(callback: (...args: A) => unknown, ...args: A): Handle {
     return this.callSoon(callback, ...args);
   }
@@ -127,7 +127,7 @@ export class EventLoop extends LoopIo implements Loop {
     return this.#at(this.time() + delay, callback, args);
   }
 
-  /** Schedules `callback(...args)` at a time of this loop's `time()`. */
+  /** Schedules `callback(...args)` for a time of this loop's `time()`. */
   callAt<A extends unknown[]>(when: number, callback: (...args: A) => unknown, ...args: A): TimerHandle {
     return this.#at(when, callback, args);
   }
@@ -155,12 +155,12 @@ export class EventLoop extends LoopIo implements Loop {
     if (this.#isClosed) throw new UsageError("LOOP_CLOSED", "Event loop is closed: make a new one");
   }
 
-  /** A new pending Future of this loop. */
+  /** Returns a new pending Future of this loop. */
   createFuture<T = unknown>(): Future<T> {
     return new Future<T>(undefined, this);
   }
 
-  /** Makes a Task of something to await, or of a function that gives it; its first step is in the next iteration. */
+  /** Makes a Task of an awaitable, or of a function that returns one. Its first step is in the next iteration. */
   createTask<T>(work: Startable<T>, options: TaskOptions = {}): Task<T> {
     this._checkClosed();
     if (this.#taskFactory !== null) return this.#taskFactory(this, work, options) as Task<T>;
@@ -174,12 +174,12 @@ export class EventLoop extends LoopIo implements Loop {
     return new TaskClass<T>(work, this, options.name);
   }
 
-  /** Has `createTask` call `factory`; null: the usual tasks again. */
+  /** Makes `createTask` call `factory`; null restores the usual tasks. */
   setTaskFactory(factory: TaskFactory | null): void {
     this.#taskFactory = factory;
   }
 
-  /** The factory set with `setTaskFactory`, or null. */
+  /** Returns the factory of `setTaskFactory`, or null. */
   getTaskFactory(): TaskFactory | null {
     return this.#taskFactory;
   }
@@ -189,7 +189,7 @@ export class EventLoop extends LoopIo implements Loop {
     return this.#start(false);
   }
 
-  /** Runs until `work` is done, and gives its outcome. */
+  /** Runs until `work` is done, and returns its result or throws its error. */
   async runUntilComplete<T>(work: Startable<T>): Promise<T> {
     this._checkClosed();
     this.#checkNotRunning();
@@ -231,23 +231,27 @@ export class EventLoop extends LoopIo implements Loop {
     });
   }
 
-  /** Ends `runForever` after the iteration that is under way. */
+  /** Ends `runForever` after the current iteration. */
   stop(): void {
     this._stopping = true;
     this._nudge();
   }
 
-  /** Whether `runForever` or `runUntilComplete` is pending. */
+  /** Returns whether `runForever` or `runUntilComplete` is pending. */
   isRunning(): boolean {
     return this.#running !== null;
   }
 
-  /** Whether it was closed. */
+  /** Returns whether the loop was closed. */
   isClosed(): boolean {
     return this.#isClosed;
   }
 
-  /** Drops everything that is scheduled, and reports failures that nobody looked at. The loop must not be running. */
+  /**
+   * Removes all scheduled callbacks, and reports the failures that no code has read.
+   *
+   * @throws {@link UsageError} (`LOOP_RUNNING`) if the loop is running.
+   */
   close(): void {
     if (this.isRunning())
       throw new UsageError("LOOP_RUNNING", "Cannot close a running event loop: stop() it first");
@@ -263,19 +267,19 @@ export class EventLoop extends LoopIo implements Loop {
     this.close();
   }
 
-  /** Whether debug mode is on. */
+  /** Returns whether debug mode is on. */
   getDebug(): boolean {
     return this.#debug;
   }
 
-  /** Debug mode: slow callbacks, dropped coroutines and unseen errors are reported with where they were made. */
+  /** Turns debug mode on or off. It reports slow callbacks, dropped coroutines and unread errors, with their origin. */
   setDebug(enabled: boolean): void {
     this.#debug = enabled;
     this._monitor = enabled ? new Monitor(this) : null;
     if (enabled) reportDropped.enabled = true;
   }
 
-  /** Has `handler(loop, context)` called with every error that has no one else to go to; null: log them. */
+  /** Makes the loop call `handler(loop, context)` for each error that no awaiter will receive; null logs the errors. */
   setExceptionHandler(handler: ExceptionHandler | null): void {
     if (handler !== null && typeof handler !== "function") {
       throw new ArgumentError(`A callable object or null is expected, got ${describe(handler)}`);
@@ -283,12 +287,12 @@ export class EventLoop extends LoopIo implements Loop {
     this.#exceptionHandler = handler;
   }
 
-  /** The handler set with `setExceptionHandler`, or null. */
+  /** Returns the handler of `setExceptionHandler`, or null. */
   getExceptionHandler(): ExceptionHandler | null {
     return this.#exceptionHandler;
   }
 
-  /** Logs an error that has no one else to go to. */
+  /** Logs an error that no awaiter will receive. */
   defaultExceptionHandler(context: ExceptionContext): void {
     reportException(context);
   }
@@ -307,17 +311,21 @@ export class EventLoop extends LoopIo implements Loop {
     }
   }
 
-  /** The executor for `runInExecutor(null, …)`. */
+  /** Sets the executor of `runInExecutor(null, …)`. */
   setDefaultExecutor(executor: Executor | null): void {
     this.#executor = executor;
   }
 
-  /** The executor set with `setDefaultExecutor`, or null. */
+  /** Returns the executor of `setDefaultExecutor`, or null. */
   getDefaultExecutor(): Executor | null {
     return this.#executor;
   }
 
-  /** Runs `fn(...args)` on an executor (null: the default one), as a Task. */
+  /**
+   * Runs `fn(...args)` on an executor as a Task; null is the default executor.
+   *
+   * @throws {@link UsageError} (`NO_EXECUTOR`) if `executor` is null and the loop has no default executor.
+   */
   runInExecutor<A extends unknown[], R>(
     executor: Executor | null,
     fn: (...args: A) => R,
@@ -328,14 +336,14 @@ export class EventLoop extends LoopIo implements Loop {
     if (chosen === null) {
       throw new UsageError(
         "NO_EXECUTOR",
-        "this loop has no default executor: pass one, or loop.setDefaultExecutor(new ThreadPoolExecutor()) " +
+        "This loop has no default executor: pass one, or loop.setDefaultExecutor(new ThreadPoolExecutor()) " +
           "of @taskloom/offload",
       );
     }
     return chosen.submit(fn, ...args);
   }
 
-  /** Closes the async generators (of `asyncGenerator(fn)`) that were left unfinished. */
+  /** Closes the unfinished async generators of `asyncGenerator(fn)`. */
   async shutdownAsyncgens(): Promise<void> {
     const generators = [...this._asyncGenerators];
     this._asyncGenerators.clear();
@@ -350,21 +358,21 @@ export class EventLoop extends LoopIo implements Loop {
     }
   }
 
-  /** Shuts the default executor down, and waits for what it runs. */
+  /** Shuts the default executor down, and waits for its running calls. */
   async shutdownDefaultExecutor(): Promise<void> {
     const executor = this.#executor;
     this.#executor = null;
     if (executor !== null) await executor.shutdown();
   }
 
-  /** Has `hook` called, and awaited, when `run()` shuts the loop down; returns how to take it back. */
+  /** Adds a function that `run()` awaits when it shuts the loop down. Returns a function that removes `hook`. */
   addShutdownHook(hook: () => Promise<void> | void): () => void {
     this.#shutdownHooks.add(hook);
     return () => this.#shutdownHooks.delete(hook);
   }
 
   /**
-   * How busy the loop is. Delay and utilization are the thread's, between one call and the next.
+   * Returns the load of the loop. Delay and utilization are those of the thread since the previous call.
    *
    * ```ts
    * import { getRunningLoop, run } from "@taskloom/loop";
@@ -400,7 +408,7 @@ declare module "../kernel/loop.ts" {
   }
 }
 
-/** The process's default loop. It runs whenever it has something to run, until it is closed. */
+/** The process's default loop. It runs whenever it has an entry or a timer, until it is closed. */
 class DefaultLoop extends EventLoop {
   constructor() {
     super();
@@ -416,7 +424,7 @@ class DefaultLoop extends EventLoop {
 setDefaultLoopMaker(() => new DefaultLoop());
 
 /**
- * Makes a loop: `new EventLoop(options)`.
+ * Makes a loop, as `new EventLoop(options)` does.
  *
  * ```ts
  * import { newEventLoop, sleep } from "@taskloom/loop";

@@ -1,9 +1,9 @@
 import type { Task } from "../task/task.ts";
 
-/** A place where functions run: a thread pool is one, and a queue. */
+/** A place where functions run, such as a thread pool or a queue. */
 export interface Executor {
-  /** Runs `fn(...args)` there; the Task gives its outcome, and cancelling it stops it. */
+  /** Runs `fn(...args)` in that place. The Task has the outcome, and its cancellation stops the call. */
   submit<A extends unknown[], R>(fn: (...args: A) => R, ...args: A): Task<Awaited<R>>;
-  /** Takes nothing more, and ends when everything that was taken has; with `cancelPending`, what has not begun is cancelled. */
+  /** Takes no more calls, and resolves when all calls have ended. With `cancelPending`, cancels the calls that have not begun. */
   shutdown(options?: { cancelPending?: boolean }): Promise<void>;
 }

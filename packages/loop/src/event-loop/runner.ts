@@ -9,25 +9,26 @@ import { describe } from "../describe.ts";
 import { gather } from "../waiting/gather.ts";
 import { endsProcess, onStopSignals } from "./stop-signals.ts";
 
-/** Options of `run` and of a Runner. */
+/** The options of `run` and of a Runner. */
 export interface RunOptions {
-  /** Debug mode. */
+  /** Whether debug mode is on. */
   debug?: boolean | undefined;
-  /** Where time comes from. */
+  /** The source of time. */
   clock?: Clock | undefined;
   /**
-   * Have the first SIGINT or SIGTERM cancel the main task, and the second end the process; one that
-   * comes within 100 ms of the first counts as the same. By default on the main thread, where the program has no handler of its own.
+   * Whether the first SIGINT or SIGTERM cancels the main task, and the second ends the process. A signal within
+   * 100 ms of the first is its echo and is ignored. By default the signals are handled on the main thread, except
+   * those for which the program has a handler.
    */
   handleSignals?: boolean | undefined;
-  /** Makes the loop. */
+  /** A function that makes the loop. */
   loopFactory?: (() => EventLoop) | undefined;
 }
 
 /**
- * Runs several things in one loop, one after the other. `run` is one of these for one call.
+ * Runs several main functions in one loop, one after the other. `run` uses a Runner for one call.
  *
- * CREATED -> INITIALIZED, with a loop, at first use -> CLOSED.
+ * A Runner makes its loop at the first use, and has none after `close()`.
  *
  * ```ts
  * import { Runner, sleep } from "@taskloom/loop";
@@ -46,7 +47,11 @@ export class Runner {
     this.#options = options;
   }
 
-  /** The loop; made at first use. Throws a UsageError after `close()`. */
+  /**
+   * Returns the loop, and makes it at the first call.
+   *
+   * @throws {@link UsageError} (`RUNNER_CLOSED`) after `close()`.
+   */
   getLoop(): EventLoop {
     if (this.#isClosed) throw new UsageError("RUNNER_CLOSED", "Runner is closed: make a new one");
     if (this.#loop === null) {
@@ -57,7 +62,12 @@ export class Runner {
     return this.#loop;
   }
 
-  /** Runs `main` in the loop until it is done, and gives its outcome. Throws a UsageError inside a running loop. */
+  /**
+   * Runs `main` in the loop until it is done, and returns its result.
+   *
+   * @throws the error of `main`.
+   * @throws {@link UsageError} (`NESTED_RUN`) inside a running loop.
+   */
   async run<T>(main: Startable<T>): Promise<T> {
     if (insideLoop() !== null) {
       throw new UsageError(
@@ -81,7 +91,7 @@ export class Runner {
     }
   }
 
-  /** Cancels what is left, waits for it, closes executors and the loop. */
+  /** Cancels the tasks that are left, waits for them, and closes executors and the loop. */
   async close(): Promise<void> {
     const loop = this.#loop;
     this.#isClosed = true;
@@ -100,17 +110,17 @@ export class Runner {
   }
 }
 
-/** How long run() waits at its end, in milliseconds, before it says for what. */
-const PATIENCE = 5000;
+/** The time after which run() at its end warns about the tasks that it still waits for. */
+const PATIENCE_MS = 5000;
 
 async function cancelAll(loop: EventLoop): Promise<void> {
   const tasks = [...loop._tasks].filter((task) => {
     try {
       return task.cancel();
     } catch (exception) {
-      // Tasks that await each other cannot end, so they cannot be waited for either.
+      // Tasks that await each other cannot end, so this run does not wait for them.
       loop.callExceptionHandler({
-        message: "a task could not be cancelled when run() ended",
+        message: "A task could not be cancelled when run() ended",
         exception,
         task,
       });
@@ -121,11 +131,11 @@ async function cancelAll(loop: EventLoop): Promise<void> {
   const patience = setTimeout(() => {
     const left = tasks.filter((task) => !task.done()).map((task) => describe(task));
     process.emitWarning(
-      `run() is over but still waits for tasks that were cancelled ${PATIENCE} ms ago: ${left.join(", ")}. ` +
+      `run() is over but still waits for tasks that were cancelled ${PATIENCE_MS} ms ago: ${left.join(", ")}. ` +
         "They swallow the cancellation, or await a native promise: give that currentTask().signal",
       { type: "RuntimeWarning", code: "CANCELLED_TASKS_LEFT" },
     );
-  }, PATIENCE);
+  }, PATIENCE_MS);
   patience.unref();
   try {
     await loop.runUntilComplete(gather(tasks, { returnExceptions: true }));
@@ -146,9 +156,11 @@ async function cancelAll(loop: EventLoop): Promise<void> {
 }
 
 /**
- * Runs `main` in a loop of its own, and gives its outcome. At the end it cancels the tasks that are left,
- * waits for them, closes executors, and closes the loop. It is the entry point of a program; inside a
- * running loop it throws a UsageError (`NESTED_RUN`).
+ * Runs `main` in a loop of its own, and returns its result. At the end it cancels the tasks that are left, waits for
+ * them, closes executors, and closes the loop. It is the entry point of a program.
+ *
+ * @throws the error of `main`.
+ * @throws {@link UsageError} (`NESTED_RUN`) inside a running loop.
  *
  * ```ts
  * import { run, sleep } from "@taskloom/loop";

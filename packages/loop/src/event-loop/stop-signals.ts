@@ -13,9 +13,9 @@ export interface RunSignals {
 }
 
 /**
- * The first SIGINT or SIGTERM cancels `task`, so that the program can clean up. The second one, or one after the end of
- * the task, ends the process with the exit code that a shell gives a process killed by that signal. A signal for which
- * the program has a handler of its own stays the program's, unless the program asks for this one.
+ * Handles the stop signals of a run. The first SIGINT or SIGTERM cancels `task`, so that the program can clean up. The
+ * second signal, or a signal after the end of the task, ends the process with the exit code of a shell for that signal.
+ * A signal for which the program has a handler of its own stays the program's, unless `isAsked` is true.
  */
 export function onStopSignals(task: Task<unknown>, isAsked: boolean): RunSignals {
   const exit = (signal: StopSignal): void => process.exit(exitCodeOf(signal));
@@ -44,10 +44,10 @@ const exitCodes = new WeakMap<Error, number>();
 let isMonitoring = false;
 
 /**
- * Has the process end with `exitCode`: quietly and at once if nobody catches `error`, else whenever the program
- * ends. A program that catches it can set `process.exitCode` to something else.
+ * Makes the process end with `exitCode`. If no code catches `error`, the process ends quietly and at once; else it ends
+ * with the program. A program that catches the error can set another `process.exitCode`.
  *
- * Node reports an uncaught error with its source line and its stack, and exits with 1. It calls the monitor first,
+ * Node reports an uncaught error with its source line and its stack, and exits with 1. Node calls the monitor first,
  * which changes nothing for other errors.
  */
 export function endsProcess(error: Error, exitCode: number): void {

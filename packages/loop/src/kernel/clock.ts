@@ -1,14 +1,14 @@
-/** Where a loop's time comes from. `virtualClock()` of `@taskloom/loop/testing` is the other one. */
+/** A source of time for a loop: the system's clock, or `virtualClock()` of `@taskloom/loop/testing`. */
 export interface Clock {
-  /** The time in milliseconds, from an arbitrary start; never goes back. */
+  /** Returns the time in milliseconds from an arbitrary start. The time never goes back. */
   now(): number;
   /**
-   * A clock that can pass time by itself has this: with nothing ready and nothing outside under way, the
-   * loop asks it to go on to its next deadline (`undefined` when there is none).
-   * `"moved"`: time passed. `"stay"`: the clock is moved by hand.
+   * Moves the time to the loop's next deadline (`undefined` if there is none). Only a virtual clock has this method.
+   * The loop calls it when its ready queue is empty and no work outside the loop is pending. Returns `"moved"` if
+   * time has passed, and `"stay"` if the test moves the clock.
    */
   advanceTo?(deadline: number | undefined): "moved" | "stay";
-  /** Told when a loop starts to use the clock, so that a clock moved by hand can wake it; false: it does not run. */
+  /** Receives a function that wakes a loop of the clock; the function returns false if the loop does not run. */
   attach?(wake: () => boolean): void;
 }
 

@@ -1,18 +1,18 @@
-/** What the loop's exception handler is told. */
+/** The argument of a loop's exception handler. */
 export interface ExceptionContext {
-  /** What happened, in a sentence. */
+  /** The event, in a sentence. */
   message: string;
   /** The error, if there is one. */
   exception?: unknown;
-  /** The future whose error it is. */
+  /** The future that failed. */
   future?: unknown;
-  /** The task it happened in. */
+  /** The task of the event. */
   task?: unknown;
-  /** The callback it happened in. */
+  /** The handle whose callback failed. */
   handle?: unknown;
-  /** The connection it happened on. */
+  /** The transport of the connection. */
   transport?: unknown;
-  /** Debug mode: where the failing thing was made. */
+  /** The place where the failed object was made, in debug mode. */
   sourceTraceback?: string | undefined;
 }
 

@@ -18,7 +18,7 @@ interface HandleOwner {
 }
 
 /**
- * A callback that is to be run: what `callSoon` returns.
+ * A scheduled callback. `callSoon` returns it.
  *
  * ```ts
  * import { getRunningLoop, run, sleep } from "@taskloom/loop";
@@ -32,10 +32,10 @@ interface HandleOwner {
  * ```
  */
 export class Handle implements Runnable {
-  /** @internal null when cancelled */
+  /** @internal Null once the handle is cancelled. */
   _callback: AnyFunction | null;
   /** @internal */
-  _args: readonly unknown[]; // null, which needs no write barrier, once it is cancelled
+  _args: readonly unknown[]; // Null once the handle is cancelled: null needs no write barrier.
   /** @internal */
   readonly _loop: HandleOwner;
   /** @internal */
@@ -55,7 +55,7 @@ export class Handle implements Runnable {
   }
 
   /**
-   * Cancels the callback: it will not run. Cancelling twice changes nothing.
+   * Cancels the callback, so that it does not run. A second call changes nothing.
    *
    * ```ts
    * import { run, getRunningLoop } from "@taskloom/loop";
@@ -70,7 +70,7 @@ export class Handle implements Runnable {
     this._args = null as never;
   }
 
-  /** Whether `cancel()` was called. */
+  /** Returns whether `cancel()` was called. */
   cancelled(): boolean {
     return this._callback === null;
   }
@@ -79,7 +79,7 @@ export class Handle implements Runnable {
   _run(): void {
     const callback = this._callback;
     if (callback === null) return;
-    // Kept here: the callback may cancel its own handle, and fail afterwards.
+    // A local copy, because the callback may cancel its own handle and fail afterwards.
     const args = this._args;
     try {
       if (this._context !== null) {
@@ -112,7 +112,7 @@ export class Handle implements Runnable {
 }
 
 /**
- * A callback that is to be run at a time: what `callLater` and `callAt` return.
+ * A callback that is scheduled for a time. `callLater` and `callAt` return it.
  *
  * ```ts
  * import { getRunningLoop, run } from "@taskloom/loop";
@@ -147,7 +147,7 @@ export class TimerHandle extends Handle implements Timer {
     return this._callback === null;
   }
 
-  /** The deadline, in milliseconds of the loop's `time()`. */
+  /** Returns the deadline, in milliseconds of the loop's `time()`. */
   when(): number {
     return this.#when;
   }
@@ -167,7 +167,7 @@ export class TimerHandle extends Handle implements Timer {
 
 describesItself(Handle);
 
-/** A callback as a reader can recognise it: `name(arguments)`. */
+/** Returns a callback as text: `name(arguments)`. */
 export function describeCallback(callback: AnyFunction, args: readonly unknown[]): string {
   const shown = args.map((arg) => inspect(arg, { depth: 0, breakLength: Infinity })).join(", ");
   return `${callback.name === "" ? "<anonymous>" : callback.name}(${shown})`;

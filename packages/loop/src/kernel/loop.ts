@@ -4,11 +4,10 @@ import type { Runnable } from "./runnable.ts";
 import type { Timer } from "./timer-heap.ts";
 
 /**
- * The loop as its parts see it. `EventLoop` is the roof of the package and implements all of it; the parts below
- * name this interface, because an import of the roof would make one circle of nearly all files.
+ * A loop, as far as its parts need it. `EventLoop` is the roof of the package and implements the whole interface. The
+ * parts below name the interface, because an import of the roof would make one circle of nearly all files.
  *
- * The members here are those that need no other layer. `task/task.ts` merges in those that return futures and
- * tasks.
+ * The members in this file need no other layer. `task/task.ts` merges in the members that return futures and tasks.
  */
 export interface Loop {
   time(): number;
@@ -18,15 +17,15 @@ export interface Loop {
   callExceptionHandler(context: ExceptionContext): void;
   isClosed(): boolean;
   getDebug(): boolean;
-  /** A callback that holds the loop longer is logged in debug mode, in milliseconds. */
+  /** The limit in milliseconds above which debug mode logs a callback that held the loop. */
   readonly slowCallbackDuration: number;
   /** @internal Returns this object in the type that users know. */
   _asEventLoop(): UserLoop;
   /** @internal Debug mode; null outside it. */
   readonly _monitor: LoopMonitor | null;
-  /** @internal A native await was settled in this turn. */
+  /** @internal Whether this turn has settled a native await. */
   _settledNative: boolean;
-  /** @internal Turns that have begun; between two of them every microtask runs. */
+  /** @internal The number of turns that have begun. Between two turns every microtask runs. */
   readonly _turns: number;
   /** @internal Whether the loop runs the entries of its ready queue. */
   _active(): boolean;
@@ -50,7 +49,7 @@ export interface Loop {
   _release(): void;
 }
 
-/** Debug mode as the loop and its parts notify it. `task/strand.ts` merges in the events of strands. */
+/** Debug mode, which the loop and its parts notify. `task/strand.ts` merges in the events of strands. */
 export interface LoopMonitor {
   /** Remembers where a handle, a future or a task was made. */
   made(thing: object): void;
@@ -62,7 +61,7 @@ export interface LoopMonitor {
   turnEnds(): void;
 }
 
-/** `event-loop/event-loop.ts` merges in `eventLoop: EventLoop`. */
+/** The types of higher layers, for `UserLoop`. `event-loop/event-loop.ts` merges in `eventLoop: EventLoop`. */
 export interface LoopTypes {}
 
 /** The type of loops in signatures that users see. Each loop is of this type, but only the roof may import it. */

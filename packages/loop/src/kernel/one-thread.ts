@@ -1,14 +1,13 @@
 /**
- * What is sent to another thread is cloned, property by property in the order in which they were made, and
- * a symbol cannot be: the DataCloneError names it. So the first property of a loop says why it, and every
- * future and task of it, cannot be sent.
+ * structuredClone names the first property that it cannot clone. A loop's first property is therefore a symbol whose
+ * description says why loops, futures and tasks cannot cross threads.
  */
 export abstract class OneThread {
   /** @internal */
-  readonly thread: symbol = oneThread;
+  readonly thread: symbol = ONE_THREAD;
 }
 
-// V8 shortens a longer text in the middle.
-const oneThread = Symbol(
+// V8 cuts out the middle of a longer text.
+const ONE_THREAD = Symbol(
   "a loop and its tasks stay on their thread: send a result, or use @taskloom/offload; this",
 );

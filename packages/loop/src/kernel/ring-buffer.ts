@@ -24,7 +24,7 @@ export class RingBuffer<T> {
     this.#ring[(this.#head + this.#size++) & this.#mask] = item;
   }
 
-  /** Takes out the first item. The buffer must not be empty. */
+  /** Removes and returns the first item. The buffer must not be empty. */
   shift(): T {
     const head = this.#head;
     const item = this.#ring[head]!;

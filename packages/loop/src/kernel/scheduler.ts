@@ -11,40 +11,43 @@ import type { Timer } from "./timer-heap.ts";
 import { turn } from "./turn.ts";
 
 /**
- * How long iterations run back to back before libuv gets its turn, in milliseconds. A request takes some ten
- * rounds through libuv, so this is a tenth of what a busy loop adds to one.
+ * The time for which iterations run without a break before libuv gets its turn. A request takes some ten
+ * rounds through libuv, so this is a tenth of the delay that a busy loop adds to a request.
  */
-const BUDGET = 0.5;
-/** Handles between two looks at the clock. */
+const BUDGET_MS = 0.5;
+/** The number of entries that run between two readings of the clock. */
 const LOOK = 128;
 
-/** How a seeded exploration orders an iteration's ready handles. */
+/** Returns a random integer below `n`, by which a seeded exploration orders the ready entries of an iteration. */
 export type Chooser = (n: number) => number;
 
 /**
  * Turns and iterations.
  *
- * An iteration runs exactly what was ready when it began (`#todo` counts the rest). A turn is a stretch of
- * iterations without libuv; it ends when its time budget is used up (then `setImmediate`, so that I/O is
- * never starved), when it has settled a native `await` (then the microtasks drain, so that async functions
- * are not starved by busy coroutines, and the next turn follows in a tick), when nothing is ready (then
- * the loop sleeps until it is woken or its one libuv timer fires), or when the loop is stopped.
+ * An iteration runs exactly the entries that were ready when it began (`#todo` counts the rest). A turn is a series
+ * of iterations without libuv. A turn ends in one of four cases:
  *
- * `#awake` is true from the moment a turn is scheduled until the loop sleeps or stops; whoever makes
- * something ready while it is false schedules a turn.
+ * - Its time budget is used up. The next turn follows by `setImmediate`, so that I/O is never starved.
+ * - It has settled a native `await`. The microtasks drain, so that busy coroutines do not starve async functions,
+ *   and the next turn follows in a tick.
+ * - The ready queue is empty. The loop sleeps until code wakes it or its one libuv timer fires.
+ * - The loop is stopped.
+ *
+ * `#awake` is true from the moment a turn is scheduled until the loop sleeps or stops. Code that adds an entry while
+ * `#awake` is false schedules a turn.
  */
 export abstract class Scheduler extends OneThread {
   /** @internal */
   readonly _timers: TimerHeap = new TimerHeap();
-  /** @internal A native await was settled in this turn. */
+  /** @internal Whether this turn has settled a native await. */
   _settledNative = false;
-  /** @internal Debug mode. */
+  /** @internal Debug mode; null outside it. */
   _monitor: LoopMonitor | null = null;
   /** @internal */
   _chooser: Chooser | null = null;
   /** @internal */
   _iterations = 0;
-  /** @internal Turns that have begun; between two of them every microtask runs. */
+  /** @internal The number of turns that have begun. Between two turns every microtask runs. */
   _turns = 0;
   /** @internal */
   protected _stopping = false;
@@ -92,13 +95,13 @@ export abstract class Scheduler extends OneThread {
   protected abstract _describeDeadlock(): DeadlockError | null;
   protected abstract _afterTurn(): void;
 
-  /** The loop's time in milliseconds, from an arbitrary start. */
+  /** Returns the loop's time in milliseconds, from an arbitrary start. */
   time(): number {
     return (this.#now = this._clock.now());
   }
 
   /**
-   * Whether the loop's clock can pass time by itself, as `virtualClock()` of `@taskloom/loop/testing` can.
+   * Returns whether the loop's clock can pass time by itself, as `virtualClock()` of `@taskloom/loop/testing` can.
    *
    * ```ts
    * import { EventLoop } from "@taskloom/loop";
@@ -111,7 +114,7 @@ export abstract class Scheduler extends OneThread {
     return this._clock.advanceTo !== undefined;
   }
 
-  /** @internal Makes something ready. */
+  /** @internal Adds an entry to the ready queue. */
   _push(item: Runnable): void {
     this.#ready.push(item);
     if (!this.#awake) this._nudge();
@@ -126,20 +129,23 @@ export abstract class Scheduler extends OneThread {
     }
   }
 
-  /** @internal A timer that is in the heap was cancelled. The last one no longer keeps the process alive. */
+  /** @internal Notes that a timer in the heap was cancelled. The last timer then stops keeping the process alive. */
   _timerCancelled(): void {
     this._timers.cancelled();
     if (!this.#awake && this._timers.live === 0) this.#disarm();
   }
 
-  /** @internal Has a turn run soon, if the loop runs at all. */
+  /** @internal Schedules a turn, if the loop runs. */
   _nudge(): void {
     if (this.#awake || !this._active()) return;
     this.#awake = true;
     setImmediate(this.#enterFresh);
   }
 
-  /** @internal Work that the loop cannot see began: a native promise, a thread. A virtual clock stands still meanwhile. */
+  /**
+   * @internal Notes the start of work that the loop cannot see, such as a native promise or a thread. A virtual clock
+   * stands still until its end.
+   */
   _beginOutside(): void {
     this.#outside++;
   }
@@ -188,7 +194,7 @@ export abstract class Scheduler extends OneThread {
     try {
       this.#iterate();
     } catch (error) {
-      // Nothing of ours throws here; whatever did must not end the loop with it.
+      // No code of this package throws here. Another error must not end the loop.
       setImmediate(this.#enterFresh);
       throw error;
     } finally {
@@ -202,7 +208,7 @@ export abstract class Scheduler extends OneThread {
     const ready = this.#ready;
     const timers = this._timers;
     let look = LOOK;
-    if (this.#budgetEnd === 0) this.#budgetEnd = performance.now() + BUDGET;
+    if (this.#budgetEnd === 0) this.#budgetEnd = performance.now() + BUDGET_MS;
     if (timers.size > 0) this.#now = this._clock.now();
     for (;;) {
       if (this.#todo === 0) {
@@ -236,10 +242,10 @@ export abstract class Scheduler extends OneThread {
       if (this._stopping) {
         this._stopping = false;
         this.#awake = false;
-        // Whoever moves the clock by hand does not wait for a loop that has ended.
+        // A test that moves the clock must not wait for a loop that has ended.
         this._clock.advanceTo?.(undefined);
         this._stopped();
-        // The process's default loop is never over: what is ready or set must still come.
+        // The process's default loop continues: its ready entries and its timers must still run.
         this._nudge();
         return;
       }
@@ -251,14 +257,14 @@ export abstract class Scheduler extends OneThread {
     }
   }
 
-  /** Lets the microtasks run, and goes on in a tick; through libuv when the budget is used up. */
+  /** Lets the microtasks run, and continues in a tick. If the budget is used up, it continues through libuv. */
   #drain(): void {
-    // Sixteen drains take less than the budget; a look at the clock costs as much as a tenth of one.
+    // Sixteen drains take less than the budget. A reading of the clock costs a tenth of a drain.
     if ((++this.#drains & 15) === 0 && performance.now() >= this.#budgetEnd) setImmediate(this.#enterFresh);
-    else void settled.then(this.#enterByTick);
+    else void RESOLVED.then(this.#enterByTick);
   }
 
-  /** Nothing is ready. True: time has passed, go on. False: the turn is over. */
+  /** Handles an empty ready queue. Returns true if time has passed and the turn continues. */
   #settle(): boolean {
     const clock = this._clock;
     if (clock.advanceTo === undefined) {
@@ -277,7 +283,7 @@ export abstract class Scheduler extends OneThread {
     this.#isDrained = false;
     this.#awake = false;
     if (this.#outside > 0) return false;
-    // A timer at Infinity is never due: with nothing else, the loop would wait for ever.
+    // A timer at Infinity is never due. If it is the only one, the loop would wait for ever.
     if (this._timers.size > 0 && this._timers.earliest < Infinity) {
       if (clock.advanceTo(this._timers.earliest) === "stay") return false;
       this.#now = clock.now();
@@ -297,11 +303,11 @@ export abstract class Scheduler extends OneThread {
     this.#armedFor = Infinity;
   }
 
-  /** Arms the libuv timer for the earliest deadline, unless it will fire early enough anyway. */
+  /** Arms the libuv timer for the earliest deadline, unless the timer fires early enough already. */
   #arm(): void {
     this._timers.sweep();
     const when = this._timers.earliest;
-    // A timer that is never due keeps the process alive as any other does: asyncio waits for ever, too.
+    // A timer that is never due keeps the process alive, as any other timer. asyncio waits for ever, too.
     if (this.#timer !== null && when >= this.#armedFor) return;
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#armedFor = when;
@@ -310,4 +316,4 @@ export abstract class Scheduler extends OneThread {
   }
 }
 
-const settled = Promise.resolve();
+const RESOLVED = Promise.resolve();

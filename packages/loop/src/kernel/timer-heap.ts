@@ -1,17 +1,17 @@
 import type { Runnable } from "./runnable.ts";
 
-/** An entry of the heap. Whoever cancels one says so to the loop. */
+/** An entry of the heap. Code that cancels an entry calls `_timerCancelled` of the loop. */
 export interface Timer extends Runnable {
-  /** @internal breaks ties: equal deadlines run in the order they were set; 0 while it is not in the heap */
+  /** @internal The order among equal deadlines, which run in the order they were set; 0 outside the heap. */
   _sequence: number;
   /** @internal */
   readonly _dead: boolean;
 }
 
 /**
- * Timers by (deadline, sequence number): a binary heap whose keys lie in a Float64Array, so that sifting
- * touches no objects unless deadlines are equal. Cancelled timers stay until they come up, or until most
- * of the heap is dead and it is rebuilt (asyncio's rule: more than 100 entries, more than half of them).
+ * Timers by (deadline, sequence number): a binary heap whose keys are in a Float64Array, so that sifting
+ * touches no objects unless deadlines are equal. Cancelled timers stay until they reach the top, or until the heap
+ * is rebuilt because most of it is dead (asyncio's rule: more than 100 entries, more than half of them cancelled).
  */
 export class TimerHeap {
   #keys: Float64Array = new Float64Array(64);
@@ -23,12 +23,12 @@ export class TimerHeap {
     return this.#timers.length;
   }
 
-  /** How many are not cancelled. */
+  /** The number of timers that are not cancelled. */
   get live(): number {
     return this.#timers.length - this.#cancelled;
   }
 
-  /** The earliest deadline. Only when there is one. */
+  /** The earliest deadline. The heap must not be empty. */
   get earliest(): number {
     return this.#keys[0]!;
   }
@@ -44,7 +44,7 @@ export class TimerHeap {
     const keys = this.#keys;
     timer._sequence = ++this.#sequence;
     timers.push(timer);
-    // The new timer has the highest number, so it never passes one that is equally early.
+    // The new timer has the highest sequence number, so it never passes a timer with an equal deadline.
     while (index > 0) {
       const parent = (index - 1) >> 1;
       const key = keys[parent]!;
@@ -57,7 +57,7 @@ export class TimerHeap {
     timers[index] = timer;
   }
 
-  /** Takes out the earliest timer. */
+  /** Removes and returns the earliest timer. */
   shift(): Timer {
     const timers = this.#timers;
     const first = timers[0]!;
@@ -69,12 +69,12 @@ export class TimerHeap {
     return first;
   }
 
-  /** A timer that is in the heap was cancelled. */
+  /** Notes that a timer in the heap was cancelled. */
   cancelled(): void {
     this.#cancelled++;
   }
 
-  /** Drops dead timers: those at the top, or all of them when they are most of the heap. */
+  /** Removes dead timers: those at the top, or all of them if they are most of the heap. */
   sweep(): void {
     if (this.#cancelled === 0) return;
     const timers = this.#timers;

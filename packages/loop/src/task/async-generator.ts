@@ -2,9 +2,8 @@ import type { Loop } from "../kernel/loop.ts";
 import { currentLoop } from "./running.ts";
 
 /**
- * Wraps an `async function*` so that the loop knows its generators: one that is left unfinished is closed,
- * and its `finally` blocks run, when `run()` ends. Node does not do that for a bare one, which is simply
- * dropped.
+ * Wraps an `async function*` so that the loop knows its generators. When `run()` ends, it closes the unfinished
+ * generators, so that their `finally` blocks run. Node runs none of them for a bare generator.
  *
  * ```ts
  * import { asyncGenerator, run } from "@taskloom/loop";
@@ -30,7 +29,7 @@ export function asyncGenerator<A extends unknown[], T, R>(
   return make;
 }
 
-/** Known to the loop from its first step to its end. */
+/** A generator that its loop knows from the first step to the end. */
 class Tracked<T, R, N> implements AsyncGenerator<T, R, N> {
   readonly #inner: AsyncGenerator<T, R, N>;
   #loop: Loop | null = null;

@@ -24,16 +24,16 @@ type Settle = (value: unknown) => void;
 /** A routine that has not started, as `Operation` is. */
 type Routine = PromiseLike<unknown> & { [Symbol.iterator](): Steppable };
 
-/** Runs a routine for a native `await`: inline, in the task of the awaiting function; outside any, in a task of its own. */
+/** Runs a routine for a native `await`, inline in the task of the awaiting function; outside a task, in a new task. */
 export function awaitInline(routine: Routine, strand: Strand | null, resolve: Settle, reject: Settle): void {
   if (strand === null) awaitFuture(loopOf(null).createTask(routine), null, resolve, reject);
   else step(new Branch(strand, routine, resolve, reject));
 }
 
 /**
- * A routine that an `async` function awaits, driven as a strand of the same task. It is a leaf of the
- * strand whose function awaits it, so a cancellation of that one reaches it. It counts the requests made
- * to itself: a timeout in one branch of a `Promise.all` cancels that branch and no other.
+ * A routine that an `async` function awaits, driven as a strand of the same task. The branch is a leaf of the
+ * strand whose function awaits it, so a cancellation of that strand reaches the branch. The branch counts its own
+ * cancel requests: a timeout in one branch of a `Promise.all` cancels that branch and no other.
  */
 class Branch implements Strand, Leaf {
   readonly _loop: Loop;
@@ -52,7 +52,7 @@ class Branch implements Strand, Leaf {
   _pending: PendingRequest = NONE;
   #message: string | undefined = undefined;
   #controller: AbortController | null = null;
-  /** Ends the listening at the parent's signal. */
+  /** Stops listening to the parent's signal. */
   #unfollow: (() => void) | null = null;
   readonly #routine: Routine;
   readonly #resolve: Settle;
@@ -111,7 +111,7 @@ class Branch implements Strand, Leaf {
     this._gen = this._frame = null;
     this._loop._settledNative = true;
     this._task._wokenIn = this._loop._turns;
-    // A helper that was started in the branch and outlives it goes on in what is around the branch.
+    // A helper that was started in the branch and outlives it continues in the parent.
     for (const leaf of leavesOf(this)) addLeaf(this._parent, leaf);
     removeLeaf(this._parent, this);
   }
@@ -166,14 +166,14 @@ class Branch implements Strand, Leaf {
   }
 
   /**
-   * The signal of this branch alone. It follows the parent's by a listener that goes with the branch:
-   * `AbortSignal.any` would keep a signal that has listeners for as long as the parent may be aborted.
+   * The signal of this branch alone. It follows the parent's signal by a listener that is removed with the branch.
+   * `AbortSignal.any` would keep a signal with listeners for as long as the parent may be aborted.
    */
   _signal(): AbortSignal {
     const parent = this._parent._signal();
     const signal = this.#controller?.signal;
     if (signal !== undefined && (!signal.aborted || this._cancels > 0 || parent.aborted)) return signal;
-    // Not there yet, or aborted by a request to the parent that was withdrawn.
+    // The signal does not exist yet, or a request to the parent that was withdrawn has aborted it.
     this.#unlink();
     const controller = (this.#controller = new AbortController());
     if (parent.aborted) controller.abort(parent.reason);

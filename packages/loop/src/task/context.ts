@@ -3,9 +3,9 @@ import { baseContext } from "../kernel/base-context.ts";
 import type { Strand } from "./strand.ts";
 
 /**
- * Which strand an `async` function belongs to. A native continuation keeps the context in which it began,
- * whoever resolves it, so setting this once, when the function is called, is enough. Generators need none
- * of it: `machine.strand` says which strand is being stepped.
+ * The strand that an `async` function belongs to. A native continuation keeps the context in which it began, so
+ * one assignment at the call of the function is enough. Generators do not need it: `machine.strand` is the strand
+ * that is stepped.
  */
 export const strandStorage: AsyncLocalStorage<Strand> = new AsyncLocalStorage<Strand>();
 
@@ -16,40 +16,40 @@ interface Frame {
 
 /**
  * Node 24 keeps the stores of a context in one map, which an AsyncResource holds under a symbol. Reading it
- * tells for 15 ns whether there is anything to carry; where the symbol or the map is not as expected
- * (Node 22 keeps stores as symbols of the resource), everything that exists is carried.
+ * costs 15 ns and shows whether any store is set. If the symbol or the map is not as expected (Node 22 keeps the
+ * stores as symbols of the resource), the resource's symbols are counted instead.
  */
-const frameSymbol: symbol | undefined = strandStorage.run(null as unknown as Strand, () => {
+const FRAME_SYMBOL: symbol | undefined = strandStorage.run(null as unknown as Strand, () => {
   const probe = new AsyncResource("taskloom.probe") as unknown as Record<symbol, Frame | undefined>;
   return Object.getOwnPropertySymbols(probe).find((symbol) => {
     const frame = probe[symbol];
     return typeof frame === "object" && frame !== null && frame.size === 1 && frame.has(strandStorage);
   });
 });
-const plainSymbols = Object.getOwnPropertySymbols(baseContext).length;
+const PLAIN_SYMBOLS = Object.getOwnPropertySymbols(baseContext).length;
 
 function carriesStores(resource: AsyncResource): boolean {
-  if (frameSymbol !== undefined) {
-    const frame = (resource as unknown as Record<symbol, Frame | undefined>)[frameSymbol];
+  if (FRAME_SYMBOL !== undefined) {
+    const frame = (resource as unknown as Record<symbol, Frame | undefined>)[FRAME_SYMBOL];
     if (frame === undefined || frame === null) return false;
     return frame.size > 1 || !frame.has(strandStorage);
   }
   const symbols = Object.getOwnPropertySymbols(resource);
   const own = strandStorage.getStore() === undefined ? 0 : 1;
-  return symbols.length > plainSymbols + own;
+  return symbols.length > PLAIN_SYMBOLS + own;
 }
 
 /**
- * The AsyncLocalStorage stores that are active now, or null when there are none but our own: most programs
- * have none, and then a task costs no resource and a step no scope.
+ * Returns the AsyncLocalStorage stores that are active now, or null if there is no store except the strand's. Most
+ * programs have none, and then a task costs no resource and a step no scope.
  */
 export function captureContext(): AsyncResource | null {
-  // With a trigger id given it costs half; who scheduled it is not what this is for.
+  // A given trigger id halves the cost. The id itself is not used.
   const resource = new AsyncResource("taskloom", 1);
   return carriesStores(resource) ? resource : null;
 }
 
-/** The same for a strand of its own: async functions that it calls will find it. */
+/** Returns the same for a new strand, so that the async functions that it calls find that strand. */
 export function captureContextFor(strand: Strand): AsyncResource | null {
   if (captureContext() === null) return null;
   return strandStorage.run(strand, () => new AsyncResource("taskloom.task"));

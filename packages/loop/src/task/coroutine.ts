@@ -14,12 +14,12 @@ const THREW = 3;
 type CoroutinePhase = typeof CREATED | typeof ENTERED | typeof RETURNED | typeof THREW;
 
 /**
- * A call of a `coroutine(fn)`: named, not started, and to be awaited once, with `yield*` or `await`, or made
- * a task.
+ * A call of a `coroutine(fn)`. It has a name and has not started. It is awaited once, with `yield*` or `await`, or
+ * made a task.
  *
  * CREATED -> ENTERED when a strand begins it (`_begin`); ENTERED -> RETURNED or THREW. While ENTERED it is a
- * frame of the strand's stack: `_outer` and `_outerGen` are its caller. `next()` and `throw()` are what the
- * caller's `yield*` sees of it: the call, and then its outcome.
+ * frame of the strand's stack, and `_outer` and `_outerGen` are its caller. The caller's `yield*` calls `next()` and
+ * `throw()`, which return the call and then its outcome.
  *
  * ```ts
  * import { coroutine, run, sleep } from "@taskloom/loop";
@@ -81,20 +81,20 @@ export class Coroutine<T = unknown> extends Operation<T> implements Frame {
     this.#phase = THREW;
   }
 
-  /** Closes a coroutine that is not to be run after all: no "was never awaited" report. */
+  /** Closes a coroutine that will not run, so that debug mode does not report it as never awaited. */
   close(): void {
     if (this.#phase !== CREATED) return;
     this.#phase = RETURNED;
     reportDropped.awaited(this);
   }
 
-  /** How `yield*` drives it. */
+  /** Called by `yield*`. */
   override [Symbol.iterator](): this {
     if (this.#phase !== CREATED) this.#claim();
     return this;
   }
 
-  /** How `yield*` drives it. */
+  /** Called by `yield*`. */
   next(): IteratorResult<never, T> {
     if (machine.probe !== null) return probed(CALLED) as never;
     if (this.#phase === RETURNED) {
@@ -107,7 +107,7 @@ export class Coroutine<T = unknown> extends Operation<T> implements Frame {
     return CALLED as never;
   }
 
-  /** How `yield*` drives it. */
+  /** Called by `yield*`. */
   throw(error: unknown): IteratorResult<never, T> {
     throw error;
   }
@@ -121,7 +121,7 @@ export class Coroutine<T = unknown> extends Operation<T> implements Frame {
 
 describesItself(Coroutine);
 
-/** What `coroutine(fn)` returns: a function whose calls give coroutines. */
+/** The type of `coroutine(fn)`: a function whose calls return coroutines. */
 export interface CoroutineFunction<A extends unknown[], T> {
   (...args: A): Coroutine<T>;
   /** The wrapped function. */
@@ -129,9 +129,9 @@ export interface CoroutineFunction<A extends unknown[], T> {
 }
 
 /**
- * Makes a coroutine function of a `function*` or an `async` function: calling it gives a Coroutine that has
- * not started, which is named after the function, is awaited with `yield*` or `await` (once), costs the same
- * to resume at any depth, and shows in the call graph of its task.
+ * Makes a coroutine function of a `function*` or an `async` function. A call returns a Coroutine that has not started
+ * and has the function's name. It is awaited once, with `yield*` or `await`. A resumption costs the same at any depth,
+ * and the coroutine is shown in the call graph of its task.
  *
  * ```ts
  * import { coroutine, run, sleep } from "@taskloom/loop";
@@ -151,7 +151,7 @@ export function coroutine<A extends unknown[], T>(fn: (...args: A) => Awaitable<
 }
 
 /**
- * Whether `value` is a coroutine: the result of calling a `coroutine(fn)`, or a generator object.
+ * Returns whether `value` is a coroutine: the result of a call of a `coroutine(fn)`, or a generator object.
  *
  * ```ts
  * import { coroutine, isCoroutine } from "@taskloom/loop";
@@ -172,7 +172,7 @@ const tag = (value: unknown): string =>
   typeof value === "function" ? Object.prototype.toString.call(value) : "";
 
 /**
- * Whether calling `value` gives something to await: a `coroutine(fn)`, a `function*` or an `async` function.
+ * Returns whether a call of `value` returns an awaitable: for a `coroutine(fn)`, a `function*` or an `async` function.
  *
  * ```ts
  * import { isCoroutineFunction } from "@taskloom/loop";
@@ -189,7 +189,7 @@ export function isCoroutineFunction(value: unknown): value is (...args: never[])
 }
 
 /**
- * Whether `value` is an `async function*`.
+ * Returns whether `value` is an `async function*`.
  *
  * ```ts
  * import { isAsyncGeneratorFunction } from "@taskloom/loop";

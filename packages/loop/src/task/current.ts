@@ -11,9 +11,10 @@ import type { DeadlineScope, Strand } from "./strand.ts";
 import type { Task, TaskOptions } from "./task.ts";
 
 /**
- * The strand of the running code.
+ * Returns the strand of the running code.
  *
- * @param what names the caller in the UsageError that is thrown outside a task.
+ * @param what the name of the caller, for the error.
+ * @throws {@link UsageError} (`NO_TASK`) outside a task.
  */
 export function requireStrand(what: string): Strand {
   const strand = currentStrand();
@@ -32,7 +33,9 @@ function taskOf(strand: Strand): Task<unknown> {
 }
 
 /**
- * The task that is running now, or null in a callback. Throws a UsageError outside any loop.
+ * Returns the running task, or null in a callback.
+ *
+ * @throws {@link UsageError} (`NO_RUNNING_LOOP`) outside any loop.
  *
  * ```ts
  * import { createTask, currentTask, run } from "@taskloom/loop";
@@ -51,7 +54,7 @@ export function currentTask(loop?: Loop): Task<unknown> | null {
 }
 
 /**
- * The tasks of a loop (by default the running one) that are not done, in the order they were made.
+ * Returns the unfinished tasks of a loop (by default the running loop), in the order they were made.
  *
  * ```ts
  * import { allTasks, createTask, run, sleep } from "@taskloom/loop";
@@ -67,8 +70,8 @@ export function allTasks(loop?: Loop): Set<Task<unknown>> {
 }
 
 /**
- * Makes a Task of something to await, or of a function that gives it, and schedules its first step. Outside
- * any running loop, the process's default loop runs it.
+ * Makes a Task of an awaitable, or of a function that returns one, and schedules its first step. Outside any running
+ * loop, the process's default loop runs the task.
  *
  * ```ts
  * import { createTask, run, sleep } from "@taskloom/loop";
@@ -87,8 +90,10 @@ export function createTask<T>(work: Startable<T>, options?: TaskOptions): Task<T
 }
 
 /**
- * A Future as it is; a Task of anything else that can be awaited. Throws an ArgumentError for what cannot,
- * and a UsageError for a future of a loop other than `loop`.
+ * Returns a Future unchanged, and a Task of any other awaitable.
+ *
+ * @throws {@link ArgumentError} if `work` cannot be awaited.
+ * @throws {@link UsageError} (`WRONG_LOOP`) if `work` is a future of a loop other than `loop`.
  *
  * ```ts
  * import { ensureFuture, run, sleep } from "@taskloom/loop";
@@ -122,9 +127,9 @@ export function ensureFuture<T>(work: Startable<T>, options: { loop?: Loop | und
 }
 
 /**
- * The deadline of the nearest enclosing `timeout`, in milliseconds of the loop's `time()`: the earliest of
- * those that are open. Undefined when there is none. Tasks made by `gather` and in a `taskGroup` are enclosed
- * by what encloses those; a task made by `createTask` outlives its maker's scopes, and is not.
+ * Returns the earliest deadline of the enclosing `timeout` scopes, in milliseconds of the loop's `time()`; undefined
+ * if there is none. The scopes around a `gather` and around a `taskGroup` enclose their tasks, too. A task of
+ * `createTask` outlives the scopes of its maker, so they do not enclose it.
  *
  * ```ts
  * import { currentDeadline, getRunningLoop, run, timeout } from "@taskloom/loop";
@@ -148,15 +153,15 @@ export function currentDeadline(): number | undefined {
 }
 
 /**
- * Where progress goes that is reported outside any task: `@taskloom/offload` puts it on its threads, for the call that
- * runs there. Off `globalThis`, since the copy of this module that a call imports need not be the thread's own.
+ * The receiver of progress that is reported outside any task. `@taskloom/offload` sets it on its threads, for the call
+ * that runs there. It is on `globalThis`, since a call may import a copy of this module that is not the thread's own.
  */
 const progressKey = Symbol.for("taskloom.outsideProgress");
 const scope = globalThis as unknown as { [progressKey]?: (value: unknown) => void };
 
 /**
- * Reports progress of the current task, to whoever listens with `task.onProgress`; on a thread of `@taskloom/offload`,
- * of the call that runs there. Elsewhere it does nothing.
+ * Reports progress of the current task to the listeners of `task.onProgress`. On a thread of `@taskloom/offload`,
+ * reports progress of the running call. Elsewhere it does nothing.
  *
  * ```ts
  * import { createTask, reportProgress, run, sleep } from "@taskloom/loop";

@@ -7,7 +7,7 @@ interface Settled {
   readonly _value: unknown;
 }
 
-/** ` result=5` or ` exception=Error('…')`, as far as there is one. */
+/** Returns ` result=5` or ` exception=Error('…')`; empty if the future has neither. */
 export function describeOutcome(future: Settled): string {
   switch (future._state) {
     case FULFILLED:
@@ -21,7 +21,7 @@ export function describeOutcome(future: Settled): string {
   }
 }
 
-/** `pending`, `finished` or `cancelled`. */
+/** Returns `pending`, `finished` or `cancelled`. */
 export function describeState(future: Settled): string {
   switch (future._state) {
     case PENDING:
@@ -35,16 +35,16 @@ export function describeState(future: Settled): string {
   }
 }
 
-/** A primitive or an operation that futures of waiters belong to. */
+/** A primitive or an operation that a waiter's future belongs to. */
 interface Awaited {
-  /** @internal The wait as text, such as `Lock.acquire() held by 'Task-2'`. */
+  /** @internal Returns the wait as text, such as `Lock.acquire() held by 'Task-2'`. */
   _describeWait(): string;
 }
 
-/** `<Future pending>`; for the waiter of a primitive `<Lock.acquire() held by 'Task-2', 1 waiting>`. */
+/** Returns `<Future pending>`; for the waiter of a primitive `<Lock.acquire() held by 'Task-2', 1 waiting>`. */
 export function describeFuture(future: Settled & { constructor: { name: string } }): string {
   const { _state: state, _value: value } = future;
-  // A pending future has no value yet. The primitives of `sync` put themselves there, which costs no field.
+  // A pending future has no value yet. The primitives of `sync` store themselves there, which costs no field.
   if (state === PENDING && typeof value === "object" && value !== null && "_describeWait" in value)
     return `<${(value as Awaited)._describeWait()}>`;
   return `<${future.constructor.name} ${describeState(future)}${describeOutcome(future)}>`;

@@ -4,9 +4,9 @@ interface Origin {
 }
 
 /**
- * Reports coroutines that were made and never awaited. Registering one costs ten times what making it does,
- * so this happens in debug mode only; the engine tells when an object is gone, in a later macrotask, and
- * not at all for what lives until the process ends.
+ * Reports coroutines that were made and never awaited. Registering a coroutine costs ten times as much as making it,
+ * so this happens in debug mode only. V8 notifies the registry in a macrotask after the object is collected, and not
+ * at all for objects that live until the process ends.
  */
 class DroppedCoroutines {
   enabled = false;

@@ -6,23 +6,23 @@ import type { FutureState } from "./states.ts";
 import type { Waker } from "./strand.ts";
 import { Task } from "./task.ts";
 
-/** Options of an ExternalTask. */
+/** The options of an ExternalTask. */
 export interface ExternalTaskOptions {
-  /** The loop it belongs to; the running one, else the process's default loop. */
+  /** The task's loop; by default the running loop, else the process's default loop. */
   loop?: Loop | undefined;
-  /** Its name; `Task-<n>` by default. */
+  /** The task's name; `Task-<n>` by default. */
   name?: string | undefined;
-  /** What it does, for messages. */
+  /** A description of the work, for messages. */
   description?: string | undefined;
-  /** Told of every request to cancel; the place decides when and how the task ends. */
+  /** Receives every request to cancel. The place of the work decides when and how the task ends. */
   requestCancel?: ((error: CancelledError) => void) | undefined;
-  /** False for a place that is this very loop: a virtual clock does not stand still for it. Default true. */
+  /** False if the work runs on the task's own loop, so that a virtual clock does not stand still. True by default. */
   isOutside?: boolean | undefined;
 }
 
 /**
- * A Task whose body runs somewhere else: on a thread, in another process. The place settles it. While it is
- * pending a virtual clock stands still, and while something waits for it the process stays alive.
+ * A Task whose body runs in another place: on a thread, or in another process. That place settles the task. While
+ * the task is pending, a virtual clock stands still. While an awaiter waits for it, the process stays alive.
  *
  * ```ts
  * import { ExternalTask, run } from "@taskloom/loop";
@@ -51,14 +51,14 @@ export class ExternalTask<T = unknown> extends Task<T> {
     if (this.#isOutside) this._loop._beginOutside();
   }
 
-  /** Ends the task with a result. False when it is done already. */
+  /** Ends the task with a result. Returns false if the task is done already. */
   succeed(value: T): boolean {
     if (this._state !== PENDING) return false;
     this.#end(FULFILLED, value);
     return true;
   }
 
-  /** Ends the task with an error; with a CancelledError, as cancelled. False when it is done already. */
+  /** Ends the task with an error; with a CancelledError, as cancelled. Returns false if the task is done already. */
   fail(error: unknown): boolean {
     if (this._state !== PENDING) return false;
     if (error instanceof CancelledError) {
@@ -81,7 +81,7 @@ export class ExternalTask<T = unknown> extends Task<T> {
     }
   }
 
-  /** Asks the place to stop: counts a request, aborts `signal`, calls `requestCancel`. The place ends the task. */
+  /** Counts a cancel request, aborts `signal`, and calls `requestCancel`. The place of the work ends the task. */
   override cancel(message?: string): boolean {
     if (this._state !== PENDING) {
       this._retrieved();

@@ -9,15 +9,15 @@ import type { FutureState } from "./states.ts";
 import type { AnyFuture, Strand, Waker } from "./strand.ts";
 
 /**
- * The state machine of every future, the lazy ones (sleep) included.
+ * The state machine of every future, lazy ones (sleep) included.
  *
- * PENDING -> FULFILLED, FAILED/UNRETRIEVED or CANCELLED, once, in `_settle`; UNRETRIEVED -> FAILED when the outcome
- * is looked at. `_value` holds the result, the error, or (CANCELLED) the CancelledError that is handed to
- * the first who asks; `_message` the message of `cancel(message)`. Result and message have slots of their
- * own because a cancelled task may hold either without the other.
+ * PENDING -> FULFILLED, FAILED/UNRETRIEVED or CANCELLED, once, in `_settle`. UNRETRIEVED -> FAILED when code reads
+ * the outcome. `_value` holds the result, the error, or (CANCELLED) the CancelledError for the first reader.
+ * `_message` holds the message of `cancel(message)`. Result and message have slots of their own because a cancelled
+ * task may hold either without the other.
  *
- * It is its own iterator, and a stateless one: `next()` suspends the strand while the future is pending and
- * returns the result afterwards, so `yield* future` allocates nothing.
+ * A future is its own iterator, which keeps no state: `next()` suspends the strand while the future is pending
+ * and returns the result afterwards, so `yield* future` allocates nothing.
  */
 export abstract class FutureCore<T> implements AnyFuture {
   /** @internal */
@@ -36,17 +36,17 @@ export abstract class FutureCore<T> implements AnyFuture {
     this._loop = loop;
   }
 
-  /** Whether the future has a result or an error, or was cancelled. */
+  /** Returns whether the future has a result or an error, or was cancelled. */
   done(): boolean {
     return this._state !== PENDING;
   }
 
-  /** Whether the future was cancelled. */
+  /** Returns whether the future was cancelled. */
   cancelled(): boolean {
     return this._state === CANCELLED;
   }
 
-  /** Cancels: true if the request was taken, false when it is done already. */
+  /** Cancels the future. Returns false if the future is done already. */
   cancel(message?: string): boolean {
     if (this._state !== PENDING) {
       this._retrieved();
@@ -57,7 +57,7 @@ export abstract class FutureCore<T> implements AnyFuture {
     return true;
   }
 
-  /** @internal The one place where the state leaves PENDING. */
+  /** @internal Settles the future. It is the only method in which the state leaves PENDING. */
   _settle(state: FutureState, value: unknown): void {
     this._state = state;
     this._value = value;
@@ -70,7 +70,7 @@ export abstract class FutureCore<T> implements AnyFuture {
     if (state === UNRETRIEVED) this._loop._failures.recorded(this);
   }
 
-  /** @internal Tells `waker` when the future is done; through the ready queue even when it is already. */
+  /** @internal Wakes `waker` when the future is done; through the ready queue even if the future is done already. */
   _addWaker(waker: Waker): void {
     if (this._state !== PENDING) {
       waker._wake(this);
@@ -105,7 +105,7 @@ export abstract class FutureCore<T> implements AnyFuture {
     }
   }
 
-  /** @internal The error of a future that failed or was cancelled. */
+  /** @internal Returns the error of a future that failed or was cancelled. */
   _error(): unknown {
     if (this._state === CANCELLED) return this._cancelledError();
     this._retrieved();
@@ -113,8 +113,8 @@ export abstract class FutureCore<T> implements AnyFuture {
   }
 
   /**
-   * @internal The error of a cancelled future. The one that ended a task is handed over once, so that it
-   * reaches the first waiter with its message; later ones get a fresh error with the future's own message.
+   * @internal Returns the error of a cancelled future. The error that ended a task is returned once, so that it
+   * reaches the first waiter with its message. Later waiters receive a fresh error with the future's own message.
    */
   _cancelledError(): CancelledError {
     const error = this._value;
@@ -129,7 +129,7 @@ export abstract class FutureCore<T> implements AnyFuture {
     return this;
   }
 
-  /** How `yield*` drives it. */
+  /** Called by `yield*`. */
   next(): IteratorResult<never, T> {
     if (machine.probe !== null) return probed(SUSPENDED) as never;
     if (this._state === FULFILLED) return returned(this._value as T);
@@ -141,13 +141,13 @@ export abstract class FutureCore<T> implements AnyFuture {
     throw this._error();
   }
 
-  /** How `yield*` drives it. */
+  /** Called by `yield*`. */
   throw(error: unknown): IteratorResult<never, T> {
     throw error;
   }
 
-  /** A native promise of its outcome. It is what `await` calls. */
-  // oxlint-disable-next-line unicorn/no-thenable -- this is what `await` calls
+  /** Returns a native promise of the outcome. `await` calls this method. */
+  // oxlint-disable-next-line unicorn/no-thenable -- `await` calls this method
   then<A = T, B = never>(
     onFulfilled?: ((value: T) => A | PromiseLike<A>) | null,
     onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
@@ -164,12 +164,12 @@ export abstract class FutureCore<T> implements AnyFuture {
     awaitFuture(this, strand, resolve, reject);
   }
 
-  /** Handles its error. */
+  /** Handles the error of the future. */
   catch<B = never>(onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null): Promise<T | B> {
     return this.then(null, onRejected);
   }
 
-  /** Calls back when it is done. */
+  /** Calls `onFinally` when the future is done. */
   finally(onFinally?: (() => void) | null): Promise<T> {
     return this.then().finally(onFinally);
   }

@@ -29,13 +29,13 @@ class DoneCallback implements Waker {
 
 /** Options of a future. */
 export interface FutureOptions {
-  /** The loop it belongs to; by default the running one, else `getEventLoop()`. */
+  /** The future's loop; by default the running loop, else that of `getEventLoop()`. */
   loop?: Loop;
 }
 
 /**
- * A result that is not there yet. It is awaited with `yield*` or `await`, and settled once, by whoever made
- * it. Its callbacks, and whoever awaits it, always run through the loop's ready queue, never at once.
+ * A result that is not there yet. Code awaits it with `yield*` or `await`, and the code that made it settles it
+ * once. Its callbacks and its awaiters always continue through the loop's ready queue, never at once.
  *
  * ```ts
  * import { Future, getRunningLoop, run } from "@taskloom/loop";
@@ -55,14 +55,17 @@ export class Future<T = unknown> extends FutureCore<T> {
     if (this._loop._monitor !== null) this._loop._monitor.made(this);
   }
 
-  /** The loop that the future belongs to. */
+  /** Returns the future's loop. */
   getLoop(): UserLoop {
     return this._loop._asEventLoop();
   }
 
   /**
-   * The result. Throws the error the future was settled with, a CancelledError when it was cancelled, an
-   * InvalidStateError when it is not done.
+   * Returns the result.
+   *
+   * @throws the error of a future that failed.
+   * @throws {@link CancelledError} if the future was cancelled.
+   * @throws {@link InvalidStateError} if the future is not done.
    */
   result(): T {
     if (this._state === FULFILLED) return this._value as T;
@@ -73,8 +76,10 @@ export class Future<T = unknown> extends FutureCore<T> {
   }
 
   /**
-   * The error that the future was settled with, or undefined. Throws a CancelledError when it was
-   * cancelled, an InvalidStateError when it is not done.
+   * Returns the error of a future that failed; undefined if it has a result.
+   *
+   * @throws {@link CancelledError} if the future was cancelled.
+   * @throws {@link InvalidStateError} if the future is not done.
    */
   exception(): unknown {
     if (this._state === CANCELLED) throw this._cancelledError();
@@ -85,13 +90,21 @@ export class Future<T = unknown> extends FutureCore<T> {
     return this._error();
   }
 
-  /** Settles the future with a result. Throws an InvalidStateError when it is done already. */
+  /**
+   * Settles the future with a result.
+   *
+   * @throws {@link InvalidStateError} if the future is done already.
+   */
   setResult(result: T): void {
     if (this._state !== PENDING) throw this.#settledTwice();
     this._settle(FULFILLED, result);
   }
 
-  /** Settles the future with an error. Throws an InvalidStateError when it is done already. */
+  /**
+   * Settles the future with an error.
+   *
+   * @throws {@link InvalidStateError} if the future is done already.
+   */
   setException(error: unknown): void {
     if (this._state !== PENDING) throw this.#settledTwice();
     this._settle(UNRETRIEVED, error);
@@ -101,7 +114,7 @@ export class Future<T = unknown> extends FutureCore<T> {
     return new InvalidStateError(`${describeFuture(this)} is done already: settle a future once`);
   }
 
-  /** Calls `callback(future)` through the ready queue when the future is done, or soon if it is already. */
+  /** Calls `callback(future)` through the ready queue once the future is done. */
   addDoneCallback(callback: (future: this) => unknown): void {
     if (typeof callback !== "function") {
       throw new ArgumentError(`Expected a function as done callback, got ${inspect(callback)}`);
@@ -109,12 +122,12 @@ export class Future<T = unknown> extends FutureCore<T> {
     this._addWaker(new DoneCallback(callback as never, null));
   }
 
-  /** @internal A callback of ours, on the way from this future to what waits behind it. */
+  /** @internal Adds a callback of this package. `towards` is the future or the strand that waits behind it. */
   _addLink(callback: (future: this) => unknown, towards: AnyFuture | Strand): void {
     this._addWaker(new DoneCallback(callback as never, towards));
   }
 
-  /** Removes every occurrence of `callback`; says how many there were. */
+  /** Removes every occurrence of `callback`, and returns their number. */
   removeDoneCallback(callback: (future: this) => unknown): number {
     return this._removeWakers(
       (waker: Waker) => waker instanceof DoneCallback && (waker.fn as unknown) === callback,
@@ -128,7 +141,7 @@ export class Future<T = unknown> extends FutureCore<T> {
 }
 
 /**
- * Whether `value` is a Future (a Task is one).
+ * Returns whether `value` is a Future. Each Task is a Future.
  *
  * ```ts
  * import { createTask, isFuture, sleep } from "@taskloom/loop";

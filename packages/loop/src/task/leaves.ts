@@ -2,7 +2,7 @@ import type { Leaf, Strand } from "./strand.ts";
 
 const NO_LEAVES: readonly Leaf[] = [];
 
-/** All leaves of a strand. The list does not follow later changes. */
+/** Returns all leaves of a strand. The list does not follow later changes. */
 export function leavesOf({ _leaves }: Strand): readonly Leaf[] {
   if (_leaves === null) return NO_LEAVES;
   return Array.isArray(_leaves) ? _leaves.slice() : [_leaves];
@@ -28,7 +28,7 @@ export function removeFrom(strand: Strand, leaf: Leaf): boolean {
     return true;
   }
   if (!Array.isArray(leaves)) return false;
-  leaves.splice(leaves.indexOf(leaf), 1); // There are two or more, and it is one of them.
+  leaves.splice(leaves.indexOf(leaf), 1); // The list has two or more leaves, and this is one of them.
   if (leaves.length === 1) strand._leaves = leaves[0]!;
   return false;
 }

@@ -2,57 +2,57 @@ import { UsageError } from "../errors.ts";
 import type { AnyFuture, Frame, Strand } from "./strand.ts";
 
 /**
- * What an awaitable's iterator hands up through every `yield*` to the strand that runs it.
+ * A mark that an awaitable's iterator passes up through every `yield*` to the strand that runs it.
  *
- * These four objects are made once and are recognised by identity: a suspension allocates nothing, and a
- * bare `yield` by user code (a fresh object) is told apart for free. What is waited for travels beside
- * them, in `machine`.
+ * These objects are made once and are recognised by identity. A suspension therefore allocates nothing, and a
+ * bare `yield` by user code (a fresh object) is recognised for free. The awaited future travels beside the mark,
+ * in `machine`.
  */
 export type Suspension = { done: false; value: undefined };
 
-/** `machine.awaited` is what the strand now waits for. */
+/** The strand suspends, and waits for `machine.awaited`. */
 export const SUSPENDED: Suspension = { done: false, value: undefined };
-/** The strand gives way for one iteration: sleep(0). */
+/** The strand pauses for one iteration: sleep(0). */
 export const PAUSED: Suspension = { done: false, value: undefined };
-/** `machine.called` is a coroutine that the strand must run before it goes on: a call without native nesting. */
+/** The strand runs the coroutine `machine.called` before it continues: a call without native nesting. */
 export const CALLED: Suspension = { done: false, value: undefined };
 
 const finished: { done: true; value: unknown } = { done: true, value: undefined };
-/** The end of an iterator; the one object is reused, because `yield*` reads it at once. */
+/** Returns the end of an iterator. One object is reused, because `yield*` reads it at once. */
 export function returned<T>(value: T): IteratorReturnResult<T> {
   finished.value = value;
   return finished as IteratorReturnResult<T>;
 }
 
 /**
- * The registers of the interpreter that the kernel is. JavaScript runs one strand at a time, so one set is
- * enough for every loop of the thread.
+ * The registers of the interpreter of strands. JavaScript runs one strand at a time, so one set is enough for all
+ * loops of a thread.
  */
 export const machine: {
-  /** The strand that is being stepped. Null between steps, and in microtasks. */
+  /** The strand that is stepped now. Null between steps, and in microtasks. */
   strand: Strand | null;
-  /** Goes with SUSPENDED. */
+  /** The future that is awaited, with SUSPENDED. */
   awaited: AnyFuture | null;
-  /** Goes with CALLED. */
+  /** The coroutine that is called, with CALLED. */
   called: Frame | null;
-  /** Set while a step calls an `async` function: what that does until its first await is its own, not the generator's. */
+  /** Set while a step calls an `async` function. Its code before the first await is not the generator's. */
   inAsync: boolean;
   /** Set for the one `next()` that resumes a strand from PAUSED. */
   resumed: boolean;
   /**
-   * While set, resuming a suspended generator changes nothing: its innermost awaitable records the stack
-   * here and suspends again. This is how a task's position is read without paying for it beforehand.
+   * While it is set, resuming a suspended generator changes nothing: the innermost awaitable records the stack
+   * here and suspends again. A task's position is read in this way, and costs nothing before that.
    */
   probe: { stack: string } | null;
 } = { strand: null, awaited: null, called: null, inAsync: false, resumed: false, probe: null };
 
 /**
- * Whoever iterates an awaitable must be a strand, which takes what it is told before it asks again: a spread,
- * or a deep comparison in a test, would go round forever.
+ * Throws unless a strand iterates the awaitable. A strand takes the mark before it calls `next` again. A spread, or
+ * a deep comparison in a test, would never end.
  */
 export function checkStepped(): void {
   if (machine.strand === null || machine.awaited !== null) {
-    throw new UsageError("NOT_IN_TASK", "an awaitable is not a list: write `yield*` in a task, or `await`");
+    throw new UsageError("NOT_IN_TASK", "An awaitable is not a list: write `yield*` in a task, or `await`");
   }
 }
 

@@ -15,7 +15,7 @@ type Settle = (value: unknown) => void;
 const sourceOf = Function.prototype.toString;
 const NATIVE = "function () { [native code] }";
 
-/** Something that `await` can be applied to natively: a future, or a routine that is driven inline. */
+/** An object for a native `await`: a future, or a routine that is driven inline. */
 export interface NativeAwaitable<T> {
   then<A, B>(
     onFulfilled?: ((value: T) => A | PromiseLike<A>) | null,
@@ -26,10 +26,10 @@ export interface NativeAwaitable<T> {
 }
 
 /**
- * `then` of everything awaitable. `await` passes V8's own resolving functions, which are told apart by
- * their source text (30 ns): then no promise is made at all, and the outcome goes straight to the awaiting
- * function. A call by a program gets a real promise, with Node's own treatment of unhandled rejections;
- * it is made only here, so an awaitable that nobody awaits raises no false alarm.
+ * The `then` of each awaitable. `await` passes V8's own resolving functions, which are recognised by their source
+ * text (30 ns). In that case no promise is made, and the outcome goes straight to the awaiting function. A call by a
+ * program returns a real promise, with Node's own treatment of unhandled rejections. The promise is made only here,
+ * so an awaitable that is never awaited causes no unhandled rejection.
  */
 export function awaitNatively<T, A, B>(
   awaitable: NativeAwaitable<T>,
@@ -46,7 +46,7 @@ export function awaitNatively<T, A, B>(
   ).then(onFulfilled, onRejected);
 }
 
-/** Whether `await` passed these to `then`: V8's own resolving functions, which do not throw. */
+/** Returns whether `await` passed these functions to `then`: V8's own resolving functions, which do not throw. */
 export function isAwait(onFulfilled: unknown, onRejected: unknown): boolean {
   return (
     typeof onFulfilled === "function" &&
@@ -55,7 +55,7 @@ export function isAwait(onFulfilled: unknown, onRejected: unknown): boolean {
   );
 }
 
-/** The loop for an await outside any task. */
+/** Returns the loop of an await, which may be outside any task. */
 export function loopOf(strand: Strand | null): Loop {
   return strand === null ? currentLoop() : strand._loop;
 }
@@ -76,14 +76,14 @@ export function awaitFuture(future: AnyFuture, strand: Strand | null, resolve: S
   }
 }
 
-/** Gives way for one iteration: `await sleep(0)`. */
+/** Pauses for one iteration: `await sleep(0)`. */
 export function awaitPause(strand: Strand | null, resolve: Settle, reject: Settle): void {
   const leaf = new NativeAwait(null, strand, resolve, reject);
   if (strand !== null) addLeaf(strand, leaf);
   loopOf(strand)._push(leaf);
 }
 
-/** One pending `await` of an `async` function: in the ready queue once what it waits for is done. */
+/** One pending `await` of an `async` function. It is in the ready queue once the awaited future is done. */
 export class NativeAwait implements Runnable, Leaf, Waker {
   readonly #future: AnyFuture | null;
   readonly #strand: Strand | null;
@@ -151,8 +151,8 @@ export class NativeAwait implements Runnable, Leaf, Waker {
 }
 
 /**
- * Leaves are counted so that a virtual clock knows whether an `async` function waits for something of
- * Taskloom's (then time may pass) or for something outside (then it may not).
+ * Adds a leaf. A strand with leaves waits for an object of Taskloom, and virtual time may pass. A strand with a native
+ * body and no leaf waits for work outside the loop, and virtual time stands still.
  */
 export function addLeaf(of: Strand, leaf: Leaf): void {
   const strand = alive(of);
@@ -167,7 +167,7 @@ export function removeLeaf(of: Strand, leaf: Leaf): void {
   if (last && strand._bodies > 0) strand._loop._beginOutside();
 }
 
-/** The strand itself, or if it is a branch that has ended, the innermost around it that has not. */
+/** Returns the strand, or for a branch that has ended, the innermost strand around it that has not. */
 function alive(strand: Strand): Strand {
   let found = strand;
   while (found._phase === ENDED && found._parent !== null) found = found._parent;

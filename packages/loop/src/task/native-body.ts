@@ -7,8 +7,8 @@ import type { Strand } from "./strand.ts";
 
 /**
  * The promise of an `async` function that the kernel called for a strand. It cannot be cancelled itself: a
- * cancellation goes to what the function awaits, and a scope never ends before its body has. Its end is a
- * function's return and no suspension: its strand is RETURNING, where no cancellation takes the result's place.
+ * cancellation goes to the function's pending awaits, and a scope never ends before its body. Its end is a
+ * function's return and no suspension. The strand is RETURNING then, and no cancellation replaces the result.
  */
 export class NativeBody extends FutureCore<unknown> {
   readonly #strand: Strand;
@@ -30,10 +30,10 @@ export class NativeBody extends FutureCore<unknown> {
   #end(state: FutureState, value: unknown): void {
     const strand = this.#strand;
     if (--strand._bodies === 0 && strand._leaves === null) this._loop._endOutside();
-    // Null when a thenable settles while it is being asked: then the strand goes on at once.
+    // There is no waker if a thenable settles inside its `then`. The strand continues at once in that case.
     const isAwaited = this._wakers !== null;
     if (isAwaited) strand._phase = RETURNING;
-    // The root of an async task: nothing can come between its end and the task's, so no iteration does.
+    // The root of an async task ends in the same iteration as the task.
     if (isAwaited && strand._frame === null && strand._gen === this) {
       this._wakers = null;
       this._settle(state, value);
@@ -44,7 +44,7 @@ export class NativeBody extends FutureCore<unknown> {
   }
 }
 
-/** Somebody else's promise: waiting for it can be cancelled at once; the promise goes its way. */
+/** A promise of foreign code. The wait for it can be cancelled at once; the promise itself continues. */
 export class ForeignPromise extends FutureCore<unknown> {
   constructor(loop: Loop, promise: PromiseLike<unknown>) {
     super(loop);

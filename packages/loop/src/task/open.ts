@@ -9,20 +9,20 @@ import { Operation } from "./operation.ts";
 import type { Steppable, Strand } from "./strand.ts";
 
 /**
- * What a task can await: a Future (a Task is one), a Coroutine or another lazy operation of this package, a
- * generator object, a promise or anything else with a `then`.
+ * A value that a task can await: a Future or a Task, a Coroutine or another lazy operation of this package, a
+ * generator object, a promise or any other object with a `then`.
  */
 export type Awaitable<T> = PromiseLike<T> | Generator<unknown, T, never>;
 
-/** What starts work takes: something to await, or a function that gives it (called when the work starts). */
+/** Work that can be started: an awaitable, or a function that returns one. The function is called when the work starts. */
 export type Startable<T> = Awaitable<T> | (() => Awaitable<T>);
 
-/** What can be delegated to with `yield*`; a strand steps its iterator. */
+/** An object that a strand delegates to, as by `yield*`: the strand steps its iterator. */
 export interface Opened {
   [Symbol.iterator](): Steppable & Iterator<never, unknown>;
 }
 
-/** The iterator of what was opened. A generator is its own; looking that up would cost what `resume` saves. */
+/** Returns the iterator of an opened object. A generator is its own; a lookup would cost as much as `resume` saves. */
 export function iteratorOf(opened: Opened): Steppable {
   return isGenerator(opened) ? opened : opened[Symbol.iterator]();
 }
@@ -37,15 +37,15 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
 }
 
 /**
- * A promise that was handed over is looked at later, in the first step of its task: until then its rejection
- * must not count as unhandled. The task reports it if nobody looks at that.
+ * Keeps the rejection of a promise that was passed in from counting as unhandled. Its task reads the promise in its
+ * first step, and reports the error if no code reads that of the task.
  */
 export function adopt(work: unknown): void {
   if (work instanceof Promise) work.then(undefined, () => {});
 }
 
 /**
- * Whether `value` can be awaited by a task.
+ * Returns whether a task can await `value`.
  *
  * ```ts
  * import { isAwaitable, sleep } from "@taskloom/loop";
@@ -58,16 +58,16 @@ export function isAwaitable(value: unknown): value is Awaitable<unknown> {
 }
 
 /**
- * What to delegate to for an awaitable or a function that gives one. A promise that is handed over belongs
- * to somebody else, and waiting for it can be given up; the promise of a function called here is the body
- * of this strand, and the strand ends when it does.
+ * Opens an awaitable, or a function that returns one, for `strand`. A promise that was passed in is foreign code's,
+ * and a cancellation ends the wait for it. The promise of a function that is called here is the body of the strand,
+ * and the strand ends when it does.
  */
 export function openAwaitable(strand: Strand, work: unknown): Opened {
   if (typeof work === "function") return openBody(strand, work as (...args: never[]) => unknown, []);
   return open(strand, work, false) ?? notAwaitable(work);
 }
 
-/** Calls `fn` as the body of `strand`, and gives what to delegate to for what it returned. */
+/** Calls `fn` as the body of `strand`, and opens its result. */
 export function openBody(
   strand: Strand,
   fn: (...args: never[]) => unknown,
@@ -80,7 +80,7 @@ export function openBody(
   );
 }
 
-/** Calls a function that may be `async`: what it awaits belongs to `strand`. */
+/** Calls a function that may be `async`. Its awaits belong to `strand`. */
 function callIn(strand: Strand, fn: (...args: never[]) => unknown, args: readonly unknown[]): unknown {
   const outer = machine.inAsync;
   machine.inAsync = true;

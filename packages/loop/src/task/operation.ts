@@ -4,9 +4,9 @@ import { awaitInline } from "./branch.ts";
 import type { Strand } from "./strand.ts";
 
 /**
- * A routine that has not started: it starts when it is awaited, in the task that awaits it, or when it is
- * made a task. The base of coroutines and of the waiting operations (queues, locks), which are written once
- * as iterators and work from both spellings. It can be awaited once.
+ * A routine that has not started. It starts in the task that awaits it, or as a task of its own, and can be awaited
+ * once. Coroutines and the operations of queues and locks extend this class. They are written once, as iterators,
+ * and work in both spellings.
  *
  * ```ts
  * import { Operation, Queue, run } from "@taskloom/loop";
@@ -19,17 +19,17 @@ import type { Strand } from "./strand.ts";
  * ```
  */
 export abstract class Operation<T> implements Steppable {
-  /** How `yield*` drives it. */
+  /** Called by `yield*`. */
   abstract next(value?: unknown): IteratorResult<never, T>;
-  /** How `yield*` drives it. */
+  /** Called by `yield*`. */
   abstract throw(error: unknown): IteratorResult<never, T>;
 
   [Symbol.iterator](): this {
     return this;
   }
 
-  /** Starts it, and gives a native promise of its outcome. It is what `await` calls. */
-  // oxlint-disable-next-line unicorn/no-thenable -- this is what `await` calls
+  /** Starts the operation, and returns a native promise of its outcome. `await` calls this method. */
+  // oxlint-disable-next-line unicorn/no-thenable -- `await` calls this method
   then<A = T, B = never>(
     onFulfilled?: ((value: T) => A | PromiseLike<A>) | null,
     onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
@@ -37,12 +37,12 @@ export abstract class Operation<T> implements Steppable {
     return awaitNatively<T, A, B>(this, onFulfilled, onRejected);
   }
 
-  /** Starts it, and handles its error. */
+  /** Starts the operation, and handles its error. */
   catch<B = never>(onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null): Promise<T | B> {
     return this.then(null, onRejected);
   }
 
-  /** Starts it, and calls back at its end. */
+  /** Starts the operation, and calls `onFinally` at its end. */
   finally(onFinally?: (() => void) | null): Promise<T> {
     return this.then().finally(onFinally);
   }

@@ -6,25 +6,25 @@ import type { PendingRequest } from "./states.ts";
 import type { Strand } from "./strand.ts";
 
 /**
- * `_pending` of a task or a branch: a request to cancel that nothing took when it was made. In CPython a
+ * `_pending` of a task or a branch is a request to cancel that no awaitable took when it was made. In CPython a
  * task is either suspended, and its awaitable takes the request, or it runs, and then only its own code can
- * ask. An `async` function is in two further states: between the wake-up by the loop and the microtask in
- * which V8 resumes it, and while it awaits a promise of somebody else. So there are three kinds.
+ * make the request. An `async` function has two further states: between the wake-up by the loop and the microtask
+ * in which V8 resumes it, and while it awaits a foreign promise. There are therefore three kinds.
  *
- * - OWN: made by the strand's own code. CPython's only kind: it is thrown at the next suspension; a task that
- *   returns before one ends as cancelled.
- * - LATE: made between the wake-up and the resumption, when in CPython the step would be over. It is thrown
- *   at the next suspension; a task that returns before one keeps its result.
- * - NATIVE: made while the function awaited a native promise. It is thrown at the next await of ours, even if
- *   that would not suspend: a loop of native awaits may never suspend otherwise. A task that returns before
- *   ends as cancelled, and a scope whose own request it is as expired.
+ * - OWN: the strand's own code made the request. It is CPython's only kind. It is thrown at the next suspension. A
+ *   task that returns before a suspension ends as cancelled.
+ * - LATE: the request came between the wake-up and the resumption, when in CPython the step would be over. It is
+ *   thrown at the next suspension. A task that returns before a suspension keeps its result.
+ * - NATIVE: the request came while the function awaited a native promise. It is thrown at the next await of an
+ *   awaitable of this package, even if that await would not suspend, because a loop of native awaits may never
+ *   suspend. A task that returns before ends as cancelled; a scope that made the request ends as expired.
  *
- * A strand that has been woken, or has not begun, throws any kind at its step. No kind takes the place of an
- * error at the end, as in CPython.
+ * A strand that was woken, or has not begun, throws any kind at its step. No kind replaces an error at the end, as
+ * in CPython.
  */
 /**
- * How many strands have a pending request of kind NATIVE. A read whose bytes are there asks for its strand only if there
- * is one: looking the strand up costs as much as the read.
+ * The number of strands with a pending request of kind NATIVE. A read whose bytes are in the buffer looks its strand
+ * up only if the number is not 0, because the lookup costs as much as the read.
  */
 let nativeRequests = 0;
 
@@ -33,27 +33,27 @@ export function hasNativeRequests(): boolean {
 }
 
 /**
- * Takes the cancellation that is due at an await which does not suspend: only a request of kind NATIVE is. Null when
- * there is none.
+ * Takes the cancellation that is due at an await without a suspension, which is a request of kind NATIVE. Returns null
+ * if there is none.
  */
 export function takeAtCall(strand: Strand | null): CancelledError | null {
   return nativeRequests === 0 || strand === null ? null : strand._takeCancel(undefined, true);
 }
 
-/** Notes a request to cancel `strand` that nothing has taken. */
+/** Stores a request to cancel `strand` that no awaitable has taken. */
 export function keepRequest(strand: Strand): void {
   dropRequest(strand);
   strand._pending = kindOfRequest(strand);
   if (strand._pending === NATIVE) nativeRequests++;
 }
 
-/** A request was taken, or withdrawn, or has come too late. */
+/** Removes a request that was taken or withdrawn, or that came too late. */
 export function dropRequest(strand: Strand): void {
   if (strand._pending === NATIVE) nativeRequests--;
   strand._pending = NONE;
 }
 
-/** The kind of a request to cancel `strand` that is made now. */
+/** Returns the kind of a request to cancel `strand` that is made now. */
 function kindOfRequest(strand: Strand): PendingRequest {
   for (let running = currentStrand(); running !== null; running = running._parent) {
     if (running === strand) return OWN;
@@ -62,14 +62,14 @@ function kindOfRequest(strand: Strand): PendingRequest {
   return task._wokenIn === task._loop._turns || isReturning(strand) ? LATE : NATIVE;
 }
 
-/** Whether a native body has ended and its caller has not had its turn yet. */
+/** Returns whether a native body has ended and its caller has not run yet. */
 function isReturning(strand: Strand): boolean {
   if (strand._phase === RETURNING) return true;
   for (const leaf of leavesOf(strand)) if (leaf._branch !== null && isReturning(leaf._branch)) return true;
   return false;
 }
 
-/** How many requests to cancel are open in the branches below `strand`. */
+/** Returns the number of open requests to cancel in the branches below `strand`. */
 export function requestsBelow(strand: Strand): number {
   let open = 0;
   for (const { _branch } of leavesOf(strand)) {
@@ -78,7 +78,7 @@ export function requestsBelow(strand: Strand): number {
   return open;
 }
 
-/** Withdraws one request from the innermost branch that has one; false if none has. */
+/** Withdraws one request from the innermost branch that has one. Returns false if no branch has one. */
 export function withdrawBelow(strand: Strand): boolean {
   for (const { _branch } of leavesOf(strand)) {
     if (_branch === null) continue;
@@ -92,9 +92,9 @@ export function withdrawBelow(strand: Strand): boolean {
 }
 
 /**
- * The cancellation that an error stands for, or undefined. A second cancellation during the disposal of an
- * `await using` reaches the body's end as a SuppressedError of two; in CPython the second replaces the
- * first. A SuppressedError with any other error in it is that error's, and nothing is hidden.
+ * Returns the cancellation that an error represents, or undefined. A second cancellation during the disposal of an
+ * `await using` reaches the end of the body as a SuppressedError with both. In CPython the second replaces the
+ * first. A SuppressedError with any other error in it is no cancellation, so that no error is hidden.
  */
 export function cancellationIn(error: unknown): CancelledError | undefined {
   if (error instanceof CancelledError) return error;
@@ -102,7 +102,7 @@ export function cancellationIn(error: unknown): CancelledError | undefined {
   return cancellationIn(error.error);
 }
 
-/** By its name: TypeScript makes one of its own where the engine has none (Node 22). */
+/** Recognises a SuppressedError by its name, because TypeScript makes one of its own on Node 22. */
 function isSuppressedError(error: unknown): error is Error & { error: unknown; suppressed: unknown } {
   return (
     error instanceof Error && error.name === "SuppressedError" && "error" in error && "suppressed" in error

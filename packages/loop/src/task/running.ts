@@ -15,25 +15,27 @@ export function setDefaultLoopMaker(make: () => UserLoop): void {
   makeDefaultLoop = make;
 }
 
-/** The loop of the code that is running now: its step's, or the one of its `async` function's task; else a loop being run. */
+/** Returns the loop of the running code: that of its step, or of its `async` function's task; else the active loop. */
 export function runningLoop(): UserLoop | null {
   return insideLoop() ?? activeLoops.at(-1) ?? null;
 }
 
-/** The loop that this very code runs in, if any. */
+/** Returns the loop that the calling code runs in, or null. */
 export function insideLoop(): UserLoop | null {
   if (turn.loop !== null) return turn.loop._asEventLoop();
   const loop = strandStorage.getStore()?._loop;
   return loop !== undefined && loop._active() ? loop._asEventLoop() : null;
 }
 
-/** The loop for a free function: the running one, else `getEventLoop()`'s. */
+/** Returns the loop for a free function: the running loop, else that of `getEventLoop()`. */
 export function currentLoop(): UserLoop {
   return runningLoop() ?? getEventLoop();
 }
 
 /**
- * The loop that is running. Throws a UsageError (`NO_RUNNING_LOOP`) outside any.
+ * Returns the running loop.
+ *
+ * @throws {@link UsageError} (`NO_RUNNING_LOOP`) outside any loop.
  *
  * ```ts
  * import { getRunningLoop, run } from "@taskloom/loop";
@@ -49,8 +51,8 @@ export function getRunningLoop(): UserLoop {
 }
 
 /**
- * The running loop; outside any, the one given to `setEventLoop`, else the process's default loop, which
- * starts by itself whenever it has something to do.
+ * Returns the running loop. Outside any loop, returns the loop of `setEventLoop`, else the process's default loop,
+ * which runs by itself whenever it has an entry or a timer.
  *
  * ```ts
  * import { getEventLoop } from "@taskloom/loop";
@@ -67,7 +69,7 @@ export function getEventLoop(): UserLoop {
 }
 
 /**
- * Makes `loop` the one that `getEventLoop()` gives outside any running loop; null: the process's default again.
+ * Makes `getEventLoop()` return `loop` outside any running loop; null restores the process's default loop.
  *
  * ```ts
  * import { getEventLoop, newEventLoop, setEventLoop } from "@taskloom/loop";

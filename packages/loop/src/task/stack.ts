@@ -9,7 +9,7 @@ type StackedTask = Strand & StrandTask & { readonly _coro: unknown };
 /** The folders whose generators stand between a program's own frames. */
 export const STEPPING: readonly string[] = ["kernel", "task", "sync", "waiting"];
 
-/** The frames of a generator that is suspended at an awaitable of ours, innermost first; nothing of it runs on. */
+/** Returns the frames of a generator that is suspended at an awaitable of this package, innermost first. No code of the generator runs. */
 function probe(gen: Steppable): string[] {
   const found = { stack: "" };
   const outer = machine.probe;
@@ -29,12 +29,12 @@ function probe(gen: Steppable): string[] {
     .map((line) => line.trim());
 }
 
-/** The stack of a strand's coroutines, outermost first. */
+/** Returns the stack of a task's coroutines, outermost first; empty once the task is done. */
 export function coroutineStack(task: StackedTask): string[] {
   return task._state === PENDING ? strandStack(task) : [];
 }
 
-/** The same for one strand. */
+/** Returns the same for one strand. */
 export function strandStack(strand: Strand): string[] {
   const suspended = strand._phase === AWAITING || strand._phase === PAUSING;
   const lines: string[] = [];
@@ -57,7 +57,7 @@ function isRealGenerator(gen: Steppable): boolean {
   return Object.prototype.toString.call(gen) === "[object Generator]";
 }
 
-/** `name() running at file.ts:4`, as far as it is known. */
+/** Returns `name() running at file.ts:4`, or `name()` if the place is unknown. */
 export function locate(task: StackedTask): string {
   const name = nameOf(task._coro);
   if (task._state !== PENDING || task._phase === RUNNING) return `${name}()`;

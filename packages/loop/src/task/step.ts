@@ -40,7 +40,7 @@ function advance(strand: Strand): void {
     let gen = strand._gen;
     if (gen === null) {
       if (failed) {
-        // Cancelled before it began: the body never runs.
+        // The strand was cancelled before it began, so the body never runs.
         strand._fail(error);
         return;
       }
@@ -60,7 +60,7 @@ function advance(strand: Strand): void {
   }
 }
 
-/** Resumes the top of the stack, and goes on with what it calls and returns to, until the strand suspends or ends. */
+/** Resumes the top of the stack, and follows its calls and returns until the strand suspends or ends. */
 function drive(strand: Strand, start: Steppable, threw: boolean, reason: unknown, resumed: boolean): void {
   let gen = start;
   let failed = threw;
@@ -130,7 +130,7 @@ function drive(strand: Strand, start: Steppable, threw: boolean, reason: unknown
   }
 }
 
-/** Back to the caller of a wrapped coroutine. */
+/** Returns from a wrapped coroutine to its caller. */
 function leave(strand: Strand, frame: Frame): Steppable {
   const gen = frame._outerGen!;
   strand._frame = frame._outer;
@@ -185,7 +185,7 @@ function throwNext(strand: Strand, error: Error): void {
   strand._loop._push(strand);
 }
 
-/** Passes a cancellation to everything that a strand waits for: its native leaves, or else its waiter. */
+/** Passes a cancellation to each awaited object of a strand: to its native leaves, else to its waiter. */
 export function deliver(strand: Strand, message: string | undefined): boolean {
   let taken = false;
   for (const leaf of leavesOf(strand)) if (leaf._deliver(message)) taken = true;

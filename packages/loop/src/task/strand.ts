@@ -158,11 +158,11 @@ export interface DeadlineScope {
 
 declare module "../kernel/loop.ts" {
   interface LoopMonitor {
-    /** An `async` function goes on after an await that the loop has settled. */
+    /** Notes that an `async` function continues after an await that the loop has settled. */
     settled(strand: Strand | null): void;
-    /** A cancellation was thrown into a strand. */
+    /** Notes that a cancellation was thrown into a strand. */
     cancelDelivered(strand: Strand): void;
-    /** A strand suspended or ended. */
+    /** Notes that a strand suspended or ended. */
     stepped(strand: Strand): void;
   }
 }

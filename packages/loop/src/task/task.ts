@@ -31,7 +31,7 @@ import { deliver, step } from "./step.ts";
 import type { AnyFuture, DeadlineScope, Frame, Leaves, Steppable, Strand, StrandTask } from "./strand.ts";
 import type { TaskList } from "./task-list.ts";
 
-/** What only few tasks have, so that a sleeping task stays small. */
+/** Optional parts of a task, in an object of their own so that a sleeping task stays small. */
 interface Rare {
   scope: DeadlineScope | null;
   controller: AbortController | null;
@@ -42,19 +42,18 @@ const NO_OPTIONS = {};
 
 let numbered = 0;
 
-/** Options of a task. */
+/** The options of a task. */
 export interface TaskOptions {
   /** A name for messages and listings; `Task-1`, `Task-2` … by default. */
   name?: string | undefined;
 }
 
 /**
- * A coroutine that runs, as a Future for its outcome. Made with `createTask`.
+ * A coroutine that runs, as a Future for its outcome. `createTask` makes it.
  *
- * Its first step is in the ready queue from the start; what the phases mean is written above Strand.
- * Cancellation is CPython 3.13's: a request goes to what the task waits for; if that does not take it,
- * `_pending` keeps it and the next step throws. The counts of `cancel` and `uncancel` let scopes
- * tell their own request from somebody else's.
+ * Its first step is in the ready queue from the start; states.ts explains the phases. Cancellation is CPython 3.13's.
+ * A request goes to the awaited object. If that does not take the request, `_pending` keeps it and the next step
+ * throws. By the counts of `cancel` and `uncancel`, scopes distinguish their own request from other requests.
  *
  * ```ts
  * import { createTask, run, sleep } from "@taskloom/loop";
@@ -166,7 +165,7 @@ export class Task<T = unknown> extends Future<T> implements Strand, StrandTask {
   _finish(value: unknown): void {
     const pending = this._pending;
     dropRequest(this);
-    // Cancelled, and it returned without suspending again.
+    // The task was cancelled, and returned without another suspension.
     if (pending === OWN || pending === NATIVE) this.#end(CANCELLED, null);
     else this.#end(FULFILLED, value);
   }
@@ -210,10 +209,12 @@ export class Task<T = unknown> extends Future<T> implements Strand, StrandTask {
   }
 
   /**
-   * Asks the task to stop: a CancelledError with `message` is thrown at what it waits for, in its next
-   * step. The task may clean up, and may even refuse. Returns false when it is done already. Counts one
-   * request (see `cancelling`) and aborts `signal`. Throws a UsageError (`AWAIT_CYCLE`) when the task waits
-   * for itself through others: nothing would ever wake one of them.
+   * Asks the task to stop: its next step throws a CancelledError with `message` at the task's suspension. The task
+   * may clean up, and may even refuse. The call counts one request (see `cancelling`) and aborts `signal`. Returns
+   * false if the task is done already.
+   *
+   * @throws {@link UsageError} (`AWAIT_CYCLE`) if the task waits for itself through other tasks, which no event would
+   *   ever wake.
    */
   override cancel(message?: string): boolean {
     if (this._state !== PENDING) {
@@ -251,16 +252,16 @@ export class Task<T = unknown> extends Future<T> implements Strand, StrandTask {
   }
 
   /**
-   * How many requests to cancel are open: `cancel` counts up, `uncancel` down. Those of the timeouts and
-   * groups that are cancelling their bodies are among them; asked from within a branch of a `Promise.all`,
-   * those around it.
+   * Returns the number of open requests to cancel: `cancel` counts up, `uncancel` down. The requests of timeouts and
+   * groups that cancel their bodies are included. Within a branch of a `Promise.all`, only the requests to that branch
+   * and around it count.
    */
   cancelling(): number {
     const strand = this.#strandHere();
     return strand === null ? this._cancels + requestsBelow(this) : strand._requests();
   }
 
-  /** Withdraws one request to cancel; returns how many are left. At 0 a request not yet delivered is void. */
+  /** Withdraws one request to cancel, and returns the number that is left. At 0 an undelivered request is void. */
   uncancel(): number {
     const strand = this.#strandHere();
     if (strand !== null) return strand._withdraw();
@@ -268,7 +269,7 @@ export class Task<T = unknown> extends Future<T> implements Strand, StrandTask {
     return this.cancelling();
   }
 
-  /** The strand of this task whose code is running now. */
+  /** Returns the strand of this task whose code runs now, or null. */
   #strandHere(): Strand | null {
     const strand = currentStrand();
     return strand !== null && strand._task === (this as Task<unknown>) ? strand : null;
@@ -304,7 +305,7 @@ export class Task<T = unknown> extends Future<T> implements Strand, StrandTask {
     }
   }
 
-  /** A task is settled by its coroutine. Throws a UsageError. */
+  /** @throws {@link UsageError} always: the coroutine of a task settles it. */
   override setResult(_result: T): never {
     throw new UsageError(
       "TASK_SETTLED",
@@ -312,7 +313,7 @@ export class Task<T = unknown> extends Future<T> implements Strand, StrandTask {
     );
   }
 
-  /** A task is settled by its coroutine. Throws a UsageError. */
+  /** @throws {@link UsageError} always: the coroutine of a task settles it. */
   override setException(_error: unknown): never {
     throw new UsageError(
       "TASK_SETTLED",
@@ -320,7 +321,7 @@ export class Task<T = unknown> extends Future<T> implements Strand, StrandTask {
     );
   }
 
-  /** The task's name. */
+  /** Returns the task's name. */
   getName(): string {
     return typeof this._name === "number" ? `Task-${this._name}` : this._name;
   }
@@ -330,14 +331,14 @@ export class Task<T = unknown> extends Future<T> implements Strand, StrandTask {
     this._name = name;
   }
 
-  /** What the task was made of: a coroutine, a generator, a function or a promise. */
+  /** Returns the work of the task: a coroutine, a generator, a function or a promise. */
   getCoro(): unknown {
     return this._coro;
   }
 
   /**
-   * An AbortSignal for native calls: aborted, with the CancelledError as reason, when the task is cancelled.
-   * Read it for each call: after a cancellation was withdrawn (`uncancel`), there is a fresh one.
+   * An AbortSignal for native calls. A cancellation of the task aborts it, with the CancelledError as reason.
+   * Read it for each call: after a cancellation was withdrawn (`uncancel`), there is a fresh signal.
    */
   get signal(): AbortSignal {
     return (this.#strandHere() ?? this)._signal();
@@ -373,7 +374,7 @@ export class Task<T = unknown> extends Future<T> implements Strand, StrandTask {
     this._scope = { _outer: this._scope, _deadline: () => when };
   }
 
-  /** Calls `listener` with each value the task reports (`reportProgress`); returns how to stop that. */
+  /** Calls `listener` with each value of `reportProgress`. Returns a function that removes the listener. */
   onProgress(listener: (value: unknown) => void): () => void {
     const rare = this.#extend();
     rare.progress ??= new Set();
@@ -381,7 +382,7 @@ export class Task<T = unknown> extends Future<T> implements Strand, StrandTask {
     return () => rare.progress?.delete(listener);
   }
 
-  /** Reports progress to whoever listens with `onProgress`. */
+  /** Reports progress to the listeners of `onProgress`. */
   reportProgress(value: unknown): void {
     const listeners = this.#rare?.progress;
     if (!listeners) return;
@@ -400,8 +401,8 @@ export class Task<T = unknown> extends Future<T> implements Strand, StrandTask {
   }
 
   /**
-   * Where the task is suspended, innermost last: one line a coroutine, as in an Error's stack. Empty when it
-   * is done. Where an `async` function stands cannot be seen; its name is.
+   * Returns the position of the task: one line for each coroutine, innermost last, as in an Error's stack. It is empty
+   * once the task is done. The position within an `async` function is unknown; its name is shown.
    */
   getStack(): string[] {
     return coroutineStack(this);
@@ -430,7 +431,7 @@ export class Task<T = unknown> extends Future<T> implements Strand, StrandTask {
   }
 }
 
-/** Of an async function what it awaits itself, as far as that is Taskloom's; else the function's own promise. */
+/** Returns the awaits of an async function, if they are Taskloom's; else the function's own promise. */
 function waitedBy(task: Task<unknown>): string {
   const leaves = leavesOf(task);
   return leaves.length === 0 ? waited(task._waiter) : leaves.map((leaf) => waited(leaf._waitsFor)).join(" ");
