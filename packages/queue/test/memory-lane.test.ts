@@ -37,7 +37,7 @@ test.each([10, 10_000])("to add, find and end a job looks at none of %i that are
   await lane.add("new", data, { jobId: "loop.new" });
   expect(lane.find("loop.new")?.state).toBe("waiting");
   await lane.take("token", () => {})?.moveToCompleted(1, "token");
-  lane.forget();
+  lane.removeExpired();
   expect(looks()).toBe(0);
 });
 
@@ -47,7 +47,7 @@ test("each job is dropped at its own time, and is not found from then on", async
   expect(lane.find("loop.0")).toBeUndefined();
   expect(lane.find("loop.1")).toBeDefined();
   setTime(1_049);
-  lane.forget();
+  lane.removeExpired();
   expect(lane.jobs.size).toBe(150);
   setTime(1_099);
   expect((await lane.getJobCounts())["completed"]).toBeUndefined();

@@ -1,36 +1,38 @@
-import { CANCEL_FLAG, SEAL_FLAG } from "../contract/cancellation.ts";
+import { SEAL_FLAG, cancelReasonIn } from "../contract/cancellation.ts";
 
-/** How jobs were to end before they started, apart from BullMQ's field for it, which would have BullMQ fail them itself. */
+/**
+ * The ends of jobs that were decided before their start. BullMQ would fail a job by itself if the end stayed in its own
+ * field.
+ */
 const ends = new WeakMap<object, string>();
 
-/** The text of a deferred failure that marks a job whose record is not that of one; the reason follows it. */
-const unreadableFlag = "tl:unreadable:";
+/** The start of the deferred failure of a job whose record cannot be read. The reason follows it. */
+const UNREADABLE_FLAG = "tl:unreadable:";
 
 export function unreadableFailure(why: string): string {
-  return `${unreadableFlag}${why}`;
+  return `${UNREADABLE_FLAG}${why}`;
 }
 
-/** Why a job that a worker just took is not the record of one; undefined for a job that can be read. */
+/** Returns why the record of a job that was just taken cannot be read; undefined for a readable job. */
 export function unreadableReason(job: object): string | undefined {
   const end = ends.get(job);
-  return end?.startsWith(unreadableFlag) === true ? end.slice(unreadableFlag.length) : undefined;
+  return end?.startsWith(UNREADABLE_FLAG) === true ? end.slice(UNREADABLE_FLAG.length) : undefined;
 }
 
-/** Takes what is said of a job's end from the job, before a worker runs it. */
+/** Removes the decided end from a job before a worker runs the job, and keeps it for the functions below. */
 export function takeDeferredEnd(job: { deferredFailure?: string }): void {
   if (!job.deferredFailure) return;
   if (!job.deferredFailure.startsWith(SEAL_FLAG)) ends.set(job, job.deferredFailure);
   Reflect.deleteProperty(job, "deferredFailure");
 }
 
-/** Why a job that a worker just took is cancelled; undefined when it is not. */
+/** Returns the reason of a cancel for a job that was just taken; undefined if the job is not cancelled. */
 export function cancelReasonOf(job: object): string | undefined {
-  const end = ends.get(job);
-  return end?.startsWith(CANCEL_FLAG) === true ? end.slice(CANCEL_FLAG.length) : undefined;
+  return cancelReasonIn(ends.get(job));
 }
 
-/** Why a job that a worker just took has failed already, such as a child of it; undefined when it has not. */
+/** Returns why a job that was just taken has failed already, as by a failed child; undefined if it has not. */
 export function failureOf(job: object): string | undefined {
   const end = ends.get(job);
-  return end?.startsWith(CANCEL_FLAG) === true ? undefined : end;
+  return cancelReasonIn(end) === undefined ? end : undefined;
 }

@@ -1,14 +1,14 @@
 import { ReplyError } from "ioredis";
 import type { Cluster, Redis } from "ioredis";
 
-/** So many ends are stored at once: enough to share what a script costs, and few, since Redis does nothing else meanwhile. */
-const endsAtMost = 8;
-/** How many keys all ends of a lane have in common. */
-const commonKeys = 13;
+/** How many ends one script stores: enough to share the cost of the script, and few, since Redis does no other work meanwhile. */
+const MAX_ENDS = 8;
+/** The number of keys that all ends of a lane have in common. */
+const COMMON_KEYS = 13;
 
 type Args = readonly (string | number | Buffer | undefined)[];
 
-/** What is used of BullMQ's backend for Redis: the one place through which all its scripts go. */
+/** The part of BullMQ's backend for Redis that is used here: the one method that runs all of its scripts. */
 export interface ScriptRunner {
   execCommand(client: unknown, name: string, args: Args): Promise<unknown>;
 }
@@ -22,10 +22,10 @@ interface Ending {
 type BatchCommand = (...args: unknown[]) => Promise<unknown[]>;
 
 /**
- * Has jobs that complete in one turn stored by one script. It is BullMQ's own, run for each of them: made for one, it
- * spends more on its start, where it makes some twenty functions, than on the job.
+ * Stores the jobs that complete in one turn by one script, which runs BullMQ's own script for each of them. BullMQ's script
+ * spends more time on its start, where it makes some twenty functions, than on the job.
  *
- * A job that ends alone goes as ever, and so do all when BullMQ's script is not what it was when this was written.
+ * A job that completes alone is stored by BullMQ, and so are all jobs if BullMQ's script is not the one that is expected.
  */
 export function batchEnds(backend: ScriptRunner, client: Redis | Cluster, isAlone: () => boolean): void {
   const endOne = backend.execCommand.bind(backend);
@@ -50,17 +50,17 @@ export function batchEnds(backend: ScriptRunner, client: Redis | Cluster, isAlon
     return new Promise((resolve, reject) => {
       if (waiting.length === 0) process.nextTick(flush);
       waiting.push({ args, resolve, reject });
-      if (waiting.length === endsAtMost) flush();
+      if (waiting.length === MAX_ENDS) flush();
     });
   };
 }
 
-/** BullMQ's arguments are 14 keys, of which one is the job's, and nine values, of which six are. */
+/** Of BullMQ's arguments, one of the 14 keys and six of the nine values belong to the job. */
 async function endAll(batch: BatchCommand, endings: readonly Ending[]): Promise<void> {
   const { args: first } = endings[0]!;
   try {
     const results = await batch(
-      commonKeys + endings.length,
+      COMMON_KEYS + endings.length,
       ...first.slice(0, 11),
       ...first.slice(12, 14),
       ...endings.map(({ args }) => args[11]),
@@ -71,7 +71,7 @@ async function endAll(batch: BatchCommand, endings: readonly Ending[]): Promise<
     );
     for (const [at, { resolve, reject }] of endings.entries()) {
       const result = results[at];
-      if (Array.isArray(result) && result[0] === errorMark) reject(new ReplyError(String(result[1])));
+      if (Array.isArray(result) && result[0] === ERROR_MARK) reject(new ReplyError(String(result[1])));
       else resolve(result);
     }
   } catch (error) {
@@ -79,39 +79,39 @@ async function endAll(batch: BatchCommand, endings: readonly Ending[]): Promise<
   }
 }
 
-/** The script, once BullMQ has given its own to the client; undefined when that cannot be used. */
+/** Returns the script once the client has BullMQ's own; undefined if BullMQ's script cannot be used. */
 function defineBatch(client: Redis | Cluster): BatchCommand | undefined {
-  const { scriptsSet = {} } = client as unknown as { scriptsSet?: Record<string, { readonly lua: string }> };
+  const scriptsSet: Record<string, { readonly lua: string }> = Reflect.get(client, "scriptsSet") ?? {};
   const name = Object.keys(scriptsSet).find((each) => each.startsWith("moveToFinished:"));
   const lua = name === undefined ? undefined : batchScript(scriptsSet[name]?.lua ?? "");
   if (lua === undefined) return undefined;
   client.defineCommand("taskloomEndAll", { lua });
-  const { taskloomEndAll } = client as unknown as { taskloomEndAll: BatchCommand };
-  return taskloomEndAll.bind(client);
+  const command: BatchCommand = Reflect.get(client, "taskloomEndAll");
+  return command.bind(client);
 }
 
-/** What stands in a result's place for an end that failed. */
-const errorMark = "taskloom-error";
-/** Where BullMQ's script begins, behind the functions that it is made of. */
-const beginning = "local jobIdKey = KEYS[12]";
+/** The mark of an error in the place of a result. */
+const ERROR_MARK = "taskloom-error";
+/** The first line of BullMQ's script behind the functions that it consists of. */
+const BEGINNING = "local jobIdKey = KEYS[12]";
 
-/** Makes BullMQ's script for one end into one for many; undefined when it is not what is expected. */
+/** Turns BullMQ's script for one end into a script for many; undefined if the script is not the expected one. */
 export function batchScript(lua: string): string | undefined {
-  const [functions, body, ...more] = lua.split(beginning);
+  const [functions, body, ...more] = lua.split(BEGINNING);
   if (functions === undefined || body === undefined || more.length > 0) return undefined;
   const code = functions.replaceAll(/--\[\[[\s\S]*?\]\]/g, "").replaceAll(/--.*$/gm, "");
-  if (/\b(?:KEYS|ARGV)\b/.test(code)) return undefined; // They are to know nothing of a single job.
+  if (/\b(?:KEYS|ARGV)\b/.test(code)) return undefined; // The functions must not depend on a single job.
   return `${functions}
 local function finish(KEYS, ARGV)
-${beginning}${body}
+${BEGINNING}${body}
 end
 local K, A, results = KEYS, ARGV, {}
-for i = 1, #K - ${commonKeys} do
+for i = 1, #K - ${COMMON_KEYS} do
   local at = 3 + (i - 1) * 6
-  local keys = { K[1], K[2], K[3], K[4], K[5], K[6], K[7], K[8], K[9], K[10], K[11], K[${commonKeys} + i], K[12], K[13] }
+  local keys = { K[1], K[2], K[3], K[4], K[5], K[6], K[7], K[8], K[9], K[10], K[11], K[${COMMON_KEYS} + i], K[12], K[13] }
   local args = { A[at + 1], A[at + 2], A[1], A[at + 3], A[2], A[at + 4], A[3], A[at + 5], A[at + 6] }
   local ok, result = pcall(finish, keys, args)
-  if not ok then result = { '${errorMark}', type(result) == 'table' and result.err or tostring(result) } end
+  if not ok then result = { '${ERROR_MARK}', type(result) == 'table' and result.err or tostring(result) } end
   if result == nil then result = false end
   results[i] = result
 end

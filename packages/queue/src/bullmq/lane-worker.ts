@@ -9,49 +9,50 @@ import type { BullJob } from "../contract/lane-queue.ts";
 import { pauseBeforeRepeat, untilAnswered } from "../contract/transient.ts";
 import type { Transient } from "../contract/transient.ts";
 
-/** So many jobs are asked for at once at most: each is a command on the engine. */
-const askedForAtMost = 16;
+/** How many jobs are requested at once; each is a command for the engine. */
+const MAX_REQUESTED = 16;
 /**
- * How long an idle worker leaves a job that is due to others, in milliseconds: one that it has put back itself, and any
- * other while it has put one back not long ago. A worker that knows all tasks waits for neither.
+ * The time for which an idle worker leaves a due job to other workers, in milliseconds: a job that it has put back itself,
+ * and any other job for a while after it has put one back. A worker that knows all tasks never waits.
  */
-const leftToOthersFor = { own: 100, any: 40 };
-const remembersPutBack = 5_000;
-/** BullMQ's pause after a refused connection, which comes on top of those of {@link LaneWorker.delay}; milliseconds. */
-const refusedPause = 500;
-/** For how long a worker that closes goes on to store ends that the engine refuses; milliseconds. */
-const storesWhileClosing = 2_000;
+const LEFT_TO_OTHERS_MS = { own: 100, any: 40 };
+/** The time for which a put-back is remembered. */
+const PUT_BACK_MEMORY_MS = 5_000;
+/** BullMQ's pause after a refused connection, which is added to the pauses of {@link LaneWorker.delay}. */
+const REFUSED_PAUSE_MS = 500;
+/** The time for which a closing worker tries to store ends that the engine refuses. */
+const CLOSING_STORE_MS = 2_000;
 
 /**
- * BullMQ's worker, taught that a job whose end is decided before it starts, as by the cancel flag, still goes to its
- * processor, which ends it as cancelled or failed. Left to itself BullMQ would fail it with a bare message.
+ * BullMQ's worker, which passes a job to its processor even if the job's end is decided before its start, as by the cancel
+ * flag. The processor ends the job as cancelled or failed; BullMQ alone would fail it with a bare message.
  */
 export class LaneWorker extends Worker implements WorkerLane {
   #running = 0;
   readonly #transient: (error: unknown) => Transient | undefined;
-  /** How many jobs were fetched and have not started. */
+  /** The number of jobs that were fetched and have not started. */
   #held = 0;
-  /** The job that was fetched last is all there is: it is to start before more is asked for. */
+  /** Whether the job that was fetched last is the only one. It starts before more jobs are requested. */
   #cameAlone = false;
   #hasJustStarted = false;
-  /** How many jobs are asked for at once: more each time that there were so many, since BullMQ asks for one by one. */
+  /** The number of jobs that are requested at once. It grows while all requests find a job; BullMQ requests one by one. */
   #asking = 1;
-  /** What came beyond the one that was asked for; it goes next. */
+  /** The jobs beyond the one that BullMQ requested. They are next. */
   readonly #spare: Job[] = [];
-  /** How often in a row the engine did not answer when it was asked for jobs. */
+  /** The number of requests for jobs in a row that the engine did not answer. */
   #failures = 0;
-  /** Whether the last question for jobs found none. */
+  /** Whether the last request found no job. */
   #isIdle = false;
-  /** When jobs are due that this worker has put back for others. */
+  /** The times at which jobs are due that this worker has put back. */
   #leftToOthers: number[] = [];
-  /** Whether it waits for a job to be added; what it is given meanwhile, beyond the one that ends the wait, would lie. */
+  /** Whether the worker waits for a new job. Spare jobs that it fetched meanwhile would lie idle. */
   #isWaiting = false;
-  /** Whether this worker woke because a job was due, and not because one was added. */
+  /** Whether the worker woke because a job was due, and not because a job was added. */
   #wokeWhenDue = false;
-  /** Ends that the engine refuses are not stored any more: the worker is closed. */
+  /** Whether the worker is closed and no longer tries to store ends that the engine refuses. */
   #gaveUp = false;
 
-  // The connection's type differs per backend; the engine that passes a factory passes the connection that fits it.
+  // The type of the connection depends on the backend; an engine passes a factory with the connection that fits it.
   constructor(
     name: string,
     processor: LaneProcessor,
@@ -62,20 +63,20 @@ export class LaneWorker extends Worker implements WorkerLane {
     super(
       name,
       ((job: BullJob, token?: string) => processor(job, token, this)) as never,
-      { runRetryDelay: refusedPause, ...options, settings: repeatSettings },
+      { runRetryDelay: REFUSED_PAUSE_MS, ...options, settings: repeatSettings },
       backendFactory as never,
     );
     this.#transient = transient;
     const wait = this.backend.waitForJob.bind(this.backend);
     this.backend.waitForJob = async (...args) => {
-      // An answer that came meanwhile may have said that there are no more jobs; these are here.
+      // Another answer may have said that there are no more jobs, but spare ones are here.
       if (this.#spare.length > 0) return { member: "", score: 0 };
       this.#isWaiting = true;
       const added = await wait(...args).finally(() => (this.#isWaiting = false));
       this.#wokeWhenDue = added === null;
       return added;
     };
-    this.on("error", () => {}); // BullMQ retries by itself, and TaskWorker tells whoever wants to know.
+    this.on("error", () => {}); // BullMQ retries by itself, and TaskWorker notifies its listener.
   }
 
   isAlone(): boolean {
@@ -84,7 +85,7 @@ export class LaneWorker extends Worker implements WorkerLane {
 
   leaveToOthers(time: number): void {
     const now = Date.now();
-    this.#leftToOthers = this.#leftToOthers.filter((due) => due + remembersPutBack > now);
+    this.#leftToOthers = this.#leftToOthers.filter((due) => due + PUT_BACK_MEMORY_MS > now);
     this.#leftToOthers.push(time);
   }
 
@@ -96,8 +97,8 @@ export class LaneWorker extends Worker implements WorkerLane {
   }
 
   /**
-   * BullMQ asks for jobs until it has as many as it may run, or none is left, before it starts the first: a job that
-   * comes alone would wait for a round trip that finds nothing. Here it starts, and the question follows.
+   * BullMQ requests jobs until it has as many as it may run, or none is left, and then starts the first one. A job that comes
+   * alone would wait for a round trip that finds nothing. Here it starts first, and the request follows.
    */
   protected override async moveToActive(
     ...args: Parameters<Worker["moveToActive"]>
@@ -108,16 +109,16 @@ export class LaneWorker extends Worker implements WorkerLane {
     }
     if (this.#hasJustStarted) {
       this.#hasJustStarted = false;
-      await setImmediate(); // A quick job has ended by then, and its end goes first.
+      await setImmediate(); // A quick job has ended by then, and its end is sent first.
     }
     const job = this.#spare.shift() ?? (await this.#fetch(args));
     this.#cameAlone = this.#held === 1 && this.#running === 0 && job !== undefined;
     return job!;
   }
 
-  /** Asks for as many jobs as there were the last time, twice over, and keeps all but the first. */
+  /** Requests twice as many jobs as the last time if all of those were found, and keeps all but the first. */
   async #fetch(args: Parameters<Worker["moveToActive"]>): Promise<Job | undefined> {
-    if (this.#isIdle) await this.#leave();
+    if (this.#isIdle) await this.#leaveDueJobs();
     const room = this.concurrency - this.#running - this.#held;
     const count = this.#isWaiting ? 1 : Math.max(1, Math.min(this.#asking, room));
     const answers = await Promise.allSettled(
@@ -133,67 +134,70 @@ export class LaneWorker extends Worker implements WorkerLane {
     }
     this.#failures = 0;
     this.#isIdle = found.length === 0;
-    this.#asking = found.length === count ? Math.min(count * 2, askedForAtMost) : 1;
+    this.#asking = found.length === count ? Math.min(count * 2, MAX_REQUESTED) : 1;
     const [first, ...others] = found;
     if (others.length === 0) return first;
     this.#spare.push(...others);
-    if (this.isPaused() || this.closing !== undefined || this.#isWaiting) await this.#giveBack();
-    // The last answer may have been that there is no more, or not now; what is here goes before BullMQ heeds it.
+    if (this.isPaused() || this.closing !== undefined || this.#isWaiting) await this.#handBack();
+    // The last answer may have been that there is no more job for now. The spare jobs go first.
     else Object.assign(this, { drained: false, limitUntil: 0, blockUntil: 0 });
     return first;
   }
 
   /**
-   * Waits a little when a job is due that this worker may have put back: all idle workers wake at that time, and one
-   * that knows no task for it would be as quick as one that does.
+   * Waits for a moment if a job is due that this worker may have put back. All idle workers wake at that time, and a worker
+   * that does not know the task would be as quick as one that does.
    */
-  async #leave(): Promise<void> {
+  async #leaveDueJobs(): Promise<void> {
     const now = Date.now();
-    const recent = this.#leftToOthers.filter((due) => due + remembersPutBack > now);
+    const recent = this.#leftToOthers.filter((due) => due + PUT_BACK_MEMORY_MS > now);
     if (recent.length === 0 || !this.#wokeWhenDue) return;
-    const isOwn = recent.some((due) => due <= now + 1 && due + leftToOthersFor.own > now);
-    await delay(isOwn ? leftToOthersFor.own : leftToOthersFor.any);
+    const isOwn = recent.some((due) => due <= now + 1 && due + LEFT_TO_OTHERS_MS.own > now);
+    await delay(isOwn ? LEFT_TO_OTHERS_MS.own : LEFT_TO_OTHERS_MS.any);
   }
 
-  /** The pauses grow: BullMQ asks again after 100 ms, and at once in places, however long the engine is away. */
+  /** The pauses grow. BullMQ itself repeats after 100 ms, and sometimes at once, however long the engine does not answer. */
   override async delay(...[milliseconds, abort]: Parameters<Worker["delay"]>): Promise<void> {
     await super.delay(milliseconds ?? pauseBeforeRepeat(++this.#failures), abort);
   }
 
-  async #giveBack(): Promise<void> {
+  async #handBack(): Promise<void> {
     const jobs = this.#spare.splice(0);
     this.#held -= jobs.length;
-    // The last first: on Redis each goes in front of all that waits.
+    // The last job is handed back first, because Redis puts each in front of all waiting jobs.
     await Promise.allSettled(jobs.toReversed().map((job) => job.moveToWait(job.token)));
   }
 
   override async pause(...args: Parameters<Worker["pause"]>): Promise<void> {
     await super.pause(...args);
-    await this.#giveBack();
+    await this.#handBack();
   }
 
   override async close(force?: boolean): Promise<void> {
-    global.setTimeout(() => (this.#gaveUp = true), force === true ? 0 : storesWhileClosing).unref();
+    global.setTimeout(() => (this.#gaveUp = true), force === true ? 0 : CLOSING_STORE_MS).unref();
     await super.close(force);
   }
 
   /**
-   * Whether a job that was fetched has lost its lock before it starts: the process was stopped for longer than the lock
-   * lasts, and locks are renewed from the start on. Another worker may run the job by now, so it is not started here; if
-   * nobody has it, the next look for lapsed locks puts it back.
+   * Returns whether a fetched job has lost its lock before its start. Locks are renewed from the start on, and the process
+   * was stopped for longer than a lock lasts. Another worker may run the job by now, so it is not started here; otherwise the
+   * next check for lapsed locks recovers it.
    */
   #hasLapsed({ processedOn }: Job): boolean {
-    const { lockDuration } = this.opts as LaneWorkerOptions;
+    const { lockDuration } = this.opts;
     return (
       processedOn !== undefined && lockDuration !== undefined && Date.now() - processedOn >= lockDuration
     );
   }
 
-  /** BullMQ stops renewing a lock when the processor ends; here it is held until the end is stored, too. */
+  #heldLocks(): HeldLocks | undefined {
+    return "hold" in this.lockManager ? (this.lockManager as HeldLocks) : undefined;
+  }
+
+  /** BullMQ renews a lock until the processor ends. Here the lock is renewed until the end is stored. */
   override async processJob(...args: Parameters<Worker["processJob"]>): ReturnType<Worker["processJob"]> {
     const [job, token] = args;
-    const { renewal } = this.opts as LaneWorkerOptions;
-    const manager = renewal === undefined ? undefined : (this.lockManager as HeldLocks);
+    const manager = this.#heldLocks();
     const slot = manager?.hold(job.id!, token, job.name);
     this.#hasJustStarted = this.#running++ === 0 && this.#held === 1;
     this.#held--;
@@ -224,33 +228,33 @@ export class LaneWorker extends Worker implements WorkerLane {
   ): Promise<Job> {
     const before = job.stacktrace ?? [];
     return this.#untilStored(job, error, () => {
-      job.stacktrace = [...before]; // Each try adds the error to it.
+      job.stacktrace = [...before]; // Each call adds the error to it.
       return super.handleFailed(error, job, token, ...rest);
     });
   }
 
   /**
-   * Stores an end until the engine has it: the work is done, and its lock is held. BullMQ would fail a job for an error
-   * of the engine that passes, whatever the job came to, or let go of it, to run again when its lock lapses.
+   * Stores an end, and repeats that until the engine has it, under the job's lock. For a transient error of the engine BullMQ
+   * would fail a job that completed, or drop the job, which would run again when its lock lapses.
    */
   async #untilStored(job: Job, error: Error | undefined, store: () => Promise<Job>): Promise<Job> {
     const { attemptsMade } = job; // Counted up once the end is stored.
     let mayBeStored = false;
     for (let times = 1; ; times++) {
-      // An answer that was lost is looked for first. BullMQ uses tokens again: if this worker has the next attempt of the
-      // job by now, a repeated end would fit its lock, and end the wrong run.
+      // After a lost answer the stored state is read first. BullMQ uses tokens again: if this worker has the next attempt of
+      // the job by now, a repeated end would fit its lock, and end the wrong run.
       if (mayBeStored && (await this.#wasStored(job, error))) return undefined as never;
       try {
         return await store();
       } catch (refusal) {
-        if (job.attemptsMade !== attemptsMade) throw refusal; // A listener's.
+        if (job.attemptsMade !== attemptsMade) throw refusal; // A listener threw it.
         if (this.#transient(refusal) === undefined) {
           if (times > 1 && (await this.#wasStored(job, error))) return undefined as never;
           throw refusal;
         }
         mayBeStored ||= this.#transient(refusal) === "cut";
-        this.emit("error", refusal as Error);
-        // Not thrown: BullMQ would store it as the job's failure.
+        this.emit("error", refusal instanceof Error ? refusal : new Error(String(refusal)));
+        // The error is not thrown, because BullMQ would store it as the job's failure.
         if (this.#gaveUp) return undefined as never;
       }
       await delay(pauseBeforeRepeat(times));
@@ -258,8 +262,8 @@ export class LaneWorker extends Worker implements WorkerLane {
   }
 
   /**
-   * Whether an end that the engine refuses now was stored by a try before, whose answer was lost; then its listeners are
-   * notified as if the answer had come.
+   * Returns whether an earlier command, whose answer was lost, has stored an end that the engine refuses now. If so, the
+   * listeners are notified as if the answer had come.
    */
   async #wasStored(job: Job, error: Error | undefined): Promise<boolean> {
     const engine = { transient: this.#transient };
@@ -271,7 +275,7 @@ export class LaneWorker extends Worker implements WorkerLane {
     if (stored === undefined || stored.attemptsMade <= job.attemptsMade) return false;
     const { finishedOn, returnvalue, attemptsStarted } = stored;
     const wasStartedAgain = attemptsStarted !== job.attemptsStarted;
-    // A success is not tried again; a failure may have been, by this worker or another, and may have ended since.
+    // A completed job is not retried. A failed one may have been, by this worker or another, and may have ended since.
     if (wasStartedAgain && error === undefined) return false;
     const hasEnded = finishedOn !== undefined && !wasStartedAgain;
     const attemptsMade = job.attemptsMade + 1;
@@ -285,12 +289,12 @@ export class LaneWorker extends Worker implements WorkerLane {
     ...args: Parameters<Worker["nextJobFromJobData"]>
   ): ReturnType<Worker["nextJobFromJobData"]> {
     const job = await super.nextJobFromJobData(...args);
-    // BullMQ drops a schedule's job whose next run it cannot store; it is taken again when its lock has lapsed.
+    // BullMQ drops a schedule's job if it cannot store the next run. The job is taken again when its lock has lapsed.
     if (job === undefined && args[0] != null) this.#held--;
     return job;
   }
 
-  /** A job whose data is not an object goes to its processor, too, which fails it: BullMQ would hold it for ever. */
+  /** Passes a job whose data is not an object to its processor, too, which fails it. BullMQ would hold the job for ever. */
   #readable(data: JobJson, jobId: string): ReturnType<Worker["createJob"]> {
     let job: ReturnType<Worker["createJob"]>;
     let fault: string | undefined;

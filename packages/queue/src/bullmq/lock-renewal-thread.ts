@@ -4,19 +4,21 @@ import type { ConnectToRenew, RenewalAddress } from "../contract/lock-terms.ts";
 import { LockTable, newestOfEach } from "./lock-table.ts";
 import type { HeldLock } from "./lock-table.ts";
 
-/** What the thread is given. */
+/** The thread's `workerData`. */
 export interface RenewalThreadData {
   readonly memory: SharedArrayBuffer;
   readonly address: RenewalAddress | undefined;
-  /** The BullMQ queues whose locks it renews; an entry of the table names one by its index. */
+  /** The BullMQ queues whose locks are renewed. An entry of the table names a queue by its index. */
   readonly queues: readonly string[];
-  /** Milliseconds: how long a lock lasts, how often it is renewed, and for how long of a standing loop. */
+  /** The time for which a lock lasts, in milliseconds. */
   readonly duration: number;
+  /** The interval of the renewals, in milliseconds. */
   readonly interval: number;
+  /** The time for which locks are renewed while the loop is blocked, in milliseconds. */
   readonly stallLimit: number;
 }
 
-/** What the thread tells. */
+/** A message of the thread. */
 export type RenewalThreadMessage =
   | { readonly type: "lost"; readonly queue: number; readonly id: string; readonly sequence: number }
   | {
@@ -25,22 +27,24 @@ export type RenewalThreadMessage =
       readonly jobs: readonly { readonly id: string; readonly name: string }[];
     };
 
-/** How often it looks whether the loop turns, and from when on a loop that does not is reported; milliseconds. */
-const lookInterval = 250;
-const reportedFrom = 1_000;
+/** How often the thread checks whether the loop turns. */
+const CHECK_INTERVAL_MS = 250;
+/** The shortest block of the loop that is reported as a stall. */
+const SHORTEST_STALL_MS = 1_000;
 
-const { memory, address, queues, duration, interval, stallLimit } = workerData as RenewalThreadData;
+const data: RenewalThreadData = workerData;
+const { memory, address, queues, duration, interval, stallLimit } = data;
 const table = LockTable.reading(memory);
-const tell = (message: RenewalThreadMessage): void => parentPort?.postMessage(message);
+const post = (message: RenewalThreadMessage): void => parentPort?.postMessage(message);
 
 /** Opens a connection of the thread's own: the event loop serves the one of the engine, and can be blocked. */
 async function connect({ module, server }: RenewalAddress): Promise<IQueueBackend[]> {
-  const { connectToRenew } = (await import(module)) as { readonly connectToRenew: ConnectToRenew<unknown> };
-  // A connection that was cut without a word is given up before the locks lapse.
-  return connectToRenew(server, queues, duration / 8);
+  const loaded: { readonly connectToRenew: ConnectToRenew<unknown> } = await import(module);
+  // A connection that was lost in silence is closed before the locks lapse.
+  return loaded.connectToRenew(server, queues, duration / 8);
 }
 
-// It ends by itself: V8 can crash when a thread is terminated while it loads its modules.
+// The thread exits by itself, because V8 can crash if a thread is terminated while it loads its modules.
 parentPort?.once("message", () => process.exit());
 
 const backends = address === undefined ? [] : await connect(address);
@@ -48,21 +52,21 @@ for (const backend of backends) backend.on("error", () => {});
 
 let ticks = table.ticks;
 let turnedAt = performance.now();
-let standing: readonly HeldLock[] | undefined;
+let blocked: readonly HeldLock[] | undefined;
 
 setInterval(() => {
   const now = performance.now();
-  const standingFor = now - turnedAt;
+  const blockedFor = now - turnedAt;
   if (ticks !== (ticks = table.ticks)) {
-    if (standing !== undefined) {
-      tell({ type: "stall", duration: standingFor, jobs: standing.map(({ id, name }) => ({ id, name })) });
+    if (blocked !== undefined) {
+      post({ type: "stall", duration: blockedFor, jobs: blocked.map(({ id, name }) => ({ id, name })) });
     }
-    standing = undefined;
+    blocked = undefined;
     turnedAt = now;
-  } else if (standingFor >= reportedFrom) {
-    standing ??= table.entries();
+  } else if (blockedFor >= SHORTEST_STALL_MS) {
+    blocked ??= table.entries();
   }
-}, lookInterval);
+}, CHECK_INTERVAL_MS);
 
 const renewing = new Set<number>();
 
@@ -75,19 +79,19 @@ async function renew(queue: number, locks: readonly HeldLock[]): Promise<void> {
       duration,
     );
     for (const lock of locks) {
-      // A job that ended meanwhile has no lock any more, and no need of one.
+      // A job that ended meanwhile needs no lock any more.
       if (failed.includes(lock.id) && table.holds(lock))
-        tell({ type: "lost", queue, id: lock.id, sequence: lock.sequence });
+        post({ type: "lost", queue, id: lock.id, sequence: lock.sequence });
     }
   } catch {
-    // The next round asks again.
+    // The next round renews again.
   } finally {
     renewing.delete(queue);
   }
 }
 
 setInterval(() => {
-  // A loop that stands still for too long may never turn again: its jobs go to another worker.
+  // A loop that is blocked for too long may never turn again, so its jobs go to another worker.
   if (address === undefined || performance.now() - turnedAt > stallLimit) return;
   const byQueue = new Map<number, HeldLock[]>();
   for (const lock of table.entries()) {

@@ -8,37 +8,38 @@ import { settleWithin } from "../settle-within.ts";
 import { LockTable } from "./lock-table.ts";
 import type { RenewalThreadData, RenewalThreadMessage } from "./lock-renewal-thread.ts";
 
-/** How often the loop shows that it turns, and how long closing waits for the thread; milliseconds. */
-const tickInterval = 200;
-const closePatience = 2_000;
+/** How often the loop records that it turns. */
+const TICK_INTERVAL_MS = 200;
+/** How long closing waits for the thread. */
+const CLOSE_TIMEOUT_MS = 2_000;
 
-/** A time in which the event loop stood still, so that no job of this process went on. */
+/** A time in which the event loop was blocked, so that no job of this process made progress. */
 export interface LoopStall {
-  /** Milliseconds, to about a quarter of a second. */
+  /** Milliseconds, exact to about a quarter of a second. */
   readonly duration: number;
-  /** The jobs that this process ran then; with one, it is the one that held the loop. */
+  /** The jobs that this process ran at that time. A single job is the one that blocked the loop. */
   readonly jobs: readonly { readonly id: string; readonly name: string }[];
 }
 
-/** What a process's lock renewal needs to know. */
+/** The options of {@link LockRenewal}. */
 export interface LockRenewalOptions {
   readonly address: RenewalAddress | undefined;
   readonly queues: readonly string[];
-  /** How many jobs run at once at most. */
+  /** The greatest number of jobs that run at once. */
   readonly slots: number;
   readonly duration: number;
   readonly interval: number;
-  /** For how long a loop that stands still keeps its locks, in milliseconds. */
+  /** The time for which a blocked loop keeps its locks, in milliseconds. */
   readonly stallLimit: number;
   readonly onStall: (stall: LoopStall) => void;
 }
 
 /**
- * Renews the locks of the jobs that this process runs from a thread, so that a job which holds the event loop is not
- * taken for one whose worker died, and run a second time.
+ * Renews the locks of this process's jobs from a thread, so that a job that blocks the event loop is not recovered and run
+ * a second time.
  *
- * BullMQ renews from the loop. Without the thread, a block of three times the lock made a job run twice, and the first
- * result was dropped. The thread goes on for as long as the process lives and the loop does not stand still beyond
+ * BullMQ renews from the loop. Without the thread, a loop that was blocked for three times the lock made a job run twice,
+ * and the first result was dropped. The thread renews while the process lives and the loop is not blocked for longer than
  * `stallLimit`.
  */
 export class LockRenewal implements LockHolder {
@@ -56,7 +57,7 @@ export class LockRenewal implements LockHolder {
     this.table = LockTable.withSlots(slots);
     this.#thread = new Thread(new URL(`./lock-renewal-thread${extname(import.meta.url)}`, import.meta.url), {
       name: "taskloom-lock-renewal",
-      // Nothing of the process's flags concerns it, and some (--inspect-brk, --input-type) would stop it.
+      // The thread needs no flag of the process, and some flags (--inspect-brk, --input-type) would stop it.
       execArgv: [],
       stdin: false,
       workerData: { ...data, memory: this.table.memory } satisfies RenewalThreadData,
@@ -66,7 +67,7 @@ export class LockRenewal implements LockHolder {
       if (message.type === "stall") onStall({ duration: message.duration, jobs: message.jobs });
       else this.#managers.get(message.queue)?.lost(message.id, message.sequence);
     });
-    // Without the thread the loop renews, as BullMQ does by itself.
+    // Without the thread the loop renews, as in BullMQ.
     this.#thread.on("error", () => (this.#renews = false));
     this.#exited = new Promise((resolve) => {
       this.#thread.on("exit", () => {
@@ -74,15 +75,14 @@ export class LockRenewal implements LockHolder {
         resolve();
       });
     });
-    this.#timer = setInterval(() => this.table.tick(), tickInterval).unref();
+    this.#timer = setInterval(() => this.table.tick(), TICK_INTERVAL_MS).unref();
   }
 
-  /** Whether the thread renews what it holds; if not, the loop does. */
+  /** Whether the thread renews the locks in its table; if not, the loop does. */
   get renews(): boolean {
     return this.#renews;
   }
 
-  /** The lock manager for a BullMQ worker. */
   managerFor(worker: Worker): ThreadLockManager {
     const queue = this.#queues.indexOf(worker.name);
     const manager = new ThreadLockManager(worker, this, queue);
@@ -93,15 +93,15 @@ export class LockRenewal implements LockHolder {
   async close(): Promise<void> {
     clearInterval(this.#timer);
     this.#thread.postMessage("close");
-    await settleWithin(closePatience, this.#exited);
+    await settleWithin(CLOSE_TIMEOUT_MS, this.#exited);
   }
 }
 
-/** BullMQ's lock manager, with the renewing left to the thread; what the thread cannot take it renews by itself. */
+/** BullMQ's lock manager, which renews only the locks that the thread has no room for. */
 class ThreadLockManager extends LockManager implements HeldLocks {
   readonly #renewal: LockRenewal;
   readonly #queue: number;
-  /** The job of each slot, and the sequence of its entry; a job is looked for only when something is wrong. */
+  /** The job of each slot, and the sequence of its entry. Only {@link lost} searches for a job. */
   readonly #ids: (string | undefined)[] = [];
   readonly #sequences: number[] = [];
 
@@ -112,7 +112,6 @@ class ThreadLockManager extends LockManager implements HeldLocks {
     this.#queue = queue;
   }
 
-  /** Puts a job under the thread's care until {@link release} of the slot that it gives; undefined without room. */
   hold(id: string, token: string, name: string): number | undefined {
     const slot = this.#queue < 0 ? undefined : this.#renewal.table.put(this.#queue, id, token, name);
     if (slot === undefined) return undefined;
@@ -128,9 +127,9 @@ class ThreadLockManager extends LockManager implements HeldLocks {
   }
 
   /**
-   * The thread could not renew an entry. The entry and not the token shows which run lost its lock: BullMQ uses tokens
-   * again, so the next attempt of the same job can have the token of the one that has just ended. If the next attempt
-   * runs here already, the end of this one is stored, and its lock is not needed any more.
+   * Called if the thread could not renew an entry. The entry and not the token shows which run lost its lock: BullMQ uses
+   * tokens again, so the next attempt of the same job can have the token of the previous one. If the next attempt runs here
+   * already, the end of the previous one is stored, and its lock is not needed any more.
    */
   lost(id: string, sequence: number): void {
     const ofJob = this.#sequences.filter((_, slot) => this.#ids[slot] === id);

@@ -1,16 +1,16 @@
-/** What one slot says: a job that runs here, and the lock under which it does. */
+/** The content of one slot: a job that runs here, and its lock. */
 export interface HeldLock {
   readonly queue: number;
   readonly id: string;
   readonly token: string;
   readonly name: string;
-  /** Never the same for two entries: tells whether a slot still holds what was read before. */
+  /** Different for any two entries, so it shows whether a slot still has the entry that was read before. */
   readonly sequence: number;
 }
 
 /**
- * The locks without those of former attempts. The next attempt of a job can begin in this process while the end of the
- * one before is still being stored here; the engine's word on the job is then about the next one.
+ * Returns the newest lock of each job. The next attempt of a job can begin in this process while the end of the previous
+ * one is still being stored; the engine's answer is then about the next attempt.
  */
 export function newestOfEach(locks: readonly HeldLock[]): HeldLock[] {
   const newest = new Map<string, HeldLock>();
@@ -21,17 +21,17 @@ export function newestOfEach(locks: readonly HeldLock[]): HeldLock[] {
   return [...newest.values()];
 }
 
-const slotBytes = 1_024;
-const headerBytes = 8;
-/** Words at the head of a slot: sequence (0: empty), queue, length of its text in bytes, lengths of id and token. */
-const slotHeaderWords = 5;
+const SLOT_BYTES = 1_024;
+const HEADER_BYTES = 8;
+/** The words at the head of a slot: sequence (0 if empty), queue, length of the text in bytes, lengths of id and token. */
+const SLOT_HEADER_WORDS = 5;
 
 /**
- * The locks that a process holds, in memory that a thread can read while the event loop stands still.
+ * The locks that a process holds, in memory that a thread can read while the event loop is blocked.
  *
- * Messages would do as well, but one a job costs more than the whole table: a write here is a third of a microsecond.
- * Only the loop writes. A slot's sequence is cleared before its texts change and set after, and the reader looks at
- * it before and after it copies, so it never acts on half an entry.
+ * Messages were rejected: one message a job costs more than the whole table, where a write takes a third of a microsecond.
+ * Only the loop writes. Invariant: a slot's sequence is cleared before its texts change and set afterwards. The reader
+ * compares the sequence before and after it copies, so it never acts on half an entry.
  */
 export class LockTable {
   readonly memory: SharedArrayBuffer;
@@ -48,17 +48,17 @@ export class LockTable {
   }
 
   static withSlots(count: number): LockTable {
-    const table = new LockTable(new SharedArrayBuffer(headerBytes + count * slotBytes));
+    const table = new LockTable(new SharedArrayBuffer(HEADER_BYTES + count * SLOT_BYTES));
     for (let slot = count - 1; slot >= 0; slot--) table.#free.push(slot);
     return table;
   }
 
-  /** The reading side, on another thread. */
+  /** Returns the table for a reader on another thread. */
   static reading(memory: SharedArrayBuffer): LockTable {
     return new LockTable(memory);
   }
 
-  /** Shows that the loop turns. */
+  /** Records that the loop turns. */
   tick(): void {
     Atomics.add(this.#words, 0, 1);
   }
@@ -67,11 +67,11 @@ export class LockTable {
     return Atomics.load(this.#words, 0);
   }
 
-  /** Takes a lock in; undefined when there is no room for it, or its texts are too long. */
+  /** Adds a lock and returns its slot; undefined if there is no room for it, or if its texts are too long. */
   put(queue: number, id: string, token: string, name: string): number | undefined {
     const slot = this.#free.pop();
     if (slot === undefined) return undefined;
-    // One text, since each call of the encoder costs more than what it encodes.
+    // One text, because each call of the encoder costs more than the text.
     const text = id + token + name;
     const { read, written } = this.#encoder.encodeInto(text, this.#textOf(slot));
     if (read < text.length) {
@@ -88,7 +88,7 @@ export class LockTable {
     return slot;
   }
 
-  /** The sequence of the entry that a slot holds now. */
+  /** Returns the sequence of the entry that a slot has now. */
   sequenceOf(slot: number): number {
     return Atomics.load(this.#words, this.#wordOf(slot));
   }
@@ -98,10 +98,10 @@ export class LockTable {
     this.#free.push(slot);
   }
 
-  /** Every lock that is held, as of now. */
+  /** Returns all locks that are held now. */
   entries(): HeldLock[] {
     const entries: HeldLock[] = [];
-    const slots = (this.memory.byteLength - headerBytes) / slotBytes;
+    const slots = (this.memory.byteLength - HEADER_BYTES) / SLOT_BYTES;
     for (let slot = 0; slot < slots; slot++) {
       const at = this.#wordOf(slot);
       const sequence = Atomics.load(this.#words, at);
@@ -119,7 +119,7 @@ export class LockTable {
 
   /** Whether a slot still holds what was read from it. */
   holds({ sequence }: HeldLock): boolean {
-    const slots = (this.memory.byteLength - headerBytes) / slotBytes;
+    const slots = (this.memory.byteLength - HEADER_BYTES) / SLOT_BYTES;
     for (let slot = 0; slot < slots; slot++) {
       if (Atomics.load(this.#words, this.#wordOf(slot)) === sequence) return true;
     }
@@ -129,12 +129,12 @@ export class LockTable {
   #textOf(slot: number): Uint8Array {
     return (this.#texts[slot] ??= new Uint8Array(
       this.memory,
-      headerBytes + slot * slotBytes + slotHeaderWords * 4,
-      slotBytes - slotHeaderWords * 4,
+      HEADER_BYTES + slot * SLOT_BYTES + SLOT_HEADER_WORDS * 4,
+      SLOT_BYTES - SLOT_HEADER_WORDS * 4,
     ));
   }
 
   #wordOf(slot: number): number {
-    return (headerBytes + slot * slotBytes) / 4;
+    return (HEADER_BYTES + slot * SLOT_BYTES) / 4;
   }
 }

@@ -1,6 +1,6 @@
 import { Queue } from "bullmq";
 
-/** BullMQ's queue, whose jobs have an object as their data: `null` or a text, which anyone may have stored, reads as `{}`. */
+/** BullMQ's queue with an object as the data of every job. Data that is `null` or a text reads as `{}`; any client may have stored it. */
 export class ObjectDataQueue extends Queue {
   override async getJob(id: string): ReturnType<Queue["getJob"]> {
     const job = await super.getJob(id);

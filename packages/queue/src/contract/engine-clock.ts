@@ -1,15 +1,15 @@
-/** How far a server's clock is from this machine's. */
+/** The difference between a server's clock and this machine's clock. */
 export class EngineClock {
-  /** Milliseconds that the server's is ahead. */
+  /** The lead of the server's clock, in milliseconds. */
   offset = 0;
   #trip = Infinity;
 
-  /** Asks the server for its time, in milliseconds of the epoch. */
+  /** Measures the difference. `ask` returns the server's time, in milliseconds of the epoch. */
   async read(ask: () => Promise<number>): Promise<void> {
     const before = Date.now();
     const theirs = await ask();
     const trip = Date.now() - before;
-    // A reading is as exact as its trip is short: a slow one does not replace a good one, until that is old.
+    // A reading is exact if its round trip was short. A slow reading replaces a good one only after several slow ones.
     if (trip > 2 * this.#trip + 10) {
       this.#trip *= 2;
       return;

@@ -1,11 +1,11 @@
 import { EngineFullError } from "../errors.ts";
 
-const fullWords = /No space left on device|disk full|database or disk is full|^OOM command|^MISCONF/i;
+const FULL = /No space left on device|disk full|database or disk is full|^OOM command|^MISCONF/i;
 
 /**
- * Whether an error says that the engine has no room left: PostgreSQL's and SQLite's words for a full disk, and Redis's
- * for a full memory or disk. What was there is kept, and the same command works again once there is room.
+ * Returns whether an error means that the engine has no room left: a full disk of PostgreSQL or SQLite, a full memory or
+ * disk of Redis. Stored jobs are kept, and the command succeeds once there is room.
  */
 export function isEngineFull(error: unknown): boolean {
-  return error instanceof EngineFullError || (error instanceof Error && fullWords.test(error.message));
+  return error instanceof EngineFullError || (error instanceof Error && FULL.test(error.message));
 }

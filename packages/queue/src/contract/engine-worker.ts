@@ -2,23 +2,23 @@ import type { WorkerOptions } from "bullmq";
 import type { BullJob } from "./lane-queue.ts";
 import type { LockHolder } from "./lock-holder.ts";
 
-/** A worker's lane as the processor of its jobs sees it. */
+/** A lane of a worker, for the processor of its jobs. */
 export interface WorkerLane {
-  /** Whether the lane runs no other job, and stores no other's end. */
+  /** Returns whether the lane neither runs another job nor stores its end. */
   isAlone(): boolean;
-  /** Lets other workers be first to take a job that this one has put back, and that is due at `time`. */
+  /** Lets other workers take a job first that this worker has put back and that is due at `time`. */
   leaveToOthers(time: number): void;
 }
 
 /** Runs one job of a worker lane: a BullMQ processor. */
 export type LaneProcessor = (job: BullJob, token: string | undefined, lane?: WorkerLane) => Promise<unknown>;
 
-/** What a lane's BullMQ worker is opened with. */
+/** The options with which a lane's worker is opened. */
 export interface LaneWorkerOptions extends Omit<WorkerOptions, "connection"> {
   readonly renewal?: LockHolder;
 }
 
-/** What takes jobs from a lane: the part of BullMQ's Worker that is used, by BullMQ's names. */
+/** The worker of one lane: the part of BullMQ's Worker that is used here, by BullMQ's names. */
 export interface EngineWorker {
   readonly id: string;
   concurrency: number;

@@ -12,41 +12,75 @@ import type { Transient } from "./transient.ts";
 import type { ServingWorker } from "./serving.ts";
 
 /**
- * A place that holds jobs: BullMQ over one of its backends, and beside it the parts that BullMQ does not have. These are
- * replies to one process, cancellation, retention by job, claims of ids over both lanes, the list of live workers, and
- * reads of many records at once.
+ * A place that stores jobs.
+ *
+ * @remarks
+ * This interface is the seam between the engines and the rest of the package: `operate`, `client` and `worker` know an
+ * engine by these members alone. Three of the four engines run BullMQ on one of its backends, and the fourth keeps jobs
+ * in memory; no caller can tell which one it has. A new engine implements this interface, is added to `openEngine`, and
+ * has to pass the conformance suites of `packages/queue/test`.
+ *
+ * In the interface:
+ *
+ * - the lanes: {@link openLane}, {@link openWorker} and {@link openFlows} return the parts of BullMQ's Queue, Worker and
+ *   FlowProducer that are used here, by BullMQ's names;
+ * - the functions that BullMQ does not have: replies to one process, cancellation, the retention of single jobs, claims
+ *   of ids over both lanes, the list of live workers, and reads of many records in one round trip;
+ * - the conditions of the engine: its clock, its locks, whether it answers, and which of its errors pass.
+ *
+ * Deliberately out of it:
+ *
+ * - Connections, transactions, scripts and statements. Each engine owns its own.
+ * - Decisions. An engine does not know tasks, outcomes or schedules, and does not repeat a command by itself, except a
+ *   command that its server has refused without executing it. A caller repeats by {@link transient}.
+ * - Values. Data and results are JSON texts to an engine; `wire` encodes and decodes them.
+ *
+ * Jobs are named by the name of their lane, which is the name of a BullMQ queue (`laneQueueName`), and by the id under
+ * which BullMQ stores them (`storedId`).
  */
 export interface Engine {
-  /** The address without a password, fit for messages. */
+  /** The address without its password, for messages. */
   readonly url: string;
-  /** Connects, once. Throws an EngineUnavailableError when nobody answers. */
+  /**
+   * Connects, once.
+   *
+   * @throws {@link EngineUnavailableError} if the engine does not answer.
+   */
   connect(): Promise<void>;
-  /** What is unsafe about the way the engine is set up, in sentences; empty before {@link connect}. */
+  /** Returns a sentence for each unsafe setting of the engine; none before {@link connect}. */
   warnings(): readonly string[];
-  /** BullMQ's Queue, for tools that know BullMQ; opening one writes nothing. Throws where there is no BullMQ. */
+  /**
+   * Opens BullMQ's Queue, for tools that know BullMQ. Opening a queue writes nothing.
+   *
+   * @throws {@link EngineUnsupportedError} if the engine has no BullMQ.
+   */
   openQueue(name: string): Queue;
-  /** The same as its users here see it. */
+  /** Opens a lane for its submitters and operators. */
   openLane(name: string): LaneQueue;
   openFlows(): FlowAdder;
   openWorker(name: string, processor: LaneProcessor, options: LaneWorkerOptions): EngineWorker;
-  /** Calls back in a moment, after what runs now: how submissions and replies of one turn come to travel together. */
+  /** Calls back at the end of the turn, so that the submissions and replies of one turn travel together. */
   defer(callback: () => void): void;
-  /** Whether jobs run on the very loop that waits for them, so that a virtual clock must not stand still for them. */
+  /** Whether jobs run on the loop that waits for them. A virtual clock must not wait for such jobs. */
   readonly isLocal: boolean;
   readonly locks: LockTerms;
   readonly replies: ReplyChannel;
-  /** Marks a job as cancelled, or a waiting one as ended, in one atomic step. */
+  /** Marks a running job as cancelled, or takes a waiting job for the canceller, in one atomic step. */
   cancel(laneName: string, id: string, reason: string): Promise<CancelAnswer>;
   /**
-   * For strict tasks, before the end of a run is stored: marks the run as ended in one atomic step. From then on a
-   * cancel is told that it came too late; one that was accepted before wins over the result.
+   * Marks a run of a strict task as ended, in one atomic step, before its end is stored. A cancel that was accepted before
+   * wins over the result; a later cancel is refused.
    */
   seal(laneName: string, id: string, token: string, attemptsStarted: number): Promise<SealAnswer>;
-  /** Tells when somebody asks a BullMQ worker of this process, named by its id, to stop a run. */
+  /**
+   * Notifies `listener` of the requests to stop a run of one BullMQ worker of this process.
+   *
+   * @returns a function that stops listening.
+   */
   onCancelRequest(workerId: string, listener: (request: CancelRequest) => void): () => void;
-  /** Looks at what is stored of many jobs at once. */
+  /** Reads how many jobs stand, in one round trip, in the order of the ids. */
   lookup(laneName: string, ids: readonly string[]): Promise<StoredJob[]>;
-  /** The ids of a lane's jobs in one state, the newest or the oldest first, from the `from`th on; at most `count`. */
+  /** Reads the ids of the jobs in one state, from the `from`th on, at most `count`. */
   idsIn(
     laneName: string,
     state: StoredState,
@@ -54,58 +88,65 @@ export interface Engine {
     count: number,
     order: StateOrder,
   ): Promise<string[]>;
-  /** Reads stored jobs for an operator: of each text at most as many bytes as `limits` says; undefined for no job. */
+  /**
+   * Reads stored jobs for an operator, in the order of the ids; undefined stands for a job that is not there. Of each text
+   * at most as many bytes are read as `limits` allows.
+   */
   readRecords(
     laneName: string,
     ids: readonly string[],
     limits: FieldLimits,
   ): Promise<(JobRecord | undefined)[]>;
-  /** Before a failed job is retried: forgets the deaths of its workers, and a failure that was decided before a run. */
+  /** Prepares a failed job for a retry: removes the count of its dead workers, and a failure that was set before a run. */
   renewAttempts(laneName: string, id: string): Promise<void>;
-  /** Stores that a worker of this process serves its queues, for a few seconds; workers repeat it. */
+  /** Stores that a worker of this process serves its queues, for some seconds. Workers repeat the call. */
   serve(worker: ServingWorker): Promise<void>;
   stopServing(workerId: string): Promise<void>;
-  /** The workers that serve queues now, of every process at the engine. */
+  /** Reads the workers of all processes that serve queues now. */
   serving(): Promise<ServingWorker[]>;
-  /** Stores that a Taskloom queue is used, where the engine cannot list its queues otherwise. */
+  /** Stores that a Taskloom queue is used, if the engine cannot list its queues by their jobs. */
   recordQueue(queue: string): Promise<void>;
-  /** The names of the Taskloom queues that are known here: those that have jobs, or were used before. */
+  /** Reads the names of the Taskloom queues that have jobs or were used before. */
   queueNames(): Promise<string[]>;
   /**
-   * Marks ids that users chose as on their way to a lane of a queue, for {@link LANE_CLAIM_MS} ms, so that nobody adds
-   * them to the other lane meanwhile. Gives those that are; the others are on their way to the other lane.
+   * Claims ids that users chose for one lane of a queue, for {@link LANE_CLAIM_MS}, so that no submitter adds them to the
+   * other lane meanwhile. Returns the ids that were claimed; the other lane has a claim on the rest.
    */
   claimLane(queue: string, lane: Lane, ids: readonly string[]): Promise<ReadonlySet<string>>;
-  /** The submission that is kept while the job of a deduplication key runs. */
+  /** Reads the submission that is kept while the job of a deduplication key runs. */
   findKept(laneName: string, key: string): Promise<KeptSubmission | undefined>;
-  /** Deletes the submission that is kept for a key, if it has this id; false otherwise. */
+  /** Deletes the submission that is kept for a key if it has this id, and returns whether it did. */
   dropKept(laneName: string, key: string, id: string): Promise<boolean>;
-  /** Takes down of a job's end what BullMQ does not: that it was cancelled, and how long it is kept. */
+  /** Stores the facts about an ended job that BullMQ does not store: cancellation and retention. */
   recordEnd(laneName: string, end: JobEnd): void;
   /**
-   * Removes the jobs that have been kept for long enough by `now`; workers see to it every few seconds. Left to
-   * BullMQ, the end of a job that is kept for a short time removes every other that is older than that.
+   * Removes the jobs whose retention is over by `now`. Workers call it every few seconds. BullMQ's own option would remove
+   * all older jobs with each job that has a short retention.
    */
   removeExpired(laneName: string, now?: number): Promise<void>;
-  /** How many of the jobs that are stored as completed were cancelled. */
+  /** Returns the number of jobs that are stored as completed and were cancelled. */
   countCancelled(laneName: string): Promise<number>;
-  /** Milliseconds of the engine's own clock: the one clock that every machine agrees on. */
+  /** Returns the time of the engine's clock, in milliseconds of the epoch. All machines agree on this clock. */
   now(): number;
-  /** By how much that is ahead of this machine's clock; known once {@link connect} has ended. */
+  /** The lead of the engine's clock over this machine's clock, in milliseconds; known once {@link connect} has resolved. */
   readonly clockOffset: number;
-  /** Why a command failed that succeeds when it is repeated; undefined when its error is final. */
+  /** Returns why a command failed that will succeed if it is repeated; undefined if its error is final. */
   transient(error: unknown): Transient | undefined;
-  /** How long the engine has not answered, in milliseconds; 0 while it does. */
+  /** Returns for how long the engine has not answered, in milliseconds; 0 while it answers. */
   downFor(): number;
-  /** Writes a copy of all jobs to a new file while they go on; for engines whose data has no server with tools for it. */
+  /** Writes a copy of all jobs to a new file while they run. Only an engine whose data no server manages has it. */
   backup?(path: string): Promise<void>;
   /**
-   * Tells when the engine has stopped and will not be back in this process, as one that lives in it can; gives a
-   * function that stops listening. Whoever runs or waits for jobs then ends with the error.
+   * Notifies `listener` if the engine has stopped and will not come back in this process. Only an engine that runs in this
+   * process has it. Workers and waiting tasks then end with the error.
+   *
+   * @returns a function that stops listening.
    */
   onBroken?(listener: (error: Error) => void): () => void;
   close(): Promise<void>;
 }
 
-/** How long an id is on its way to a lane at most, in milliseconds; from then on the job itself tells where it is. */
+/**
+ * The time for which an id is claimed for a lane. After that time the stored job itself shows its lane.
+ */
 export const LANE_CLAIM_MS = 10_000;

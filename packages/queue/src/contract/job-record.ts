@@ -1,4 +1,4 @@
-/** Where BullMQ stores a job, by BullMQ's names. A cancelled job is among the completed ones. */
+/** The state under which a job is stored, by BullMQ's names. A cancelled job is stored as completed. */
 export type StoredState =
   | "active"
   | "waiting"
@@ -9,7 +9,7 @@ export type StoredState =
   | "failed"
   | "completed";
 
-/** From which end a state is read: by the order in which jobs came to it. */
+/** The end from which a state is read, in the order in which jobs came to the state. */
 export type StateOrder = "newest" | "oldest";
 
 /** The fields of a job that can be large: each is JSON, except `failedReason`, which is a plain message. */
@@ -19,19 +19,19 @@ export type TextField = (typeof TEXT_FIELDS)[number];
 
 /** One field as it is stored. */
 export interface StoredText {
-  /** Undefined when the field is absent, or larger than the reader's limit. */
+  /** Undefined if the field is absent or larger than the reader's limit. */
   readonly text: string | undefined;
-  /** About how large the field is, in bytes; 0 when it is absent. PostgreSQL compresses large values, and counts that. */
+  /** The approximate size in bytes; 0 if the field is absent. PostgreSQL counts the compressed size of large values. */
   readonly bytes: number;
 }
 
 /**
- * How many bytes of each field a reader takes: a larger field is not read, and the record has its size alone. A field
- * that is not named is not read at all.
+ * The greatest number of bytes that a reader takes of each field. The record has only the size of a larger field. A field
+ * that is not named is not read.
  */
 export type FieldLimits = Readonly<Partial<Record<TextField, number>>>;
 
-/** One stored job, with none of its texts parsed: any client of the database can have written them. */
+/** One stored job. Its texts are not parsed, because any client of the database can have written them. */
 export interface JobRecord {
   readonly id: string;
   readonly name: string;
@@ -46,12 +46,19 @@ export interface JobRecord {
 
 export const ABSENT_TEXT: StoredText = { text: undefined, bytes: 0 };
 
-/** The texts of a record, each as `read` returns it. */
+/** Returns the texts of a record, each as `read` returns it. */
 export function textsBy(read: (field: TextField) => StoredText): JobRecord["texts"] {
-  return Object.fromEntries(TEXT_FIELDS.map((field) => [field, read(field)])) as JobRecord["texts"];
+  return {
+    data: read("data"),
+    opts: read("opts"),
+    progress: read("progress"),
+    returnvalue: read("returnvalue"),
+    stacktrace: read("stacktrace"),
+    failedReason: read("failedReason"),
+  };
 }
 
-/** About how many bytes were read for a record; each costs something even when all its texts are empty. */
+/** Returns the approximate number of bytes that were read for a record. A record without texts has a cost, too. */
 export function bytesRead({ id, name, texts }: JobRecord): number {
   let bytes = 256 + id.length + name.length;
   for (const field of TEXT_FIELDS) bytes += texts[field].text === undefined ? 0 : texts[field].bytes;
@@ -59,8 +66,8 @@ export function bytesRead({ id, name, texts }: JobRecord): number {
 }
 
 /**
- * How often a job was tried. BullMQ counts each end as an attempt, also that of a job which is cancelled before it ever
- * started; starts alone would count the runs that were handed back.
+ * Returns the number of attempts of a job. BullMQ counts each end as an attempt, even the end of a job that was cancelled
+ * before its first start. Starts alone would count the runs that were handed back.
  */
 export function countedAttempts(attemptsMade: number, attemptsStarted: number): number {
   return Math.min(attemptsMade, attemptsStarted);

@@ -8,7 +8,7 @@ export interface NewJob {
   readonly opts: JobsOptions;
 }
 
-/** A job as a worker has it: the part of BullMQ's Job that is used to run one. */
+/** A job of a worker: the part of BullMQ's Job that is needed to run it. */
 export type BullJob = Partial<Pick<Job, "extendLock">> &
   Pick<
     Job<JobData, unknown, string>,
@@ -30,7 +30,7 @@ export type BullJob = Partial<Pick<Job, "extendLock">> &
     | "getChildrenValues"
   >;
 
-/** A job as a client has it: the part of BullMQ's Job that is used to look at one, to end one and to retry one. */
+/** A job of a submitter or operator: the part of BullMQ's Job that is needed to read it, to end it and to retry it. */
 export type LaneJob = Pick<
   Job<JobData, unknown, string>,
   | "id"
@@ -48,7 +48,7 @@ export type LaneJob = Pick<
   | "updateData"
 >;
 
-/** A schedule as an engine has it. */
+/** A stored schedule. */
 export interface StoredSchedule {
   readonly key: string;
   readonly name: string;
@@ -61,8 +61,8 @@ export interface StoredSchedule {
 }
 
 /**
- * One lane of a queue: the part of BullMQ's Queue that the client uses, by BullMQ's names. The engines that are BullMQ
- * give a Queue; the one in memory has these methods of its own.
+ * One lane of a queue: the part of BullMQ's Queue that is used here, by BullMQ's names. Engines on BullMQ return a Queue;
+ * the engine in memory implements these methods itself.
  */
 export interface LaneQueue extends Pick<
   Queue,
@@ -90,7 +90,7 @@ export interface LaneQueue extends Pick<
   getJobSchedulers(start: number, end: number, ascending: boolean): Promise<StoredSchedule[]>;
 }
 
-/** Adds jobs that wait for others, all in one step: BullMQ's FlowProducer. */
+/** Adds jobs that wait for other jobs, all in one step: the part of BullMQ's FlowProducer that is used here. */
 export interface FlowAdder {
   add(flow: FlowJob): Promise<unknown>;
   close(): Promise<unknown>;

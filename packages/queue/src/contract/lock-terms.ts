@@ -1,14 +1,14 @@
 import type { IQueueBackend } from "bullmq";
 
-/** How a worker holds the jobs that it runs; all in milliseconds. See docs/decisions/0004-locks.md. */
+/** The times and the renewal of a worker's locks, in milliseconds. docs/decisions/0004-locks.md has the reasons. */
 export interface LockTerms {
-  /** How long a lock lasts without being renewed. */
+  /** The time for which a lock lasts without renewal. */
   readonly duration: number;
-  /** How often workers look for jobs whose lock has lapsed. */
+  /** The interval at which workers check for jobs whose lock has lapsed. */
   readonly stalledInterval: number;
   /**
-   * What the thread beside the loop does: it renews locks at `address`, or without one only watches whether the loop
-   * stands still. Undefined where there is no such thread.
+   * The work of the thread beside the loop. The thread renews locks at `address`; without an address it only detects that
+   * the loop is blocked. Undefined if there is no such thread.
    */
   readonly renewal: { readonly address: RenewalAddress | undefined; readonly interval: number } | undefined;
 }
@@ -35,10 +35,12 @@ export type ConnectToRenew<Server> = (
 ) => IQueueBackend[];
 
 /**
- * Locks on a server that many processes share. A worker's death is noticed when its lock has lapsed and another worker
- * looks: after 7.5 to 9 seconds. A look is cheap on Redis, where one worker's look counts for all; on PostgreSQL it is a
- * query of its own. A connection that is lost for 5 seconds costs no lock, since at least 7.5 seconds of it are left at
- * any time.
+ * Returns the locks of a server that many processes share. A worker's death is noticed when its lock has lapsed and another
+ * worker checks, after 7.5 to 9 seconds. A connection that is lost for 5 seconds costs no lock, since at least 7.5 seconds
+ * of each lock are left at any time.
+ *
+ * @param stalledInterval the interval of the checks. A check is cheap on Redis, where one worker checks for all; on
+ *   PostgreSQL every worker sends a query of its own.
  */
 export function serverLocks(stalledInterval: number, address: RenewalAddress): LockTerms {
   return {
@@ -49,9 +51,9 @@ export function serverLocks(stalledInterval: number, address: RenewalAddress): L
 }
 
 /**
- * Locks in a folder that the processes of one machine share. Each holds a lock file that the system releases when the
- * process dies, and the others take its jobs back at once; so a job's lock need not lapse while its process lives,
- * however long its loop stands still.
+ * The locks in a folder that the processes of one machine share. Each process holds a lock file that the system releases
+ * when the process dies, and the others recover its jobs at once. A job's lock therefore need not lapse while its process
+ * lives, however long its loop is blocked.
  */
 export const FOLDER_LOCKS: LockTerms = {
   duration: 24 * 3_600_000,
@@ -59,5 +61,5 @@ export const FOLDER_LOCKS: LockTerms = {
   renewal: { address: undefined, interval: 1_000 },
 };
 
-/** Locks in this process's own memory: nothing outlives anything else. */
+/** The locks in this process's own memory, which end with the jobs. */
 export const MEMORY_LOCKS: LockTerms = { ...FOLDER_LOCKS, renewal: undefined };

@@ -1,42 +1,42 @@
 import type { JobData } from "../wire/job-data.ts";
 import type { Outcome } from "../wire/outcome.ts";
 
-/** What travels from a worker to the one process that waits. */
+/** A message to the process that waits for a job. */
 export type ReplyMessage =
   | {
       readonly id: string;
       readonly outcome: Outcome;
       readonly attempts: number;
-      /** The last that it reported, encoded: what was sent before can be lost or late. */
+      /** The last progress of the job, encoded. Earlier messages with progress can be lost or late. */
       readonly progress?: unknown;
     }
   | { readonly id: string; readonly progress: unknown }
-  /** The submission will never run: another one of its deduplication key was kept in its place. */
+  /** The submission will never run, because the engine keeps another one of the same deduplication key in its place. */
   | { readonly id: string; readonly became: string };
 
 /**
- * The quick way for outcomes and progress. It may lose messages and repeat them: what is stored is the truth, and the
- * client looks there in time.
+ * The quick way for outcomes and progress. Messages can be lost and repeated: the stored state decides, and the client
+ * polls it.
  */
 export interface ReplyChannel {
-  /** Where messages for this process go; it travels in every job. */
+  /** The address of this process, which travels in every job. */
   readonly address: string;
-  /** Whether nothing can be lost between the worker and this process (they are the same process). */
+  /** Whether no message can be lost, because worker and submitter are the same process. */
   readonly isLossless: boolean;
-  /** Begins to receive, and ends when it does. `onGap` tells that messages may have been missed. */
+  /** Resolves when this process receives messages. `onGap` is called after messages may have been missed. */
   listen(onMessage: (message: ReplyMessage) => void, onGap: () => void): Promise<void>;
-  /** Sends to a waiting process, batched with what else is sent in this turn. */
+  /** Sends a message to a waiting process, together with the other messages of this turn. */
   send(address: string, message: ReplyMessage): void;
   /**
-   * Sends a job's outcome when the command that stores it is on its way and not yet answered. The engine looks whether
-   * that very run's end is stored, and sends nothing if not; ends with what it did.
+   * Sends the outcome of a job while the command that stores it has not been answered yet. The engine sends the message only
+   * if the end of exactly this run is stored, and the promise resolves with whether it did.
    */
   sendBehind?(address: string, message: ReplyMessage, run: EndingRun): Promise<boolean>;
 }
 
-/** Where a job's end is told; undefined when nobody can be waiting for it. */
+/** Returns the address that receives a job's outcome; undefined if no process can be waiting for it. */
 export function replyAddress(data: Pick<JobData, "reply">, { isLossless }: ReplyChannel): string | undefined {
-  // Where all is one process, whoever has attached to a job that nobody waited for hears of its end from this alone.
+  // In a single process the reply is the only news for a waiter that attached to a job without an address.
   return data.reply ?? (isLossless ? "" : undefined);
 }
 

@@ -1,16 +1,16 @@
 import type { BullJob } from "./lane-queue.ts";
 import type { JobData } from "../wire/job-data.ts";
 
-/** How long what is known of a job stays after its end, in milliseconds: one time for results, one for failures. */
+/** The times for which a job is kept after its end, in milliseconds: one for results, one for failures. */
 export interface Keep {
   readonly completed: number;
   readonly failed: number;
 }
 
-/** What holds for a submission that says nothing else. */
+/** The retention of a submission without the option `keep`. */
 export const DEFAULT_KEEP: Keep = { completed: 3_600_000, failed: 7 * 24 * 3_600_000 };
 
-/** How long a job is kept. What is stored can be anything, so a time that is none counts as not given. */
+/** Returns the retention of a job. Stored data can be anything, so an invalid time counts as absent. */
 export function keepOf({ keep }: Pick<JobData, "keep">): Keep {
   return {
     completed: timeOf(keep?.completed) ?? DEFAULT_KEEP.completed,
@@ -18,19 +18,19 @@ export function keepOf({ keep }: Pick<JobData, "keep">): Keep {
   };
 }
 
-/** How a job ended, and what follows for how long it is kept. */
+/** The end of a job, and its retention. */
 export interface JobEnd {
   readonly id: string;
   readonly wasCancelled: boolean;
-  /** Among which of the ended jobs it is stored: a cancelled one is among those that completed. */
+  /** The state under which the job is stored. A cancelled job is stored as completed. */
   readonly set: keyof Keep;
-  /** When it is to be removed. */
+  /** The time of its removal, in milliseconds of the epoch. */
   readonly until: number;
-  /** Whether it is kept as long as any other in that set. */
+  /** Whether the retention is the default of that state. */
   readonly isByDefault: boolean;
 }
 
-/** The end of a job that has just ended, in this state. */
+/** Returns the end of a job that has just ended in this state. */
 export function endOf(
   job: Pick<BullJob, "id" | "data" | "finishedOn">,
   state: "completed" | "failed" | "cancelled",
@@ -46,17 +46,19 @@ export function endOf(
   };
 }
 
-/** What a job has to say of it in its data: only what differs, so that an ordinary job stays small. */
+/** Returns the part of a job's data that stores its retention: only the times that differ from the default. */
 export function ownKeep(keep: Partial<Keep> | undefined): Pick<JobData, "keep"> {
-  const own = Object.entries(keep ?? {}).filter(
-    ([state, time]) => time !== undefined && time !== DEFAULT_KEEP[state as keyof Keep],
-  );
-  return own.length === 0 ? {} : { keep: Object.fromEntries(own) };
+  const own: { -readonly [State in keyof Keep]?: number } = {};
+  for (const state of ["completed", "failed"] as const) {
+    const time = keep?.[state];
+    if (time !== undefined && time !== DEFAULT_KEEP[state]) own[state] = time;
+  }
+  return Object.keys(own).length === 0 ? {} : { keep: own };
 }
 
 /**
- * For how long a record that is missing was lost for certain, in milliseconds since the job was added: it may have
- * ended at once, either way, and a worker that dies in that moment leaves it with the default.
+ * Returns the time after the addition of a job, in milliseconds, within which a missing record is certainly lost. Later the
+ * record may have been removed: the job may have ended at once, and has the default retention if its worker died then.
  */
 export function keptForCertain(data: Pick<JobData, "keep">): number {
   const { completed, failed } = keepOf(data);

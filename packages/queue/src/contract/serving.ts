@@ -1,15 +1,15 @@
-/** A live worker as others see it: the queues that it serves, and the tasks that it knows, with their versions. */
+/** A live worker: the queues that it serves, and the tasks that it knows, with their versions. */
 export interface ServingWorker {
   readonly id: string;
   readonly queues: readonly string[];
   readonly tasks: Readonly<Record<string, number>>;
 }
 
-/** How often a worker stores that it serves its queues; milliseconds. */
+/** The interval at which a worker stores that it serves its queues. */
 export const SERVE_INTERVAL_MS = 5_000;
 /**
- * How long that holds, in milliseconds; a worker that has stored nothing for so long is dead or cut off. A loop that a
- * task holds, a busy machine or an engine that is away for a moment delays the next record: each of a dozen may be lost
- * before others hear that nobody serves a queue. A worker that stops removes its record at once.
+ * The time for which such a record is valid. A worker that has stored no record for so long is dead or cut off. A blocked
+ * loop, a busy machine or a short outage of the engine delays a record, so a dozen of them may be lost before a queue
+ * counts as not served. A worker that stops removes its record at once.
  */
 export const SERVING_TTL_MS = 60_000;

@@ -1,6 +1,6 @@
 import type { FinishedRecord } from "../wire/outcome.ts";
 
-/** A stored job as a client sees it. */
+/** The state of a stored job, for its submitter. */
 export type StoredJob =
   | { readonly kind: "missing" }
   | { readonly kind: "pending" }
@@ -8,7 +8,7 @@ export type StoredJob =
       readonly kind: "finished";
       readonly record: FinishedRecord;
       readonly attempts: number;
-      /** The last that it reported, encoded; undefined or null when it did not. */
+      /** The last progress, encoded; undefined or null if the job reported none. */
       readonly progress: unknown;
     };
 
@@ -16,6 +16,6 @@ export type StoredJob =
 export interface KeptSubmission {
   /** The id that its job will have. */
   readonly id: string;
-  /** Where its outcome is to be sent. */
+  /** The address that receives its outcome. */
   readonly reply: string | undefined;
 }

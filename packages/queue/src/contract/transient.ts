@@ -1,4 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { codeOf } from "../error-code.ts";
 import { ConnectionCutError } from "./connection-cut.ts";
 
 /**
@@ -9,12 +10,12 @@ import { ConnectionCutError } from "./connection-cut.ts";
  *   execute the command.
  * - `cut`: the connection was lost before the answer. The engine may have executed the command or not.
  *
- * Every engine says by {@link Engine.transient} which of its errors these are. All other errors are final.
+ * {@link Engine.transient} recognizes these errors for its engine. All other errors are final.
  */
 export type Transient = "full" | "refused" | "cut";
 
-/** Codes of Node's socket errors that end a connection or keep one from being opened. */
-const socketCodes = new Set([
+/** Codes of Node's errors for a connection that ended or could not be opened. */
+const SOCKET_CODES: ReadonlySet<unknown> = new Set([
   "ECONNRESET",
   "ECONNREFUSED",
   "ECONNABORTED",
@@ -26,22 +27,22 @@ const socketCodes = new Set([
   "EAI_AGAIN",
 ]);
 
-/** Whether a connection failed: by Node's code for it, or by an engine's {@link ConnectionCutError}. */
+/** Returns whether a connection failed: by Node's code for it, or by an engine's {@link ConnectionCutError}. */
 export function isConnectionLost(error: unknown): boolean {
   if (error instanceof ConnectionCutError) return true;
-  // Node tries all addresses of a name, and fails with one error for each.
+  // Node tries all addresses of a name and fails with one error for each.
   if (error instanceof AggregateError) return error.errors.length > 0 && error.errors.every(isConnectionLost);
-  return error instanceof Error && socketCodes.has((error as { code?: string }).code ?? "");
+  return SOCKET_CODES.has(codeOf(error));
 }
 
-/** The first pause before a command is repeated, and the longest; milliseconds. */
-const pauseAtFirst = 50;
-const pauseAtMost = 1_000;
+/** The first and the longest pause before a command is repeated. */
+const FIRST_PAUSE_MS = 50;
+const LONGEST_PAUSE_MS = 1_000;
 
-/** How long to wait before a command is repeated that failed `times` times in a row; milliseconds. */
+/** Returns the pause before a command is repeated that failed `times` times in a row, in milliseconds. */
 export function pauseBeforeRepeat(times: number): number {
-  const pause = Math.min(pauseAtMost, pauseAtFirst * 2 ** Math.min(times - 1, 10));
-  // Two sessions that were in each other's way must not meet again.
+  const pause = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(times - 1, 10));
+  // Two sessions that deadlocked must not meet again, so the pause is random.
   return pause * (0.75 + Math.random() / 2);
 }
 
@@ -51,10 +52,10 @@ interface Fallible {
 }
 
 /**
- * Asks an engine until it answers, or fails for good. The question is asked again after a `cut` too, so the engine may
- * execute it more than once: it must be a look, or a command that changes nothing the second time.
+ * Repeats a command until the engine answers or its error is final. A command is repeated after a `cut`, too, so the engine
+ * may execute it twice: it must be a read, or a command that changes nothing the second time.
  *
- * @param isWanted - Whether to ask again; the last error is thrown if not.
+ * @param isWanted returns whether to repeat the command; if not, the last error is thrown.
  */
 export async function untilAnswered<T>(
   engine: Fallible,
@@ -72,8 +73,8 @@ export async function untilAnswered<T>(
 }
 
 /**
- * Has an engine execute a command that it accepts only once, such as one that gives a job's lock up. If it refuses the
- * command after a try whose answer was lost, the try before was executed.
+ * Repeats a command that the engine accepts only once, such as one that releases a job's lock. If the engine refuses the
+ * command after an earlier answer was lost, the earlier command was executed.
  */
 export async function untilDone(engine: Fallible, command: () => Promise<unknown>): Promise<void> {
   let mayBeDone = false;

@@ -1,27 +1,26 @@
 import { attempt } from "../attempt.ts";
 
-/** Parameters of a query that hold a secret, in the spellings of ioredis, pg and their kin. */
-const secretName = /pass|pwd|secret|token|credential|auth|key$/i;
-/** An engine that has no server has no password; the rest of its address is a path or a name. */
-const withoutServer = /^\s*(?:embedded|memory):/i;
+/** The names of query parameters that hold a secret, as ioredis, pg and similar clients spell them. */
+const SECRET_NAME = /pass|pwd|secret|token|credential|auth|key$/i;
+/** The addresses of engines without a server, which have no password. */
+const WITHOUT_SERVER = /^\s*(?:embedded|memory):/i;
 
-/** RFC 3986's fields, as far as they are needed. */
-const fields = /^(?<scheme>\s*[a-z][a-z0-9+.-]*:)?(?<slashes>\/*)(?<authority>[^/?#]*)(?<path>[^?#]*)/i;
-const parameters = /[?&#](?<name>[^?&#=]*)=(?<value>[^&#]*)/g;
-const urlInText = /[a-z][a-z0-9+.-]*:\/\/[^\s"'`<>\\]+/gi;
+/** The fields of RFC 3986 that are needed here. */
+const FIELDS = /^(?<scheme>\s*[a-z][a-z0-9+.-]*:)?(?<slashes>\/*)(?<authority>[^/?#]*)(?<path>[^?#]*)/i;
+const PARAMETERS = /[?&#](?<name>[^?&#=]*)=(?<value>[^&#]*)/g;
+const URL_IN_TEXT = /[a-z][a-z0-9+.-]*:\/\/[^\s"'`<>\\]+/gi;
 
-/** A part of a text, from its first character to the one behind its last. */
+/** A part of a text: the index of its first character, and the index behind its last. */
 type Range = readonly [from: number, to: number];
 
 /**
- * A URL as it may be shown: its scheme, user, host and path as they are, and `***` in place of its password and of each
- * query parameter that holds a secret.
+ * Returns a URL for messages, with `***` in place of its password and of each query parameter that holds a secret.
  *
- * The URL is split into its fields here and not by `URL`: an address that cannot be parsed is shown too, in the error
- * that says so. There a password may hold a raw `/`, `?`, `#` or `@`, and rather too much is hidden than too little.
+ * `URL` does not split the address, because an address that cannot be parsed is shown, too, in the error about it. The
+ * password of such an address may contain a raw `/`, `?`, `#` or `@`, so too much is hidden rather than too little.
  */
 export function withoutPassword(url: string): string {
-  if (withoutServer.test(url)) return url;
+  if (WITHOUT_SERVER.test(url)) return url;
   let shown = "";
   let end = 0;
   for (const [from, to] of secretRanges(url).toSorted(([a], [b]) => a - b)) {
@@ -31,27 +30,27 @@ export function withoutPassword(url: string): string {
   return shown + url.slice(end);
 }
 
-/** A text, such as a log line or an error's message, whose URLs are shown without their passwords. */
+/** Returns a text, such as a log line or an error's message, with its URLs as {@link withoutPassword} returns them. */
 export function withoutPasswords(text: string): string {
-  return text.includes("://") ? text.replaceAll(urlInText, withoutPassword) : text;
+  return text.includes("://") ? text.replaceAll(URL_IN_TEXT, withoutPassword) : text;
 }
 
 function secretRanges(url: string): Range[] {
   const ranges: Range[] = [];
-  for (const match of url.matchAll(parameters)) {
+  for (const match of url.matchAll(PARAMETERS)) {
     const { name = "", value = "" } = match.groups ?? {};
     const to = match.index + match[0].length;
-    if (value !== "" && secretName.test(attempt(() => decodeURIComponent(name), name)))
+    if (value !== "" && SECRET_NAME.test(attempt(() => decodeURIComponent(name), name)))
       ranges.push([to - value.length, to]);
   }
-  const { scheme = "", slashes = "", authority = "", path = "" } = fields.exec(url)?.groups ?? {};
+  const { scheme = "", slashes = "", authority = "", path = "" } = FIELDS.exec(url)?.groups ?? {};
   const start = scheme.length + slashes.length;
   const pathAt = start + authority.length;
   const query = url.slice(pathAt + path.length);
-  // An "@" in a parameter's value belongs there; any other one behind the authority was meant to end the password.
+  // An "@" in a parameter's value is a part of the value. Any other "@" behind the authority was meant to end the password.
   const isWhole = authority.includes("@") && !path.includes("@") && !/^[^=]*@/.test(query);
   const at = isWhole ? start + authority.lastIndexOf("@") : url.lastIndexOf("@");
-  // Without slashes nothing says where the user's name ends: all of it may be the password.
+  // Without slashes the end of the user's name is unknown, so all of it may be the password.
   const colon = url.indexOf(":", start);
   const from = slashes === "" ? start : colon === -1 ? at : colon + 1;
   if (from < at) ranges.push([from, at]);

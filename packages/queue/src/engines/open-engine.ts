@@ -6,16 +6,16 @@ import { PostgresEngine } from "./postgres/postgres-engine.ts";
 import { RedisEngine } from "./redis/redis-engine.ts";
 import { withoutPassword } from "../contract/without-password.ts";
 
-/** The engine that is used when none is named. */
+/** The default engine. */
 export const DEFAULT_ENGINE = "embedded:.taskloom";
 
-const known =
+const EXAMPLES =
   '"redis://HOST:6379", "rediss://…", "redis-cluster://HOST:6379,HOST:6379", "postgres://HOST/DATABASE", "embedded:FOLDER" or "memory:"';
 
 /**
- * Makes the engine that a URL names; it connects on first use.
+ * Returns the engine that a URL names. The engine connects at its first use.
  *
- * @throws {@link EngineUrlError} when the URL names none.
+ * @throws {@link EngineUrlError} if the URL names no engine.
  */
 export function openEngine(url: string): Engine {
   const scheme = /^([a-z-]+):/i.exec(url)?.[1]?.toLowerCase();
@@ -33,6 +33,6 @@ export function openEngine(url: string): Engine {
     case "memory":
       return MemoryEngine.open(url);
     default:
-      throw new EngineUrlError(`${JSON.stringify(withoutPassword(url))} is not an engine; use ${known}.`);
+      throw new EngineUrlError(`${JSON.stringify(withoutPassword(url))} is not an engine; use ${EXAMPLES}.`);
   }
 }

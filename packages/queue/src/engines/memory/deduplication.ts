@@ -3,16 +3,16 @@ import type { KeptSubmission } from "../../contract/stored-job.ts";
 import type { NewJob } from "../../contract/lane-queue.ts";
 import type { MemoryJob } from "./memory-job.ts";
 
-/** Who holds a key, and until when: a finished job lets go of it, a time to live does so by itself. */
+/** The holder of a key, and the end of its hold. A hold ends with its job, or with its time to live. */
 interface Holding {
   readonly job: MemoryJob;
   readonly until: number;
   readonly options: DeduplicationOptions;
-  /** The last submission that came while the holder ran; it is added when the holder ends. */
+  /** The last submission that came while the holder ran. It is added when the holder ends. */
   next?: NewJob;
 }
 
-/** The keys by which duplicates are known. */
+/** The deduplication keys of a lane. */
 export class Deduplication {
   readonly #now: () => number;
   readonly #holdings = new Map<string, Holding>();
@@ -37,7 +37,7 @@ export class Deduplication {
     return undefined;
   }
 
-  /** A duplicate came: with `extend`, the key is held for another time to live. */
+  /** Handles a duplicate: with `extend`, the key is held for another time to live. */
   refresh(options: DeduplicationOptions): void {
     const holding = this.#holdings.get(options.id);
     if (holding !== undefined && options.extend === true)
@@ -49,13 +49,13 @@ export class Deduplication {
     if (holding !== undefined) holding.next = job;
   }
 
-  /** The submission that waits for the holder of a key to end. */
+  /** Returns the submission that waits for the holder of a key to end. */
   kept(key: string): KeptSubmission | undefined {
     const next = this.#holdings.get(key)?.next;
     return next === undefined ? undefined : { id: next.opts.jobId!, reply: next.data.reply };
   }
 
-  /** Takes it back, if it has this id. */
+  /** Drops the kept submission if it has this id, and returns whether it did. */
   dropKept(key: string, id: string): boolean {
     const holding = this.#holdings.get(key);
     if (holding?.next?.opts.jobId !== id) return false;
@@ -63,7 +63,7 @@ export class Deduplication {
     return true;
   }
 
-  /** A job ended: gives the submission that waited for that. A key with a time to live is held until it is over. */
+  /** Handles the end of a job, and returns the submission that waited for it. A time to live holds the key until it is over. */
   release(job: MemoryJob): NewJob | undefined {
     const key = job.opts.deduplication?.id;
     const holding = key === undefined ? undefined : this.#holdings.get(key);

@@ -1,12 +1,12 @@
-/** A thing with the time at which it is due. */
+/** An item with the time at which it is due. */
 interface Due<T> {
   readonly at: number;
   readonly item: T;
 }
 
 /**
- * Things by the time at which they are due, the first at the front: a binary heap. What it costs to add one and to take
- * one does not depend on how many are kept, apart from the logarithm.
+ * Items by the time at which they are due, in a binary heap. The cost of adding and taking an item grows with the logarithm
+ * of their number.
  */
 export class DueHeap<T> {
   readonly #heap: Due<T>[] = [];
@@ -22,7 +22,7 @@ export class DueHeap<T> {
     }
   }
 
-  /** Takes the first thing that is due by `now`; undefined when none is. */
+  /** Takes the first item that is due by `now`; undefined if none is. */
   take(now: number): Due<T> | undefined {
     const heap = this.#heap;
     const first = heap[0];

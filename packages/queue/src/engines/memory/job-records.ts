@@ -10,7 +10,7 @@ import type {
 import type { MemoryJob } from "./memory-job.ts";
 import type { MemoryLane } from "./memory-lane.ts";
 
-/** The ids of a state, the newest or the oldest first, from the `from`th on. */
+/** {@link Engine.idsIn} on a lane. */
 export function idsIn(
   lane: MemoryLane,
   state: StoredState,
@@ -18,7 +18,7 @@ export function idsIn(
   count: number,
   order: StateOrder,
 ): string[] {
-  lane.forget();
+  lane.removeExpired();
   const sign = order === "newest" ? -1 : 1;
   return [...lane.jobs.values()]
     .filter((job) => stateOf(job) === state)
@@ -31,12 +31,12 @@ function stateOf({ state, opts }: MemoryJob): StoredState {
   return state === "waiting" && (opts.priority ?? 0) > 0 ? "prioritized" : state;
 }
 
-/** Ended jobs are ordered by their ends, the others by when they were added. */
+/** Returns the place of a job in its state: ended jobs are ordered by their ends, the others by their addition. */
 function placeOf({ finishedOn, sequence }: MemoryJob): number {
   return finishedOn ?? sequence;
 }
 
-/** One job as {@link JobRecord}; the texts are made here, since nothing is stored as text in memory. */
+/** Returns the record of a job. The texts are made here, because memory stores values. */
 export function recordOf(job: MemoryJob, limits: FieldLimits): JobRecord {
   const { id, name, timestamp, finishedOn, attemptsMade, attemptsStarted } = job;
   const values: Record<TextField, unknown> = {
@@ -51,7 +51,7 @@ export function recordOf(job: MemoryJob, limits: FieldLimits): JobRecord {
     const limit = limits[field];
     const value = values[field];
     if (limit === undefined || value === undefined) return ABSENT_TEXT;
-    const written = field === "failedReason" ? (value as string) : JSON.stringify(value);
+    const written = field === "failedReason" ? job.failedReason : JSON.stringify(value);
     return { text: written.length > limit ? undefined : written, bytes: written.length };
   };
   return {

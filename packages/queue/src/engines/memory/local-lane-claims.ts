@@ -2,12 +2,12 @@ import { otherLane } from "../../contract/lane.ts";
 import type { Lane } from "../../contract/lane.ts";
 import { LANE_CLAIM_MS } from "../../contract/engine.ts";
 
-/** {@link Engine.claimLane} for an engine whose submitters all live in this process. */
+/** {@link Engine.claimLane} for an engine whose submitters are all in this process. */
 export class LocalLaneClaims {
   readonly #claims = new Map<string, { readonly lane: Lane; readonly until: number }>();
 
   claim(queue: string, lane: Lane, ids: readonly string[], now: number): ReadonlySet<string> {
-    // Oldest first, as they were set: those that have lapsed are at the front.
+    // Claims are in the order in which they were set, so those that have lapsed are at the front.
     for (const [key, { until }] of this.#claims) {
       if (until > now) break;
       this.#claims.delete(key);

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { ReplyChannel, ReplyMessage } from "../../contract/replies.ts";
 
-/** Replies for an engine whose clients and workers all live in this process: handed over in the next turn. */
+/** Replies for an engine whose clients and workers are all in this process. They are delivered in the next turn. */
 export class LocalReplies implements ReplyChannel {
   readonly address: string = randomUUID();
   readonly isLossless = true;

@@ -1,6 +1,6 @@
 import type { ServingWorker } from "../../contract/serving.ts";
 
-/** The workers of an engine that lives in one process, as does every worker of it; see `Engine.serve`. */
+/** The live workers of an engine whose workers are all in this process; see `Engine.serve`. */
 export class LocalServing {
   readonly #workers = new Map<string, ServingWorker>();
 

@@ -1,10 +1,15 @@
-import { randomUUID } from "node:crypto";
 import { getEventLoop } from "@taskloom/loop";
 import type { FlowJob, Queue, WorkerOptions } from "bullmq";
 import { EngineUnsupportedError } from "../../errors.ts";
 import { queueOfLaneName } from "../../contract/lane.ts";
 import type { Lane } from "../../contract/lane.ts";
-import { CANCEL_FLAG, sealOf } from "../../contract/cancellation.ts";
+import {
+  CANCEL_FLAG,
+  cancelReasonIn,
+  cancellerToken,
+  sealOf,
+  workerOfToken,
+} from "../../contract/cancellation.ts";
 import type { CancelAnswer, CancelRequest, SealAnswer } from "../../contract/cancellation.ts";
 import type { LaneProcessor } from "../../contract/engine-worker.ts";
 import type { Engine } from "../../contract/engine.ts";
@@ -28,7 +33,7 @@ import { MemoryWorker } from "./memory-worker.ts";
 /** The memories of this process by name, until the last engine on one is closed. */
 const open = new Map<string, Memory>();
 
-/** All that the engines of one name share. */
+/** The state that all engines of one name share. */
 interface Memory {
   users: number;
   readonly replies: LocalReplies;
@@ -39,15 +44,14 @@ interface Memory {
 }
 
 /**
- * Jobs in the memory of this process, run on its loop: in virtual time where the loop's clock is virtual. There is no
- * BullMQ in it, no timer but the loop's, and nothing survives the process. All engines of a name share one memory; each
- * counts as one user of it, however often it is closed.
+ * Jobs in the memory of this process, which run on its loop, and in virtual time if the loop's clock is virtual. The engine
+ * has no BullMQ and no timer but the loop's, and nothing survives the process. All engines of a name share one memory. Each
+ * engine counts as one user of it, however often it is closed.
  */
 export class MemoryEngine implements Engine {
   readonly url: string;
   readonly isLocal = true;
   readonly replies: LocalReplies;
-  /** The memory and the locks in it end together. */
   readonly clockOffset = 0;
   readonly locks: LockTerms = MEMORY_LOCKS;
   readonly #shared: Memory;
@@ -59,7 +63,7 @@ export class MemoryEngine implements Engine {
     this.replies = shared.replies;
   }
 
-  /** An engine of a name. What is stored is dropped with the last engine of this process that has the name. */
+  /** Returns a new engine of a name. The jobs are dropped when the last engine of the name is closed. */
   static open(url: string): MemoryEngine {
     let memory = open.get(url);
     if (memory === undefined) {
@@ -135,12 +139,12 @@ export class MemoryEngine implements Engine {
     if (job.token !== undefined && job.deferredFailure === sealOf(job.token, job.attemptsStarted))
       return { kind: "sealed" };
     job.deferredFailure = `${CANCEL_FLAG}${reason}`;
-    const token = `canceller-${randomUUID()}:0`;
+    const token = cancellerToken();
     if (lane.claim(job, token)) return { kind: "claimed", token };
     const run = job.token;
     if (run !== undefined) {
       const { attemptsStarted, processedOn: startedAt } = job;
-      this.#shared.cancelListeners.get(run.replace(/:\d+$/, ""))?.({
+      this.#shared.cancelListeners.get(workerOfToken(run))?.({
         id,
         token: run,
         attemptsStarted,
@@ -154,8 +158,8 @@ export class MemoryEngine implements Engine {
   async seal(laneName: string, id: string, token: string, attemptsStarted: number): Promise<SealAnswer> {
     const job = this.#lane(laneName).find(id);
     if (job === undefined || job.token !== token) return { kind: "lost" };
-    if (job.deferredFailure?.startsWith(CANCEL_FLAG) === true)
-      return { kind: "cancelled", reason: job.deferredFailure.slice(CANCEL_FLAG.length) };
+    const reason = cancelReasonIn(job.deferredFailure);
+    if (reason !== undefined) return { kind: "cancelled", reason };
     job.deferredFailure = sealOf(token, attemptsStarted);
     return { kind: "sealed" };
   }
@@ -220,7 +224,7 @@ export class MemoryEngine implements Engine {
     return this.#shared.serving.all();
   }
 
-  /** Its lanes name it. */
+  /** The lanes of a queue name it already. */
   async recordQueue(): Promise<void> {}
 
   async queueNames(): Promise<string[]> {
@@ -245,7 +249,7 @@ export class MemoryEngine implements Engine {
   recordEnd(): void {}
 
   async removeExpired(laneName: string, now?: number): Promise<void> {
-    this.#lane(laneName).forget(now);
+    this.#lane(laneName).removeExpired(now);
   }
 
   async countCancelled(laneName: string): Promise<number> {
@@ -254,7 +258,7 @@ export class MemoryEngine implements Engine {
     ).length;
   }
 
-  /** The loop's time; with a virtual clock, what that clock says, as milliseconds of the epoch. */
+  /** The loop's time. A virtual clock counts as milliseconds of the epoch. */
   now(): number {
     const loop = getEventLoop();
     return loop.isVirtual() ? loop.time() : performance.timeOrigin + loop.time();

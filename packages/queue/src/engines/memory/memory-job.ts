@@ -2,10 +2,10 @@ import type { JobsOptions } from "bullmq";
 import type { JobData } from "../../wire/job-data.ts";
 import type { BullJob, LaneJob, NewJob } from "../../contract/lane-queue.ts";
 
-/** Where a job in memory is; the names are BullMQ's. */
+/** The state of a job in memory, by BullMQ's names. */
 export type MemoryState = "waiting" | "delayed" | "active" | "waiting-children" | "completed" | "failed";
 
-/** What a flow's parent waits for, and what its children gave. */
+/** The children that a flow's parent waits for, and the results of those that ended. */
 export interface MemoryDependencies {
   readonly pending: Set<string>;
   readonly values: Record<string, unknown>;
@@ -26,29 +26,29 @@ export class MemoryJob implements BullJob, LaneJob {
   readonly name: string;
   readonly opts: JobsOptions;
   readonly timestamp: number;
-  /** Its place among the jobs of one priority. */
+  /** The place among the jobs of one priority. */
   sequence: number;
   data: JobData;
   state: MemoryState = "waiting";
   attemptsMade = 0;
   attemptsStarted = 0;
-  /** Nobody dies alone in one process. */
+  /** A worker in this process cannot die alone. */
   readonly stalledCounter = 0;
   processedOn: number = 0;
   finishedOn?: number;
-  /** When it is to be dropped; undefined while it has not ended. */
+  /** The time of its removal; undefined until it has ended. */
   keptUntil: number | undefined;
   returnvalue: unknown = null;
   failedReason = "";
   stacktrace: string[] = [];
   deferredFailure?: string;
-  /** Who holds it: a worker's token while it runs, a canceller's while it is being ended. */
+  /** The holder's token: a worker's while the job runs, a canceller's while the job is being ended. */
   token: string | undefined;
   readonly logs: string[] = [];
   readonly dependencies: MemoryDependencies = { pending: new Set(), values: {} };
-  /** The parent that waits for it, and under which name it goes there. */
+  /** The parent that waits for the job, and the key of its result there. */
   parent: { readonly job: MemoryJob; readonly key: string } | undefined;
-  /** The schedule that made it. */
+  /** The schedule that made the job. */
   schedule: string | undefined;
   readonly #lane: JobMoves;
 
@@ -58,8 +58,8 @@ export class MemoryJob implements BullJob, LaneJob {
     this.#lane = lane;
     this.id = id;
     this.name = name;
-    // As on every other engine, what was submitted is a copy: changing the original later changes nothing.
-    this.data = JSON.parse(JSON.stringify(data)) as JobData;
+    // As on every other engine, the stored data is a copy: later changes of the original have no effect.
+    this.data = JSON.parse(JSON.stringify(data));
     this.opts = opts;
     this.timestamp = now;
     this.sequence = sequence;
@@ -70,11 +70,11 @@ export class MemoryJob implements BullJob, LaneJob {
   }
 
   async updateProgress(progress: unknown): Promise<void> {
-    this.progress = JSON.parse(JSON.stringify(progress)) as object;
+    this.progress = JSON.parse(JSON.stringify(progress));
   }
 
   async updateData(data: JobData): Promise<void> {
-    this.data = JSON.parse(JSON.stringify(data)) as JobData;
+    this.data = JSON.parse(JSON.stringify(data));
   }
 
   async moveToDelayed(timestamp: number): Promise<void> {
@@ -95,7 +95,7 @@ export class MemoryJob implements BullJob, LaneJob {
     this.#lane.retry(this);
   }
 
-  /** Lets a parent run: none of its children is to be waited for any more. */
+  /** Lets a parent run whose children have all ended. */
   release(): void {
     this.#lane.waitLast(this);
   }

@@ -21,7 +21,7 @@ interface MemorySchedule extends StoredSchedule {
   readonly count: number;
 }
 
-/** The time of the engine in memory: the loop's, so that it is virtual where the loop is. */
+/** Returns the time of the engine, which is the loop's time. It is virtual if the loop's clock is. */
 export type Now = () => number;
 
 /**
@@ -34,7 +34,7 @@ export class MemoryLane implements LaneQueue, JobMoves {
   readonly #now: Now;
   readonly #waiting: MemoryJob[] = [];
   readonly #timers = new Map<MemoryJob, Handle>();
-  /** Ended jobs by the time at which they are to be dropped; some were retried since. */
+  /** The ended jobs by the time of their removal. Some of them were retried since. */
   readonly #finished = new DueHeap<MemoryJob>();
   readonly #schedules = new Map<string, MemorySchedule>();
   readonly #deduplication: Deduplication;
@@ -49,7 +49,7 @@ export class MemoryLane implements LaneQueue, JobMoves {
     this.#deduplication = new Deduplication(now);
   }
 
-  /** Calls `wake` whenever there may be a job to take; returns how to stop that. */
+  /** Calls `wake` whenever there may be a job to take, and returns a function that stops that. */
   onJob(wake: () => void): () => void {
     this.#wakes.add(wake);
     return () => this.#wakes.delete(wake);
@@ -60,16 +60,16 @@ export class MemoryLane implements LaneQueue, JobMoves {
   }
 
   async addBulk(jobs: NewJob[]): Promise<{ readonly id: string }[]> {
-    this.forget();
+    this.removeExpired();
     return jobs.map((job) => ({ id: this.insert(job).id }));
   }
 
   async add(name: string, data: NewJob["data"], opts: NewJob["opts"]): Promise<{ readonly id: string }> {
-    this.forget();
+    this.removeExpired();
     return { id: this.insert({ name, data, opts }).id };
   }
 
-  /** Adds one job; gives the one that is there instead, when its id is taken or it is a duplicate. */
+  /** Adds a job and returns it. If the id is taken or the job is a duplicate, the existing job is returned. */
   insert(job: NewJob, children?: readonly MemoryJob[]): MemoryJob {
     const id = job.opts.jobId!;
     const existing = this.jobs.get(id) ?? this.#deduplicate(job);
@@ -148,7 +148,7 @@ export class MemoryLane implements LaneQueue, JobMoves {
       return undefined;
     }
     const job = this.#waiting.shift()!;
-    // Who took one is the last to be asked next time: workers of one lane take turns.
+    // The worker that took a job is the last to be notified next time, so the workers of a lane take turns.
     this.#wakes.delete(wake);
     this.#wakes.add(wake);
     this.#hold(job, token);
@@ -163,7 +163,7 @@ export class MemoryLane implements LaneQueue, JobMoves {
     job.token = token;
   }
 
-  /** Takes a job that nobody runs out of the lane, for its canceller; false when that cannot be. */
+  /** Takes a waiting job for its canceller, and returns whether it did. */
   claim(job: MemoryJob, token: string): boolean {
     if (job.schedule !== undefined || (job.state !== "waiting" && job.state !== "delayed")) return false;
     this.#withdraw(job);
@@ -189,17 +189,17 @@ export class MemoryLane implements LaneQueue, JobMoves {
     if (job.parent !== undefined) this.#childEnded(job.parent, job.returnvalue);
   }
 
-  /** Ends an attempt that failed: for good, or until the next one. */
+  /** Ends a failed attempt: for good, or until the next attempt. */
   fail(job: MemoryJob, error: Error): void {
     job.attemptsMade++;
     job.stacktrace.push(error.stack ?? error.message);
     if (error.name !== "UnrecoverableError" && job.attemptsMade < (job.opts.attempts ?? 1)) {
       const backoff = Backoffs.normalize(job.opts.backoff as number);
-      const pause =
+      const wait =
         backoff === undefined
           ? 0
           : (Backoffs.calculate(backoff, job.attemptsMade, error, job as never) as number);
-      if (pause > 0) this.delay(job, pause);
+      if (wait > 0) this.delay(job, wait);
       else this.waitLast(job);
       return;
     }
@@ -235,7 +235,7 @@ export class MemoryLane implements LaneQueue, JobMoves {
     parent.release();
   }
 
-  /** Makes a finished job wait again, as if it had never been tried. */
+  /** Makes a failed job wait again, as if it had never started. */
   retry(job: MemoryJob): void {
     if (job.state !== "failed") throw new Error(`Job ${job.id} is not in the failed state`);
     job.keptUntil = undefined;
@@ -247,17 +247,17 @@ export class MemoryLane implements LaneQueue, JobMoves {
     this.waitLast(job);
   }
 
-  /** Drops what has been kept for long enough. */
-  forget(now: number = this.#now()): void {
+  /** Drops the jobs whose retention is over. */
+  removeExpired(now: number = this.#now()): void {
     for (let due = this.#finished.take(now); due !== undefined; due = this.#finished.take(now)) {
       const { at, item: job } = due;
       if (job.keptUntil === at && this.jobs.get(job.id) === job) this.jobs.delete(job.id);
     }
   }
 
-  /** The job under an id, unless it has been kept for long enough. */
+  /** Returns the job of an id; undefined if its retention is over. */
   find(id: string): MemoryJob | undefined {
-    this.forget();
+    this.removeExpired();
     return this.jobs.get(id);
   }
 
@@ -275,7 +275,7 @@ export class MemoryLane implements LaneQueue, JobMoves {
   }
 
   async getJobCounts(): Promise<Record<string, number>> {
-    this.forget();
+    this.removeExpired();
     const counts: Record<string, number> = {};
     for (const { state } of this.jobs.values()) counts[state] = (counts[state] ?? 0) + 1;
     return counts;
@@ -339,8 +339,8 @@ export class MemoryLane implements LaneQueue, JobMoves {
     const { key, name, repeat, template, count, next: previous } = schedule;
     const now = this.#now();
     const end = repeat.endDate === undefined ? Number.POSITIVE_INFINITY : Number(repeat.endDate);
-    // As BullMQ has it: an interval begins at once and keeps its beat, and runs that were missed are made up for by one;
-    // a pattern names its own times.
+    // As in BullMQ, an interval begins at once and keeps its phase, and one run replaces all missed runs. A pattern has its
+    // own times.
     const { every } = repeat;
     const next =
       every === undefined

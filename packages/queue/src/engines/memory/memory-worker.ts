@@ -8,16 +8,16 @@ import type { EngineWorker } from "../../contract/engine-worker.ts";
 import type { MemoryJob } from "./memory-job.ts";
 import type { MemoryLane } from "./memory-lane.ts";
 
-/** Errors by which a processor says that it has put the job back itself; BullMQ knows them by these names. */
-const putBack = new Set(["DelayedError", "WaitingError"]);
+/** The names of the errors with which a processor reports that it has put the job back, as in BullMQ. */
+const PUT_BACK: ReadonlySet<unknown> = new Set(["DelayedError", "WaitingError"]);
 
-/** Runs the jobs of a {@link MemoryLane} in this process, on its loop: BullMQ's Worker as far as it is used. */
+/** The worker of a {@link MemoryLane}, on this process's loop: the part of BullMQ's Worker that is used here. */
 export class MemoryWorker extends EventEmitter implements EngineWorker {
   readonly id: string = randomUUID();
   readonly #lane: MemoryLane;
   readonly #processor: LaneProcessor;
   #concurrency: number;
-  /** Jobs run in the worker's own asynchronous context, and not in that of who submitted them. */
+  /** Jobs run in the worker's own asynchronous context, and not in their submitter's. */
   readonly #context = new AsyncResource("TaskloomMemoryWorker");
   #running = 0;
   #tokens = 0;
@@ -42,7 +42,7 @@ export class MemoryWorker extends EventEmitter implements EngineWorker {
     this.#wake();
   }
 
-  /** As BullMQ's workers: what a listener throws is an `error`, and none of the job's. */
+  /** As in BullMQ, an error that a listener throws is an `error` of the worker and not of the job. */
   override emit(event: string, ...args: unknown[]): boolean {
     try {
       return super.emit(event, ...args);
@@ -84,9 +84,10 @@ export class MemoryWorker extends EventEmitter implements EngineWorker {
       if (job.token !== token) return;
       this.#lane.complete(job, result);
       this.emit("completed", job, job.returnvalue);
-    } catch (error) {
-      if (job.token !== token || putBack.has((error as Error).name)) return;
-      this.#lane.fail(job, error as Error);
+    } catch (thrown) {
+      const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+      if (job.token !== token || PUT_BACK.has(error.name)) return;
+      this.#lane.fail(job, error);
       this.emit("failed", job, error);
     } finally {
       this.#running--;

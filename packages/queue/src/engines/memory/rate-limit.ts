@@ -11,7 +11,7 @@ export class MemoryRateLimit {
     this.#duration = duration;
   }
 
-  /** Counts a job that is about to begin; gives the milliseconds to wait instead, when there is no room for it. */
+  /** Counts a job that is about to begin and returns 0. If there is no room for it, returns the milliseconds to wait. */
   take(now: number): number {
     if (now >= this.#windowEnd) {
       this.#windowEnd = now + this.#duration;
@@ -22,7 +22,7 @@ export class MemoryRateLimit {
     return 0;
   }
 
-  /** True the first time in a window: one timer is enough to wake who waits for the next one. */
+  /** Returns true the first time in a window: one timer is enough to wake all workers for the next window. */
   arm(): boolean {
     if (this.#armedFor === this.#windowEnd) return false;
     this.#armedFor = this.#windowEnd;

@@ -1,11 +1,11 @@
 import type pg from "pg";
 import { Session } from "./session.ts";
 
-const reconnectPause = 500;
+const RECONNECT_PAUSE_MS = 500;
 
 /**
- * One connection that listens for PostgreSQL notifications, and comes back when it is lost. What was notified in
- * between is gone; `onGap` says so.
+ * One connection that listens for PostgreSQL notifications, and is opened again when it is lost. Notifications in between
+ * are lost; `onGap` is called.
  */
 export class NotificationChannel {
   readonly #config: pg.ClientConfig;
@@ -21,7 +21,7 @@ export class NotificationChannel {
     this.#onGap = onGap;
   }
 
-  /** Calls `listener` with the payload of every notification on `channel`. */
+  /** Calls `listener` with the payload of every notification on `channel`, and returns a function that stops that. */
   listen(channel: string, listener: (payload: string) => void): () => void {
     this.#listeners.set(channel, listener);
     if (this.#client !== undefined) void this.#client.query(`LISTEN ${quoted(channel)}`).catch(() => {});
@@ -32,7 +32,7 @@ export class NotificationChannel {
     };
   }
 
-  /** Ends when everything that was asked for is listened to, the first time; at once later. */
+  /** Resolves when the channels of all listeners are open for the first time; at once later. */
   async ready(): Promise<void> {
     if (this.#client === undefined && !this.#closed) await this.#isOpen.promise;
   }
@@ -47,7 +47,7 @@ export class NotificationChannel {
         for (const channel of this.#listeners.keys()) await client.query(`LISTEN ${quoted(channel)}`);
       } catch {
         await client.end().catch(() => {});
-        await new Promise((resolve) => setTimeout(resolve, reconnectPause).unref());
+        await new Promise((resolve) => setTimeout(resolve, RECONNECT_PAUSE_MS).unref());
         continue;
       }
       this.#client = client;

@@ -4,12 +4,12 @@ import type { SqlPool } from "./job-table.ts";
 import type { NotificationChannel } from "./notification-channel.ts";
 
 /** PostgreSQL refuses a notification of 8,000 bytes or more. */
-const payloadAtMost = 7_900;
+const MAX_PAYLOAD_BYTES = 7_900;
 
-/** A batch of messages; an outcome that is too large to be notified is only named, and its client looks. */
+/** A batch of messages. An outcome that is too large for a notification is only named, and its client polls. */
 type Notified = (ReplyMessage | { readonly id: string; readonly look: true })[];
 
-/** Replies over NOTIFY, on one channel per waiting process. */
+/** Replies over NOTIFY, on one channel for each waiting process. */
 export class NotifyReplies implements ReplyChannel {
   readonly address: string = randomUUID();
   readonly isLossless = false;
@@ -27,16 +27,17 @@ export class NotifyReplies implements ReplyChannel {
     this.#listeners.add({ onMessage, onGap });
     if (this.#listeners.size > 1) return;
     this.#channel.listen(channelOf(this.address), (payload) => {
-      for (const message of JSON.parse(payload) as Notified) {
+      const messages: Notified = JSON.parse(payload);
+      for (const message of messages) {
         if ("look" in message) this.gap();
         else for (const each of this.#listeners) each.onMessage(message);
       }
     });
-    // Progress is not stored: what is sent before this connection listens would not be seen.
+    // Progress that is sent before this connection listens would be lost.
     await this.#channel.ready();
   }
 
-  /** Notifications may have been missed. */
+  /** Called when notifications may have been missed. */
   gap(): void {
     for (const each of this.#listeners) each.onGap();
   }
@@ -59,7 +60,7 @@ export class NotifyReplies implements ReplyChannel {
         payloads.push(payload);
       }
     }
-    // A reply that cannot be sent is not lost: the outcome is stored, and the client looks there.
+    // An outcome whose reply cannot be sent is not lost: it is stored, and the client polls the stored state.
     this.#pool
       .query(
         "SELECT pg_notify(channel, payload) FROM unnest($1::text[], $2::text[]) AS t(channel, payload)",
@@ -80,9 +81,11 @@ function batches(messages: readonly ReplyMessage[]): string[] {
   for (const message of messages) {
     const whole = JSON.stringify(message);
     const text =
-      Buffer.byteLength(whole) > payloadAtMost - 2 ? JSON.stringify({ id: message.id, look: true }) : whole;
+      Buffer.byteLength(whole) > MAX_PAYLOAD_BYTES - 2
+        ? JSON.stringify({ id: message.id, look: true })
+        : whole;
     const bytes = Buffer.byteLength(text) + 1;
-    if (size + bytes > payloadAtMost) {
+    if (size + bytes > MAX_PAYLOAD_BYTES) {
       out.push(`[${batch.join(",")}]`);
       batch = [];
       size = 2;

@@ -159,9 +159,10 @@ export class PostgresEngine extends SqlEngine implements Engine {
   }
 
   onCancelRequest(workerId: string, listener: (request: CancelRequest) => void): () => void {
-    return this.#channel.listen(channelOf(workerId), (payload) =>
-      listener(JSON.parse(payload) as CancelRequest),
-    );
+    return this.#channel.listen(channelOf(workerId), (payload) => {
+      const request: CancelRequest = JSON.parse(payload);
+      listener(request);
+    });
   }
 
   lookup(laneName: string, ids: readonly string[]): Promise<StoredJob[]> {

@@ -1,9 +1,9 @@
 import pg from "pg";
 
 /**
- * A connection to PostgreSQL that may be lost at any moment without harm: its `error` event is never thrown. `pg-pool`
- * takes its own listener away while a client is checked out, and BullMQ adds none, so that a session that is terminated
- * between two statements would end the process.
+ * A connection to PostgreSQL whose `error` event is never thrown, so its loss at any moment does no harm. `pg-pool` removes
+ * its own listener while a client is in use, and BullMQ adds none, so a session that is terminated between two statements
+ * would end the process.
  */
 export class Session extends pg.Client {
   override emit(event: string | symbol, ...args: unknown[]): boolean {

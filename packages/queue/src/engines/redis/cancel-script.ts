@@ -1,17 +1,18 @@
-import { CANCEL_FLAG } from "../../contract/cancellation.ts";
+import { CANCEL_FLAG, SEAL_FLAG } from "../../contract/cancellation.ts";
 
 /**
- * One atomic look at a job that somebody wants cancelled, and the mark that goes with what was found.
+ * The cancel protocol: one atomic step that reads the state of a job and marks the job accordingly. The other engines
+ * implement the same protocol.
  *
- * - no record: `gone`; finished: `done`.
- * - locked and sealed by that very run, whose end is on its way: `sealed`, and nothing is marked.
- * - locked, so it runs: the flag is set, and the worker that holds the lock is told which run to stop. The lock's value
- *   is `<worker id>:<n>`, and BullMQ uses tokens again, so the count of starts is part of the run's name.
- * - not running: the job is flagged and moved to `active` under the canceller's own short lock, so that no worker can
- *   take it; the canceller then ends it with BullMQ's own `moveToCompleted`, which keeps flows, deduplication and
- *   events right (a hand-made removal left parents waiting for ever). If the canceller dies, the lock lapses, stalled
- *   recovery takes over, and the flag ends the job at its next start.
- * - in a state that cannot be claimed (waiting for children, made by a scheduler): the flag only.
+ * - The job has no record: `gone`. The job has ended: `done`.
+ * - The job is locked, and its run has sealed itself because its end is being stored: `sealed`. Nothing is marked.
+ * - The job is locked, so it runs: the flag is set, and the worker that holds the lock receives the name of the run. The
+ *   lock's value is `<worker id>:<n>`, and BullMQ uses tokens again, so the count of starts is a part of the run's name.
+ * - The job does not run: it is flagged and moved to `active` under a short lock of the canceller, so that no worker can
+ *   take it. The canceller then ends it with BullMQ's own `moveToCompleted`, which handles flows, deduplication and events
+ *   (a removal by hand left parents waiting for ever). If the canceller dies, its lock lapses, the job is recovered, and
+ *   the flag ends the job at its next start.
+ * - The job cannot be claimed, because it waits for children or was made by a schedule: only the flag is set.
  */
 export const cancelScript: string = `
 local job, lockKey, wait, paused, prioritized, delayed, active, stalled = unpack(KEYS)
@@ -20,7 +21,7 @@ if redis.call('EXISTS', job) == 0 then return { 'gone' } end
 local state = redis.call('HMGET', job, 'finishedOn', 'ats', 'rjk', 'processedOn')
 if state[1] then return { 'done' } end
 local lock = redis.call('GET', lockKey)
-if lock and redis.call('HGET', job, 'defa') == 'tl:seal:' .. lock .. '#' .. (state[2] or '0') then
+if lock and redis.call('HGET', job, 'defa') == '${SEAL_FLAG}' .. lock .. '#' .. (state[2] or '0') then
   return { 'sealed' }
 end
 redis.call('HSET', job, 'defa', flag)
@@ -44,13 +45,15 @@ redis.call('SREM', stalled, id)
 return { 'claimed' }
 `;
 
-/** The other side of it, for strict tasks: a run seals itself before its end is stored, unless a cancel was first. */
+/** The worker's side of the protocol, for strict tasks: seals a run before its end is stored, unless a cancel came first. */
 export const sealScript: string = `
 local job, lockKey = unpack(KEYS)
 local token, seal = unpack(ARGV)
 if redis.call('GET', lockKey) ~= token then return { 'lost' } end
 local flag = redis.call('HGET', job, 'defa')
-if flag and string.sub(flag, 1, 6) == '${CANCEL_FLAG}' then return { 'cancelled', string.sub(flag, 7) } end
+if flag and string.sub(flag, 1, ${CANCEL_FLAG.length}) == '${CANCEL_FLAG}' then
+  return { 'cancelled', string.sub(flag, ${CANCEL_FLAG.length + 1}) }
+end
 redis.call('HSET', job, 'defa', seal)
 return { 'sealed' }
 `;

@@ -1,4 +1,4 @@
-/** Marks ids as on their way to a lane, unless they are on their way to the other; gives 1 or 0 for each. */
+/** Claims ids for a lane and returns 1 for each, or 0 for an id that the other lane has claimed. */
 export const claimLaneScript: string = `
 local lane, milliseconds = unpack(ARGV)
 local answers = {}

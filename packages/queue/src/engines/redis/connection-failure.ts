@@ -1,15 +1,18 @@
+import { codeOf } from "../../error-code.ts";
+import { messageOf } from "../../message-of.ts";
 import { isClusterUrl } from "./redis-client.ts";
 import { isNotPrimary } from "./writable-redis.ts";
 
-/** Why a connection could not be made, and the next step; both are parts of a sentence. */
+/** The reason why a connection failed, and the next step. Both are parts of a sentence. */
 export interface ConnectionFailure {
   readonly reason: string;
   readonly next: string;
 }
 
-/** Explains the last error that a client reported before it gave its first connection up. */
+/** Explains the last error that a client reported before its first connection failed for good. */
 export function connectionFailure(error: unknown, url: string): ConnectionFailure {
-  const { message, code = "" } = error as Error & { code?: string };
+  const message = messageOf(error);
+  const code = String(codeOf(error) ?? "");
   const isSecure = /^rediss/i.test(url);
   if (/^WRONGPASS|invalid password/.test(message))
     return { reason: "it refuses the user name or the password", next: "correct them in the address" };
@@ -34,7 +37,7 @@ export function connectionFailure(error: unknown, url: string): ConnectionFailur
       next: "use the address of the primary, or wait until this server is one",
     };
   if (/Unknown RESP type|Protocol error/.test(message))
-    return { reason: "a server that is no Redis answers there", next: "correct the host or the port" };
+    return { reason: "the server there is not Redis", next: "correct the host or the port" };
   if (/^ERR_SSL_(?:WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG)/.test(code))
     return {
       reason: "it does not speak TLS",
@@ -46,7 +49,7 @@ export function connectionFailure(error: unknown, url: string): ConnectionFailur
       next: "name the certificate of its authority in NODE_EXTRA_CA_CERTS",
     };
   if (message === "Connection is closed." && isClusterUrl(url))
-    // ioredis keeps the reasons of its nodes to itself.
+    // ioredis does not report the errors of its nodes.
     return { reason: "none of its nodes could be connected to", next: "start it or correct the address" };
   const other = isSecure ? "a port without TLS" : "a port with TLS, which rediss:// uses,";
   if (/^Connection is closed|^Client network socket disconnected/.test(message) || code === "ECONNRESET")

@@ -16,22 +16,22 @@ interface OpenConnection {
 }
 
 /**
- * Adds flows on a connection that nothing is sent on twice: when it is cut, what was on its way fails, and the next flow
- * opens another. On the others ioredis itself sends a transaction again whose answer it has not begun to read, and a
- * flow that is added again makes its parent wait once more for a child that has failed meanwhile.
+ * Adds flows on a connection that sends no command twice. If the connection is cut, the commands without an answer fail, and
+ * the next flow opens another connection. On any other connection ioredis repeats a transaction whose answer it has not
+ * begun to read, and a flow that is added twice makes its parent wait again for a child that has failed meanwhile.
  */
 export class FlowConnection implements FlowAdder {
   readonly #connect: () => RedisClient;
   readonly #prefix: string;
-  readonly #beatsAtMost: number;
+  readonly #maxSilentBeats: number;
   #open: OpenConnection | undefined;
   #closed = false;
 
-  /** `connect` makes a client that does not connect again. */
-  constructor(connect: () => RedisClient, prefix: string, beatsAtMost: number) {
+  /** @param connect returns a client that does not connect again. */
+  constructor(connect: () => RedisClient, prefix: string, maxSilentBeats: number) {
     this.#connect = connect;
     this.#prefix = prefix;
-    this.#beatsAtMost = beatsAtMost;
+    this.#maxSilentBeats = maxSilentBeats;
   }
 
   async add(flow: FlowJob): Promise<unknown> {
@@ -52,12 +52,12 @@ export class FlowConnection implements FlowAdder {
 
   #openOne(): OpenConnection {
     const client = this.#connect();
-    client.on("error", () => {}); // What is on its way tells.
+    client.on("error", () => {}); // The commands without an answer fail with it.
     bringScripts(client);
     const flows = new FlowProducer({ connection: client, prefix: this.#prefix });
     failWhole(flows);
     flows.on("error", () => {});
-    const heartbeat = watchClient(client, this.#beatsAtMost);
+    const heartbeat = watchClient(client, this.#maxSilentBeats);
     const open = { client, flows, heartbeat };
     client.on("end", () => {
       heartbeat.stop();
@@ -76,7 +76,7 @@ export class FlowConnection implements FlowAdder {
   }
 }
 
-/** BullMQ looks at the answer for the parent alone: a flow of which a child could not be added would be confirmed. */
+/** Rejects a flow of which any job could not be added. BullMQ reads only the answer for the parent. */
 function failWhole(flows: FlowProducer): void {
   const backend = flows.getBackend();
   const addFlow = backend.addFlow.bind(backend);

@@ -3,31 +3,31 @@ import { Cluster } from "ioredis";
 import type { Redis } from "ioredis";
 import type { RedisClient } from "./redis-client.ts";
 
-/** How often a connection is asked for a sign of life, in milliseconds. */
-const beat = 1_000;
+/** The interval at which a connection is checked. */
+const BEAT_MS = 1_000;
 
-/** Watches over one connection until it is stopped. */
+/** The check of one connection, until it is stopped. */
 export interface Heartbeat {
-  /** For a connection that cannot be asked: it has just answered by itself. */
+  /** Records an answer, for a connection that no heartbeat command is sent to. */
   answered(): void;
   stop(): void;
 }
 
 /**
- * Gives up a connection on which nothing comes back any more, so that ioredis opens another: where packets are
- * dropped in silence, TCP alone takes a quarter of an hour to notice.
+ * Closes a connection that has been silent for too long, so that ioredis opens another one. If packets are dropped in
+ * silence, TCP alone takes a quarter of an hour to notice.
  *
- * Bytes are a sign of life: a large reply, behind which the answer to a heartbeat waits, is no silence, and neither is a
- * large command that the network still takes.
+ * Every byte is a sign of life: the answer to a heartbeat can wait behind a large reply, or behind a large command that is
+ * still being sent.
  *
- * Silence is counted in beats and not by the clock. ioredis's own `socketTimeout` goes by the clock, and after an event
- * loop stood still it ends connections whose answers have long been there.
+ * Silence is counted in beats and not by the clock. ioredis's own `socketTimeout` uses the clock, and after the event loop
+ * was blocked it closes connections whose answers have already arrived.
  *
- * @param ask A command that is answered at once; undefined where {@link Heartbeat.answered} tells.
+ * @param ask sends a command that is answered at once; undefined if the caller reports answers by {@link Heartbeat.answered}.
  */
 export function watchConnection(
   client: Redis,
-  beatsAtMost: number,
+  maxSilentBeats: number,
   ask: (() => Promise<unknown>) | undefined,
 ): Heartbeat {
   let silent = 0;
@@ -38,12 +38,12 @@ export function watchConnection(
   };
   client.on("close", answered);
   const timer = setInterval(() => {
-    // While it waits to connect again there is nothing to give up; "connect" is connected and not answered yet.
+    // A client that waits to connect again has no connection to close. "connect" is connected and not answered yet.
     if (client.status !== "ready" && client.status !== "connect") return answered();
     const now = moved(client);
     if (now.received !== seen.received || (now.waiting > 0 && now.sent !== seen.sent)) answered();
     seen = now;
-    if (++silent > beatsAtMost) {
+    if (++silent > maxSilentBeats) {
       answered();
       client.stream.destroy();
     } else if (client.status === "ready" && ask !== undefined && !asked) {
@@ -52,13 +52,13 @@ export function watchConnection(
         .then(answered, () => {})
         .finally(() => (asked = false));
     }
-  }, beat).unref();
+  }, BEAT_MS).unref();
   return { answered, stop: () => clearInterval(timer) };
 }
 
 /**
- * The bytes that a connection has received and sent, and those that wait to be sent. What is sent counts only while
- * more waits: the kernel takes small commands also when nobody receives them.
+ * Returns the bytes that a connection has received and sent, and those that wait to be sent. Sent bytes are a sign of life
+ * only while more bytes wait: the kernel accepts small commands even if no one receives them.
  */
 function moved({
   stream,
@@ -69,15 +69,15 @@ function moved({
   return { received: bytesRead, sent: bytesWritten - writableLength, waiting: writableLength };
 }
 
-/** Watches over a client: its one connection, or those to the nodes of a cluster as they come and go. */
-export function watchClient(client: RedisClient, beatsAtMost: number): Heartbeat {
-  if (!(client instanceof Cluster)) return watchConnection(client, beatsAtMost, () => client.ping());
+/** Checks the connection of a client, or the connections to the nodes of a cluster as they come and go. */
+export function watchClient(client: RedisClient, maxSilentBeats: number): Heartbeat {
+  if (!(client instanceof Cluster)) return watchConnection(client, maxSilentBeats, () => client.ping());
   const heartbeats = new Map<Redis, Heartbeat>();
   const watch = (node: Redis): void => {
     if (!heartbeats.has(node))
       heartbeats.set(
         node,
-        watchConnection(node, beatsAtMost, () => node.ping()),
+        watchConnection(node, maxSilentBeats, () => node.ping()),
       );
   };
   const leave = (node: Redis): void => {
@@ -98,20 +98,20 @@ export function watchClient(client: RedisClient, beatsAtMost: number): Heartbeat
 }
 
 /**
- * Tells whether that node of a cluster answers which has a key: the cluster's other nodes say nothing of it, and
- * commands wait until it is back or replaced.
+ * Notifies `onAnswer` whether the node of a cluster that has a key answers. The other nodes do not show it, and commands
+ * wait until the node is back or replaced.
  */
-export function watchKey(cluster: Cluster, key: string, tell: (answers: boolean) => void): Heartbeat {
-  let beats = 0; // Since it was asked.
+export function watchKey(cluster: Cluster, key: string, onAnswer: (answers: boolean) => void): Heartbeat {
+  let beats = 0; // The beats since the node was asked.
   const timer = setInterval(() => {
-    if (beats++ > 0) return beats > 2 ? tell(false) : undefined;
+    if (beats++ > 0) return beats > 2 ? onAnswer(false) : undefined;
     cluster
       .exists(key)
       .then(
-        () => tell(true),
+        () => onAnswer(true),
         () => {},
       )
       .finally(() => (beats = 0));
-  }, beat).unref();
+  }, BEAT_MS).unref();
   return { answered: () => {}, stop: () => clearInterval(timer) };
 }

@@ -10,8 +10,8 @@ import type {
 } from "../../contract/job-record.ts";
 import type { RedisClient } from "./redis-client.ts";
 
-/** The list or sorted set of each state; lists have the newest job first. */
-const sets: Readonly<Record<StoredState, { readonly key: string; readonly isList: boolean }>> = {
+/** The list or sorted set of each state. Lists have the newest job first. */
+const SETS: Readonly<Record<StoredState, { readonly key: string; readonly isList: boolean }>> = {
   active: { key: "active", isList: true },
   waiting: { key: "wait", isList: true },
   paused: { key: "paused", isList: true },
@@ -22,9 +22,9 @@ const sets: Readonly<Record<StoredState, { readonly key: string; readonly isList
   completed: { key: "completed", isList: false },
 };
 
-const smallFields = ["name", "timestamp", "processedOn", "finishedOn", "atm", "ats"] as const;
+const SMALL_FIELDS = ["name", "timestamp", "processedOn", "finishedOn", "atm", "ats"] as const;
 
-/** The ids of a state, the newest or the oldest first, from the `from`th on. */
+/** {@link Engine.idsIn} on BullMQ's keys below `base`. */
 export async function idsIn(
   client: RedisClient,
   base: string,
@@ -33,7 +33,7 @@ export async function idsIn(
   count: number,
   order: StateOrder,
 ): Promise<string[]> {
-  const { key, isList } = sets[state];
+  const { key, isList } = SETS[state];
   const name = `${base}:${key}`;
   const to = from + count - 1;
   if (!isList)
@@ -45,8 +45,8 @@ export async function idsIn(
 }
 
 /**
- * Reads jobs by id, in two round trips: first the sizes of the fields, then those that are small enough. Redis itself
- * cannot cut a hash's field short.
+ * {@link Engine.readRecords} on BullMQ's keys below `base`, in two round trips: first the sizes of the fields, then the fields
+ * that are small enough. Redis cannot return a part of a hash's field.
  */
 export async function readRecords(
   client: RedisClient,
@@ -59,7 +59,7 @@ export async function readRecords(
   const sizes = client.pipeline();
   for (const id of ids) {
     const key = `${base}:${id}`;
-    sizes.hmget(key, ...smallFields);
+    sizes.hmget(key, ...SMALL_FIELDS);
     for (const field of wanted) sizes.hstrlen(key, field);
   }
   const first = await answers(sizes);
@@ -68,7 +68,7 @@ export async function readRecords(
   const asked: { readonly at: number; readonly fields: readonly TextField[] }[] = [];
   for (const [at, id] of ids.entries()) {
     const fields = wanted.filter((field, index) => {
-      const bytes = (first[at * perJob + 1 + index] as number | null) ?? 0;
+      const bytes = sizeAt(first, at * perJob + 1 + index);
       return bytes > 0 && bytes <= limits[field]!;
     });
     if (fields.length === 0) continue;
@@ -79,19 +79,17 @@ export async function readRecords(
   const found = new Map(
     asked.map(({ at, fields }, index) => [
       at,
-      new Map(
-        fields.map((field, place) => [field, (second[index] as (string | null)[])[place] ?? undefined]),
-      ),
+      new Map(fields.map((field, place) => [field, textsAt(second, index)[place] ?? undefined])),
     ]),
   );
   return ids.map((id, at) => {
-    const small = first[at * perJob] as (string | null)[] | null;
-    const [name, timestamp, processedOn, finishedOn, attempts, starts] = small ?? [];
+    const small = textsAt(first, at * perJob);
+    const [name, timestamp, processedOn, finishedOn, attempts, starts] = small;
     if (name == null && timestamp == null) return undefined;
     const text = (field: TextField): StoredText => {
       const index = wanted.indexOf(field);
       if (index < 0) return ABSENT_TEXT;
-      return { text: found.get(at)?.get(field), bytes: first[at * perJob + 1 + index] as number };
+      return { text: found.get(at)?.get(field), bytes: sizeAt(first, at * perJob + 1 + index) };
     };
     return {
       id,
@@ -110,10 +108,22 @@ async function answers(pipeline: ReturnType<Redis["pipeline"]>): Promise<unknown
   const rows = (await pipeline.exec()) ?? [];
   return rows.map(([error, value]) => {
     if (error === null) return value;
-    // Other keys of a queue begin like a job's; one that is no hash is no job.
+    // Other keys of a queue begin like a job's key. A key that is not a hash is not a job.
     if (error.message.startsWith("WRONGTYPE")) return null;
     throw error;
   });
+}
+
+/** Returns the answer to HSTRLEN at an index. */
+function sizeAt(replies: readonly unknown[], index: number): number {
+  const reply = replies[index];
+  return typeof reply === "number" ? reply : 0;
+}
+
+/** Returns the answer to HMGET at an index. */
+function textsAt(replies: readonly unknown[], index: number): readonly (string | null)[] {
+  const reply = replies[index];
+  return Array.isArray(reply) ? reply : [];
 }
 
 function numberOf(text: string | null | undefined): number | undefined {

@@ -1,50 +1,47 @@
-import { randomUUID } from "node:crypto";
-import { CANCEL_FLAG, sealOf } from "../../contract/cancellation.ts";
+import { CANCELLER_LOCK_MS, CANCEL_FLAG, cancellerToken, sealOf } from "../../contract/cancellation.ts";
 import type { CancelAnswer, CancelRequest, SealAnswer } from "../../contract/cancellation.ts";
 import { cancelScript, sealScript } from "./cancel-script.ts";
 import { watchClient } from "./heartbeat.ts";
 import type { Heartbeat } from "./heartbeat.ts";
 import { another } from "./redis-client.ts";
 import type { RedisClient } from "./redis-client.ts";
+import { defineScript } from "./script.ts";
+import type { Script } from "./script.ts";
 
-/** How long a canceller holds a job that it claimed; long enough to end it, short enough if the canceller dies. */
-const claimLock = 2_000;
-
-/** The two sides of a cancel: who asks for it, and the worker that runs the job. */
+/** Both sides of a cancel: the canceller, and the worker that runs the job. */
 export class RedisCancellation {
   readonly #client: RedisClient;
   readonly #prefix: string;
-  readonly #beatsAtMost: number;
+  readonly #maxSilentBeats: number;
+  readonly #cancel: Script<[CancelAnswer["kind"]]>;
+  readonly #seal: Script<[SealAnswer["kind"], string?]>;
   readonly #listeners = new Map<string, (request: CancelRequest) => void>();
   #subscriber: RedisClient | undefined;
   #heartbeat: Heartbeat | undefined;
   #closed = false;
 
-  constructor(client: RedisClient, prefix: string, beatsAtMost: number) {
+  constructor(client: RedisClient, prefix: string, maxSilentBeats: number) {
     this.#client = client;
     this.#prefix = prefix;
-    this.#beatsAtMost = beatsAtMost;
-    client.defineCommand("taskloomCancel", { numberOfKeys: 8, lua: cancelScript });
-    client.defineCommand("taskloomSeal", { numberOfKeys: 2, lua: sealScript });
+    this.#maxSilentBeats = maxSilentBeats;
+    this.#cancel = defineScript(client, "taskloomCancel", cancelScript, 8);
+    this.#seal = defineScript(client, "taskloomSeal", sealScript, 2);
   }
 
   async cancel(laneName: string, id: string, reason: string): Promise<CancelAnswer> {
     const base = `${this.#prefix}:${laneName}`;
-    const token = `canceller-${randomUUID()}:0`;
+    const token = cancellerToken();
     const lists = ["wait", "paused", "prioritized", "delayed", "active", "stalled"].map(
       (list) => `${base}:${list}`,
     );
-    const run = this.#client as unknown as {
-      taskloomCancel(...args: (string | number)[]): Promise<[CancelAnswer["kind"]]>;
-    };
-    const [kind] = await run.taskloomCancel(
+    const [kind] = await this.#cancel(
       `${base}:${id}`,
       `${base}:${id}:lock`,
       ...lists,
       id,
       `${CANCEL_FLAG}${reason}`,
       token,
-      claimLock,
+      CANCELLER_LOCK_MS,
       `${this.#prefix}:cancel:`,
       reason,
     );
@@ -53,15 +50,7 @@ export class RedisCancellation {
 
   async seal(laneName: string, id: string, token: string, attemptsStarted: number): Promise<SealAnswer> {
     const job = `${this.#prefix}:${laneName}:${id}`;
-    const run = this.#client as unknown as {
-      taskloomSeal(...args: string[]): Promise<[SealAnswer["kind"], string?]>;
-    };
-    const [kind, reason = ""] = await run.taskloomSeal(
-      job,
-      `${job}:lock`,
-      token,
-      sealOf(token, attemptsStarted),
-    );
+    const [kind, reason = ""] = await this.#seal(job, `${job}:lock`, token, sealOf(token, attemptsStarted));
     return kind === "cancelled" ? { kind, reason } : { kind };
   }
 
@@ -78,11 +67,12 @@ export class RedisCancellation {
 
   #subscribe(): RedisClient {
     const subscriber = another(this.#client);
-    this.#heartbeat = watchClient(subscriber, this.#beatsAtMost);
+    this.#heartbeat = watchClient(subscriber, this.#maxSilentBeats);
     subscriber.on("error", () => {});
     subscriber.on("message", (channel: string, text: string) => {
       const workerId = channel.slice(`${this.#prefix}:cancel:`.length);
-      this.#listeners.get(workerId)?.(JSON.parse(text) as CancelRequest);
+      const request: CancelRequest = JSON.parse(text);
+      this.#listeners.get(workerId)?.(request);
     });
     return subscriber;
   }

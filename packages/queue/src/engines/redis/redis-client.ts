@@ -4,10 +4,10 @@ import { EngineUrlError } from "../../errors.ts";
 import { withoutPassword } from "../../contract/without-password.ts";
 import { Refusals, WritableRedis } from "./writable-redis.ts";
 
-/** A connection to one server, or those to the nodes of a cluster. */
+/** The connection to one server, or the connections to the nodes of a cluster. */
 export type RedisClient = Redis | Cluster;
 
-/** What names a cluster: its nodes, or some of them, and who signs in there. */
+/** The address of a cluster: some or all of its nodes, and its credentials. */
 interface ClusterAddress {
   readonly nodes: { readonly host: string; readonly port: number }[];
   readonly options: Pick<RedisOptions, "username" | "password" | "tls">;
@@ -17,26 +17,26 @@ interface ClientOptions extends Pick<
   RedisOptions,
   "connectTimeout" | "socketTimeout" | "enableAutoPipelining"
 > {
-  /** How long to wait before the next try, in milliseconds; null to give up. */
+  /** Returns the pause before the next connection, in milliseconds; null ends the tries. */
   readonly retryStrategy: (times: number) => number | null;
 }
 
-const clusterUrl = /^redis(s?)-cluster:\/\/(?:([^@:]*)(?::([^@]*))?@)?([^@/?#]+)\/?$/i;
+const CLUSTER_URL = /^redis(s?)-cluster:\/\/(?:([^@:]*)(?::([^@]*))?@)?([^@/?#]+)\/?$/i;
 
-/** Whether a URL names a Redis Cluster and not one server. */
+/** Returns whether a URL names a Redis Cluster and not one server. */
 export function isClusterUrl(url: string): boolean {
   return /^rediss?-cluster:/i.test(url);
 }
 
 /**
- * What all keys begin with. Scripts touch keys of several queues at once, and a cluster allows that only on one node:
- * the braces, a hash tag, put all of them there.
+ * Returns the prefix of all keys. Scripts use keys of several queues at once, and a cluster allows that only on one node. The
+ * braces are a hash tag, which puts all keys on one node.
  */
 export function prefixAt(url: string): string {
   return isClusterUrl(url) ? "{taskloom}" : "taskloom";
 }
 
-/** @throws {@link EngineUrlError} when the URL is neither a server's nor a cluster's. */
+/** @throws {@link EngineUrlError} if the URL is neither a server's nor a cluster's. */
 export function checkRedisUrl(url: string): void {
   if (isClusterUrl(url)) {
     clusterAddress(url);
@@ -51,7 +51,7 @@ export function checkRedisUrl(url: string): void {
   }
 }
 
-/** Opens a client that connects on first use, and whose commands wait for a lost server rather than fail. */
+/** Opens a client that connects at its first use. If the server is lost, commands wait and do not fail. */
 export function openRedis(url: string, { retryStrategy, ...options }: ClientOptions): RedisClient {
   const common = { ...options, maxRetriesPerRequest: null };
   if (!isClusterUrl(url)) {
@@ -67,21 +67,21 @@ export function openRedis(url: string, { retryStrategy, ...options }: ClientOpti
   return new Cluster(address.nodes, {
     lazyConnect: true,
     clusterRetryStrategy: retryStrategy,
-    // As often as it takes until a replica has taken over, or the node is back.
+    // Commands are redirected until a replica has taken over or the node is back.
     maxRedirections: Infinity,
-    slotsRefreshTimeout: 5_000, // An event loop that stood still for ioredis's one second has not lost the cluster.
-    // A certificate is made out to a name.
+    slotsRefreshTimeout: 5_000, // With ioredis's one second, a blocked event loop would lose the cluster.
+    // Certificates name a host and not an address.
     dnsLookup: (host, callback) => callback(null, host),
     redisOptions: { ...common, ...address.options },
   });
 }
 
-/** Opens one more client like a given one, for what cannot share its connections. */
+/** Opens another client like a given one, for commands that cannot share its connections. */
 export function another(client: RedisClient): RedisClient {
   return client instanceof Cluster ? client.duplicate() : client.duplicate();
 }
 
-/** Opens one more that sends nothing again which was on its way when its connection was cut. */
+/** Opens another client that repeats no command whose connection was cut. */
 export function unrepeating(client: RedisClient): RedisClient {
   return client instanceof Cluster
     ? client.duplicate([], { clusterRetryStrategy: () => null, retryDelayOnFailover: 0 })
@@ -89,7 +89,7 @@ export function unrepeating(client: RedisClient): RedisClient {
 }
 
 function clusterAddress(url: string): ClusterAddress {
-  const [, secure, username, password, hosts] = clusterUrl.exec(url) ?? [];
+  const [, secure, username, password, hosts] = CLUSTER_URL.exec(url) ?? [];
   try {
     const nodes = hosts!.split(",").map((host) => {
       const { hostname, port } = new URL(`redis://${host}`);

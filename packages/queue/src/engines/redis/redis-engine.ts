@@ -10,12 +10,12 @@ import type { LaneProcessor, LaneWorkerOptions } from "../../contract/engine-wor
 import type { Engine } from "../../contract/engine.ts";
 import type { LockTerms } from "../../contract/lock-terms.ts";
 import type { KeptSubmission, StoredJob } from "../../contract/stored-job.ts";
-import { EngineClock } from "../../contract/engine-clock.ts";
+import { BullEngine } from "../../bullmq/bull-engine.ts";
 import { settleWithin } from "../../settle-within.ts";
 import { countedAttempts } from "../../contract/job-record.ts";
 import type { FieldLimits, JobRecord, StateOrder, StoredState } from "../../contract/job-record.ts";
 import type { EngineWorker } from "../../contract/engine-worker.ts";
-import type { FlowAdder, LaneQueue } from "../../contract/lane-queue.ts";
+import type { FlowAdder } from "../../contract/lane-queue.ts";
 import { LaneWorker } from "../../bullmq/lane-worker.ts";
 import type { ServingWorker } from "../../contract/serving.ts";
 import { serverLocks } from "../../contract/lock-terms.ts";
@@ -35,6 +35,8 @@ import { ReadableQueue, listOf, parsedOr, takeUnreadable } from "./readable-jobs
 import { renewAttemptsScript } from "./renew-attempts-script.ts";
 import { renewalModule } from "./renewal-connection.ts";
 import type { RenewalServer } from "./renewal-connection.ts";
+import { defineScript } from "./script.ts";
+import type { Script } from "./script.ts";
 import { ServingKeys } from "./serving-keys.ts";
 import { connectionFailure } from "./connection-failure.ts";
 import { inspectServers, refuseNodeOfCluster } from "./inspect-servers.ts";
@@ -46,14 +48,17 @@ import { redisTransient } from "./redis-transient.ts";
 import { RedisRetention } from "./redis-retention.ts";
 import { ReplyStream } from "./reply-stream.ts";
 
-const connectTimeout = 5_000;
-/** A connection that has been silent for so many heartbeats is given up. */
-const beatsAtMost = 3;
+/** How long closing waits for the answers to earlier commands. */
+const QUIT_TIMEOUT_MS = 500;
+const CONNECT_TIMEOUT_MS = 5_000;
+/** How often the offset of the server's clock is measured. */
+const CLOCK_INTERVAL_MS = 60_000;
+/** A connection that has been silent for so many heartbeats is closed. */
+const MAX_SILENT_BEATS = 3;
 
 /** BullMQ on a Redis server or a Redis Cluster, through ioredis. */
-export class RedisEngine implements Engine {
+export class RedisEngine extends BullEngine implements Engine {
   readonly url: string;
-  readonly isLocal = false;
   readonly replies: ReplyStream;
   readonly #cancellation: RedisCancellation;
   readonly #events: EventStreams;
@@ -61,43 +66,43 @@ export class RedisEngine implements Engine {
   readonly locks: LockTerms;
   readonly #client: RedisClient;
   readonly #prefix: string;
-  readonly #clock = new EngineClock();
   readonly #serving: ServingKeys;
-  #connecting: Promise<void> | undefined;
+  readonly #claimLane: Script<(0 | 1)[]>;
+  readonly #renewAttempts: Script<number>;
   #warnings: ReadonlySet<string> = new Set();
   #clockTimer: NodeJS.Timeout | undefined;
   readonly #heartbeats: Heartbeat[] = [];
   readonly #flows: FlowConnection[] = [];
-  #downSince: number | undefined;
   #lastError: Error | undefined;
-  /** Whether a lost connection is made again: not before the first one, unless BullMQ's objects wait for it. */
+  /** Whether a lost connection is opened again. Before the first connection it is, if BullMQ's objects wait for it. */
   #keepsTrying = false;
   #closed = false;
 
   private constructor(url: string) {
+    super();
     this.url = withoutPassword(url);
     this.#prefix = prefixAt(url);
     const server: RenewalServer = { url, prefix: this.#prefix };
     this.locks = serverLocks(500, { module: renewalModule, server });
     this.#client = openRedis(url, {
-      connectTimeout,
-      // A first connection that fails ends its connect(); the next use begins anew.
+      connectTimeout: CONNECT_TIMEOUT_MS,
+      // If the first connection fails, connect() rejects, and the next use connects again.
       retryStrategy: (times) => (this.#keepsTrying ? Math.min(50 * times, 1_000) : null),
       // Left off on purpose: with it, BullMQ's throughput falls by 40 %.
       enableAutoPipelining: false,
     });
-    // connect() reports the first, and downFor() the others.
+    // connect() reports the first error, and downFor() shows the others.
     this.#client.on("error", (error: Error) => (this.#lastError ??= error));
-    this.#client.on("node error", (error: Error) => (this.#lastError = error)); // Says more than a cluster's own.
-    this.#client.on("close", () => this.#noteAnswers(false));
-    this.#client.on("ready", () => this.#noteAnswers(true));
-    this.#client.defineCommand("taskloomClaimLane", { lua: claimLaneScript });
-    this.#client.defineCommand("taskloomRenewAttempts", { numberOfKeys: 2, lua: renewAttemptsScript });
+    this.#client.on("node error", (error: Error) => (this.#lastError = error)); // It has more details than the cluster's own error.
+    this.#client.on("close", () => this.recordAnswer(false));
+    this.#client.on("ready", () => this.recordAnswer(true));
+    this.#claimLane = defineScript(this.#client, "taskloomClaimLane", claimLaneScript);
+    this.#renewAttempts = defineScript(this.#client, "taskloomRenewAttempts", renewAttemptsScript, 2);
     this.#serving = new ServingKeys(this.#client, this.#prefix);
-    this.#cancellation = new RedisCancellation(this.#client, this.#prefix, beatsAtMost);
+    this.#cancellation = new RedisCancellation(this.#client, this.#prefix, MAX_SILENT_BEATS);
     this.#events = new EventStreams(this.#client, this.#prefix);
     this.#retention = new RedisRetention(this.#client, this.#prefix, (name) => this.openQueue(name));
-    // Every job carries it: 96 random bits, in fewer characters than a UUID's.
+    // Every job carries the address: 96 random bits, in fewer characters than a UUID.
     this.replies = new ReplyStream(this.#client, this.#prefix, randomBytes(12).toString("base64url"));
   }
 
@@ -106,23 +111,15 @@ export class RedisEngine implements Engine {
     return new RedisEngine(url);
   }
 
-  connect(): Promise<void> {
-    this.#connecting ??= this.#connect().catch((error: unknown) => {
-      this.#connecting = undefined; // The next use asks again: the server may have come up.
-      throw error;
-    });
-    return this.#connecting;
-  }
-
-  async #connect(): Promise<void> {
+  protected async open(): Promise<void> {
     if (this.#closed)
       throw new EngineUnavailableError(`The engine at ${this.url} was closed in this process.`);
     this.#lastError = undefined;
     try {
       await Promise.race([
         this.#connected(),
-        delay(connectTimeout, undefined, { ref: false }).then(() => {
-          throw new Error(`no answer within ${connectTimeout} ms`);
+        delay(CONNECT_TIMEOUT_MS, undefined, { ref: false }).then(() => {
+          throw new Error(`no answer within ${CONNECT_TIMEOUT_MS} ms`);
         }),
       ]);
       this.#lastError = undefined;
@@ -131,22 +128,17 @@ export class RedisEngine implements Engine {
       this.#warnings = await inspectServers(this.#client, this.url);
     } catch (error) {
       const cause = this.#lastError ?? error;
-      if (!this.#keepsTrying) await this.#letGo();
+      if (!this.#keepsTrying) await this.#closeFailed();
       const { reason, next } = connectionFailure(cause, this.url);
       throw new EngineUnavailableError(`Redis at ${this.url} cannot be used (${reason}); ${next}.`, {
         cause,
       });
     }
     this.#keepsTrying = true;
-    this.#heartbeats.push(watchClient(this.#client, beatsAtMost));
+    this.#heartbeats.push(watchClient(this.#client, MAX_SILENT_BEATS));
     if (this.#client instanceof Cluster)
-      this.#heartbeats.push(watchKey(this.#client, this.#prefix, (answers) => this.#noteAnswers(answers)));
-    this.#clockTimer = setInterval(() => void this.#readClock().catch(() => {}), 60_000).unref();
-  }
-
-  #noteAnswers(answers: boolean): void {
-    if (answers) this.#downSince = undefined;
-    else this.#downSince ??= performance.now();
+      this.#heartbeats.push(watchKey(this.#client, this.#prefix, (answers) => this.recordAnswer(answers)));
+    this.#clockTimer = setInterval(() => void this.#readClock().catch(() => {}), CLOCK_INTERVAL_MS).unref();
   }
 
   /** Resolves when the client is ready, and rejects when its next try to connect fails. */
@@ -161,8 +153,8 @@ export class RedisEngine implements Engine {
     await promise.finally(() => this.#client.off("ready", resolve).off("close", onClose));
   }
 
-  /** Ends what is left of a connection that failed. */
-  async #letGo(): Promise<void> {
+  /** Closes a connection that failed. */
+  async #closeFailed(): Promise<void> {
     if (this.#client.status === "end") return;
     const ended = once(this.#client, "end");
     // `disconnect` waits for the server, which may never answer.
@@ -172,10 +164,10 @@ export class RedisEngine implements Engine {
   }
 
   async #readClock(): Promise<void> {
-    await this.#clock.read(async () => {
-      // Asked with a key, for the clock of that node of a cluster which has the jobs.
-      const time = this.#client.eval("return redis.call('TIME')", 1, this.#prefix);
-      const [seconds, microseconds] = (await time) as [string, string];
+    await this.clock.read(async () => {
+      // The key selects the node of a cluster that has the jobs.
+      const time = await this.#client.eval("return redis.call('TIME')", 1, this.#prefix);
+      const [seconds, microseconds] = Array.isArray(time) ? time : [];
       return Number(seconds) * 1_000 + Number(microseconds) / 1_000;
     });
   }
@@ -196,26 +188,18 @@ export class RedisEngine implements Engine {
     return queue.readBy(async (id) => (await this.readRecords(name, [id], {}))[0]);
   }
 
-  /** An object of BullMQ's is of no more use when the connection that it began with fails; this one is tried again. */
+  /** Connects, and repeats that until it succeeds: an object of BullMQ cannot be used again after its first connection failed. */
   #beginToConnect(): void {
     this.#keepsTrying = true;
     if (this.#client.status === "wait" || this.#client.status === "end")
       this.#client.connect().catch(() => {});
   }
 
-  openLane(name: string): LaneQueue {
-    return this.openQueue(name);
-  }
-
   openFlows(): FlowAdder {
     const connect = (): RedisClient => unrepeating(this.#client);
-    const flows = new FlowConnection(connect, this.#prefix, beatsAtMost);
+    const flows = new FlowConnection(connect, this.#prefix, MAX_SILENT_BEATS);
     this.#flows.push(flows);
     return flows;
-  }
-
-  defer(callback: () => void): void {
-    process.nextTick(callback);
   }
 
   openWorker(name: string, processor: LaneProcessor, options: LaneWorkerOptions): EngineWorker {
@@ -260,8 +244,8 @@ export class RedisEngine implements Engine {
     const rows = (await pipeline.exec()) ?? [];
     return rows.map(([error, fields]): StoredJob => {
       if (error !== null) throw error;
-      const [name, finishedOn, returnvalue, failedReason, stacktrace, attempts, starts, progress] =
-        fields as (string | null)[];
+      const texts: readonly (string | null)[] = Array.isArray(fields) ? fields : [];
+      const [name, finishedOn, returnvalue, failedReason, stacktrace, attempts, starts, progress] = texts;
       if (name == null) return { kind: "missing" };
       if (finishedOn == null) return { kind: "pending" };
       return {
@@ -298,8 +282,7 @@ export class RedisEngine implements Engine {
 
   async renewAttempts(laneName: string, id: string): Promise<void> {
     const base = `${this.#prefix}:${laneName}`;
-    const run = this.#client as unknown as { taskloomRenewAttempts(...args: string[]): Promise<number> };
-    await run.taskloomRenewAttempts(`${base}:${id}`, `${base}:failed`, id);
+    await this.#renewAttempts(`${base}:${id}`, `${base}:failed`, id);
   }
 
   serve(worker: ServingWorker): Promise<void> {
@@ -315,7 +298,7 @@ export class RedisEngine implements Engine {
   }
 
   recordQueue(queue: string): Promise<void> {
-    return this.#serving.noteQueue(queue);
+    return this.#serving.recordQueue(queue);
   }
 
   queueNames(): Promise<string[]> {
@@ -323,11 +306,8 @@ export class RedisEngine implements Engine {
   }
 
   async claimLane(queue: string, lane: Lane, ids: readonly string[]): Promise<ReadonlySet<string>> {
-    const run = this.#client as unknown as {
-      taskloomClaimLane(...args: (string | number)[]): Promise<(0 | 1)[]>;
-    };
     const keys = ids.map((id) => `${this.#prefix}:${queue}:taskloom-lane:${id}`);
-    const answers = await run.taskloomClaimLane(keys.length, ...keys, lane, LANE_CLAIM_MS);
+    const answers = await this.#claimLane(keys.length, ...keys, lane, LANE_CLAIM_MS);
     return new Set(ids.filter((_, at) => answers[at] === 1));
   }
 
@@ -340,32 +320,20 @@ export class RedisEngine implements Engine {
   }
 
   recordEnd(laneName: string, end: JobEnd): void {
-    this.#retention.note(laneName, end);
+    this.#retention.record(laneName, end);
   }
 
   async removeExpired(laneName: string, now: number = this.now()): Promise<void> {
-    await this.#events.trim(laneName); // Progress and other clients add to it too.
-    await this.#retention.forget(laneName, now);
+    await this.#events.trim(laneName); // Progress and other clients add events, too.
+    await this.#retention.removeExpired(laneName, now);
   }
 
   countCancelled(laneName: string): Promise<number> {
     return this.#retention.countCancelled(laneName);
   }
 
-  get clockOffset(): number {
-    return this.#clock.offset;
-  }
-
-  now(): number {
-    return Date.now() + this.#clock.offset;
-  }
-
   transient(error: unknown): Transient | undefined {
     return redisTransient(error);
-  }
-
-  downFor(): number {
-    return this.#downSince === undefined ? 0 : performance.now() - this.#downSince;
   }
 
   async close(): Promise<void> {
@@ -376,8 +344,8 @@ export class RedisEngine implements Engine {
     this.replies.close();
     this.#cancellation.close();
     for (const flows of this.#flows) void flows.close();
-    // `quit` lets what was sent before it be answered.
-    await settleWithin(500, this.#client.quit());
+    // `quit` waits for the answers to earlier commands.
+    await settleWithin(QUIT_TIMEOUT_MS, this.#client.quit());
     this.#client.disconnect();
   }
 }

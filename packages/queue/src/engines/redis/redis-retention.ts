@@ -3,15 +3,15 @@ import { DEFAULT_KEEP } from "../../contract/retention.ts";
 import type { JobEnd } from "../../contract/retention.ts";
 import type { RedisClient } from "./redis-client.ts";
 
-/** So many jobs that were kept for long enough go in one command. */
-const forgottenAtOnce = 1_000;
+/** How many jobs one command removes. */
+const MAX_REMOVED = 1_000;
 
-/** Keeps each ended job for its own time, and counts those that were cancelled. */
+/** Keeps each ended job for its own retention, and counts the cancelled ones. */
 export class RedisRetention {
   readonly #client: RedisClient;
   readonly #prefix: string;
   readonly #openQueue: (name: string) => Queue;
-  /** The queues that {@link forget} has found something in: each that is opened stays with the connection. */
+  /** The lanes in which expired jobs were found. An open BullMQ queue stays with the connection, so each is opened once. */
   readonly #swept = new Map<string, Queue>();
 
   constructor(client: RedisClient, prefix: string, openQueue: (name: string) => Queue) {
@@ -20,29 +20,29 @@ export class RedisRetention {
     this.#openQueue = openQueue;
   }
 
-  note(laneName: string, { id, wasCancelled, set, until, isByDefault }: JobEnd): void {
+  record(laneName: string, { id, wasCancelled, set, until, isByDefault }: JobEnd): void {
     const base = `${this.#prefix}:${laneName}`;
     if (wasCancelled) {
-      // Only a count depends on it; a worker that dies right now leaves one job counted as completed.
+      // Only a count depends on it: if this process dies right now, one job counts as completed.
       this.#client.zadd(`${base}:taskloom-cancelled`, until, id).catch(() => {});
     }
     if (isByDefault) return;
-    // BullMQ orders what has ended by when it ended. One that is kept for longer or shorter takes the place of one that
-    // ended so much later or earlier, so that who is due is always at the front; the job itself tells when it ended.
+    // BullMQ orders ended jobs by their ends. A job with a longer or shorter retention takes the place of one that ended so
+    // much later or earlier, so the jobs that are due are always at the front. The job's record has the time of its end.
     const place = until - DEFAULT_KEEP[set];
-    // A process that dies right now leaves the job with the default; see keptForCertain.
+    // If this process dies right now, the job keeps the default retention; see keptForCertain.
     this.#client.zadd(`${base}:${set}`, "XX", place, id).catch(() => {});
   }
 
-  async forget(laneName: string, now: number): Promise<void> {
+  async removeExpired(laneName: string, now: number): Promise<void> {
     for (const set of ["completed", "failed"] as const) {
       const before = now - DEFAULT_KEEP[set];
       let due = await this.#client.zcount(`${this.#prefix}:${laneName}:${set}`, "-inf", before);
-      if (due === 0) continue; // BullMQ would tell all who listen that it has removed nothing.
+      if (due === 0) continue; // BullMQ would publish an event even if it removed no job.
       let queue = this.#swept.get(laneName);
       if (queue === undefined) this.#swept.set(laneName, (queue = this.#openQueue(laneName)));
-      // Not many at once: Redis does nothing else meanwhile.
-      for (; due > 0; due -= forgottenAtOnce) await queue.clean(Date.now() - before, forgottenAtOnce, set);
+      // Redis does no other work while a command removes jobs, so each removes few.
+      for (; due > 0; due -= MAX_REMOVED) await queue.clean(Date.now() - before, MAX_REMOVED, set);
     }
   }
 

@@ -1,6 +1,6 @@
 /**
- * Before a failed job is retried: forgets how often its workers died, and why it was to fail before it started. BullMQ's
- * own retry leaves both, and the job would fail again at once. A job that is not among the failed ones is left alone.
+ * Removes from a failed job the count of its dead workers, and a failure that was decided before a start. BullMQ's own retry
+ * leaves both, and the job would fail again at once. A job that is not failed stays as it is.
  * KEYS: the job, the failed set. ARGV: the job's id.
  */
 export const renewAttemptsScript = `

@@ -3,21 +3,25 @@ import type { EndingRun, ReplyChannel, ReplyMessage } from "../../contract/repli
 import { watchClient, watchConnection } from "./heartbeat.ts";
 import type { Heartbeat } from "./heartbeat.ts";
 import { another } from "./redis-client.ts";
+import { defineScript } from "./script.ts";
+import type { Script } from "./script.ts";
 import type { RedisClient } from "./redis-client.ts";
 
 /**
- * A stream holds what a slow client has not read yet, up to a number of entries and of bytes; older entries go, and the
- * client finds them by looking.
+ * The bounds of a stream, which has the replies that a slow client has not read yet. Older entries are removed, and the
+ * client finds those outcomes when it polls the stored state.
  */
-const entriesAtMost = 20_000;
-const bytesAtMost = 32_000_000;
-/** So much that was read stays until it is removed, or until nothing came for as long as a read blocks. */
-const readBytesAtMost = 64_000;
-const readEntriesAtMost = 500;
-/** How long a stream outlives the last message to it: its client is gone by then, or has looked. */
-const streamLifetime = 600_000;
-/** A reply goes out with the end it tells of, or not at all: see {@link ReplyStream.sendBehind}. */
-const behindScript = `
+const MAX_ENTRIES = 20_000;
+const MAX_BYTES = 32_000_000;
+/** Entries that were read are removed when there are so many of them, or when no entry came while a read blocked. */
+const MAX_READ_BYTES = 64_000;
+const MAX_READ_ENTRIES = 500;
+/** The time for which a stream outlives its last message. Its client has ended by then, or has polled. */
+const STREAM_LIFETIME_MS = 600_000;
+/** The pause after a read that failed. */
+const READ_PAUSE_MS = 100;
+/** Sends a reply only if the end of its run is stored; see {@link ReplyStream.sendBehind}. */
+const SEND_BEHIND = `
 local job, stream = unpack(KEYS)
 local started, length, messages = unpack(ARGV)
 local state = redis.call('HMGET', job, 'finishedOn', 'ats')
@@ -25,20 +29,22 @@ if not state[1] or state[2] ~= started or redis.call('HEXISTS', job, 'returnvalu
 redis.call('XADD', stream, 'MAXLEN', '~', length, '*', 'm', messages)
 return 1
 `;
-const readBlock = 5_000;
-/** A reader that gave nothing back for so many seconds is cut off: a read ends by itself before. */
-const beatsAtMost = 8;
+/** The time for which a read waits for entries. */
+const READ_BLOCK_MS = 5_000;
+/** A reader that has been silent for so many heartbeats is cut off: a read ends earlier by itself. */
+const MAX_SILENT_BEATS = 8;
 
 /**
- * Replies over one Redis stream per waiting process.
+ * Replies over one Redis stream for each waiting process.
  *
- * The other ways were measured and left: BullMQ's own events go to every reader, so a client pays for all jobs of all
- * others, and pub/sub loses what is sent while the connection is down.
+ * Two alternatives were measured and rejected: BullMQ's own events go to every reader, so a client would pay for the jobs of
+ * all other clients, and pub/sub loses the messages that are sent while the connection is down.
  */
 export class ReplyStream implements ReplyChannel {
   readonly address: string;
   readonly isLossless = false;
   readonly #writer: RedisClient;
+  readonly #sendBehind: Script<number>;
   readonly #prefix: string;
   readonly #listeners = new Set<{ onMessage(message: ReplyMessage): void; onGap(): void }>();
   #reader: RedisClient | undefined;
@@ -52,20 +58,20 @@ export class ReplyStream implements ReplyChannel {
     this.#writer = writer;
     this.#prefix = prefix;
     this.address = address;
-    writer.defineCommand("taskloomReply", { numberOfKeys: 2, lua: behindScript });
+    this.#sendBehind = defineScript(writer, "taskloomReply", SEND_BEHIND, 2);
   }
 
   async listen(onMessage: (message: ReplyMessage) => void, onGap: () => void): Promise<void> {
     this.#listeners.add({ onMessage, onGap });
     if (this.#reader !== undefined) return;
-    // A connection of its own: a blocking read holds up whatever shares its connection.
+    // The reader has a connection of its own, because a blocking read delays all other commands of its connection.
     const reader = another(this.#writer);
     this.#reader = reader;
-    reader.on("error", () => {}); // The writer's connection reports; this one only retries.
+    reader.on("error", () => {}); // The reader connects again by itself, and the writer reports errors.
     const heartbeat =
       reader instanceof Cluster
-        ? watchClient(reader, beatsAtMost)
-        : watchConnection(reader, beatsAtMost, undefined);
+        ? watchClient(reader, MAX_SILENT_BEATS)
+        : watchConnection(reader, MAX_SILENT_BEATS, undefined);
     this.#heartbeat = heartbeat;
     let first = true;
     reader.on("ready", () => {
@@ -82,7 +88,7 @@ export class ReplyStream implements ReplyChannel {
     let count = 0;
     while (!this.#closed) {
       try {
-        const streams = await reader.xread("COUNT", 1_000, "BLOCK", readBlock, "STREAMS", key, last);
+        const streams = await reader.xread("COUNT", 1_000, "BLOCK", READ_BLOCK_MS, "STREAMS", key, last);
         heartbeat.answered();
         const isIdle = streams === null;
         for (const [, entries] of streams ?? []) {
@@ -90,19 +96,18 @@ export class ReplyStream implements ReplyChannel {
             last = entry;
             count++;
             bytes += fields[1]?.length ?? 0;
-            for (const message of JSON.parse(fields[1] ?? "[]") as ReplyMessage[])
-              for (const each of this.#listeners) each.onMessage(message);
+            const messages: ReplyMessage[] = JSON.parse(fields[1] ?? "[]");
+            for (const message of messages) for (const each of this.#listeners) each.onMessage(message);
           }
         }
-        if (count > 0 && (isIdle || bytes >= readBytesAtMost || count >= readEntriesAtMost)) {
+        if (count > 0 && (isIdle || bytes >= MAX_READ_BYTES || count >= MAX_READ_ENTRIES)) {
           bytes = count = 0;
-          reader.xtrim(key, "MINID", "=", behind(last)).catch(() => {}); // Before the next read, and unawaited.
+          reader.xtrim(key, "MINID", "=", behind(last)).catch(() => {}); // Sent before the next read, and not awaited.
         }
-      } catch (error) {
+      } catch {
         if (this.#closed || reader.status === "end") return;
-        // A command that was cut off by a lost connection; anything else would repeat at once, so let a turn pass.
-        void error;
-        await new Promise((resolve) => setTimeout(resolve, 100));
+        // A lost connection ended the read. Any other error would come again at once, hence the pause.
+        await new Promise((resolve) => setTimeout(resolve, READ_PAUSE_MS));
       }
     }
   }
@@ -113,32 +118,29 @@ export class ReplyStream implements ReplyChannel {
     else messages.push(message);
     if (this.#isSending) return;
     this.#isSending = true;
-    // What else ends in this moment travels along.
+    // The replies of all jobs that end in this turn travel together.
     process.nextTick(() => void this.#sendAll());
   }
 
-  /** Commands of one connection run in their order, so the script finds what the command before it stored. */
+  /** Redis runs the commands of one connection in order, so the script sees the end that the previous command stored. */
   async sendBehind(address: string, message: ReplyMessage, run: EndingRun): Promise<boolean> {
     const key = this.#key(address);
-    const writer = this.#writer as unknown as {
-      taskloomReply(...args: (string | number)[]): Promise<number>;
-    };
     const job = `${this.#prefix}:${run.laneName}:${run.id}`;
     const text = JSON.stringify([message]);
-    const sent = writer.taskloomReply(job, key, run.attemptsStarted, entriesFor(text), text);
+    const sent = this.#sendBehind(job, key, run.attemptsStarted, entriesFor(text), text);
     this.#keepAlive(address, key);
     return (await sent) === 1;
   }
 
   /**
-   * Sends what there is, and then what has come while that was on its way: a single reply leaves at once, and under load
+   * Sends the collected replies, and then those that were collected meanwhile. A single reply leaves at once, and under load
    * the batches grow by themselves.
    */
   async #sendAll(): Promise<void> {
     try {
       while (this.#outgoing.size > 0 && !this.#closed) await this.#flush();
     } catch {
-      // A reply that cannot be sent is not lost: the outcome is stored, and the client looks there.
+      // An outcome whose reply cannot be sent is not lost: it is stored, and the client polls the stored state.
     } finally {
       this.#isSending = false;
     }
@@ -147,7 +149,7 @@ export class ReplyStream implements ReplyChannel {
   async #flush(): Promise<void> {
     const outgoing = this.#outgoing;
     this.#outgoing = new Map();
-    // Plain commands: ioredis needs 10 µs to make a pipeline, and they leave in one write all the same.
+    // ioredis needs 10 µs to make a pipeline. Plain commands leave in one write, too.
     const sent = [...outgoing].map(([address, messages]) => {
       const key = this.#key(address);
       const text = JSON.stringify(messages);
@@ -158,19 +160,19 @@ export class ReplyStream implements ReplyChannel {
     await Promise.all(sent);
   }
 
-  /** Has the stream outlive the last message; said again only now and then, since it lives for much longer. */
+  /** Extends the life of a stream. Most calls send nothing, because a stream lives for much longer. */
   #keepAlive(address: string, key: string): void {
     const now = performance.now();
-    if (now - (this.#keptAlive.get(address) ?? Number.NEGATIVE_INFINITY) < streamLifetime / 10) return;
+    if (now - (this.#keptAlive.get(address) ?? Number.NEGATIVE_INFINITY) < STREAM_LIFETIME_MS / 10) return;
     if (this.#keptAlive.size > 1_000) this.#keptAlive.clear();
     this.#keptAlive.set(address, now);
-    this.#writer.pexpire(key, streamLifetime).catch(() => {});
+    this.#writer.pexpire(key, STREAM_LIFETIME_MS).catch(() => {});
   }
 
   close(): void {
     this.#flush().catch(() => {});
     this.#closed = true;
-    // Emptied and not deleted: a worker that still adds to it counts on the time after which it expires.
+    // The stream is emptied and not deleted: a worker that still adds to it relies on the time at which it expires.
     if (this.#reader !== undefined && this.#writer.status === "ready")
       this.#writer.xtrim(this.#key(this.address), "MAXLEN", "=", 0).catch(() => {});
     this.#heartbeat?.stop();
@@ -182,12 +184,12 @@ export class ReplyStream implements ReplyChannel {
   }
 }
 
-/** How many entries a stream may have after one of this size, so that even as many of them stay within the bound. */
+/** Returns the number of entries of this size that a stream may have within the bound of bytes. */
 function entriesFor(text: string): number {
-  return Math.max(1, Math.min(entriesAtMost, Math.floor(bytesAtMost / text.length)));
+  return Math.max(1, Math.min(MAX_ENTRIES, Math.floor(MAX_BYTES / text.length)));
 }
 
-/** The id that follows an entry's. */
+/** Returns the id that follows the id of an entry. */
 function behind(entry: string): string {
   const [time, sequence] = entry.split("-");
   return `${time}-${BigInt(sequence ?? 0) + 1n}`;

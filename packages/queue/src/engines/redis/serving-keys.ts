@@ -3,12 +3,18 @@ import { SERVING_TTL_MS } from "../../contract/serving.ts";
 import type { ServingWorker } from "../../contract/serving.ts";
 import type { RedisClient } from "./redis-client.ts";
 
-/** How many keys one step of a walk through all keys looks at. */
-const scanCount = 1_000;
+/** The number of keys in one step of a walk through all keys. */
+const SCAN_COUNT = 1_000;
+
+interface ServingRecord {
+  /** Milliseconds of the epoch. */
+  readonly until: number;
+  readonly worker: ServingWorker;
+}
 
 /**
- * Live workers and used queues on Redis, since BullMQ can tell neither: it names no queue that it was not asked for,
- * and its list of workers is that of connections, which managed servers forbid and which does not know tasks.
+ * The live workers and the used queues. BullMQ cannot list its queues, and its list of workers is Redis's list of
+ * connections, which managed servers forbid and which does not show tasks.
  */
 export class ServingKeys {
   readonly #client: RedisClient;
@@ -24,8 +30,8 @@ export class ServingKeys {
   }
 
   async serve(worker: ServingWorker, now: number): Promise<void> {
-    const record = JSON.stringify({ until: now + SERVING_TTL_MS, worker });
-    await this.#client.hset(this.#workers, worker.id, record);
+    const record: ServingRecord = { until: now + SERVING_TTL_MS, worker };
+    await this.#client.hset(this.#workers, worker.id, JSON.stringify(record));
     await this.#client.sadd(this.#queues, ...worker.queues);
   }
 
@@ -38,7 +44,7 @@ export class ServingKeys {
     const live: ServingWorker[] = [];
     const dead: string[] = [];
     for (const [id, text] of records) {
-      const { until, worker } = JSON.parse(text) as { until: number; worker: ServingWorker };
+      const { until, worker }: ServingRecord = JSON.parse(text);
       if (until > now) live.push(worker);
       else dead.push(id);
     }
@@ -46,15 +52,15 @@ export class ServingKeys {
     return live.toSorted((a, b) => a.id.localeCompare(b.id));
   }
 
-  async noteQueue(queue: string): Promise<void> {
+  async recordQueue(queue: string): Promise<void> {
     await this.#client.sadd(this.#queues, queue);
   }
 
-  /** Every Taskloom queue that was submitted to or served. A database from before this list is walked through once. */
+  /** Returns all Taskloom queues that were submitted to or served. A database that is older than this list is walked once. */
   async queueNames(): Promise<string[]> {
     const mark = `${this.#prefix}:taskloom-queues-listed`;
     if ((await this.#client.exists(mark)) === 0) {
-      for (const name of await this.#walk()) await this.noteQueue(name);
+      for (const name of await this.#walk()) await this.recordQueue(name);
       await this.#client.set(mark, "1");
     }
     return await this.#client.smembers(this.#queues);
@@ -62,12 +68,12 @@ export class ServingKeys {
 
   async #walk(): Promise<Set<string>> {
     const found = new Set<string>();
-    // BullMQ counts the jobs of each queue under this key, also those that have ids of their own.
+    // BullMQ counts the jobs of each queue under this key, even those whose ids it did not make.
     const nodes = "nodes" in this.#client ? this.#client.nodes("master") : [this.#client];
     for (const node of nodes) {
       let cursor = "0";
       do {
-        const [next, keys] = await node.scan(cursor, "MATCH", `${this.#prefix}:*:id`, "COUNT", scanCount);
+        const [next, keys] = await node.scan(cursor, "MATCH", `${this.#prefix}:*:id`, "COUNT", SCAN_COUNT);
         cursor = next;
         for (const key of keys) {
           const name = queueOfLaneName(key.slice(this.#prefix.length + 1, -":id".length));

@@ -1,30 +1,30 @@
 import type { Redis, RedisOptions } from "ioredis";
 import { BatchingRedis } from "./batching-redis.ts";
 
-/** How long a refused write counts for the pause before the next connection; milliseconds. */
-const countsFor = 10_000;
+/** The time for which a refused write lengthens the pause before the next connection. */
+const REFUSAL_MEMORY_MS = 10_000;
 
 /**
- * The answers of a server that stopped to be the primary, or is not yet one again. It executed nothing: the command
- * belongs on another connection, which a failover leads to the new primary.
+ * The answers of a server that is no longer the primary, or not yet. The server executed nothing, and the command has to go
+ * over another connection, which reaches the new primary after a failover.
  */
-const notPrimary = /(?:^|-)READONLY|^MASTERDOWN|^LOADING|^UNBLOCKED force/;
+const NOT_PRIMARY = /(?:^|-)READONLY|^MASTERDOWN|^LOADING|^UNBLOCKED force/;
 
-/** Whether an answer says that its server is no primary at the moment. */
+/** Returns whether an answer means that its server is not the primary now. */
 export function isNotPrimary(error: unknown): boolean {
-  return error instanceof Error && notPrimary.test(error.message);
+  return error instanceof Error && NOT_PRIMARY.test(error.message);
 }
 
-/** Counts the connections in a row that were given up since their server refuses writes, so that pauses grow. */
+/** Counts the connections in a row that were closed because their server refused writes, so that the pauses grow. */
 export class Refusals {
   #count = 0;
   #at = Number.NEGATIVE_INFINITY;
 
   get inRow(): number {
-    return performance.now() - this.#at > countsFor ? 0 : this.#count;
+    return performance.now() - this.#at > REFUSAL_MEMORY_MS ? 0 : this.#count;
   }
 
-  /** ioredis asks this for each answer that is an error: 2 has it connect again, and send the command there. */
+  /** ioredis calls this for each error of the server. With 2 it connects again and repeats the command there. */
   reconnects(error: Error): false | 2 {
     if (!isNotPrimary(error)) return false;
     this.#count = this.inRow + 1;
@@ -37,20 +37,14 @@ interface Connector {
   check(info: Readonly<Record<string, string | undefined>>): boolean;
 }
 
-/** The parts of ioredis that its types keep to themselves. */
-interface Internals {
-  readonly connector: Connector;
-}
-
 /**
- * A client that is ready only where it can do its work: on a server that accepts writes, in the database that its
- * address names. On a read-only replica it connects again until a primary answers, and its commands wait, as they do
- * for a server that is down. ioredis itself would be ready on a replica, and would use database 0 in place of one that
- * does not exist.
+ * A client that is ready only on a server that accepts writes, and only in the database that its address names. On a
+ * read-only replica it connects again until a primary answers, and its commands wait, as for a server that is down. ioredis
+ * itself would be ready on a replica, and would use database 0 in place of a database that does not exist.
  */
 export class WritableRedis extends BatchingRedis {
   #databaseError: Error | undefined;
-  /** The socket that is given up already: each of the answers on it asks for another connection. */
+  /** The socket that is being closed. Each further refusal on it would ask for another connection. */
   #left: unknown;
 
   constructor(url: string | RedisOptions, options?: RedisOptions) {
@@ -59,8 +53,9 @@ export class WritableRedis extends BatchingRedis {
       if (error.command?.name === "select") this.#databaseError = error;
     });
     this.on("close", () => (this.#databaseError = undefined));
-    // ioredis asks its connector, with what INFO told, and connects again when the answer is no.
-    (this as unknown as Internals).connector.check = (info) => this.#fits(info);
+    // ioredis passes the answer to INFO to its connector, which is private, and connects again if the result is false.
+    const connector: Connector = Reflect.get(this, "connector");
+    connector.check = (info) => this.#fits(info);
   }
 
   override duplicate(override?: RedisOptions): never {
@@ -80,16 +75,16 @@ export class WritableRedis extends BatchingRedis {
   }
 
   override disconnect(reconnect = false): void {
-    const { stream } = this as { stream?: unknown };
+    const stream: Redis["stream"] | undefined = this.stream;
     if (reconnect && stream !== undefined && stream === this.#left) return;
     if (reconnect) this.#left = stream;
     super.disconnect(reconnect);
   }
 
-  /** A part of a transaction must not be sent by itself: its transaction fails, and is repeated as a whole. */
+  /** A command of a transaction must not be repeated by itself: the transaction fails, and is repeated as a whole. */
   override handleReconnection(...args: Parameters<Redis["handleReconnection"]>): void {
     const [error, { command }] = args;
-    if ((command as { inTransaction?: boolean }).inTransaction === true) command.reject(error);
+    if ("inTransaction" in command && command.inTransaction === true) command.reject(error);
     else super.handleReconnection(...args);
   }
 }

@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import { EngineUrlError } from "../../errors.ts";
 
-const scheme = "embedded:";
+const SCHEME = "embedded:";
 
 /** The parts of `embedded:FOLDER?sync=normal`. */
 export interface EmbeddedUrl {
@@ -12,7 +12,7 @@ export interface EmbeddedUrl {
 /**
  * Reads an embedded engine's URL, with its scheme or without it.
  *
- * @throws {@link EngineUrlError} when the URL names no folder, or has a parameter other than `sync`.
+ * @throws {@link EngineUrlError} if the URL names no folder or has a parameter other than `sync`.
  */
 export function readEmbeddedUrl(url: string): EmbeddedUrl {
   const [name = "", query = ""] = withoutScheme(url).split("?", 2);
@@ -27,11 +27,11 @@ export function readEmbeddedUrl(url: string): EmbeddedUrl {
   return { folder: resolve(name), sync };
 }
 
-/** The folder of an embedded engine's URL; undefined for the URL of another engine. */
+/** Returns the folder of an embedded engine's URL; undefined for the URL of another engine. */
 export function embeddedFolder(url: string): string | undefined {
-  return url.toLowerCase().startsWith(scheme) ? readEmbeddedUrl(url).folder : undefined;
+  return url.toLowerCase().startsWith(SCHEME) ? readEmbeddedUrl(url).folder : undefined;
 }
 
 function withoutScheme(url: string): string {
-  return url.toLowerCase().startsWith(scheme) ? url.slice(scheme.length) : url;
+  return url.toLowerCase().startsWith(SCHEME) ? url.slice(SCHEME.length) : url;
 }

@@ -2,14 +2,14 @@ import { randomUUID } from "node:crypto";
 import type { Database } from "@taskloom/bullmq-sqlite";
 import type { EndingRun, ReplyChannel, ReplyMessage } from "../../contract/replies.ts";
 
-/** How a channel of replies begins; the address of its process follows. */
-const prefix = "replies:";
+/** The start of a channel of replies. The address of its process follows. */
+const PREFIX = "replies:";
 
-/** Returns a row if that very run's end is stored. */
-const endedRun = `SELECT 1 FROM job WHERE q = (SELECT q FROM queue WHERE name = ?) AND id = ?
+/** Returns a row if the end of exactly this run is stored. */
+const ENDED_RUN = `SELECT 1 FROM job WHERE q = (SELECT q FROM queue WHERE name = ?) AND id = ?
   AND attempts_started = ? AND finished IS NOT NULL AND return_value IS NOT NULL`;
 
-/** Replies between the processes that share a folder: by the local socket on which they wake each other. */
+/** Replies between the processes that share a folder, over the local socket by which they notify each other. */
 export class FolderReplies implements ReplyChannel {
   readonly address: string = randomUUID();
   readonly isLossless = false;
@@ -27,8 +27,9 @@ export class FolderReplies implements ReplyChannel {
     if (this.#isListening) return;
     this.#isListening = true;
     this.#database().on("message", (channel, text) => {
-      if (channel !== `${prefix}${this.address}`) return;
-      this.#receive(JSON.parse(text) as ReplyMessage[]);
+      if (channel !== `${PREFIX}${this.address}`) return;
+      const messages: ReplyMessage[] = JSON.parse(text);
+      this.#receive(messages);
     });
   }
 
@@ -43,12 +44,12 @@ export class FolderReplies implements ReplyChannel {
     else messages.push(message);
   }
 
-  /** The statement runs after the command that stores the end, and the reply leaves with the news of that turn. */
+  /** The statement runs after the command that stores the end, and the reply leaves with the messages of that turn. */
   async sendBehind(address: string, message: ReplyMessage, run: EndingRun): Promise<boolean> {
-    if (address === this.address) return false; // It has no way to go: {@link send} is quicker.
+    if (address === this.address) return false; // Within one process {@link send} is quicker.
     return await this.#database().postIf(
-      [endedRun, [run.laneName, run.id, run.attemptsStarted]],
-      `${prefix}${address}`,
+      [ENDED_RUN, [run.laneName, run.id, run.attemptsStarted]],
+      `${PREFIX}${address}`,
       JSON.stringify([message]),
     );
   }
@@ -57,9 +58,9 @@ export class FolderReplies implements ReplyChannel {
     const outgoing = this.#outgoing;
     this.#outgoing = new Map();
     for (const [address, messages] of outgoing) {
-      // A reply to this very process takes no detour, and is not turned into text and back.
+      // A reply to this process itself is delivered directly.
       if (address === this.address) this.#receive(messages);
-      else this.#database().post(`${prefix}${address}`, JSON.stringify(messages));
+      else this.#database().post(`${PREFIX}${address}`, JSON.stringify(messages));
     }
   }
 }
