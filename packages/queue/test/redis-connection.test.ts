@@ -51,9 +51,7 @@ describe("a connection that cannot be made says why", () => {
     await onPortOf(
       createHttpServer((_request, response) => response.end("hello")),
       async (port) => {
-        expect(await failureOf(`redis://127.0.0.1:${port}`)).toContain(
-          "a server that is no Redis answers there",
-        );
+        expect(await failureOf(`redis://127.0.0.1:${port}`)).toContain("the server there is not Redis");
         expect(await failureOf(`rediss://127.0.0.1:${port}`)).toContain(
           "it does not speak TLS); use redis:// in place of rediss://",
         );
@@ -64,9 +62,7 @@ describe("a connection that cannot be made says why", () => {
       socket.write("220 mail.example ESMTP\r\n");
     });
     await onPortOf(greeting, async (port) => {
-      expect(await failureOf(`redis://127.0.0.1:${port}`)).toContain(
-        "a server that is no Redis answers there",
-      );
+      expect(await failureOf(`redis://127.0.0.1:${port}`)).toContain("the server there is not Redis");
     });
     await onPortOf(
       createServer((socket) => socket.end()),

@@ -117,7 +117,7 @@ export class LockTable {
     return entries;
   }
 
-  /** Whether a slot still holds what was read from it. */
+  /** Returns whether a slot still has the entry that was read from it. */
   holds({ sequence }: HeldLock): boolean {
     const slots = (this.memory.byteLength - HEADER_BYTES) / SLOT_BYTES;
     for (let slot = 0; slot < slots; slot++) {

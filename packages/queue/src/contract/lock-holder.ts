@@ -1,6 +1,6 @@
 import type { LockManager, Worker } from "bullmq";
 
-/** BullMQ's lock manager, which can also give single locks into the care of a thread. */
+/** BullMQ's lock manager, which can also leave the renewal of single locks to a thread. */
 export interface HeldLocks extends LockManager {
   /** Puts a job's lock into the thread's care and returns its slot; undefined if there is no room for it. */
   hold(id: string, token: string, name: string): number | undefined;

@@ -33,6 +33,6 @@ export function openEngine(url: string): Engine {
     case "memory":
       return MemoryEngine.open(url);
     default:
-      throw new EngineUrlError(`${JSON.stringify(withoutPassword(url))} is not an engine; use ${EXAMPLES}.`);
+      throw new EngineUrlError(`${JSON.stringify(withoutPassword(url))} is not an engine; use ${EXAMPLES}`);
   }
 }

@@ -102,7 +102,7 @@ export class MemoryEngine implements Engine {
 
   openQueue(name: string): Queue {
     throw new EngineUnsupportedError(
-      `There is no BullMQ queue ${name} behind memory:, so a tool that needs one, such as a dashboard, cannot show it; use embedded: or another engine for that.`,
+      `There is no BullMQ queue ${name} behind memory:, so a tool that needs one, such as a dashboard, cannot show it; use embedded: or another engine for that`,
     );
   }
 

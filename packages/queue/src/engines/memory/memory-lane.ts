@@ -122,7 +122,7 @@ export class MemoryLane implements LaneQueue, JobMoves {
     this.wait(job);
   }
 
-  /** Makes a job ready after so many milliseconds. */
+  /** Makes a job ready after a time, in milliseconds. */
   delay(job: MemoryJob, milliseconds: number): void {
     this.#stopTimer(job);
     job.state = "delayed";

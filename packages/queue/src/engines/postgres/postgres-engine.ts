@@ -79,7 +79,7 @@ export class PostgresEngine extends SqlEngine implements Engine {
   static open(url: string): PostgresEngine {
     if (!URL.canParse(url) || new URL(url).hostname === "") {
       throw new EngineUrlError(
-        `${withoutPassword(url)} is not a PostgreSQL address; use one such as postgres://127.0.0.1:5432/taskloom.`,
+        `${withoutPassword(url)} is not a PostgreSQL address; use one such as postgres://127.0.0.1:5432/taskloom`,
       );
     }
     return new PostgresEngine(url);
@@ -91,7 +91,7 @@ export class PostgresEngine extends SqlEngine implements Engine {
     } catch (error) {
       const reason = messageOf(error) || `${codeOf(error) ?? "no connection"}`;
       throw new EngineUnavailableError(
-        `PostgreSQL at ${this.url} cannot be used (${reason}); start it or correct the address.`,
+        `PostgreSQL at ${this.url} cannot be used (${reason}); start it or correct the address`,
         { cause: error },
       );
     }

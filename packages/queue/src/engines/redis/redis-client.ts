@@ -46,7 +46,7 @@ export function checkRedisUrl(url: string): void {
     new URL(url).hostname === ""
   ) {
     throw new EngineUrlError(
-      `${withoutPassword(url)} is not a Redis address; use one such as redis://127.0.0.1:6379, or redis://127.0.0.1:6379/1 for database 1.`,
+      `${withoutPassword(url)} is not a Redis address; use one such as redis://127.0.0.1:6379, or redis://127.0.0.1:6379/1 for database 1`,
     );
   }
 }
@@ -106,7 +106,7 @@ function clusterAddress(url: string): ClusterAddress {
     };
   } catch {
     throw new EngineUrlError(
-      `${withoutPassword(url)} is not the address of a Redis Cluster; name nodes of it, as in redis-cluster://USER:PASSWORD@10.0.0.1:6379,10.0.0.2:6379, with what is special in a password percent-encoded. A cluster has no databases to choose from.`,
+      `${withoutPassword(url)} is not the address of a Redis Cluster; name nodes of it, as in redis-cluster://USER:PASSWORD@10.0.0.1:6379,10.0.0.2:6379, with what is special in a password percent-encoded. A cluster has no databases to choose from`,
     );
   }
 }

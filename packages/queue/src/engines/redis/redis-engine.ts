@@ -113,7 +113,7 @@ export class RedisEngine extends BullEngine implements Engine {
 
   protected async open(): Promise<void> {
     if (this.#closed)
-      throw new EngineUnavailableError(`The engine at ${this.url} was closed in this process.`);
+      throw new EngineUnavailableError(`The engine at ${this.url} was closed in this process`);
     this.#lastError = undefined;
     try {
       await Promise.race([
@@ -130,7 +130,7 @@ export class RedisEngine extends BullEngine implements Engine {
       const cause = this.#lastError ?? error;
       if (!this.#keepsTrying) await this.#closeFailed();
       const { reason, next } = connectionFailure(cause, this.url);
-      throw new EngineUnavailableError(`Redis at ${this.url} cannot be used (${reason}); ${next}.`, {
+      throw new EngineUnavailableError(`Redis at ${this.url} cannot be used (${reason}); ${next}`, {
         cause,
       });
     }

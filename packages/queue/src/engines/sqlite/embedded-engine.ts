@@ -98,7 +98,7 @@ export class EmbeddedEngine extends SqlEngine implements Engine {
       throw new EmbeddedDatabaseError(
         "EMBEDDED_VERSION",
         this.folder,
-        `${this.folder} was written by Taskloom 0.1, whose embedded engine was PGlite. Run its jobs to their end with @taskloom/worker 0.1, or use another folder (embedded:PATH).`,
+        `${this.folder} was written by Taskloom 0.1, whose embedded engine was PGlite. Run its jobs to their end with @taskloom/worker 0.1, or use another folder (embedded:PATH)`,
       );
     }
     await this.#makeFolder();
@@ -125,7 +125,7 @@ export class EmbeddedEngine extends SqlEngine implements Engine {
       throw new EmbeddedDatabaseError(
         "EMBEDDED_PATH",
         this.folder,
-        `${this.folder} cannot be made: ${messageOf(error)}; use another folder (embedded:PATH).`,
+        `${this.folder} cannot be made: ${messageOf(error)}; use another folder (embedded:PATH)`,
         { cause: error },
       );
     }

@@ -16,12 +16,12 @@ export interface EmbeddedUrl {
  */
 export function readEmbeddedUrl(url: string): EmbeddedUrl {
   const [name = "", query = ""] = withoutScheme(url).split("?", 2);
-  if (name === "") throw new EngineUrlError("embedded: names no folder; use one such as embedded:.taskloom.");
+  if (name === "") throw new EngineUrlError("embedded: names no folder; use one such as embedded:.taskloom");
   const parameters = new URLSearchParams(query);
   const sync = parameters.get("sync") ?? "full";
   if ((sync !== "full" && sync !== "normal") || [...parameters.keys()].some((key) => key !== "sync")) {
     throw new EngineUrlError(
-      `embedded:${withoutScheme(url)} has an unknown parameter; the parameters are ?sync=normal (a power failure may lose the last commits) and ?sync=full, the default.`,
+      `embedded:${withoutScheme(url)} has an unknown parameter; the parameters are ?sync=normal (a power failure may lose the last commits) and ?sync=full, the default`,
     );
   }
   return { folder: resolve(name), sync };
