@@ -101,7 +101,11 @@ export class StreamWriter {
     return this.#transport.isClosing();
   }
 
-  /** Waits until the connection is closed. Throws the error that ended it. */
+  /**
+   * Waits until the connection is closed.
+   *
+   * @throws the error that ended the connection.
+   */
   waitClosed(options: SignalOption = {}): Coroutine<void> {
     return routine("waitClosed", () => this.#flow.waitClosed(), options.signal);
   }
