@@ -114,7 +114,7 @@ describe("across the boundary", () => {
     let most = 0;
     for await (const item of pool.with({ window: 4 }).stream(jobs.count, 300, made)) {
       expect(item).toBe(taken);
-      // In flight: made over there, not yet taken here. One more is being made.
+      // These items are made on the thread and not yet taken here. One more is being made.
       most = Math.max(most, Atomics.load(made, 0) - taken);
       taken++;
       if (taken % 10 === 0) await new Promise((resolve) => setImmediate(resolve));
@@ -136,7 +136,7 @@ describe("across the boundary", () => {
     expect(pool.stats()).toMatchObject({ killed: 0, busy: 0 });
   });
 
-  /** Blocks this thread until the other one has said all it has to say, and for as long as it takes to exit. */
+  /** Blocks this thread until the other thread has sent all its messages, and for the time that it takes to exit. */
   function lookAway(done: Int32Array): void {
     expect(Atomics.wait(done, 0, 0, 20_000)).not.toBe("timed-out");
     Atomics.wait(words(), 0, 0, 100);
@@ -371,7 +371,7 @@ describe("across the boundary", () => {
         console.log("busy thread says", 1);
         while (Atomics.load(array, 0) === 0);
       }, flag);
-      // The thread goes on only when this has arrived.
+      // The thread goes on only after this message has arrived.
       expect(await written.promise).toBe("busy thread says 1\n");
       Atomics.store(flag, 0, 1);
       await task;

@@ -54,7 +54,7 @@ describe("errors from a thread", () => {
     expect(attempt).toThrow(UncloneableError);
     expect(attempt).toThrow("arguments[0].a.b[0] cannot cross to another thread: a promise");
     await Promise.all(Array.from({ length: 50 }, (_, i) => pool.submit(jobs.add, i, 1)));
-    // Only structured clone can tell: found out when the batch is sent.
+    // Only structured clone finds this, when the batch is sent.
     const odd = pool.submit((value: unknown) => value, { stream: process.stdin });
     const mixed = Array.from({ length: 50 }, (_, i) => pool.submit(jobs.add, i, 1));
     expect(await failure(odd)).toMatchObject({ code: "UNCLONEABLE" });
@@ -186,7 +186,7 @@ describe("errors from a thread", () => {
     const pool = makePool({ maxThreads: 1, spareThreads: 0 });
     const where = await pool.submit(jobs.where);
     for (const how of oddEnds) {
-      // A Proxy that throws when the loop looks at it escapes from a task, and its thread is replaced.
+      // A Proxy that throws when the loop reads it escapes from a task, and its thread is replaced.
       const asTask = how === "a hostile Proxy thrown" ? [] : [jobs.endOddlyLater];
       for (const fn of [jobs.endOddly, ...asTask]) {
         const ends = [pool.submit(fn, how), pool.with({ timeout: 50_000 }).submit(fn, how)];
@@ -221,7 +221,7 @@ describe("errors from a thread", () => {
   });
 
   it("of a heap that fills up in small steps fail their own call, at larger limits too", async () => {
-    // In a process of its own: a failure ends the process.
+    // This runs in a process of its own, because a failure ends the process.
     const index = new URL("../src/index.ts", import.meta.url).href;
     const program = `import { ThreadPoolExecutor } from ${JSON.stringify(index)};
       const pool = new ThreadPoolExecutor({ maxThreads: 1, resourceLimits: { maxOldGenerationSizeMb: 256 } });

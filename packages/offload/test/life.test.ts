@@ -10,7 +10,7 @@ import type { Jobs } from "./support.ts";
 import { defaultThreads } from "../src/executor/pool-options.ts";
 import { changed, failure, jobs, makePool, words } from "./support.ts";
 
-/** Resolves when a turn of the event loop has made it true. */
+/** Resolves when `isTrue` returns true after a turn of the event loop. */
 async function until(isTrue: () => boolean): Promise<void> {
   while (!isTrue()) await new Promise((resolve) => setTimeout(resolve, 1));
 }
@@ -65,7 +65,7 @@ describe("the life of a pool", () => {
     const pool = makePool({ idleTimeout: 20, spareThreads: 2 });
     await pool.submit(jobs.add, 1, 2);
     expect(starts.mock.calls.length).toBe(3);
-    // The end of a thread is when the pool decides whether it needs another.
+    // At the end of a thread the pool decides whether it needs another.
     await until(() => alive(pool) + pool.stats().zombies === 0);
     expect(starts.mock.calls.length).toBe(3);
   });
@@ -87,7 +87,7 @@ describe("the life of a pool", () => {
     const running = pool.submit(jobs.spinUntil, started);
     await changed(started, 1);
     for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve));
-    // Some attempts, and not one a turn.
+    // There are some attempts, and not one in each turn.
     expect(starts).toBeLessThan(10);
     Atomics.store(started, 0, 1);
     expect(await running).toBe("released");
@@ -109,7 +109,7 @@ describe("the life of a pool", () => {
       const second = limited.submit(jobs.block, 5);
       await changed(flag, 1);
       first.cancel();
-      // Time for a kill that comes at once.
+      // This is time enough for a kill that comes at once.
       await new Promise((resolve) => real(resolve, 20));
       Atomics.store(flag, 0, 1);
       expect(await first).toBe("released");

@@ -22,7 +22,7 @@ describe("naming a function", () => {
     const packed = await zlib.gzipSync(Buffer.from("hello"));
     expect(Buffer.isBuffer(packed)).toBe(true);
     expect(await zlib.gunzipSync(packed)).toEqual(Buffer.from("hello"));
-    // A package, found from this file and not from where the thread's own code lies.
+    // The package is found from this file, and not from the file of the thread's own code.
     const ioredis = threaded<{ print(error: unknown, reply: string): void }>("comlink", { executor: pool });
     expect(await failure(ioredis.print(null, ""))).toBeInstanceOf(NotThreadableError);
     const url = new URL("./fixtures/jobs.ts", import.meta.url);
@@ -53,7 +53,7 @@ describe("naming a function", () => {
     });
     expect(await pool.submit(named, 21)).toBe(42);
     expect(await pool.map(named, [1, 2, 3]).toArray()).toEqual([2, 4, 6]);
-    // One of an async function looks plain, and is a task all the same.
+    // The definition of an async function looks plain, and nevertheless runs as a task.
     expect(await pool.submit(whoAmI)).toBe("who.am.i");
   });
 

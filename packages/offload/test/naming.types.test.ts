@@ -1,4 +1,4 @@
-/** What the types say; `tsc` checks this file, and the tests run it. */
+/** Checks of the types. `tsc` checks this file, and the tests run it. */
 import { describe, expect, expectTypeOf, it } from "vitest";
 import type { Task } from "@taskloom/loop";
 import { threaded, toThread } from "../src/index.ts";
@@ -8,7 +8,7 @@ import type { Jobs } from "./support.ts";
 const jobs = threaded<Jobs>("./fixtures/jobs.ts");
 const fs = threaded<typeof import("node:fs")>("node:fs");
 
-/** Never called: it is there to be checked. */
+/** Never called; the compiler checks the body. */
 function types(pool: ThreadPoolExecutor): void {
   expectTypeOf(jobs.add).parameters.toEqualTypeOf<[a: number, b: number]>();
   expectTypeOf(jobs.add(1, 2)).toEqualTypeOf<Task<number>>();

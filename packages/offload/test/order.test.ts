@@ -52,7 +52,7 @@ describe("order and limits", () => {
     const pool = makePool({ maxThreads: 1 });
     const log = words(401);
     await Promise.all(Array.from({ length: 100 }, (_, i) => pool.submit(mark, log, i)));
-    // Known to be quick by now, so these travel together; the slow ones among them are a surprise.
+    // The function is known to be quick by now, so these calls travel together. The slow ones among them are a surprise.
     const sometimesSlow = (shared: Int32Array, id: number, ms: number): number => {
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
       Atomics.store(shared, Atomics.add(shared, 0, 1) + 1, id);
@@ -77,7 +77,7 @@ describe("order and limits", () => {
     const before = Array.from({ length: 100 }, () => pool.submit(surprise, null));
     const slow = pool.submit(surprise, flag);
     const behind = Array.from({ length: 200 }, () => pool.submit(surprise, null));
-    // The slow one ends only after all the others have: were one of them stuck with it, this would hang.
+    // The slow call ends only after all the others. If one of them were stuck behind it, this would hang.
     await Promise.all([...before, ...behind]);
     expect(slow.done()).toBe(false);
     Atomics.store(flag, 0, 1);

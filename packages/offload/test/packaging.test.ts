@@ -30,7 +30,7 @@ const EXPECTED = '["hello",42,"not cancelled",20]\n';
 /** A project that has installed the packages as they would be published. */
 let project = "";
 
-/** The package as an install leaves it: its files, and the manifest that publishing makes of ours. */
+/** Copies a package as an install leaves it: its files, and the manifest that is published. */
 async function install(name: "loop" | "offload"): Promise<void> {
   const source = join(here, "..", name);
   const target = join(project, "node_modules/@taskloom", name);

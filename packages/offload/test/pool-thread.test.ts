@@ -7,7 +7,7 @@ import type { PoolCall, ThreadOwner } from "../src/pool/pool-thread.ts";
 import type { Supervisor } from "../src/pool/supervisor.ts";
 import { FAILURE } from "../src/boundary/wire.ts";
 
-/** A thread of a pool whose other side is the test. */
+/** Returns a thread of a pool whose other side is the test. */
 async function thread(): Promise<{
   readonly pooled: PoolThread;
   readonly far: MessagePort;
@@ -50,7 +50,7 @@ test("the failure that a thread reports while it is terminated is not its call's
   await once(far, "message");
   pooled.stop();
   far.postMessage([FAILURE, 0, encodeError(new TypeError("half of a module was loaded"))]);
-  // What is posted is there before the exit is handled.
+  // The message has arrived before the exit is handled.
   worker.emit("exit", 1);
   expect(told).toEqual(["exited"]);
   expect(pooled.calls.takeLost()).toHaveLength(1);

@@ -114,7 +114,7 @@ describe("stopping", () => {
     const soon = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, random(3)));
     await pool.submit(jobs.add, 0, 0);
     while (cancelled.size < 1000) {
-      // A wave of quick calls, blocking ones, and some that only the end of their thread can stop.
+      // A wave has quick calls, blocking calls, and some calls that only the end of their thread can stop.
       const from = tasks.length;
       for (let i = from; i < from + 60; i++) {
         if (random(60) === 0) {
@@ -134,7 +134,7 @@ describe("stopping", () => {
     const results = await Promise.allSettled(tasks.map(async (task) => task));
     for (const [index, result] of results.entries()) {
       if (result.status === "rejected") {
-        // Only what was cancelled may fail, with its own message.
+        // Only cancelled calls may fail, with their own message.
         expect(cancelled.has(index)).toBe(true);
         expect(result.reason).toMatchObject({ name: "CancelledError", message: `cancel ${index}` });
       } else {
@@ -150,7 +150,7 @@ describe("stopping", () => {
   });
 });
 
-/** Small random numbers that are the same in every run (mulberry32). */
+/** Returns a generator of random numbers that are the same in every run (mulberry32). */
 function generator(seed: number): (n: number) => number {
   let state = seed;
   return (n) => {

@@ -1,4 +1,4 @@
-/** What the tests share: the fixtures' address, and waiting for a thread without sleeping. */
+/** Helpers of the tests: the fixtures' address, and a wait for a thread without a sleep. */
 import { afterEach } from "vitest";
 import { ThreadPoolExecutor, threaded } from "../src/index.ts";
 import type { Threaded, ThreadPoolOptions } from "../src/index.ts";
@@ -8,7 +8,7 @@ export const jobs: Threaded<Jobs> = threaded<Jobs>("./fixtures/jobs.ts");
 
 const open: ThreadPoolExecutor[] = [];
 
-/** A pool that ends with the test. */
+/** Returns a pool that ends with the test. */
 export function makePool(options: ThreadPoolOptions = {}): ThreadPoolExecutor {
   const pool = new ThreadPoolExecutor({ maxThreads: 2, ...options });
   open.push(pool);
@@ -21,12 +21,12 @@ afterEach(async () => {
   );
 });
 
-/** Words shared with a thread, for signals. */
+/** Returns words that are shared with a thread, for signals. */
 export function words(count = 2): Int32Array {
   return new Int32Array(new SharedArrayBuffer(count * 4));
 }
 
-/** Resolves when a thread has changed the word from what it was, and notified it. */
+/** Resolves when a thread has changed the word and notified its waiters. */
 export async function changed(array: Int32Array, index = 0, from = 0): Promise<void> {
   const { async, value } = Atomics.waitAsync(array, index, from);
   // The wait alone does not keep the process alive.
@@ -35,7 +35,7 @@ export async function changed(array: Int32Array, index = 0, from = 0): Promise<v
   clearInterval(keepAlive);
 }
 
-/** What a promise rejected with. */
+/** Returns the reason with which a promise was rejected. */
 export async function failure(promise: PromiseLike<unknown>): Promise<unknown> {
   try {
     await promise;
