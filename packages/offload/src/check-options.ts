@@ -1,5 +1,7 @@
 import { ArgumentError } from "@taskloom/loop";
 import { unknownOption } from "@taskloom/loop/did-you-mean";
+import { numberProblem } from "@taskloom/loop/number-option";
+import type { NumberRange } from "@taskloom/loop/number-option";
 
 /** The names of all options of a kind. The compiler checks that the list is complete. */
 export type OptionNames<T> = Readonly<Record<keyof T, true>>;
@@ -17,19 +19,9 @@ export function checkOptionNames<T extends object>(options: T, known: OptionName
 /**
  * Checks an option that is a number, if the option is set.
  *
- * @throws RangeError for a value that is not a number of at least `least`
+ * @throws RangeError for a value that is not a number in the range
  */
-export function expectNumber(name: string, value: number | undefined, least: number): void {
-  if (value !== undefined && !(typeof value === "number" && value >= least))
-    throw new RangeError(`Expected \`${name}\` to be a number of at least ${least}, got ${String(value)}`);
-}
-
-/**
- * Checks an option that is a whole number.
- *
- * @throws RangeError for a value that is not a whole number from `least`
- */
-export function expectWhole(name: string, value: number, least: number): void {
-  if (!(Number.isInteger(value) && value >= least))
-    throw new RangeError(`Expected \`${name}\` to be a whole number from ${least}, got ${String(value)}`);
+export function expectNumber(name: string, value: number | undefined, range: NumberRange): void {
+  const message = value === undefined ? undefined : numberProblem(name, value, range);
+  if (message !== undefined) throw new RangeError(message);
 }

@@ -1,6 +1,7 @@
 /** Questions and reports of a function that runs on a thread. */
 import type { AsyncLocalStorage } from "node:async_hooks";
 import { CancelledError, currentTask, reportProgress as reportTaskProgress } from "@taskloom/loop";
+import { receiveOutsideProgress } from "@taskloom/loop/outside-progress";
 import { sharedState } from "./shared-state.ts";
 
 /** The running call, as its functions see it. */
@@ -12,17 +13,13 @@ export interface RunningCall {
   reportProgress(value: unknown): void;
 }
 
-/** Where `@taskloom/loop` looks when progress is reported outside any task. */
-const progressKey = Symbol.for("taskloom.outsideProgress");
-const scope = globalThis as { [progressKey]?: (value: unknown) => void };
-
 /** The calls of this thread; without a store on the main thread. */
 const calls: { store?: AsyncLocalStorage<RunningCall> } = sharedState("taskloom.threadCall", () => ({}));
 
 /** Prepares this thread: `store` holds the running call. */
 export function installThreadCalls(store: AsyncLocalStorage<RunningCall>): void {
   calls.store = store;
-  scope[progressKey] = (value) => store.getStore()?.reportProgress(value);
+  receiveOutsideProgress((value) => store.getStore()?.reportProgress(value));
 }
 
 /** Runs `fn` as a part of a call, and returns its result. */

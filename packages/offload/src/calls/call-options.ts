@@ -38,8 +38,8 @@ const CALL_OPTIONS: OptionNames<StreamCallOptions> = {
  */
 export function checkCallOptions(options: StreamCallOptions): void {
   checkOptionNames(options, CALL_OPTIONS, "a call to a thread");
-  expectNumber("priority", options.priority, -Infinity);
-  expectNumber("timeout", options.timeout, 0);
-  expectNumber("queueTimeout", options.queueTimeout, 0);
-  expectNumber("window", options.window, 1);
+  expectNumber("priority", options.priority, { least: -Infinity });
+  expectNumber("timeout", options.timeout, { least: 0 });
+  expectNumber("queueTimeout", options.queueTimeout, { least: 0 });
+  expectNumber("window", options.window, { least: 1 });
 }

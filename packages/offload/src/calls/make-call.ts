@@ -8,7 +8,7 @@ import { checkRecursion } from "../boundary/recursion.ts";
 import { sharedClockOffset } from "../boundary/slots.ts";
 import { encodeValue, isSimple } from "../boundary/value-transport.ts";
 import type { CallMetadata } from "../boundary/wire.ts";
-import { checkOptionNames, expectWhole } from "../check-options.ts";
+import { checkOptionNames, expectNumber } from "../check-options.ts";
 import type { FunctionRef } from "../pool/function-ref.ts";
 import type { Pool } from "../pool/pool.ts";
 import type { PoolCall } from "../pool/pool-thread.ts";
@@ -58,7 +58,7 @@ export function map<T, R>(
 ): ThreadMap<Resolved<R>> {
   checkOptionNames(mapOptions, { chunkSize: true }, "map");
   const { chunkSize } = mapOptions;
-  if (chunkSize !== undefined) expectWhole("chunkSize", chunkSize, 1);
+  expectNumber("chunkSize", chunkSize, { least: 1, isWhole: true });
   const ref = refOf(fn, below);
   return new ThreadMap<Resolved<R>>(items, {
     start: (chunk) => makeCall(pool, { ref, args: [chunk], options, below, isEach: true }),

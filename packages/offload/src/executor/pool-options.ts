@@ -77,11 +77,12 @@ export function defaultOptions(options: ThreadPoolOptions): PoolOptions {
   const maxThreads =
     options.maxThreads ?? Math.max(defaultThreads(availableParallelism()), options.minThreads ?? 0);
   const filled = { ...DEFAULTS, ...given(options), maxThreads };
-  expectNumber("maxThreads", filled.maxThreads, 1);
-  expectNumber("minThreads", filled.minThreads, 0);
+  expectNumber("maxThreads", filled.maxThreads, { least: 1 });
+  expectNumber("minThreads", filled.minThreads, { least: 0 });
   for (const name of ["spareThreads", "idleTimeout", "maxQueue", "cancelGrace"] as const)
-    expectNumber(name, filled[name], 0);
-  for (const name of ["maxTasksPerThread", "recycleHeapMb"] as const) expectNumber(name, filled[name], 1);
+    expectNumber(name, filled[name], { least: 0 });
+  for (const name of ["maxTasksPerThread", "recycleHeapMb"] as const)
+    expectNumber(name, filled[name], { least: 1 });
   if (filled.minThreads > filled.maxThreads)
     throw new RangeError(
       `Expected \`minThreads\` to be at most \`maxThreads\` (${filled.maxThreads}), got ${filled.minThreads}`,
