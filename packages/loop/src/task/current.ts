@@ -1,6 +1,7 @@
 import type { Loop } from "../kernel/loop.ts";
 import { currentLoop, getRunningLoop } from "./running.ts";
 import { ArgumentError, UsageError } from "../errors.ts";
+import { reportOutsideProgress } from "../outside-progress.ts";
 import { describe } from "../describe.ts";
 import { Coroutine } from "./coroutine.ts";
 import { Future } from "./future.ts";
@@ -153,13 +154,6 @@ export function currentDeadline(): number | undefined {
 }
 
 /**
- * The receiver of progress that is reported outside any task. `@taskloom/offload` sets it on its threads, for the call
- * that runs there. It is on `globalThis`, since a call may import a copy of this module that is not the thread's own.
- */
-const progressKey = Symbol.for("taskloom.outsideProgress");
-const scope = globalThis as unknown as { [progressKey]?: (value: unknown) => void };
-
-/**
  * Reports progress of the current task to the listeners of `task.onProgress`. On a thread of `@taskloom/offload`,
  * reports progress of the running call. Elsewhere it does nothing.
  *
@@ -178,6 +172,6 @@ const scope = globalThis as unknown as { [progressKey]?: (value: unknown) => voi
  */
 export function reportProgress(value: unknown): void {
   const strand = currentStrand();
-  if (strand === null) scope[progressKey]?.(value);
+  if (strand === null) reportOutsideProgress(value);
   else strand._task.reportProgress(value);
 }
