@@ -20,7 +20,8 @@ export function numberProblem(
   value: unknown,
   { least, isWhole = false }: NumberRange,
 ): string | undefined {
-  if (typeof value === "number" && value >= least && (!isWhole || Number.isInteger(value))) return undefined;
+  if (typeof value === "number" && value >= least && (!isWhole || Number.isSafeInteger(value)))
+    return undefined;
   const expected = isWhole ? `a whole number from ${least}` : `a number of at least ${least}`;
   return `Expected \`${option}\` to be ${expected}, got ${String(value)}`;
 }

@@ -20,8 +20,11 @@ export interface PrefetchOptions<T, W extends PromiseLike<unknown>> {
  *   ahead: 2,
  *   start: async (chunk: number[]) => chunk.reduce((a, b) => a + b, 0),
  * });
- * for (let sum = await sums.next(); sum !== undefined; sum = await sums.next())
- *   console.log(await sum.work); // 3 7 5
+ * await sums.fill();
+ * for (let sum = sums.take(); sum !== undefined; sum = sums.take()) {
+ *   console.log(await sum); // 3 7 5
+ *   await sums.fill();
+ * }
  * ```
  */
 export class Prefetch<T, W extends PromiseLike<unknown>> {
@@ -42,18 +45,11 @@ export class Prefetch<T, W extends PromiseLike<unknown>> {
   }
 
   /**
-   * Starts chunks up to the limit, and returns the work of the first chunk that was not read; undefined at the end.
-   * The work is in a box, because a promise of a promise would await it. Calls must not overlap.
+   * Starts the work of chunks, up to the limit. Calls must not overlap.
    *
    * @throws the error of the source
    */
-  async next(): Promise<{ readonly work: W } | undefined> {
-    await this.#fill();
-    const work = this.#unread.shift();
-    return work === undefined ? undefined : { work };
-  }
-
-  async #fill(): Promise<void> {
+  async fill(): Promise<void> {
     while (!this.#isExhausted && this.#unread.length < this.#options.ahead) {
       const size = this.#options.chunkSize();
       const chunk: T[] = [];
@@ -72,6 +68,11 @@ export class Prefetch<T, W extends PromiseLike<unknown>> {
       work.then(undefined, () => {});
       this.#unread.push(work);
     }
+  }
+
+  /** Returns the work of the first chunk that was not read; undefined at the end of the source. */
+  take(): W | undefined {
+    return this.#unread.shift();
   }
 
   /** Starts no more work, and returns the work that was not read, so that the caller can cancel it. */

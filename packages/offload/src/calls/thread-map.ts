@@ -77,10 +77,11 @@ export class ThreadMap<R> implements AsyncIterableIterator<R> {
         this.#error = null;
         throw error;
       }
-      const next = await this.#chunks.next();
-      if (next === undefined) return { value: undefined, done: true };
+      await this.#chunks.fill();
+      const task = this.#chunks.take();
+      if (task === undefined) return { value: undefined, done: true };
       // The thread's side of `start` returns chunk results; the type R is that of the function.
-      [this.#results, this.#error] = (await next.work) as ChunkResult<R>;
+      [this.#results, this.#error] = (await task) as ChunkResult<R>;
       this.#at = 0;
     }
   }

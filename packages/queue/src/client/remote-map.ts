@@ -1,5 +1,6 @@
 import { createTask } from "@taskloom/loop";
 import type { Task } from "@taskloom/loop";
+import { Prefetch } from "@taskloom/loop/prefetch";
 import type { PackResult } from "../wire/pack.ts";
 
 /** The outcome of one item: its value or its error. */
@@ -31,16 +32,11 @@ type Arguments = readonly unknown[];
  * read result are cancelled.
  */
 export class RemoteMap<R> implements AsyncIterableIterator<R> {
-  readonly #source: Iterator<Arguments> | AsyncIterator<Arguments>;
-  readonly #start: (chunk: readonly Arguments[]) => Promise<Pack<R>>;
-  readonly #chunkSize: number;
-  readonly #ahead: number;
-  readonly #packs: Promise<Pack<R>>[] = [];
+  readonly #packs: Prefetch<Arguments, Promise<Pack<R>>>;
   /** The pack whose results are awaited. */
   #reading: Promise<Pack<R>> | undefined;
   #results: Settled<R>[] = [];
   #at = 0;
-  #isExhausted = false;
   #isOver = false;
   #busy: Promise<unknown> | undefined;
 
@@ -50,10 +46,7 @@ export class RemoteMap<R> implements AsyncIterableIterator<R> {
     start: (chunk: readonly Arguments[]) => Promise<Pack<R>>,
     { chunkSize = 500, ahead = 64 }: RemoteMapOptions,
   ) {
-    this.#source = Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]();
-    this.#start = start;
-    this.#chunkSize = chunkSize;
-    this.#ahead = ahead;
+    this.#packs = new Prefetch(items, { start, ahead, chunkSize: () => chunkSize });
   }
 
   [Symbol.asyncIterator](): this {
@@ -127,8 +120,8 @@ export class RemoteMap<R> implements AsyncIterableIterator<R> {
 
   /** Loads the results of the next pack. Resolves with false at the end. */
   async #load(): Promise<boolean> {
-    await this.#fill();
-    this.#reading = this.#packs.shift();
+    await this.#packs.fill();
+    this.#reading = this.#packs.take();
     const pack = await this.#reading;
     if (pack === undefined) return false;
     const results = await unpack<R>(pack);
@@ -139,33 +132,13 @@ export class RemoteMap<R> implements AsyncIterableIterator<R> {
     return true;
   }
 
-  async #fill(): Promise<void> {
-    while (!this.#isExhausted && this.#packs.length < this.#ahead) {
-      const chunk: Arguments[] = [];
-      while (chunk.length < this.#chunkSize) {
-        const next = this.#source.next();
-        const { value, done } = next instanceof Promise ? await next : next;
-        if (done === true) {
-          this.#isExhausted = true;
-          break;
-        }
-        chunk.push(value);
-      }
-      if (chunk.length === 0 || this.#isOver) return;
-      const pack = this.#start(chunk);
-      pack.catch(() => {}); // The iteration receives the error when it reaches the pack.
-      this.#packs.push(pack);
-    }
-  }
-
   /** Ends the iteration and cancels the packs that have not ended. */
   async return(): Promise<IteratorResult<R, undefined>> {
     this.#isOver = true;
-    const hasMore = !this.#isExhausted;
-    this.#isExhausted = true;
+    const hasMore = !this.#packs.isExhausted;
     this.#results = [];
     this.#at = 0;
-    const pending = [...(this.#reading === undefined ? [] : [this.#reading]), ...this.#packs.splice(0)];
+    const pending = [...(this.#reading === undefined ? [] : [this.#reading]), ...this.#packs.abandon()];
     for (const pack of pending) {
       void pack.then(
         ({ task }) => {
@@ -175,7 +148,7 @@ export class RemoteMap<R> implements AsyncIterableIterator<R> {
         () => {},
       );
     }
-    if (hasMore) await this.#source.return?.();
+    if (hasMore) await this.#packs.closeSource();
     return { value: undefined, done: true };
   }
 }

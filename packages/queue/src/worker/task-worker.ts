@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { availableParallelism } from "node:os";
 import { Future, createTask, getEventLoop, sleep } from "@taskloom/loop";
 import type { Task } from "@taskloom/loop";
+import { numberProblem } from "@taskloom/loop/number-option";
 import type { ThreadPoolExecutor } from "@taskloom/offload";
 import { isRunnableTask } from "../definition/define-task.ts";
 import type { RunnableTask, TaskDefinition } from "../definition/define-task.ts";
@@ -273,8 +274,8 @@ export class TaskWorker {
 }
 
 function checkCount(option: string, value: number): void {
-  if (Number.isSafeInteger(value) && value >= 1) return;
-  throw new TaskOptionsError(`Expected \`${option}\` to be a whole number from 1, got ${String(value)}`);
+  const message = numberProblem(option, value, { least: 1, isWhole: true });
+  if (message !== undefined) throw new TaskOptionsError(message);
 }
 
 function warnOfStall({ duration, jobs }: LoopStall): void {
