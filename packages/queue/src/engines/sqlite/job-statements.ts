@@ -18,7 +18,7 @@ import type { Row } from "../sql/rows.ts";
 /** The number of the queue that the first parameter names. */
 export const THIS_QUEUE = "(SELECT q FROM queue WHERE name = ?1)";
 /** The job that the first two parameters name. */
-export const THIS_JOB = `q = ${THIS_QUEUE} AND id = ?2`;
+export const THIS_JOB: string = `q = ${THIS_QUEUE} AND id = ?2`;
 
 /** Returns the rows of one statement. */
 export async function rowsOf(database: Database, statement: Statement): Promise<readonly Row[]> {
