@@ -45,6 +45,34 @@ function tableHeads(file: string): { place: string; cell: string }[] {
   });
 }
 
+const pages = [
+  ...filesBelow("docs", ".md"),
+  ...filesBelow("packages", "README.md"),
+  ...filesBelow("apps", "README.md"),
+  "README.md",
+  "CONTRIBUTING.md",
+];
+
+const glossary = read("docs/glossary.md");
+/** Returns the rows of the table below a heading, cell by cell. */
+const rowsBelow = (heading: string): string[][] => {
+  const section = glossary.split(/^## /m).find((part) => part.startsWith(heading))!;
+  const rows = section.split("\n").filter((line) => line.startsWith("| "));
+  return rows.slice(1).map((row) => row.split("|").slice(1, -1));
+};
+/** Returns the code spans of a text without their marks. */
+const codeSpans = (text: string): string[] => [...text.matchAll(/`([^`]+)`/g)].map((match) => match[1]!);
+const withoutCode = (text: string): string => text.replaceAll(/```[\s\S]*?```|`[^`\n]*`|\]\([^)]*\)/g, "");
+const rules = rowsBelow("Use, and do not use");
+const wordsNotInTexts = rules.flatMap((cells) => codeSpans(cells[3]!));
+const UNWANTED = new RegExp(`\\b(?:${wordsNotInTexts.join("|").replaceAll(" ", "\\s+")})\\b`, "gi");
+/** Returns the words of a text that the glossary replaces by other words, each with its place. */
+const unwanted = ({ place, text }: { place: string; text: string }): string[] =>
+  [...withoutCode(text).matchAll(UNWANTED)].map(([word]) => `${place}: ${word}`);
+
+/** The packages whose doc comments use the words of the glossary. The queue joins when its comments are rewritten. */
+const heldToGlossary = ["packages/loop", "packages/offload", "packages/bullmq-sqlite", "apps/worker"];
+
 const FREE_RELATIVE = /^(what|who|whoever|which)\b/i;
 
 describe.each(sources)("%s", (folder) => {
@@ -74,17 +102,94 @@ describe.each(sources)("%s", (folder) => {
   });
 });
 
+test.each(heldToGlossary)(
+  'no doc comment of %s has a word of the glossary\'s column "not in texts"',
+  (folder) => {
+    expect(wordsNotInTexts.length).toBeGreaterThan(15);
+    const comments = filesBelow(`${folder}/src`, ".ts").flatMap(docComments);
+    expect(comments.flatMap(unwanted)).toEqual([]);
+  },
+);
+
 test("no head of a table begins with What, Who, Whoever or Which, or is about the one and the other", () => {
-  const pages = [
-    ...filesBelow("docs", ".md"),
-    ...filesBelow("packages", "README.md"),
-    ...filesBelow("apps", "README.md"),
-    "README.md",
-    "CONTRIBUTING.md",
-  ];
   const heads = pages.flatMap(tableHeads);
   expect(heads.length).toBeGreaterThan(20);
   expect(heads.filter(({ cell }) => FREE_RELATIVE.test(cell) || /\bthe (one|other)\b/i.test(cell))).toEqual(
     [],
   );
 });
+
+describe("docs/glossary.md", () => {
+  test("each link of an entry leads to the declaration of its name", () => {
+    const links = [...glossary.matchAll(/\[`([^`]+)`\]\(\.\.\/([^)#]+\.ts)\)/g)];
+    expect(links.length).toBeGreaterThan(40);
+    const broken = links.filter(([, name, file]) =>
+      name!.endsWith(".ts")
+        ? !file!.endsWith(`/${name}`)
+        : !new RegExp(`\\b(class|interface|type|function|const) ${name}\\b`).test(read(file!)),
+    );
+    expect(broken.map(([link]) => link)).toEqual([]);
+  });
+
+  test('no guide has a word of the column "not in texts"', () => {
+    const guides = [...pages, "CHANGELOG.md"].filter(
+      (page) => page !== "docs/glossary.md" && !page.startsWith("docs/decisions/"),
+    );
+    expect(guides.flatMap((page) => unwanted({ place: page, text: read(page) }))).toEqual([]);
+  });
+
+  test("words that are not in public names", () => {
+    const words = new Set(rules.flatMap((cells) => codeSpans(cells[4]!)));
+    expect(words.size).toBeGreaterThan(10);
+    const names = sources.flatMap((folder) => publicNames(folder));
+    expect(names.length).toBeGreaterThan(600);
+    const parts = (name: string): string[] => name.split(/(?=[A-Z])|_/).map((part) => part.toLowerCase());
+    expect(names.filter(({ name }) => parts(name).some((part) => words.has(part)))).toEqual([]);
+  });
+
+  test("a public type has a name of its own, or is a word with two meanings", () => {
+    const exported = sources.flatMap((folder) => {
+      const sourceTexts = filesBelow(`${folder}/src`, ".ts").map(read).join("\n");
+      // A name that another package declares, and this one exports, too, is still one name.
+      return exportsOf(folder).filter((name) =>
+        new RegExp(`^export (abstract )?(class|interface|type) ${name}\\b`, "m").test(sourceTexts),
+      );
+    });
+    expect(exported.length).toBeGreaterThan(100);
+    const twice = exported.filter((name, index) => exported.indexOf(name) !== index);
+    const known = rowsBelow("Words with two meanings").flatMap((cells) => codeSpans(cells[0]!));
+    expect([...new Set(twice)].toSorted()).toEqual(known.toSorted());
+  });
+});
+
+/** Returns the names that the index of a package exports. */
+function exportsOf(folder: string): string[] {
+  const lists = read(`${folder}/src/index.ts`).matchAll(/^export (?:type )?\{([^}]*)\}/gm);
+  return [...lists].flatMap((match) =>
+    match[1]!
+      .split(",")
+      .map((name) => name.trim().replace(/^.* as /, ""))
+      .filter((name) => name !== ""),
+  );
+}
+
+/** Returns the exported names of a package, and the members of its exported classes and interfaces. */
+function publicNames(folder: string): { name: string; place: string }[] {
+  const exported = new Set(exportsOf(folder));
+  const members = filesBelow(`${folder}/src`, ".ts").flatMap((file) => {
+    let owner: string | undefined;
+    return read(file)
+      .split("\n")
+      .flatMap((line, index) => {
+        owner = /^export (?:abstract )?(?:class|interface) (\w+)/.exec(line)?.[1] ?? owner;
+        if (line === "}") owner = undefined;
+        const member = /^ {2}(?:(?:static|readonly|abstract|get|set|async|\*) ?)*([a-zA-Z]\w*)\??[(<:]/.exec(
+          line,
+        )?.[1];
+        return owner !== undefined && exported.has(owner) && member !== undefined
+          ? [{ name: member, place: `${file}:${index + 1}` }]
+          : [];
+      });
+  });
+  return [...[...exported].map((name) => ({ name, place: `${folder}/src/index.ts` })), ...members];
+}

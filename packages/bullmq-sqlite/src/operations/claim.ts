@@ -59,7 +59,7 @@ export function hasNothing(store: Store, queue: string, { now, limiterMax }: Cla
   return due > 0 && due <= now ? undefined : [null, "", 0, due];
 }
 
-/** Gives the lock of a claimed job the token of the run that it turned out to be for. */
+/** Sets the token of a claimed job's lock to that of its run, which is known only after the claim. */
 export function renameLock(store: Store, queue: string, id: string, from: string, to: string): void {
   const q = store.find(queue);
   if (q === undefined) return;

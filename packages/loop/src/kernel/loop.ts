@@ -39,7 +39,7 @@ export interface Loop {
   _timerCancelled(): void;
   /** @internal Schedules a turn, if the loop runs. */
   _nudge(): void;
-  /** @internal Notes the start of work that the loop cannot see; a virtual clock stands still until its end. */
+  /** @internal Records the start of work that the loop cannot see; a virtual clock does not advance until its end. */
   _beginOutside(): void;
   /** @internal */
   _endOutside(): void;

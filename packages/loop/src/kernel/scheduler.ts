@@ -144,7 +144,7 @@ export abstract class Scheduler extends OneThread {
 
   /**
    * @internal Notes the start of work that the loop cannot see, such as a native promise or a thread. A virtual clock
-   * stands still until its end.
+   * does not advance until its end.
    */
   _beginOutside(): void {
     this.#outside++;

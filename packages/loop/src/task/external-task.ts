@@ -22,7 +22,7 @@ export interface ExternalTaskOptions {
 
 /**
  * A Task whose body runs in another place: on a thread, or in another process. That place settles the task. While
- * the task is pending, a virtual clock stands still. While an awaiter waits for it, the process stays alive.
+ * the task is pending, a virtual clock does not advance. While an awaiter waits for it, the process stays alive.
  *
  * ```ts
  * import { ExternalTask, run } from "@taskloom/loop";

@@ -152,7 +152,7 @@ export class NativeAwait implements Runnable, Leaf, Waker {
 
 /**
  * Adds a leaf. A strand with leaves waits for an object of Taskloom, and virtual time may pass. A strand with a native
- * body and no leaf waits for work outside the loop, and virtual time stands still.
+ * body and no leaf waits for work outside the loop, and virtual time does not advance.
  */
 export function addLeaf(of: Strand, leaf: Leaf): void {
   const strand = alive(of);

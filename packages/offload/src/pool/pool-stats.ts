@@ -5,7 +5,7 @@ export interface PoolStats {
   readonly starting: number;
   /** Threads with calls. */
   readonly busy: number;
-  /** Threads that were told to end and have not ended, because a native call that cannot be interrupted holds them. */
+  /** Threads that were asked to end and have not ended, because a native call that cannot be interrupted holds them. */
   readonly zombies: number;
   /** Calls that wait for a thread. */
   readonly queued: number;

@@ -49,7 +49,7 @@ export interface ThreadOwner {
 
 /**
  * starting: Piscina was asked for the thread · ready: it takes calls · retiring: it takes no more calls, and ends when
- * it is free · stopping: it was told to end at once · gone: its exit was seen
+ * it is free · stopping: it was asked to end at once · gone: its exit was seen
  */
 export type ThreadState = "starting" | "ready" | "retiring" | "stopping" | "gone";
 
