@@ -107,7 +107,7 @@ smallDiskTest(
       { stdout: out },
     );
     closeSync(out);
-    await process.printed(/the log cannot be written: ENOSPC.* goes on without it/);
+    await process.printed(/The log cannot be written: ENOSPC.* goes on without it/);
     const add = async (): Promise<string> => {
       const address = `http://127.0.0.1:${port}/tasks/test.add?wait=20`;
       const headers = { "content-type": "application/json" };
@@ -136,7 +136,7 @@ folderTest(
       { stdout: out },
     );
     closeSync(out);
-    await process.printed(/the log cannot be written: ENOSPC/);
+    await process.printed(/The log cannot be written: ENOSPC/);
     expect((await fetch(`http://127.0.0.1:${port}/readyz`)).status).toBe(200);
     expect((await process.kill("SIGTERM")).code).toBe(0);
   },
