@@ -1,4 +1,4 @@
-/** The value that `read` returns, or `otherwise` where it throws. */
+/** Returns the value that `read` returns, or `otherwise` if `read` throws. */
 export function attempt<T>(read: () => T, otherwise: T): T {
   try {
     return read();

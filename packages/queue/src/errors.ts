@@ -32,7 +32,7 @@ export class EngineUrlError extends TaskloomQueueError {
   }
 }
 
-/** An engine that does not answer, or stopped answering. Code `ENGINE_UNAVAILABLE`. */
+/** An engine that does not answer, or has stopped answering. Code `ENGINE_UNAVAILABLE`. */
 export class EngineUnavailableError extends TaskloomQueueError {
   constructor(message: string, options?: ErrorOptions) {
     super("ENGINE_UNAVAILABLE", message, options);
@@ -40,8 +40,8 @@ export class EngineUnavailableError extends TaskloomQueueError {
 }
 
 /**
- * A submission that the engine has no room for: its memory or its disk is full. The job was not stored; submit it again
- * once there is room. `cause` is the engine's own error. Code `ENGINE_FULL`.
+ * A submission for which the engine has no room: its memory or its disk is full. The job was not stored; submit it again
+ * when there is room. `cause` is the engine's own error. Code `ENGINE_FULL`.
  */
 export class EngineFullError extends TaskloomQueueError {
   constructor(message: string, options?: ErrorOptions) {
@@ -49,21 +49,21 @@ export class EngineFullError extends TaskloomQueueError {
   }
 }
 
-/** Something that this engine cannot do; docs/queue.md has the table. Code `ENGINE_UNSUPPORTED`. */
+/** A request that this engine does not support; docs/queue.md has the table. Code `ENGINE_UNSUPPORTED`. */
 export class EngineUnsupportedError extends TaskloomQueueError {
   constructor(message: string, options?: ErrorOptions) {
     super("ENGINE_UNSUPPORTED", message, options);
   }
 }
 
-/** A flow's parent that cannot run, because a child of it failed for good. Code `FLOW_CHILD_FAILED`. */
+/** A flow's parent that cannot run, since a child of it has failed for good. Code `FLOW_CHILD_FAILED`. */
 export class FlowChildFailedError extends TaskloomQueueError {
   constructor(message: string, options?: ErrorOptions) {
     super("FLOW_CHILD_FAILED", message, options);
   }
 }
 
-/** A task definition or a submission with an option that cannot be right. Code `TASK_OPTIONS`. */
+/** A task definition or a submission with an invalid option. Code `TASK_OPTIONS`. */
 export class TaskOptionsError extends TaskloomQueueError {
   constructor(message: string, options?: ErrorOptions) {
     super("TASK_OPTIONS", message, options);
@@ -77,14 +77,14 @@ export class QueueClosedError extends TaskloomQueueError {
   }
 }
 
-/** A job whose record is gone from the engine, so that its result cannot be known. Code `JOB_LOST`. */
+/** A job without a record at the engine, so that its result is unknown. Code `JOB_LOST`. */
 export class JobLostError extends TaskloomQueueError {
   constructor(message: string, options?: ErrorOptions) {
     super("JOB_LOST", message, options);
   }
 }
 
-/** A job whose worker died while it ran, more often than its `attempts` allow. Code `WORKER_DIED`. */
+/** A job that is not retried, since more workers died while they ran it than its `attempts` allow. Code `WORKER_DIED`. */
 export class WorkerDiedError extends TaskloomQueueError {
   constructor(message: string, options?: ErrorOptions) {
     super("WORKER_DIED", message, options);
@@ -92,7 +92,7 @@ export class WorkerDiedError extends TaskloomQueueError {
 }
 
 /**
- * Thrown by a task to fail at once, whatever is left of its `attempts`. Code `UNRECOVERABLE`.
+ * The error that a task throws in order to fail for good, even if attempts are left. Code `UNRECOVERABLE`.
  *
  * @example
  * ```ts
@@ -110,7 +110,7 @@ export class UnrecoverableError extends TaskloomQueueError {
   }
 }
 
-/** Arguments that the task's schema refuses. Code `TASK_ARGUMENTS`; `issues` has each fault with its path. */
+/** Arguments that the schema of the task refuses. Code `TASK_ARGUMENTS`; `issues` has each fault with its path. */
 export class TaskArgumentsError extends TaskloomQueueError {
   readonly issues: readonly StandardSchemaV1.Issue[];
 
@@ -118,10 +118,7 @@ export class TaskArgumentsError extends TaskloomQueueError {
     const first = issues.map(
       ({ message, path }) => `${path === undefined ? "arguments" : pathText(path)}: ${message}`,
     );
-    super(
-      "TASK_ARGUMENTS",
-      `The arguments of task ${task} are not what its schema asks for: ${first.join("; ")}.`,
-    );
+    super("TASK_ARGUMENTS", `The arguments of task ${task} do not fit its schema: ${first.join("; ")}`);
     this.issues = issues;
   }
 }

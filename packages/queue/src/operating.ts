@@ -11,7 +11,7 @@ export { pauseQueue, resumeQueue } from "./operate/pause.ts";
 export { readSchedules, removeSchedule, scheduleRecord } from "./operate/schedules.ts";
 export { FailureGroups, failureKey, groupedFailures, nameOfError, readFailures } from "./operate/failures.ts";
 export { readSnapshot } from "./operate/job-snapshot.ts";
-export { listJobs, shownAtMost } from "./operate/list-jobs.ts";
+export { LISTING_LIMITS, listJobs } from "./operate/list-jobs.ts";
 export { findJob, readJob } from "./operate/read-job.ts";
 export { logPage } from "./operate/read-logs.ts";
 export { pages } from "./operate/pages.ts";

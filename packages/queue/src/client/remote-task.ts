@@ -78,7 +78,7 @@ export class RemoteTask<T> extends ExternalTask<T> {
     this.fail(reason);
   }
 
-  /** @internal Gives the task the id of the job that its submission turned out to be. */
+  /** @internal Changes the id to that of the job that the submission turned out to be. */
   rebind(id: string): void {
     this.#id = id;
   }

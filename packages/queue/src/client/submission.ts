@@ -106,7 +106,7 @@ export class Submission {
     return this.#state.kind === "stored";
   }
 
-  /** Gives the submission, and the tasks that wait for it, the id of the job that it turned out to be. */
+  /** Changes the id to that of the job that the submission turned out to be, for its waiters, too. */
   rebind(id: string): void {
     for (const task of this.tasks) task.rebind(id);
     this.#id = id;

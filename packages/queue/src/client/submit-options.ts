@@ -18,7 +18,7 @@ export interface Deduplicate {
   readonly extend?: boolean;
   /** Whether a duplicate replaces a job that is still delayed (debounce, with `delay` and `ttl`). */
   readonly replace?: boolean;
-  /** Whether a duplicate gives its delay to a job that is still delayed. The job keeps its arguments. */
+  /** Whether a duplicate changes the delay of a job that is still delayed. The job keeps its arguments. */
   readonly reschedule?: boolean;
   /** Whether the last duplicate of a running job is kept, and runs when that job has ended. Excludes `ttl`. */
   readonly keepLastIfActive?: boolean;

@@ -6,14 +6,14 @@ import { cancelledEnvelope, cancelledOutcome } from "../wire/outcome.ts";
 import { storableText } from "../wire/plain-text.ts";
 import type { LaneQueues } from "./lane-queues.ts";
 
-/** How often a canceller takes the lock of one job before it gives up. */
+/** A canceller takes the lock of one job at most this often. */
 const MAX_CLAIMS = 5;
 /** BullMQ's codes for an end that is refused because the lock has lapsed: it is gone, or another holder has it. */
 const LAPSED_CODES: ReadonlySet<unknown> = new Set([-2, -6]);
 
 /**
- * Tries once to cancel a stored job, in whichever state it is. If the canceller's lock lapses before the end is stored,
- * as on a busy machine, the canceller takes it again.
+ * Tries once to cancel a stored job, in any state. If the canceller's lock lapses before the end is stored, as on a busy
+ * machine, the canceller takes the lock again.
  *
  * @returns true if the job's end is stored, or if there is no record of it; false if its worker was asked to stop it.
  */
@@ -21,16 +21,20 @@ export async function cancelStored(
   queues: LaneQueues,
   lane: Lane,
   id: string,
-  why: string,
+  message: string,
 ): Promise<boolean> {
-  const reason = storableText(why);
+  const reason = storableText(message);
   for (let claims = 1; ; claims++) {
     try {
       return await cancelOnce(queues, lane, id, reason);
     } catch (error) {
-      if (claims >= MAX_CLAIMS || !LAPSED_CODES.has((error as { code?: unknown }).code)) throw error;
+      if (claims >= MAX_CLAIMS || !hasLapsed(error)) throw error;
     }
   }
+}
+
+function hasLapsed(error: unknown): boolean {
+  return error instanceof Error && "code" in error && LAPSED_CODES.has(error.code);
 }
 
 async function cancelOnce(queues: LaneQueues, lane: Lane, id: string, reason: string): Promise<boolean> {

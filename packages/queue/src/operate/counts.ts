@@ -2,7 +2,7 @@ import { lanes } from "../contract/lane.ts";
 import type { Lane } from "../contract/lane.ts";
 import type { LaneQueues } from "./lane-queues.ts";
 
-/** How many jobs of a queue are in each state. A cancelled job counts as neither completed nor failed. */
+/** The number of jobs of a queue in each state. A cancelled job counts as neither completed nor failed. */
 export interface QueueCounts {
   readonly waiting: number;
   readonly active: number;
@@ -12,8 +12,8 @@ export interface QueueCounts {
   readonly cancelled: number;
 }
 
-/** Named, since by default BullMQ on PostgreSQL leaves out what waits in a queue that is paused. */
-const countedStates = [
+/** The states are named, since by default BullMQ on PostgreSQL leaves out the waiting jobs of a paused queue. */
+const COUNTED_STATES = [
   "wait",
   "paused",
   "prioritized",
@@ -30,7 +30,7 @@ export async function countJobs(queues: LaneQueues, lane?: Lane): Promise<QueueC
   const total = { waiting: 0, active: 0, delayed: 0, completed: 0, failed: 0, cancelled: 0 };
   for (const each of lane === undefined ? lanes : [lane]) {
     const [counts, cancelled] = await Promise.all([
-      queues.lane(each).getJobCounts(...countedStates),
+      queues.lane(each).getJobCounts(...COUNTED_STATES),
       queues.engine.countCancelled(queues.nameOf(each)),
     ]);
     for (const state of ["waiting", "wait", "paused", "prioritized", "waiting-children"])
@@ -44,7 +44,7 @@ export async function countJobs(queues: LaneQueues, lane?: Lane): Promise<QueueC
   return total;
 }
 
-/** How long the oldest job that a worker could take has waited in a lane, in milliseconds; 0 when none waits. */
+/** Returns the milliseconds for which the oldest waiting job of a lane has waited; 0 if no job waits. */
 export async function oldestWait(queues: LaneQueues, lane: Lane): Promise<number> {
   const { engine } = queues;
   const name = queues.nameOf(lane);

@@ -1,20 +1,22 @@
-/** Places in lists by name, each the number of a row. */
+/** The places of a walk in several lists: the number of a row in each, by the name of the list. */
 type Places = Readonly<Record<string, number>>;
 
-/** Places as one text, which a caller hands back unread. */
+/** Returns places as one text, which a caller passes back to continue a walk. */
 export function writeCursor(places: Places): string {
   return Buffer.from(JSON.stringify(places)).toString("base64url");
 }
 
-/** The places that {@link writeCursor} wrote; undefined for any other text. */
+/** Returns the places that {@link writeCursor} wrote, or undefined for any other text. */
 export function readCursor(cursor: string): Places | undefined {
   try {
-    const places = JSON.parse(Buffer.from(cursor, "base64url").toString()) as unknown;
-    const isRecord = typeof places === "object" && places !== null && !Array.isArray(places);
-    const isValid =
-      isRecord && Object.values(places).every((place) => Number.isSafeInteger(place) && place >= 0);
-    return isValid ? (places as Places) : undefined;
+    const places: unknown = JSON.parse(Buffer.from(cursor, "base64url").toString());
+    return arePlaces(places) ? places : undefined;
   } catch {
     return undefined;
   }
+}
+
+function arePlaces(value: unknown): value is Places {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+  return Object.values(value).every((place) => Number.isSafeInteger(place) && place >= 0);
 }

@@ -3,16 +3,16 @@ import type { Lane } from "../contract/lane.ts";
 import { cancelStored } from "./cancel.ts";
 import type { LaneQueues } from "./lane-queues.ts";
 
-/** How many jobs are cancelled at once. With more, a lock could lapse while many large jobs are read. */
+/** The number of jobs that are cancelled at once. With more, a lock could lapse while many large jobs are read. */
 const MAX_AT_ONCE = 50;
-/** How many ids of one state are read at once. */
+/** The number of ids of one state that are read at once. */
 const IDS_AT_ONCE = 500;
 
 /**
  * Cancels the waiting jobs of a queue, and with `delayed` the delayed ones, too. Running jobs, the next runs of schedules
- * and flows that wait for their children are left alone.
+ * and flows that wait for their children continue.
  *
- * @returns how many jobs were cancelled.
+ * @returns the number of cancelled jobs.
  */
 export async function drainQueue(
   queues: LaneQueues,

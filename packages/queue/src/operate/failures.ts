@@ -8,11 +8,12 @@ import { readBlock } from "./list-jobs.ts";
 import { JobWalk } from "./job-walk.ts";
 import { pages } from "./pages.ts";
 
-/** The bytes that are read of each field of a failure: a larger error is known by its message alone. */
-export const readOfFailure: FieldLimits = { stacktrace: 65_536, failedReason: 4_096 };
-/** So many bytes one page reads in all. */
-const readAtMost = 16 * 1_048_576;
-const blockAtMost = 100;
+/** The bytes that are read of each field of a failure. Of a larger error, the message alone is read. */
+export const FAILURE_LIMITS: FieldLimits = { stacktrace: 65_536, failedReason: 4_096 };
+/** A page ends with the block that reaches this number of bytes. */
+const PAGE_BYTES = 16 * 1_048_576;
+/** The number of jobs in a block. */
+const MAX_BLOCK = 100;
 
 /** A job that failed for good. */
 export interface FailedJob {
@@ -24,29 +25,29 @@ export interface FailedJob {
   readonly error: unknown;
 }
 
-/** Jobs of one task that failed with the same error, give or take the numbers and ids in its message. */
+/** The jobs of one task that failed with the same error, apart from the numbers and ids in its message. */
 export interface FailureGroup {
   readonly task: string;
-  /** The error's class. */
+  /** The class of the error. */
   readonly name: string;
-  /** The message of the latest one. */
+  /** The message of the latest job. */
   readonly message: string;
-  /** How many jobs there are in all. */
+  /** The number of jobs in the group. */
   readonly count: number;
-  /** The latest of them, the latest first; `failed({ limit })` says how many of each group. */
+  /** The latest jobs, the latest first; `failed({ limit })` limits their number. */
   readonly jobs: readonly FailedJob[];
 }
 
-/** Failures as one page of a look through all of them has them. */
+/** One page of a walk through all failed jobs. */
 export interface FailurePage {
   readonly failures: readonly JobSnapshot[];
-  /** How many failed jobs were looked at for this page. */
+  /** The number of failed jobs that were read for this page. */
   readonly searched: number;
-  /** The cursor of the next page; undefined when everything was looked at. */
+  /** The cursor of the next page; undefined after the last job. */
   readonly next?: string;
 }
 
-/** Reads failed jobs of several queues, as many as a bound in bytes allows; their arguments are not read. */
+/** Reads a page of the failed jobs of several queues, bounded in bytes. Their arguments are not read. */
 export async function readFailures(
   engine: Engine,
   queues: readonly string[],
@@ -57,10 +58,10 @@ export async function readFailures(
   const failures: JobSnapshot[] = [];
   let searched = 0;
   let bytes = 0;
-  while (bytes < readAtMost) {
-    const block = await walk.next(blockAtMost);
+  while (bytes < PAGE_BYTES) {
+    const block = await walk.next(MAX_BLOCK);
     if (block.length === 0) break;
-    const records = await readBlock(engine, block, readOfFailure);
+    const records = await readBlock(engine, block, FAILURE_LIMITS);
     for (const [index, walked] of block.entries()) {
       walked.pass();
       searched++;
@@ -79,25 +80,25 @@ export async function readFailures(
   return { failures, searched, ...(next === undefined ? {} : { next }) };
 }
 
-/** The name and message by which a failure is known. */
+/** Returns the name and the message of a thrown value. */
 export function nameOfError(error: unknown): { readonly name: string; readonly message: string } {
   return error instanceof Error
     ? { name: error.name, message: error.message }
     : { name: "thrown", message: String(error) };
 }
 
-/** The kind of a failure; see {@link failureKey}. */
+/** Returns the key of a failure's group; see {@link failureKey}. */
 export function keyOfFailure({ task, error }: JobSnapshot): string {
   const { name, message } = nameOfError(error);
   return failureKey(task, name, message);
 }
 
-/** The one rule of what fails in the same way: equal keys are one group. */
+/** Returns the key of a group of failures. This is the only rule by which failures are grouped. */
 export function failureKey(task: string, name: string, message: string): string {
   return JSON.stringify([task, name, kindOf(message)]);
 }
 
-/** Collects failures into groups, with the latest jobs of each; the groups together are as large as `limit` allows. */
+/** Collects failures into groups, with the latest jobs of each group. */
 export class FailureGroups {
   readonly #limit: number;
   readonly #groups = new Map<
@@ -105,11 +106,12 @@ export class FailureGroups {
     { task: string; name: string; message: string; count: number; jobs: FailedJob[] }
   >();
 
-  /** @param limit how many jobs of each group are kept. */
+  /** @param limit the number of jobs that each group keeps. */
   constructor(limit: number) {
     this.#limit = limit;
   }
 
+  /** Adds a failure to its group. */
   add({ task, id, lane, attempts, finishedAt = 0, error }: JobSnapshot): void {
     const { name, message } = nameOfError(error);
     const key = failureKey(task, name, message);
@@ -118,7 +120,7 @@ export class FailureGroups {
     group.count++;
     const latest = group.jobs[0];
     if (latest === undefined || finishedAt > latest.failedAt) group.message = message;
-    // Failures come nearly in order, the latest first; the two lanes and the queues are merged here.
+    // Failures arrive nearly in order, the latest first. Only the lanes and the queues have to be merged.
     let at = group.jobs.length;
     while (at > 0 && group.jobs[at - 1]!.failedAt < finishedAt) at--;
     if (at >= this.#limit) return;
@@ -126,7 +128,7 @@ export class FailureGroups {
     if (group.jobs.length > this.#limit) group.jobs.pop();
   }
 
-  /** Every group; the one that grew last comes first. */
+  /** Returns all groups. The group with the latest failure comes first. */
   all(): FailureGroup[] {
     return [...this.#groups.values()].toSorted(
       (a, b) => (b.jobs[0]?.failedAt ?? 0) - (a.jobs[0]?.failedAt ?? 0),
@@ -134,7 +136,7 @@ export class FailureGroups {
   }
 }
 
-/** All failures of queues, grouped; `limit` jobs of each group. */
+/** Reads all failures of queues in groups, with up to `limit` jobs of each group. */
 export async function groupedFailures(
   engine: Engine,
   queues: readonly string[],
@@ -146,7 +148,7 @@ export async function groupedFailures(
   return groups.all();
 }
 
-/** A message without the particulars of its case: numbers, ids and quoted values stand for any. */
+/** Returns a message with placeholders for numbers, ids and quoted values. */
 function kindOf(message: string): string {
   return message.replaceAll(
     /"[^"]*"|'[^']*'|[\da-f]{8}-[\da-f-]{27}|\b[\dA-HJKMNP-TV-Z]{26}\b|0x[\da-f]+|\d+/gi,

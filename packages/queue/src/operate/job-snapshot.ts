@@ -5,7 +5,7 @@ import type { Lane } from "../contract/lane.ts";
 import { decodeError } from "../wire/decode.ts";
 import { outcomeOf } from "../wire/outcome.ts";
 
-/** Where a job is; `cancelled` is an outcome of its own. */
+/** The state of a job. Other than in BullMQ, `cancelled` is a state of its own. */
 export type JobState =
   | "waiting"
   | "delayed"
@@ -24,12 +24,12 @@ export interface JobSnapshot {
   readonly queue: string;
   readonly lane: Lane;
   readonly state: JobState;
-  /** How often it was tried; 0 for a job that was cancelled before it started. */
+  /** The number of attempts so far; 0 for a job that was cancelled before it started. */
   readonly attempts: number;
   readonly maxAttempts: number;
-  /** The arguments in the wire's JSON; empty when they are left out or cannot be read. */
+  /** The arguments in the wire's JSON; empty if they are omitted or cannot be read. */
   readonly args: readonly unknown[];
-  /** How many calls it carries when it is one pack of a `queue.map`; `args` then has the arguments of each. */
+  /** The number of calls, if the job is a pack of a `queue.map`; `args` then has the arguments of each call. */
   readonly calls?: number;
   readonly progress?: unknown;
   readonly submittedAt: number;
@@ -39,23 +39,23 @@ export interface JobSnapshot {
   readonly value?: unknown;
   /** The error of a job that failed for good. */
   readonly error?: unknown;
-  /** Why it was cancelled, when somebody said. */
+  /** The reason of a cancelled job, if its canceller passed one. */
   readonly reason?: string;
-  /** The fields that are left out because they are large, with the size of each in bytes. */
+  /** The fields that are omitted because they are large, with the size of each in bytes. */
   readonly omitted?: Readonly<Record<string, number>>;
-  /** Why the record is not that of a job which Taskloom submitted; `data` then has what is stored in place of one. */
+  /** The faults of a record that is not a submission of Taskloom; `data` then has the stored data. */
   readonly unreadable?: string;
   readonly data?: unknown;
 }
 
-/** BullMQ's states, as they are called here. A completed job can turn out to be a cancelled one. */
-export function plainState(state: string): JobState {
-  return state === "prioritized" || state === "paused" ? "waiting" : (state as JobState);
+/** Returns the state of a job for a state of BullMQ. A job that is stored as completed may also be a cancelled one. */
+export function plainState(state: StoredState | "unknown"): JobState {
+  return state === "prioritized" || state === "paused" ? "waiting" : state;
 }
 
 /**
- * Reads a stored job. Any client of the database can have written it, so nothing in it is taken to be what it should
- * be: a record that is not a submission is shown as it is, and marked.
+ * Reads a stored job. Any client of the database can have written the record, so no field is trusted: a record that is not
+ * a submission is returned as it is, and marked as `unreadable`.
  */
 export function readSnapshot(
   record: JobRecord,
@@ -154,7 +154,7 @@ function safelyDecoded(error: unknown): unknown {
   try {
     return decodeError(error);
   } catch (cause) {
-    return new Error("the error that is stored cannot be read", { cause });
+    return new Error("The stored error cannot be read", { cause });
   }
 }
 
@@ -163,7 +163,7 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
 }
 
 function isEmpty(progress: unknown): boolean {
-  // BullMQ's own "none yet".
+  // BullMQ stores 0 or an empty object for a job without progress.
   return (
     progress === undefined || progress === 0 || (isObject(progress) && Object.keys(progress).length === 0)
   );

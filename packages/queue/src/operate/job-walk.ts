@@ -5,8 +5,8 @@ import { laneQueueName, lanes } from "../contract/lane.ts";
 import type { Lane } from "../contract/lane.ts";
 import { readCursor, writeCursor } from "./cursor.ts";
 
-/** Every state, those first that people look for most. */
-export const storedStates: readonly StoredState[] = [
+/** All stored states. Those that operators search most come first. */
+export const STORED_STATES: readonly StoredState[] = [
   "active",
   "waiting",
   "paused",
@@ -17,43 +17,43 @@ export const storedStates: readonly StoredState[] = [
   "completed",
 ];
 
-/** So many ids are read of a section at once. */
-const idsAtOnce = 200;
+/** The number of ids that are read of a section at once. */
+const IDS_AT_ONCE = 200;
 
-/** The jobs of one lane in one state, of which a walk reads the newest first. */
+/** The jobs of one lane in one state, which a walk reads from the newest on. */
 interface Section {
   readonly queue: string;
   readonly lane: Lane;
   readonly state: StoredState;
-  /** Read and not handed out; the next one is at `at`. */
+  /** The records that were read; the next one to return is at the index `at`. */
   ahead: (JobRecord | undefined)[];
   at: number;
-  /** The place in the state of `ahead[0]`. */
+  /** The position of `ahead[0]` within the state. */
   from: number;
   isOver: boolean;
-  /** So many jobs, from the newest, were handed out, and so many of those were passed. */
-  handed: number;
+  /** The number of jobs, from the newest on, that were returned, and the number of those that were passed. */
+  returned: number;
   passed: number;
 }
 
-/** One job on the way of a walk; its texts are not read. */
+/** One job of a walk, whose texts are not read. */
 export interface WalkedJob {
   readonly section: Pick<Section, "queue" | "lane" | "state">;
   readonly record: JobRecord;
-  /** Has the walk go on after this job when it is continued by its cursor. */
+  /** Marks the job as handled: the cursor of the walk continues after it. */
   pass(): void;
 }
 
 /**
- * A walk through the jobs of several queues, lanes and states. Each state is read from its newest job on, and of all
- * states that one goes first whose next job was submitted last. A walk reads no arguments, results or errors, so it
- * costs little however large the jobs are; its cursor says how far it came, for a later walk to go on.
+ * A walk through the jobs of several queues, lanes and states. Each state is read from its newest job on, and the next
+ * job of the walk is the one that was submitted last. A walk reads no arguments, results or errors, so its cost does not
+ * depend on the size of the jobs. Its cursor is the place at which a later walk continues.
  */
 export class JobWalk {
   readonly #engine: Engine;
   readonly #sections: readonly Section[];
 
-  /** @throws {@link TaskOptionsError} for a cursor that no walk has given. */
+  /** @throws {@link TaskOptionsError} for a cursor that no walk has returned. */
   constructor(
     engine: Engine,
     queues: readonly string[],
@@ -74,7 +74,7 @@ export class JobWalk {
             at: 0,
             from: passed,
             isOver: false,
-            handed: passed,
+            returned: passed,
             passed,
           };
         }),
@@ -82,7 +82,7 @@ export class JobWalk {
     );
   }
 
-  /** The next jobs, at most `count`; fewer only at the end. */
+  /** Reads the next `count` jobs; fewer only at the end. */
   async next(count: number): Promise<WalkedJob[]> {
     const block: WalkedJob[] = [];
     while (block.length < count) {
@@ -91,17 +91,17 @@ export class JobWalk {
       if (first === undefined) break;
       const { section, record } = first;
       const after = section.from + ++section.at;
-      section.handed = after;
+      section.returned = after;
       block.push({ section, record, pass: () => void (section.passed = after) });
     }
     return block;
   }
 
-  /** Where a later walk goes on; undefined when there is nothing left. */
+  /** Returns the cursor at which a later walk continues, or undefined if no job is left. */
   async cursor(): Promise<string | undefined> {
     await Promise.all(this.#sections.map((section) => this.#readAhead(section)));
     const isAll = this.#sections.every(
-      ({ isOver, at, ahead, handed, passed }) => isOver && at >= ahead.length && passed >= handed,
+      ({ isOver, at, ahead, returned, passed }) => isOver && at >= ahead.length && passed >= returned,
     );
     if (isAll) return undefined;
     const places = this.#sections.flatMap(({ queue, lane, state, passed }) =>
@@ -122,15 +122,15 @@ export class JobWalk {
 
   async #readAhead(section: Section): Promise<void> {
     for (;;) {
-      // Jobs that were removed between the two reads leave holes.
+      // A job that was removed after its id was read leaves a hole.
       while (section.at < section.ahead.length && section.ahead[section.at] === undefined) section.at++;
       if (section.at < section.ahead.length || section.isOver) return;
       const name = laneQueueName(section.queue, section.lane);
       section.from += section.ahead.length;
-      const ids = await this.#engine.idsIn(name, section.state, section.from, idsAtOnce, "newest");
+      const ids = await this.#engine.idsIn(name, section.state, section.from, IDS_AT_ONCE, "newest");
       section.ahead = ids.length === 0 ? [] : await this.#engine.readRecords(name, ids, {});
       section.at = 0;
-      section.isOver = ids.length < idsAtOnce;
+      section.isOver = ids.length < IDS_AT_ONCE;
     }
   }
 }
@@ -139,6 +139,6 @@ function placesAt(cursor: string): Readonly<Record<string, number>> {
   const places = readCursor(cursor);
   if (places !== undefined) return places;
   throw new TaskOptionsError(
-    `Expected \`cursor\` to be the \`next\` of an earlier answer, got ${JSON.stringify(cursor.slice(0, 40))}.`,
+    `Expected \`cursor\` to be the \`next\` of an earlier page, got ${JSON.stringify(cursor.slice(0, 40))}`,
   );
 }

@@ -5,7 +5,7 @@ import { untilAnswered } from "../contract/transient.ts";
 import { laneQueueName, lanes, storedId } from "../contract/lane.ts";
 import type { Lane } from "../contract/lane.ts";
 
-/** How many jobs one lookup reads at most. A reader of more jobs asks several times. */
+/** The largest number of jobs that one lookup reads. A reader of more jobs makes several lookups. */
 export const MAX_LOOKUP = 2_000;
 
 /** The two lanes of one queue at an engine, each opened at its first use. */
@@ -20,6 +20,7 @@ export class LaneQueues {
     this.queueName = queueName;
   }
 
+  /** Returns a lane, which is opened if needed. */
   lane(lane: Lane): LaneQueue {
     let queue = this.#open.get(lane);
     if (queue === undefined) {
@@ -29,11 +30,12 @@ export class LaneQueues {
     return queue;
   }
 
+  /** Returns the name of the BullMQ queue of a lane. */
   nameOf(lane: Lane): string {
     return laneQueueName(this.queueName, lane);
   }
 
-  /** Looks at stored jobs of one lane by the ids that users know. */
+  /** Reads the stored state of one lane's jobs by the ids that users know. */
   async lookup(lane: Lane, ids: readonly string[]): Promise<StoredJob[]> {
     return await untilAnswered(
       this.engine,
@@ -42,11 +44,12 @@ export class LaneQueues {
     );
   }
 
-  /** The same for both lanes at once. */
-  async both<T>(ask: (queue: LaneQueue, lane: Lane) => Promise<T>): Promise<T[]> {
-    return await Promise.all(lanes.map((lane) => ask(this.lane(lane), lane)));
+  /** Calls a function for both lanes at once, and resolves with both results. */
+  async both<T>(call: (queue: LaneQueue, lane: Lane) => Promise<T>): Promise<T[]> {
+    return await Promise.all(lanes.map((lane) => call(this.lane(lane), lane)));
   }
 
+  /** Closes the lanes that were opened. */
   async close(): Promise<void> {
     this.#isClosed = true;
     await Promise.allSettled([...this.#open.values()].map((queue) => queue.close()));

@@ -2,14 +2,14 @@ import { TaskOptionsError } from "../errors.ts";
 import { wholeMilliseconds } from "../milliseconds.ts";
 import type { LaneQueues } from "./lane-queues.ts";
 
-/** At most `max` jobs begin in `per` milliseconds, in each lane, all workers together. */
+/** A limit on the starts of jobs in each lane: at most `max` in `per` milliseconds, for all workers together. */
 export interface RateLimit {
   readonly max: number;
   readonly per: number;
 }
 
 /**
- * Sets the rate limit of each lane; undefined lifts it.
+ * Sets the rate limit of each lane; `undefined` lifts it.
  *
  * @throws {@link TaskOptionsError} for a limit of less than one job, or a time that is not positive.
  */
@@ -17,7 +17,7 @@ export async function limitRate(queues: LaneQueues, limit: RateLimit | undefined
   const per = limit === undefined ? 0 : wholeMilliseconds("`per` of a rate limit", limit.per, { from: 1 });
   if (limit !== undefined && !(Number.isSafeInteger(limit.max) && limit.max > 0)) {
     throw new TaskOptionsError(
-      `Expected a rate limit to be { max, per }, whole numbers above 0, got ${JSON.stringify({ ...limit, per })}.`,
+      `Expected a rate limit to be { max, per }, whole numbers above 0, got ${JSON.stringify({ ...limit, per })}`,
     );
   }
   await queues.engine.connect();

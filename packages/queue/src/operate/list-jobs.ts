@@ -4,11 +4,11 @@ import type { FieldLimits, JobRecord, StoredState } from "../contract/job-record
 import { laneQueueName } from "../contract/lane.ts";
 import { plainState, readSnapshot } from "./job-snapshot.ts";
 import type { JobSnapshot, JobState } from "./job-snapshot.ts";
-import { JobWalk, storedStates } from "./job-walk.ts";
+import { JobWalk, STORED_STATES } from "./job-walk.ts";
 import type { WalkedJob } from "./job-walk.ts";
 
-/** The bytes that a listing reads of each field; larger fields are shown by their size. */
-export const shownAtMost: FieldLimits = {
+/** The bytes that a listing reads of each field. Of a larger field, the size alone is shown. */
+export const LISTING_LIMITS: FieldLimits = {
   data: 16_384,
   opts: 16_384,
   progress: 4_096,
@@ -16,37 +16,37 @@ export const shownAtMost: FieldLimits = {
   stacktrace: 32_768,
   failedReason: 4_096,
 };
-/** The largest arguments that a search reads, in bytes: more than the wire's limit, so all that Taskloom submits. */
-const searchedAtMost = 6 * 1_048_576;
-/** So many bytes one call reads in all; then it answers with what it has found, and where to go on. */
-const readAtMost = 16 * 1_048_576;
-/** So many jobs are read at once. */
-const blockAtMost = 50;
+/** The largest arguments that a search reads, in bytes. The limit is above the wire's own. */
+const MAX_SEARCHED_BYTES = 6 * 1_048_576;
+/** A page ends with the job that reaches this number of bytes. */
+const PAGE_BYTES = 16 * 1_048_576;
+/** The number of jobs that are read at once. */
+const MAX_BLOCK = 50;
 
-/** The jobs that {@link listJobs} looks for. */
+/** The query of {@link listJobs}. */
 export interface JobQuery {
   readonly state?: JobState;
-  /** In the id, the task's name or the arguments; upper and lower case are one. */
+  /** A text in the id, in the name of the task or in the arguments, in upper or lower case. */
   readonly text?: string;
   readonly limit: number;
   /** The `next` of an earlier page. */
   readonly cursor?: string;
 }
 
-/** The jobs that a listing has found, and how far it looked. */
+/** One page of a listing. */
 export interface JobPage<T = JobSnapshot> {
   readonly jobs: readonly T[];
-  /** How many jobs were looked at for this page. */
+  /** The number of jobs that were read for this page. */
   readonly searched: number;
-  /** How many jobs of them have arguments too large to search. */
+  /** The number of those jobs whose arguments are too large to search. */
   readonly unsearched?: number;
-  /** The cursor of the next page; undefined when everything was looked at. */
+  /** The cursor of the next page; undefined after the last job. */
   readonly next?: string;
 }
 
 /**
- * Lists jobs of several queues, the last submitted first. What one call reads is bounded in bytes, not in jobs: it ends
- * with a cursor when it has read enough, with fewer jobs than `limit`, even with none.
+ * Lists jobs of several queues. The job that was submitted last comes first. A page is bounded in bytes as well as in
+ * jobs: it can have fewer jobs than `limit`, even none, and a cursor for the next page.
  */
 export async function listJobs(
   engine: Engine,
@@ -60,12 +60,12 @@ export async function listJobs(
   let searched = 0;
   let unsearched = 0;
   let bytes = 0;
-  while (jobs.length < limit && bytes < readAtMost) {
-    const block = await walk.next(Math.min(blockAtMost, wanted === "" ? limit - jobs.length : blockAtMost));
+  while (jobs.length < limit && bytes < PAGE_BYTES) {
+    const block = await walk.next(Math.min(MAX_BLOCK, wanted === "" ? limit - jobs.length : MAX_BLOCK));
     if (block.length === 0) break;
-    const records = await readBlock(engine, block, shownAtMost);
+    const records = await readBlock(engine, block, LISTING_LIMITS);
     for (const [index, walked] of block.entries()) {
-      if (jobs.length >= limit || bytes >= readAtMost) break;
+      if (jobs.length >= limit || bytes >= PAGE_BYTES) break;
       walked.pass();
       searched++;
       const record = records[index];
@@ -94,12 +94,12 @@ export async function listJobs(
 }
 
 function statesOf(state: JobState | undefined): readonly StoredState[] {
-  if (state === undefined) return storedStates;
+  if (state === undefined) return STORED_STATES;
   const stored = state === "cancelled" ? "completed" : state;
-  return storedStates.filter((each) => plainState(each) === stored);
+  return STORED_STATES.filter((each) => plainState(each) === stored);
 }
 
-/** Reads the texts of a block: one call of the engine for each lane in it. */
+/** Reads the texts of a block, by one command for each lane in the block. */
 export async function readBlock(
   engine: Engine,
   block: readonly WalkedJob[],
@@ -128,7 +128,7 @@ function textOf(value: unknown): string {
   return (JSON.stringify(value) ?? "").toLowerCase();
 }
 
-/** Large arguments are read one job at a time, so that neither memory nor the loop notices. */
+/** Searches large arguments. They are read one job at a time, so that they neither fill the memory nor block the loop. */
 async function searchLarge(
   engine: Engine,
   { section }: WalkedJob,
@@ -136,7 +136,7 @@ async function searchLarge(
   wanted: string,
 ): Promise<{ readonly matches: boolean; readonly isTooLarge: boolean; readonly bytes: number }> {
   const name = laneQueueName(section.queue, section.lane);
-  const [read] = await engine.readRecords(name, [record.id], { data: searchedAtMost });
+  const [read] = await engine.readRecords(name, [record.id], { data: MAX_SEARCHED_BYTES });
   if (read === undefined) return { matches: false, isTooLarge: false, bytes: 0 };
   if (read.texts.data.text === undefined) return { matches: false, isTooLarge: true, bytes: 0 };
   const snapshot = readSnapshot(read, section.state, section.queue, section.lane);

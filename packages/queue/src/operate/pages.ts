@@ -1,11 +1,11 @@
-/** One page of an answer that is read in several calls. */
+/** One page of a result that is read in several calls. */
 interface Page {
-  /** The cursor of the next page; undefined on the last one. */
+  /** The cursor of the next page; undefined on the last page. */
   readonly next?: string;
 }
 
 /**
- * Reads page after page until the last one.
+ * Yields all pages up to the last one.
  *
  * @param read reads the page at a cursor; the first page has none.
  */

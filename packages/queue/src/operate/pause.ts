@@ -1,6 +1,6 @@
 import type { LaneQueues } from "./lane-queues.ts";
 
-/** Keeps workers from taking jobs of a queue, in either lane. Running jobs are left alone. */
+/** Pauses both lanes of a queue: workers take no more jobs of it. Running jobs continue. */
 export async function pauseQueue(queues: LaneQueues): Promise<void> {
   await queues.engine.connect();
   await queues.both((queue) => queue.pause());

@@ -1,13 +1,13 @@
 import type { Engine } from "../contract/engine.ts";
-import type { FieldLimits, StoredState } from "../contract/job-record.ts";
+import type { FieldLimits } from "../contract/job-record.ts";
 import { laneOfJobId, laneQueueName, lanes, storedId } from "../contract/lane.ts";
 import type { Lane } from "../contract/lane.ts";
 import { readSnapshot } from "./job-snapshot.ts";
 import type { JobSnapshot } from "./job-snapshot.ts";
 import type { LaneQueues } from "./lane-queues.ts";
 
-/** The bytes that a look at one job reads of each field: more than the wire lets a job have. */
-const wholeJob: FieldLimits = {
+/** The bytes that are read of each field of one job: more than the wire's limits let a job have. */
+const WHOLE_JOB: FieldLimits = {
   data: 16 * 1_048_576,
   opts: 1_048_576,
   progress: 16 * 1_048_576,
@@ -16,17 +16,17 @@ const wholeJob: FieldLimits = {
   failedReason: 1_048_576,
 };
 
-/** Where a job is stored. */
+/** The place of a stored job. */
 export interface JobPlace {
   readonly queue: string;
   readonly lane: Lane;
-  /** The id under which it is stored. */
+  /** The id under which the engine stores the job. */
   readonly stored: string;
 }
 
 /**
- * Finds a job by its id: the full one, that of a scheduled run with or without its lane, or the one that its submitter
- * chose. Undefined when none of the queues has it.
+ * Finds a job by its full id, by the id that its submitter chose, or by the id of a scheduled run with or without the
+ * lane. Resolves with undefined if none of the queues has the job.
  */
 export async function findJob(
   engine: Engine,
@@ -47,12 +47,12 @@ export async function findJob(
   return undefined;
 }
 
-/** Everything that is stored of a job; undefined when it is gone. */
+/** Reads a whole stored job. Resolves with undefined if there is no such job. */
 export async function readJob(
   queues: LaneQueues,
   { lane, stored }: Omit<JobPlace, "queue">,
 ): Promise<JobSnapshot | undefined> {
-  const state = (await queues.lane(lane).getJobState(stored)) as StoredState | "unknown";
-  const [record] = await queues.engine.readRecords(queues.nameOf(lane), [stored], wholeJob);
+  const state = await queues.lane(lane).getJobState(stored);
+  const [record] = await queues.engine.readRecords(queues.nameOf(lane), [stored], WHOLE_JOB);
   return record === undefined ? undefined : readSnapshot(record, state, queues.queueName, lane);
 }

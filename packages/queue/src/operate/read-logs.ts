@@ -2,29 +2,29 @@ import type { LaneQueue } from "../contract/lane-queue.ts";
 import { laneOfJobId, storedId } from "../contract/lane.ts";
 import type { LaneQueues } from "./lane-queues.ts";
 
-/** So many lines are read at once; a line has 64 Ki characters at most. */
-const linesAtOnce = 100;
-/** So many lines and characters one page has at most, give or take what was read at once. */
-const linesOfPage = 1_000;
-const charactersOfPage = 1_048_576;
+/** The number of lines that are read at once. A line has at most 64 Ki characters. */
+const LINES_AT_ONCE = 100;
+/** A page ends with the read that reaches this number of lines or characters. */
+const PAGE_LINES = 1_000;
+const PAGE_CHARACTERS = 1_048_576;
 
-/** The lines that a job has logged, from the `from`th on, as they are read. */
+/** Yields the lines that a job has logged, from the line with the index `from` on. */
 export async function* readLogs(
   lane: LaneQueue,
   stored: string,
   from = 0,
 ): AsyncGenerator<readonly string[], void, undefined> {
   for (let at = from; ;) {
-    const { logs } = await lane.getJobLogs(stored, at, at + linesAtOnce - 1);
+    const { logs } = await lane.getJobLogs(stored, at, at + LINES_AT_ONCE - 1);
     if (logs.length > 0) yield logs;
-    if (logs.length < linesAtOnce) return;
+    if (logs.length < LINES_AT_ONCE) return;
     at += logs.length;
   }
 }
 
 /**
- * The next lines of a job's log, about 1 MiB and 1,000 lines at most; none when there are no more. A log of any length
- * is read page by page, each from the number of lines that are known.
+ * Reads the next page of a job's log: about 1 MiB or 1,000 lines at most, and no lines at the end. A caller passes the
+ * number of lines that it has as `from`.
  */
 export async function logPage(lane: LaneQueue, stored: string, from: number): Promise<string[]> {
   const lines: string[] = [];
@@ -32,12 +32,12 @@ export async function logPage(lane: LaneQueue, stored: string, from: number): Pr
   for await (const next of readLogs(lane, stored, from)) {
     lines.push(...next);
     characters += next.reduce((sum, line) => sum + line.length, 0);
-    if (lines.length >= linesOfPage || characters >= charactersOfPage) break;
+    if (lines.length >= PAGE_LINES || characters >= PAGE_CHARACTERS) break;
   }
   return lines;
 }
 
-/** Returns all lines of a job's log. */
+/** Reads all lines of a job's log. */
 export async function wholeLog(queues: LaneQueues, id: string): Promise<string[]> {
   await queues.engine.connect();
   const lines: string[] = [];

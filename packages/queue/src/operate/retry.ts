@@ -4,21 +4,21 @@ import { lanes, publicId } from "../contract/lane.ts";
 import type { Lane } from "../contract/lane.ts";
 import type { JobData } from "../wire/job-data.ts";
 import { readCursor, writeCursor } from "./cursor.ts";
-import { failureKey, keyOfFailure, readOfFailure } from "./failures.ts";
+import { FAILURE_LIMITS, failureKey, keyOfFailure } from "./failures.ts";
 import { readSnapshot } from "./job-snapshot.ts";
 import type { LaneQueues } from "./lane-queues.ts";
 
-/** So many jobs one call of {@link retryFailed} puts back at most. */
-const retriedAtMost = 1_000;
-/** So many jobs are put back at the same time. */
-const atOnce = 20;
+/** The number of jobs that one call of {@link retryFailed} retries. */
+const MAX_RETRIED = 1_000;
+/** The number of jobs that are retried at the same time. */
+const MAX_AT_ONCE = 20;
 
 /**
- * Puts a job that failed for good back into its queue, as if it had never been tried: with all its attempts, with no
- * worker's death counted against it, and without its deadline, which has passed or will before a run could help.
+ * Retries a job that has failed for good, as if it had never run: with all its attempts, with no worker's death counted
+ * against it, and without its deadline, which has passed or will pass too soon.
  *
- * @param reply where the outcome is sent; undefined leaves it as it is.
- * @throws {@link JobLostError} when there is no such job, {@link TaskOptionsError} when it did not fail.
+ * @param reply the address to which the outcome is sent; undefined leaves the address as it is.
+ * @throws {@link JobLostError} if there is no such job, {@link TaskOptionsError} if the job has not failed.
  */
 export async function retryStored(
   queues: LaneQueues,
@@ -30,20 +30,22 @@ export async function retryStored(
   const queue = queues.lane(lane);
   const id = publicId(lane, stored);
   const lost = (): JobLostError =>
-    new JobLostError(`There is no job ${id} at ${engine.url} any more; submit it again.`);
+    new JobLostError(`There is no job ${id} at ${engine.url} any more; submit it again`);
   const state = await queue.getJobState(stored);
   if (state === "unknown") throw lost();
   const notFailed = new TaskOptionsError(
-    `Job ${id} did not fail for good, so there is nothing to retry: it is ${state}.`,
+    `Job ${id} did not fail for good, so there is nothing to retry: it is ${state}`,
   );
   if (state !== "failed") throw notFailed;
   const job = await queue.getJob(stored).catch((cause: unknown) => {
-    throw new TaskOptionsError(`Job ${id} cannot be retried: its record is not that of a job.`, { cause });
+    throw new TaskOptionsError(`Job ${id} cannot be retried, since its record is not that of a job`, {
+      cause,
+    });
   });
   if (job === undefined) throw lost();
   await engine.renewAttempts(queues.nameOf(lane), stored);
   const data: Partial<JobData> = job.data;
-  // A record that is no submission stays as it is, for the worker to refuse.
+  // A record that is not a submission stays as it is. The worker refuses it.
   if (data.v !== undefined && (reply !== undefined || data.deadline !== undefined)) {
     const { deadline: _passed, ...rest } = job.data;
     await job.updateData(reply === undefined ? rest : { ...rest, reply });
@@ -51,17 +53,17 @@ export async function retryStored(
   try {
     await job.retry("failed", { resetAttemptsMade: true, resetAttemptsStarted: true });
   } catch (error) {
-    // Somebody else was quicker.
+    // Another caller has retried the job.
     if ((await queue.getJobState(stored)) !== "failed") throw notFailed;
     throw error;
   }
 }
 
-/** Which failed jobs are retried. */
+/** The failed jobs that {@link retryFailed} retries. */
 export interface RetryQuery {
-  /** Only those of this task. */
+  /** Retries only the jobs of this task. */
   readonly task?: string;
-  /** Only those that failed with this error, give or take numbers and ids in its message: one group of failures. */
+  /** Retries only the jobs of one group of failures: those with this error, apart from numbers and ids in its message. */
   readonly error?: { readonly name: string; readonly message: string };
   /** The `next` of an earlier call. */
   readonly cursor?: string;
@@ -69,24 +71,28 @@ export interface RetryQuery {
 
 /** The result of {@link retryFailed}. */
 export interface RetryPage {
-  /** The ids of the jobs that were put back. */
+  /** The ids of the jobs that were retried. */
   readonly retried: readonly string[];
-  /** Those that could not be, each with the reason. */
+  /** The jobs that could not be retried, each with the reason. */
   readonly skipped: readonly { readonly id: string; readonly code: string; readonly message: string }[];
-  /** There is more: call again with it. */
+  /** The cursor of the next call; undefined after the last job. */
   readonly next?: string;
 }
 
-/** How far a call of {@link retryFailed} came: in which lane, over how many jobs, and how many are left there. */
+/** The place at which a call of {@link retryFailed} has ended. */
 interface RetryPlace {
+  /** The index of the lane. */
   readonly lane: number;
+  /** The number of jobs of the lane that stay failed, and are skipped. */
   readonly skipped: number;
+  /** The number of jobs that are left in the lane. */
   readonly left: number;
 }
 
 /**
- * Retries the jobs that have failed for good, up to 1,000 in one call, the oldest failure first: those that fail once
- * more meanwhile stand behind all others, and as many jobs are looked at as there were at the first call.
+ * Retries the jobs that have failed for good, up to 1,000 in one call. The oldest failure comes first, and each lane is
+ * read up to the number of jobs that it had at the first call. A job that fails again in between is therefore not
+ * retried a second time.
  */
 export async function retryFailed(
   engine: Engine,
@@ -100,14 +106,14 @@ export async function retryFailed(
   const skipped: { id: string; code: string; message: string }[] = [];
   let place: RetryPlace | undefined = cursor === undefined ? undefined : placeAt(cursor);
   for (let at = place?.lane ?? 0; at < all.length; at++, place = undefined) {
-    const { queues: of, lane } = all[at] as { queues: LaneQueues; lane: Lane };
+    const { queues: of, lane } = all[at]!;
     const name = of.nameOf(lane);
     let from = place?.skipped ?? 0;
     let left = place?.left ?? (await of.lane(lane).getJobCounts("failed"))["failed"] ?? 0;
     while (left > 0) {
-      if (retried.length >= retriedAtMost)
+      if (retried.length >= MAX_RETRIED)
         return { retried, skipped, next: writeCursor({ lane: at, skipped: from, left }) };
-      const ids = await engine.idsIn(name, "failed", from, Math.min(atOnce, left), "oldest");
+      const ids = await engine.idsIn(name, "failed", from, Math.min(MAX_AT_ONCE, left), "oldest");
       if (ids.length === 0) break;
       left -= ids.length;
       const chosen = await chosenOf(of, lane, ids, which);
@@ -137,7 +143,7 @@ async function chosenOf(
   { task, error }: Omit<RetryQuery, "cursor">,
 ): Promise<readonly string[]> {
   if (task === undefined && error === undefined) return ids;
-  const limits = error === undefined ? {} : readOfFailure;
+  const limits = error === undefined ? {} : FAILURE_LIMITS;
   const records = await queues.engine.readRecords(queues.nameOf(lane), ids, limits);
   return ids.filter((_, index) => {
     const record = records[index];
@@ -151,5 +157,5 @@ async function chosenOf(
 function placeAt(cursor: string): RetryPlace {
   const { lane, skipped, left } = readCursor(cursor) ?? {};
   if (lane !== undefined && skipped !== undefined && left !== undefined) return { lane, skipped, left };
-  throw new TaskOptionsError("Expected `cursor` to be the `next` of an earlier answer.");
+  throw new TaskOptionsError("Expected `cursor` to be the `next` of an earlier page");
 }

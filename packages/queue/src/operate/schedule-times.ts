@@ -3,56 +3,57 @@ import { CronPattern } from "../cron/cron-pattern.ts";
 import { nextRun } from "../cron/next-run.ts";
 import { nextRunOf } from "../cron/repeat-strategy.ts";
 import { TaskOptionsError } from "../errors.ts";
+import { messageOf } from "../message-of.ts";
 import { wholeMilliseconds } from "../milliseconds.ts";
 
-/** When a schedule runs its task: at the times of a cron pattern, or at an interval. */
+/** The times of a schedule: those of a cron pattern, or an interval. */
 export type When = (
   | {
-      /** Five or six fields, seconds first if there are six: `"0 3 * * *"` is every day at three. */
+      /** A pattern of five fields, or of six with the seconds first: `"0 3 * * *"` is every day at three. */
       readonly cron: string;
       /**
-       * The zone that the pattern is meant in, such as `"Europe/Berlin"`; default: the machine's. A run that falls into a
-       * daylight-saving gap is shifted by the length of the gap; a time that comes twice is run the first time. A pattern
-       * that matches every hour runs whenever the clock shows a time of it.
+       * The zone of the pattern, such as `"Europe/Berlin"`. Default: the zone of the machine. A run that falls into a
+       * daylight-saving gap is shifted by the length of the gap, and a time that comes twice is run the first time. A
+       * pattern that matches every hour runs whenever the clock shows one of its times.
        */
       readonly timezone?: string;
       readonly every?: never;
     }
   | {
-      /** Milliseconds from one run to the next, at most 10 years; the first begins at once. */
+      /** Milliseconds from one run to the next, at most 10 years. The first run begins at once. */
       readonly every: number;
       readonly cron?: never;
       readonly timezone?: never;
     }
 ) & {
-  /** No run begins after this. A schedule whose time is over ends any other of its id, and never runs. */
+  /** The time after which no run begins. A schedule whose time is over replaces any other of its id, and never runs. */
   readonly until?: Date | number;
 };
 
 /**
- * The same in BullMQ's words.
+ * Returns BullMQ's options of a schedule.
  *
- * @throws {@link TaskOptionsError} for an id, a pattern, a zone or an interval that no engine could keep to.
+ * @throws {@link TaskOptionsError} for an invalid id, pattern, zone or interval.
  */
 export function repeatOf(id: string, when: When): Omit<RepeatOptions, "key"> {
   if (!/^[\w.-]{1,100}$/.test(id)) {
     throw new TaskOptionsError(
-      `Expected a schedule's id to be 1 to 100 letters, digits, '_', '.' or '-', got ${JSON.stringify(id)}.`,
+      `Expected a schedule's id to be 1 to 100 letters, digits, '_', '.' or '-', got ${JSON.stringify(id)}`,
     );
   }
   const { cron, every, timezone, until } = when;
   if ((cron === undefined) === (every === undefined))
-    throw new TaskOptionsError("Expected a schedule to have either `cron` or `every`.");
+    throw new TaskOptionsError("Expected a schedule to have either `cron` or `every`");
   const interval = every === undefined ? {} : { every: wholeMilliseconds("`every`", every, { from: 1 }) };
-  // Rounded down: runs are at whole milliseconds, and none may be later.
+  // The time is rounded down: runs are at whole milliseconds, and none may be later.
   const endDate = until === undefined ? undefined : Math.floor(Number(until));
   if (endDate !== undefined && Number.isNaN(new Date(endDate).getTime()))
     throw new TaskOptionsError(
-      `Expected \`until\` to be a date or milliseconds of the epoch, got ${String(until)}.`,
+      `Expected \`until\` to be a date or milliseconds of the epoch, got ${String(until)}`,
     );
   if (timezone !== undefined && !isTimeZone(timezone)) {
     throw new TaskOptionsError(
-      `Expected \`timezone\` to be an IANA zone such as "Europe/Berlin", got ${JSON.stringify(timezone)}.`,
+      `Expected \`timezone\` to be an IANA zone such as "Europe/Berlin", got ${JSON.stringify(timezone)}`,
     );
   }
   const repeat = {
@@ -65,7 +66,7 @@ export function repeatOf(id: string, when: When): Omit<RepeatOptions, "key"> {
   return repeat;
 }
 
-/** Whether no run of a schedule is to come after `time`, which is this machine's. */
+/** Whether a schedule has no run after `time`, which is a time of this machine's clock. */
 export function hasEnded(
   { pattern, every, tz, endDate }: Pick<RepeatOptions, "pattern" | "every" | "tz" | "endDate">,
   time: number,
@@ -84,13 +85,13 @@ function checkCron(cron: string, timezone: string | undefined): void {
     next = nextRun(new CronPattern(cron), timezone, Date.now());
   } catch (error) {
     throw new TaskOptionsError(
-      `Expected \`cron\` to be a pattern such as "0 3 * * *", got ${JSON.stringify(cron)}: ${(error as Error).message}.`,
+      `Expected \`cron\` to be a pattern such as "0 3 * * *", got ${JSON.stringify(cron)}: ${messageOf(error)}`,
       { cause: error },
     );
   }
   if (next === undefined)
     throw new TaskOptionsError(
-      `Expected \`cron\` to be a pattern that comes within some years, got ${JSON.stringify(cron)}.`,
+      `Expected \`cron\` to be a pattern that comes within some years, got ${JSON.stringify(cron)}`,
     );
 }
 

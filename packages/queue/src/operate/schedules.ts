@@ -4,11 +4,11 @@ import type { Lane } from "../contract/lane.ts";
 import type { LaneQueues } from "./lane-queues.ts";
 import { hasEnded } from "./schedule-times.ts";
 
-/** How many schedules are read at once. Each has the arguments of its task. */
+/** The number of schedules that are read at once. Each has the arguments of its task. */
 const READ_AT_ONCE = 50;
 /**
- * How many schedules are read twice. A schedule that runs during the walk moves behind the others, which move forward by
- * one.
+ * The number of schedules that are read twice. A schedule that runs during the walk moves behind the others, which move
+ * forward by one.
  */
 const OVERLAP = 10;
 
@@ -34,6 +34,7 @@ export interface PlacedSchedule {
   readonly stored: StoredSchedule;
 }
 
+/** Returns a stored schedule as an operator sees it. */
 export function scheduleRecord({ lane, stored }: PlacedSchedule): ScheduleRecord {
   return {
     id: stored.key,
@@ -64,7 +65,7 @@ export async function putSchedule(
   return { lane, stored: (await queue.getJobScheduler(id)) ?? { key: id, name: template.name, template } };
 }
 
-/** Removes a schedule from the lane that has it; runs that have begun go on. Resolves with false if there is none. */
+/** Removes a schedule from the lane that has it; runs that have begun continue. Resolves with false if there is none. */
 export async function removeSchedule(
   queues: LaneQueues,
   id: string,
@@ -76,7 +77,7 @@ export async function removeSchedule(
 }
 
 /**
- * Returns all schedules of a queue, the next to run first. Schedules that have had their last run are removed: BullMQ
+ * Reads all schedules of a queue. The one that runs next comes first. Schedules that have had their last run are removed: BullMQ
  * leaves them in place.
  */
 export async function readSchedules(queues: LaneQueues): Promise<PlacedSchedule[]> {
@@ -130,7 +131,7 @@ async function endedSchedules(
   return new Set(last.filter((_, index) => runs[index]?.kind !== "pending"));
 }
 
-/** The time of this machine's clock, or of the virtual one. */
+/** Returns the time of this machine's clock, or of the virtual clock. */
 function localNow({ engine }: LaneQueues): number {
   return engine.now() - engine.clockOffset;
 }

@@ -2,8 +2,8 @@ import type { Engine } from "../contract/engine.ts";
 import type { ServingWorker } from "../contract/serving.ts";
 
 /**
- * Why nothing will run a job for now, in a sentence: no live worker serves its queue, or none that does knows its task.
- * Undefined when a worker will run it.
+ * Returns the reason for which no worker will run a job for now, in a sentence: no live worker serves its queue, or none
+ * of those knows its task. Returns undefined if a worker will run the job.
  */
 export function whyNotServed(
   workers: readonly ServingWorker[],
@@ -12,12 +12,12 @@ export function whyNotServed(
 ): string | undefined {
   const serving = workers.filter(({ queues }) => queues.includes(queue));
   if (serving.length === 0)
-    return `No live worker serves queue ${queue}; its jobs wait until one does: taskloom worker MODULE --queue ${queue}.`;
+    return `No live worker serves queue ${queue}; its jobs wait until one does: taskloom worker MODULE --queue ${queue}`;
   if (task === undefined || serving.some(({ tasks }) => Object.hasOwn(tasks, task))) return undefined;
-  return `None of the ${serving.length} live worker${serving.length === 1 ? "" : "s"} of queue ${queue} knows a task ${task}; its jobs wait for one that does.`;
+  return `None of the ${serving.length} live worker${serving.length === 1 ? "" : "s"} of queue ${queue} knows a task ${task}; its jobs wait for one that does`;
 }
 
-/** {@link whyNotServed} as things are now. */
+/** Reads the live workers, and returns the reason of {@link whyNotServed}. */
 export async function unservedReason(
   engine: Engine,
   queue: string,
@@ -27,9 +27,9 @@ export async function unservedReason(
 }
 
 /**
- * The names of all queues that are known at an engine: used before, served now, or named by the caller.
+ * Reads the names of all queues of an engine: those that were used before, are served now, or are named by the caller.
  *
- * @param serving the live workers, where the caller has asked for them already.
+ * @param serving the live workers, if the caller has read them already.
  */
 export async function allQueues(
   engine: Engine,

@@ -53,7 +53,7 @@ export async function runPack(
   return { values, errors };
 }
 
-/** Runs items one after the other, and gives the rest of the loop a turn after each slice of time. */
+/** Runs items one after the other. After each slice of time, the rest of the loop has a turn. */
 async function runInSlices(
   checked: readonly (readonly unknown[] | undefined)[],
   run: (args: readonly unknown[], index: number) => Promise<void>,

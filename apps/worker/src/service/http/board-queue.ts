@@ -1,6 +1,6 @@
 import { BullMQAdapter } from "@bull-board/api/bullMQAdapter";
 import type { Engine } from "@taskloom/queue";
-import { shownAtMost } from "@taskloom/queue/operating";
+import { LISTING_LIMITS } from "@taskloom/queue/operating";
 import type { JobRecord, StoredText } from "@taskloom/queue/operating";
 import { Job } from "bullmq";
 import type { JobJson, Queue } from "bullmq";
@@ -42,7 +42,7 @@ export class BoardQueue extends BullMQAdapter {
       const ids = await this.#engine.idsIn(this.#lane.name, status, start, room, "newest");
       for (let at = 0; at < ids.length && bytes < MAX_BYTES; at += 10) {
         const some = ids.slice(at, at + 10);
-        for (const record of await this.#engine.readRecords(this.#lane.name, some, shownAtMost)) {
+        for (const record of await this.#engine.readRecords(this.#lane.name, some, LISTING_LIMITS)) {
           if (record === undefined) continue;
           for (const { text } of Object.values(record.texts)) bytes += text?.length ?? 0;
           jobs.push(this.#job(record));
