@@ -20,7 +20,15 @@ export const layeredPackages: readonly LayeredPackage[] = [
   {
     sources: "packages/loop/src",
     layers: [
-      ["errors.ts", "describe.ts", "own-frames.ts", "stop-signals.ts", "timer.ts", "did-you-mean.ts"],
+      [
+        "errors.ts",
+        "describe.ts",
+        "own-frames.ts",
+        "stop-signals.ts",
+        "timer.ts",
+        "lifecycle.ts",
+        "did-you-mean.ts",
+      ],
       ["number-option.ts", "outside-progress.ts", "prefetch.ts"],
       ["error-classes.ts", "kernel"],
       ["task"],

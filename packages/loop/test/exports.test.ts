@@ -2,11 +2,12 @@ import { expect, test } from "vitest";
 import * as loop from "@taskloom/loop";
 import * as testing from "@taskloom/loop/testing";
 import * as hints from "@taskloom/loop/did-you-mean";
+import * as lifecycle from "@taskloom/loop/lifecycle";
 import * as stopSignals from "@taskloom/loop/stop-signals";
 import * as timer from "@taskloom/loop/timer";
 
 test("each public name surfaces exactly once, and what a design promised is there", () => {
-  const names = [loop, testing, timer, hints, stopSignals].flatMap((entry) => Object.keys(entry));
+  const names = [loop, testing, timer, hints, stopSignals, lifecycle].flatMap((entry) => Object.keys(entry));
   expect(new Set(names).size).toBe(names.length);
   const promised =
     "EventLoop Future Task ExternalTask Coroutine coroutine isCoroutine isCoroutineFunction isAsyncGeneratorFunction " +

@@ -1,6 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import rateLimit from "@fastify/rate-limit";
 import swagger from "@fastify/swagger";
+import { Lifecycle } from "@taskloom/loop/lifecycle";
+import type { Life, LifeState } from "@taskloom/loop/lifecycle";
 import { LONGEST_DELAY } from "@taskloom/loop/timer";
 import type { Engine } from "@taskloom/queue";
 import { fastify } from "fastify";
@@ -17,7 +19,7 @@ import { answerClientError, answerError, answerErrors } from "./http/errors.ts";
 import { Guard, clientOf, isLoopback } from "./http/guard.ts";
 import { addHealth } from "./http/routes/health.ts";
 import { listen } from "./http/listening.ts";
-import type { ListenTarget } from "./http/listening.ts";
+import type { ListenAddress, ListenTarget } from "./http/listening.ts";
 import { addPage } from "./http/routes/page.ts";
 import { addRoutes } from "./http/routes/add-routes.ts";
 import { trustedProxies } from "../config/trusted-proxies.ts";
@@ -58,9 +60,13 @@ const CLOSE_PATIENCE_MS = 1_000;
 const CLOSE_INTERVAL_MS = 10;
 
 /** The HTTP address of a service: API, live page, bull-board and metrics. */
-export class HttpService {
+export class HttpService implements Life {
   readonly #app: FastifyInstance;
   readonly #waits: Waits;
+  readonly #life = new Lifecycle(
+    () => new CliFailure("SERVICE_CLOSED", "The HTTP service is closed: create a new one"),
+  );
+  #address: ListenAddress | undefined;
 
   private constructor(app: FastifyInstance, waits: Waits) {
     this.#app = app;
@@ -90,15 +96,32 @@ export class HttpService {
   }
 
   /** Listens, and returns the address for clients. */
-  async listen(target: ListenTarget): Promise<{ readonly address: string; readonly isOther: boolean }> {
-    return await listen(this.#app, target);
+  async listen(target: ListenTarget): Promise<ListenAddress> {
+    await this.#life.start(async () => {
+      this.#address = await listen(this.#app, target);
+    });
+    return this.#address!;
+  }
+
+  /** `open` until `close()`; `stopped` when its last connection is closed. */
+  get state(): LifeState {
+    return this.#life.state;
   }
 
   /**
    * Closes after the open answers: streams and waiting requests poll once more and end. After a second, the connections
    * that are still open are cut.
    */
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    return this.#life.stop(() => this.#close());
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    await this.#life.startEnded();
     await Promise.race([this.#waits.close(), delay(CLOSE_PATIENCE_MS, undefined, { ref: false })]);
     const { server } = this.#app;
     const closed = this.#app.close();

@@ -2,7 +2,9 @@ import { hostname } from "node:os";
 import { inspect } from "node:util";
 import { getEventLoop } from "@taskloom/loop";
 import type { Task } from "@taskloom/loop";
-import { RemoteTask, TaskWorker } from "@taskloom/queue";
+import { Lifecycle } from "@taskloom/loop/lifecycle";
+import type { Life, LifeState } from "@taskloom/loop/lifecycle";
+import { QueueClosedError, RemoteTask, TaskWorker } from "@taskloom/queue";
 import type { Engine, JobEvent, JobStart, WorkerStats } from "@taskloom/queue";
 import type { Logger } from "pino";
 import { Registry, collectDefaultMetrics } from "prom-client";
@@ -49,7 +51,7 @@ export interface WatchedWorkerOptions {
 }
 
 /** A TaskWorker with a log, metrics, spans, admission, and a record that shows it to other processes. */
-export class WatchedWorker {
+export class WatchedWorker implements Life {
   readonly registry: Registry = new Registry();
   readonly #options: WatchedWorkerOptions;
   readonly #worker: TaskWorker;
@@ -68,7 +70,7 @@ export class WatchedWorker {
   #view: WorkerView | undefined;
   #isStoring = false;
   #sweptAt = 0;
-  #state: WorkerView["state"] = "running";
+  readonly #life = new Lifecycle(() => new QueueClosedError("The worker has stopped: make a new one"));
   #lastError: { readonly message: string; readonly at: number } | undefined;
 
   constructor(options: WatchedWorkerOptions) {
@@ -119,11 +121,21 @@ export class WatchedWorker {
     return this.#id;
   }
 
+  /** `open` until `stop()`; `stopped` when no job of it runs and its record is removed. */
+  get state(): LifeState {
+    return this.#life.state;
+  }
+
   /** Starts the worker; resolves when it takes jobs. */
-  async start(): Promise<void> {
+  start(): Promise<void> {
+    return this.#life.start(() => this.#start());
+  }
+
+  async #start(): Promise<void> {
     getEventLoop().metrics(); // The first call starts the measurement of the loop's delay.
     this.#running = this.#worker.run();
     await this.#worker.ready();
+    if (!this.#life.isOpen) return;
     this.#sample();
     this.#timer = setInterval(() => this.#sample(), SAMPLE_INTERVAL_MS).unref();
   }
@@ -148,11 +160,18 @@ export class WatchedWorker {
   }
 
   /** Takes no more jobs, waits for running jobs within the drain, and hands back the others. */
-  async stop(): Promise<void> {
-    this.#state = "draining";
+  stop(): Promise<void> {
+    return this.#life.stop(() => this.#stop());
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  async #stop(): Promise<void> {
     this.#sample();
-    this.#running?.cancel("the worker stops");
-    await Promise.allSettled([this.#running]);
+    await this.#worker.stop();
+    await this.#life.startEnded();
     clearInterval(this.#timer);
     await Promise.race([
       this.#presence.remove(this.#id).then(() => this.#presence.close()),
@@ -235,7 +254,7 @@ export class WatchedWorker {
       version,
       startedAt: this.#startedAt,
       seenAt: engine.now(),
-      state: this.#state,
+      state: this.#life.isOpen ? "running" : "draining",
       queues,
       tasks: knownTasks(modules),
       lanes: {

@@ -1,6 +1,8 @@
 import { fork } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { Lifecycle } from "@taskloom/loop/lifecycle";
+import type { Life, LifeState } from "@taskloom/loop/lifecycle";
 import { startTimer } from "@taskloom/loop/timer";
 import { asVariables } from "../config/settings.ts";
 import type { Settings } from "../config/settings.ts";
@@ -35,9 +37,9 @@ export type ProcessSettings = Omit<Partial<Settings>, "modules" | "http"> & {
  * One slot of a set of workers, and the process that fills it. A process that dies is replaced: at once the first time,
  * then after a back-off that doubles up to ten seconds.
  */
-export class WorkerProcess {
+export class WorkerProcess implements Life {
   loopDelay: LoopDelay | undefined;
-  /** Resolves when the first process takes jobs. */
+  /** Resolves when the first process takes jobs. Rejects if the slot was stopped before. */
   readonly ready: Promise<void>;
   readonly #slot: number;
   readonly #settings: ProcessSettings;
@@ -51,13 +53,14 @@ export class WorkerProcess {
   #restart: NodeJS.Timeout | undefined;
   #metrics: MetricsSnapshot = [];
   #onMetrics: (() => void)[] = [];
-  #isStopping = false;
+  readonly #life = new Lifecycle(notReady);
 
   constructor(slot: number, settings: ProcessSettings, listener: ProcessListener) {
     this.#slot = slot;
     this.#settings = settings;
     this.#listener = listener;
     this.ready = this.#firstReady.promise;
+    this.ready.catch(() => {});
     this.#start();
   }
 
@@ -97,7 +100,7 @@ export class WorkerProcess {
   #exited(reason: string): void {
     const wasReady = this.#isReady;
     this.#isReady = false;
-    if (this.#isStopping) return;
+    if (!this.#life.isOpen) return;
     if (!wasReady && ++this.#failedStarts >= MAX_FAILED_STARTS) {
       this.#listener.gaveUp(
         new CliFailure(
@@ -131,8 +134,21 @@ export class WorkerProcess {
   }
 
   /** Stops the process within its drain. A process that takes longer, such as one whose loop is blocked, is killed. */
-  async stop(): Promise<void> {
-    this.#isStopping = true;
+  stop(): Promise<void> {
+    return this.#life.stop(() => this.#stop());
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  /** `open` until `stop()` or `kill()`; `stopped` when `stop()` has seen the end of the process. */
+  get state(): LifeState {
+    return this.#life.state;
+  }
+
+  async #stop(): Promise<void> {
+    this.#firstReady.reject(notReady());
     clearTimeout(this.#restart);
     const child = this.#child;
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
@@ -146,7 +162,11 @@ export class WorkerProcess {
 
   /** Ends the process at once. */
   kill(): void {
-    this.#isStopping = true;
+    this.#life.beginStop();
     this.#child?.kill("SIGKILL");
   }
+}
+
+function notReady(): CliFailure {
+  return new CliFailure("WORKER_STOPPED", "The worker process was stopped before it took jobs");
 }

@@ -8,7 +8,7 @@ import type { ProcessListener, ProcessSettings } from "./worker-process.ts";
 
 /** The workers of a service: one in this process, or several in processes of their own. */
 export interface WorkerSet {
-  /** Resolves when every worker takes jobs. */
+  /** Resolves when every worker takes jobs. Rejects if one is stopped before. */
   readonly ready: Promise<void>;
   /** Rejects if the workers cannot go on. */
   readonly broken: Promise<never>;
@@ -62,8 +62,10 @@ export function workInProcesses(
     { length: count },
     (_, slot) => new WorkerProcess(slot, settings, { died, gaveUp: reject }),
   );
+  const ready = Promise.all(processes.map((each) => each.ready)).then(() => {});
+  ready.catch(() => {});
   return {
-    ready: Promise.all(processes.map(({ ready }) => ready)).then(() => {}),
+    ready,
     broken,
     metrics: () => Promise.all(processes.map((each) => each.metrics())),
     loopDelay: () => worstOf(processes.flatMap(({ loopDelay }) => loopDelay ?? [])),

@@ -125,6 +125,12 @@ export class Database extends EventEmitter<{
     return this.#ended;
   }
 
+  /** `open` until the last user has closed the database, `stopped` when its thread has ended. */
+  get state(): "open" | "stopping" | "stopped" {
+    if (this.#ended !== undefined) return "stopped";
+    return this.#users === 0 ? "stopping" : "open";
+  }
+
   /** Whether the last user has closed the database. Operations that are called from now on do not run. */
   get isClosing(): boolean {
     return this.#users === 0;
@@ -258,13 +264,18 @@ export class Database extends EventEmitter<{
     this.#thread.postMessage(request);
   }
 
+  /** Lets the process end while no call waits for an answer. A database that closes keeps it until the file is closed. */
+  #unrefIfIdle(): void {
+    if (this.#calls.size === 0 && this.#users > 0) this.#thread.unref();
+  }
+
   #receive(reply: DatabaseReply): void {
     switch (reply.kind) {
       case "open":
         this.sqlite = reply.sqlite;
         this.processId = reply.processId;
         this.#ready.resolve();
-        if (this.#calls.size === 0) this.#thread.unref();
+        this.#unrefIfIdle();
         return;
       case "refused":
         return this.#end(new SqliteError(reply.code, reply.message));
@@ -280,7 +291,7 @@ export class Database extends EventEmitter<{
         return;
       case "turn":
         this.#settle(reply.results);
-        if (this.#calls.size === 0) this.#thread.unref();
+        this.#unrefIfIdle();
         for (const queue of reply.events) this.emit("events", queue);
     }
   }
@@ -339,13 +350,19 @@ export class Database extends EventEmitter<{
 
   /** Ends the use by one user. The last user closes the file, after all operations that were called before. */
   async close(): Promise<void> {
-    if (this.#users === 0 || --this.#users > 0) return;
+    if (this.#users === 0) return await this.#closed.promise;
+    if (--this.#users > 0) return;
     if (open.get(this.#key) === this) open.delete(this.#key);
     if (this.#ended !== undefined) return;
     this.#flush();
     this.#thread.ref();
     this.#send({ kind: "close" });
     await this.#closed.promise;
+  }
+
+  /** The same as `close()`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
   }
 }
 

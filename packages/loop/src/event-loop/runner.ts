@@ -3,6 +3,8 @@ import { CancelledError, UsageError } from "../errors.ts";
 import type { Clock } from "../kernel/clock.ts";
 import { EventLoop } from "./event-loop.ts";
 import { insideLoop } from "../task/running.ts";
+import { Lifecycle } from "../lifecycle.ts";
+import type { Life, LifeState } from "../lifecycle.ts";
 import type { Startable } from "../task/open.ts";
 import type { Task } from "../task/task.ts";
 import { describe } from "../describe.ts";
@@ -38,13 +40,20 @@ export interface RunOptions {
  * await runner.close();
  * ```
  */
-export class Runner {
+export class Runner implements Life {
   readonly #options: RunOptions;
   #loop: EventLoop | null = null;
-  #isClosed = false;
+  readonly #life = new Lifecycle(
+    () => new UsageError("RUNNER_CLOSED", "Runner is closed: make a new one"),
+  );
 
   constructor(options: RunOptions = {}) {
     this.#options = options;
+  }
+
+  /** `open` until `close()`; `stopped` when the loop is closed. */
+  get state(): LifeState {
+    return this.#life.state;
   }
 
   /**
@@ -53,7 +62,7 @@ export class Runner {
    * @throws {@link UsageError} (`RUNNER_CLOSED`) after `close()`.
    */
   getLoop(): EventLoop {
-    if (this.#isClosed) throw new UsageError("RUNNER_CLOSED", "Runner is closed: make a new one");
+    this.#life.assertOpen();
     if (this.#loop === null) {
       const { debug, clock, loopFactory } = this.#options;
       this.#loop = loopFactory === undefined ? new EventLoop({ clock, debug }) : loopFactory();
@@ -92,9 +101,12 @@ export class Runner {
   }
 
   /** Cancels the tasks that are left, waits for them, and closes executors and the loop. */
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    return this.#life.stop(() => this.#close());
+  }
+
+  async #close(): Promise<void> {
     const loop = this.#loop;
-    this.#isClosed = true;
     if (loop === null || loop.isClosed()) return;
     this.#loop = null;
     try {
@@ -105,8 +117,8 @@ export class Runner {
     }
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
   }
 }
 

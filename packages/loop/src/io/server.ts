@@ -3,6 +3,7 @@ import type { Duplex } from "node:stream";
 import { ArgumentError, CancelledError, UsageError } from "../errors.ts";
 import { describesItself } from "../describe.ts";
 import type { Loop, UserLoop } from "../kernel/loop.ts";
+import type { Life, LifeState } from "../lifecycle.ts";
 import type { Coroutine } from "../task/coroutine.ts";
 import type { Future } from "../task/future.ts";
 import { routine } from "../task/routine.ts";
@@ -60,7 +61,7 @@ export function createServer(
  * });
  * ```
  */
-export class Server implements OpenResource {
+export class Server implements OpenResource, Life {
   readonly #loop: Loop;
   readonly #resources: OpenResources;
   readonly #protocolFactory: () => Protocol;
@@ -69,9 +70,9 @@ export class Server implements OpenResource {
   readonly #handshaking = new Set<Duplex>();
   #listeners: NodeServer[] = [];
   #closing = 0;
-  #isClosed = false;
+  /** `stopping` from `close()` until the last listener and the last connection are gone. */
+  #state: LifeState = "open";
   readonly #waiters: Waiters<void>;
-  #isEnded = false;
   #forever: Future<never> | null = null;
 
   /** Made by the library. */
@@ -93,7 +94,8 @@ export class Server implements OpenResource {
   }
 
   *#listen(): Generator<never, void, unknown> {
-    if (this.#isClosed) throw new UsageError("SERVER_CLOSED", "The server is closed: create a new one");
+    if (this.#state !== "open")
+      throw new UsageError("SERVER_CLOSED", "The server is closed: create a new one");
     if (this.#listeners.length > 0) return;
     this.#resources.add(this);
     try {
@@ -156,7 +158,7 @@ export class Server implements OpenResource {
       });
     }
     listener.on("listening", () => {
-      if (this.#isClosed) listener.close(); // the server was closed during the lookup of its host name
+      if (this.#state !== "open") listener.close(); // the server was closed during the lookup of its host name
     });
     if (maxConnections !== undefined) listener.maxConnections = maxConnections;
     return listener;
@@ -189,6 +191,11 @@ export class Server implements OpenResource {
     this.#endIfDone();
   }
 
+  /** `open` until `close()`; `stopped` when the last connection is gone. */
+  get state(): LifeState {
+    return this.#state;
+  }
+
   /** Returns the server's loop. */
   getLoop(): UserLoop {
     return this.#loop._asEventLoop();
@@ -196,7 +203,7 @@ export class Server implements OpenResource {
 
   /** Returns whether the server accepts connections. */
   isServing(): boolean {
-    return !this.#isClosed && this.#listeners.some((listener) => listener.listening);
+    return this.#state === "open" && this.#listeners.some((listener) => listener.listening);
   }
 
   /** Returns the addresses at which the server listens; empty once the server is closed. */
@@ -240,8 +247,8 @@ export class Server implements OpenResource {
 
   /** Stops accepting connections. Open connections continue; `closeClients` and `abortClients` end them. */
   close(): void {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
+    if (this.#state !== "open") return;
+    this.#state = "stopping";
     this.#closing = this.#listeners.length;
     for (const listener of this.#listeners) {
       listener.once("close", () => {
@@ -279,12 +286,12 @@ export class Server implements OpenResource {
   }
 
   *#waitClosed(): Generator<never, void, unknown> {
-    if (!this.#isEnded) yield* this.#waiters.wait();
+    if (this.#state !== "stopped") yield* this.#waiters.wait();
   }
 
   #endIfDone(): void {
-    if (!this.#isClosed || this.#closing > 0 || this.#clients.size > 0 || this.#isEnded) return;
-    this.#isEnded = true;
+    if (this.#state !== "stopping" || this.#closing > 0 || this.#clients.size > 0) return;
+    this.#state = "stopped";
     this.#resources.delete(this);
     this.#waiters.succeed();
   }
@@ -299,7 +306,7 @@ export class Server implements OpenResource {
     const where = this.sockets().map((at) =>
       at.family === "unix" ? ` ${at.address}` : ` ${at.address}:${at.port}`,
     );
-    return `<Server ${this.#isClosed ? "closed" : "open"}${where.join()} clients=${this.#clients.size}>`;
+    return `<Server ${this.#state === "open" ? "open" : "closed"}${where.join()} clients=${this.#clients.size}>`;
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Executor, Task } from "@taskloom/loop";
+import type { Life, LifeState } from "@taskloom/loop/lifecycle";
 import type { AnyFunction } from "../boundary/callable.ts";
 import { checkCallOptions } from "../calls/call-options.ts";
 import type { StreamCallOptions } from "../calls/call-options.ts";
@@ -37,12 +38,17 @@ export function poolOf(executor: ThreadPoolExecutor): Pool {
  * console.log(squares); // [1, 4, 9]
  * ```
  */
-export class ThreadPoolExecutor implements Executor, Submitter {
+export class ThreadPoolExecutor implements Executor, Submitter, Life {
   readonly #pool: Pool;
 
   constructor(options: ThreadPoolOptions = {}) {
     this.#pool = new Pool(defaultOptions(options));
     pools.set(this, this.#pool);
+  }
+
+  /** `open` while the pool takes calls; `stopped` when its threads are gone. */
+  get state(): LifeState {
+    return this.#pool.state;
   }
 
   /**

@@ -4,6 +4,7 @@ import { releaseProxy, transfer, wrap } from "comlink";
 import type { Remote } from "comlink";
 import { CancelledError, ExternalTask } from "@taskloom/loop";
 import type { Task } from "@taskloom/loop";
+import { Lifecycle } from "@taskloom/loop/lifecycle";
 import { startTimer } from "@taskloom/loop/timer";
 import type { LongTimer } from "@taskloom/loop/timer";
 import { openCallbackPort } from "../boundary/callbacks.ts";
@@ -50,7 +51,7 @@ export class RemoteObject {
   #next = 0;
   /** The error of every later call, once the object is gone. */
   #goneError: Error | undefined;
-  #disposed: Promise<void> | undefined;
+  readonly #life = new Lifecycle(() => new PoolClosedError(`This ${this.#className} was disposed`));
   readonly #death = Promise.withResolvers<MethodAnswer>();
 
   constructor(className: string, port: MessagePort, control: MessagePort, cancelGrace: number) {
@@ -202,8 +203,7 @@ export class RemoteObject {
 
   /** Runs the object's own disposal, and ends its thread. */
   dispose(): Promise<void> {
-    this.#disposed ??= this.#dispose();
-    return this.#disposed;
+    return this.#life.stop(() => this.#dispose());
   }
 
   async #dispose(): Promise<void> {

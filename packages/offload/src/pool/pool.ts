@@ -11,6 +11,8 @@
  * it end the thread. Other calls in flight are not touched.
  */
 import { CancelledError, QueueFull, TimeoutError } from "@taskloom/loop";
+import { Lifecycle } from "@taskloom/loop/lifecycle";
+import type { LifeState } from "@taskloom/loop/lifecycle";
 import { startTimer } from "@taskloom/loop/timer";
 import { decodeError } from "../boundary/error-transport.ts";
 import type { EncodedError } from "../boundary/error-transport.ts";
@@ -44,7 +46,9 @@ export class Pool implements ThreadsOwner {
   readonly options: PoolOptions;
   readonly #queue = new CallQueue<PoolCall>();
   readonly #threads: Threads;
-  #closed: Promise<void> | undefined;
+  readonly #life = new Lifecycle(
+    () => new PoolClosedError("The thread pool was shut down and takes no more calls; make a new one"),
+  );
   #onDrained: (() => void) | undefined;
   /** The number of calls that have not ended. */
   #liveCount = 0;
@@ -59,7 +63,11 @@ export class Pool implements ThreadsOwner {
   }
 
   get isFinished(): boolean {
-    return this.#closed !== undefined && this.#liveCount === 0;
+    return !this.#life.isOpen && this.#liveCount === 0;
+  }
+
+  get state(): LifeState {
+    return this.#life.state;
   }
 
   get backlog(): number {
@@ -97,8 +105,7 @@ export class Pool implements ThreadsOwner {
    * @throws {@link QueueFull} if as many calls wait as `maxQueue` allows
    */
   admit(): void {
-    if (this.#closed !== undefined)
-      throw new PoolClosedError("The thread pool was shut down and takes no more calls; make a new one");
+    this.#life.assertOpen();
     if (this.#queue.size >= this.options.maxQueue && !this.#hasRoom())
       throw new QueueFull(
         `${this.#queue.size} calls wait for a thread and maxQueue is ${this.options.maxQueue}; ` +
@@ -454,8 +461,7 @@ export class Pool implements ThreadsOwner {
     if (options.cancelRunning)
       for (const thread of this.#threads.all)
         for (const call of thread.calls.all()) this.#stop(call, new CancelledError(SHUT_DOWN), SHUT_DOWN);
-    this.#closed ??= this.#close();
-    return this.#closed;
+    return this.#life.stop(() => this.#close());
   }
 
   #cancelPending(): void {

@@ -1,12 +1,16 @@
+import { Lifecycle } from "@taskloom/loop/lifecycle";
+import type { Life, LifeState } from "@taskloom/loop/lifecycle";
 import type { Queue } from "bullmq";
+import { closedEngine } from "../contract/closed-engine.ts";
 import { EngineClock } from "../contract/engine-clock.ts";
 import type { LaneQueue } from "../contract/lane-queue.ts";
 
 /** The part of an {@link Engine} that all engines on BullMQ have in common. */
-export abstract class BullEngine {
+export abstract class BullEngine implements Life {
+  abstract readonly url: string;
   readonly isLocal = false;
+  protected readonly life: Lifecycle = new Lifecycle(() => this.refusal());
   protected readonly clock: EngineClock = new EngineClock();
-  #connecting: Promise<void> | undefined;
   #downSince: number | undefined;
 
   abstract openQueue(name: string): Queue;
@@ -15,16 +19,27 @@ export abstract class BullEngine {
   protected abstract open(): Promise<void>;
 
   connect(): Promise<void> {
-    this.#connecting ??= this.open().catch((error: unknown) => {
-      this.#connecting = undefined; // The next call tries again: the server may be up by then.
-      throw error;
-    });
-    return this.#connecting;
+    return this.life.start(() => this.open());
   }
 
-  /** Waits until a connection that is being opened is open or has failed. */
-  protected async untilOpened(): Promise<void> {
-    await this.#connecting?.catch(() => {});
+  get state(): LifeState {
+    return this.life.state;
+  }
+
+  close(): Promise<void> {
+    return this.life.stop(() => this.shut());
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** Closes the connections, once. */
+  protected abstract shut(): Promise<void>;
+
+  /** Returns the error of a use after `close()`. */
+  protected refusal(): Error {
+    return closedEngine(this.url);
   }
 
   openLane(name: string): LaneQueue {

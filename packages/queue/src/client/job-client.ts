@@ -1,5 +1,6 @@
 import { TimeoutError, getEventLoop } from "@taskloom/loop";
 import type { CancelledError } from "@taskloom/loop";
+import { Lifecycle } from "@taskloom/loop/lifecycle";
 import type { Engine } from "../contract/engine.ts";
 import { QueueClosedError } from "../errors.ts";
 import { settleWithin } from "../settle-within.ts";
@@ -34,7 +35,7 @@ export class JobClient implements RemoteTaskControl {
   readonly #canceller: JobCanceller;
   readonly #unserved: UnservedWarning;
   #isRecorded = false;
-  #isClosed = false;
+  readonly #life = new Lifecycle(() => new QueueClosedError(`Queue ${this.queues.queueName} is closed`));
 
   constructor(engine: Engine, queueName: string) {
     this.queues = new LaneQueues(engine, queueName);
@@ -152,9 +153,11 @@ export class JobClient implements RemoteTaskControl {
   }
 
   /** Stops waiting. The pending tasks fail, and their jobs continue at the engine. */
-  async close(): Promise<void> {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
+  close(): Promise<void> {
+    return this.#life.stop(() => this.#close());
+  }
+
+  async #close(): Promise<void> {
     this.#watch.close();
     for (const submission of this.#pending.all()) {
       const error = new QueueClosedError(

@@ -1,4 +1,6 @@
 import { wait } from "@taskloom/loop";
+import { Lifecycle } from "@taskloom/loop/lifecycle";
+import type { Life, LifeState } from "@taskloom/loop/lifecycle";
 import { checkArguments } from "../definition/check-arguments.ts";
 import { checkIsTask } from "../definition/define-task.ts";
 import type { TaskDefinition } from "../definition/define-task.ts";
@@ -81,7 +83,7 @@ export interface Submitter {
  * worker.cancel();
  * ```
  */
-export class TaskQueue {
+export class TaskQueue implements Life {
   readonly name: string;
   readonly engine: Engine;
   readonly #ownsEngine: boolean;
@@ -89,9 +91,9 @@ export class TaskQueue {
   readonly #jobs: JobFactory;
   readonly #schedules: Schedules;
   #flows: FlowAdder | undefined;
-  /** Whether the queue takes no more submissions. */
-  #isClosed = false;
-  #closing: Promise<void> | undefined;
+  readonly #life = new Lifecycle(
+    () => new QueueClosedError(`Queue ${this.name} is closed; make a new TaskQueue to submit to it`),
+  );
 
   /** @throws {@link EngineUrlError} for a URL that names no engine, {@link TaskOptionsError} for an invalid name. */
   constructor({ engine = DEFAULT_ENGINE, name = "default" }: TaskQueueOptions = {}) {
@@ -108,13 +110,19 @@ export class TaskQueue {
     this.#schedules = new Schedules(this.#client, this.#jobs);
   }
 
+  /** `open` while the queue takes submissions, `stopped` when it is closed. */
+  get state(): LifeState {
+    return this.#life.state;
+  }
+
   /**
    * Connects now, and not at the first submission.
    *
    * @throws {@link EngineUnavailableError} if the engine does not answer.
    */
-  connect(): Promise<void> {
-    return this.engine.connect();
+  async connect(): Promise<void> {
+    this.#life.assertUsable();
+    await this.engine.connect();
   }
 
   /**
@@ -180,8 +188,7 @@ export class TaskQueue {
   }
 
   #checkCall(task: TaskDefinition<never, unknown>): void {
-    if (this.#isClosed)
-      throw new QueueClosedError(`Queue ${this.name} is closed; make a new TaskQueue to submit to it`);
+    this.#life.assertOpen();
     checkIsTask(task);
   }
 
@@ -268,8 +275,9 @@ export class TaskQueue {
   }
 
   /** Reads every schedule of the queue. The one that runs next comes first. */
-  schedules(): Promise<Schedule[]> {
-    return this.#schedules.all();
+  async schedules(): Promise<Schedule[]> {
+    this.#life.assertUsable();
+    return await this.#schedules.all();
   }
 
   /**
@@ -331,11 +339,13 @@ export class TaskQueue {
 
   /** Reads the states of many jobs by their full ids, in one or two round trips. */
   async states(ids: readonly string[]): Promise<Map<string, JobSummary>> {
+    this.#life.assertUsable();
     return await jobStates(this.#client.queues, ids);
   }
 
   /** Counts the jobs in each state, of both lanes or of one. A cancelled job counts as `cancelled` alone. */
   async counts(lane?: Lane): Promise<QueueCounts> {
+    this.#life.assertUsable();
     return await countJobs(this.#client.queues, lane);
   }
 
@@ -344,6 +354,7 @@ export class TaskQueue {
    * group lists its latest `limit` jobs, so that many failures of one kind do not fill the memory.
    */
   async failed({ limit = 1_000 }: { readonly limit?: number } = {}): Promise<FailureGroup[]> {
+    this.#life.assertUsable();
     return await groupedFailures(this.engine, [this.name], limit);
   }
 
@@ -352,6 +363,7 @@ export class TaskQueue {
    * that fails again in between is not retried a second time.
    */
   async retryFailed({ task }: { readonly task?: string } = {}): Promise<number> {
+    this.#life.assertUsable();
     const only = task === undefined ? {} : { task };
     const retry = pages((at) =>
       retryFailed(this.engine, () => this.#client.queues, [this.name], { ...only, ...at }),
@@ -376,6 +388,7 @@ export class TaskQueue {
    * Running jobs, the next runs of schedules and flows that wait for their children continue.
    */
   async drain({ delayed = true }: { readonly delayed?: boolean } = {}): Promise<number> {
+    this.#life.assertUsable();
     return await drainQueue(this.#client.queues, { delayed });
   }
 
@@ -386,16 +399,19 @@ export class TaskQueue {
    * @throws {@link TaskOptionsError} for an invalid limit.
    */
   async limit(limit: RateLimit | undefined): Promise<void> {
+    this.#life.assertUsable();
     await limitRate(this.#client.queues, limit);
   }
 
   /** Pauses both lanes: workers take no more jobs until {@link resume}. Running jobs continue. */
   async pause(): Promise<void> {
+    this.#life.assertUsable();
     await pauseQueue(this.#client.queues);
   }
 
   /** Lets workers take jobs again after {@link pause}. */
   async resume(): Promise<void> {
+    this.#life.assertUsable();
     await resumeQueue(this.#client.queues);
   }
 
@@ -406,7 +422,7 @@ export class TaskQueue {
    */
   async shutdown({ cancelPending = false }: { readonly cancelPending?: boolean } = {}): Promise<void> {
     const pending = this.#client.pendingTasks();
-    this.#isClosed = true;
+    this.#life.beginStop();
     if (cancelPending) for (const task of pending) task.cancel("the queue is shut down");
     if (pending.length > 0) await wait(pending);
     await this.close();
@@ -417,9 +433,7 @@ export class TaskQueue {
    * jobs continue.
    */
   close(): Promise<void> {
-    this.#isClosed = true;
-    this.#closing ??= this.#close();
-    return this.#closing;
+    return this.#life.stop(() => this.#close());
   }
 
   async #close(): Promise<void> {
@@ -428,8 +442,8 @@ export class TaskQueue {
     if (this.#ownsEngine) await this.engine.close();
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
   }
 }
 

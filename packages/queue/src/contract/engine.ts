@@ -1,3 +1,4 @@
+import type { Life } from "@taskloom/loop/lifecycle";
 import type { Queue } from "bullmq";
 import type { Lane } from "./lane.ts";
 import type { JobEnd } from "./retention.ts";
@@ -38,7 +39,7 @@ import type { ServingWorker } from "./serving.ts";
  * Jobs are named by the name of their lane, which is the name of a BullMQ queue (`laneQueueName`), and by the id under
  * which BullMQ stores them (`storedId`).
  */
-export interface Engine {
+export interface Engine extends Life {
   /** The address without its password, for messages. */
   readonly url: string;
   /**
@@ -143,6 +144,7 @@ export interface Engine {
    * @returns a function that stops listening.
    */
   onBroken?(listener: (error: Error) => void): () => void;
+  /** Ends the use of the engine, whose connections close. */
   close(): Promise<void>;
 }
 

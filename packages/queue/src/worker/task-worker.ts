@@ -3,6 +3,8 @@ import { randomUUID } from "node:crypto";
 import { availableParallelism } from "node:os";
 import { Future, createTask, getEventLoop, sleep } from "@taskloom/loop";
 import type { Task } from "@taskloom/loop";
+import { Lifecycle } from "@taskloom/loop/lifecycle";
+import type { Life, LifeState } from "@taskloom/loop/lifecycle";
 import { numberProblem } from "@taskloom/loop/number-option";
 import type { ThreadPoolExecutor } from "@taskloom/offload";
 import { isRunnableTask } from "../definition/define-task.ts";
@@ -13,7 +15,7 @@ import type { Engine } from "../contract/engine.ts";
 import { laneQueueName, lanes } from "../contract/lane.ts";
 import type { Lane } from "../contract/lane.ts";
 import { DEFAULT_ENGINE, openEngine } from "../engines/open-engine.ts";
-import { TaskOptionsError } from "../errors.ts";
+import { QueueClosedError, TaskOptionsError } from "../errors.ts";
 import { settleWithin } from "../settle-within.ts";
 import type { WorkerListeners } from "./job-events.ts";
 import { removeRegularly } from "./remove-regularly.ts";
@@ -87,7 +89,7 @@ export interface WorkerStats {
  * await running.catch(() => {});
  * ```
  */
-export class TaskWorker {
+export class TaskWorker implements Life {
   readonly engine: Engine;
   readonly #ownsEngine: boolean;
   readonly #options: TaskWorkerOptions;
@@ -98,6 +100,10 @@ export class TaskWorker {
   readonly #finished: Record<Lane, number> = { loop: 0, thread: 0 };
   #threads: ThreadPoolExecutor | undefined;
   #renewal: LockRenewal | undefined;
+  readonly #life = new Lifecycle(
+    () => new QueueClosedError("The worker has stopped: make a new TaskWorker to take jobs"),
+  );
+  #running: Task<void> | undefined;
   #stopRemoving: (() => void) | undefined;
   #stopServing: (() => Promise<void>) | undefined;
 
@@ -123,6 +129,11 @@ export class TaskWorker {
     return this.#options.threads ?? Math.max(1, availableParallelism() - 1);
   }
 
+  /** `open` before and during the run, `stopping` during the drain, `stopped` afterwards. */
+  get state(): LifeState {
+    return this.#life.state;
+  }
+
   /** Resolves when the worker takes jobs; rejects if it cannot start. */
   ready(): Promise<void> {
     return this.#ready.promise;
@@ -133,9 +144,15 @@ export class TaskWorker {
    * continue until shortly before the end of `drain`, hands back the remaining jobs, and ends as cancelled. The task
    * fails with an {@link EngineUnavailableError} if the worker cannot start, and with the engine's error if an embedded
    * engine has stopped.
+   *
+   * @throws {@link QueueClosedError} if the worker runs already or has stopped: a worker runs once.
    */
   run(): Task<void> {
-    return createTask(async () => {
+    this.#life.assertOpen();
+    if (this.#running !== undefined) {
+      throw new QueueClosedError("The worker runs already: make a new TaskWorker for a second run");
+    }
+    const running = createTask(async () => {
       const broken = new Future<void>();
       const stopListening = this.engine.onBroken?.((error) => {
         if (!broken.done()) broken.setException(error);
@@ -149,9 +166,35 @@ export class TaskWorker {
         throw error;
       } finally {
         stopListening?.();
-        await this.#stop();
+        await this.#stopOnce();
       }
     });
+    this.#running = running;
+    // A task that is cancelled before its first step never runs.
+    running.addDoneCallback(() => void this.#stopOnce().catch(() => {}));
+    return running;
+  }
+
+  /**
+   * Stops the worker as a cancel of its run does, and resolves when it has stopped. Rejects with the error of the stop if
+   * the stop fails.
+   */
+  async stop(): Promise<void> {
+    if (this.#life.isOpen) {
+      this.#life.beginStop();
+      this.#running?.cancel("the worker stops");
+    }
+    await Promise.allSettled([this.#running]);
+    await this.#stopOnce();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  #stopOnce(): Promise<void> {
+    this.#ready.reject(new QueueClosedError("The worker was stopped before it was ready"));
+    return this.#life.stop(() => this.#stop());
   }
 
   async #start(): Promise<void> {

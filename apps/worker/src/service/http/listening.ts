@@ -14,6 +14,13 @@ export type ListenTarget =
     }
   | { readonly path: string };
 
+/** The address of a service for clients. */
+export interface ListenAddress {
+  readonly address: string;
+  /** Whether the wanted port was in use, so that the service has another one. */
+  readonly isOther: boolean;
+}
+
 /** The longest path of a socket, in bytes. */
 const MAX_PATH_BYTES = process.platform === "darwin" ? 103 : 107;
 
@@ -22,10 +29,7 @@ const MAX_PATH_BYTES = process.platform === "darwin" ? 103 : 107;
  *
  * @throws {@link CliFailure} if the address cannot be used.
  */
-export async function listen(
-  app: FastifyInstance,
-  target: ListenTarget,
-): Promise<{ readonly address: string; readonly isOther: boolean }> {
+export async function listen(app: FastifyInstance, target: ListenTarget): Promise<ListenAddress> {
   if ("path" in target) {
     await listenOnSocket(app, target.path);
     return { address: `unix:${target.path}`, isOther: false };

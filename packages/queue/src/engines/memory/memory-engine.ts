@@ -1,5 +1,8 @@
 import { getEventLoop } from "@taskloom/loop";
 import type { FlowJob, Queue, WorkerOptions } from "bullmq";
+import { Lifecycle } from "@taskloom/loop/lifecycle";
+import type { LifeState } from "@taskloom/loop/lifecycle";
+import { closedEngine } from "../../contract/closed-engine.ts";
 import { EngineUnsupportedError } from "../../errors.ts";
 import { queueOfLaneName } from "../../contract/lane.ts";
 import type { Lane } from "../../contract/lane.ts";
@@ -55,7 +58,7 @@ export class MemoryEngine implements Engine {
   readonly clockOffset = 0;
   readonly locks: LockTerms = MEMORY_LOCKS;
   readonly #shared: Memory;
-  #isClosed = false;
+  readonly #life = new Lifecycle(() => closedEngine(this.url));
 
   private constructor(url: string, shared: Memory) {
     this.url = url;
@@ -81,7 +84,13 @@ export class MemoryEngine implements Engine {
     return new MemoryEngine(url, memory);
   }
 
-  async connect(): Promise<void> {}
+  get state(): LifeState {
+    return this.#life.state;
+  }
+
+  async connect(): Promise<void> {
+    this.#life.assertOpen();
+  }
 
   warnings(): readonly string[] {
     return [];
@@ -272,9 +281,15 @@ export class MemoryEngine implements Engine {
     return 0;
   }
 
-  async close(): Promise<void> {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
+  close(): Promise<void> {
+    return this.#life.stop(() => this.#close());
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
     if (--this.#shared.users > 0) return;
     open.delete(this.url);
     for (const lane of this.#shared.lanes.values()) lane.clear();

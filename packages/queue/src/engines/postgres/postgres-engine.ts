@@ -53,7 +53,6 @@ export class PostgresEngine extends SqlEngine implements Engine {
   protected readonly connection: pg.Pool;
   readonly #warnings = new Set<string>();
   #heartbeat: NodeJS.Timeout | undefined;
-  #closed = false;
 
   private constructor(url: string) {
     super();
@@ -95,7 +94,7 @@ export class PostgresEngine extends SqlEngine implements Engine {
         { cause: error },
       );
     }
-    if (!this.#closed) this.#heartbeat = setInterval(() => void this.#beat(), HEARTBEAT_MS).unref();
+    if (this.life.isOpen) this.#heartbeat = setInterval(() => void this.#beat(), HEARTBEAT_MS).unref();
   }
 
   async #prepare(): Promise<void> {
@@ -236,9 +235,7 @@ export class PostgresEngine extends SqlEngine implements Engine {
     return postgresTransient(error);
   }
 
-  async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
+  protected async shut(): Promise<void> {
     clearInterval(this.#heartbeat);
     await this.#channel.close();
     // The pool ends when every connection has been released, and a connection can be stuck.

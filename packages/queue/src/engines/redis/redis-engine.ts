@@ -76,7 +76,6 @@ export class RedisEngine extends BullEngine implements Engine {
   #lastError: Error | undefined;
   /** Whether a lost connection is opened again. Before the first connection it is, if BullMQ's objects wait for it. */
   #keepsTrying = false;
-  #closed = false;
 
   private constructor(url: string) {
     super();
@@ -112,8 +111,6 @@ export class RedisEngine extends BullEngine implements Engine {
   }
 
   protected async open(): Promise<void> {
-    if (this.#closed)
-      throw new EngineUnavailableError(`The engine at ${this.url} was closed in this process`);
     this.#lastError = undefined;
     try {
       await Promise.race([
@@ -134,6 +131,7 @@ export class RedisEngine extends BullEngine implements Engine {
         cause,
       });
     }
+    if (!this.life.isOpen) return;
     this.#keepsTrying = true;
     this.#heartbeats.push(watchClient(this.#client, MAX_SILENT_BEATS));
     if (this.#client instanceof Cluster)
@@ -336,9 +334,7 @@ export class RedisEngine extends BullEngine implements Engine {
     return redisTransient(error);
   }
 
-  async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
+  protected async shut(): Promise<void> {
     clearInterval(this.#clockTimer);
     for (const heartbeat of this.#heartbeats) heartbeat.stop();
     this.replies.close();

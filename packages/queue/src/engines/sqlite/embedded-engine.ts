@@ -282,12 +282,27 @@ export class EmbeddedEngine extends SqlEngine implements Engine {
     return () => this.#brokenListeners.delete(listener);
   }
 
-  async close(): Promise<void> {
+  /** Ends the use by one user. The last user closes the database. */
+  override async close(): Promise<void> {
     const entry = open.get(this.folder);
-    if (entry?.engine !== this || --entry.users > 0) return;
-    open.delete(this.folder);
-    await this.untilOpened();
+    if (entry?.engine === this) {
+      if (--entry.users > 0) return;
+      open.delete(this.folder);
+    }
+    await super.close();
+  }
+
+  protected async shut(): Promise<void> {
+    await this.life.startEnded();
     await this.#database?.close();
+  }
+
+  protected override refusal(): Error {
+    return new EmbeddedDatabaseError(
+      "EMBEDDED_CLOSED",
+      this.folder,
+      `The engine of ${this.folder} is closed: open a new one`,
+    );
   }
 }
 
