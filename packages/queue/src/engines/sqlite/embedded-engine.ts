@@ -82,6 +82,8 @@ export class EmbeddedEngine extends SqlEngine implements Engine {
 
   override async connect(): Promise<void> {
     if (this.#database?.ended !== undefined) throw embeddedError(this.folder, this.#database.ended);
+    // One user that closes too often does not take the folder from the others, whose queues still have it open.
+    if (this.#database !== undefined) return;
     await super.connect();
   }
 
