@@ -43,9 +43,7 @@ export interface RunOptions {
 export class Runner implements Life {
   readonly #options: RunOptions;
   #loop: EventLoop | null = null;
-  readonly #life = new Lifecycle(
-    () => new UsageError("RUNNER_CLOSED", "Runner is closed: make a new one"),
-  );
+  readonly #life = new Lifecycle(() => new UsageError("RUNNER_CLOSED", "Runner is closed: make a new one"));
 
   constructor(options: RunOptions = {}) {
     this.#options = options;
