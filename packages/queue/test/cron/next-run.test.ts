@@ -203,9 +203,9 @@ test.each([
 });
 
 test.each([
-  ["H 3 * * *", /`H` would be another time/],
-  ["0 H(0-7) * * *", /`H` would be another time/],
-  ["0 0 H/5 * *", /`H` would be another time/],
+  ["H 3 * * *", /`H` would be a different time/],
+  ["0 H(0-7) * * *", /`H` would be a different time/],
+  ["0 0 H/5 * *", /`H` would be a different time/],
   ["0 3", /it has 2 fields/],
   ["", /it has 1 fields/],
   ["0 0 0 * * * 2027", /it has 7 fields/],
