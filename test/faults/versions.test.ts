@@ -11,7 +11,7 @@ faultTest(
     await using queue = new TaskQueue({ engine: redis.url });
     const oldWorker = await workers.start();
     const task = queue.submit(next.versioned);
-    await oldWorker.printed(new RegExp(`job ${task.id} wants task fault\\.versioned version 2`));
+    await oldWorker.printed(new RegExp(`job ${task.id} needs version 2 of task fault\\.versioned`));
     expect(task.done()).toBe(false);
     expect(await queue.submit(old.versioned)).toBe("version 1");
 

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
+import type { Task } from "@taskloom/loop";
 import { TaskQueue } from "@taskloom/queue";
 import { expect } from "vitest";
 import { faultTest, full, measured } from "./support/fault-test.ts";
@@ -14,15 +15,23 @@ faultTest(
   async ({ redis, workers, ledger }) => {
     await using queue = new TaskQueue({ engine: redis.url });
     const keys = Array.from({ length: jobs }, (_, index) => `job-${index}`);
-    const tasks = keys.map((key) => queue.submit(marked, key, 100));
+    const tasks: Task<string>[] = [];
     let ended = 0;
-    for (const task of tasks) task.addDoneCallback(() => ended++);
+    const submitPart = (): void => {
+      for (const key of keys.slice(tasks.length, tasks.length + jobs / kills)) {
+        const task = queue.submit(marked, key, 100);
+        task.addDoneCallback(() => ended++);
+        tasks.push(task);
+      }
+    };
     const alive = await Promise.all([workers.start({ concurrency }), workers.start({ concurrency })]);
     const deaths: { readonly pid: number; readonly at: number; readonly cutOff: readonly string[] }[] = [];
     for (let kill = 0; kill < kills; kill++) {
       const victim = alive.shift();
       const pid = victim!.child.pid!;
       const before = ended;
+      // A part for each death: on a slow machine, all jobs would end while the next worker starts.
+      submitPart();
       // A worker dies in the middle of its work, and only after 40 more jobs have ended.
       await expect.poll(() => ended, { timeout: 60_000, interval: 20 }).toBeGreaterThan(before + 40);
       await victim?.kill("SIGKILL");

@@ -57,7 +57,7 @@ test("Redis that is down", async ({ folder }) => {
   const ended = await taskloom("demo", folder, "--once", "--port", "0", "--engine", url);
   expectOneLine(
     ended,
-    /Redis at redis:\/\/127\.0\.0\.1:\d+ cannot be used .*; start it or correct the address\./,
+    /Redis at redis:\/\/127\.0\.0\.1:\d+ cannot be used .*; start it or correct the address\n/,
   );
 });
 
