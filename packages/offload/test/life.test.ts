@@ -229,9 +229,18 @@ describe("the life of a pool", () => {
       "void pool.submit(() => console.log('done all the same'));",
       "done all the same\n",
     ],
+    [
+      "an object whose disposal lasts longer than its last method",
+      `const object = await threadObject(${JSON.stringify(new URL("fixtures/jobs.ts", import.meta.url).href)}, "Slow", []);
+      const work = object.work(20);
+      await object[Symbol.asyncDispose]();
+      await work;
+      console.log("disposed");`,
+      "disposed\n",
+    ],
   ])("lets the process end by itself: %s", async (_what, code, output) => {
     const index = new URL("../src/index.ts", import.meta.url).href;
-    const program = `import { ThreadPoolExecutor } from ${JSON.stringify(index)};
+    const program = `import { ThreadPoolExecutor, threadObject } from ${JSON.stringify(index)};
       const pool = new ThreadPoolExecutor({ maxThreads: 2 });
       ${code}`;
     const child = spawn(
