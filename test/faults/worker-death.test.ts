@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { Task } from "@taskloom/loop";
 import { TaskQueue } from "@taskloom/queue";
+import type { RemoteTask } from "@taskloom/queue";
 import { expect } from "vitest";
 import { faultTest, full, measured } from "./support/fault-test.ts";
 import { deadly, marked } from "./support/tasks.ts";
@@ -15,7 +15,7 @@ faultTest(
   async ({ redis, workers, ledger }) => {
     await using queue = new TaskQueue({ engine: redis.url });
     const keys = Array.from({ length: jobs }, (_, index) => `job-${index}`);
-    const tasks: Task<string>[] = [];
+    const tasks: RemoteTask<string>[] = [];
     let ended = 0;
     const submitPart = (): void => {
       for (const key of keys.slice(tasks.length, tasks.length + jobs / kills)) {
