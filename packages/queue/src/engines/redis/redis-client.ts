@@ -2,6 +2,7 @@ import { Cluster } from "ioredis";
 import type { Redis, RedisOptions } from "ioredis";
 import { EngineUrlError } from "../../errors.ts";
 import { withoutPassword } from "../../contract/without-password.ts";
+import { WatchedCluster } from "./watched-cluster.ts";
 import { Refusals, WritableRedis } from "./writable-redis.ts";
 
 /** The connection to one server, or the connections to the nodes of a cluster. */
@@ -52,7 +53,15 @@ export function checkRedisUrl(url: string): void {
 }
 
 /** Opens a client that connects at its first use. If the server is lost, commands wait and do not fail. */
-export function openRedis(url: string, { retryStrategy, ...options }: ClientOptions): RedisClient {
+export function openRedis(url: string, options: ClientOptions): RedisClient {
+  const client = newClient(url, options);
+  // BullMQ duplicates the client for each worker, and connects a lazy duplicate itself: it would keep the failure of the
+  // first try for ever. It waits for a duplicate that connects by itself until a later try succeeds.
+  client.options.lazyConnect = false;
+  return client;
+}
+
+function newClient(url: string, { retryStrategy, ...options }: ClientOptions): RedisClient {
   const common = { ...options, maxRetriesPerRequest: null };
   if (!isClusterUrl(url)) {
     const refusals = new Refusals();
@@ -64,7 +73,7 @@ export function openRedis(url: string, { retryStrategy, ...options }: ClientOpti
     });
   }
   const address = clusterAddress(url);
-  return new Cluster(address.nodes, {
+  return new WatchedCluster(address.nodes, {
     lazyConnect: true,
     clusterRetryStrategy: retryStrategy,
     // Commands are redirected until a replica has taken over or the node is back.
@@ -84,8 +93,8 @@ export function another(client: RedisClient): RedisClient {
 /** Opens another client that repeats no command whose connection was cut. */
 export function unrepeating(client: RedisClient): RedisClient {
   return client instanceof Cluster
-    ? client.duplicate([], { clusterRetryStrategy: () => null, retryDelayOnFailover: 0 })
-    : client.duplicate({ retryStrategy: () => null, reconnectOnError: null });
+    ? client.duplicate([], { clusterRetryStrategy: () => null, retryDelayOnFailover: 0, lazyConnect: true })
+    : client.duplicate({ retryStrategy: () => null, reconnectOnError: null, lazyConnect: true });
 }
 
 function clusterAddress(url: string): ClusterAddress {

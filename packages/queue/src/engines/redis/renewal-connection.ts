@@ -16,6 +16,8 @@ export const connectToRenew: ConnectToRenew<RenewalServer> = ({ url, prefix }, q
   const connection = openRedis(url, { retryStrategy: () => 100, socketTimeout: patience });
   // The client connects again by itself. Locks that lapse meanwhile are reported as lost.
   connection.on("error", () => {});
+  // A backend that connects the client itself would keep the failure of the first try for ever.
+  connection.connect().catch(() => {});
   const options = { connection, prefix };
   return queues.map((name): IQueueBackend => createRedisBackend(name, options));
 };

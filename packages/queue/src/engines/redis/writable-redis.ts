@@ -1,5 +1,6 @@
 import type { Redis, RedisOptions } from "ioredis";
 import { BatchingRedis } from "./batching-redis.ts";
+import { endSilentStarts } from "./silent-start.ts";
 
 /** The time for which a refused write lengthens the pause before the next connection. */
 const REFUSAL_MEMORY_MS = 10_000;
@@ -59,7 +60,9 @@ export class WritableRedis extends BatchingRedis {
   }
 
   override duplicate(override?: RedisOptions): never {
-    return new WritableRedis({ ...this.options, ...override }) as never;
+    const client = new WritableRedis({ ...this.options, ...override });
+    endSilentStarts(client);
+    return client as never;
   }
 
   #fits({
