@@ -12,6 +12,12 @@ import { inTransaction } from "./transaction.ts";
 /** The limit of the operations of one transaction, so that other processes have their turns. */
 const MAX_OPERATIONS = 500;
 
+/**
+ * Returns whether an operation is repeated here if it fails, as on a full disk. Nobody waits for it, and a job whose lock
+ * keeps another token would be active for ever.
+ */
+const isRepeated = ([, name]: SentOperation): boolean => name === ("renameLock" satisfies OperationName);
+
 /** The operations of this process, which run in turns: one transaction each, then the news of it. */
 export class Turns {
   /** The other processes of the file, once they are known. */
@@ -20,6 +26,8 @@ export class Turns {
   readonly #awaited: AwaitedClaims;
   readonly #reply: (message: DatabaseReply) => void;
   #collected: SentOperation[] = [];
+  /** The operations that failed and are repeated, before all others. */
+  #failed: SentOperation[] = [];
 
   constructor(store: Store, reply: (message: DatabaseReply) => void) {
     this.#store = store;
@@ -80,13 +88,16 @@ export class Turns {
     if (this.#findsNothing(turn)) return;
     let results: SentResult[];
     let claims: SentClaim[] = [];
+    const operations = [...this.#failed, ...turn];
     try {
       results = inTransaction(this.#store, () => {
-        const all = turn.map((operation) => this.#runOperation(operation));
+        const all = operations.map((operation) => this.#runOperation(operation));
         if (this.#store.signals.jobs.size > 0) claims = this.#awaited.claim(this.#store.signals.jobs);
         return all;
       });
+      this.#failed = operations.filter((each, at) => isRepeated(each) && results[at]![1] !== undefined);
     } catch (error) {
+      this.#failed = operations.filter(isRepeated);
       const failure = failureOf(error);
       this.#reply({ kind: "turn", results: turn.map(([id]): SentResult => [id, failure]), events: [] });
       return;
