@@ -88,16 +88,16 @@ export class Turns {
     if (this.#findsNothing(turn)) return;
     let results: SentResult[];
     let claims: SentClaim[] = [];
-    const operations = [...this.#failed, ...turn];
+    const sent = [...this.#failed, ...turn];
     try {
       results = inTransaction(this.#store, () => {
-        const all = operations.map((operation) => this.#runOperation(operation));
+        const all = sent.map((operation) => this.#runOperation(operation));
         if (this.#store.signals.jobs.size > 0) claims = this.#awaited.claim(this.#store.signals.jobs);
         return all;
       });
-      this.#failed = operations.filter((each, at) => isRepeated(each) && results[at]![1] !== undefined);
+      this.#failed = sent.filter((each, at) => isRepeated(each) && results[at]![1] !== undefined);
     } catch (error) {
-      this.#failed = operations.filter(isRepeated);
+      this.#failed = sent.filter(isRepeated);
       const failure = failureOf(error);
       this.#reply({ kind: "turn", results: turn.map(([id]): SentResult => [id, failure]), events: [] });
       return;
