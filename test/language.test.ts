@@ -70,9 +70,6 @@ const UNWANTED = new RegExp(`\\b(?:${wordsNotInTexts.join("|").replaceAll(" ", "
 const unwanted = ({ place, text }: { place: string; text: string }): string[] =>
   [...withoutCode(text).matchAll(UNWANTED)].map(([word]) => `${place}: ${word}`);
 
-/** The packages whose doc comments use the words of the glossary. The queue joins when its comments are rewritten. */
-const heldToGlossary = ["packages/loop", "packages/offload", "packages/bullmq-sqlite", "apps/worker"];
-
 const FREE_RELATIVE = /^(what|who|whoever|which)\b/i;
 
 describe.each(sources)("%s", (folder) => {
@@ -102,14 +99,11 @@ describe.each(sources)("%s", (folder) => {
   });
 });
 
-test.each(heldToGlossary)(
-  'no doc comment of %s has a word of the glossary\'s column "not in texts"',
-  (folder) => {
-    expect(wordsNotInTexts.length).toBeGreaterThan(15);
-    const comments = filesBelow(`${folder}/src`, ".ts").flatMap(docComments);
-    expect(comments.flatMap(unwanted)).toEqual([]);
-  },
-);
+test.each(sources)('no doc comment of %s has a word of the glossary\'s column "not in texts"', (folder) => {
+  expect(wordsNotInTexts.length).toBeGreaterThan(15);
+  const comments = filesBelow(`${folder}/src`, ".ts").flatMap(docComments);
+  expect(comments.flatMap(unwanted)).toEqual([]);
+});
 
 test("no head of a table begins with What, Who, Whoever or Which, or is about the one and the other", () => {
   const heads = pages.flatMap(tableHeads);

@@ -64,7 +64,11 @@ export class FlowControl {
     this.#drains?.delete(drain);
   }
 
-  /** Waits for the end of the connection. Throws the error that ended it. */
+  /**
+   * Waits for the end of the connection.
+   *
+   * @throws the error that ended it.
+   */
   *waitClosed(): Generator<never, void, unknown> {
     if (!this.#isLost) yield* (this.#closed ??= new Waiters(this.#loop)).wait();
     else if (this.#error !== null) throw this.#error;

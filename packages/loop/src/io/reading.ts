@@ -37,7 +37,11 @@ abstract class Reading extends Operation<Buffer> {
     this.reader = reader;
   }
 
-  /** Returns the requested bytes, or null if more data must arrive first. Throws the errors of the read. */
+  /**
+   * Returns the requested bytes, or null if more data must arrive first.
+   *
+   * @throws the errors of the read.
+   */
   protected abstract take(): Buffer | null;
   /** Called when the read is cancelled: returns the bytes to the buffer. */
   protected putBack(): void {}
