@@ -30,7 +30,7 @@ export async function program(args: readonly string[]): Promise<number> {
   return exitCode;
 }
 
-/** Returns the message of commander in the form of our own. */
+/** Returns a message of commander in the form of Taskloom's messages. */
 function usageMessage({ message }: CommanderError): string {
   const text = message
     .replace(/^error: /, "")
@@ -47,7 +47,7 @@ function addDemo(taskloom: Command, ended: (exitCode: number) => void): void {
     .option("--once", "end after the work; without this flag the service stays up until Ctrl-C", false)
     .option(
       "--engine <url>",
-      "the engine that stores the jobs: embedded:FOLDER or redis://HOST:PORT",
+      "the engine that stores the jobs: embedded:FOLDER, redis://HOST:PORT or postgres://HOST/DATABASE",
       "embedded:.taskloom",
     )
     .option("--workers <number>", "number of worker processes", whole(1), 1)

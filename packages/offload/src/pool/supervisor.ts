@@ -3,6 +3,7 @@
  * threads. Each thread runs one task of Piscina's, which hands the thread over to the pool (see thread/entry.ts).
  * After that task Piscina sees the thread as idle, and the pool alone decides what it runs.
  */
+import { setTimeout as delay } from "node:timers/promises";
 import type { Worker } from "node:worker_threads";
 import { fileURLToPath } from "node:url";
 import { Piscina } from "piscina";
@@ -35,6 +36,9 @@ export interface ThreadOptions {
  */
 const YOUNG_GENERATION_MB = 48;
 
+/** The time for which the end of all threads waits for a thread that is starting, in milliseconds. */
+const MAX_START_MS = 10_000;
+
 export const THREAD_OPTIONS: OptionNames<ThreadOptions> = {
   resourceLimits: true,
   env: true,
@@ -53,8 +57,10 @@ export class Supervisor {
   readonly #piscina: Piscina;
   /** The ids of the threads that were handed over and have not exited. */
   readonly #handedOver = new Set<number>();
-  /** A function for each thread that is starting, which fails its start. */
+  /** For each thread that is starting, a function that fails its start. */
   readonly #starting = new Set<(error: Error) => void>();
+  /** The starts that have not ended. */
+  readonly #starts = new Set<Promise<unknown>>();
   #isClosed = false;
 
   constructor(options: ThreadOptions, maxThreads: number) {
@@ -85,6 +91,16 @@ export class Supervisor {
 
   /** Starts a thread with these values. Rejects if the thread fails to start. */
   async start(init: ThreadInit): Promise<Worker> {
+    const started = this.#start(init);
+    this.#starts.add(started);
+    try {
+      return await started;
+    } finally {
+      this.#starts.delete(started);
+    }
+  }
+
+  async #start(init: ThreadInit): Promise<Worker> {
     const abort = new AbortController();
     const failed = Promise.withResolvers<never>();
     this.#starting.add(failed.reject);
@@ -108,10 +124,14 @@ export class Supervisor {
     }
   }
 
-  /** Ends every thread; resolves when all are gone. */
+  /**
+   * Ends every thread; resolves when all are gone. A thread that is starting is ended when it has started: Node aborts the
+   * process if a thread is terminated while it loads an ES module through `require`, as Piscina does.
+   */
   async destroy(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    await Promise.race([Promise.allSettled(this.#starts), delay(MAX_START_MS, undefined, { ref: false })]);
     await this.#piscina.destroy();
   }
 }

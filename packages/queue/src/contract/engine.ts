@@ -18,8 +18,8 @@ import type { ServingWorker } from "./serving.ts";
  * @remarks
  * This interface is the seam between the engines and the rest of the package: `operate`, `client` and `worker` know an
  * engine by these members alone. Three of the four engines run BullMQ on one of its backends, and the fourth keeps jobs
- * in memory; no caller can tell which one it has. A new engine implements this interface, is added to `openEngine`, and
- * has to pass the conformance suites of `packages/queue/test`.
+ * in memory. Callers ask only whether jobs run on their own loop ({@link isLocal}), and whether an optional member is
+ * there. docs/architecture.md lists the steps to add an engine.
  *
  * In the interface:
  *

@@ -1,4 +1,4 @@
-import { attempt } from "../attempt.ts";
+import { valueOr } from "../value-or.ts";
 
 /** The names of query parameters that hold a secret, as ioredis, pg and similar clients spell them. */
 const SECRET_NAME = /pass|pwd|secret|token|credential|auth|key$/i;
@@ -40,7 +40,7 @@ function secretRanges(url: string): Range[] {
   for (const match of url.matchAll(PARAMETERS)) {
     const { name = "", value = "" } = match.groups ?? {};
     const to = match.index + match[0].length;
-    if (value !== "" && SECRET_NAME.test(attempt(() => decodeURIComponent(name), name)))
+    if (value !== "" && SECRET_NAME.test(valueOr(() => decodeURIComponent(name), name)))
       ranges.push([to - value.length, to]);
   }
   const { scheme = "", slashes = "", authority = "", path = "" } = FIELDS.exec(url)?.groups ?? {};

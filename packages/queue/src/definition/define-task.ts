@@ -12,7 +12,10 @@ export interface Backoff {
   readonly type: "fixed" | "exponential";
   /** Milliseconds before the second attempt. */
   readonly delay: number;
-  /** The random part of the delay, 0 to 1, so that jobs that fail together are not retried together. Default 0. */
+  /**
+   * The random part of the delay, 0 to 1: the wait is between `delay * (1 - jitter)` and `delay`, so that jobs that fail
+   * together are not retried together. Default 0.
+   */
   readonly jitter?: number;
 }
 

@@ -2,7 +2,7 @@ import { inspect, types } from "node:util";
 import { errorClassNames } from "@taskloom/loop";
 import { DEFAULT_LIMITS, TAG } from "./format.ts";
 import type { Json, JsonObject, WireLimits } from "./format.ts";
-import { attempt } from "../attempt.ts";
+import { valueOr } from "../value-or.ts";
 import { isPlainText, storableText } from "./plain-text.ts";
 import { WireError } from "./wire-error.ts";
 
@@ -50,10 +50,10 @@ function bareError(thrown: unknown): JsonObject {
   if (!isError(thrown)) return { [TAG]: "thrown", value: safeText(print(thrown)) };
   // Each property can be a getter that throws.
   const read = (key: "name" | "message" | "stack"): string =>
-    safeText(attempt(() => textOf(thrown[key]), ""));
+    safeText(valueOr(() => textOf(thrown[key]), ""));
   return {
     [TAG]: "error",
-    class: attempt(() => errorClassNames(thrown), ["Error"]).map(safeText),
+    class: valueOr(() => errorClassNames(thrown), ["Error"]).map(safeText),
     name: read("name"),
     message: read("message"),
     stack: read("stack"),

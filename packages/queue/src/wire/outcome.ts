@@ -1,5 +1,5 @@
 import { CancelledError } from "@taskloom/loop";
-import { attempt } from "../attempt.ts";
+import { valueOr } from "../value-or.ts";
 import { decodeError, decodeValue } from "./decode.ts";
 import { encodeError } from "./encode.ts";
 import { TAG } from "./format.ts";
@@ -64,7 +64,7 @@ function textsOf(thrown: unknown): Readonly<Record<"name" | "message" | "stack",
     return { name: "Error", message: text, stack: text };
   }
   const read = (key: "name" | "message" | "stack", fallback: string): string => {
-    const value: unknown = attempt(() => thrown[key], fallback);
+    const value: unknown = valueOr(() => thrown[key], fallback);
     return storableText(typeof value === "string" ? value : fallback);
   };
   const message = read("message", "The task failed with an error that has no readable message");
@@ -72,7 +72,7 @@ function textsOf(thrown: unknown): Readonly<Record<"name" | "message" | "stack",
 }
 
 function asPrinted(thrown: unknown): string {
-  return attempt(() => String(thrown), undefined) ?? Object.prototype.toString.call(thrown);
+  return valueOr(() => String(thrown), undefined) ?? Object.prototype.toString.call(thrown);
 }
 
 /** Returns the outcome that the record of a finished job holds. */

@@ -1,6 +1,6 @@
 import { Job } from "bullmq";
 import type { JobJson } from "bullmq";
-import { attempt } from "../../attempt.ts";
+import { valueOr } from "../../value-or.ts";
 import { unreadableFailure } from "../../bullmq/deferred-end.ts";
 import { ObjectDataQueue } from "../../bullmq/object-data-queue.ts";
 import type { JobRecord } from "../../contract/job-record.ts";
@@ -51,7 +51,7 @@ function isJson(text: unknown, mustBeObject: boolean): boolean {
 /** Returns the parsed JSON of a field, or `otherwise` if the field is absent or is not JSON. */
 export function parsedOr(otherwise: unknown, text: string | null | undefined): unknown {
   if (text == null) return otherwise ?? undefined;
-  return attempt<unknown>(() => JSON.parse(text), otherwise);
+  return valueOr<unknown>(() => JSON.parse(text), otherwise);
 }
 
 /** Returns the texts of a list; none for any other value. */

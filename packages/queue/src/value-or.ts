@@ -1,5 +1,5 @@
 /** Returns the value that `read` returns, or `otherwise` if `read` throws. */
-export function attempt<T>(read: () => T, otherwise: T): T {
+export function valueOr<T>(read: () => T, otherwise: T): T {
   try {
     return read();
   } catch {
