@@ -59,3 +59,20 @@ export class LongTimer {
 export function startTimer(milliseconds: number, callback: () => void): LongTimer {
   return new LongTimer(milliseconds, callback);
 }
+
+/**
+ * Waits for a clean-up, but no longer than `milliseconds`, so that a part that does not answer keeps no process from
+ * ending. Errors of the clean-up are ignored.
+ *
+ * ```ts
+ * import { settleWithin } from "@taskloom/loop/timer";
+ *
+ * await settleWithin(100, Promise.reject(new Error("no matter")));
+ * ```
+ */
+export async function settleWithin(milliseconds: number, cleanUp: Promise<unknown>): Promise<void> {
+  const { promise: over, resolve } = Promise.withResolvers<void>();
+  const timer = startTimer(milliseconds, resolve);
+  await Promise.race([cleanUp.catch(() => {}), over]);
+  timer.cancel();
+}

@@ -33,8 +33,10 @@ describe.each<Cut>(["reset", "silent"])("a connection that is cut (%s) while it 
     const [backend] = connectToRenew({ url: proxy.url, prefix: "test" }, ["jobs"], 500);
     onTestFinished(() => backend!.close(true));
     backend!.on("error", () => {});
+    const hasFailed = new Promise((resolve) => backend!.once("error", resolve));
     const renewal = backend!.extendLocks(["1"], ["token"], 1_000);
-    await delay(1_500);
+    renewal.catch(() => {});
+    await hasFailed;
     proxy.mend();
     expect(await renewal).toEqual(["1"]); // There is no such job.
   });

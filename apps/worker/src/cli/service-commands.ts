@@ -10,8 +10,8 @@ import type { ScheduleFlags } from "./watch-commands.ts";
 type Ended = (exitCode: number) => void;
 
 /**
- * Adds all commands but `demo`: those that run a service, and those that operate an engine or a service. The code of a command is loaded when the command runs, so that
- * `taskloom submit` does not load a web server.
+ * Adds all commands but `demo`: those that run a service, and those that operate an engine or a service. The code of a
+ * command is loaded when the command runs, so that `taskloom submit` does not load a web server.
  */
 export function addServiceCommands(taskloom: Command, ended: Ended): void {
   addWorker(taskloom, ended);

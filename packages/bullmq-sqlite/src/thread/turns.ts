@@ -88,16 +88,17 @@ export class Turns {
     if (this.#findsNothing(turn)) return;
     let results: SentResult[];
     let claims: SentClaim[] = [];
-    const sent = [...this.#failed, ...turn];
+    const failed = this.#failed;
+    this.#failed = [];
     try {
       results = inTransaction(this.#store, () => {
-        const all = sent.map((operation) => this.#runOperation(operation));
+        for (const operation of failed) this.#runOperation(operation);
+        const all = turn.map((operation) => this.#runOperation(operation));
         if (this.#store.signals.jobs.size > 0) claims = this.#awaited.claim(this.#store.signals.jobs);
         return all;
       });
-      this.#failed = sent.filter((each, at) => isRepeated(each) && results[at]![1] !== undefined);
     } catch (error) {
-      this.#failed = sent.filter(isRepeated);
+      this.#failed = [...failed, ...turn.filter(isRepeated)];
       const failure = failureOf(error);
       this.#reply({ kind: "turn", results: turn.map(([id]): SentResult => [id, failure]), events: [] });
       return;
@@ -111,11 +112,13 @@ export class Turns {
     if (!isAwaitedElsewhere) this.#notifyPeers();
   }
 
-  #runOperation([id, name, args]: SentOperation): SentResult {
+  #runOperation(operation: SentOperation): SentResult {
+    const [id, name, args] = operation;
     try {
       return [id, undefined, this.#store.operation(() => call(this.#store, name, args))];
     } catch (error) {
       if (!this.#store.database.isTransaction) throw error; // SQLite has rolled all of it back.
+      if (isRepeated(operation)) this.#failed.push(operation);
       return [id, failureOf(error)];
     }
   }

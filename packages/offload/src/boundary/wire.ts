@@ -1,6 +1,6 @@
 /**
- * The messages between a pool and its threads, and between an object on a thread and its user. A message is an array whose first element is its kind, because
- * structured clone writes small arrays faster than objects with keys.
+ * The messages between a pool and its threads, and between an object on a thread and its user. A message is an array
+ * whose first element is its kind, because structured clone writes small arrays faster than objects with keys.
  */
 import type { MessagePort } from "node:worker_threads";
 import type { CarriedData } from "./carried-stores.ts";

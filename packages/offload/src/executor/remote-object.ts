@@ -103,8 +103,8 @@ export class RemoteObject {
       call.task.fail(error);
       return;
     }
+    if (this.#pending.size === 0) this.#port.ref();
     this.#pending.set(call.seq, call);
-    this.#updateRef();
     answer.then(
       (outcome) => this.#settle(call, outcome),
       (error: unknown) => this.#failUnsent(call, error),
@@ -131,16 +131,11 @@ export class RemoteObject {
     return this.#table.call(transfer(message, port === null ? [...call.transfer] : [...call.transfer, port]));
   }
 
-  /** Keeps the process alive for as long as an answer of the thread is awaited: that of a method, or of the disposal. */
-  #updateRef(): void {
-    if (this.#pending.size > 0 || this.#life.state !== "open") this.#port.ref();
-    else this.#port.unref();
-  }
-
   #end(call: PendingMethod): void {
     call.timer?.cancel();
     if (!this.#pending.delete(call.seq)) return;
-    this.#updateRef();
+    // The answer to the disposal is awaited on the same port.
+    if (this.#pending.size === 0 && this.#life.state === "open") this.#port.unref();
     while (this.#waiting.length > 0 && this.#pending.size < MAX_PENDING) this.#send(this.#waiting.shift()!);
   }
 
@@ -215,7 +210,7 @@ export class RemoteObject {
   async #dispose(): Promise<void> {
     if (this.#goneError === undefined) {
       this.#goneError = new PoolClosedError(`This ${this.#className} was disposed`);
-      this.#updateRef();
+      this.#port.ref();
       const disposed: Promise<MethodAnswer> = this.#table.dispose();
       const answer = await Promise.race([disposed, this.#death.promise]);
       this.#table[releaseProxy]();

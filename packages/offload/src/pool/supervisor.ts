@@ -3,9 +3,9 @@
  * threads. Each thread runs one task of Piscina's, which hands the thread over to the pool (see thread/entry.ts).
  * After that task Piscina sees the thread as idle, and the pool alone decides what it runs.
  */
-import { setTimeout as delay } from "node:timers/promises";
 import type { Worker } from "node:worker_threads";
 import { fileURLToPath } from "node:url";
+import { settleWithin } from "@taskloom/loop/timer";
 import { Piscina } from "piscina";
 import type { ThreadInit } from "../boundary/wire.ts";
 import type { OptionNames } from "../check-options.ts";
@@ -57,10 +57,8 @@ export class Supervisor {
   readonly #piscina: Piscina;
   /** The ids of the threads that were handed over and have not exited. */
   readonly #handedOver = new Set<number>();
-  /** For each thread that is starting, a function that fails its start. */
-  readonly #starting = new Set<(error: Error) => void>();
-  /** The starts that have not ended. */
-  readonly #starts = new Set<Promise<unknown>>();
+  /** The starts that have not ended, and a function for each that fails it. */
+  readonly #starting = new Map<Promise<unknown>, (error: Error) => void>();
   #isClosed = false;
 
   constructor(options: ThreadOptions, maxThreads: number) {
@@ -84,34 +82,23 @@ export class Supervisor {
     });
     // The error of a thread that dies while it starts. Later deaths arrive at the thread's own listeners.
     this.#piscina.on("error", (error: Error) => {
-      const [fail] = this.#starting;
+      const [fail] = this.#starting.values();
       fail?.(error);
     });
   }
 
   /** Starts a thread with these values. Rejects if the thread fails to start. */
   async start(init: ThreadInit): Promise<Worker> {
-    const started = this.#start(init);
-    this.#starts.add(started);
-    try {
-      return await started;
-    } finally {
-      this.#starts.delete(started);
-    }
-  }
-
-  async #start(init: ThreadInit): Promise<Worker> {
     const abort = new AbortController();
     const failed = Promise.withResolvers<never>();
-    this.#starting.add(failed.reject);
+    const running = this.#piscina.run(init, {
+      transferList: [init.port],
+      signal: abort.signal,
+    }) as Promise<number>;
+    const started = Promise.race([running, failed.promise]);
+    this.#starting.set(started, failed.reject);
     try {
-      const threadId = await Promise.race([
-        this.#piscina.run(init, {
-          transferList: [init.port],
-          signal: abort.signal,
-        }) as Promise<number>,
-        failed.promise,
-      ]);
+      const threadId = await started;
       const worker = this.#piscina.threads.find((thread) => thread.threadId === threadId);
       if (worker === undefined) throw new Error(`The thread ${threadId} ended while it started`);
       worker.once("exit", () => this.#handedOver.delete(threadId));
@@ -120,7 +107,7 @@ export class Supervisor {
       abort.abort();
       throw error;
     } finally {
-      this.#starting.delete(failed.reject);
+      this.#starting.delete(started);
     }
   }
 
@@ -131,7 +118,7 @@ export class Supervisor {
   async destroy(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    await Promise.race([Promise.allSettled(this.#starts), delay(MAX_START_MS, undefined, { ref: false })]);
+    await settleWithin(MAX_START_MS, Promise.allSettled(this.#starting.keys()));
     await this.#piscina.destroy();
   }
 }

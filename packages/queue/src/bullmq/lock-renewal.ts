@@ -4,7 +4,7 @@ import { LockManager } from "bullmq";
 import type { Worker } from "bullmq";
 import type { RenewalAddress } from "../contract/lock-terms.ts";
 import type { HeldLocks, LockHolder } from "../contract/lock-holder.ts";
-import { settleWithin } from "../settle-within.ts";
+import { settleWithin } from "@taskloom/loop/timer";
 import { LockTable } from "./lock-table.ts";
 import type { RenewalThreadData, RenewalThreadMessage } from "./lock-renewal-thread.ts";
 

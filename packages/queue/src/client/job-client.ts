@@ -3,7 +3,7 @@ import type { CancelledError } from "@taskloom/loop";
 import { Lifecycle } from "@taskloom/loop/lifecycle";
 import type { Engine } from "../contract/engine.ts";
 import { QueueClosedError } from "../errors.ts";
-import { settleWithin } from "../settle-within.ts";
+import { settleWithin } from "@taskloom/loop/timer";
 import { JobCanceller } from "./job-canceller.ts";
 import { jobState } from "../operate/job-states.ts";
 import { wholeLog } from "../operate/read-logs.ts";

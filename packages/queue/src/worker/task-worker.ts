@@ -16,7 +16,7 @@ import { laneQueueName, lanes } from "../contract/lane.ts";
 import type { Lane } from "../contract/lane.ts";
 import { DEFAULT_ENGINE, openEngine } from "../engines/open-engine.ts";
 import { QueueClosedError, TaskOptionsError } from "../errors.ts";
-import { settleWithin } from "../settle-within.ts";
+import { settleWithin } from "@taskloom/loop/timer";
 import type { WorkerListeners } from "./job-events.ts";
 import { removeRegularly } from "./remove-regularly.ts";
 import { ServedLane } from "./served-lane.ts";

@@ -11,7 +11,7 @@ import type { AnyBackend } from "../../bullmq/any-backend.ts";
 import { codeOf } from "../../error-code.ts";
 import { messageOf } from "../../message-of.ts";
 import { SqlEngine } from "../sql/sql-engine.ts";
-import { settleWithin } from "../../settle-within.ts";
+import { settleWithin } from "@taskloom/loop/timer";
 import type { FieldLimits, JobRecord, StateOrder, StoredState } from "../../contract/job-record.ts";
 import { serverLocks } from "../../contract/lock-terms.ts";
 import type { ServingWorker } from "../../contract/serving.ts";

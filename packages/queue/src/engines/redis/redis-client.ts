@@ -53,15 +53,7 @@ export function checkRedisUrl(url: string): void {
 }
 
 /** Opens a client that connects at its first use. If the server is lost, commands wait and do not fail. */
-export function openRedis(url: string, options: ClientOptions): RedisClient {
-  const client = newClient(url, options);
-  // BullMQ duplicates the client for each worker, and connects a lazy duplicate itself: it would keep the failure of the
-  // first try for ever. It waits for a duplicate that connects by itself until a later try succeeds.
-  client.options.lazyConnect = false;
-  return client;
-}
-
-function newClient(url: string, { retryStrategy, ...options }: ClientOptions): RedisClient {
+export function openRedis(url: string, { retryStrategy, ...options }: ClientOptions): RedisClient {
   const common = { ...options, maxRetriesPerRequest: null };
   if (!isClusterUrl(url)) {
     const refusals = new Refusals();

@@ -11,7 +11,7 @@ import type { Engine } from "../../contract/engine.ts";
 import type { LockTerms } from "../../contract/lock-terms.ts";
 import type { KeptSubmission, StoredJob } from "../../contract/stored-job.ts";
 import { BullEngine } from "../../bullmq/bull-engine.ts";
-import { settleWithin } from "../../settle-within.ts";
+import { settleWithin } from "@taskloom/loop/timer";
 import { countedAttempts } from "../../contract/job-record.ts";
 import type { FieldLimits, JobRecord, StateOrder, StoredState } from "../../contract/job-record.ts";
 import type { EngineWorker } from "../../contract/engine-worker.ts";

@@ -20,6 +20,5 @@ export function endSilentStarts(client: Redis): void {
       seen = stream.bytesRead;
     };
     const timer = setInterval(() => setImmediate(check), MAX_SILENCE_MS).unref();
-    client.once("ready", () => clearInterval(timer));
   });
 }

@@ -59,8 +59,12 @@ export class WritableRedis extends BatchingRedis {
     connector.check = (info) => this.#fits(info);
   }
 
+  /**
+   * Opens another client that connects at once. BullMQ duplicates the client for each worker; it would connect a lazy
+   * duplicate itself, and keep the failure of the first try for ever.
+   */
   override duplicate(override?: RedisOptions): never {
-    const client = new WritableRedis({ ...this.options, ...override });
+    const client = new WritableRedis({ ...this.options, lazyConnect: false, ...override });
     endSilentStarts(client);
     return client as never;
   }
