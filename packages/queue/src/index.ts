@@ -39,7 +39,7 @@ export type { Submitter, TaskQueueOptions } from "./client/task-queue.ts";
 export type { CurrentJob } from "./worker/current-job.ts";
 export type { JobEvent, JobStart } from "./worker/job-events.ts";
 export type { TaskWorkerOptions, WorkerStats } from "./worker/task-worker.ts";
-export type { LoopStall, Stall } from "./bullmq/lock-renewal.ts";
+export type { LoopStall, Stall } from "./locks/lock-renewal.ts";
 export type { EmbeddedErrorCode } from "./engines/sqlite/embedded-error.ts";
 export type { Engine } from "./contract/engine.ts";
 export type { Lane } from "./contract/lane.ts";

@@ -1,42 +1,61 @@
 import { TaskQueue, TaskWorker, defineTask, openEngine } from "@taskloom/queue";
 import type { Engine } from "@taskloom/queue";
-import type { IQueueBackend, Job, Worker } from "bullmq";
+import type { Job, JobJson } from "bullmq";
 import { Redis } from "ioredis";
-import { expect, test as plainTest, vi } from "vitest";
+import { expect, test as plainTest } from "vitest";
 import { redisTest as test } from "../../../test/support/redis.ts";
-import { newestOfEach } from "../src/bullmq/lock-table.ts";
-import { LockRenewal } from "../src/bullmq/lock-renewal.ts";
+import { BackendDriver } from "../src/consumer/backend-driver.ts";
+import { LaneConsumer } from "../src/consumer/lane-consumer.ts";
+import type { LaneProcessor } from "../src/contract/engine-worker.ts";
+import { redisTransient } from "../src/engines/redis/redis-transient.ts";
+import { newestOfEach } from "../src/locks/lock-table.ts";
+import { LockRenewal } from "../src/locks/lock-renewal.ts";
 
-/** What of BullMQ's worker the test calls by hand. */
-interface ManualWorker {
-  getNextJob(token: string): Promise<Job | undefined>;
-  processJob(job: Job, token: string): Promise<unknown>;
+/** Opens a consumer of its own on Redis, which sees the jobs of a claim as `change` returns them. */
+function openConsumer(
+  url: string,
+  processor: LaneProcessor,
+  change: (record: JobJson) => JobJson = (record) => record,
+): LaneConsumer {
+  return new LaneConsumer("lapsed.loop", processor, {
+    connection: { url, maxRetriesPerRequest: null },
+    prefix: "taskloom",
+    concurrency: 2,
+    lockDuration: LOCK_MS,
+    transient: redisTransient,
+    turns: (backend) => {
+      const driver = new BackendDriver(backend);
+      return {
+        turn: async (...args) => {
+          const answer = await driver.turn(...args);
+          return { ...answer, jobs: answer.jobs.map(({ id, record }) => ({ id, record: change(record) })) };
+        },
+        claimLimit: 1,
+      };
+    },
+  });
 }
+
+const LOCK_MS = 60_000;
 
 test("a fetched job whose lock has lapsed before it starts is left to others", async ({ redis }) => {
   const engine = openEngine(redis.url);
   await engine.connect();
   const queue = engine.openQueue("lapsed.loop");
-  const started: string[] = [];
-  const lockDuration = 1_000;
-  const worker = engine.openWorker(
-    "lapsed.loop",
-    async (job) => {
-      started.push(job.name);
-    },
-    { autorun: false, lockDuration },
-  );
-  const manual = worker as unknown as ManualWorker;
   await queue.add("lapsed", {});
   await queue.add("held", {});
-  for (const age of [lockDuration, 0]) {
-    const job = (await manual.getNextJob(`token:${age}`))!;
-    // As if the process had been stopped for so long since it fetched the job.
-    job.processedOn = Date.now() - age;
-    await manual.processJob(job, `token:${age}`);
-  }
+  const started: string[] = [];
+  const ended = Promise.withResolvers<void>();
+  // As if the process had been stopped for so long since it took the job.
+  const stopped = (record: JobJson): JobJson =>
+    record.name === "lapsed" ? { ...record, processedOn: Date.now() - LOCK_MS } : record;
+  const consumer = openConsumer(redis.url, async (job) => void started.push(job.name), stopped);
+  consumer.on("completed", () => ended.resolve());
+  await consumer.run();
+  await ended.promise;
   expect(started).toEqual(["held"]);
-  await worker.close(true);
+  await consumer.close();
+  expect(await queue.getJobCounts("active", "completed")).toEqual({ active: 1, completed: 1 });
   await queue.close();
   await engine.close();
 });
@@ -88,37 +107,41 @@ test("a job that was taken before a long stop starts only if it still has its lo
 test("an end whose answer is lost is not repeated on the job's next attempt", async ({ redis }) => {
   const engine = openEngine(redis.url);
   await engine.connect();
-  const queue = engine.openQueue("repeated.loop");
-  const worker = engine.openWorker(
-    "repeated.loop",
-    async () => {
-      throw new Error("the first attempt fails");
-    },
-    { autorun: false, lockDuration: 60_000 },
-  );
-  const manual = worker as unknown as ManualWorker & { readonly backend: IQueueBackend };
-  const { backend } = manual;
+  const queue = engine.openQueue("lapsed.loop");
+  const attempts: { made: number; started: number }[] = [];
+  const second = Promise.withResolvers<void>();
+  const consumer = openConsumer(redis.url, async ({ attemptsMade, attemptsStarted }) => {
+    attempts.push({ made: attemptsMade, started: attemptsStarted });
+    if (attempts.length === 1) throw new Error("the first attempt fails");
+    second.resolve();
+  });
+  const failed: number[] = [];
+  consumer.on("failed", ({ attemptsMade }) => failed.push(attemptsMade));
+  const { backend } = consumer;
   const retryJob = backend.retryJob.bind(backend);
   let tries = 0;
   backend.retryJob = async (...args) => {
+    tries++;
     await retryJob(...args);
-    if (++tries > 1) return;
-    // The end is stored, this worker takes the next attempt under the same token, and only then the answer is lost.
-    await manual.getNextJob("token:1");
+    // The end is stored, this worker takes the next attempt, and only then the answer is lost.
+    await second.promise;
     throw Object.assign(new Error("the connection was cut"), { code: "ECONNRESET" });
   };
   const { id } = await queue.add("retried", {}, { attempts: 3 });
-  const job = (await manual.getNextJob("token:1"))!;
-  await manual.processJob(job, "token:1");
+  await consumer.run();
+  await expect.poll(() => failed).toEqual([1]);
   expect(tries).toBe(1);
-  expect(await queue.getJobState(id!)).toBe("active");
-  expect(await queue.getJob(id!)).toMatchObject({ attemptsMade: 1, attemptsStarted: 2 });
-  await worker.close(true);
+  await expect.poll(() => queue.getJobState(id!)).toBe("completed");
+  expect(attempts).toEqual([
+    { made: 0, started: 1 },
+    { made: 1, started: 2 },
+  ]);
+  await consumer.close();
   await queue.close();
   await engine.close();
 });
 
-plainTest("a lost lock is news of one run, not of the next attempt with the same token", async () => {
+plainTest("a lost lock is news of one run, not of the job's next attempt", async () => {
   const renewal = new LockRenewal({
     address: undefined,
     queues: ["queue"],
@@ -128,24 +151,27 @@ plainTest("a lost lock is news of one run, not of the next attempt with the same
     stallLimit: 60_000,
     onStall: () => {},
   });
-  const emit = vi.fn<(event: string, ids: string[]) => boolean>(() => true);
-  const worker = { name: "queue", id: "worker", opts: {}, emit } as unknown as Worker;
-  const manager = renewal.managerFor(worker);
-  const first = manager.hold("job", "worker:1", "task")!;
-  const before = renewal.table.sequenceOf(first);
-  manager.release(first);
-  const second = manager.hold("job", "worker:1", "task")!;
-  manager.lost("job", before);
-  expect(emit).not.toHaveBeenCalled();
-  manager.lost("job", renewal.table.sequenceOf(second));
-  expect(emit).toHaveBeenCalledWith("lockRenewalFailed", ["job"]);
-  emit.mockClear();
+  const lost: string[] = [];
+  const locks = renewal.locksOf({
+    name: "queue",
+    lockDuration: 8_000,
+    extend: async () => [],
+    onLost: (id) => lost.push(id),
+  });
+  const first = locks.hold("job", "worker:1", "task");
+  const before = first.sequence!;
+  locks.release(first);
+  const second = locks.hold("job", "worker:1", "task");
+  locks.lost("job", before);
+  expect(lost).toEqual([]);
+  locks.lost("job", second.sequence!);
+  expect(lost).toEqual(["job"]);
   // The next attempt has begun while the end of this one is still being stored: its lock is free, and the other is held.
-  const third = manager.hold("job", "worker:2", "task")!;
+  const third = locks.hold("job", "worker:2", "task");
   expect(newestOfEach(renewal.table.entries()).map(({ token }) => token)).toEqual(["worker:2"]);
-  manager.lost("job", renewal.table.sequenceOf(second));
-  expect(emit).not.toHaveBeenCalled();
-  manager.lost("job", renewal.table.sequenceOf(third));
-  expect(emit).toHaveBeenCalledWith("lockRenewalFailed", ["job"]);
+  locks.lost("job", second.sequence!);
+  expect(lost).toEqual(["job"]);
+  locks.lost("job", third.sequence!);
+  expect(lost).toEqual(["job", "job"]);
   await renewal.close();
 });

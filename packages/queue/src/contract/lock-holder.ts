@@ -1,15 +1,28 @@
-import type { LockManager, Worker } from "bullmq";
+/** A lane whose locks are held: the command that extends them, and the receiver of the bad news. */
+export interface LockedLane {
+  readonly name: string;
+  /** The time for which a lock lasts, in milliseconds. */
+  readonly lockDuration: number;
+  /** Extends locks, and returns the ids of the jobs whose lock is lost. */
+  extend(ids: string[], tokens: string[]): Promise<string[]>;
+  onLost(id: string): void;
+}
 
-/** BullMQ's lock manager, which can also leave the renewal of single locks to a thread. */
-export interface HeldLocks extends LockManager {
-  /** Puts a job's lock into the thread's care and returns its slot; undefined if there is no room for it. */
-  hold(id: string, token: string, name: string): number | undefined;
-  /** Ends the thread's care for the lock of a slot. */
-  release(slot: number): void;
+/** A lock that a run holds. */
+export interface HeldLock {
+  readonly id: string;
+  readonly token: string;
+}
+
+/** The locks that the runs of one lane hold. */
+export interface LaneLockHolder {
+  /** Renews the lock of a job from now on, until it is released. */
+  hold(id: string, token: string, name: string): HeldLock;
+  release(lock: HeldLock): void;
+  close(): void;
 }
 
 /** The renewal of the locks that one process holds. A worker opens it and passes it to the engine with each lane. */
 export interface LockHolder {
-  /** Returns the lock manager for a BullMQ worker. */
-  managerFor(worker: Worker): HeldLocks;
+  locksOf(lane: LockedLane): LaneLockHolder;
 }

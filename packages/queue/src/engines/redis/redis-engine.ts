@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
-import type { Queue } from "bullmq";
+import type { Queue, RedisQueueBackend } from "bullmq";
 import { Cluster } from "ioredis";
 import { EngineUnavailableError } from "../../errors.ts";
 import { LANE_CLAIM_MS } from "../../contract/engine.ts";
@@ -16,7 +16,7 @@ import { countedAttempts } from "../../contract/job-record.ts";
 import type { FieldLimits, JobRecord, StateOrder, StoredState } from "../../contract/job-record.ts";
 import type { EngineWorker } from "../../contract/engine-worker.ts";
 import type { FlowAdder } from "../../contract/lane-queue.ts";
-import { LaneWorker } from "../../bullmq/lane-worker.ts";
+import { LaneConsumer } from "../../consumer/lane-consumer.ts";
 import type { ServingWorker } from "../../contract/serving.ts";
 import { serverLocks } from "../../contract/lock-terms.ts";
 import type { Transient } from "../../contract/transient.ts";
@@ -201,14 +201,16 @@ export class RedisEngine extends BullEngine implements Engine {
   }
 
   openWorker(name: string, processor: LaneProcessor, options: LaneWorkerOptions): EngineWorker {
-    const worker = new LaneWorker(name, processor, redisTransient, {
+    const worker = new LaneConsumer(name, processor, {
       ...options,
       connection: this.#client,
       prefix: this.#prefix,
+      transient: redisTransient,
     });
-    batchEnds(worker.backend, this.#client, () => worker.isAlone());
-    takeUnreadable(worker.backend);
-    this.#events.watch(name, worker.backend);
+    const backend = worker.backend as RedisQueueBackend;
+    batchEnds(backend, this.#client, () => worker.isAlone());
+    takeUnreadable(backend);
+    this.#events.watch(name, backend);
     return worker;
   }
 

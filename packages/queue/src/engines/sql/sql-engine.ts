@@ -2,7 +2,7 @@ import { FlowProducer } from "bullmq";
 import type { ConnectionOptions, Queue } from "bullmq";
 import { BullEngine } from "../../bullmq/bull-engine.ts";
 import type { AnyBackend } from "../../bullmq/any-backend.ts";
-import { LaneWorker } from "../../bullmq/lane-worker.ts";
+import { LaneConsumer } from "../../consumer/lane-consumer.ts";
 import { ObjectDataQueue } from "../../bullmq/object-data-queue.ts";
 import type { EngineWorker, LaneProcessor, LaneWorkerOptions } from "../../contract/engine-worker.ts";
 import type { FlowAdder } from "../../contract/lane-queue.ts";
@@ -30,14 +30,12 @@ export abstract class SqlEngine extends BullEngine {
   }
 
   openWorker(name: string, processor: LaneProcessor, options: LaneWorkerOptions): EngineWorker {
-    const isTransient = (error: unknown): Transient | undefined => this.transient(error);
-    return new LaneWorker(
-      name,
-      processor,
-      isTransient,
-      { ...options, connection: this.connection },
-      this.backend,
-    );
+    return new LaneConsumer(name, processor, {
+      ...options,
+      connection: this.connection,
+      backend: this.backend,
+      transient: (error) => this.transient(error),
+    });
   }
 
   /** The jobs of a queue name it already. */

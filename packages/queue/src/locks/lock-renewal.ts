@@ -1,10 +1,10 @@
 import { extname } from "node:path";
 import { Worker as Thread } from "node:worker_threads";
-import { LockManager } from "bullmq";
-import type { Worker } from "bullmq";
 import type { RenewalAddress } from "../contract/lock-terms.ts";
-import type { HeldLocks, LockHolder } from "../contract/lock-holder.ts";
+import type { LockHolder } from "../contract/lock-holder.ts";
 import { settleWithin } from "@taskloom/loop/timer";
+import { LaneLocks } from "./lane-locks.ts";
+import type { LockedLane } from "../contract/lock-holder.ts";
 import { LockTable } from "./lock-table.ts";
 import type { RenewalThreadData, RenewalThreadMessage } from "./lock-renewal-thread.ts";
 
@@ -46,7 +46,7 @@ export class LockRenewal implements LockHolder {
   readonly table: LockTable;
   readonly #thread: Thread;
   readonly #timer: NodeJS.Timeout;
-  readonly #managers = new Map<number, ThreadLockManager>();
+  readonly #lanes = new Map<number, LaneLocks>();
   readonly #queues: readonly string[];
   readonly #exited: Promise<void>;
   #renews: boolean;
@@ -65,9 +65,9 @@ export class LockRenewal implements LockHolder {
     this.#thread.unref();
     this.#thread.on("message", (message: RenewalThreadMessage) => {
       if (message.type === "stall") onStall({ duration: message.duration, jobs: message.jobs });
-      else this.#managers.get(message.queue)?.lost(message.id, message.sequence);
+      else this.#lanes.get(message.queue)?.lost(message.id, message.sequence);
     });
-    // Without the thread the loop renews, as in BullMQ.
+    // Without the thread the loop renews.
     this.#thread.on("error", () => (this.#renews = false));
     this.#exited = new Promise((resolve) => {
       this.#thread.on("exit", () => {
@@ -83,11 +83,11 @@ export class LockRenewal implements LockHolder {
     return this.#renews;
   }
 
-  managerFor(worker: Worker): ThreadLockManager {
-    const queue = this.#queues.indexOf(worker.name);
-    const manager = new ThreadLockManager(worker, this, queue);
-    this.#managers.set(queue, manager);
-    return manager;
+  locksOf(lane: LockedLane): LaneLocks {
+    const queue = this.#queues.indexOf(lane.name);
+    const locks = new LaneLocks(lane, queue < 0 ? undefined : { queue, table: this.table, thread: this });
+    this.#lanes.set(queue, locks);
+    return locks;
   }
 
   async close(): Promise<void> {
@@ -96,59 +96,6 @@ export class LockRenewal implements LockHolder {
     await settleWithin(CLOSE_TIMEOUT_MS, this.#exited);
   }
 }
-
-/** BullMQ's lock manager, which renews only the locks that the thread has no room for. */
-class ThreadLockManager extends LockManager implements HeldLocks {
-  readonly #renewal: LockRenewal;
-  readonly #queue: number;
-  /** The job of each slot, and the sequence of its entry. Only {@link lost} searches for a job. */
-  readonly #ids: (string | undefined)[] = [];
-  readonly #sequences: number[] = [];
-
-  constructor(worker: Worker, renewal: LockRenewal, queue: number) {
-    const { lockRenewTime = 0, lockDuration = 0 } = worker.opts;
-    super(worker as never, { lockRenewTime, lockDuration, workerId: worker.id });
-    this.#renewal = renewal;
-    this.#queue = queue;
-  }
-
-  hold(id: string, token: string, name: string): number | undefined {
-    const slot = this.#queue < 0 ? undefined : this.#renewal.table.put(this.#queue, id, token, name);
-    if (slot === undefined) return undefined;
-    this.#ids[slot] = id;
-    this.#sequences[slot] = this.#renewal.table.sequenceOf(slot);
-    return slot;
-  }
-
-  release(slot: number): void {
-    if (this.#ids[slot] === undefined) return;
-    this.#ids[slot] = undefined;
-    this.#renewal.table.remove(slot);
-  }
-
-  /**
-   * Called if the thread could not renew an entry. The entry and not the token shows which run lost its lock: BullMQ uses
-   * tokens again, so the next attempt of the same job can have the token of the previous one. If the next attempt runs here
-   * already, the end of the previous one is stored, and its lock is not needed any more.
-   */
-  lost(id: string, sequence: number): void {
-    const ofJob = this.#sequences.filter((_, slot) => this.#ids[slot] === id);
-    if (ofJob.length > 0 && Math.max(...ofJob) === sequence) this.worker.emit("lockRenewalFailed", [id]);
-  }
-
-  protected override async extendLocks(jobIds: string[]): Promise<void> {
-    const held = new Set(this.#ids);
-    const left = this.#renewal.renews ? jobIds.filter((id) => !held.has(id)) : jobIds;
-    if (left.length > 0) await super.extendLocks(left);
-  }
-
-  override async close(): Promise<void> {
-    for (const slot of this.#ids.keys()) this.release(slot);
-    await super.close();
-  }
-}
-
-export type { ThreadLockManager };
 
 /** @deprecated Use {@link LoopStall}. */
 export type Stall = LoopStall;

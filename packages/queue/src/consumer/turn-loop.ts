@@ -1,0 +1,228 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { pauseBeforeRepeat } from "../contract/transient.ts";
+import type { ClaimTerms, ClaimedRecord, LaneTurns, RunEnd, TurnAnswer } from "../contract/lane-driver.ts";
+import type { JobWait } from "./job-wait.ts";
+
+/** The parts of a worker that its turns need. */
+export interface TurnLoopOptions {
+  readonly turns: LaneTurns;
+  readonly wait: JobWait;
+  readonly terms: Omit<ClaimTerms, "count" | "token">;
+  /** The worker's id, with which the tokens of its locks begin. */
+  readonly workerId: string;
+  concurrency(): number;
+  /** Receives the jobs of one claim. Each of them counts as running until its end is stored, or {@link TurnLoop.release}. */
+  onJobs(jobs: readonly ClaimedRecord[], token: string): void;
+  /** Notified of a claim that failed. It is repeated. */
+  onError(error: unknown): void;
+  /** The longest time for which a rate limit is believed without another look, in milliseconds. */
+  readonly longestLimit: number;
+  isTransient(error: unknown): boolean;
+}
+
+/** An end that waits for its turn. */
+interface Ending {
+  readonly end: RunEnd;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+  /** Whether the end has a turn of its own, since the engine refused a turn with several. */
+  isAlone: boolean;
+}
+
+/**
+ * The turns of one worker on its lane. One turn is on its way at a time: ends that come meanwhile go with the next one, so
+ * turns grow with the load and nothing waits to be collected. A lane without jobs is asked again when there is news of it.
+ */
+export class TurnLoop {
+  readonly #options: TurnLoopOptions;
+  #ends: Ending[] = [];
+  #running = 0;
+  #tokens = 0;
+  #failures = 0;
+  #isOpen = false;
+  #isTurning = false;
+  #isWaiting = false;
+  /** Whether the last claim took all jobs that can run. */
+  #isDrained = false;
+  /** Whether claims wait, for a rate limit or after a failure. */
+  #isHeld = false;
+  #isScheduled = false;
+  #nextDue = 0;
+  #whenIdle: (() => void) | undefined;
+
+  constructor(options: TurnLoopOptions) {
+    this.#options = options;
+  }
+
+  /** The number of jobs that run, or whose end is being stored. */
+  get running(): number {
+    return this.#running;
+  }
+
+  /** Takes jobs from now on. */
+  open(): void {
+    this.#isOpen = true;
+    this.#pump();
+  }
+
+  /** Takes no more jobs. Ends are still stored. */
+  shut(): void {
+    this.#isOpen = false;
+  }
+
+  /** Looks for jobs again if there is room for them. */
+  wake(): void {
+    this.#schedule();
+  }
+
+  /** Frees the place of a job that has no end to store. */
+  release(): void {
+    this.#running--;
+    this.#schedule();
+    this.#tellIdle();
+  }
+
+  /**
+   * Stores the end of a run with the next turn, which frees the place of its job.
+   *
+   * @throws the error with which the engine refused it. The job keeps its place then.
+   */
+  store(end: RunEnd): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#ends.push({ end, resolve, reject, isAlone: false });
+      // The end of a lone job leaves at once. Ends of many jobs come in the same turn of the event loop.
+      if (this.#running === 1) this.#pump();
+      else this.#schedule();
+    });
+  }
+
+  /** Resolves when no job runs and no turn is on its way. */
+  async idle(): Promise<void> {
+    if (this.#running === 0 && !this.#isTurning) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#whenIdle = resolve;
+    await promise;
+  }
+
+  #tellIdle(): void {
+    if (this.#running === 0 && !this.#isTurning) this.#whenIdle?.();
+  }
+
+  #schedule(): void {
+    if (this.#isScheduled || this.#isTurning) return;
+    this.#isScheduled = true;
+    process.nextTick(() => {
+      this.#isScheduled = false;
+      this.#pump();
+    });
+  }
+
+  #pump(): void {
+    if (this.#isTurning) return;
+    const ends = this.#takeEnds();
+    const count = this.#roomFor(ends.length);
+    if (ends.length > 0 || count > 0) void this.#turn(ends, count);
+    else if (this.#isOpen && this.#isDrained && !this.#isWaiting && !this.#isHeld && this.#hasRoom())
+      void this.#wait();
+  }
+
+  #takeEnds(): Ending[] {
+    const alone = this.#ends.findIndex(({ isAlone }) => isAlone);
+    return this.#ends.splice(Math.max(alone, 0), alone < 0 ? this.#ends.length : 1);
+  }
+
+  #hasRoom(): boolean {
+    return this.#running < this.#options.concurrency();
+  }
+
+  /** Returns how many jobs to claim together with so many ends. A worker that waits hears of new jobs. */
+  #roomFor(ends: number): number {
+    if (!this.#isOpen || this.#isDrained || this.#isWaiting || this.#isHeld) return 0;
+    const room = this.#options.concurrency() - this.#running + ends;
+    return Math.max(0, Math.min(room, this.#options.turns.claimLimit ?? Infinity));
+  }
+
+  async #turn(ends: readonly Ending[], count: number): Promise<void> {
+    this.#isTurning = true;
+    const { turns, terms, workerId } = this.#options;
+    const token = `${workerId}:${this.#tokens++}`;
+    let started = 0;
+    try {
+      const answer = await turns.turn(
+        ends.map(({ end }) => end),
+        count > 0 ? { ...terms, count, token } : undefined,
+      );
+      this.#settle(ends, answer);
+      started = answer.jobs.length;
+      if (count > 0) this.#claimed(answer, count, token);
+    } catch (error) {
+      this.#refuse(ends, asError(error));
+      if (count > 0) this.#claimFailed(error);
+    } finally {
+      this.#isTurning = false;
+    }
+    if (this.#ends.length > 0) this.#pump();
+    // A quick job has ended by then, and its end goes with the next claim.
+    else if (started > 0) setImmediate(() => this.#pump());
+    else this.#schedule();
+    this.#tellIdle();
+  }
+
+  #settle(ends: readonly Ending[], { refusals }: TurnAnswer): void {
+    for (const [at, { resolve, reject }] of ends.entries()) {
+      const refusal = refusals[at];
+      if (refusal !== undefined) reject(refusal);
+      else {
+        this.#running--;
+        resolve();
+      }
+    }
+  }
+
+  /** Settles the ends of a turn that failed. If the error is about one of them, the others are stored without it. */
+  #refuse(ends: readonly Ending[], error: Error): void {
+    if (ends.length <= 1 || this.#options.isTransient(error)) {
+      for (const { reject } of ends) reject(error);
+      return;
+    }
+    for (const ending of ends) ending.isAlone = true;
+    this.#ends.unshift(...ends);
+  }
+
+  #claimed({ jobs, limitedFor, nextDue, claimFailure }: TurnAnswer, count: number, token: string): void {
+    this.#running += jobs.length;
+    if (jobs.length > 0) this.#options.onJobs(jobs, token);
+    if (claimFailure !== undefined) return this.#claimFailed(claimFailure);
+    this.#failures = 0;
+    if (limitedFor > 0) return this.#hold(Math.min(limitedFor, this.#options.longestLimit));
+    this.#isDrained = jobs.length < count;
+    this.#nextDue = nextDue;
+  }
+
+  #claimFailed(error: unknown): void {
+    this.#options.onError(error);
+    this.#hold(pauseBeforeRepeat(++this.#failures));
+  }
+
+  /** Claims nothing for a while. */
+  #hold(milliseconds: number): void {
+    this.#isHeld = true;
+    void delay(milliseconds, undefined, { ref: false }).then(() => {
+      this.#isHeld = false;
+      this.#isDrained = false;
+      this.#schedule();
+    });
+  }
+
+  async #wait(): Promise<void> {
+    this.#isWaiting = true;
+    await this.#options.wait.news(this.#nextDue);
+    this.#isWaiting = false;
+    this.#isDrained = false;
+    this.#pump();
+  }
+}
+
+function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
+}
