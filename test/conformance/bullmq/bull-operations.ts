@@ -71,7 +71,7 @@ async function addAll({ queue, prefix }: LaneOfBull, jobs: readonly AddedJob[]):
       const id: unknown = added?.id;
       results.push(typeof id === "number" ? { code: id } : id);
     } catch (error) {
-      results.push(errorOf(error, prefix));
+      results.push(errorOf(error));
     }
   }
   return { results, claimed: [], isLimited: false, nextDue: 0 };
@@ -98,7 +98,7 @@ interface EndMaker {
 }
 
 async function turn(
-  { queue: { backend }, prefix }: LaneOfBull,
+  { queue: { backend } }: LaneOfBull,
   ends: readonly End[],
   claim: Claim | undefined,
   now: number,
@@ -118,7 +118,7 @@ async function turn(
       false,
       isFailed ? { failedReason: text, stacktrace } : undefined,
     );
-    results.push(await backend.moveToFinished(id, args).then(() => null, (error) => errorOf(error, prefix)));
+    results.push(await backend.moveToFinished(id, args).then(() => null, (error) => errorOf(error)));
   }
   const claimed: { id: string; record: unknown }[] = [];
   let [isLimited, nextDue] = [false, 0];
@@ -129,7 +129,7 @@ async function turn(
       nextDue = Number(due);
       break;
     }
-    claimed.push({ id: String(id), record: JSON.parse(JSON.stringify(record).replaceAll(prefix, "P")) });
+    claimed.push({ id: String(id), record });
   }
   return { results, claimed, isLimited, nextDue };
 }

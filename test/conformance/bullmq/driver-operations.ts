@@ -25,13 +25,12 @@ export async function driverAdd(
   const added = await driver.add(
     jobs.map((job) => ({ name: job.name, data: job.data, opts: optionsOf(job, prefix) }) as unknown as NewJob),
   );
-  const results = added.map((id) => (id instanceof Error ? errorOf(id, prefix) : id));
+  const results = added.map((id) => (id instanceof Error ? errorOf(id) : id));
   return { results, claimed: [], isLimited: false, nextDue: 0 };
 }
 
 export async function driverTurn(
   driver: RedisDriver,
-  { prefix }: LaneOfBull,
   { ends, claim }: Extract<Operation, { kind: "turn" }>,
   now: number,
 ): Promise<Answer> {
@@ -40,8 +39,8 @@ export async function driverTurn(
     claim === undefined ? undefined : { ...claim, lockDuration: LOCK_MS },
   );
   return {
-    results: refusals.map((error) => (error === undefined ? null : errorOf(error, prefix))),
-    claimed: jobs.map(({ id, record }) => ({ id, record: JSON.parse(JSON.stringify(record).replaceAll(prefix, "P")) })),
+    results: refusals.map((error) => (error === undefined ? null : errorOf(error))),
+    claimed: jobs,
     isLimited: limitedFor > 0,
     nextDue,
   };

@@ -1,6 +1,6 @@
 import type { Redis } from "ioredis";
 
-/** Returns everything below a prefix: the type, the value and whether it expires, without the prefix and stream ids. */
+/** Returns everything below a prefix: the type, the value and whether it expires, without stream ids. */
 export async function redisSnapshot(client: Redis, prefix: string): Promise<Record<string, unknown>> {
   const keys = (await client.keys(`${prefix}:*`)).toSorted();
   const entries = await Promise.all(
@@ -10,9 +10,7 @@ export async function redisSnapshot(client: Redis, prefix: string): Promise<Reco
       return [key.slice(prefix.length), { type, expires: ttl >= 0, value }] as const;
     }),
   );
-  const text = JSON.stringify(Object.fromEntries(entries)).replaceAll(prefix, "P");
-  const snapshot: Record<string, unknown> = JSON.parse(text);
-  return snapshot;
+  return Object.fromEntries(entries);
 }
 
 async function valueOf(client: Redis, key: string, type: string): Promise<unknown> {

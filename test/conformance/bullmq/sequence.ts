@@ -90,7 +90,9 @@ export class Sequence {
   #held(): { id: string; token: string } {
     const { held } = this.#book;
     if (held.size === 0 || this.#random.chance(0.05)) return this.#any();
-    const [id, token] = this.#random.pick([...held]);
+    // Jobs end about in the order of their claims.
+    const early = this.#random.chance(0.5) ? 4 : held.size;
+    const [id, token] = this.#random.pick([...held].slice(0, early));
     return { id, token: this.#random.chance(0.9) ? token : this.#random.pick([...TOKENS, "0"]) };
   }
 
@@ -156,7 +158,9 @@ export class Sequence {
 
   #turn(): Operation {
     const random = this.#random;
-    const ends = this.#list(random.below(random.chance(0.1) ? 80 : 7), () => this.#end());
+    const { size } = this.#book.held;
+    const count = random.chance(0.9) ? Math.min(size, random.below(7)) : random.below(80);
+    const ends = this.#list(count, () => this.#end());
     // Most turns end each job once; the driver splits the others.
     const distinct = random.chance(0.9) ? [...new Map(ends.map((end) => [end.id, end])).values()] : ends;
     return { kind: "turn", ends: distinct, claim: random.chance(0.85) ? this.#claim() : undefined };
@@ -180,7 +184,7 @@ export class Sequence {
   #claim(): Claim {
     const random = this.#random;
     return {
-      count: random.chance(0.1) ? random.below(40) : random.below(6),
+      count: random.chance(0.2) ? random.below(80) : random.below(8),
       token: random.chance(0.97) ? random.pick(TOKENS) : "0",
       workerName: random.chance(0.3) ? "a worker" : undefined,
     };

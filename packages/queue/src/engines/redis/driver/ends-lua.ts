@@ -2,7 +2,7 @@
  * The part of the turn's script that stores ends.
  *
  * The ends are read together, and each is classified: refused, plain, or rare. A rare end has a parent, children that did
- * not succeed, a deduplication or metrics; BullMQ's own code stores it. Neighbouring plain ends are a run, which is stored
+ * not succeed, a deduplication, metrics, or a claim without a lock; BullMQ's own code stores it. Neighbouring plain ends are a run, which is stored
  * together. A rare end lies between two runs, so BullMQ's code finds each list as it was after the ends before.
  *
  * All ids of a turn are distinct: the driver begins another script for a second end of a job.
@@ -55,8 +55,8 @@ local function classify(one, lock, haveChildren)
   local kind = one[1]
   local job = call('HMGET', one[3], 'processedOn', 'parentKey', 'parent', 'deid', 'atm', 'defa')
   if not job[1] and call('EXISTS', one[3]) == 0 then return -1 end
-  if haveChildren and not kind.isFailed then return true end
-  if kind.token ~= '0' and lock ~= kind.token then return lock and -6 or -2 end
+  if kind.token == '0' or haveChildren and not kind.isFailed then return true end
+  if lock ~= kind.token then return lock and -6 or -2 end
   if job[2] or job[3] or job[4] or ARGV[2] ~= '' then return true end
   one[7], one[8] = (tonumber(job[5] or nil) or 0) + 1, job[6]
   return false
@@ -148,14 +148,10 @@ end
 local function storeRun(run, refuse)
   local locks, ids = {}, {}
   for i = 1, #run do
-    if run[i][1].token ~= '0' then
-      locks[#locks + 1], ids[#ids + 1] = run[i][3] .. ':lock', run[i][2]
-    end
+    locks[i], ids[i] = run[i][3] .. ':lock', run[i][2]
   end
-  if #locks > 0 then
-    call('DEL', unpack(locks))
-    call('SREM', stalled, unpack(ids))
-  end
+  call('DEL', unpack(locks))
+  call('SREM', stalled, unpack(ids))
   run = deactivate(run, refuse)
   if #run == 0 then return end
   for i = 1, #run do
@@ -231,7 +227,9 @@ local function storeEnds()
       flush()
       storeRare(one)
     elseif result then
-      refuse(one, result)
+      -- The job may have ended before, and the retention of an earlier end of this turn may remove it.
+      flush()
+      refuse(one, call('EXISTS', one[3]) == 0 and -1 or result)
     else
       run[#run + 1] = one
     end
