@@ -1,0 +1,53 @@
+import { randomBytes } from "node:crypto";
+import { Redis } from "ioredis";
+import { bullApply, openLane } from "./bull-operations.ts";
+import type { LaneOfBull } from "./bull-operations.ts";
+import { driverAdd, driverTurn, openDriver } from "./driver-operations.ts";
+import { errorOf } from "./errors-of.ts";
+import { redisSnapshot } from "./redis-snapshot.ts";
+import type { Side, Sides } from "./side.ts";
+
+/** Returns the sides of a Redis: BullMQ's own commands, and the driver with BullMQ's commands for all other operations. */
+export function redisSides(url: string): Sides & { close(): Promise<void> } {
+  const client = new Redis(url, { maxRetriesPerRequest: null });
+  const prefix = `conformance-${randomBytes(6).toString("hex")}`;
+
+  const sideOf = (lane: LaneOfBull, apply: Side["apply"], end: () => void): Side => ({
+    apply: async (operation) => {
+      try {
+        return await apply(operation);
+      } catch (error) {
+        return { results: [errorOf(error)], claimed: [], isLimited: false, nextDue: 0 };
+      }
+    },
+    snapshot: () => redisSnapshot(client, prefix),
+    close: async () => {
+      end();
+      await lane.close();
+      const keys = await client.keys(`${prefix}:*`);
+      if (keys.length > 0) await client.del(...keys);
+    },
+  });
+
+  return {
+    bullmq: async (settings, now) => {
+      const lane = await openLane(client, prefix, settings);
+      return sideOf(
+        lane,
+        (operation) => bullApply(lane, operation, now()),
+        () => {},
+      );
+    },
+    driver: async (settings, now) => {
+      const lane = await openLane(client, prefix, settings);
+      const driver = openDriver(client, lane, settings, now);
+      const apply: Side["apply"] = async (operation) => {
+        if (operation.kind === "add") return await driverAdd(driver, lane, operation.jobs);
+        if (operation.kind === "turn") return await driverTurn(driver, operation, now());
+        return await bullApply(lane, operation, now());
+      };
+      return sideOf(lane, apply, () => driver.close());
+    },
+    close: async () => void (await client.quit()),
+  };
+}
