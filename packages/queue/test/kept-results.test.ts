@@ -50,7 +50,7 @@ test("a stream of replies that nobody reads is bounded in bytes, and keeps the l
   redis,
 }) => {
   const client = new Redis(redis.url);
-  const replies = new ReplyStream(client, "test", "this-process");
+  const replies = new ReplyStream(client, "test", "this-process", async () => 0);
   const reply = (value: string): ReplyMessage => ({
     id: "some-id",
     outcome: { state: "completed", value },

@@ -1,7 +1,7 @@
 import { Redis } from "ioredis";
 import { expect } from "vitest";
 import type { ReplyMessage } from "../src/contract/replies.ts";
-import { ReplyStream } from "../src/engines/redis/reply-stream.ts";
+import { ReplyStream, sendBehindScript } from "../src/engines/redis/reply-stream.ts";
 import { redisTest } from "../../../test/support/redis.ts";
 
 const job = "test:default:some-id";
@@ -14,7 +14,9 @@ const outcome = (value: string): ReplyMessage => ({
 
 redisTest("a reply goes behind the end of its own run, and behind nothing else", async ({ redis }) => {
   const client = new Redis(redis.url);
-  const replies = new ReplyStream(client, "test", "some-client");
+  const replies = new ReplyStream(client, "test", "some-client", async (keys, values) =>
+    client.eval(sendBehindScript, keys.length, ...keys, ...values),
+  );
   try {
     const received: ReplyMessage[] = [];
     const last = Promise.withResolvers<void>();

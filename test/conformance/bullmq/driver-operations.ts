@@ -1,6 +1,7 @@
 import type { Redis } from "ioredis";
 import type { NewJob } from "../../../packages/queue/src/contract/lane-queue.ts";
-import { RedisDriver } from "../../../packages/queue/src/engines/redis/driver/redis-driver.ts";
+import { RedisDriver, driverScripts } from "../../../packages/queue/src/engines/redis/driver/redis-driver.ts";
+import { UnrepeatedConnection } from "../../../packages/queue/src/engines/redis/unrepeated-connection.ts";
 import { unrepeating } from "../../../packages/queue/src/engines/redis/redis-client.ts";
 import { LOCK_MS, optionsOf } from "./bull-operations.ts";
 import type { LaneOfBull } from "./bull-operations.ts";
@@ -8,9 +9,18 @@ import { errorOf } from "./errors-of.ts";
 import type { AddedJob, Operation, Settings } from "./operation.ts";
 import type { Answer } from "./side.ts";
 
-export function openDriver(client: Redis, { queue }: LaneOfBull, settings: Settings, now: () => number): RedisDriver {
+export function openConnection(client: Redis): UnrepeatedConnection {
+  return new UnrepeatedConnection(() => unrepeating(client), driverScripts, 3);
+}
+
+export function openDriver(
+  connection: UnrepeatedConnection,
+  { queue }: LaneOfBull,
+  settings: Settings,
+  now: () => number,
+): RedisDriver {
   return new RedisDriver(queue, {
-    connect: () => unrepeating(client),
+    connection,
     limiter: settings.limiter,
     maxMetricsSize: settings.metrics,
     now,
@@ -23,7 +33,9 @@ export async function driverAdd(
   jobs: readonly AddedJob[],
 ): Promise<Answer> {
   const added = await driver.add(
-    jobs.map((job) => ({ name: job.name, data: job.data, opts: optionsOf(job, prefix) }) as unknown as NewJob),
+    jobs.map(
+      (job) => ({ name: job.name, data: job.data, opts: optionsOf(job, prefix) }) as unknown as NewJob,
+    ),
   );
   const results = added.map((id) => (id instanceof Error ? errorOf(id) : id));
   return { results, claimed: [], isLimited: false, nextDue: 0 };

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { Redis } from "ioredis";
 import { bullApply, openLane } from "./bull-operations.ts";
 import type { LaneOfBull } from "./bull-operations.ts";
-import { driverAdd, driverTurn, openDriver } from "./driver-operations.ts";
+import { driverAdd, driverTurn, openConnection, openDriver } from "./driver-operations.ts";
 import { errorOf } from "./errors-of.ts";
 import { redisSnapshot } from "./redis-snapshot.ts";
 import type { Side, Sides } from "./side.ts";
@@ -40,13 +40,14 @@ export function redisSides(url: string): Sides & { close(): Promise<void> } {
     },
     driver: async (settings, now) => {
       const lane = await openLane(client, prefix, settings);
-      const driver = openDriver(client, lane, settings, now);
+      const connection = openConnection(client);
+      const driver = openDriver(connection, lane, settings, now);
       const apply: Side["apply"] = async (operation) => {
         if (operation.kind === "add") return await driverAdd(driver, lane, operation.jobs);
         if (operation.kind === "turn") return await driverTurn(driver, operation, now());
         return await bullApply(lane, operation, now());
       };
-      return sideOf(lane, apply, () => driver.close());
+      return sideOf(lane, apply, () => connection.close());
     },
     close: async () => void (await client.quit()),
   };

@@ -1,10 +1,12 @@
-import type { ScriptRunner } from "../../bullmq/end-batches.ts";
+import type { RunEnd } from "../../contract/lane-driver.ts";
 import type { RedisClient } from "./redis-client.ts";
 import { defineScript } from "./script.ts";
 import type { Script } from "./script.ts";
 
 /** The most bytes that the events of one lane take: room for BullMQ's own limit of 10,000 small events. */
 const MAX_BYTES = 4_000_000;
+/** About the size of an event without its result. */
+const EVENT_BYTES = 100;
 /** A worker trims the stream when it has added so many bytes. */
 const TRIM_AFTER_BYTES = 1_000_000;
 
@@ -38,20 +40,10 @@ export class EventStreams {
     this.#trim = defineScript(client, "taskloomTrimEvents", TRIM, 1);
   }
 
-  /** Counts the bytes that the ends of jobs, stored through this backend, add to the events of a lane. */
-  watch(laneName: string, backend: ScriptRunner): void {
-    const run = backend.execCommand.bind(backend);
-    backend.execCommand = async (client, name, args) => {
-      const result = await run(client, name, args);
-      if (name === "moveToFinished") this.#add(laneName, args);
-      return result;
-    };
-  }
-
-  #add(laneName: string, args: Parameters<ScriptRunner["execCommand"]>[2]): void {
+  /** Counts the bytes that the ends of jobs have added to the events of a lane, and trims the events at times. */
+  added(laneName: string, ends: readonly RunEnd[]): void {
     let bytes = this.#added.get(laneName) ?? 0;
-    // The result or the reason is by far the longest argument.
-    for (const arg of args) if (typeof arg === "string" || Buffer.isBuffer(arg)) bytes += arg.length;
+    for (const { text } of ends) bytes += text.length + EVENT_BYTES;
     this.#added.set(laneName, bytes);
     if (bytes >= TRIM_AFTER_BYTES) void this.trim(laneName).catch(() => {});
   }

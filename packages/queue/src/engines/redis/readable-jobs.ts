@@ -1,13 +1,18 @@
 import { Job } from "bullmq";
 import type { JobJson } from "bullmq";
 import { valueOr } from "../../value-or.ts";
-import { unreadableFailure } from "../../bullmq/deferred-end.ts";
 import { ObjectDataQueue } from "../../bullmq/object-data-queue.ts";
+import { mendFields } from "./driver/mend-fields.ts";
 import type { JobRecord } from "../../contract/job-record.ts";
-import type { ScriptRunner } from "../../bullmq/end-batches.ts";
 
-/** The fields that BullMQ parses as soon as it has read a job, and their empty values. A text that is not JSON is an error there. */
-const PARSED_FIELDS: Readonly<Record<string, string>> = { opts: "{}", progress: "0", parent: "null" };
+/** The part of BullMQ's backend for Redis that is used here: the one method that runs all of its scripts. */
+export interface ScriptRunner {
+  execCommand(
+    client: unknown,
+    name: string,
+    args: readonly (string | number | Buffer | undefined)[],
+  ): Promise<unknown>;
+}
 
 /**
  * Lets a worker take a job whose options or progress are not JSON, which any client of this Redis can have written. BullMQ
@@ -19,33 +24,9 @@ export function takeUnreadable(backend: ScriptRunner): void {
   const run = backend.execCommand.bind(backend);
   backend.execCommand = async (client, name, args) => {
     const result = await run(client, name, args);
-    if (Array.isArray(result) && Array.isArray(result[0])) mend(result[0]);
+    if (Array.isArray(result) && Array.isArray(result[0])) mendFields(result[0]);
     return result;
   };
-}
-
-/** Empties the faulty fields of a job as Redis returns it, with names and values in turn. */
-function mend(fields: unknown[]): void {
-  const faults: string[] = [];
-  for (let at = 0; at + 1 < fields.length; at += 2) {
-    const name = String(fields[at]);
-    const empty = PARSED_FIELDS[name];
-    if (empty === undefined || isJson(fields[at + 1], name === "opts")) continue;
-    faults.push(`its ${name} is not JSON`);
-    fields[at + 1] = empty;
-  }
-  if (faults.length > 0) fields.push("defa", unreadableFailure(faults.join(", ")));
-}
-
-function isJson(text: unknown, mustBeObject: boolean): boolean {
-  if (text === "" || text == null) return true;
-  if (typeof text !== "string") return false;
-  try {
-    const value: unknown = JSON.parse(text);
-    return !mustBeObject || (typeof value === "object" && value !== null);
-  } catch {
-    return false;
-  }
 }
 
 /** Returns the parsed JSON of a field, or `otherwise` if the field is absent or is not JSON. */

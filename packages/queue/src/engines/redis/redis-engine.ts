@@ -1,13 +1,14 @@
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
-import type { Queue, RedisQueueBackend } from "bullmq";
+import type { IQueueBackend, Queue, RedisQueueBackend } from "bullmq";
 import { Cluster } from "ioredis";
 import { EngineUnavailableError } from "../../errors.ts";
 import { LANE_CLAIM_MS } from "../../contract/engine.ts";
 import type { CancelAnswer, CancelRequest, SealAnswer } from "../../contract/cancellation.ts";
 import type { LaneProcessor, LaneWorkerOptions } from "../../contract/engine-worker.ts";
 import type { Engine } from "../../contract/engine.ts";
+import type { LaneTurns } from "../../contract/lane-driver.ts";
 import type { LockTerms } from "../../contract/lock-terms.ts";
 import type { KeptSubmission, StoredJob } from "../../contract/stored-job.ts";
 import { BullEngine } from "../../bullmq/bull-engine.ts";
@@ -24,7 +25,11 @@ import { withoutPassword } from "../../contract/without-password.ts";
 import type { Lane } from "../../contract/lane.ts";
 import type { JobEnd } from "../../contract/retention.ts";
 import { repeatSettings } from "../../cron/repeat-strategy.ts";
-import { batchEnds } from "../../bullmq/end-batches.ts";
+import { BackendDriver } from "../../consumer/backend-driver.ts";
+import { knowsLayout } from "./driver/layout.ts";
+import { RedisDriver, driverScripts } from "./driver/redis-driver.ts";
+import { UnrepeatedConnection } from "./unrepeated-connection.ts";
+import { RedisTurns } from "./redis-turns.ts";
 import { claimLaneScript } from "./claim-lane-script.ts";
 import { RedisCancellation } from "./redis-cancellation.ts";
 import { dropKept, findKept } from "./kept-submission.ts";
@@ -46,7 +51,7 @@ import { checkRedisUrl, openRedis, prefixAt, unrepeating } from "./redis-client.
 import type { RedisClient } from "./redis-client.ts";
 import { redisTransient } from "./redis-transient.ts";
 import { RedisRetention } from "./redis-retention.ts";
-import { ReplyStream } from "./reply-stream.ts";
+import { ReplyStream, sendBehindScript } from "./reply-stream.ts";
 
 /** How long closing waits for the answers to earlier commands. */
 const QUIT_TIMEOUT_MS = 500;
@@ -65,6 +70,8 @@ export class RedisEngine extends BullEngine implements Engine {
   readonly #retention: RedisRetention;
   readonly locks: LockTerms;
   readonly #client: RedisClient;
+  /** The connection on which workers store ends and claim jobs. */
+  readonly #turns: UnrepeatedConnection;
   readonly #prefix: string;
   readonly #serving: ServingKeys;
   readonly #claimLane: Script<(0 | 1)[]>;
@@ -97,12 +104,19 @@ export class RedisEngine extends BullEngine implements Engine {
     this.#client.on("ready", () => this.recordAnswer(true));
     this.#claimLane = defineScript(this.#client, "taskloomClaimLane", claimLaneScript);
     this.#renewAttempts = defineScript(this.#client, "taskloomRenewAttempts", renewAttemptsScript, 2);
+    const scripts = { ...driverScripts, taskloomReply: sendBehindScript };
+    this.#turns = new UnrepeatedConnection(() => unrepeating(this.#client), scripts, MAX_SILENT_BEATS);
     this.#serving = new ServingKeys(this.#client, this.#prefix);
     this.#cancellation = new RedisCancellation(this.#client, this.#prefix, MAX_SILENT_BEATS);
     this.#events = new EventStreams(this.#client, this.#prefix);
     this.#retention = new RedisRetention(this.#client, this.#prefix, (name) => this.openQueue(name));
     // Every job carries the address: 96 random bits, in fewer characters than a UUID.
-    this.replies = new ReplyStream(this.#client, this.#prefix, randomBytes(12).toString("base64url"));
+    this.replies = new ReplyStream(
+      this.#client,
+      this.#prefix,
+      randomBytes(12).toString("base64url"),
+      (keys, values) => this.#turns.run("taskloomReply", keys, values),
+    );
   }
 
   static open(url: string): RedisEngine {
@@ -206,12 +220,20 @@ export class RedisEngine extends BullEngine implements Engine {
       connection: this.#client,
       prefix: this.#prefix,
       transient: redisTransient,
+      turns: (backend) => this.#turnsOf(name, backend),
     });
-    const backend = worker.backend as RedisQueueBackend;
-    batchEnds(backend, this.#client, () => worker.isAlone());
-    takeUnreadable(backend);
-    this.#events.watch(name, backend);
+    takeUnreadable(worker.backend as RedisQueueBackend);
     return worker;
+  }
+
+  #turnsOf(name: string, backend: IQueueBackend): LaneTurns {
+    return new RedisTurns({
+      driver: new RedisDriver(this.openQueue(name), { connection: this.#turns }),
+      fallback: new BackendDriver(backend),
+      isKnown: () => knowsLayout(backend),
+      onUnknown: () => warnOfLayout(name),
+      onEnds: (ends) => this.#events.added(name, ends),
+    });
   }
 
   cancel(laneName: string, id: string, reason: string): Promise<CancelAnswer> {
@@ -340,10 +362,18 @@ export class RedisEngine extends BullEngine implements Engine {
     clearInterval(this.#clockTimer);
     for (const heartbeat of this.#heartbeats) heartbeat.stop();
     this.replies.close();
+    this.#turns.close();
     this.#cancellation.close();
     for (const flows of this.#flows) void flows.close();
     // `quit` waits for the answers to earlier commands.
     await settleWithin(QUIT_TIMEOUT_MS, this.#client.quit());
     this.#client.disconnect();
   }
+}
+
+function warnOfLayout(laneName: string): void {
+  process.emitWarning(
+    `BullMQ stores lane ${laneName} in a layout that Taskloom does not know, so its jobs run by BullMQ's own commands, which are slower. Use the version of BullMQ that @taskloom/queue depends on for all clients of the queue.`,
+    { type: "TaskloomWarning", code: "UNKNOWN_LAYOUT" },
+  );
 }

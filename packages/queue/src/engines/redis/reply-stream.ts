@@ -3,8 +3,6 @@ import type { EndingRun, ReplyChannel, ReplyMessage } from "../../contract/repli
 import { watchClient, watchConnection } from "./heartbeat.ts";
 import type { Heartbeat } from "./heartbeat.ts";
 import { another } from "./redis-client.ts";
-import { defineScript } from "./script.ts";
-import type { Script } from "./script.ts";
 import type { RedisClient } from "./redis-client.ts";
 
 /**
@@ -21,7 +19,7 @@ const STREAM_LIFETIME_MS = 600_000;
 /** The pause after a read that failed. */
 const READ_PAUSE_MS = 100;
 /** Sends a reply only if the end of its run is stored; see {@link ReplyStream.sendBehind}. */
-const SEND_BEHIND = `
+export const sendBehindScript = `
 local job, stream = unpack(KEYS)
 local started, length, messages = unpack(ARGV)
 local state = redis.call('HMGET', job, 'finishedOn', 'ats')
@@ -29,6 +27,7 @@ if not state[1] or state[2] ~= started or redis.call('HEXISTS', job, 'returnvalu
 redis.call('XADD', stream, 'MAXLEN', '~', length, '*', 'm', messages)
 return 1
 `;
+type SendBehind = (keys: readonly string[], values: readonly (string | number)[]) => Promise<unknown>;
 /** The time for which a read waits for entries. */
 const READ_BLOCK_MS = 5_000;
 /** A reader that has been silent for so many heartbeats is cut off: a read ends earlier by itself. */
@@ -44,7 +43,7 @@ export class ReplyStream implements ReplyChannel {
   readonly address: string;
   readonly isLossless = false;
   readonly #writer: RedisClient;
-  readonly #sendBehind: Script<number>;
+  readonly #sendBehind: SendBehind;
   readonly #prefix: string;
   readonly #listeners = new Set<{ onMessage(message: ReplyMessage): void; onGap(): void }>();
   #reader: RedisClient | undefined;
@@ -54,11 +53,12 @@ export class ReplyStream implements ReplyChannel {
   #isSending = false;
   #closed = false;
 
-  constructor(writer: RedisClient, prefix: string, address: string) {
+  /** @param sendBehind runs {@link sendBehindScript} on the connection on which workers store ends. */
+  constructor(writer: RedisClient, prefix: string, address: string, sendBehind: SendBehind) {
     this.#writer = writer;
     this.#prefix = prefix;
     this.address = address;
-    this.#sendBehind = defineScript(writer, "taskloomReply", SEND_BEHIND, 2);
+    this.#sendBehind = sendBehind;
   }
 
   async listen(onMessage: (message: ReplyMessage) => void, onGap: () => void): Promise<void> {
@@ -127,7 +127,7 @@ export class ReplyStream implements ReplyChannel {
     const key = this.#key(address);
     const job = `${this.#prefix}:${run.laneName}:${run.id}`;
     const text = JSON.stringify([message]);
-    const sent = this.#sendBehind(job, key, run.attemptsStarted, entriesFor(text), text);
+    const sent = this.#sendBehind([job, key], [run.attemptsStarted, entriesFor(text), text]);
     this.#keepAlive(address, key);
     return (await sent) === 1;
   }

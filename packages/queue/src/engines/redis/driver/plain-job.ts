@@ -25,9 +25,7 @@ function isPlainId(id: unknown): boolean {
 /** Returns whether a value is an object of strings, numbers and booleans. */
 function isFlat(value: unknown): boolean {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
-  return Object.values(value).every(
-    (each) => typeof each === "string" || isFlag(each) || isNumber(each),
-  );
+  return Object.values(value).every((each) => typeof each === "string" || isFlag(each) || isNumber(each));
 }
 
 /** The options of plain jobs, each with the test that its value has to pass. */

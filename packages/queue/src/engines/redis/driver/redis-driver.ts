@@ -2,7 +2,6 @@ import { ReplyError } from "ioredis";
 import type { Queue } from "bullmq";
 import type { ClaimTerms, LaneDriver, RunEnd, TurnAnswer } from "../../../contract/lane-driver.ts";
 import type { NewJob } from "../../../contract/lane-queue.ts";
-import type { RedisClient } from "../redis-client.ts";
 import { ADD_KEYS, addScript } from "./add-script.ts";
 import { bullValues } from "./bull-job.ts";
 import { plainValues } from "./plain-job.ts";
@@ -10,19 +9,19 @@ import { turnParts } from "./turn-parts.ts";
 import { TURN_KEYS, turnScript } from "./turn-script.ts";
 import { readTurn, turnValues } from "./turn-values.ts";
 import type { TurnOptions } from "./turn-values.ts";
-import { UnrepeatedConnection } from "./unrepeated-connection.ts";
-import type { ScriptValue } from "./unrepeated-connection.ts";
+import type { ScriptConnection, ScriptValue } from "./script-connection.ts";
 
 /** How many jobs one script adds. Redis does no other work meanwhile. */
 const MAX_ADDED = 128;
 /** How much text one script adds, in UTF-16 code units. */
 const MAX_TEXT = 1_000_000;
 
+/** The scripts of the driver, which its connection has to have. */
+export const driverScripts = { taskloomAdd: addScript, taskloomTurn: turnScript } as const;
+
 export interface RedisDriverOptions extends TurnOptions {
-  /** Returns a client that repeats no command and does not connect again, as `unrepeating` does. */
-  readonly connect: () => RedisClient;
-  /** A connection that has been silent for so many heartbeats is closed. */
-  readonly maxSilentBeats?: number;
+  /** A connection with the {@link driverScripts}. Many drivers can share it. */
+  readonly connection: ScriptConnection;
   /** Returns the time of claims and of new jobs, in milliseconds of the epoch. BullMQ uses the process's clock. */
   readonly now?: () => number;
 }
@@ -35,7 +34,7 @@ export interface RedisDriverOptions extends TurnOptions {
  */
 export class RedisDriver implements LaneDriver {
   readonly #queue: Queue;
-  readonly #connection: UnrepeatedConnection;
+  readonly #connection: ScriptConnection;
   readonly #options: TurnOptions;
   readonly #now: () => number;
   readonly #prefix: string;
@@ -43,13 +42,9 @@ export class RedisDriver implements LaneDriver {
   readonly #turnKeys: readonly string[];
 
   /** @param queue BullMQ's queue of the lane; its options are the defaults of the jobs. */
-  constructor(
-    queue: Queue,
-    { connect, maxSilentBeats = 3, now = Date.now, ...options }: RedisDriverOptions,
-  ) {
+  constructor(queue: Queue, { connection, now = Date.now, ...options }: RedisDriverOptions) {
     this.#queue = queue;
-    const scripts = { taskloomAdd: addScript, taskloomTurn: turnScript };
-    this.#connection = new UnrepeatedConnection(connect, scripts, maxSilentBeats);
+    this.#connection = connection;
     this.#options = options;
     this.#now = now;
     this.#prefix = queue.toKey("");
@@ -85,7 +80,10 @@ export class RedisDriver implements LaneDriver {
         answers[place] = values;
         continue;
       }
-      const own = values.reduce<number>((sum, value) => sum + (typeof value === "number" ? 8 : value.length), 0);
+      const own = values.reduce<number>(
+        (sum, value) => sum + (typeof value === "number" ? 8 : value.length),
+        0,
+      );
       if (places.length === MAX_ADDED || size + own > MAX_TEXT) await flush();
       places.push(place);
       part.push(...values);
@@ -146,15 +144,15 @@ export class RedisDriver implements LaneDriver {
       const why = own.get(at + 1);
       if (typeof why === "number")
         refusals.push(
-          this.#queue.backend.finishedErrors({ code: why, jobId: id, command: "moveToFinished", state: "active" }),
+          this.#queue.backend.finishedErrors({
+            code: why,
+            jobId: id,
+            command: "moveToFinished",
+            state: "active",
+          }),
         );
       else refusals.push(why === undefined ? undefined : new ReplyError(why));
     }
     return { jobs: answer.jobs, limitedFor: answer.limitedFor, nextDue: answer.nextDue };
-  }
-
-  /** Closes the driver's connection. Commands without an answer fail. */
-  close(): void {
-    this.#connection.close();
   }
 }
