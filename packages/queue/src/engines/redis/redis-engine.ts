@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
-import type { IQueueBackend, Queue, RedisQueueBackend } from "bullmq";
+import { Queue } from "bullmq";
+import type { IQueueBackend, QueueOptions, RedisQueueBackend } from "bullmq";
 import { Cluster } from "ioredis";
 import { EngineUnavailableError } from "../../errors.ts";
 import { LANE_CLAIM_MS } from "../../contract/engine.ts";
@@ -16,7 +17,7 @@ import { settleWithin } from "@taskloom/loop/timer";
 import { countedAttempts } from "../../contract/job-record.ts";
 import type { FieldLimits, JobRecord, StateOrder, StoredState } from "../../contract/job-record.ts";
 import type { EngineWorker } from "../../contract/engine-worker.ts";
-import type { FlowAdder } from "../../contract/lane-queue.ts";
+import type { FlowAdder, LaneQueue } from "../../contract/lane-queue.ts";
 import { LaneConsumer } from "../../consumer/lane-consumer.ts";
 import type { ServingWorker } from "../../contract/serving.ts";
 import { serverLocks } from "../../contract/lock-terms.ts";
@@ -29,7 +30,8 @@ import { BackendDriver } from "../../consumer/backend-driver.ts";
 import { knowsLayout } from "./driver/layout.ts";
 import { RedisDriver, driverScripts } from "./driver/redis-driver.ts";
 import { UnrepeatedConnection } from "./unrepeated-connection.ts";
-import { RedisTurns } from "./redis-turns.ts";
+import { CheckedDriver } from "./checked-driver.ts";
+import { DriverQueue } from "./driver-queue.ts";
 import { claimLaneScript } from "./claim-lane-script.ts";
 import { RedisCancellation } from "./redis-cancellation.ts";
 import { dropKept, findKept } from "./kept-submission.ts";
@@ -76,6 +78,7 @@ export class RedisEngine extends BullEngine implements Engine {
   readonly #serving: ServingKeys;
   readonly #claimLane: Script<(0 | 1)[]>;
   readonly #renewAttempts: Script<number>;
+  #isLayoutWarned = false;
   #warnings: ReadonlySet<string> = new Set();
   #clockTimer: NodeJS.Timeout | undefined;
   readonly #heartbeats: Heartbeat[] = [];
@@ -189,8 +192,20 @@ export class RedisEngine extends BullEngine implements Engine {
   }
 
   openQueue(name: string): Queue {
+    return this.#openBullQueue(name, ReadableQueue);
+  }
+
+  override openLane(name: string): LaneQueue {
+    const queue = this.#openBullQueue(name, DriverQueue);
+    return queue.addBy(this.#driverOf(name, queue, queue.backend));
+  }
+
+  #openBullQueue<Q extends ReadableQueue>(
+    name: string,
+    QueueClass: new (name: string, options: QueueOptions) => Q,
+  ): Q {
     this.#beginToConnect();
-    const queue = new ReadableQueue(name, {
+    const queue = new QueueClass(name, {
       connection: this.#client,
       prefix: this.#prefix,
       skipMetasUpdate: true,
@@ -227,13 +242,41 @@ export class RedisEngine extends BullEngine implements Engine {
   }
 
   #turnsOf(name: string, backend: IQueueBackend): LaneTurns {
-    return new RedisTurns({
-      driver: new RedisDriver(this.openQueue(name), { connection: this.#turns }),
-      fallback: new BackendDriver(backend),
+    const driver = this.#driverOf(name, this.openQueue(name), backend);
+    return {
+      get claimLimit() {
+        return driver.claimLimit;
+      },
+      turn: (ends, claim) => {
+        if (ends.length > 0) this.#events.added(name, ends);
+        return driver.turn(ends, claim);
+      },
+    };
+  }
+
+  #driverOf(name: string, queue: Queue, backend: IQueueBackend): CheckedDriver {
+    const byBullMQ = new BackendDriver(backend);
+    return new CheckedDriver({
+      driver: new RedisDriver(queue, { connection: this.#turns }),
+      fallback: {
+        get claimLimit() {
+          return byBullMQ.claimLimit;
+        },
+        turn: (ends, claim) => byBullMQ.turn(ends, claim),
+        add: async (jobs) => (await Queue.prototype.addBulk.call(queue, [...jobs])).map(({ id }) => id!),
+      },
       isKnown: () => knowsLayout(backend),
-      onUnknown: () => warnOfLayout(name),
-      onEnds: (ends) => this.#events.added(name, ends),
+      onUnknown: () => this.#warnOfLayout(name),
     });
+  }
+
+  #warnOfLayout(laneName: string): void {
+    if (this.#isLayoutWarned) return;
+    this.#isLayoutWarned = true;
+    process.emitWarning(
+      `BullMQ stores lane ${laneName} in a layout that Taskloom does not know, so its jobs are added and run by BullMQ's own commands, which are slower. Use the version of BullMQ that @taskloom/queue depends on for all clients of the queue.`,
+      { type: "TaskloomWarning", code: "UNKNOWN_LAYOUT" },
+    );
   }
 
   cancel(laneName: string, id: string, reason: string): Promise<CancelAnswer> {
@@ -369,11 +412,4 @@ export class RedisEngine extends BullEngine implements Engine {
     await settleWithin(QUIT_TIMEOUT_MS, this.#client.quit());
     this.#client.disconnect();
   }
-}
-
-function warnOfLayout(laneName: string): void {
-  process.emitWarning(
-    `BullMQ stores lane ${laneName} in a layout that Taskloom does not know, so its jobs run by BullMQ's own commands, which are slower. Use the version of BullMQ that @taskloom/queue depends on for all clients of the queue.`,
-    { type: "TaskloomWarning", code: "UNKNOWN_LAYOUT" },
-  );
 }
