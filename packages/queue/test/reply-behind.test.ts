@@ -1,6 +1,7 @@
 import { Redis } from "ioredis";
 import { expect } from "vitest";
 import type { ReplyMessage } from "../src/contract/replies.ts";
+import { ConnectionCutError } from "../src/contract/connection-cut.ts";
 import { ReplyStream, sendBehindScript } from "../src/engines/redis/reply-stream.ts";
 import { redisTest } from "../../../test/support/redis.ts";
 
@@ -47,4 +48,14 @@ redisTest("a reply goes behind the end of its own run, and behind nothing else",
     replies.close();
     client.disconnect();
   }
+});
+
+redisTest("a reply whose connection is cut was not sent, and rejects nowhere", async ({ redis }) => {
+  const client = new Redis(redis.url);
+  const replies = new ReplyStream(client, "test", "some-client", async () => {
+    throw new ConnectionCutError("The connection was cut.");
+  });
+  expect(await replies.sendBehind("some-client", outcome("lost"), run)).toBe(false);
+  replies.close();
+  client.disconnect();
 });

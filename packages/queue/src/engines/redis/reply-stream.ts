@@ -127,9 +127,13 @@ export class ReplyStream implements ReplyChannel {
     const key = this.#key(address);
     const job = `${this.#prefix}:${run.laneName}:${run.id}`;
     const text = JSON.stringify([message]);
-    const sent = this.#sendBehind([job, key], [run.attemptsStarted, entriesFor(text), text]);
-    this.#keepAlive(address, key);
-    return (await sent) === 1;
+    try {
+      const sent = this.#sendBehind([job, key], [run.attemptsStarted, entriesFor(text), text]);
+      this.#keepAlive(address, key);
+      return (await sent) === 1;
+    } catch {
+      return false; // The connection was cut, and with it the end that went before.
+    }
   }
 
   /**
