@@ -1,0 +1,151 @@
+/**
+ * Redis' processor time per job, through BullMQ's own scripts and through the driver of a lane, on one Redis of the bench's
+ * own. `node --conditions=@taskloom/source bench/queue/redis-turn.ts [JOBS]` prints microseconds and their ratios.
+ *
+ * BullMQ's side works as its Worker does: each end fetches the next job in the same script. Both sides have the same ids,
+ * options and retention, and 64 jobs run at a time. Every figure is the median of five rounds in which the sides take turns.
+ */
+import { randomBytes } from "node:crypto";
+import { Queue } from "bullmq";
+import type { MinimalJob } from "bullmq";
+import { Redis } from "ioredis";
+import type { LaneDriver, RunEnd } from "../../packages/queue/src/contract/lane-driver.ts";
+import { RedisDriver } from "../../packages/queue/src/engines/redis/driver/redis-driver.ts";
+import { unrepeating } from "../../packages/queue/src/engines/redis/redis-client.ts";
+import { privateRedis } from "./redis.ts";
+
+const JOBS = Number(process.argv[2] ?? 5_000);
+const ROUNDS = 5;
+const RUNNING = 64;
+const ADDED_AT_ONCE = 100;
+const LOCK_MS = 30_000;
+/** The sizes of a turn: one job alone, a few, and all that run. */
+const TURNS = [1, 8, 64];
+const keep = { age: 3_600 };
+const token = "bench:1";
+
+type Figures = Record<"add" | "run", number>;
+
+const server = await privateRedis();
+const client = new Redis(server.url, { maxRetriesPerRequest: null });
+let number = 0;
+
+/** Returns the microseconds of Redis' processor that a part of the bench took, per job. */
+async function cost(body: () => Promise<void>): Promise<number> {
+  const before = await processorTime();
+  await body();
+  return ((await processorTime()) - before) / JOBS;
+}
+
+/** Returns the time that Redis' main thread has used so far, in microseconds. */
+async function processorTime(): Promise<number> {
+  const info = await client.info("cpu");
+  const part = (name: string): number => Number(new RegExp(`^${name}:([\\d.]+)`, "m").exec(info)?.[1]);
+  return (part("used_cpu_user_main_thread") + part("used_cpu_sys_main_thread")) * 1e6;
+}
+
+async function withQueue(body: (queue: Queue) => Promise<Figures>): Promise<Figures> {
+  const options = { connection: client, prefix: "bench", skipMetasUpdate: true, lockDuration: LOCK_MS };
+  const queue = new Queue(`lane-${number++}`, options);
+  await queue.waitUntilReady();
+  const figures = await body(queue);
+  await client.flushall();
+  return figures;
+}
+
+/** Returns an id that looks like those of Taskloom. Lua hashes half of a long string, so ids in sequence would collide. */
+const randomId = (): string => `01JDXK5Z6B${randomBytes(8).toString("hex").toUpperCase()}`;
+
+const jobsFrom = (first: number) =>
+  Array.from({ length: Math.min(ADDED_AT_ONCE, JOBS - first) }, (_, at) => ({
+    name: "bench.increment",
+    data: { args: [first + at] },
+    opts: { jobId: randomId(), attempts: 1, removeOnComplete: keep },
+  }));
+
+async function addAll(add: (jobs: ReturnType<typeof jobsFrom>) => Promise<unknown>): Promise<void> {
+  for (let first = 0; first < JOBS; first += ADDED_AT_ONCE) await add(jobsFrom(first));
+}
+
+function throughBullMQ(): Promise<Figures> {
+  return withQueue(async (queue) => {
+    const { backend } = queue;
+    const add = await cost(() => addAll((jobs) => queue.addBulk(jobs)));
+    let ended = 0;
+    const chain = async (): Promise<void> => {
+      let [record, id]: unknown[] = await backend.moveToActive(token);
+      while (record != null) {
+        const job = { id: String(id), opts: { attempts: 1 } } as unknown as MinimalJob;
+        const { result } = await backend.moveToCompleted(job, ended++, keep as never, token, true);
+        [record, id] = Array.isArray(result) ? result : [];
+      }
+    };
+    const run = await cost(async () => {
+      await Promise.all(Array.from({ length: RUNNING }, chain));
+    });
+    if (ended !== JOBS) throw new Error(`BullMQ ended ${ended} of ${JOBS} jobs`);
+    return { add, run };
+  });
+}
+
+function throughDriver(turnSize: number): Promise<Figures> {
+  return withQueue(async (queue) => {
+    const driver = new RedisDriver(queue, { connect: () => unrepeating(client) });
+    const add = await cost(() => addAll((jobs) => driver.add(jobs as unknown as Parameters<LaneDriver["add"]>[0])));
+    let ended = 0;
+    const run = await cost(async () => {
+      const claim = { token, lockDuration: LOCK_MS, workerName: undefined };
+      const { jobs } = await driver.turn([], { ...claim, count: RUNNING });
+      const running = jobs.map(({ id }) => id);
+      while (running.length > 0) {
+        const ends = running.splice(0, turnSize).map(endOf);
+        ended += ends.length;
+        const answer = await driver.turn(ends, { ...claim, count: ends.length });
+        running.push(...answer.jobs.map(({ id }) => id));
+        const refusal = answer.refusals.find((each) => each !== undefined);
+        if (refusal !== undefined) throw refusal;
+      }
+    });
+    driver.close();
+    if (ended !== JOBS) throw new Error(`The driver ended ${ended} of ${JOBS} jobs`);
+    return { add, run };
+  });
+}
+
+const endOf = (id: string): RunEnd => ({
+  id,
+  token,
+  outcome: "completed",
+  text: "1",
+  stacktrace: undefined,
+  finishedOn: Date.now(),
+  keep,
+  opts: { attempts: 1 },
+});
+
+const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
+const medianOf = (rounds: readonly Figures[], part: keyof Figures): number => median(rounds.map((each) => each[part]));
+
+const bullmq: Figures[] = [];
+const driver = new Map(TURNS.map((size) => [size, [] as Figures[]]));
+for (let round = -1; round < ROUNDS; round++) {
+  const figures = await throughBullMQ();
+  if (round >= 0) bullmq.push(figures);
+  for (const size of TURNS) {
+    const own = await throughDriver(size);
+    if (round >= 0) driver.get(size)!.push(own);
+  }
+}
+const [add, run] = [medianOf(bullmq, "add"), medianOf(bullmq, "run")];
+const line = (name: string, ownAdd: number, ownRun: number): void => {
+  const ratios = [ownAdd / add, ownRun / run, (ownAdd + ownRun) / (add + run)];
+  const [a, r, both] = ratios.map((ratio) => ratio.toFixed(2));
+  console.log(
+    `${name.padEnd(24)} add ${ownAdd.toFixed(1)} us (${a}x)  run ${ownRun.toFixed(1)} us (${r}x)  together ${(ownAdd + ownRun).toFixed(1)} us (${both}x)`,
+  );
+};
+line("BullMQ's scripts", add, run);
+for (const [size, figures] of driver)
+  line(`driver, turns of ${size}`, medianOf(figures, "add"), medianOf(figures, "run"));
+client.disconnect();
+await server.stop();
