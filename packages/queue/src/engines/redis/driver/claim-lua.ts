@@ -5,25 +5,8 @@
  * than one promotion moves, jobs are moved one by one, because each may change whether the next one is allowed.
  */
 export const claimLua = `
--- Moves up to 1,000 delayed jobs that are due, and returns whether there may be more.
-function t.promoteDue(t, isBlocked)
-  local call, prefix = redis.call, t.prefix
-  local due = call('ZRANGEBYSCORE', t.delayed, 0, (t.now + 1) * 0x1000 - 1, 'LIMIT', 0, 1000)
-  if #due == 0 then return false end
-  call('ZREM', t.delayed, unpack(due))
-  for i = 1, #due do
-    local id, key = due[i], prefix .. due[i]
-    local priority = tonumber(call('HGET', key, 'priority') or nil) or 0
-    if priority == 0 then
-      call('LPUSH', t.wait, id)
-    else
-      call('ZADD', t.prioritized, priority * 0x100000000 + call('INCR', t.counter) % 0x100000000, id)
-    end
-    call('XADD', t.events, '*', 'event', 'waiting', 'jobId', id, 'prev', 'delayed')
-    call('HSET', key, 'delay', 0)
-  end
-  if not isBlocked then call('ZADD', t.marker, 0, '0') end
-  return #due == 1000
+function t.findDue(t)
+  return redis.call('ZRANGEBYSCORE', t.delayed, 0, (t.now + 1) * 0x1000 - 1, 'LIMIT', 0, 1000)
 end
 -- Locks active jobs, and adds their ids and hashes to the answer. A hash is read before the claim changes it.
 function t.prepare(t, ids, limit, duration)
@@ -50,55 +33,44 @@ function t.prepare(t, ids, limit, duration)
     jobs[#jobs + 1], jobs[#jobs + 2] = id, job
   end
 end
-function t.limitedTime(t, limit)
-  if not limit or limit > tonumber(redis.call('GET', t.limiter) or 0) then return 0 end
-  local left = redis.call('PTTL', t.limiter)
-  if left == 0 then redis.call('DEL', t.limiter) end
-  return math.max(left, 0)
-end
 -- Records that no job is left: the time of the next delayed one is the answer.
 function t.runOut(t)
   redis.call('DEL', t.counter)
   local first = redis.call('ZRANGE', t.delayed, 0, 0, 'WITHSCORES')
   if first[2] then t.nextDue = tonumber(first[2]) / 0x1000 end
 end
-function t.claimSingly(t, count, room, limit, duration, mayHaveDue)
-  local call, taken = redis.call, 0
-  while taken < count do
-    if taken > 0 and mayHaveDue then mayHaveDue = t.promoteDue(t, taken >= room) end
-    t.limitedFor = t.limitedTime(t, limit)
-    if t.limitedFor > 0 or taken >= room then return end
-    local id = call('RPOPLPUSH', t.wait, t.active)
-    if id and string.sub(id, 1, 2) == '0:' then
-      -- A marker that BullMQ 4 has left in the list.
-      call('LREM', t.active, 1, id)
-      id = call('RPOPLPUSH', t.wait, t.active)
-    end
-    if not id then
-      id = call('ZPOPMIN', t.prioritized)[1]
-      if not id then return t.runOut(t) end
-      call('LPUSH', t.active, id)
-    end
-    t.prepare(t, { id }, limit, duration)
-    if taken == 0 then call('ZADD', t.marker, 0, '0') end
-    taken = taken + 1
-  end
-end
 function t.claimTogether(t, count, room)
-  local call, ids = redis.call, {}
-  local waiting = call('LRANGE', t.wait, -room, -1)
-  for i = #waiting, 1, -1 do
-    -- Only a marker of BullMQ 4 begins so.
-    if string.sub(waiting[i], 1, 2) == '0:' then return t.claimSingly(t, count, room) end
-    ids[#ids + 1] = waiting[i]
+  local call, ids, waiting = redis.call, {}, nil
+  if room == 1 then
+    waiting = { call('RPOPLPUSH', t.wait, t.active) or nil }
+  else
+    waiting = call('LRANGE', t.wait, -room, -1)
   end
-  if #ids > 0 then call('LTRIM', t.wait, 0, -#ids - 1) end
-  if #ids < room then
-    local popped = call('ZPOPMIN', t.prioritized, room - #ids)
-    for i = 1, #popped, 2 do ids[#ids + 1] = popped[i] end
+  for i = #waiting, 1, -1 do
+    ids[#ids + 1] = waiting[i]
+    if string.sub(waiting[i], 1, 2) == '0:' then
+      -- Only a marker of BullMQ 4 begins so.
+      if room == 1 then
+        call('LREM', t.active, 1, waiting[i])
+        call('RPUSH', t.wait, waiting[i])
+      end
+      t.loadRare(t)
+      return t.claimSingly(t, count, room)
+    end
+  end
+  local taken = #ids
+  if room > 1 and taken > 0 then
+    call('LTRIM', t.wait, 0, -taken - 1)
+    call('LPUSH', t.active, unpack(ids))
+  end
+  if taken < room then
+    local popped, ranked = call('ZPOPMIN', t.prioritized, room - taken), {}
+    for i = 1, #popped, 2 do
+      ids[#ids + 1], ranked[#ranked + 1] = popped[i], popped[i]
+    end
+    if #ranked > 0 then call('LPUSH', t.active, unpack(ranked)) end
   end
   if #ids > 0 then
-    call('LPUSH', t.active, unpack(ids))
     call('ZADD', t.marker, 0, '0')
     t.prepare(t, ids)
   end
@@ -111,9 +83,14 @@ function t.claim(t, count)
   elseif meta[2] then
     room = math.min(count, tonumber(meta[2]) - redis.call('LLEN', t.active))
   end
-  local mayHaveDue = t.promoteDue(t, room <= 0)
+  local due, mayHaveDue = t.findDue(t), false
+  if #due > 0 then
+    t.loadRare(t)
+    mayHaveDue = t.promote(t, due, room <= 0)
+  end
   local limit = tonumber(meta[3] or ARGV[8])
   if limit or mayHaveDue or room <= 0 then
+    t.loadRare(t)
     t.claimSingly(t, count, room, limit, ARGV[9] ~= '' and ARGV[9] or meta[4], mayHaveDue)
   else
     t.claimTogether(t, count, room)

@@ -1,6 +1,6 @@
-import { bullFunction } from "./bullmq-texts.ts";
 import { claimLua } from "./claim-lua.ts";
 import { endsLua } from "./ends-lua.ts";
+import { rareLua } from "./rare-lua.ts";
 import { retentionLua } from "./retention-lua.ts";
 
 /** The keys of the turn's script, by their names in a queue, in order. */
@@ -51,20 +51,21 @@ local t = {
   stalled = KEYS[5], limiter = KEYS[6], delayed = KEYS[7], paused = KEYS[8], metaKey = KEYS[9], counter = KEYS[10],
   marker = KEYS[11], completed = KEYS[12], failed = KEYS[13],
   meta = redis.call('HMGET', KEYS[9], 'paused', 'concurrency', 'max', 'duration', 'opts.maxLenEvents'),
-  refusals = {}, stored = 0, fault = false, jobs = {}, limitedFor = 0, nextDue = 0,
+  kinds = {}, run = {}, refusals = {}, stored = 0, fault = false, jobs = {}, limitedFor = 0, nextDue = 0,
 }
-function t.textOf(err)
-  return type(err) == 'table' and err.err or tostring(err)
-end
-${bullFunction("t", "moveToFinished")}
+${rareLua}
+if ARGV[10] ~= '0' then
 ${retentionLua}
 ${endsLua}
-${claimLua}
-local kinds = tonumber(ARGV[10])
-if kinds > 0 then t.storeEnds(t, kinds) end
+  t.storeEnds(t, tonumber(ARGV[10]))
+end
 if ARGV[4] ~= '0' then
+${claimLua}
   local ok, err = pcall(t.claim, t, tonumber(ARGV[4]))
-  if not ok then t.fault = t.fault or t.textOf(err) end
+  if not ok then
+    t.loadRare(t)
+    t.fault = t.fault or t.textOf(err)
+  end
 end
 if t.fault and t.stored == 0 and #t.jobs == 0 then return redis.error_reply(t.fault) end
 return { t.refusals, t.jobs, t.limitedFor, t.nextDue }
