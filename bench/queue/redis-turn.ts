@@ -3,7 +3,7 @@
  * own. `node --conditions=@taskloom/source bench/queue/redis-turn.ts [JOBS]` prints microseconds and their ratios.
  *
  * BullMQ's side works as its Worker does: each end fetches the next job in the same script. Both sides have the same ids,
- * options and retention, and 64 jobs run at a time. Every figure is the median of five rounds in which the sides take turns.
+ * options and retention, and the same number of jobs runs at a time. Every figure is the median of five rounds in which the sides take turns.
  */
 import { randomBytes } from "node:crypto";
 import { Queue } from "bullmq";
@@ -19,8 +19,6 @@ const ROUNDS = 5;
 const RUNNING = 64;
 const ADDED_AT_ONCE = 100;
 const LOCK_MS = 30_000;
-/** The sizes of a turn: one job alone, a few, and all that run. */
-const TURNS = [1, 8, 64];
 const keep = { age: 3_600 };
 const token = "bench:1";
 
@@ -67,7 +65,7 @@ async function addAll(add: (jobs: ReturnType<typeof jobsFrom>) => Promise<unknow
   for (let first = 0; first < JOBS; first += ADDED_AT_ONCE) await add(jobsFrom(first));
 }
 
-function throughBullMQ(): Promise<Figures> {
+function throughBullMQ(running: number): Promise<Figures> {
   return withQueue(async (queue) => {
     const { backend } = queue;
     const add = await cost(() => addAll((jobs) => queue.addBulk(jobs)));
@@ -81,7 +79,7 @@ function throughBullMQ(): Promise<Figures> {
       }
     };
     const run = await cost(async () => {
-      await Promise.all(Array.from({ length: RUNNING }, chain));
+      await Promise.all(Array.from({ length: running }, chain));
     });
     if (ended !== JOBS) throw new Error(`BullMQ ended ${ended} of ${JOBS} jobs`);
     return { add, run };
@@ -126,26 +124,29 @@ const endOf = (id: string): RunEnd => ({
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
 const medianOf = (rounds: readonly Figures[], part: keyof Figures): number => median(rounds.map((each) => each[part]));
 
-const bullmq: Figures[] = [];
-const driver = new Map(TURNS.map((size) => [size, [] as Figures[]]));
+/** The measured sides: BullMQ with so many jobs at a time, and the driver with turns of so many jobs. */
+const sides = new Map<string, { readonly measure: () => Promise<Figures>; readonly peer: string }>([
+  ["BullMQ, 64 jobs at a time", { measure: () => throughBullMQ(RUNNING), peer: "BullMQ, 64 jobs at a time" }],
+  ["driver, turns of 64", { measure: () => throughDriver(64), peer: "BullMQ, 64 jobs at a time" }],
+  ["driver, turns of 8", { measure: () => throughDriver(8), peer: "BullMQ, 64 jobs at a time" }],
+  ["BullMQ, one job at a time", { measure: () => throughBullMQ(1), peer: "BullMQ, one job at a time" }],
+  ["driver, turns of 1", { measure: () => throughDriver(1), peer: "BullMQ, one job at a time" }],
+]);
+const rounds = new Map<string, Figures[]>([...sides.keys()].map((name) => [name, []]));
 for (let round = -1; round < ROUNDS; round++) {
-  const figures = await throughBullMQ();
-  if (round >= 0) bullmq.push(figures);
-  for (const size of TURNS) {
-    const own = await throughDriver(size);
-    if (round >= 0) driver.get(size)!.push(own);
+  for (const [name, { measure }] of sides) {
+    const figures = await measure();
+    if (round >= 0) rounds.get(name)!.push(figures);
   }
 }
-const [add, run] = [medianOf(bullmq, "add"), medianOf(bullmq, "run")];
-const line = (name: string, ownAdd: number, ownRun: number): void => {
-  const ratios = [ownAdd / add, ownRun / run, (ownAdd + ownRun) / (add + run)];
-  const [a, r, both] = ratios.map((ratio) => ratio.toFixed(2));
-  console.log(
-    `${name.padEnd(24)} add ${ownAdd.toFixed(1)} us (${a}x)  run ${ownRun.toFixed(1)} us (${r}x)  together ${(ownAdd + ownRun).toFixed(1)} us (${both}x)`,
-  );
-};
-line("BullMQ's scripts", add, run);
-for (const [size, figures] of driver)
-  line(`driver, turns of ${size}`, medianOf(figures, "add"), medianOf(figures, "run"));
+for (const [name, { peer }] of sides) {
+  const [own, other] = [rounds.get(name)!, rounds.get(peer)!];
+  const [add, run] = [medianOf(own, "add"), medianOf(own, "run")];
+  const [otherAdd, otherRun] = [medianOf(other, "add"), medianOf(other, "run")];
+  const figure = (title: string, value: number, base: number): string =>
+    `${title} ${value.toFixed(1)} us (${(value / base).toFixed(2)}x)`;
+  const both = figure("together", add + run, otherAdd + otherRun);
+  console.log(`${name.padEnd(26)} ${figure("add", add, otherAdd)}  ${figure("run", run, otherRun)}  ${both}`);
+}
 client.disconnect();
 await server.stop();

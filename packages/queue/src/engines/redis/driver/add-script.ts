@@ -26,7 +26,8 @@ export const ADD_KEYS = [
  * - the name of BullMQ's script: the number of its keys, the number of its values, its keys, its values.
  *
  * The options are a JSON text in the order in which BullMQ packs them. The script decodes and encodes it again, so that the
- * stored text has Lua's order of the keys, as BullMQ's has.
+ * stored text has Lua's order of the keys, as BullMQ's has. The character U+0001 stands for the job's id, so jobs with the
+ * same options have the same text, and it is encoded once.
  *
  * The functions have no upvalues; `turnScript` says why.
  *
@@ -41,10 +42,13 @@ local t = {
   prefix = ARGV[1], wait = KEYS[1], meta = KEYS[2], counter = KEYS[3], delayed = KEYS[4], active = KEYS[5],
   events = KEYS[6], marker = KEYS[7], prioritized = KEYS[8], priorities = KEYS[9], answers = {}, encoded = {},
 }
+-- Returns the stored text of options: before the job's id, and behind it or false if the id is not in the options.
 function t.encode(t, text)
-  local known = cjson.encode(cjson.decode(text))
-  t.encoded[text] = known
-  return known
+  local stored = cjson.encode(cjson.decode(text))
+  local from, to = string.find(stored, '\\\\u0001', 1, true)
+  local parts = from and { string.sub(stored, 1, from - 1), string.sub(stored, to + 1) } or { stored, false }
+  t.encoded[text] = parts
+  return parts
 end
 function t.delayedScore(t, time, delay)
   local due = delay > 0 and time + delay or time
@@ -67,8 +71,8 @@ function t.addOne(t, mayExist, form, id, key, at, maxEvents)
   if mayExist and call('EXISTS', key) == 1 then return t.emit(t, maxEvents, 'duplicated', 'jobId', id) end
   local delay, priority = '0', '0'
   if form == 'd' or form == 'p' then delay, priority = values[at + 6], values[at + 7] end
-  local name, opts, time = values[at + 2], values[at + 4], values[at + 5]
-  call('HSET', key, 'name', name, 'data', values[at + 3], 'opts', t.encoded[opts] or t.encode(t, opts),
+  local name, opts, time = values[at + 2], t.encoded[values[at + 4]] or t.encode(t, values[at + 4]), values[at + 5]
+  call('HSET', key, 'name', name, 'data', values[at + 3], 'opts', opts[2] and opts[1] .. id .. opts[2] or opts[1],
     'timestamp', time, 'delay', delay, 'priority', priority)
   call('XADD', t.events, '*', 'event', 'added', 'jobId', id, 'name', name)
   if form == 'd' then

@@ -32,6 +32,24 @@ function t.readEnds(t, count)
   end
   return ends
 end
+-- Removes the jobs of a run from the list of active ones, and returns those that were in it.
+function t.deactivateSingly(t, run)
+  local rest = {}
+  for i = 1, #run do
+    local one = run[i]
+    if redis.call('LREM', t.active, -1, one[2]) > 0 then
+      rest[#rest + 1] = one
+    else
+      if one[6] then
+        redis.call('HSET', one[3], 'failedReason', one[5])
+        if one[6] ~= '' then redis.call('HSET', one[3], 'stacktrace', one[6]) end
+      end
+      t.loadRare(t)
+      t.refuse(t, one, -3)
+    end
+  end
+  return rest
+end
 function t.storeRun(t, run)
   local call, events, active, n = redis.call, t.events, t.active, #run
   local locks, ids = {}, {}
@@ -40,19 +58,20 @@ function t.storeRun(t, run)
   end
   call('DEL', unpack(locks))
   call('SREM', t.stalled, unpack(ids))
-  -- Jobs end about in the order of their starts, and the list has the first started at its end.
-  local oldest, wanted, found = call('LRANGE', active, -n, -1), {}, 0
-  for i = 1, n do wanted[ids[i]] = true end
-  for i = 1, #oldest do
-    if wanted[oldest[i]] then
-      wanted[oldest[i]] = false
-      found = found + 1
+  local found = 0
+  if n > 1 then
+    -- Jobs end about in the order of their starts, and the list has the first started at its end.
+    local oldest, wanted = call('LRANGE', active, -n, -1), {}
+    for i = 1, n do wanted[ids[i]] = true end
+    for i = 1, #oldest do
+      if wanted[oldest[i]] then
+        wanted[oldest[i]] = false
+        found = found + 1
+      end
     end
+    if found == n then call('LTRIM', active, 0, -n - 1) end
   end
-  if found == n then
-    call('LTRIM', active, 0, -n - 1)
-  else
-    t.loadRare(t)
+  if found < n then
     run = t.deactivateSingly(t, run)
     n = #run
     if n == 0 then return end

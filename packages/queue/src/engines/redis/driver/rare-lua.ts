@@ -46,23 +46,6 @@ function t.storeRare(t, one)
     t.stored = t.stored + 1
   end
 end
--- Removes the jobs of a run from the list of active ones, and returns those that were in it.
-function t.deactivateSingly(t, run)
-  local rest = {}
-  for i = 1, #run do
-    local one = run[i]
-    if redis.call('LREM', t.active, -1, one[2]) > 0 then
-      rest[#rest + 1] = one
-    else
-      if one[6] then
-        redis.call('HSET', one[3], 'failedReason', one[5])
-        if one[6] ~= '' then redis.call('HSET', one[3], 'stacktrace', one[6]) end
-      end
-      t.refuse(t, one, -3)
-    end
-  end
-  return rest
-end
 function t.storeFailed(t, one)
   local call, kind, key = redis.call, one[1], one[3]
   if kind.count ~= 0 then
