@@ -9,9 +9,11 @@ import { randomBytes } from "node:crypto";
 import { Queue } from "bullmq";
 import type { MinimalJob } from "bullmq";
 import { Redis } from "ioredis";
-import type { LaneDriver, RunEnd } from "../../packages/queue/src/contract/lane-driver.ts";
-import { RedisDriver } from "../../packages/queue/src/engines/redis/driver/redis-driver.ts";
+import type { RunEnd } from "../../packages/queue/src/contract/lane-driver.ts";
+import type { NewJob } from "../../packages/queue/src/contract/lane-queue.ts";
+import { RedisDriver, driverScripts } from "../../packages/queue/src/engines/redis/driver/redis-driver.ts";
 import { unrepeating } from "../../packages/queue/src/engines/redis/redis-client.ts";
+import { UnrepeatedConnection } from "../../packages/queue/src/engines/redis/unrepeated-connection.ts";
 import { privateRedis } from "./redis.ts";
 
 const JOBS = Number(process.argv[2] ?? 5_000);
@@ -54,14 +56,14 @@ async function withQueue(body: (queue: Queue) => Promise<Figures>): Promise<Figu
 /** Returns an id that looks like those of Taskloom. Lua hashes half of a long string, so ids in sequence would collide. */
 const randomId = (): string => `01JDXK5Z6B${randomBytes(8).toString("hex").toUpperCase()}`;
 
-const jobsFrom = (first: number) =>
+const jobsFrom = (first: number): NewJob[] =>
   Array.from({ length: Math.min(ADDED_AT_ONCE, JOBS - first) }, (_, at) => ({
     name: "bench.increment",
-    data: { args: [first + at] },
+    data: { v: 1, version: 1, args: [first + at] },
     opts: { jobId: randomId(), attempts: 1, removeOnComplete: keep },
   }));
 
-async function addAll(add: (jobs: ReturnType<typeof jobsFrom>) => Promise<unknown>): Promise<void> {
+async function addAll(add: (jobs: NewJob[]) => Promise<unknown>): Promise<void> {
   for (let first = 0; first < JOBS; first += ADDED_AT_ONCE) await add(jobsFrom(first));
 }
 
@@ -74,7 +76,7 @@ function throughBullMQ(running: number): Promise<Figures> {
       let [record, id]: unknown[] = await backend.moveToActive(token);
       while (record != null) {
         const job = { id: String(id), opts: { attempts: 1 } } as unknown as MinimalJob;
-        const { result } = await backend.moveToCompleted(job, ended++, keep as never, token, true);
+        const { result } = await backend.moveToCompleted(job, ended++, keep, token, true);
         [record, id] = Array.isArray(result) ? result : [];
       }
     };
@@ -88,8 +90,9 @@ function throughBullMQ(running: number): Promise<Figures> {
 
 function throughDriver(turnSize: number): Promise<Figures> {
   return withQueue(async (queue) => {
-    const driver = new RedisDriver(queue, { connect: () => unrepeating(client) });
-    const add = await cost(() => addAll((jobs) => driver.add(jobs as unknown as Parameters<LaneDriver["add"]>[0])));
+    const connection = new UnrepeatedConnection(() => unrepeating(client), driverScripts, 3);
+    const driver = new RedisDriver(queue, { connection });
+    const add = await cost(() => addAll((jobs) => driver.add(jobs)));
     let ended = 0;
     const run = await cost(async () => {
       const claim = { token, lockDuration: LOCK_MS, workerName: undefined };
@@ -104,7 +107,7 @@ function throughDriver(turnSize: number): Promise<Figures> {
         if (refusal !== undefined) throw refusal;
       }
     });
-    driver.close();
+    connection.close();
     if (ended !== JOBS) throw new Error(`The driver ended ${ended} of ${JOBS} jobs`);
     return { add, run };
   });
@@ -121,8 +124,10 @@ const endOf = (id: string): RunEnd => ({
   opts: { attempts: 1 },
 });
 
-const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
-const medianOf = (rounds: readonly Figures[], part: keyof Figures): number => median(rounds.map((each) => each[part]));
+const median = (values: readonly number[]): number =>
+  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
+const medianOf = (rounds: readonly Figures[], part: keyof Figures): number =>
+  median(rounds.map((each) => each[part]));
 
 /** The measured sides: BullMQ with so many jobs at a time, and the driver with turns of so many jobs. */
 const sides = new Map<string, { readonly measure: () => Promise<Figures>; readonly peer: string }>([

@@ -30,7 +30,8 @@ export async function openLane(client: Redis, prefix: string, settings: Settings
   const queue = new Queue("main", options);
   const flows = new FlowProducer({ connection: client, prefix });
   await queue.waitUntilReady();
-  if (settings.maxEvents !== undefined) await client.hset(queue.toKey("meta"), "opts.maxLenEvents", settings.maxEvents);
+  if (settings.maxEvents !== undefined)
+    await client.hset(queue.toKey("meta"), "opts.maxLenEvents", settings.maxEvents);
   const close = async (): Promise<void> => {
     await flows.close();
     await queue.close();
@@ -118,12 +119,20 @@ async function turn(
       false,
       isFailed ? { failedReason: text, stacktrace } : undefined,
     );
-    results.push(await backend.moveToFinished(id, args).then(() => null, (error) => errorOf(error)));
+    results.push(
+      await backend.moveToFinished(id, args).then(
+        () => null,
+        (error) => errorOf(error),
+      ),
+    );
   }
   const claimed: { id: string; record: unknown }[] = [];
   let [isLimited, nextDue] = [false, 0];
   for (let taken = 0; taken < (claim?.count ?? 0); taken++) {
-    const [record, id, limitedFor, due]: unknown[] = await backend.moveToActive(claim!.token, claim!.workerName);
+    const [record, id, limitedFor, due]: unknown[] = await backend.moveToActive(
+      claim!.token,
+      claim!.workerName,
+    );
     if (record == null) {
       isLimited = Number(limitedFor) > 0;
       nextDue = Number(due);

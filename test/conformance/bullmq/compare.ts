@@ -45,7 +45,11 @@ export async function compare(sides: Sides, comparison: Comparison): Promise<Dif
   const book = new Book();
   const sequence = new Sequence(comparison.seed, comparison.index, book);
 
-  const run = async (open: OpenSide, count: number, operationAt: (step: number) => Operation): Promise<Step[]> => {
+  const run = async (
+    open: OpenSide,
+    count: number,
+    operationAt: (step: number) => Operation,
+  ): Promise<Step[]> => {
     now = START;
     const side = await open(sequence.settings, () => now);
     const steps: Step[] = [];

@@ -18,7 +18,9 @@ const isKeep = (value: unknown): boolean => isFlag(value) || isNumber(value) || 
 
 /** Returns whether an id is valid for BullMQ as it is. BullMQ refuses numbers, and most ids with a colon. */
 function isPlainId(id: unknown): boolean {
-  return typeof id === "string" && id.isWellFormed() && !id.includes(":") && String(Number.parseInt(id, 10)) !== id;
+  return (
+    typeof id === "string" && id.isWellFormed() && !id.includes(":") && String(Number.parseInt(id, 10)) !== id
+  );
 }
 
 /** Returns whether a value is an object of strings, numbers and booleans. */
