@@ -1,30 +1,25 @@
 import type { Redis } from "ioredis";
 import type { NewJob } from "../../../packages/queue/src/contract/lane-queue.ts";
 import { RedisDriver, driverScripts } from "../../../packages/queue/src/engines/redis/driver/redis-driver.ts";
-import { UnrepeatedConnection } from "../../../packages/queue/src/engines/redis/unrepeated-connection.ts";
 import { unrepeating } from "../../../packages/queue/src/engines/redis/redis-client.ts";
+import { UnrepeatedConnection } from "../../../packages/queue/src/engines/redis/unrepeated-connection.ts";
 import { LOCK_MS, optionsOf } from "./bull-operations.ts";
 import type { LaneOfBull } from "./bull-operations.ts";
 import { errorOf } from "./errors-of.ts";
 import type { AddedJob, Operation, Settings } from "./operation.ts";
 import type { Answer } from "./side.ts";
 
-export function openConnection(client: Redis): UnrepeatedConnection {
-  return new UnrepeatedConnection(() => unrepeating(client), driverScripts, 3);
-}
-
+/** Opens the driver of a lane; `close` closes its connection. */
 export function openDriver(
-  connection: UnrepeatedConnection,
+  client: Redis,
   { queue }: LaneOfBull,
   settings: Settings,
   now: () => number,
-): RedisDriver {
-  return new RedisDriver(queue, {
-    connection,
-    limiter: settings.limiter,
-    maxMetricsSize: settings.metrics,
-    now,
-  });
+): { readonly driver: RedisDriver; readonly close: () => void } {
+  const connection = new UnrepeatedConnection(() => unrepeating(client), driverScripts, 3);
+  const { limiter, metrics } = settings;
+  const driver = new RedisDriver(queue, { connection, limiter, maxMetricsSize: metrics, now });
+  return { driver, close: () => connection.close() };
 }
 
 export async function driverAdd(

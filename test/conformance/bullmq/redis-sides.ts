@@ -2,9 +2,10 @@ import { randomBytes } from "node:crypto";
 import { Redis } from "ioredis";
 import { bullApply, openLane } from "./bull-operations.ts";
 import type { LaneOfBull } from "./bull-operations.ts";
-import { driverAdd, driverTurn, openConnection, openDriver } from "./driver-operations.ts";
+import { driverAdd, driverTurn, openDriver } from "./driver-operations.ts";
 import { errorOf } from "./errors-of.ts";
 import { redisSnapshot } from "./redis-snapshot.ts";
+import type { Settings } from "./operation.ts";
 import type { Side, Sides } from "./side.ts";
 
 /** Returns the sides of a Redis: BullMQ's own commands, and the driver with BullMQ's commands for all other operations. */
@@ -12,7 +13,14 @@ export function redisSides(url: string): Sides & { close(): Promise<void> } {
   const client = new Redis(url, { maxRetriesPerRequest: null });
   const prefix = `conformance-${randomBytes(6).toString("hex")}`;
 
-  const sideOf = (lane: LaneOfBull, apply: Side["apply"], end: () => void): Side => ({
+  // Redis trims whole nodes of a stream. If their size is limited in bytes, it depends on the stream's ids, and so on the time.
+  const nodeBytes = client.config("GET", "stream-node-max-bytes").catch(() => []);
+  const sideOf = (
+    lane: LaneOfBull,
+    { maxEvents = Infinity }: Settings,
+    apply: Side["apply"],
+    end: () => void,
+  ): Side => ({
     apply: async (operation) => {
       try {
         return await apply(operation);
@@ -20,7 +28,10 @@ export function redisSides(url: string): Sides & { close(): Promise<void> } {
         return { results: [errorOf(error)], claimed: [], isLimited: false, nextDue: 0 };
       }
     },
-    snapshot: () => redisSnapshot(client, prefix),
+    snapshot: async () => {
+      const [, bytes] = await nodeBytes;
+      return await redisSnapshot(client, prefix, bytes === "0" ? Infinity : maxEvents);
+    },
     close: async () => {
       end();
       await lane.close();
@@ -34,20 +45,20 @@ export function redisSides(url: string): Sides & { close(): Promise<void> } {
       const lane = await openLane(client, prefix, settings);
       return sideOf(
         lane,
+        settings,
         (operation) => bullApply(lane, operation, now()),
         () => {},
       );
     },
     driver: async (settings, now) => {
       const lane = await openLane(client, prefix, settings);
-      const connection = openConnection(client);
-      const driver = openDriver(connection, lane, settings, now);
+      const { driver, close } = openDriver(client, lane, settings, now);
       const apply: Side["apply"] = async (operation) => {
         if (operation.kind === "add") return await driverAdd(driver, lane, operation.jobs);
         if (operation.kind === "turn") return await driverTurn(driver, operation, now());
         return await bullApply(lane, operation, now());
       };
-      return sideOf(lane, apply, () => connection.close());
+      return sideOf(lane, settings, apply, close);
     },
     close: async () => void (await client.quit()),
   };

@@ -16,11 +16,17 @@ const MAX_ADDED = 128;
 /** How much text one script adds, in UTF-16 code units. */
 const MAX_TEXT = 1_000_000;
 
-/** The scripts of the driver, which its connection has to have. */
-export const driverScripts = { taskloomAdd: addScript, taskloomTurn: turnScript } as const;
+/** How many jobs one script claims. */
+const MAX_CLAIMED = 256;
+
+/** The answer of one script to a part of a turn, without the refusals. */
+type PartAnswer = Omit<TurnAnswer, "refusals">;
+
+/** The scripts of the driver, by the names under which it runs them. */
+export const driverScripts = { taskloomAdd: addScript, taskloomTurn: turnScript };
 
 export interface RedisDriverOptions extends TurnOptions {
-  /** A connection with the {@link driverScripts}. Many drivers can share it. */
+  /** A connection that has {@link driverScripts} and repeats no command. */
   readonly connection: ScriptConnection;
   /** Returns the time of claims and of new jobs, in milliseconds of the epoch. BullMQ uses the process's clock. */
   readonly now?: () => number;
@@ -114,13 +120,14 @@ export class RedisDriver implements LaneDriver {
   }
 
   async turn(ends: readonly RunEnd[], claim: ClaimTerms | undefined): Promise<TurnAnswer> {
-    const parts = turnParts(ends);
     const refusals: (Error | undefined)[] = [];
+    const wanted = claim?.count ?? 0;
+    const first = claim === undefined ? undefined : { ...claim, count: Math.min(wanted, MAX_CLAIMED) };
+    const parts = turnParts(ends);
+    let answer: PartAnswer = { jobs: [], limitedFor: 0, nextDue: 0 };
     for (const [at, part] of parts.entries()) {
-      const isLast = at === parts.length - 1;
       try {
-        const answer = await this.#turnPart(part, isLast ? claim : undefined, refusals);
-        if (isLast) return { ...answer, refusals };
+        answer = await this.#turnPart(part, at === parts.length - 1 ? first : undefined, refusals);
       } catch (error) {
         // Ends of an earlier script are stored, so the whole turn must not fail.
         if (at === 0 || !(error instanceof Error)) throw error;
@@ -128,14 +135,23 @@ export class RedisDriver implements LaneDriver {
         break;
       }
     }
-    return { refusals, jobs: [], limitedFor: 0, nextDue: 0 };
+    const jobs = [...answer.jobs];
+    // More jobs than one script claims. If this fails, the jobs so far are the answer.
+    while (claim !== undefined && jobs.length < wanted && answer.jobs.length === MAX_CLAIMED) {
+      const rest = { ...claim, count: Math.min(wanted - jobs.length, MAX_CLAIMED) };
+      const next = await this.#turnPart([], rest, []).catch(() => undefined);
+      if (next === undefined) break;
+      answer = next;
+      jobs.push(...next.jobs);
+    }
+    return { ...answer, jobs, refusals };
   }
 
   async #turnPart(
     ends: readonly RunEnd[],
     claim: ClaimTerms | undefined,
     refusals: (Error | undefined)[],
-  ): Promise<Omit<TurnAnswer, "refusals">> {
+  ): Promise<PartAnswer> {
     const now = this.#now();
     const values = turnValues(this.#prefix, now, ends, claim, this.#options);
     const answer = readTurn(await this.#connection.run("taskloomTurn", this.#turnKeys, values), now, claim);
