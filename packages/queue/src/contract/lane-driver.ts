@@ -1,0 +1,78 @@
+import type { JobJson, JobsOptions, KeepJobs } from "bullmq";
+import type { NewJob } from "./lane-queue.ts";
+
+/** The end of one run, which is stored only under the lock that the token names. */
+export interface RunEnd {
+  readonly id: string;
+  readonly token: string;
+  readonly outcome: "completed" | "failed";
+  /** The result as a JSON text, or the message of the failure. */
+  readonly text: string;
+  /** The stacktraces of a failed job, as a JSON text; undefined for a job that completed. */
+  readonly stacktrace: string | undefined;
+  /** Milliseconds of the epoch. */
+  readonly finishedOn: number;
+  readonly keep: KeepJobs;
+  /** The job's own options: its attempts, and the consequences of a failure for its parent. */
+  readonly opts: Pick<
+    JobsOptions,
+    | "attempts"
+    | "failParentOnFailure"
+    | "continueParentOnFailure"
+    | "ignoreDependencyOnFailure"
+    | "removeDependencyOnFailure"
+  >;
+}
+
+/** The terms on which a worker takes jobs. */
+export interface ClaimTerms {
+  /** The greatest number of jobs. */
+  readonly count: number;
+  /** The token of their locks. */
+  readonly token: string;
+  /** Milliseconds. */
+  readonly lockDuration: number;
+  readonly workerName: string | undefined;
+}
+
+/** A job that was claimed, as BullMQ stores it. */
+export interface ClaimedRecord {
+  readonly id: string;
+  readonly record: JobJson;
+}
+
+/** The answer to a turn. */
+export interface TurnAnswer {
+  /** For each end, in order: undefined if it is stored, or the error with which the engine refused it. */
+  readonly refusals: readonly (Error | undefined)[];
+  readonly jobs: readonly ClaimedRecord[];
+  /** The time for which a rate limit lets no job run, in milliseconds; 0 without one. */
+  readonly limitedFor: number;
+  /** The time at which the next delayed job is due, in milliseconds of the epoch; 0 if there is none. */
+  readonly nextDue: number;
+}
+
+/**
+ * The storage of one lane below the consumer: the operations on the path of every job, each for many jobs in one step.
+ *
+ * @remarks
+ * In the interface are the operations whose cost every job pays. Everything else, such as retries, hand-backs, schedules and
+ * the recovery of jobs, goes through BullMQ's own commands. A driver stores exactly the data of BullMQ, so BullMQ's Queue,
+ * Worker, QueueEvents and other clients can use the same queue at the same time.
+ *
+ * Deliberately out of the interface: tasks, outcomes and decisions. A driver never repeats a turn by itself.
+ */
+export interface LaneDriver {
+  /**
+   * Adds jobs in their order, and returns the id of each: the id of an existing job if the job was a duplicate.
+   *
+   * @throws if none was added, or if it is not known which ones were.
+   */
+  add(jobs: readonly NewJob[]): Promise<(string | Error)[]>;
+  /**
+   * Stores the ends of runs, and then claims jobs, in one step. A turn without ends or without a claim is allowed.
+   *
+   * @throws if nothing was stored, or if it is not known whether the turn was.
+   */
+  turn(ends: readonly RunEnd[], claim: ClaimTerms | undefined): Promise<TurnAnswer>;
+}
