@@ -1,0 +1,78 @@
+/** The function that claims jobs: BullMQ's move_to_active, for many jobs. */
+export const CLAIM_FUNCTIONS = `
+-- Moves the delayed jobs that are due to the waiting ones. Rows that another session locks are left to the next turn.
+CREATE OR REPLACE FUNCTION taskloom_promote_v1(p_queue text, p_now bigint) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  IF NOT EXISTS (SELECT 1 FROM job WHERE queue = p_queue AND state = 'delayed' AND process_at_ms <= p_now) THEN
+    RETURN;
+  END IF;
+  WITH due AS MATERIALIZED (
+    SELECT id FROM job WHERE queue = p_queue AND state = 'delayed' AND process_at_ms <= p_now FOR UPDATE SKIP LOCKED
+  ), promoted AS (
+    UPDATE job SET state = 'waiting', delay_ms = 0 FROM due WHERE job.queue = p_queue AND job.id = due.id
+      RETURNING job.id, job.process_at_ms, job.seq
+  )
+  INSERT INTO event (queue, event, data, created_at_ms)
+    SELECT p_queue, 'waiting', jsonb_build_object('jobId', id, 'prev', 'delayed'),
+        (extract(epoch FROM clock_timestamp()) * 1000)::bigint
+      FROM promoted ORDER BY process_at_ms, abs(seq);
+END;
+$$;
+
+-- Returns the jobs that are claimed, in the order of the claims.
+CREATE OR REPLACE FUNCTION taskloom_claim_v1(
+  p_queue text, p_count integer, p_token text, p_lock_ms bigint, p_now bigint, p_worker text
+) RETURNS SETOF job LANGUAGE plpgsql AS $$
+DECLARE
+  v_concurrency integer;
+  v_room integer := p_count;
+  v_told integer := 0;
+BEGIN
+  PERFORM taskloom_promote_v1(p_queue, p_now);
+  IF EXISTS (SELECT 1 FROM meta WHERE queue = p_queue AND field = 'paused' AND value = '1') THEN
+    RETURN;
+  END IF;
+
+  -- A limit counts single jobs in a row of its own, so a limited queue uses BullMQ's function, job by job.
+  IF EXISTS (SELECT 1 FROM meta WHERE queue = p_queue AND field = 'max' AND value IS NOT NULL) THEN
+    WHILE v_told < p_count LOOP
+      RETURN QUERY SELECT * FROM move_to_active(p_queue, p_token, p_lock_ms, p_now, p_worker, NULL, NULL);
+      EXIT WHEN NOT FOUND;
+      v_told := v_told + 1;
+    END LOOP;
+    RETURN;
+  END IF;
+
+  SELECT value::integer INTO v_concurrency FROM meta WHERE queue = p_queue AND field = 'concurrency';
+  IF v_concurrency IS NOT NULL THEN
+    PERFORM pg_advisory_xact_lock(hashtext('bullmq:concurrency:' || p_queue));
+    SELECT LEAST(p_count, v_concurrency - count(*)) INTO v_room FROM job WHERE queue = p_queue AND state = 'active';
+  END IF;
+  IF v_room <= 0 THEN
+    RETURN;
+  END IF;
+
+  RETURN QUERY
+    WITH next AS MATERIALIZED (
+      SELECT id FROM job WHERE queue = p_queue AND state = 'waiting'
+        ORDER BY priority, seq LIMIT v_room FOR UPDATE SKIP LOCKED
+    ), claimed AS (
+      UPDATE job SET
+          state = 'active',
+          lock_token = p_token,
+          locked_until_ms = p_now + p_lock_ms,
+          processed_at_ms = p_now,
+          processed_by = p_worker,
+          attempts_started = attempts_started + 1
+        FROM next WHERE job.queue = p_queue AND job.id = next.id
+        RETURNING job.*
+    ), told AS (
+      INSERT INTO event (queue, event, data, created_at_ms)
+        SELECT p_queue, 'active', jsonb_build_object('jobId', id, 'prev', 'waiting'),
+            (extract(epoch FROM clock_timestamp()) * 1000)::bigint
+          FROM claimed ORDER BY priority, seq
+    )
+    SELECT * FROM claimed ORDER BY priority, seq;
+END;
+$$;
+`;
