@@ -1,0 +1,15 @@
+import { createHash } from "node:crypto";
+import { createRequire } from "node:module";
+import { readdir } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { Queue, createPostgresBackend } from "bullmq";
+import pg from "pg";
+import { expect, test } from "vitest";
+import { postgresTest, testPool } from "../../../../test/support/postgres.ts";
+import { anyBackend } from "../../src/bullmq/any-backend.ts";
+import type { RunEnd } from "../../src/contract/lane-driver.ts";
+import type { NewJob } from "../../src/contract/lane-queue.ts";
+import { MIGRATIONS, installFunctions } from "../../src/engines/postgres/driver/install-functions.ts";
+import { knowsLayout } from "../../src/engines/postgres/driver/layout.ts";
+import { PostgresDriver } from "../../src/engines/postgres/driver/postgres-driver.ts";
+import type { SqlPool } from "../../src/engines/postgres/job-table.ts";
