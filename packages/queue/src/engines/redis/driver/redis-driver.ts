@@ -1,0 +1,160 @@
+import { ReplyError } from "ioredis";
+import type { Queue } from "bullmq";
+import type { ClaimTerms, LaneDriver, RunEnd, TurnAnswer } from "../../../contract/lane-driver.ts";
+import type { NewJob } from "../../../contract/lane-queue.ts";
+import type { RedisClient } from "../redis-client.ts";
+import { ADD_KEYS, addScript } from "./add-script.ts";
+import { bullValues } from "./bull-job.ts";
+import { plainValues } from "./plain-job.ts";
+import { turnParts } from "./turn-parts.ts";
+import { TURN_KEYS, turnScript } from "./turn-script.ts";
+import { readTurn, turnValues } from "./turn-values.ts";
+import type { TurnOptions } from "./turn-values.ts";
+import { UnrepeatedConnection } from "./unrepeated-connection.ts";
+import type { ScriptValue } from "./unrepeated-connection.ts";
+
+/** How many jobs one script adds. Redis does no other work meanwhile. */
+const MAX_ADDED = 128;
+/** How much text one script adds, in UTF-16 code units. */
+const MAX_TEXT = 1_000_000;
+
+export interface RedisDriverOptions extends TurnOptions {
+  /** Returns a client that repeats no command and does not connect again, as `unrepeating` does. */
+  readonly connect: () => RedisClient;
+  /** A connection that has been silent for so many heartbeats is closed. */
+  readonly maxSilentBeats?: number;
+  /** Returns the time of claims and of new jobs, in milliseconds of the epoch. BullMQ uses the process's clock. */
+  readonly now?: () => number;
+}
+
+/**
+ * The jobs of one lane on Redis, in BullMQ's own keys.
+ *
+ * One script adds many jobs, and one stores many ends and claims many jobs. Jobs off the common path, such as children and
+ * deduplicated jobs, are handled inside these scripts by BullMQ's own code.
+ */
+export class RedisDriver implements LaneDriver {
+  readonly #queue: Queue;
+  readonly #connection: UnrepeatedConnection;
+  readonly #options: TurnOptions;
+  readonly #now: () => number;
+  readonly #prefix: string;
+  readonly #addKeys: readonly string[];
+  readonly #turnKeys: readonly string[];
+
+  /** @param queue BullMQ's queue of the lane; its options are the defaults of the jobs. */
+  constructor(
+    queue: Queue,
+    { connect, maxSilentBeats = 3, now = Date.now, ...options }: RedisDriverOptions,
+  ) {
+    this.#queue = queue;
+    const scripts = { taskloomAdd: addScript, taskloomTurn: turnScript };
+    this.#connection = new UnrepeatedConnection(connect, scripts, maxSilentBeats);
+    this.#options = options;
+    this.#now = now;
+    this.#prefix = queue.toKey("");
+    this.#addKeys = ADD_KEYS.map((name) => queue.toKey(name));
+    this.#turnKeys = TURN_KEYS.map((name) => queue.toKey(name));
+  }
+
+  async add(jobs: readonly NewJob[]): Promise<(string | Error)[]> {
+    const answers: (string | Error)[] = [];
+    const places: number[] = [];
+    let part: ScriptValue[] = [];
+    let size = 0;
+    let wasAdded = false;
+    const flush = async (): Promise<void> => {
+      if (places.length === 0) return;
+      const at = places.splice(0);
+      const values = part;
+      part = [];
+      size = 0;
+      try {
+        const added = await this.#connection.run("taskloomAdd", this.#addKeys, [this.#prefix, ...values]);
+        for (const [index, place] of at.entries()) answers[place] = this.#added(added, index, jobs[place]!);
+        wasAdded = true;
+      } catch (error) {
+        // Jobs of an earlier script were added, so the whole addition must not fail.
+        if (!wasAdded || !(error instanceof Error)) throw error;
+        for (const place of at) answers[place] = error;
+      }
+    };
+    for (const [place, job] of jobs.entries()) {
+      const values = await this.#valuesOf(job);
+      if (values instanceof Error) {
+        answers[place] = values;
+        continue;
+      }
+      const own = values.reduce<number>((sum, value) => sum + (typeof value === "number" ? 8 : value.length), 0);
+      if (places.length === MAX_ADDED || size + own > MAX_TEXT) await flush();
+      places.push(place);
+      part.push(...values);
+      size += own;
+    }
+    await flush();
+    return answers;
+  }
+
+  /** Returns the values of a job for the add script, or the error with which BullMQ refuses the job. */
+  async #valuesOf(job: NewJob): Promise<ScriptValue[] | Error> {
+    try {
+      const plain = plainValues(job, this.#queue.defaultJobOptions, this.#now());
+      return plain ?? (await bullValues(this.#queue, job));
+    } catch (error) {
+      if (error instanceof Error) return error;
+      throw error;
+    }
+  }
+
+  #added(answers: unknown, index: number, { opts }: NewJob): string | Error {
+    const answer: unknown = Array.isArray(answers) ? answers[index] : undefined;
+    if (typeof answer === "string") return answer;
+    if (Array.isArray(answer)) return new ReplyError(String(answer[0]));
+    const { parent } = opts;
+    const parentKey = parent === undefined ? "" : `${parent.queue}:${parent.id}`;
+    return this.#queue.backend.finishedErrors({ code: Number(answer), parentKey, command: "addJob" });
+  }
+
+  async turn(ends: readonly RunEnd[], claim: ClaimTerms | undefined): Promise<TurnAnswer> {
+    const parts = turnParts(ends);
+    const refusals: (Error | undefined)[] = [];
+    for (const [at, part] of parts.entries()) {
+      const isLast = at === parts.length - 1;
+      try {
+        const answer = await this.#turnPart(part, isLast ? claim : undefined, refusals);
+        if (isLast) return { ...answer, refusals };
+      } catch (error) {
+        // Ends of an earlier script are stored, so the whole turn must not fail.
+        if (at === 0 || !(error instanceof Error)) throw error;
+        while (refusals.length < ends.length) refusals.push(error);
+        break;
+      }
+    }
+    return { refusals, jobs: [], limitedFor: 0, nextDue: 0 };
+  }
+
+  async #turnPart(
+    ends: readonly RunEnd[],
+    claim: ClaimTerms | undefined,
+    refusals: (Error | undefined)[],
+  ): Promise<Omit<TurnAnswer, "refusals">> {
+    const now = this.#now();
+    const values = turnValues(this.#prefix, now, ends, claim, this.#options);
+    const answer = readTurn(await this.#connection.run("taskloomTurn", this.#turnKeys, values), now, claim);
+    const own = new Map(answer.refusals);
+    for (const [at, { id }] of ends.entries()) {
+      const why = own.get(at + 1);
+      if (typeof why === "number")
+        refusals.push(
+          this.#queue.backend.finishedErrors({ code: why, jobId: id, command: "moveToFinished", state: "active" }),
+        );
+      else refusals.push(why === undefined ? undefined : new ReplyError(why));
+    }
+    return { jobs: answer.jobs, limitedFor: answer.limitedFor, nextDue: answer.nextDue };
+  }
+
+  /** Closes the driver's connection. Commands without an answer fail. */
+  close(): void {
+    this.#connection.close();
+  }
+}
