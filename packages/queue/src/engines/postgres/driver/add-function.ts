@@ -3,23 +3,28 @@ export const ADD_FUNCTION = `
 -- Adds jobs in their order, and returns their ids in that order. Jobs without a parent and without deduplication are stored
 -- together; if there is any other job, BullMQ's own function adds them one by one.
 CREATE OR REPLACE FUNCTION taskloom_add_v1(
-  p_queue text, p_ids text[], p_names text[], p_data text[], p_opts text[], p_priorities integer[], p_delays bigint[],
+  p_queue text, p_ids text[], p_names text[], p_data jsonb[], p_opts jsonb[], p_priorities integer[], p_delays bigint[],
   p_times bigint[], p_attempts integer[], p_parent_queues text[], p_parent_ids text[], p_parent_keys text[],
   p_dedup_ids text[], p_scheduler_ids text[], p_lifo boolean[]
-) RETURNS text[]
+) RETURNS TABLE (ids text[], codes integer[])
 LANGUAGE plpgsql
 SET search_path FROM CURRENT
 SET enable_seqscan = off
 SET enable_bitmapscan = off
 AS $$
+#variable_conflict use_column
 DECLARE
   v_count integer := COALESCE(array_length(p_ids, 1), 0);
   v_seq_name text := job_id_seq_name(p_queue);
-  v_ids text[] := '{}';
+  v_ids text[];
+  v_codes integer[];
+  v_detail text;
   v_stored boolean;
   v_before bigint;
   v_key integer;
 BEGIN
+  v_ids := array_fill(NULL::text, ARRAY[v_count]);
+  v_codes := array_fill(0, ARRAY[v_count]);
   -- Locks are taken before the first write, in the order of their keys, so two additions cannot wait for each other.
   FOR v_key IN
     SELECT DISTINCT hashtext(q) FROM unnest(p_parent_queues || p_queue) AS queues(q) WHERE q IS NOT NULL ORDER BY 1
@@ -37,11 +42,17 @@ BEGIN
       PERFORM pg_advisory_xact_lock(v_key);
     END LOOP;
     FOR n IN 1 .. v_count LOOP
-      v_ids[n] := add_job(p_queue, p_ids[n], p_names[n], p_data[n]::jsonb, p_opts[n]::jsonb, p_priorities[n],
-        p_delays[n], p_times[n], p_attempts[n], p_parent_queues[n], p_parent_ids[n], p_parent_keys[n],
-        p_dedup_ids[n], p_scheduler_ids[n], p_lifo[n]);
+      BEGIN
+        v_ids[n] := add_job(p_queue, p_ids[n], p_names[n], p_data[n], p_opts[n], p_priorities[n],
+          p_delays[n], p_times[n], p_attempts[n], p_parent_queues[n], p_parent_ids[n], p_parent_keys[n],
+          p_dedup_ids[n], p_scheduler_ids[n], p_lifo[n]);
+      EXCEPTION WHEN SQLSTATE 'BM001' THEN -- A parent that is missing, or another one.
+        GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL;
+        v_codes[n] := v_detail::integer;
+      END;
     END LOOP;
-    RETURN v_ids;
+    RETURN QUERY SELECT v_ids, v_codes;
+    RETURN;
   END IF;
 
   SELECT last_value INTO v_before FROM event_seq;
@@ -61,7 +72,7 @@ BEGIN
         process_at_ms, scheduler_id)
       SELECT p_queue, id, CASE WHEN lifo THEN -seq ELSE seq END, name,
           (CASE WHEN delay > 0 THEN 'delayed' ELSE 'waiting' END)::job_state,
-          data::jsonb, opts::jsonb, priority, delay, attempts, time,
+          data, opts, priority, delay, attempts, time,
           CASE WHEN delay > 0 THEN time + delay END, scheduler_id
         FROM numbered ORDER BY ord
       ON CONFLICT (queue, id) DO NOTHING
@@ -87,7 +98,7 @@ BEGIN
     PERFORM pg_notify('bullmq_jobs', p_queue);
   END IF;
   PERFORM taskloom_announce_v1(p_queue, v_before);
-  RETURN v_ids;
+  RETURN QUERY SELECT v_ids, v_codes;
 END;
 $$;
 `;

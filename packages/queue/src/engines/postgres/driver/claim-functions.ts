@@ -21,7 +21,8 @@ $$;
 
 -- Returns the jobs that are claimed, in the order of the claims.
 CREATE OR REPLACE FUNCTION taskloom_claim_v1(
-  p_queue text, p_count integer, p_token text, p_lock_ms bigint, p_now bigint, p_worker text
+  p_queue text, p_count integer, p_token text, p_lock_ms bigint, p_now bigint, p_worker text,
+  p_limit integer, p_limit_time bigint
 ) RETURNS SETOF job LANGUAGE plpgsql AS $$
 DECLARE
   v_concurrency integer;
@@ -34,9 +35,12 @@ BEGIN
   END IF;
 
   -- A limit counts single jobs in a row of its own, so a limited queue uses BullMQ's function, job by job.
-  IF EXISTS (SELECT 1 FROM meta WHERE queue = p_queue AND field = 'max' AND value IS NOT NULL) THEN
+  IF p_limit IS NOT NULL
+    OR EXISTS (SELECT 1 FROM meta WHERE queue = p_queue AND field = 'max' AND value IS NOT NULL)
+  THEN
     WHILE v_told < p_count LOOP
-      RETURN QUERY SELECT * FROM move_to_active(p_queue, p_token, p_lock_ms, p_now, p_worker, NULL, NULL);
+      RETURN QUERY SELECT * FROM move_to_active(p_queue, p_token, p_lock_ms, p_now, p_worker,
+        p_limit, p_limit_time);
       EXIT WHEN NOT FOUND;
       v_told := v_told + 1;
     END LOOP;

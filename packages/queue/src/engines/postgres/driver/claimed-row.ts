@@ -3,15 +3,25 @@ import type { ClaimedRecord } from "../../../contract/lane-driver.ts";
 import type { Row } from "../../sql/rows.ts";
 import { textIn } from "../../sql/rows.ts";
 
+/** The fields that a record has only if their columns are not NULL. */
+const OPTIONAL_TEXTS = [
+  ["failedReason", "failed_reason"],
+  ["parentKey", "parent_key"],
+  ["repeatJobKey", "scheduler_id"],
+  ["deduplicationId", "dedup_id"],
+  ["deferredFailure", "deferred_failure"],
+  ["processedBy", "processed_by"],
+] as const;
+
 /** Returns the job of a row of `taskloom_turn_v1` as BullMQ's backend returns it. */
 export function claimedOfRow(row: Row): ClaimedRecord {
   const id = String(row["id"]);
   const parentId = textIn(row, "parent_id");
-  const record: JobJson = {
+  const record: Partial<JobJson> = {
     id,
     name: String(row["name"]),
     data: jsonIn(row, "data", "{}"),
-    // The driver of the server has parsed these columns.
+    // The client of the server has parsed these columns.
     opts: (row["opts"] ?? {}) as JobsOptions,
     progress: (row["progress"] ?? 0) as JobProgress,
     attemptsMade: Number(row["attempts_made"]),
@@ -22,32 +32,21 @@ export function claimedOfRow(row: Row): ClaimedRecord {
     stacktrace: jsonIn(row, "stacktrace", "[]"),
     returnvalue: jsonIn(row, "return_value", "null"),
     stalledCounter: Number(row["stalled_count"]),
-    ...present("failedReason", textIn(row, "failed_reason")),
-    ...present("finishedOn", millisecondsIn(row, "finished_at_ms")),
-    ...present("processedOn", millisecondsIn(row, "processed_at_ms")),
-    ...present("parentKey", textIn(row, "parent_key")),
-    ...present("repeatJobKey", textIn(row, "scheduler_id")),
-    ...present("deduplicationId", textIn(row, "dedup_id")),
-    ...present("deferredFailure", textIn(row, "deferred_failure")),
-    ...present("processedBy", textIn(row, "processed_by")),
   };
-  if (parentId !== undefined)
-    record.parent = { id: parentId, queueKey: textIn(row, "parent_queue") ?? "" };
-  return { id, record };
-}
-
-/** Returns an object with the property, or without it if its value is undefined. BullMQ leaves such properties out. */
-function present<Key extends string, Value>(key: Key, value: Value | undefined): { [K in Key]?: Value } {
-  return value === undefined ? {} : ({ [key]: value } as { [K in Key]: Value });
+  for (const [field, column] of OPTIONAL_TEXTS) {
+    const text = textIn(row, column);
+    if (text !== undefined) record[field] = text;
+  }
+  // The client returns a bigint as a text.
+  if (row["finished_at_ms"] !== null) record.finishedOn = Number(row["finished_at_ms"]);
+  if (row["processed_at_ms"] !== null) record.processedOn = Number(row["processed_at_ms"]);
+  if (parentId !== undefined) record.parent = { id: parentId, queueKey: textIn(row, "parent_queue") ?? "" };
+  // BullMQ's type requires a reason of every job, and BullMQ's backend leaves it out.
+  return { id, record: record as JobJson };
 }
 
 /** Returns the text of a column of JSON. BullMQ reads the value null as an absent one. */
 function jsonIn(row: Row, column: string, absent: string): string {
   const text = textIn(row, column);
   return text === undefined || text === "null" ? absent : text;
-}
-
-/** Returns a column of type bigint, which the driver of the server returns as a text. */
-function millisecondsIn(row: Row, column: string): number | undefined {
-  return row[column] === null ? undefined : Number(row[column]);
 }

@@ -102,28 +102,28 @@ $$;
 -- Stores usual ends, all of which are accepted. Their terms of retention are the same for each outcome, and their times do
 -- not decrease, so removing once leaves the same rows as removing after every end.
 CREATE OR REPLACE FUNCTION taskloom_end_many_v1(
-  p_queue text, p_ids text[], p_failed boolean[], p_texts text[], p_stacks text[], p_finished bigint[],
-  p_ages bigint[], p_counts integer[]
+  p_queue text, p_ids text[], p_failed boolean[], p_results jsonb[], p_reasons text[], p_stacks jsonb[],
+  p_finished bigint[], p_ages bigint[], p_counts integer[]
 ) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   v_kind record;
 BEGIN
   WITH ended AS MATERIALIZED (
-    SELECT * FROM unnest(p_ids, p_failed, p_texts, p_stacks, p_finished) WITH ORDINALITY
-      AS ended(id, failed, text, stack, finished, ord)
+    SELECT * FROM unnest(p_ids, p_failed, p_results, p_reasons, p_stacks, p_finished) WITH ORDINALITY
+      AS ended(id, failed, result, reason, stack, finished, ord)
   ), stored AS (
     UPDATE job SET
         state = (CASE WHEN ended.failed THEN 'failed' ELSE 'completed' END)::job_state,
-        return_value = CASE WHEN ended.failed THEN return_value ELSE ended.text::jsonb END,
-        failed_reason = CASE WHEN ended.failed THEN ended.text ELSE failed_reason END,
-        stacktrace = CASE WHEN ended.failed THEN COALESCE(ended.stack::jsonb, stacktrace) ELSE stacktrace END,
+        return_value = CASE WHEN ended.failed THEN return_value ELSE ended.result END,
+        failed_reason = CASE WHEN ended.failed THEN ended.reason ELSE failed_reason END,
+        stacktrace = CASE WHEN ended.failed THEN COALESCE(ended.stack, stacktrace) ELSE stacktrace END,
         deferred_failure = CASE WHEN ended.failed THEN NULL ELSE deferred_failure END,
         finished_at_ms = ended.finished,
         lock_token = NULL,
         locked_until_ms = NULL,
         attempts_made = attempts_made + 1
       FROM ended WHERE job.queue = p_queue AND job.id = ended.id
-      RETURNING ended.ord, ended.failed, ended.text, job.id, job.return_value, job.attempts_made
+      RETURNING ended.ord, ended.failed, ended.reason, job.id, job.return_value, job.attempts_made
   )
   INSERT INTO event (queue, event, data, created_at_ms)
     SELECT p_queue, note.event, note.data, (extract(epoch FROM clock_timestamp()) * 1000)::bigint
@@ -132,7 +132,7 @@ BEGIN
             'jobId', stored.id, 'returnvalue', stored.return_value::text, 'prev', 'active') AS data
           WHERE NOT stored.failed
         UNION ALL
-        SELECT 1, 'failed', jsonb_build_object('jobId', stored.id, 'failedReason', stored.text, 'prev', 'active')
+        SELECT 1, 'failed', jsonb_build_object('jobId', stored.id, 'failedReason', stored.reason, 'prev', 'active')
           WHERE stored.failed
         UNION ALL
         SELECT 2, 'retries-exhausted', jsonb_build_object('jobId', stored.id, 'attemptsMade', stored.attempts_made)
@@ -161,8 +161,8 @@ $$;
 -- Stores ends in their order, and returns for each the code of its refusal, or 0. Ends that follow each other are stored
 -- together if they are usual and in the same group; a group has one retention for each outcome.
 CREATE OR REPLACE FUNCTION taskloom_end_v1(
-  p_queue text, p_ids text[], p_tokens text[], p_failed boolean[], p_texts text[], p_stacks text[],
-  p_finished bigint[], p_ages bigint[], p_counts integer[], p_groups integer[]
+  p_queue text, p_ids text[], p_tokens text[], p_failed boolean[], p_results jsonb[], p_reasons text[],
+  p_stacks jsonb[], p_finished bigint[], p_ages bigint[], p_counts integer[], p_groups integer[], p_points integer
 ) RETURNS integer[] LANGUAGE plpgsql AS $$
 DECLARE
   v_count integer := COALESCE(array_length(p_ids, 1), 0);
@@ -177,21 +177,29 @@ BEGIN
     IF v_alone[v_at] THEN
       v_codes[v_at] := taskloom_refusal_v1(p_queue, p_ids[v_at], p_tokens[v_at], p_failed[v_at]);
       IF v_codes[v_at] = 0 AND p_failed[v_at] THEN
-        PERFORM move_to_failed(p_queue, p_ids[v_at], p_tokens[v_at], p_texts[v_at], p_stacks[v_at]::jsonb,
+        PERFORM move_to_failed(p_queue, p_ids[v_at], p_tokens[v_at], p_reasons[v_at], p_stacks[v_at],
           p_finished[v_at], false, p_ages[v_at], p_counts[v_at]);
       ELSIF v_codes[v_at] = 0 THEN
-        PERFORM move_to_completed(p_queue, p_ids[v_at], p_tokens[v_at], p_texts[v_at]::jsonb,
+        PERFORM move_to_completed(p_queue, p_ids[v_at], p_tokens[v_at], p_results[v_at],
           p_finished[v_at], false, p_ages[v_at], p_counts[v_at]);
       END IF;
     ELSE
       WHILE v_to < v_count AND NOT v_alone[v_to + 1] AND p_groups[v_to + 1] = p_groups[v_at] LOOP
         v_to := v_to + 1;
       END LOOP;
-      PERFORM taskloom_end_many_v1(p_queue, p_ids[v_at:v_to], p_failed[v_at:v_to], p_texts[v_at:v_to],
-        p_stacks[v_at:v_to], p_finished[v_at:v_to], p_ages[v_at:v_to], p_counts[v_at:v_to]);
+      PERFORM taskloom_end_many_v1(p_queue, p_ids[v_at:v_to], p_failed[v_at:v_to], p_results[v_at:v_to],
+        p_reasons[v_at:v_to], p_stacks[v_at:v_to], p_finished[v_at:v_to], p_ages[v_at:v_to], p_counts[v_at:v_to]);
     END IF;
     v_at := v_to + 1;
   END LOOP;
+  IF p_points > 0 THEN
+    FOR v_at IN 1 .. v_count LOOP
+      IF v_codes[v_at] = 0 THEN
+        PERFORM collect_metrics(p_queue, CASE WHEN p_failed[v_at] THEN 'failed' ELSE 'completed' END, p_points,
+          p_finished[v_at]);
+      END IF;
+    END LOOP;
+  END IF;
   RETURN v_codes;
 END;
 $$;

@@ -18,6 +18,10 @@ export interface PostgresDriverOptions {
   readonly schema: string;
   /** The lane. Only its name and its default options are used. */
   readonly queue: Queue;
+  /** The rate limit of the worker, beside the one of the queue; `duration` is in milliseconds. */
+  readonly limiter?: { readonly max: number; readonly duration: number } | undefined;
+  /** The number of points that the metrics keep; no metrics are stored without it. */
+  readonly maxMetricsSize?: number | undefined;
   /** Returns the time, in milliseconds of the epoch. The default is `Date.now`. */
   readonly now?: () => number;
 }
@@ -33,17 +37,21 @@ export interface PostgresDriverOptions {
 export class PostgresDriver implements LaneDriver {
   readonly #pool: SqlPool;
   readonly #queue: Queue;
+  readonly #limiter: PostgresDriverOptions["limiter"];
+  readonly #maxMetricsSize: number | undefined;
   readonly #now: () => number;
   readonly #turnText: string;
   readonly #addText: string;
 
-  constructor({ pool, schema, queue, now = Date.now }: PostgresDriverOptions) {
+  constructor({ pool, schema, queue, limiter, maxMetricsSize, now = Date.now }: PostgresDriverOptions) {
     this.#pool = pool;
     this.#queue = queue;
+    this.#limiter = limiter;
+    this.#maxMetricsSize = maxMetricsSize;
     this.#now = now;
     const quoted = quoteSchemaName(schema);
-    this.#turnText = `SELECT * FROM ${quoted}.taskloom_turn_v1(${placeholders(15)})`;
-    this.#addText = `SELECT ${quoted}.taskloom_add_v1(${placeholders(15)}) AS ids`;
+    this.#turnText = `SELECT * FROM ${quoted}.taskloom_turn_v1(${placeholders(19)})`;
+    this.#addText = `SELECT * FROM ${quoted}.taskloom_add_v1(${placeholders(15)})`;
   }
 
   async add(jobs: readonly NewJob[]): Promise<(string | Error)[]> {
@@ -67,10 +75,10 @@ export class PostgresDriver implements LaneDriver {
   async #addPart(jobs: readonly AddedJob[]): Promise<(string | Error)[]> {
     try {
       const { rows } = await this.#pool.query(this.#addText, [this.#queue.name, ...addedColumns(jobs)]);
-      return rows[0]!["ids"] as string[];
+      return addedOf(rows[0]!, jobs);
     } catch (error) {
       if (!isCausedByOneJob(error)) throw error;
-      if (jobs.length === 1) return [errorOf(addRefusal(error, jobs[0]!.parentKey))];
+      if (jobs.length === 1) return [errorOf(error)];
     }
     const answers: (string | Error)[] = [];
     for (const job of jobs) answers.push(...(await this.#addPart([job])));
@@ -105,11 +113,14 @@ export class PostgresDriver implements LaneDriver {
     const { rows } = await this.#pool.query(this.#turnText, [
       this.#queue.name,
       ...endColumns(ends),
+      this.#maxMetricsSize ?? null,
       claim?.count ?? 0,
       claim?.token ?? null,
       claim?.lockDuration ?? null,
       this.#now(),
       claim?.workerName ?? null,
+      this.#limiter?.max ?? null,
+      this.#limiter?.duration ?? null,
     ]);
     return answerOf(rows, ends);
   }
@@ -125,6 +136,14 @@ function answerOf(rows: readonly Row[], ends: readonly RunEnd[]): TurnAnswer {
     limitedFor: Number(summary["limited_for"]),
     nextDue: Number(summary["next_due"]),
   };
+}
+
+function addedOf(row: Row, jobs: readonly AddedJob[]): (string | Error)[] {
+  const ids = row["ids"] as readonly string[];
+  const codes = row["codes"] as readonly number[];
+  return jobs.map(({ parentKey }, index) =>
+    codes[index] === 0 ? ids[index]! : addRefusal(codes[index]!, parentKey),
+  );
 }
 
 function errorOf(thrown: unknown): Error {

@@ -28,19 +28,12 @@ export function endRefusal(code: number, id: string): Error {
   return new RefusedCommandError(code, `Unknown code ${code} error for ${id}. ${command}`);
 }
 
-/** Returns the error of BullMQ for an addition that failed with `error`. */
-export function addRefusal(error: unknown, parentKey: string | null): unknown {
-  if (codeOf(error) !== BULLMQ_REFUSAL || !(error instanceof Error && "detail" in error)) return error;
-  const code = Number(error.detail);
+/** Returns the error with which BullMQ refuses to add a job. */
+export function addRefusal(code: number, parentKey: string | null): Error {
   if (code === -5)
     return new RefusedCommandError(code, `Missing key for parent job ${parentKey}. addJob`);
-  if (code === -7)
-    return new RefusedCommandError(code, `The parent job ${parentKey} cannot be replaced. addJob`);
-  return error;
+  return new RefusedCommandError(code, `The parent job ${parentKey} cannot be replaced. addJob`);
 }
-
-/** The SQLSTATE of the errors that BullMQ's functions raise; the detail has BullMQ's number. */
-const BULLMQ_REFUSAL = "BM001";
 
 /**
  * Returns whether a statement failed because of the data of a single job, for instance a text with a NUL. The server has
@@ -49,5 +42,5 @@ const BULLMQ_REFUSAL = "BM001";
 export function isCausedByOneJob(error: unknown): boolean {
   const code = String(codeOf(error));
   // Class 22 has the errors of data, and class 54 the limits of sizes.
-  return code === BULLMQ_REFUSAL || code.startsWith("22") || code.startsWith("54");
+  return code.startsWith("22") || code.startsWith("54");
 }

@@ -32,9 +32,9 @@ $$;
 --
 -- Scans of whole tables are off, because BullMQ's tables grow from nothing to millions of rows before they are analyzed.
 CREATE OR REPLACE FUNCTION taskloom_turn_v1(
-  p_queue text, p_ids text[], p_tokens text[], p_failed boolean[], p_texts text[], p_stacks text[],
-  p_finished bigint[], p_ages bigint[], p_counts integer[], p_groups integer[],
-  p_claim integer, p_token text, p_lock_ms bigint, p_now bigint, p_worker text
+  p_queue text, p_ids text[], p_tokens text[], p_failed boolean[], p_results jsonb[], p_reasons text[],
+  p_stacks jsonb[], p_finished bigint[], p_ages bigint[], p_counts integer[], p_groups integer[], p_points integer,
+  p_claim integer, p_token text, p_lock_ms bigint, p_now bigint, p_worker text, p_limit integer, p_limit_time bigint
 ) RETURNS TABLE (
   codes integer[], limited_for bigint, next_due bigint,
   id text, name text, data text, opts jsonb, progress jsonb, attempts_made integer, attempts_started integer,
@@ -57,8 +57,8 @@ DECLARE
 BEGIN
   SELECT last_value INTO v_before FROM event_seq;
   IF COALESCE(array_length(p_ids, 1), 0) > 0 THEN
-    v_codes := taskloom_end_v1(
-      p_queue, p_ids, p_tokens, p_failed, p_texts, p_stacks, p_finished, p_ages, p_counts, p_groups);
+    v_codes := taskloom_end_v1(p_queue, p_ids, p_tokens, p_failed, p_results, p_reasons, p_stacks, p_finished,
+      p_ages, p_counts, p_groups, p_points);
   END IF;
   IF p_claim > 0 THEN
     RETURN QUERY
@@ -68,11 +68,12 @@ BEGIN
           job.failed_reason, job.stacktrace::text, job.return_value::text,
           job.parent_queue, job.parent_id, job.parent_key,
           job.scheduler_id, job.dedup_id, job.deferred_failure, job.processed_by, job.stalled_count
-        FROM taskloom_claim_v1(p_queue, p_claim, p_token, p_lock_ms, p_now, p_worker) AS job;
+        FROM taskloom_claim_v1(
+          p_queue, p_claim, p_token, p_lock_ms, p_now, p_worker, p_limit, p_limit_time) AS job;
     GET DIAGNOSTICS v_claimed = ROW_COUNT;
     IF v_claimed < p_claim THEN
       SELECT rate_limit_ttl, CASE WHEN rate_limit_ttl > 0 THEN 0 ELSE COALESCE(next_delay, 0) END
-        INTO v_limited, v_due FROM next_signal(p_queue, NULL, p_now);
+        INTO v_limited, v_due FROM next_signal(p_queue, p_limit, p_now);
     END IF;
   END IF;
   PERFORM taskloom_announce_v1(p_queue, v_before);
