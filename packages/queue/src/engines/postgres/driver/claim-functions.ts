@@ -2,15 +2,17 @@
 export const CLAIM_FUNCTIONS = `
 -- Moves the delayed jobs that are due to the waiting ones. Rows that another session locks are left to the next turn.
 CREATE OR REPLACE FUNCTION taskloom_promote_v1(p_queue text, p_now bigint) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  v_ids text[];
 BEGIN
-  IF NOT EXISTS (SELECT 1 FROM job WHERE queue = p_queue AND state = 'delayed' AND process_at_ms <= p_now) THEN
+  v_ids := ARRAY(
+    SELECT id FROM job WHERE queue = p_queue AND state = 'delayed' AND process_at_ms <= p_now FOR UPDATE SKIP LOCKED);
+  IF v_ids = '{}' THEN
     RETURN;
   END IF;
-  WITH due AS MATERIALIZED (
-    SELECT id FROM job WHERE queue = p_queue AND state = 'delayed' AND process_at_ms <= p_now FOR UPDATE SKIP LOCKED
-  ), promoted AS (
-    UPDATE job SET state = 'waiting', delay_ms = 0 FROM due WHERE job.queue = p_queue AND job.id = due.id
-      RETURNING job.id, job.process_at_ms, job.seq
+  WITH promoted AS (
+    UPDATE job SET state = 'waiting', delay_ms = 0 WHERE queue = p_queue AND id = ANY(v_ids)
+      RETURNING id, process_at_ms, seq
   )
   INSERT INTO event (queue, event, data, created_at_ms)
     SELECT p_queue, 'waiting', jsonb_build_object('jobId', id, 'prev', 'delayed'),
@@ -27,7 +29,8 @@ CREATE OR REPLACE FUNCTION taskloom_claim_v1(
 DECLARE
   v_concurrency integer;
   v_room integer := p_count;
-  v_told integer := 0;
+  v_claimed integer := 0;
+  v_ids text[];
 BEGIN
   PERFORM taskloom_promote_v1(p_queue, p_now);
   IF EXISTS (SELECT 1 FROM meta WHERE queue = p_queue AND field = 'paused' AND value = '1') THEN
@@ -38,11 +41,11 @@ BEGIN
   IF p_limit IS NOT NULL
     OR EXISTS (SELECT 1 FROM meta WHERE queue = p_queue AND field = 'max' AND value IS NOT NULL)
   THEN
-    WHILE v_told < p_count LOOP
+    WHILE v_claimed < p_count LOOP
       RETURN QUERY SELECT * FROM move_to_active(p_queue, p_token, p_lock_ms, p_now, p_worker,
         p_limit, p_limit_time);
       EXIT WHEN NOT FOUND;
-      v_told := v_told + 1;
+      v_claimed := v_claimed + 1;
     END LOOP;
     RETURN;
   END IF;
@@ -56,11 +59,14 @@ BEGIN
     RETURN;
   END IF;
 
+  v_ids := ARRAY(
+    SELECT id FROM job WHERE queue = p_queue AND state = 'waiting'
+      ORDER BY priority, seq LIMIT v_room FOR UPDATE SKIP LOCKED);
+  IF v_ids = '{}' THEN
+    RETURN;
+  END IF;
   RETURN QUERY
-    WITH next AS MATERIALIZED (
-      SELECT id FROM job WHERE queue = p_queue AND state = 'waiting'
-        ORDER BY priority, seq LIMIT v_room FOR UPDATE SKIP LOCKED
-    ), claimed AS (
+    WITH claimed AS (
       UPDATE job SET
           state = 'active',
           lock_token = p_token,
@@ -68,8 +74,8 @@ BEGIN
           processed_at_ms = p_now,
           processed_by = p_worker,
           attempts_started = attempts_started + 1
-        FROM next WHERE job.queue = p_queue AND job.id = next.id
-        RETURNING job.*
+        WHERE queue = p_queue AND id = ANY(v_ids)
+        RETURNING *
     ), told AS (
       INSERT INTO event (queue, event, data, created_at_ms)
         SELECT p_queue, 'active', jsonb_build_object('jobId', id, 'prev', 'waiting'),

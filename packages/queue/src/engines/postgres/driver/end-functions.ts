@@ -13,32 +13,44 @@ CREATE OR REPLACE FUNCTION taskloom_lock_ends_v1(p_queue text, p_ids text[], p_t
 RETURNS boolean[] LANGUAGE plpgsql AS $$
 DECLARE
   v_key bigint;
+  v_linked boolean;
+  v_parents text[];
   v_alone boolean[];
 BEGIN
-  FOR v_key IN
-    SELECT DISTINCT hashtext(q) FROM (
-      SELECT p_queue AS q
-      UNION ALL
-      SELECT parent_queue FROM job WHERE queue = p_queue AND id = ANY(p_ids) AND parent_queue IS NOT NULL
-    ) AS queues ORDER BY 1
-  LOOP
-    PERFORM pg_advisory_xact_lock_shared(hashtext('bullmq:finalization'), v_key::integer);
-  END LOOP;
-  FOR v_key IN
-    SELECT key FROM (
-      SELECT 1 AS kind, hashtext('bullmq:parent:' || p_queue || ':' || id) AS key
-        FROM unnest(p_ids, p_failed) AS ended(id, failed) WHERE failed
-      UNION
-      SELECT 1, hashtext('bullmq:parent:' || parent_queue || ':' || parent_id)
-        FROM job WHERE queue = p_queue AND id = ANY(p_ids) AND parent_queue IS NOT NULL AND parent_id IS NOT NULL
-      UNION
-      SELECT 2, hashtext('bullmq:dedup:' || p_queue || ':' || dedup_id)
-        FROM job WHERE queue = p_queue AND id = ANY(p_ids) AND dedup_id IS NOT NULL
-    ) AS locks ORDER BY kind, key
-  LOOP
-    PERFORM pg_advisory_xact_lock(v_key);
-  END LOOP;
+  SELECT bool_or(parent_id IS NOT NULL OR dedup_id IS NOT NULL) INTO v_linked
+    FROM job WHERE queue = p_queue AND id = ANY(p_ids);
+  IF v_linked THEN
+    FOR v_key IN
+      SELECT DISTINCT hashtext(q) FROM (
+        SELECT p_queue AS q
+        UNION ALL
+        SELECT parent_queue FROM job WHERE queue = p_queue AND id = ANY(p_ids) AND parent_queue IS NOT NULL
+      ) AS queues ORDER BY 1
+    LOOP
+      PERFORM pg_advisory_xact_lock_shared(hashtext('bullmq:finalization'), v_key::integer);
+    END LOOP;
+  ELSE
+    PERFORM pg_advisory_xact_lock_shared(hashtext('bullmq:finalization'), hashtext(p_queue));
+  END IF;
+  IF v_linked OR true = ANY(p_failed) THEN
+    FOR v_key IN
+      SELECT key FROM (
+        SELECT 1 AS kind, hashtext('bullmq:parent:' || p_queue || ':' || id) AS key
+          FROM unnest(p_ids, p_failed) AS ended(id, failed) WHERE failed
+        UNION
+        SELECT 1, hashtext('bullmq:parent:' || parent_queue || ':' || parent_id)
+          FROM job WHERE queue = p_queue AND id = ANY(p_ids) AND parent_queue IS NOT NULL AND parent_id IS NOT NULL
+        UNION
+        SELECT 2, hashtext('bullmq:dedup:' || p_queue || ':' || dedup_id)
+          FROM job WHERE queue = p_queue AND id = ANY(p_ids) AND dedup_id IS NOT NULL
+      ) AS locks ORDER BY kind, key
+    LOOP
+      PERFORM pg_advisory_xact_lock(v_key);
+    END LOOP;
+  END IF;
 
+  v_parents := ARRAY(
+    SELECT DISTINCT parent_id FROM job_dependency WHERE parent_queue = p_queue AND parent_id = ANY(p_ids));
   WITH locked AS MATERIALIZED (
     SELECT id, state, lock_token, parent_id IS NOT NULL OR dedup_id IS NOT NULL AS linked
       FROM job WHERE queue = p_queue AND id = ANY(p_ids) ORDER BY id FOR UPDATE
@@ -47,7 +59,7 @@ BEGIN
         locked.id IS NULL OR locked.linked OR locked.state <> 'active'
           OR (ended.token <> '0' AND locked.lock_token IS DISTINCT FROM ended.token)
           OR row_number() OVER (PARTITION BY ended.id ORDER BY ended.ord) > 1
-          OR EXISTS (SELECT 1 FROM job_dependency WHERE parent_queue = p_queue AND parent_id = ended.id) AS alone
+          OR ended.id = ANY(v_parents) AS alone
       FROM unnest(p_ids, p_tokens) WITH ORDINALITY AS ended(id, token, ord) LEFT JOIN locked ON locked.id = ended.id
   )
   SELECT array_agg(alone ORDER BY ord) INTO v_alone FROM checked;
@@ -79,22 +91,28 @@ END;
 $$;
 
 -- Removes the finished jobs that the retention of a batch of ends no longer keeps. Rows that another session locks are
--- skipped: that session removes them too, or the next end does.
+-- skipped: that session removes them too, or the next end does. The two states are named, because they are the condition of
+-- BullMQ's partial index.
 CREATE OR REPLACE FUNCTION taskloom_retain_v1(
   p_queue text, p_state job_state, p_finished bigint, p_age bigint, p_count integer
 ) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  v_ids text[] := '{}';
 BEGIN
   IF p_age >= 0 THEN
-    DELETE FROM job WHERE queue = p_queue AND id = ANY(ARRAY(
-      SELECT id FROM job WHERE queue = p_queue AND state = p_state AND finished_at_ms <= p_finished - p_age * 1000
-        FOR UPDATE SKIP LOCKED));
+    v_ids := ARRAY(
+      SELECT id FROM job WHERE queue = p_queue AND state = p_state
+          AND state IN ('completed', 'failed') AND finished_at_ms <= p_finished - p_age * 1000
+        FOR UPDATE SKIP LOCKED);
   END IF;
   IF p_count >= 0 THEN
-    DELETE FROM job WHERE queue = p_queue AND id = ANY(ARRAY(
-      SELECT id FROM job WHERE queue = p_queue AND id = ANY(ARRAY(
-          SELECT id FROM job WHERE queue = p_queue AND state = p_state
-            ORDER BY finished_at_ms DESC, seq DESC OFFSET p_count))
-        FOR UPDATE SKIP LOCKED));
+    v_ids := v_ids || ARRAY(
+      SELECT id FROM job WHERE queue = p_queue AND state = p_state AND state IN ('completed', 'failed')
+        ORDER BY finished_at_ms DESC, seq DESC OFFSET p_count);
+    v_ids := ARRAY(SELECT id FROM job WHERE queue = p_queue AND id = ANY(v_ids) FOR UPDATE SKIP LOCKED);
+  END IF;
+  IF v_ids <> '{}' THEN
+    DELETE FROM job WHERE queue = p_queue AND id = ANY(v_ids);
   END IF;
 END;
 $$;
@@ -104,7 +122,9 @@ $$;
 CREATE OR REPLACE FUNCTION taskloom_end_many_v1(
   p_queue text, p_ids text[], p_failed boolean[], p_results jsonb[], p_reasons text[], p_stacks jsonb[],
   p_finished bigint[], p_ages bigint[], p_counts integer[]
-) RETURNS void LANGUAGE plpgsql AS $$
+) RETURNS void LANGUAGE plpgsql
+SET enable_nestloop = off -- The planner takes the arrays for short ones, and would compare each job with each end.
+AS $$
 DECLARE
   v_kind record;
 BEGIN
@@ -122,7 +142,8 @@ BEGIN
         lock_token = NULL,
         locked_until_ms = NULL,
         attempts_made = attempts_made + 1
-      FROM ended WHERE job.queue = p_queue AND job.id = ended.id
+      -- The array keeps the planner from reading the whole queue while the table has not been analyzed.
+      FROM ended WHERE job.queue = p_queue AND job.id = ANY(p_ids) AND job.id = ended.id
       RETURNING ended.ord, ended.failed, ended.reason, job.id, job.return_value, job.attempts_made
   )
   INSERT INTO event (queue, event, data, created_at_ms)
