@@ -49,7 +49,7 @@ async function commits(): Promise<number> {
 async function withDriver<T>(name: string, body: (driver: PostgresDriver) => Promise<T>): Promise<T> {
   const pool = new pg.Pool({ connectionString: url, max: 1 });
   pool.on("error", () => {});
-  const queue = new Queue(name, { connection: pool as never, skipMetasUpdate: true }, backend);
+  const queue = new Queue(name, { connection: pool, skipMetasUpdate: true }, backend);
   const driver = new PostgresDriver({
     pool: { query: (text, params) => pool.query(text, params && [...params]) },
     schema: SCHEMA,
@@ -89,7 +89,7 @@ const runs: Record<Side, (name: string, count: number) => Promise<void>> = {
     const worker = new Worker(
       name,
       async () => 1,
-      { connection: pool as never, concurrency: CONCURRENCY, removeOnComplete: KEEP },
+      { connection: pool, concurrency: CONCURRENCY, removeOnComplete: KEEP },
       backend,
     );
     worker.on("completed", () => {
@@ -145,7 +145,9 @@ try {
   const session = new pg.Client({ connectionString: url });
   await session.connect();
   await installFunctions({ query: (text, params) => session.query(text, params && [...params]) }, SCHEMA);
-  const { rows } = await session.query<{ mode: string }>("SELECT current_setting('synchronous_commit') AS mode");
+  const { rows } = await session.query<{ mode: string }>(
+    "SELECT current_setting('synchronous_commit') AS mode",
+  );
   await session.end();
   console.log(`synchronous_commit ${rows[0]?.mode}; add: ${Math.round(await fill("added", 20_000))} jobs/s`);
 

@@ -13,7 +13,9 @@ export async function driverAdd(
   jobs: readonly AddedJob[],
 ): Promise<Answer> {
   const added = await driver.add(
-    jobs.map((job) => ({ name: job.name, data: job.data, opts: optionsOf(job, queue.name) }) as unknown as NewJob),
+    jobs.map(
+      (job) => ({ name: job.name, data: job.data, opts: optionsOf(job, queue.name) }) as unknown as NewJob,
+    ),
   );
   const results = added.map((id) => (id instanceof Error ? errorOf(id, "") : id));
   return { results, claimed: [], isLimited: false, nextDue: 0 };

@@ -37,7 +37,8 @@ export async function openLane(
   const factory = anyBackend(() => backend);
   const queue = new Queue(name, { connection: {}, skipMetasUpdate: true }, factory);
   const flows = new FlowProducer({ connection: {} }, factory);
-  if (settings.maxEvents !== undefined) await backend.setQueueMeta({ "opts.maxLenEvents": settings.maxEvents });
+  if (settings.maxEvents !== undefined)
+    await backend.setQueueMeta({ "opts.maxLenEvents": settings.maxEvents });
   const close = async (): Promise<void> => {
     await flows.close();
     await queue.close();
@@ -52,7 +53,7 @@ export function optionsOf({ opts, parent }: AddedJob, lane: string): JobsOptions
 
 /** Returns the text of an end as PostgreSQL stores it: a result must be JSON. */
 export function textOf({ outcome, text }: Pick<End, "outcome" | "text">): string {
-  return outcome === "failed" || /^["{\[]|^null$/.test(text) ? text : JSON.stringify(text);
+  return outcome === "failed" || /^["{[]|^null$/.test(text) ? text : JSON.stringify(text);
 }
 
 const plain = (result: unknown): Answer => ({ results: [result], claimed: [], isLimited: false, nextDue: 0 });
@@ -79,7 +80,12 @@ async function addAll({ queue }: PostgresLane, jobs: readonly AddedJob[]): Promi
   const results: unknown[] = [];
   for (const job of jobs) {
     const added = Job.create(queue, job.name, job.data, optionsOf(job, queue.name));
-    results.push(await added.then(({ id }) => id, (error) => errorOf(error, "")));
+    results.push(
+      await added.then(
+        ({ id }) => id,
+        (error) => errorOf(error, ""),
+      ),
+    );
   }
   return { results, claimed: [], isLimited: false, nextDue: 0 };
 }
@@ -97,11 +103,19 @@ async function turn(
 ): Promise<Answer> {
   const results: unknown[] = [];
   for (const end of ends)
-    results.push(await endJob(lane, end, now - end.ago).then(() => null, (error) => errorOf(error, "")));
+    results.push(
+      await endJob(lane, end, now - end.ago).then(
+        () => null,
+        (error) => errorOf(error, ""),
+      ),
+    );
   const claimed: { id: string; record: unknown }[] = [];
   let [isLimited, nextDue] = [false, 0];
   for (let taken = 0; taken < (claim?.count ?? 0); taken++) {
-    const [record, id, limitedFor, due]: unknown[] = await lane.backend.moveToActive(claim!.token, claim!.workerName);
+    const [record, id, limitedFor, due]: unknown[] = await lane.backend.moveToActive(
+      claim!.token,
+      claim!.workerName,
+    );
     if (record == null) {
       isLimited = Number(limitedFor) > 0;
       nextDue = Number(due);
@@ -130,7 +144,9 @@ async function endJob({ queue, backend }: PostgresLane, end: End, time: number):
 export function comparable(record: unknown): unknown {
   return Object.fromEntries(
     Object.entries(record as Record<string, unknown>).map(([field, value]) =>
-      ["data", "returnvalue", "stacktrace"].includes(field) ? [field, JSON.parse(String(value))] : [field, value],
+      ["data", "returnvalue", "stacktrace"].includes(field)
+        ? [field, JSON.parse(String(value))]
+        : [field, value],
     ),
   );
 }

@@ -69,8 +69,9 @@ export async function postgresSides(url: string): Promise<{ open: OpenSides; clo
 }
 
 async function openSchema(url: string, name: string): Promise<Schema> {
-  // BullMQ does not order jobs that are due at the same time. The order of an index is at least the same on both sides.
-  const options = "-c enable_seqscan=off -c enable_bitmapscan=off";
+  // BullMQ does not order jobs that are due at the same time. The order of an index is at least the same on both sides. The
+  // data need not survive a crash.
+  const options = "-c enable_seqscan=off -c enable_bitmapscan=off -c synchronous_commit=off";
   const pool = new pg.Pool({ connectionString: url, options: `${options} -c search_path=${name}`, max: 2 });
   pool.on("error", () => {});
   const backend = createPostgresBackend("first", {

@@ -20,7 +20,11 @@ type Row = Readonly<Record<string, unknown>>;
  * Returns all rows of the lanes of a sequence, without the times of events, which the server reads from its own clock. All
  * other times come from the sequence.
  */
-export async function postgresSnapshot({ pool, queue, other }: PostgresLane): Promise<Record<string, unknown>> {
+export async function postgresSnapshot({
+  pool,
+  queue,
+  other,
+}: PostgresLane): Promise<Record<string, unknown>> {
   const tables: Record<string, unknown> = {};
   for (const [table, [lane, order]] of Object.entries(TABLES)) {
     const { rows } = await pool.query<{ row: Row }>(
@@ -44,7 +48,9 @@ function inKnownOrder(events: readonly Row[]): Row[] {
     let to = from;
     while (to < ordered.length && keyOf(ordered[to]!) !== undefined) to++;
     const run = ordered.slice(from, to);
-    const datas = run.map(({ data }) => data).toSorted((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
+    const datas = run
+      .map(({ data }) => data)
+      .toSorted((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
     for (const [index, event] of run.entries()) ordered[from + index] = { ...event, data: datas[index] };
     from = Math.max(from, to);
   }

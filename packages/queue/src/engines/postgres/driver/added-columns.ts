@@ -14,7 +14,12 @@ export interface AddedJob {
 export function addedJob(queue: Queue, { name, data, opts }: NewJob): AddedJob {
   const job = new Job(queue, name, data, { ...queue.jobsOpts, ...opts }, opts.jobId);
   const { jobData } = job.toFlowEntry();
-  return { id: opts.jobId ?? "", json: jobData, opts: JSON.stringify(jobData.opts), parentKey: job.parentKey ?? null };
+  return {
+    id: opts.jobId ?? "",
+    json: jobData,
+    opts: JSON.stringify(jobData.opts),
+    parentKey: job.parentKey ?? null,
+  };
 }
 
 /** Returns jobs as the parameters of `taskloom_add_v1`: one array for each column. */

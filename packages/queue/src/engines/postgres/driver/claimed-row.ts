@@ -1,4 +1,4 @@
-import type { JobJson, JobProgress, JobsOptions } from "bullmq";
+import type { JobJson } from "bullmq";
 import type { ClaimedRecord } from "../../../contract/lane-driver.ts";
 import type { Row } from "../../sql/rows.ts";
 import { textIn } from "../../sql/rows.ts";
@@ -22,8 +22,8 @@ export function claimedOfRow(row: Row): ClaimedRecord {
     name: String(row["name"]),
     data: jsonIn(row, "data", "{}"),
     // The client of the server has parsed these columns.
-    opts: (row["opts"] ?? {}) as JobsOptions,
-    progress: (row["progress"] ?? 0) as JobProgress,
+    opts: row["opts"] ?? {},
+    progress: row["progress"] ?? 0,
     attemptsMade: Number(row["attempts_made"]),
     attemptsStarted: Number(row["attempts_started"]),
     timestamp: Number(row["added_at_ms"]),

@@ -31,7 +31,11 @@ export async function installFunctions(session: SqlPool, schema: string): Promis
       `CREATE TABLE IF NOT EXISTS taskloom_migration
         (version integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())`,
     );
-    for (let version = 1 + (await installedVersion(session, quoted)); version <= MIGRATIONS.length; version++) {
+    for (
+      let version = 1 + (await installedVersion(session, quoted));
+      version <= MIGRATIONS.length;
+      version++
+    ) {
       await session.query(MIGRATIONS[version - 1]!);
       await session.query("INSERT INTO taskloom_migration (version) VALUES ($1)", [version]);
     }

@@ -30,8 +30,7 @@ export function endRefusal(code: number, id: string): Error {
 
 /** Returns the error with which BullMQ refuses to add a job. */
 export function addRefusal(code: number, parentKey: string | null): Error {
-  if (code === -5)
-    return new RefusedCommandError(code, `Missing key for parent job ${parentKey}. addJob`);
+  if (code === -5) return new RefusedCommandError(code, `Missing key for parent job ${parentKey}. addJob`);
   return new RefusedCommandError(code, `The parent job ${parentKey} cannot be replaced. addJob`);
 }
 
