@@ -7,7 +7,7 @@
  */
 export const END_FUNCTIONS = `
 -- Takes all locks of a batch of ends before the first write: BullMQ's advisory locks in BullMQ's order of their kinds, then
--- the rows by id. Two turns therefore cannot wait for each other.
+-- the rows by the bytes of their ids. Two turns therefore cannot wait for each other.
 -- Returns for each end whether it is an end of its own: an unusual end, or one that is refused.
 CREATE OR REPLACE FUNCTION taskloom_lock_ends_v1(p_queue text, p_ids text[], p_tokens text[], p_failed boolean[])
 RETURNS boolean[] LANGUAGE plpgsql AS $$
@@ -53,7 +53,7 @@ BEGIN
     SELECT DISTINCT parent_id FROM job_dependency WHERE parent_queue = p_queue AND parent_id = ANY(p_ids));
   WITH locked AS MATERIALIZED (
     SELECT id, state, lock_token, parent_id IS NOT NULL OR dedup_id IS NOT NULL AS linked
-      FROM job WHERE queue = p_queue AND id = ANY(p_ids) ORDER BY id FOR UPDATE
+      FROM job WHERE queue = p_queue AND id = ANY(p_ids) ORDER BY id COLLATE "C" FOR UPDATE
   ), checked AS (
     SELECT ended.ord,
         locked.id IS NULL OR locked.linked OR locked.state <> 'active'
@@ -91,8 +91,8 @@ END;
 $$;
 
 -- Removes the finished jobs that the retention of a batch of ends no longer keeps. Rows that another session locks are
--- skipped: that session removes them too, or the next end does. The two states are named, because they are the condition of
--- BullMQ's partial index.
+-- skipped: that session removes them too, or the next end does. So are parents whose children end right now, because the
+-- rows of a parent's children are removed with it. The two states are named, as BullMQ's partial index has them.
 CREATE OR REPLACE FUNCTION taskloom_retain_v1(
   p_queue text, p_state job_state, p_finished bigint, p_age bigint, p_count integer
 ) RETURNS void LANGUAGE plpgsql AS $$
@@ -102,18 +102,22 @@ BEGIN
   IF p_age >= 0 THEN
     v_ids := ARRAY(
       SELECT id FROM job WHERE queue = p_queue AND state = p_state
-          AND state IN ('completed', 'failed') AND finished_at_ms <= p_finished - p_age * 1000
-        FOR UPDATE SKIP LOCKED);
+          AND state IN ('completed', 'failed') AND finished_at_ms <= p_finished - p_age * 1000);
   END IF;
   IF p_count >= 0 THEN
     v_ids := v_ids || ARRAY(
       SELECT id FROM job WHERE queue = p_queue AND state = p_state AND state IN ('completed', 'failed')
         ORDER BY finished_at_ms DESC, seq DESC OFFSET p_count);
-    v_ids := ARRAY(SELECT id FROM job WHERE queue = p_queue AND id = ANY(v_ids) FOR UPDATE SKIP LOCKED);
   END IF;
-  IF v_ids <> '{}' THEN
-    DELETE FROM job WHERE queue = p_queue AND id = ANY(v_ids);
+  IF v_ids = '{}' THEN
+    RETURN;
   END IF;
+  v_ids := ARRAY(
+    SELECT id FROM job WHERE queue = p_queue AND id = ANY(v_ids) AND state = p_state
+      AND CASE WHEN EXISTS (SELECT 1 FROM job_dependency WHERE parent_queue = job.queue AND parent_id = job.id)
+        THEN pg_try_advisory_xact_lock(hashtext('bullmq:parent:' || queue || ':' || id)) ELSE true END
+      FOR UPDATE SKIP LOCKED);
+  DELETE FROM job WHERE queue = p_queue AND id = ANY(v_ids);
 END;
 $$;
 
@@ -179,6 +183,34 @@ BEGIN
 END;
 $$;
 
+-- Stores an unusual end, which is accepted, through BullMQ's own function. Its retention waits for the rows of others, which
+-- deadlocks between sessions that hold many rows, so ours takes its place. The order matters only if a submission that is
+-- kept until this job ends has the id of a job that the retention removes.
+CREATE OR REPLACE FUNCTION taskloom_end_one_v1(
+  p_queue text, p_id text, p_token text, p_failed boolean, p_result jsonb, p_reason text, p_stack jsonb,
+  p_finished bigint, p_age bigint, p_count integer
+) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  v_first boolean := EXISTS (
+    SELECT 1 FROM job AS ended
+      JOIN dedup_next AS kept ON kept.queue = p_queue AND kept.dedup_id = ended.dedup_id
+      JOIN job AS same ON same.queue = p_queue AND same.id = kept.payload ->> 'jobId'
+      WHERE ended.queue = p_queue AND ended.id = p_id);
+  v_age bigint := CASE WHEN v_first THEN p_age END;
+  v_count integer := CASE WHEN v_first THEN p_count END;
+BEGIN
+  IF p_failed THEN
+    PERFORM move_to_failed(p_queue, p_id, p_token, p_reason, p_stack, p_finished, false, v_age, v_count);
+  ELSE
+    PERFORM move_to_completed(p_queue, p_id, p_token, p_result, p_finished, false, v_age, v_count);
+  END IF;
+  IF NOT v_first THEN
+    PERFORM taskloom_retain_v1(p_queue, (CASE WHEN p_failed THEN 'failed' ELSE 'completed' END)::job_state,
+      p_finished, p_age, p_count);
+  END IF;
+END;
+$$;
+
 -- Stores ends in their order, and returns for each the code of its refusal, or 0. Ends that follow each other are stored
 -- together if they are usual and in the same group; a group has one retention for each outcome.
 CREATE OR REPLACE FUNCTION taskloom_end_v1(
@@ -197,12 +229,9 @@ BEGIN
     v_to := v_at;
     IF v_alone[v_at] THEN
       v_codes[v_at] := taskloom_refusal_v1(p_queue, p_ids[v_at], p_tokens[v_at], p_failed[v_at]);
-      IF v_codes[v_at] = 0 AND p_failed[v_at] THEN
-        PERFORM move_to_failed(p_queue, p_ids[v_at], p_tokens[v_at], p_reasons[v_at], p_stacks[v_at],
-          p_finished[v_at], false, p_ages[v_at], p_counts[v_at]);
-      ELSIF v_codes[v_at] = 0 THEN
-        PERFORM move_to_completed(p_queue, p_ids[v_at], p_tokens[v_at], p_results[v_at],
-          p_finished[v_at], false, p_ages[v_at], p_counts[v_at]);
+      IF v_codes[v_at] = 0 THEN
+        PERFORM taskloom_end_one_v1(p_queue, p_ids[v_at], p_tokens[v_at], p_failed[v_at], p_results[v_at],
+          p_reasons[v_at], p_stacks[v_at], p_finished[v_at], p_ages[v_at], p_counts[v_at]);
       END IF;
     ELSE
       WHILE v_to < v_count AND NOT v_alone[v_to + 1] AND p_groups[v_to + 1] = p_groups[v_at] LOOP
