@@ -66,6 +66,7 @@ export const layeredPackages: readonly LayeredPackage[] = [
       ["contract"],
       ["definition", "bullmq"],
       ["engines/memory", "engines/redis", "engines/sql"],
+      ["engines/postgres/driver"],
       ["engines/postgres", "engines/sqlite"],
       ["engines"],
       ["operate"],

@@ -2,7 +2,7 @@ import { createPostgresBackend } from "bullmq";
 import pg from "pg";
 import { installFunctions } from "../../../packages/queue/src/engines/postgres/driver/install-functions.ts";
 import { PostgresDriver } from "../../../packages/queue/src/engines/postgres/driver/postgres-driver.ts";
-import type { SqlPool } from "../../../packages/queue/src/engines/postgres/job-table.ts";
+import type { SqlSession } from "../../../packages/queue/src/engines/postgres/driver/sql-session.ts";
 import { errorOf } from "./errors-of.ts";
 import type { Settings } from "./operation.ts";
 import { driverAdd, driverTurn } from "./postgres-driver-operations.ts";
@@ -20,7 +20,7 @@ interface Schema {
   readonly backend: ReturnType<typeof createPostgresBackend>;
 }
 
-const sqlOf = (connection: pg.Pool | pg.ClientBase): SqlPool => ({
+const sqlOf = (connection: pg.Pool | pg.ClientBase): SqlSession => ({
   query: (text, params) => connection.query(text, params && [...params]),
 });
 

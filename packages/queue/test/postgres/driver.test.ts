@@ -10,13 +10,13 @@ import type { NewJob } from "../../src/contract/lane-queue.ts";
 import { MIGRATIONS, installFunctions } from "../../src/engines/postgres/driver/install-functions.ts";
 import { knowsLayout } from "../../src/engines/postgres/driver/layout.ts";
 import { PostgresDriver } from "../../src/engines/postgres/driver/postgres-driver.ts";
-import type { SqlPool } from "../../src/engines/postgres/job-table.ts";
+import type { SqlSession } from "../../src/engines/postgres/driver/sql-session.ts";
 import { postgresTransient } from "../../src/engines/postgres/postgres-transient.ts";
 
 const digest = (texts: readonly string[]): string =>
   createHash("sha256").update(texts.join("\n")).digest("hex");
 
-const sqlOf = (connection: pg.Pool | pg.ClientBase): SqlPool => ({
+const sqlOf = (connection: pg.Pool | pg.ClientBase): SqlSession => ({
   query: (text, params) => connection.query(text, params && [...params]),
 });
 
@@ -47,7 +47,7 @@ const driverTest = postgresTest.extend<{ lane: Lane }>({
       anyBackend(() => backend),
     );
     const statements: string[] = [];
-    const counted: SqlPool = {
+    const counted: SqlSession = {
       query: (text, params) => {
         statements.push(text);
         return sqlOf(pool).query(text, params);

@@ -1,6 +1,6 @@
 import { quoteSchemaName } from "bullmq";
 import { codeOf } from "../../../error-code.ts";
-import type { SqlPool } from "../job-table.ts";
+import type { SqlSession } from "./sql-session.ts";
 import { ADD_FUNCTION } from "./add-function.ts";
 import { CLAIM_FUNCTIONS } from "./claim-functions.ts";
 import { END_FUNCTIONS } from "./end-functions.ts";
@@ -20,7 +20,7 @@ export const MIGRATIONS: readonly string[] = [END_FUNCTIONS + CLAIM_FUNCTIONS + 
  *
  * @param session one connection, not a pool: the migrations are a transaction.
  */
-export async function installFunctions(session: SqlPool, schema: string): Promise<void> {
+export async function installFunctions(session: SqlSession, schema: string): Promise<void> {
   const quoted = quoteSchemaName(schema);
   if ((await installedVersion(session, quoted)) >= MIGRATIONS.length) return;
   await session.query("BEGIN");
@@ -47,7 +47,7 @@ export async function installFunctions(session: SqlPool, schema: string): Promis
 }
 
 /** Returns the version of the installed functions; 0 without any. */
-async function installedVersion(session: SqlPool, quotedSchema: string): Promise<number> {
+async function installedVersion(session: SqlSession, quotedSchema: string): Promise<number> {
   try {
     const { rows } = await session.query(
       `SELECT COALESCE(max(version), 0)::integer AS version FROM ${quotedSchema}.taskloom_migration`,

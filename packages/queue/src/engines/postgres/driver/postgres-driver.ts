@@ -3,7 +3,7 @@ import type { Queue } from "bullmq";
 import type { ClaimTerms, LaneDriver, RunEnd, TurnAnswer } from "../../../contract/lane-driver.ts";
 import type { NewJob } from "../../../contract/lane-queue.ts";
 import type { Row } from "../../sql/rows.ts";
-import type { SqlPool } from "../job-table.ts";
+import type { SqlSession } from "./sql-session.ts";
 import { addedColumns, addedJob } from "./added-columns.ts";
 import type { AddedJob } from "./added-columns.ts";
 import { claimedOfRow } from "./claimed-row.ts";
@@ -13,7 +13,7 @@ import { addRefusal, endRefusal, isCausedByOneJob } from "./refusal.ts";
 
 export interface PostgresDriverOptions {
   /** A pool or a connection that never repeats a statement: a turn that was stored must not be stored again. */
-  readonly pool: SqlPool;
+  readonly pool: SqlSession;
   /** The schema of BullMQ's tables, in which `installFunctions` has installed ours. */
   readonly schema: string;
   /** The lane. Only its name and its default options are used. */
@@ -35,7 +35,7 @@ export interface PostgresDriverOptions {
  * another reason: {@link postgresTransient} says whether the caller can do so.
  */
 export class PostgresDriver implements LaneDriver {
-  readonly #pool: SqlPool;
+  readonly #pool: SqlSession;
   readonly #queue: Queue;
   readonly #limiter: PostgresDriverOptions["limiter"];
   readonly #maxMetricsSize: number | undefined;
