@@ -67,7 +67,7 @@ export const layeredPackages: readonly LayeredPackage[] = [
       ["definition", "bullmq", "locks"],
       ["consumer"],
       ["engines/memory", "engines/redis/driver", "engines/sql"],
-      ["engines/redis"],
+      ["engines/redis", "engines/postgres/driver"],
       ["engines/postgres", "engines/sqlite"],
       ["engines"],
       ["operate"],

@@ -7,10 +7,12 @@
  *   --from I    the index of the first sequence (0)
  *   --steps     compares the data after each operation, and not only at the end of a sequence
  *   --keep      reports every difference instead of stopping at the first
- *   --url URL   the Redis (redis://127.0.0.1:6379); the keys have a random prefix and are deleted
+ *   --url URL   the Redis (redis://127.0.0.1:6379); the keys have a random prefix and are deleted. With a database of
+ *               PostgreSQL, its schemas "single" and "turns" are created and dropped
  */
 import { parseArgs } from "node:util";
 import { compare } from "./compare.ts";
+import { postgresSides } from "./postgres-sides.ts";
 import { redisSides } from "./redis-sides.ts";
 
 const { values: options } = parseArgs({
@@ -25,7 +27,7 @@ const { values: options } = parseArgs({
 });
 const [seed, count, from] = [Number(options.seed), Number(options.count), Number(options.from)];
 const started = performance.now();
-const sides = redisSides(options.url);
+const sides = options.url.startsWith("postgres") ? await postgresSides(options.url) : redisSides(options.url);
 let differences = 0;
 for (let index = from; index < from + count; index++) {
   const found = await compare(sides, { seed, index, isStepwise: options.steps });

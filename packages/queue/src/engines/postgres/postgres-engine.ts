@@ -1,6 +1,7 @@
 import { userInfo } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { runMigrations } from "bullmq";
+import type { IQueueBackend, Queue } from "bullmq";
 import pg from "pg";
 import { EngineUnavailableError, EngineUrlError } from "../../errors.ts";
 import type { CancelAnswer, CancelRequest, SealAnswer } from "../../contract/cancellation.ts";
@@ -10,6 +11,17 @@ import type { KeptSubmission, StoredJob } from "../../contract/stored-job.ts";
 import type { AnyBackend } from "../../bullmq/any-backend.ts";
 import { codeOf } from "../../error-code.ts";
 import { messageOf } from "../../message-of.ts";
+import { BackendDriver } from "../../consumer/backend-driver.ts";
+import { CheckedDriver } from "../../consumer/checked-driver.ts";
+import { addByBullMQ, driverQueue } from "../../consumer/driver-queue.ts";
+import { unknownLayoutWarning } from "../../consumer/unknown-layout.ts";
+import type { LaneTurns } from "../../contract/lane-driver.ts";
+import type { LaneQueue } from "../../contract/lane-queue.ts";
+import { installFunctions } from "./driver/install-functions.ts";
+import { knowsLayout } from "./driver/layout.ts";
+import { PostgresDriver } from "./driver/postgres-driver.ts";
+import { sessionOf } from "./driver/sql-session.ts";
+import type { SqlSession } from "./driver/sql-session.ts";
 import { SqlEngine } from "../sql/sql-engine.ts";
 import { settleWithin } from "@taskloom/loop/timer";
 import type { FieldLimits, JobRecord, StateOrder, StoredState } from "../../contract/job-record.ts";
@@ -48,6 +60,9 @@ export class PostgresEngine extends SqlEngine implements Engine {
   readonly replies: NotifyReplies;
   readonly locks: LockTerms;
   readonly #pool: pg.Pool;
+  /** The pool without the repetition of statements. */
+  readonly #session: SqlSession;
+  readonly #warnOfLayout: (laneName: string) => void = unknownLayoutWarning();
   readonly #channel: NotificationChannel;
   protected readonly backend: AnyBackend = postgresBackend(() => this.connect());
   protected readonly connection: pg.Pool;
@@ -66,6 +81,7 @@ export class PostgresEngine extends SqlEngine implements Engine {
     this.locks = serverLocks(1_000, { module: renewalModule, server: config });
     this.#pool = new pg.Pool({ ...config, max: 20, keepAlive: true, Client: Session });
     const query = this.#pool.query.bind(this.#pool) as SqlPool["query"];
+    this.#session = sessionOf({ query });
     // Each statement is a transaction of its own, so it can be repeated.
     this.#pool.query = ((...args: Parameters<typeof query>) =>
       patientQuery(() => query(...args))) as pg.Pool["query"];
@@ -73,6 +89,28 @@ export class PostgresEngine extends SqlEngine implements Engine {
     this.#pool.on("error", () => {}); // An idle connection was lost, and the pool opens another one.
     this.#channel = new NotificationChannel(config, () => this.replies.gap());
     this.replies = new NotifyReplies(this.#pool, this.#channel);
+  }
+
+  override openLane(name: string): LaneQueue {
+    const queue = this.openQueue(name);
+    return driverQueue(queue, this.#driverOf(name, queue, queue.backend));
+  }
+
+  protected override turnsOf(name: string, backend: IQueueBackend): LaneTurns {
+    return this.#driverOf(name, this.openQueue(name), backend);
+  }
+
+  #driverOf(name: string, queue: Queue, backend: IQueueBackend): CheckedDriver {
+    return new CheckedDriver({
+      driver: new PostgresDriver({ pool: this.#session, schema: SCHEMA, queue }),
+      fallback: new BackendDriver(backend),
+      addByBullMQ: addByBullMQ(queue),
+      isKnown: async () => {
+        await this.connect();
+        return await knowsLayout(this.#session, SCHEMA);
+      },
+      onUnknown: () => this.#warnOfLayout(name),
+    });
   }
 
   static open(url: string): PostgresEngine {
@@ -102,6 +140,7 @@ export class PostgresEngine extends SqlEngine implements Engine {
     let isReady = false;
     try {
       await runMigrations(client, SCHEMA);
+      await installFunctions(sessionOf(client), SCHEMA);
       await createLaneClaims(client);
       await createRetention(client);
       await createServing(client);

@@ -1,8 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
-import { Queue } from "bullmq";
-import type { IQueueBackend, QueueOptions, RedisQueueBackend } from "bullmq";
+import type { IQueueBackend, Queue, RedisQueueBackend } from "bullmq";
 import { Cluster } from "ioredis";
 import { EngineUnavailableError } from "../../errors.ts";
 import { LANE_CLAIM_MS } from "../../contract/engine.ts";
@@ -30,8 +29,9 @@ import { BackendDriver } from "../../consumer/backend-driver.ts";
 import { knowsLayout } from "./driver/layout.ts";
 import { RedisDriver, driverScripts } from "./driver/redis-driver.ts";
 import { UnrepeatedConnection } from "./unrepeated-connection.ts";
-import { CheckedDriver } from "./checked-driver.ts";
-import { DriverQueue } from "./driver-queue.ts";
+import { CheckedDriver } from "../../consumer/checked-driver.ts";
+import { addByBullMQ, driverQueue } from "../../consumer/driver-queue.ts";
+import { unknownLayoutWarning } from "../../consumer/unknown-layout.ts";
 import { claimLaneScript } from "./claim-lane-script.ts";
 import { RedisCancellation } from "./redis-cancellation.ts";
 import { dropKept, findKept } from "./kept-submission.ts";
@@ -78,7 +78,7 @@ export class RedisEngine extends BullEngine implements Engine {
   readonly #serving: ServingKeys;
   readonly #claimLane: Script<(0 | 1)[]>;
   readonly #renewAttempts: Script<number>;
-  #isLayoutWarned = false;
+  readonly #warnOfLayout: (laneName: string) => void = unknownLayoutWarning();
   #warnings: ReadonlySet<string> = new Set();
   #clockTimer: NodeJS.Timeout | undefined;
   readonly #heartbeats: Heartbeat[] = [];
@@ -192,20 +192,8 @@ export class RedisEngine extends BullEngine implements Engine {
   }
 
   openQueue(name: string): Queue {
-    return this.#openBullQueue(name, ReadableQueue);
-  }
-
-  override openLane(name: string): LaneQueue {
-    const queue = this.#openBullQueue(name, DriverQueue);
-    return queue.addBy(this.#driverOf(name, queue, queue.backend));
-  }
-
-  #openBullQueue<Q extends ReadableQueue>(
-    name: string,
-    QueueClass: new (name: string, options: QueueOptions) => Q,
-  ): Q {
     this.#beginToConnect();
-    const queue = new QueueClass(name, {
+    const queue = new ReadableQueue(name, {
       connection: this.#client,
       prefix: this.#prefix,
       skipMetasUpdate: true,
@@ -213,6 +201,11 @@ export class RedisEngine extends BullEngine implements Engine {
     });
     queue.on("error", () => {});
     return queue.readBy(async (id) => (await this.readRecords(name, [id], {}))[0]);
+  }
+
+  override openLane(name: string): LaneQueue {
+    const queue = this.openQueue(name);
+    return driverQueue(queue, this.#driverOf(name, queue, queue.backend));
   }
 
   /** Connects, and repeats that until it succeeds: an object of BullMQ cannot be used again after its first connection failed. */
@@ -255,28 +248,13 @@ export class RedisEngine extends BullEngine implements Engine {
   }
 
   #driverOf(name: string, queue: Queue, backend: IQueueBackend): CheckedDriver {
-    const byBullMQ = new BackendDriver(backend);
     return new CheckedDriver({
       driver: new RedisDriver(queue, { connection: this.#turns }),
-      fallback: {
-        get claimLimit() {
-          return byBullMQ.claimLimit;
-        },
-        turn: (ends, claim) => byBullMQ.turn(ends, claim),
-        add: async (jobs) => (await Queue.prototype.addBulk.call(queue, [...jobs])).map(({ id }) => id!),
-      },
+      fallback: new BackendDriver(backend),
+      addByBullMQ: addByBullMQ(queue),
       isKnown: () => knowsLayout(backend),
       onUnknown: () => this.#warnOfLayout(name),
     });
-  }
-
-  #warnOfLayout(laneName: string): void {
-    if (this.#isLayoutWarned) return;
-    this.#isLayoutWarned = true;
-    process.emitWarning(
-      `BullMQ stores lane ${laneName} in a layout that Taskloom does not know, so its jobs are added and run by BullMQ's own commands, which are slower. Use the version of BullMQ that @taskloom/queue depends on for all clients of the queue.`,
-      { type: "TaskloomWarning", code: "UNKNOWN_LAYOUT" },
-    );
   }
 
   cancel(laneName: string, id: string, reason: string): Promise<CancelAnswer> {

@@ -1,10 +1,12 @@
 import { FlowProducer } from "bullmq";
-import type { ConnectionOptions, Queue } from "bullmq";
+import type { ConnectionOptions, IQueueBackend, Queue } from "bullmq";
 import { BullEngine } from "../../bullmq/bull-engine.ts";
 import type { AnyBackend } from "../../bullmq/any-backend.ts";
+import { BackendDriver } from "../../consumer/backend-driver.ts";
 import { LaneConsumer } from "../../consumer/lane-consumer.ts";
 import { ObjectDataQueue } from "../../bullmq/object-data-queue.ts";
 import type { EngineWorker, LaneProcessor, LaneWorkerOptions } from "../../contract/engine-worker.ts";
+import type { LaneTurns } from "../../contract/lane-driver.ts";
 import type { FlowAdder } from "../../contract/lane-queue.ts";
 import type { Transient } from "../../contract/transient.ts";
 import { repeatSettings } from "../../cron/repeat-strategy.ts";
@@ -35,7 +37,13 @@ export abstract class SqlEngine extends BullEngine {
       connection: this.connection,
       backend: this.backend,
       transient: (error) => this.transient(error),
+      turns: (backend) => this.turnsOf(name, backend),
     });
+  }
+
+  /** Returns the turns of a lane. An engine with a driver of its own overrides it. */
+  protected turnsOf(_name: string, backend: IQueueBackend): LaneTurns {
+    return new BackendDriver(backend);
   }
 
   /** The jobs of a queue name it already. */

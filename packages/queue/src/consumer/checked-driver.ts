@@ -1,25 +1,27 @@
-import type { ClaimTerms, LaneDriver, RunEnd, TurnAnswer } from "../../contract/lane-driver.ts";
-import type { NewJob } from "../../contract/lane-queue.ts";
+import type { ClaimTerms, LaneDriver, LaneTurns, RunEnd, TurnAnswer } from "../contract/lane-driver.ts";
+import type { NewJob } from "../contract/lane-queue.ts";
 
 /** The parts of {@link CheckedDriver}. */
 export interface CheckedDriverOptions {
   readonly driver: LaneDriver;
   /** Takes the place of the driver on a queue whose layout the driver does not know. */
-  readonly fallback: LaneDriver;
+  readonly fallback: LaneTurns;
+  /** Adds jobs by BullMQ's own commands, and returns their ids. */
+  readonly addByBullMQ: (jobs: readonly NewJob[]) => Promise<string[]>;
   /** Resolves with whether the driver knows the layout of the queue. */
   readonly isKnown: () => Promise<boolean>;
   /** Notified if the layout is unknown. */
   readonly onUnknown: () => void;
 }
 
-/** The greatest number of jobs that one script claims. Redis does no other work meanwhile. */
+/** The greatest number of jobs of one claim: other workers wait for the engine meanwhile. */
 const MAX_CLAIMED = 128;
 
-/** A lane on Redis: by scripts that do many steps at once, or by BullMQ's own scripts if the lane's layout is unknown. */
+/** The driver of a lane, or BullMQ's own commands if the engine stores the lane in a layout that the driver does not know. */
 export class CheckedDriver implements LaneDriver {
   readonly #options: CheckedDriverOptions;
-  #checking: Promise<LaneDriver> | undefined;
-  #checked: LaneDriver | undefined;
+  #checking: Promise<LaneTurns> | undefined;
+  #checked: LaneTurns | undefined;
 
   constructor(options: CheckedDriverOptions) {
     this.#options = options;
@@ -36,10 +38,12 @@ export class CheckedDriver implements LaneDriver {
   }
 
   async add(jobs: readonly NewJob[]): Promise<(string | Error)[]> {
-    return await (this.#checked ?? (await this.#check())).add(jobs);
+    const { driver, addByBullMQ } = this.#options;
+    const checked = this.#checked ?? (await this.#check());
+    return checked === driver ? await driver.add(jobs) : await addByBullMQ(jobs);
   }
 
-  #check(): Promise<LaneDriver> {
+  #check(): Promise<LaneTurns> {
     this.#checking ??= this.#choose().catch((error: unknown) => {
       this.#checking = undefined; // The next command checks again.
       throw error;
@@ -47,7 +51,7 @@ export class CheckedDriver implements LaneDriver {
     return this.#checking;
   }
 
-  async #choose(): Promise<LaneDriver> {
+  async #choose(): Promise<LaneTurns> {
     const { driver, fallback, isKnown, onUnknown } = this.#options;
     const known = await isKnown();
     if (!known) onUnknown();

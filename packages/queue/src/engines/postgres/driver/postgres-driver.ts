@@ -1,0 +1,155 @@
+import { quoteSchemaName } from "bullmq";
+import type { Queue } from "bullmq";
+import type { ClaimTerms, LaneDriver, RunEnd, TurnAnswer } from "../../../contract/lane-driver.ts";
+import type { NewJob } from "../../../contract/lane-queue.ts";
+import type { Row } from "../../sql/rows.ts";
+import type { SqlSession } from "./sql-session.ts";
+import { addedColumns, addedJob } from "./added-columns.ts";
+import type { AddedJob } from "./added-columns.ts";
+import { claimedOfRow } from "./claimed-row.ts";
+import { endColumns } from "./end-columns.ts";
+import { partsOf } from "./parts.ts";
+import { addRefusal, endRefusal, isCausedByOneJob } from "./refusal.ts";
+
+export interface PostgresDriverOptions {
+  /** A pool or a connection that never repeats a statement: a turn that was stored must not be stored again. */
+  readonly pool: SqlSession;
+  /** The schema of BullMQ's tables, in which `installFunctions` has installed ours. */
+  readonly schema: string;
+  /** The lane. Only its name and its default options are used. */
+  readonly queue: Queue;
+  /** The rate limit of the worker, beside the one of the queue; `duration` is in milliseconds. */
+  readonly limiter?: { readonly max: number; readonly duration: number } | undefined;
+  /** The number of points that the metrics keep; no metrics are stored without it. */
+  readonly maxMetricsSize?: number | undefined;
+  /** Returns the time, in milliseconds of the epoch. The default is `Date.now`. */
+  readonly now?: () => number;
+}
+
+/**
+ * The driver of a lane on BullMQ's tables in PostgreSQL: each call is one statement and one commit.
+ *
+ * @remarks
+ * A call with more than 500 jobs or 4 MB is split into several statements. A statement that fails because of one job's data
+ * is rolled back whole; its jobs are then stored one by one, so only that job is refused. No statement is ever repeated for
+ * another reason: {@link postgresTransient} says whether the caller can do so.
+ */
+export class PostgresDriver implements LaneDriver {
+  readonly #pool: SqlSession;
+  readonly #queue: Queue;
+  readonly #limiter: PostgresDriverOptions["limiter"];
+  readonly #maxMetricsSize: number | undefined;
+  readonly #now: () => number;
+  readonly #turnText: string;
+  readonly #addText: string;
+
+  constructor({ pool, schema, queue, limiter, maxMetricsSize, now = Date.now }: PostgresDriverOptions) {
+    this.#pool = pool;
+    this.#queue = queue;
+    this.#limiter = limiter;
+    this.#maxMetricsSize = maxMetricsSize;
+    this.#now = now;
+    const quoted = quoteSchemaName(schema);
+    this.#turnText = `SELECT * FROM ${quoted}.taskloom_turn_v1(${placeholders(19)})`;
+    this.#addText = `SELECT * FROM ${quoted}.taskloom_add_v1(${placeholders(15)})`;
+  }
+
+  async add(jobs: readonly NewJob[]): Promise<(string | Error)[]> {
+    const answers: (string | Error)[] = [];
+    const places: { readonly at: number; readonly job: AddedJob }[] = [];
+    for (const [at, job] of jobs.entries()) {
+      try {
+        places.push({ at, job: addedJob(this.#queue, job) });
+      } catch (error) {
+        answers[at] = errorOf(error);
+      }
+    }
+    for (const part of partsOf(places, ({ job }) => job.json.data.length + job.opts.length)) {
+      const ids = await this.#addPart(part.map(({ job }) => job));
+      for (const [index, { at }] of part.entries()) answers[at] = ids[index]!;
+    }
+    return answers;
+  }
+
+  /** Adds jobs in one statement, or each in its own if one of them cannot be added. */
+  async #addPart(jobs: readonly AddedJob[]): Promise<(string | Error)[]> {
+    try {
+      const { rows } = await this.#pool.query(this.#addText, [this.#queue.name, ...addedColumns(jobs)]);
+      return addedOf(rows[0]!, jobs);
+    } catch (error) {
+      if (!isCausedByOneJob(error)) throw error;
+      if (jobs.length === 1) return [errorOf(error)];
+    }
+    const answers: (string | Error)[] = [];
+    for (const job of jobs) answers.push(...(await this.#addPart([job])));
+    return answers;
+  }
+
+  async turn(ends: readonly RunEnd[], claim: ClaimTerms | undefined): Promise<TurnAnswer> {
+    const parts = partsOf(ends, ({ text, stacktrace }) => text.length + (stacktrace?.length ?? 0));
+    const last = parts.pop() ?? [];
+    const refusals: (Error | undefined)[] = [];
+    for (const part of parts) refusals.push(...(await this.#turnPart(part, undefined)).refusals);
+    const answer = await this.#turnPart(last, claim);
+    return { ...answer, refusals: [...refusals, ...answer.refusals] };
+  }
+
+  /** Runs a turn in one statement, or each end in its own if the data of one of them cannot be stored. */
+  async #turnPart(ends: readonly RunEnd[], claim: ClaimTerms | undefined): Promise<TurnAnswer> {
+    try {
+      return await this.#turnStatement(ends, claim);
+    } catch (error) {
+      if (ends.length === 0 || !isCausedByOneJob(error)) throw error;
+      if (ends.length === 1) return { ...(await this.#turnPart([], claim)), refusals: [errorOf(error)] };
+    }
+    const refusals: (Error | undefined)[] = [];
+    for (const end of ends) refusals.push(...(await this.#turnPart([end], undefined)).refusals);
+    return { ...(await this.#turnPart([], claim)), refusals };
+  }
+
+  async #turnStatement(ends: readonly RunEnd[], claim: ClaimTerms | undefined): Promise<TurnAnswer> {
+    if (ends.length === 0 && claim === undefined)
+      return { refusals: [], jobs: [], limitedFor: 0, nextDue: 0 };
+    const { rows } = await this.#pool.query(this.#turnText, [
+      this.#queue.name,
+      ...endColumns(ends),
+      this.#maxMetricsSize ?? null,
+      claim?.count ?? 0,
+      claim?.token ?? null,
+      claim?.lockDuration ?? null,
+      this.#now(),
+      claim?.workerName ?? null,
+      this.#limiter?.max ?? null,
+      this.#limiter?.duration ?? null,
+    ]);
+    return answerOf(rows, ends);
+  }
+}
+
+/** Returns the answer of the rows of a turn: the jobs, and then one row without a job. */
+function answerOf(rows: readonly Row[], ends: readonly RunEnd[]): TurnAnswer {
+  const summary = rows.at(-1)!;
+  const codes = summary["codes"] as readonly number[];
+  return {
+    refusals: ends.map(({ id }, index) => (codes[index] === 0 ? undefined : endRefusal(codes[index]!, id))),
+    jobs: rows.slice(0, -1).map(claimedOfRow),
+    limitedFor: Number(summary["limited_for"]),
+    nextDue: Number(summary["next_due"]),
+  };
+}
+
+function addedOf(row: Row, jobs: readonly AddedJob[]): (string | Error)[] {
+  const ids = row["ids"] as readonly string[];
+  const codes = row["codes"] as readonly number[];
+  return jobs.map(({ parentKey }, index) =>
+    codes[index] === 0 ? ids[index]! : addRefusal(codes[index]!, parentKey),
+  );
+}
+
+function errorOf(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
+}
+
+function placeholders(count: number): string {
+  return Array.from({ length: count }, (_, index) => `$${index + 1}`).join(", ");
+}
