@@ -20,7 +20,9 @@ export function bullFile(name: BullScript): string {
   return `dist/cjs/scripts/${FILES[name]}`;
 }
 
-export const bullScripts = Object.keys(FILES).filter((name): name is BullScript => name in FILES);
+export const bullScripts: readonly BullScript[] = Object.keys(FILES).filter(
+  (name): name is BullScript => name in FILES,
+);
 
 /**
  * Returns the text of a script of BullMQ, as the installed package has it.

@@ -4,7 +4,7 @@
  * Without a rate limit all jobs are moved at once, and then each is prepared. With one, or if more delayed jobs are due
  * than one promotion moves, jobs are moved one by one, because each may change whether the next one is allowed.
  */
-export const claimLua = `
+export const claimLua: string = `
 function t.findDue(t)
   return redis.call('ZRANGEBYSCORE', t.delayed, 0, (t.now + 1) * 0x1000 - 1, 'LIMIT', 0, 1000)
 end

@@ -7,7 +7,7 @@
  *
  * All ids of a turn are distinct: the driver begins another script for a second end of a job.
  */
-export const endsLua = `
+export const endsLua: string = `
 -- An end is the list: 1 kind, 2 id, 3 key, 4 time, 5 text, 6 stacktraces or false, 7 its number, 8 attempts made,
 -- 9 whether "defa" is set, 10 whether it is refused.
 function t.readEnds(t, count)

@@ -23,7 +23,10 @@ const MAX_CLAIMED = 256;
 type PartAnswer = Omit<TurnAnswer, "refusals">;
 
 /** The scripts of the driver, by the names under which it runs them. */
-export const driverScripts = { taskloomAdd: addScript, taskloomTurn: turnScript };
+export const driverScripts: Readonly<Record<"taskloomAdd" | "taskloomTurn", string>> = {
+  taskloomAdd: addScript,
+  taskloomTurn: turnScript,
+};
 
 export interface RedisDriverOptions extends TurnOptions {
   /** A connection that has {@link driverScripts} and repeats no command. */
@@ -135,9 +138,10 @@ export class RedisDriver implements LaneDriver {
         break;
       }
     }
+    if (claim === undefined || wanted <= MAX_CLAIMED) return { ...answer, refusals };
     const jobs = [...answer.jobs];
     // More jobs than one script claims. If this fails, the jobs so far are the answer.
-    while (claim !== undefined && jobs.length < wanted && answer.jobs.length === MAX_CLAIMED) {
+    while (jobs.length < wanted && answer.jobs.length === MAX_CLAIMED) {
       const rest = { ...claim, count: Math.min(wanted - jobs.length, MAX_CLAIMED) };
       const next = await this.#turnPart([], rest, []).catch(() => undefined);
       if (next === undefined) break;

@@ -6,7 +6,7 @@
  * expire than one removal may take, and no removed job has a parent, since the parent may have waited for this child. The
  * other cases are left to BullMQ's code: `t.mustStoreSingly` recognizes them before anything is written.
  */
-export const retentionLua = `
+export const retentionLua: string = `
 function t.mustStoreSingly(t, run)
   local call, n, kinds, earliest = redis.call, #run, t.kinds, math.huge
   for i = 1, n do

@@ -45,7 +45,7 @@ export const TURN_KEYS = [
  * The answer is: the numbers of the refused ends, each with its code or the text of an error; the claimed ids, each with its
  * hash before the claim; the time for which a rate limit holds; the time of the next delayed job.
  */
-export const turnScript = `
+export const turnScript: string = `
 local t = {
   prefix = ARGV[1], now = ARGV[3], wait = KEYS[1], active = KEYS[2], prioritized = KEYS[3], events = KEYS[4],
   stalled = KEYS[5], limiter = KEYS[6], delayed = KEYS[7], paused = KEYS[8], metaKey = KEYS[9], counter = KEYS[10],
