@@ -30,7 +30,8 @@ export async function openLane(client: Redis, prefix: string, settings: Settings
   const queue = new Queue("main", options);
   const flows = new FlowProducer({ connection: client, prefix });
   await queue.waitUntilReady();
-  if (settings.maxEvents !== undefined) await client.hset(queue.toKey("meta"), "opts.maxLenEvents", settings.maxEvents);
+  if (settings.maxEvents !== undefined)
+    await client.hset(queue.toKey("meta"), "opts.maxLenEvents", settings.maxEvents);
   const close = async (): Promise<void> => {
     await flows.close();
     await queue.close();
@@ -71,7 +72,7 @@ async function addAll({ queue, prefix }: LaneOfBull, jobs: readonly AddedJob[]):
       const id: unknown = added?.id;
       results.push(typeof id === "number" ? { code: id } : id);
     } catch (error) {
-      results.push(errorOf(error, prefix));
+      results.push(errorOf(error));
     }
   }
   return { results, claimed: [], isLimited: false, nextDue: 0 };
@@ -98,7 +99,7 @@ interface EndMaker {
 }
 
 async function turn(
-  { queue: { backend }, prefix }: LaneOfBull,
+  { queue: { backend } }: LaneOfBull,
   ends: readonly End[],
   claim: Claim | undefined,
   now: number,
@@ -118,18 +119,26 @@ async function turn(
       false,
       isFailed ? { failedReason: text, stacktrace } : undefined,
     );
-    results.push(await backend.moveToFinished(id, args).then(() => null, (error) => errorOf(error, prefix)));
+    results.push(
+      await backend.moveToFinished(id, args).then(
+        () => null,
+        (error) => errorOf(error),
+      ),
+    );
   }
   const claimed: { id: string; record: unknown }[] = [];
   let [isLimited, nextDue] = [false, 0];
   for (let taken = 0; taken < (claim?.count ?? 0); taken++) {
-    const [record, id, limitedFor, due]: unknown[] = await backend.moveToActive(claim!.token, claim!.workerName);
+    const [record, id, limitedFor, due]: unknown[] = await backend.moveToActive(
+      claim!.token,
+      claim!.workerName,
+    );
     if (record == null) {
       isLimited = Number(limitedFor) > 0;
       nextDue = Number(due);
       break;
     }
-    claimed.push({ id: String(id), record: JSON.parse(JSON.stringify(record).replaceAll(prefix, "P")) });
+    claimed.push({ id: String(id), record });
   }
   return { results, claimed, isLimited, nextDue };
 }

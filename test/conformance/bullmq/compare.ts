@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import { Book } from "./book.ts";
 import type { Operation } from "./operation.ts";
 import { Sequence } from "./sequence.ts";
-import type { OpenSides, Sides } from "./side.ts";
+import type { Answer, OpenSide, Side, Sides } from "./side.ts";
 
 /** The time at which each sequence begins. */
 const START = 1_800_000_000_000;
@@ -26,43 +26,64 @@ export interface Comparison {
   readonly isStepwise: boolean;
 }
 
+/** An operation, and what followed from it on one side. */
+interface Step {
+  readonly operation: Operation;
+  readonly answer: Answer;
+  readonly snapshot: Awaited<ReturnType<Side["snapshot"]>> | undefined;
+}
+
 /**
  * Runs one sequence on both sides, and returns the first difference.
  *
  * `Date.now` returns the sequence's own time meanwhile, so both sides store the same times.
  */
-export async function compare(open: OpenSides, comparison: Comparison): Promise<Difference | undefined> {
+export async function compare(sides: Sides, comparison: Comparison): Promise<Difference | undefined> {
   const real = Date.now;
   let now = START;
+  Date.now = () => now;
   const book = new Book();
   const sequence = new Sequence(comparison.seed, comparison.index, book);
-  const sides = await open(sequence.settings, () => now);
-  Date.now = () => now;
+
+  const run = async (
+    open: OpenSide,
+    count: number,
+    operationAt: (step: number) => Operation,
+  ): Promise<Step[]> => {
+    now = START;
+    const side = await open(sequence.settings, () => now);
+    const steps: Step[] = [];
+    try {
+      for (let step = 0; step < count; step++) {
+        const operation = operationAt(step);
+        if (operation.kind === "advance") now += operation.milliseconds;
+        const answer = await side.apply(operation);
+        const isCompared = comparison.isStepwise || step === count - 1;
+        steps.push({ operation, answer, snapshot: isCompared ? await side.snapshot() : undefined });
+        book.record(operation, answer);
+      }
+      return steps;
+    } finally {
+      await side.close();
+    }
+  };
+
   try {
-    for (let step = 0; step < sequence.length; step++) {
-      const operation = sequence.next();
-      if (operation.kind === "advance") now += operation.milliseconds;
-      const [bullmq, driver] = [await sides.bullmq.apply(operation), await sides.driver.apply(operation)];
-      const isLast = step === sequence.length - 1;
-      const found =
-        firstDifference("answer", bullmq, driver) ??
-        (comparison.isStepwise || isLast ? await differenceOf(sides) : undefined);
-      if (found !== undefined) return { ...comparison, step, operation, ...found };
-      book.record(operation, bullmq);
+    const expected = await run(sides.bullmq, sequence.length, () => sequence.next());
+    const found = await run(sides.driver, sequence.length, (step) => expected[step]!.operation);
+    for (const [step, { operation, answer, snapshot }] of expected.entries()) {
+      const place =
+        firstDifference("answer", answer, found[step]!.answer) ??
+        firstDifference("data", snapshot, found[step]!.snapshot);
+      if (place !== undefined) return { ...comparison, step, operation, ...place };
     }
     return undefined;
   } finally {
     Date.now = real;
-    await sides.bullmq.close();
-    await sides.driver.close();
   }
 }
 
 type Place = Pick<Difference, "at" | "bullmq" | "driver">;
-
-async function differenceOf({ bullmq, driver }: Sides): Promise<Place | undefined> {
-  return firstDifference("data", await bullmq.snapshot(), await driver.snapshot());
-}
 
 /** Returns the path of the first place at which two values differ, and both values there. */
 export function firstDifference(at: string, bullmq: unknown, driver: unknown): Place | undefined {

@@ -1,20 +1,25 @@
 import type { Redis } from "ioredis";
 import type { NewJob } from "../../../packages/queue/src/contract/lane-queue.ts";
-import { RedisDriver } from "../../../packages/queue/src/engines/redis/driver/redis-driver.ts";
+import { RedisDriver, driverScripts } from "../../../packages/queue/src/engines/redis/driver/redis-driver.ts";
 import { unrepeating } from "../../../packages/queue/src/engines/redis/redis-client.ts";
+import { UnrepeatedConnection } from "../../../packages/queue/src/engines/redis/unrepeated-connection.ts";
 import { LOCK_MS, optionsOf } from "./bull-operations.ts";
 import type { LaneOfBull } from "./bull-operations.ts";
 import { errorOf } from "./errors-of.ts";
 import type { AddedJob, Operation, Settings } from "./operation.ts";
 import type { Answer } from "./side.ts";
 
-export function openDriver(client: Redis, { queue }: LaneOfBull, settings: Settings, now: () => number): RedisDriver {
-  return new RedisDriver(queue, {
-    connect: () => unrepeating(client),
-    limiter: settings.limiter,
-    maxMetricsSize: settings.metrics,
-    now,
-  });
+/** Opens the driver of a lane; `close` closes its connection. */
+export function openDriver(
+  client: Redis,
+  { queue }: LaneOfBull,
+  settings: Settings,
+  now: () => number,
+): { readonly driver: RedisDriver; readonly close: () => void } {
+  const connection = new UnrepeatedConnection(() => unrepeating(client), driverScripts, 3);
+  const { limiter, metrics } = settings;
+  const driver = new RedisDriver(queue, { connection, limiter, maxMetricsSize: metrics, now });
+  return { driver, close: () => connection.close() };
 }
 
 export async function driverAdd(
@@ -23,15 +28,16 @@ export async function driverAdd(
   jobs: readonly AddedJob[],
 ): Promise<Answer> {
   const added = await driver.add(
-    jobs.map((job) => ({ name: job.name, data: job.data, opts: optionsOf(job, prefix) }) as unknown as NewJob),
+    jobs.map(
+      (job) => ({ name: job.name, data: job.data, opts: optionsOf(job, prefix) }) as unknown as NewJob,
+    ),
   );
-  const results = added.map((id) => (id instanceof Error ? errorOf(id, prefix) : id));
+  const results = added.map((id) => (id instanceof Error ? errorOf(id) : id));
   return { results, claimed: [], isLimited: false, nextDue: 0 };
 }
 
 export async function driverTurn(
   driver: RedisDriver,
-  { prefix }: LaneOfBull,
   { ends, claim }: Extract<Operation, { kind: "turn" }>,
   now: number,
 ): Promise<Answer> {
@@ -40,8 +46,8 @@ export async function driverTurn(
     claim === undefined ? undefined : { ...claim, lockDuration: LOCK_MS },
   );
   return {
-    results: refusals.map((error) => (error === undefined ? null : errorOf(error, prefix))),
-    claimed: jobs.map(({ id, record }) => ({ id, record: JSON.parse(JSON.stringify(record).replaceAll(prefix, "P")) })),
+    results: refusals.map((error) => (error === undefined ? null : errorOf(error))),
+    claimed: jobs,
     isLimited: limitedFor > 0,
     nextDue,
   };

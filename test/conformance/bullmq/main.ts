@@ -27,18 +27,16 @@ const { values: options } = parseArgs({
 });
 const [seed, count, from] = [Number(options.seed), Number(options.count), Number(options.from)];
 const started = performance.now();
-const { open, close } = options.url.startsWith("postgres")
-  ? await postgresSides(options.url)
-  : redisSides(options.url);
+const sides = options.url.startsWith("postgres") ? await postgresSides(options.url) : redisSides(options.url);
 let differences = 0;
 for (let index = from; index < from + count; index++) {
-  const found = await compare(open, { seed, index, isStepwise: options.steps });
+  const found = await compare(sides, { seed, index, isStepwise: options.steps });
   if (found === undefined) continue;
   differences++;
   process.stdout.write(`${JSON.stringify(found, undefined, 2)}\n`);
   if (!options.keep) break;
 }
-await close();
+await sides.close();
 const seconds = ((performance.now() - started) / 1_000).toFixed(1);
 process.stdout.write(
   `seed ${seed}: ${count} sequences from ${from}: ${differences} with differences (${seconds} s)\n`,

@@ -17,7 +17,7 @@ export async function driverAdd(
       (job) => ({ name: job.name, data: job.data, opts: optionsOf(job, queue.name) }) as unknown as NewJob,
     ),
   );
-  const results = added.map((id) => (id instanceof Error ? errorOf(id, "") : id));
+  const results = added.map((id) => (id instanceof Error ? errorOf(id) : id));
   return { results, claimed: [], isLimited: false, nextDue: 0 };
 }
 
@@ -36,7 +36,7 @@ export async function driverTurn(
     claim === undefined ? undefined : { ...claim, lockDuration: LOCK_MS },
   );
   return {
-    results: refusals.map((error) => (error === undefined ? null : errorOf(error, ""))),
+    results: refusals.map((error) => (error === undefined ? null : errorOf(error))),
     claimed: jobs.map(({ id, record }) => ({ id, record: comparable(record) })),
     isLimited: limitedFor > 0,
     nextDue,

@@ -83,7 +83,7 @@ async function addAll({ queue }: PostgresLane, jobs: readonly AddedJob[]): Promi
     results.push(
       await added.then(
         ({ id }) => id,
-        (error) => errorOf(error, ""),
+        (error) => errorOf(error),
       ),
     );
   }
@@ -106,7 +106,7 @@ async function turn(
     results.push(
       await endJob(lane, end, now - end.ago).then(
         () => null,
-        (error) => errorOf(error, ""),
+        (error) => errorOf(error),
       ),
     );
   const claimed: { id: string; record: unknown }[] = [];

@@ -11,10 +11,12 @@ import type { Listener } from "./postgres-listener.ts";
 import { bullApply, openLane } from "./postgres-operations.ts";
 import type { PostgresLane } from "./postgres-operations.ts";
 import { postgresSnapshot } from "./postgres-snapshot.ts";
-import type { OpenSides, Side } from "./side.ts";
+import type { Side, Sides } from "./side.ts";
 
 /** A schema with BullMQ's tables, for the lanes of many sequences. */
 interface Schema {
+  /** The number of lanes so far. */
+  lanes: number;
   readonly name: string;
   readonly pool: pg.Pool;
   readonly backend: ReturnType<typeof createPostgresBackend>;
@@ -25,47 +27,45 @@ const sqlOf = (connection: pg.Pool | pg.ClientBase): SqlSession => ({
 });
 
 /**
- * Opens the sides of a PostgreSQL database: BullMQ's own commands in one schema, and the driver, with BullMQ's commands for
- * all other operations, in another one. The schemas must not exist; they are dropped at the end.
+ * Returns the sides of a PostgreSQL database: BullMQ's own commands in one schema, and the driver, with BullMQ's commands
+ * for all other operations, in another one. The schemas must not exist; they are dropped at the end.
  */
-export async function postgresSides(url: string): Promise<{ open: OpenSides; close: () => Promise<void> }> {
+export async function postgresSides(url: string): Promise<Sides & { close(): Promise<void> }> {
   const schemas = { single: await openSchema(url, "single"), turns: await openSchema(url, "turns") };
   const session = await schemas.turns.pool.connect();
   await installFunctions(sqlOf(session), "turns");
   session.release();
   const listener = await listenTo(url);
-  let number = 0;
-
-  const open: OpenSides = async (settings, now) => {
-    const name = `main-${++number}`;
-    const reference = await laneIn(schemas.single, name, settings);
-    const own = await laneIn(schemas.turns, name, settings);
-    const driver = new PostgresDriver({
-      pool: sqlOf(schemas.turns.pool),
-      schema: "turns",
-      queue: own.queue,
-      limiter: settings.limiter,
-      maxMetricsSize: settings.metrics,
-      now,
-    });
-    return {
-      bullmq: sideOf(reference, listener, (operation) => bullApply(reference, operation, now())),
-      driver: sideOf(own, listener, async (operation) => {
-        if (operation.kind === "add") return await driverAdd(driver, own, operation.jobs);
+  return {
+    bullmq: async (settings, now) => {
+      const lane = await laneIn(schemas.single, settings);
+      return sideOf(lane, listener, (operation) => bullApply(lane, operation, now()));
+    },
+    driver: async (settings, now) => {
+      const lane = await laneIn(schemas.turns, settings);
+      const driver = new PostgresDriver({
+        pool: sqlOf(schemas.turns.pool),
+        schema: "turns",
+        queue: lane.queue,
+        limiter: settings.limiter,
+        maxMetricsSize: settings.metrics,
+        now,
+      });
+      return sideOf(lane, listener, async (operation) => {
+        if (operation.kind === "add") return await driverAdd(driver, lane, operation.jobs);
         if (operation.kind === "turn") return await driverTurn(driver, operation, now());
-        return await bullApply(own, operation, now());
-      }),
-    };
+        return await bullApply(lane, operation, now());
+      });
+    },
+    close: async () => {
+      await listener.close();
+      for (const { name, pool, backend } of Object.values(schemas)) {
+        await backend.close();
+        await pool.query(`DROP SCHEMA ${name} CASCADE`);
+        await pool.end();
+      }
+    },
   };
-  const close = async (): Promise<void> => {
-    await listener.close();
-    for (const { name, pool, backend } of Object.values(schemas)) {
-      await backend.close();
-      await pool.query(`DROP SCHEMA ${name} CASCADE`);
-      await pool.end();
-    }
-  };
-  return { open, close };
 }
 
 async function openSchema(url: string, name: string): Promise<Schema> {
@@ -78,18 +78,19 @@ async function openSchema(url: string, name: string): Promise<Schema> {
     connection: { connectionString: url, options, schema: name, migrate: true, max: 2 },
   });
   await backend.waitUntilReady();
-  return { name, pool, backend };
+  return { lanes: 0, name, pool, backend };
 }
 
-async function laneIn({ backend, pool }: Schema, name: string, settings: Settings): Promise<PostgresLane> {
-  return await openLane(backend, pool, name, settings);
+/** Opens the lane of the next sequence. It has the same name in both schemas. */
+async function laneIn(schema: Schema, settings: Settings): Promise<PostgresLane> {
+  return await openLane(schema.backend, schema.pool, `main-${++schema.lanes}`, settings);
 }
 
 function sideOf(lane: PostgresLane, listener: Listener, apply: Side["apply"]): Side {
   return {
     apply: async (operation) => {
       const answer = await apply(operation).catch((error: unknown) => ({
-        results: [errorOf(error, "")],
+        results: [errorOf(error)],
         claimed: [],
         isLimited: false,
         nextDue: 0,

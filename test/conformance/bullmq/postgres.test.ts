@@ -10,9 +10,9 @@ postgresTest(
   "the driver on PostgreSQL stores, answers and notifies exactly as BullMQ's own commands",
   { timeout: 600_000 },
   async ({ postgres }) => {
-    const { open, close } = await postgresSides(postgres);
+    const sides = await postgresSides(postgres);
     for (let index = 0; index < SEQUENCES; index++)
-      expect(await compare(open, { seed: 16, index, isStepwise: false })).toBe(undefined);
-    await close();
+      expect(await compare(sides, { seed: 16, index, isStepwise: false })).toBe(undefined);
+    await sides.close();
   },
 );

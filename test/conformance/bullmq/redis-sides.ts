@@ -5,48 +5,61 @@ import type { LaneOfBull } from "./bull-operations.ts";
 import { driverAdd, driverTurn, openDriver } from "./driver-operations.ts";
 import { errorOf } from "./errors-of.ts";
 import { redisSnapshot } from "./redis-snapshot.ts";
-import type { OpenSides, Side } from "./side.ts";
+import type { Settings } from "./operation.ts";
+import type { Side, Sides } from "./side.ts";
 
-/** Opens the sides of a Redis: BullMQ's own commands, and the driver with BullMQ's commands for all other operations. */
-export function redisSides(url: string): { open: OpenSides; close: () => Promise<void> } {
+/** Returns the sides of a Redis: BullMQ's own commands, and the driver with BullMQ's commands for all other operations. */
+export function redisSides(url: string): Sides & { close(): Promise<void> } {
   const client = new Redis(url, { maxRetriesPerRequest: null });
-  const run = randomBytes(6).toString("hex");
-  let number = 0;
+  const prefix = `conformance-${randomBytes(6).toString("hex")}`;
 
-  const sideOf = (lane: LaneOfBull, apply: Side["apply"], end: () => void): Side => ({
+  // Redis trims whole nodes of a stream. If their size is limited in bytes, it depends on the stream's ids, and so on the time.
+  const nodeBytes = client.config("GET", "stream-node-max-bytes").catch(() => []);
+  const sideOf = (
+    lane: LaneOfBull,
+    { maxEvents = Infinity }: Settings,
+    apply: Side["apply"],
+    end: () => void,
+  ): Side => ({
     apply: async (operation) => {
       try {
         return await apply(operation);
       } catch (error) {
-        return { results: [errorOf(error, lane.prefix)], claimed: [], isLimited: false, nextDue: 0 };
+        return { results: [errorOf(error)], claimed: [], isLimited: false, nextDue: 0 };
       }
     },
-    snapshot: () => redisSnapshot(client, lane.prefix),
+    snapshot: async () => {
+      const [, bytes] = await nodeBytes;
+      return await redisSnapshot(client, prefix, bytes === "0" ? Infinity : maxEvents);
+    },
     close: async () => {
       end();
       await lane.close();
-      const keys = await client.keys(`${lane.prefix}:*`);
+      const keys = await client.keys(`${prefix}:*`);
       if (keys.length > 0) await client.del(...keys);
     },
   });
 
-  const open: OpenSides = async (settings, now) => {
-    number++;
-    const reference = await openLane(client, `conf-${run}-${number}-a`, settings);
-    const own = await openLane(client, `conf-${run}-${number}-b`, settings);
-    const driver = openDriver(client, own, settings, now);
-    return {
-      bullmq: sideOf(reference, (operation) => bullApply(reference, operation, now()), () => {}),
-      driver: sideOf(
-        own,
-        async (operation) => {
-          if (operation.kind === "add") return await driverAdd(driver, own, operation.jobs);
-          if (operation.kind === "turn") return await driverTurn(driver, own, operation, now());
-          return await bullApply(own, operation, now());
-        },
-        () => driver.close(),
-      ),
-    };
+  return {
+    bullmq: async (settings, now) => {
+      const lane = await openLane(client, prefix, settings);
+      return sideOf(
+        lane,
+        settings,
+        (operation) => bullApply(lane, operation, now()),
+        () => {},
+      );
+    },
+    driver: async (settings, now) => {
+      const lane = await openLane(client, prefix, settings);
+      const { driver, close } = openDriver(client, lane, settings, now);
+      const apply: Side["apply"] = async (operation) => {
+        if (operation.kind === "add") return await driverAdd(driver, lane, operation.jobs);
+        if (operation.kind === "turn") return await driverTurn(driver, operation, now());
+        return await bullApply(lane, operation, now());
+      };
+      return sideOf(lane, settings, apply, close);
+    },
+    close: async () => void (await client.quit()),
   };
-  return { open, close: async () => void (await client.quit()) };
 }

@@ -1,21 +1,27 @@
 import type { Redis } from "ioredis";
 
-/** Returns everything below a prefix: the type, the value and whether it expires, without the prefix and stream ids. */
-export async function redisSnapshot(client: Redis, prefix: string): Promise<Record<string, unknown>> {
+/**
+ * Returns everything below a prefix: the type, the value and whether it expires, without stream ids.
+ *
+ * @param lastEvents the number of events that are compared, from the last one on.
+ */
+export async function redisSnapshot(
+  client: Redis,
+  prefix: string,
+  lastEvents: number,
+): Promise<Record<string, unknown>> {
   const keys = (await client.keys(`${prefix}:*`)).toSorted();
   const entries = await Promise.all(
     keys.map(async (key) => {
       const [type, ttl] = await Promise.all([client.type(key), client.pttl(key)]);
-      const value = await valueOf(client, key, type);
+      const value = await valueOf(client, key, type, lastEvents);
       return [key.slice(prefix.length), { type, expires: ttl >= 0, value }] as const;
     }),
   );
-  const text = JSON.stringify(Object.fromEntries(entries)).replaceAll(prefix, "P");
-  const snapshot: Record<string, unknown> = JSON.parse(text);
-  return snapshot;
+  return Object.fromEntries(entries);
 }
 
-async function valueOf(client: Redis, key: string, type: string): Promise<unknown> {
+async function valueOf(client: Redis, key: string, type: string, lastEvents: number): Promise<unknown> {
   switch (type) {
     case "string":
       return await client.get(key);
@@ -28,7 +34,7 @@ async function valueOf(client: Redis, key: string, type: string): Promise<unknow
     case "zset":
       return await client.zrange(key, "0", "-1", "WITHSCORES");
     case "stream":
-      return (await client.xrange(key, "-", "+")).map(([, fields]) => fields.join(" "));
+      return (await client.xrange(key, "-", "+")).map(([, fields]) => fields.join(" ")).slice(-lastEvents);
     default:
       return type;
   }

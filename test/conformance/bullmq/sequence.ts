@@ -37,9 +37,9 @@ export class Sequence {
     this.#book = book;
     const random = this.#random;
     this.settings = {
-      limiter: random.chance(0.1) ? { max: 1 + random.below(4), duration: 60_000 } : undefined,
+      limiter: random.chance(0.15) ? { max: 1 + random.below(4), duration: 60_000 } : undefined,
       metrics: random.chance(0.1) ? 3 : undefined,
-      maxEvents: random.chance(0.3) ? random.pick([1, 20, 120]) : undefined,
+      maxEvents: random.chance(0.4) ? random.pick([1, 20, 120]) : undefined,
     };
     this.length = 20 + random.below(40);
   }
@@ -52,7 +52,7 @@ export class Sequence {
 
   readonly #kinds: readonly (readonly [weight: number, make: () => Operation])[] = [
     [20, () => ({ kind: "add", jobs: this.#list(few(this.#random, 8), () => this.#job()) })],
-    [4, () => ({ kind: "flow", flow: this.#flow() })],
+    [7, () => ({ kind: "flow", flow: this.#flow() })],
     [40, () => this.#turn()],
     [8, () => ({ kind: "advance", milliseconds: this.#random.pick([1, 3, 50, 900, 5_000, 61_000]) })],
     [1, () => ({ kind: "pause" })],
@@ -90,7 +90,9 @@ export class Sequence {
   #held(): { id: string; token: string } {
     const { held } = this.#book;
     if (held.size === 0 || this.#random.chance(0.05)) return this.#any();
-    const [id, token] = this.#random.pick([...held]);
+    // Jobs end about in the order of their claims.
+    const early = this.#random.chance(0.5) ? 4 : held.size;
+    const [id, token] = this.#random.pick([...held].slice(0, early));
     return { id, token: this.#random.chance(0.9) ? token : this.#random.pick([...TOKENS, "0"]) };
   }
 
@@ -142,9 +144,9 @@ export class Sequence {
   #flow(): FlowNode {
     const random = this.#random;
     const id = (): string => `flow-${this.#ids++}`;
-    const children = this.#list(1 + random.below(4), (): FlowNode => {
+    const children = this.#list(few(random, 4), (): FlowNode => {
       const opts: Record<string, unknown> = { jobId: id() };
-      if (random.chance(0.6)) opts[random.pick(POLICIES)] = true;
+      if (random.chance(0.5)) opts[random.pick(POLICIES)] = true;
       if (random.chance(0.1)) opts["delay"] = 5;
       return { lane: "main", name: "child", data: {}, opts, children: [] };
     });
@@ -156,7 +158,9 @@ export class Sequence {
 
   #turn(): Operation {
     const random = this.#random;
-    const ends = this.#list(random.below(random.chance(0.1) ? 80 : 7), () => this.#end());
+    const { size } = this.#book.held;
+    const count = random.chance(0.9) ? Math.min(size, random.below(7)) : random.below(80);
+    const ends = this.#list(count, () => this.#end());
     // Most turns end each job once; the driver splits the others.
     const distinct = random.chance(0.9) ? [...new Map(ends.map((end) => [end.id, end])).values()] : ends;
     return { kind: "turn", ends: distinct, claim: random.chance(0.85) ? this.#claim() : undefined };
@@ -164,13 +168,13 @@ export class Sequence {
 
   #end(): End {
     const random = this.#random;
-    const isFailed = random.chance(0.3);
+    const isFailed = random.chance(0.4);
     return {
       ...this.#held(),
       outcome: isFailed ? "failed" : "completed",
       text: random.pick(TEXTS),
       stacktrace: isFailed && random.chance(0.9) ? '["Error: x"]' : undefined,
-      ago: random.chance(0.8) ? 0 : random.below(2_500),
+      ago: random.chance(0.75) ? 0 : random.pick([1, 900, 1_500, 6_000]),
       // Neighbours mostly have the same retention.
       keep: random.chance(0.6) ? KEEPS[this.#book.known.size % KEEPS.length]! : random.pick(KEEPS),
       attempts: random.below(3),
@@ -180,7 +184,7 @@ export class Sequence {
   #claim(): Claim {
     const random = this.#random;
     return {
-      count: random.chance(0.1) ? random.below(40) : random.below(6),
+      count: random.chance(0.2) ? random.below(80) : random.below(8),
       token: random.chance(0.97) ? random.pick(TOKENS) : "0",
       workerName: random.chance(0.3) ? "a worker" : undefined,
     };

@@ -13,17 +13,20 @@ export interface Answer {
 /** One way to execute operations, on data of its own. */
 export interface Side {
   apply(operation: Operation): Promise<Answer>;
-  /** Returns all stored data by key, or by table and row, without the side's own names. Times that differ are masked. */
+  /** Returns all stored data by key, or by table and row, with times that differ masked. */
   snapshot(): Promise<Readonly<Record<string, unknown>>>;
   /** Deletes the data. */
   close(): Promise<void>;
 }
 
-/** The two sides of the comparison. */
-export interface Sides {
-  readonly bullmq: Side;
-  readonly driver: Side;
-}
+/** Opens a side with the settings of a sequence. `now` returns the time of the sequence. */
+export type OpenSide = (settings: Settings, now: () => number) => Promise<Side>;
 
-/** Opens both sides with data of their own. `now` returns the time of the sequence. */
-export type OpenSides = (settings: Settings, now: () => number) => Promise<Sides>;
+/**
+ * The two sides of the comparison. They are open one after the other, so both can use the same names. With other names, the
+ * same sets would have another order in Redis, and BullMQ removes the children of a job in this order.
+ */
+export interface Sides {
+  readonly bullmq: OpenSide;
+  readonly driver: OpenSide;
+}

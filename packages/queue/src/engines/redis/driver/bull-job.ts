@@ -1,7 +1,7 @@
 import { Job } from "bullmq";
 import type { Queue, RedisQueueBackend } from "bullmq";
 import type { NewJob } from "../../../contract/lane-queue.ts";
-import type { ScriptValue } from "./unrepeated-connection.ts";
+import type { ScriptValue } from "./script-connection.ts";
 
 type Entries = Parameters<RedisQueueBackend["addJobs"]>[0];
 
@@ -19,9 +19,13 @@ export async function bullValues(queue: Queue, job: NewJob): Promise<ScriptValue
     return [];
   };
   // BullMQ's Job reads its queue's backend, so it adds itself to this one.
-  const borrowed: Queue = Object.create(queue, { backend: { value: Object.create(backend, { addJobs: { value: take } }) } });
+  const borrowed: Queue = Object.create(queue, {
+    backend: { value: Object.create(backend, { addJobs: { value: take } }) },
+  });
   const { jobId } = job.opts;
-  await Job.createBulk(borrowed, [{ ...job, opts: { ...queue.defaultJobOptions, ...job.opts, ...(jobId === undefined ? {} : { jobId }) } }]);
+  await Job.createBulk(borrowed, [
+    { ...job, opts: { ...queue.defaultJobOptions, ...job.opts, ...(jobId === undefined ? {} : { jobId }) } },
+  ]);
   const [entry] = entries;
   let values: ScriptValue[] = [];
   const client = {

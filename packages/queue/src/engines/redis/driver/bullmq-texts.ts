@@ -36,12 +36,12 @@ export function bullText(name: BullScript): string {
 }
 
 /**
- * Returns a Lua function with the text of a script of BullMQ. The driver's scripts call it for the rare jobs, so these jobs
- * are stored by exactly BullMQ's code, in their order between the others. BullMQ's text makes all of its helper functions
- * inside, so a script that does not call the function pays for one closure only.
+ * Returns a Lua function with the text of a script of BullMQ, as a field of a table. The driver's scripts call it for the
+ * rare jobs, so these jobs are stored by exactly BullMQ's code, in their order between the others. BullMQ's text makes all of
+ * its helper functions inside, so a script that does not call the function pays for one closure only.
  */
-export function bullFunction(name: BullScript): string {
-  return `local function ${name}(KEYS, ARGV)\n${bullText(name)}\nend\n`;
+export function bullFunction(table: string, name: BullScript): string {
+  return `function ${table}.${name}(KEYS, ARGV)\n${bullText(name)}\nend\n`;
 }
 
 /** Returns the SHA-1 of a script's text, which a test compares with the text that the driver was written for. */

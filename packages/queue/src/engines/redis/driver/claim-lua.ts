@@ -5,120 +5,95 @@
  * than one promotion moves, jobs are moved one by one, because each may change whether the next one is allowed.
  */
 export const claimLua = `
-local function markBase(isBlocked)
-  if not isBlocked then call('ZADD', marker, 0, '0') end
+function t.findDue(t)
+  return redis.call('ZRANGEBYSCORE', t.delayed, 0, (t.now + 1) * 0x1000 - 1, 'LIMIT', 0, 1000)
 end
--- Moves up to 1,000 delayed jobs that are due, and returns whether there may be more.
-local function promoteDue(isBlocked)
-  local due = call('ZRANGEBYSCORE', delayed, 0, (now + 1) * 0x1000 - 1, 'LIMIT', 0, 1000)
-  if #due == 0 then return false end
-  call('ZREM', delayed, unpack(due))
-  for i = 1, #due do
-    local id, key = due[i], prefix .. due[i]
-    local priority = tonumber(call('HGET', key, 'priority') or nil) or 0
-    if priority == 0 then
-      call('LPUSH', wait, id)
+-- Locks active jobs, and adds their ids and hashes to the answer. A hash is read before the claim changes it.
+function t.prepare(t, ids, limit, duration)
+  local call, prefix, now, events, jobs = redis.call, t.prefix, t.now, t.events, t.jobs
+  local token, lockMs, name = ARGV[5], ARGV[6], ARGV[7] ~= '' and string.sub(ARGV[7], 2)
+  for i = 1, #ids do
+    local id = ids[i]
+    local key, starts, isDeferredFailure = prefix .. id, 1, false
+    local job = call('HGETALL', key)
+    for f = 1, #job, 2 do
+      local field = job[f]
+      if field == 'ats' then starts = job[f + 1] + 1 elseif field == 'defa' then isDeferredFailure = true end
+    end
+    if limit and not isDeferredFailure and call('INCR', t.limiter) == 1 then
+      call('PEXPIRE', t.limiter, math.floor(math.abs(duration)))
+    end
+    if token ~= '0' then call('SET', key .. ':lock', token, 'PX', lockMs) end
+    call('XADD', events, '*', 'event', 'active', 'jobId', id, 'prev', 'waiting')
+    if name then
+      call('HSET', key, 'processedOn', now, 'pb', name, 'ats', starts)
     else
-      call('ZADD', prioritized, priority * 0x100000000 + call('INCR', counter) % 0x100000000, id)
+      call('HSET', key, 'processedOn', now, 'ats', starts)
     end
-    call('XADD', events, '*', 'event', 'waiting', 'jobId', id, 'prev', 'delayed')
-    call('HSET', key, 'delay', 0)
+    jobs[#jobs + 1], jobs[#jobs + 2] = id, job
   end
-  markBase(isBlocked)
-  return #due == 1000
 end
--- Locks an active job, and adds its id and its hash to the answer. The hash is read before the claim changes it.
-local function prepare(id, jobs, limit, duration)
-  local key, starts, isDeferredFailure = prefix .. id, 0, false
-  local job = call('HGETALL', key)
-  for f = 1, #job, 2 do
-    if job[f] == 'ats' then starts = tonumber(job[f + 1]) elseif job[f] == 'defa' then isDeferredFailure = true end
-  end
-  if limit and not isDeferredFailure and call('INCR', limiter) == 1 then
-    call('PEXPIRE', limiter, math.floor(math.abs(duration)))
-  end
-  if ARGV[5] ~= '0' then call('SET', key .. ':lock', ARGV[5], 'PX', ARGV[6]) end
-  call('XADD', events, '*', 'event', 'active', 'jobId', id, 'prev', 'waiting')
-  if ARGV[7] == '' then
-    call('HSET', key, 'processedOn', now, 'ats', starts + 1)
+-- Records that no job is left: the time of the next delayed one is the answer.
+function t.runOut(t)
+  redis.call('DEL', t.counter)
+  local first = redis.call('ZRANGE', t.delayed, 0, 0, 'WITHSCORES')
+  if first[2] then t.nextDue = tonumber(first[2]) / 0x1000 end
+end
+function t.claimTogether(t, count, room)
+  local call, ids, waiting = redis.call, {}, nil
+  if room == 1 then
+    waiting = { call('RPOPLPUSH', t.wait, t.active) or nil }
   else
-    call('HSET', key, 'processedOn', now, 'pb', string.sub(ARGV[7], 2), 'ats', starts + 1)
+    waiting = call('LRANGE', t.wait, -room, -1)
   end
-  jobs[#jobs + 1], jobs[#jobs + 2] = id, job
-end
-local function limitedTime(limit)
-  if not limit or limit > tonumber(call('GET', limiter) or 0) then return 0 end
-  local left = call('PTTL', limiter)
-  if left == 0 then call('DEL', limiter) end
-  return math.max(left, 0)
-end
-local function nextDelayed()
-  local first = call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
-  return first[2] and tonumber(first[2]) / 0x1000 or 0
-end
-local function claimSingly(jobs, count, room, limit, duration, mayHaveDue)
-  local taken = 0
-  while taken < count do
-    if taken > 0 and mayHaveDue then mayHaveDue = promoteDue(taken >= room) end
-    local left = limitedTime(limit)
-    if left > 0 then return left, 0 end
-    if taken >= room then return 0, 0 end
-    local id = call('RPOPLPUSH', wait, active)
-    if id and string.sub(id, 1, 2) == '0:' then
-      -- A marker that BullMQ 4 has left in the list.
-      call('LREM', active, 1, id)
-      id = call('RPOPLPUSH', wait, active)
-    end
-    if not id then
-      id = call('ZPOPMIN', prioritized)[1]
-      if not id then
-        call('DEL', counter)
-        return 0, nextDelayed()
-      end
-      call('LPUSH', active, id)
-    end
-    prepare(id, jobs, limit, duration)
-    if taken == 0 then markBase(false) end
-    taken = taken + 1
-  end
-  return 0, 0
-end
-local function claimTogether(jobs, count, room)
-  local ids = {}
-  local waiting = call('LRANGE', wait, -room, -1)
   for i = #waiting, 1, -1 do
-    -- Only a marker of BullMQ 4 begins so.
-    if string.sub(waiting[i], 1, 2) == '0:' then return claimSingly(jobs, count, room) end
     ids[#ids + 1] = waiting[i]
+    if string.sub(waiting[i], 1, 2) == '0:' then
+      -- Only a marker of BullMQ 4 begins so.
+      if room == 1 then
+        call('LREM', t.active, 1, waiting[i])
+        call('RPUSH', t.wait, waiting[i])
+      end
+      t.loadRare(t)
+      return t.claimSingly(t, count, room)
+    end
   end
-  if #ids > 0 then call('LTRIM', wait, 0, -#ids - 1) end
-  if #ids < room then
-    local popped = call('ZPOPMIN', prioritized, room - #ids)
-    for i = 1, #popped, 2 do ids[#ids + 1] = popped[i] end
+  local taken = #ids
+  if room > 1 and taken > 0 then
+    call('LTRIM', t.wait, 0, -taken - 1)
+    call('LPUSH', t.active, unpack(ids))
+  end
+  if taken < room then
+    local popped, ranked = call('ZPOPMIN', t.prioritized, room - taken), {}
+    for i = 1, #popped, 2 do
+      ids[#ids + 1], ranked[#ranked + 1] = popped[i], popped[i]
+    end
+    if #ranked > 0 then call('LPUSH', t.active, unpack(ranked)) end
   end
   if #ids > 0 then
-    call('LPUSH', active, unpack(ids))
-    markBase(false)
-    for i = 1, #ids do prepare(ids[i], jobs) end
+    call('ZADD', t.marker, 0, '0')
+    t.prepare(t, ids)
   end
-  if #ids == room then return 0, 0 end
-  call('DEL', counter)
-  return 0, nextDelayed()
+  if #ids < room then t.runOut(t) end
 end
--- Fills the list of jobs, and returns the time of a rate limit and that of the next delayed job.
-local function claim(jobs)
-  local count = tonumber(ARGV[4])
-  local room = count
-  if isPaused then
+function t.claim(t, count)
+  local meta, room = t.meta, count
+  if meta[1] then
     room = 0
-  elseif concurrency then
-    room = math.min(count, concurrency - call('LLEN', active))
+  elseif meta[2] then
+    room = math.min(count, tonumber(meta[2]) - redis.call('LLEN', t.active))
   end
-  local mayHaveDue = promoteDue(room <= 0)
+  local due, mayHaveDue = t.findDue(t), false
+  if #due > 0 then
+    t.loadRare(t)
+    mayHaveDue = t.promote(t, due, room <= 0)
+  end
   local limit = tonumber(meta[3] or ARGV[8])
   if limit or mayHaveDue or room <= 0 then
-    return claimSingly(jobs, count, room, limit, ARGV[9] ~= '' and ARGV[9] or meta[4], mayHaveDue)
+    t.loadRare(t)
+    t.claimSingly(t, count, room, limit, ARGV[9] ~= '' and ARGV[9] or meta[4], mayHaveDue)
+  else
+    t.claimTogether(t, count, room)
   end
-  return claimTogether(jobs, count, room)
 end
 `;

@@ -2,241 +2,167 @@
  * The part of the turn's script that stores ends.
  *
  * The ends are read together, and each is classified: refused, plain, or rare. A rare end has a parent, children that did
- * not succeed, a deduplication or metrics; BullMQ's own code stores it. Neighbouring plain ends are a run, which is stored
+ * not succeed, a deduplication, metrics, or a claim without a lock; BullMQ's own code stores it. Neighbouring plain ends are a run, which is stored
  * together. A rare end lies between two runs, so BullMQ's code finds each list as it was after the ends before.
  *
  * All ids of a turn are distinct: the driver begins another script for a second end of a job.
  */
 export const endsLua = `
-local kinds, ends = {}, {}
-local function readEnds()
-  local at = 11
-  for k = 1, tonumber(ARGV[10]) do
+-- An end is the list: 1 kind, 2 id, 3 key, 4 time, 5 text, 6 stacktraces or false, 7 its number, 8 attempts made,
+-- 9 whether "defa" is set, 10 whether it is refused.
+function t.readEnds(t, count)
+  local values, prefix, at, kinds, ends, n = ARGV, t.prefix, 11, t.kinds, {}, 0
+  for k = 1, count do
+    local isFailed = values[at + 1] == 'failed'
     kinds[k] = {
-      token = ARGV[at], outcome = ARGV[at + 1], count = tonumber(ARGV[at + 2]), age = tonumber(ARGV[at + 3]),
-      limit = tonumber(ARGV[at + 4]), attempts = tonumber(ARGV[at + 5]),
-      isFailed = ARGV[at + 1] == 'failed', property = ARGV[at + 1] == 'failed' and 'failedReason' or 'returnvalue',
+      token = values[at], outcome = values[at + 1], count = tonumber(values[at + 2]), age = tonumber(values[at + 3]),
+      limit = tonumber(values[at + 4]), attempts = tonumber(values[at + 5]), isFailed = isFailed,
+      latest = false, mayExpire = false,
     }
     at = at + 6
   end
-  local n = 0
-  while at < #ARGV do
+  while at < #values do
     n = n + 1
-    local kind = kinds[tonumber(ARGV[at])]
-    local one = { kind, ARGV[at + 1], prefix .. ARGV[at + 1], ARGV[at + 2], ARGV[at + 3] }
-    if kind.isFailed then
-      one[6] = ARGV[at + 4]
-      at = at + 1
-    end
-    ends[n] = one
-    at = at + 4
+    local kind, id = kinds[tonumber(values[at])], values[at + 1]
+    local isFailed = kind.isFailed
+    ends[n] = {
+      kind, id, prefix .. id, values[at + 2], values[at + 3], isFailed and values[at + 4], n, 0, false, false,
+    }
+    at = at + (isFailed and 5 or 4)
   end
-end
--- An end is the list: 1 kind, 2 id, 3 key, 4 time, 5 text, 6 stacktraces, 7 attempts made, 8 whether "defa" is set.
-local function byBullMQ(one)
-  local kind, fields = one[1], ''
-  if kind.isFailed then
-    fields = { 'failedReason', one[5] }
-    if one[6] ~= '' then fields[3], fields[4] = 'stacktrace', one[6] end
-    fields = cmsgpack.pack(fields)
-  end
-  return moveToFinished({
-    wait, active, prioritized, events, stalled, limiter, delayed, paused, metaKey, counter, targets[kind.outcome],
-    one[3], prefix .. 'metrics:' .. kind.outcome, marker,
-  }, {
-    one[2], one[4], kind.property, one[5], kind.outcome, '0', prefix, cmsgpack.pack({
-      token = kind.token, keepJobs = { count = kind.count, age = kind.age, limit = kind.limit },
-      attempts = kind.attempts, maxMetricsSize = ARGV[2],
-    }), fields,
-  })
-end
--- Returns false for a plain end, true for a rare one, and the code of a refusal.
-local function classify(one, lock, haveChildren)
-  local kind = one[1]
-  local job = call('HMGET', one[3], 'processedOn', 'parentKey', 'parent', 'deid', 'atm', 'defa')
-  if not job[1] and call('EXISTS', one[3]) == 0 then return -1 end
-  if haveChildren and not kind.isFailed then return true end
-  if kind.token ~= '0' and lock ~= kind.token then return lock and -6 or -2 end
-  if job[2] or job[3] or job[4] or ARGV[2] ~= '' then return true end
-  one[7], one[8] = (tonumber(job[5] or nil) or 0) + 1, job[6]
-  return false
+  return ends
 end
 -- Removes the jobs of a run from the list of active ones, and returns those that were in it.
-local function deactivate(run, refuse)
-  local n = #run
-  if n > 1 then
-    -- Jobs end about in the order of their starts, and the list has the first started at its end.
-    local oldest, wanted, found = call('LRANGE', active, -n, -1), {}, 0
-    for i = 1, n do wanted[run[i][2]] = true end
-    for i = 1, #oldest do
-      if wanted[oldest[i]] then
-        wanted[oldest[i]] = nil
-        found = found + 1
-      end
-    end
-    if found == n then
-      call('LTRIM', active, 0, -n - 1)
-      return run
-    end
-  end
+function t.deactivateSingly(t, run)
   local rest = {}
-  for i = 1, n do
+  for i = 1, #run do
     local one = run[i]
-    if call('LREM', active, -1, one[2]) > 0 then
+    if redis.call('LREM', t.active, -1, one[2]) > 0 then
       rest[#rest + 1] = one
     else
-      if one[1].isFailed then
-        call('HSET', one[3], 'failedReason', one[5])
-        if one[6] ~= '' then call('HSET', one[3], 'stacktrace', one[6]) end
+      if one[6] then
+        redis.call('HSET', one[3], 'failedReason', one[5])
+        if one[6] ~= '' then redis.call('HSET', one[3], 'stacktrace', one[6]) end
       end
-      refuse(one, -3)
+      t.loadRare(t)
+      t.refuse(t, one, -3)
     end
   end
   return rest
 end
-local function trimEvents()
-  if not meta[5] then
-    meta[5] = '10000'
-    call('HSET', metaKey, 'opts.maxLenEvents', meta[5])
-  end
-  call('XTRIM', events, 'MAXLEN', '~', meta[5])
-end
-local function storeOne(one)
-  local kind = one[1]
-  if kind.count ~= 0 then
-    if not kind.isFailed then
-      call('HSET', one[3], 'atm', one[7], 'returnvalue', one[5], 'finishedOn', one[4])
-    else
-      if one[6] == '' then
-        call('HSET', one[3], 'failedReason', one[5], 'atm', one[7], 'finishedOn', one[4])
-      else
-        call('HSET', one[3], 'failedReason', one[5], 'stacktrace', one[6], 'atm', one[7], 'finishedOn', one[4])
-      end
-      if one[8] then call('HDEL', one[3], 'defa') end
-    end
-  end
-  call('XADD', events, '*', 'event', kind.outcome, 'jobId', one[2], kind.property, one[5], 'prev', 'active')
-  if kind.isFailed and one[7] >= (kind.attempts or 0) then
-    call('XADD', events, '*', 'event', 'retries-exhausted', 'jobId', one[2], 'attemptsMade', one[7])
-  end
-end
--- Adds the jobs of a run to the finished ones: neighbours of one outcome and one retention together.
-local function retire(run)
-  local groups, removed = {}, {}
-  for i = 1, #run do
-    local one, kind, time = run[i], run[i][1], tonumber(run[i][4])
-    if kind.count == 0 then
-      removed[#removed + 1] = one[2]
-    else
-      local group = groups[kind.outcome]
-      if group and (group.time > time or group.kind.count ~= kind.count or group.kind.age ~= kind.age
-        or group.kind.limit ~= kind.limit) then
-        addEnded(group.kind, group.members, group.time)
-        group = nil
-      end
-      if not group then
-        group = { kind = kind, members = {} }
-        groups[kind.outcome] = group
-      end
-      local members = group.members
-      group.time, members[#members + 1], members[#members + 2] = time, one[4], one[2]
-    end
-  end
-  for _, group in pairs(groups) do addEnded(group.kind, group.members, group.time) end
-  removeJobs(removed)
-end
-local function storeRun(run, refuse)
+function t.storeRun(t, run)
+  local call, events, active, n = redis.call, t.events, t.active, #run
   local locks, ids = {}, {}
-  for i = 1, #run do
-    if run[i][1].token ~= '0' then
-      locks[#locks + 1], ids[#ids + 1] = run[i][3] .. ':lock', run[i][2]
+  for i = 1, n do
+    locks[i], ids[i] = run[i][3] .. ':lock', run[i][2]
+  end
+  call('DEL', unpack(locks))
+  call('SREM', t.stalled, unpack(ids))
+  local found = 0
+  if n > 1 then
+    -- Jobs end about in the order of their starts, and the list has the first started at its end.
+    local oldest, wanted = call('LRANGE', active, -n, -1), {}
+    for i = 1, n do wanted[ids[i]] = true end
+    for i = 1, #oldest do
+      if wanted[oldest[i]] then
+        wanted[oldest[i]] = false
+        found = found + 1
+      end
+    end
+    if found == n then call('LTRIM', active, 0, -n - 1) end
+  end
+  if found < n then
+    run = t.deactivateSingly(t, run)
+    n = #run
+    if n == 0 then return end
+  end
+  for i = 1, n do
+    local one = run[i]
+    if i == n then
+      -- BullMQ trims before the events of each end. The last trim does the work of all.
+      if not t.meta[5] then
+        t.meta[5] = '10000'
+        call('HSET', t.metaKey, 'opts.maxLenEvents', '10000')
+      end
+      call('XTRIM', events, 'MAXLEN', '~', t.meta[5])
+    end
+    if one[6] then
+      t.storeFailed(t, one)
+    else
+      if one[1].count ~= 0 then
+        call('HSET', one[3], 'atm', one[8], 'returnvalue', one[5], 'finishedOn', one[4])
+      end
+      call('XADD', events, '*', 'event', 'completed', 'jobId', one[2], 'returnvalue', one[5], 'prev', 'active')
     end
   end
-  if #locks > 0 then
-    call('DEL', unpack(locks))
-    call('SREM', stalled, unpack(ids))
-  end
-  run = deactivate(run, refuse)
-  if #run == 0 then return end
-  for i = 1, #run do
-    -- BullMQ trims before the events of each end. The last trim does the work of all.
-    if i == #run then trimEvents() end
-    storeOne(run[i])
-  end
-  retire(run)
-  if call('LLEN', wait) == 0 and call('LLEN', active) == 0 and call('ZCARD', prioritized) == 0 then
+  t.retire(t, run)
+  if call('LLEN', t.wait) == 0 and call('LLEN', active) == 0 and call('ZCARD', t.prioritized) == 0 then
     call('XADD', events, '*', 'event', 'drained')
   end
 end
-local function mustStoreSingly(run)
-  local seen = {}
+function t.flush(t)
+  local run = t.run
+  if #run == 0 then return end
+  t.run = {}
+  local ok, result = pcall(t.mustStoreSingly, t, run)
+  if ok and result then
+    t.loadRare(t)
+    for i = 1, #run do t.storeRare(t, run[i]) end
+    return
+  end
+  if ok then ok, result = pcall(t.storeRun, t, run) end
   for i = 1, #run do
-    local kind = run[i][1]
-    local at = seen[kind] or { 0, 0 }
-    seen[kind] = { at[1] + 1, math.max(at[2], tonumber(run[i][4])) }
+    if not ok then
+      t.loadRare(t)
+      t.refuse(t, run[i], t.textOf(result))
+    end
+    if not run[i][10] then t.stored = t.stored + 1 end
   end
-  for kind, at in pairs(seen) do
-    if kind.count ~= 0 and mustExpireSingly(kind, #run, at[2]) then return true end
-  end
-  return false
 end
-local function storeEnds()
-  readEnds()
-  local refusals, stored, fault, run = {}, 0, nil, {}
-  local n = #ends
-  if n == 0 then return refusals, stored, fault end
-  local locks, children = {}, {}
-  for i = 1, n do
+-- Adds a plain end to the run, and returns nothing; returns true for a rare end, and the code or the text of a refusal.
+function t.classify(t, one, lock, haveChildren)
+  local kind, job = one[1], nil
+  if one[6] then
+    t.loadRare(t)
+    job = redis.pcall('HMGET', one[3], 'processedOn', 'parentKey', 'deid', 'atm', 'defa')
+  else
+    job = redis.pcall('HMGET', one[3], 'processedOn', 'parentKey', 'deid', 'atm')
+  end
+  if job.err then return job.err end
+  if not job[1] and redis.call('EXISTS', one[3]) == 0 then return -1 end
+  if kind.token == '0' or haveChildren and not kind.isFailed then return true end
+  if lock ~= kind.token then return lock and -6 or -2 end
+  if job[2] or job[3] or ARGV[2] ~= '' then return true end
+  one[8], one[9] = (job[4] and tonumber(job[4]) or 0) + 1, job[5]
+  t.run[#t.run + 1] = one
+end
+function t.storeEnds(t, kinds)
+  local call, ends = redis.call, t.readEnds(t, kinds)
+  local locks, children, c = {}, {}, 0
+  for i = 1, #ends do
     local one = ends[i]
-    one.at = i
     locks[i] = one[3] .. ':lock'
-    if not one[1].isFailed then
-      children[#children + 1] = one[3] .. ':dependencies'
-      children[#children + 1] = one[3] .. ':unsuccessful'
+    if not one[6] then
+      children[c + 1], children[c + 2] = one[3] .. ':dependencies', one[3] .. ':unsuccessful'
+      c = c + 2
     end
   end
   locks = call('MGET', unpack(locks))
-  local haveChildren = #children > 0 and call('EXISTS', unpack(children)) > 0
-  local function refuse(one, why)
-    if one.isRefused then return end
-    one.isRefused = true
-    refusals[#refusals + 1], refusals[#refusals + 2] = one.at, why
-    if type(why) == 'string' then fault = fault or why end
-  end
-  local function storeRare(one)
-    local ok, result = pcall(byBullMQ, one)
-    if not ok then refuse(one, textOf(result)) elseif result < 0 then refuse(one, result) else stored = stored + 1 end
-  end
-  local function flush()
-    local ended = run
-    run = {}
-    if #ended == 0 then return end
-    local ok, result = pcall(mustStoreSingly, ended)
-    if ok and result then
-      for i = 1, #ended do storeRare(ended[i]) end
-      return
-    end
-    if ok then ok, result = pcall(storeRun, ended, refuse) end
-    for i = 1, #ended do
-      if not ok then refuse(ended[i], textOf(result)) end
-      if not ended[i].isRefused then stored = stored + 1 end
-    end
-  end
-  for i = 1, n do
+  local haveChildren = c > 0 and call('EXISTS', unpack(children)) > 0
+  for i = 1, #ends do
     local one = ends[i]
-    local ok, result = pcall(classify, one, locks[i], haveChildren)
-    if not ok then
-      refuse(one, textOf(result))
-    elseif result == true then
-      flush()
-      storeRare(one)
-    elseif result then
-      refuse(one, result)
-    else
-      run[#run + 1] = one
+    local result = t.classify(t, one, locks[i], haveChildren)
+    if result then
+      t.flush(t)
+      t.loadRare(t)
+      if result == true then
+        t.storeRare(t, one)
+      else
+        -- The job may have ended before, and the retention of an earlier end of this turn may have removed it.
+        t.refuse(t, one, call('EXISTS', one[3]) == 0 and -1 or result)
+      end
     end
   end
-  flush()
-  return refusals, stored, fault
+  t.flush(t)
 end
 `;

@@ -1,16 +1,15 @@
 import type { JobsOptions } from "bullmq";
 import type { NewJob } from "../../../contract/lane-queue.ts";
 
+/** Stands for the job's id in the options. */
+const ID = "\u0001";
+const ID_IN_JSON = String.raw`\u0001`;
+/** An id that JSON has as it is. */
+const SIMPLE_ID = /^[\w-]+$/;
 const MAX_PRIORITY = 2_097_152;
 
-/** The short names under which BullMQ stores some options. */
-const SHORT_NAMES: Readonly<Record<string, string>> = {
-  failParentOnFailure: "fpof",
-  continueParentOnFailure: "cpof",
-  ignoreDependencyOnFailure: "idof",
-  removeDependencyOnFailure: "rdof",
-  keepLogs: "kl",
-};
+/** The short names under which BullMQ stores options. */
+const SHORT_NAMES: Readonly<Record<string, string>> = { keepLogs: "kl" };
 
 const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && Number(value) >= 0;
 const isFlag = (value: unknown): boolean => typeof value === "boolean";
@@ -19,14 +18,16 @@ const isKeep = (value: unknown): boolean => isFlag(value) || isNumber(value) || 
 
 /** Returns whether an id is valid for BullMQ as it is. BullMQ refuses numbers, and most ids with a colon. */
 function isPlainId(id: unknown): boolean {
-  return typeof id === "string" && !id.includes(":") && String(Number.parseInt(id, 10)) !== id;
+  return (
+    typeof id === "string" && id.isWellFormed() && !id.includes(":") && String(Number.parseInt(id, 10)) !== id
+  );
 }
 
 /** Returns whether a value is an object of strings, numbers and booleans. */
 function isFlat(value: unknown): boolean {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
   return Object.values(value).every(
-    (each) => typeof each === "string" || isFlag(each) || isNumber(each),
+    (each) => (typeof each === "string" && each.isWellFormed()) || isFlag(each) || isNumber(each),
   );
 }
 
@@ -70,7 +71,8 @@ export function plainValues(
   if (typeof backoff === "number") stored["backoff"] = { type: "fixed", delay: backoff };
   const { delay, priority, lifo, timestamp, jobId } = { ...defaults, ...opts, jobId: opts.jobId };
   const json: string | undefined = JSON.stringify(data);
-  if (json === undefined || backoff === 0) return undefined;
+  if (json === undefined || JSON.stringify(stored).includes(ID_IN_JSON)) return undefined;
+  if (jobId !== undefined && SIMPLE_ID.test(jobId)) stored["jobId"] = ID;
   const common = [jobId ?? "", name, json, JSON.stringify(stored), timestamp ?? now];
   if (delay !== undefined && delay > 0) return ["d", ...common, delay, priority ?? 0];
   if (priority !== undefined && priority > 0) return ["p", ...common, 0, priority];

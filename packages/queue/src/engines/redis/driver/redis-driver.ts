@@ -2,7 +2,6 @@ import { ReplyError } from "ioredis";
 import type { Queue } from "bullmq";
 import type { ClaimTerms, LaneDriver, RunEnd, TurnAnswer } from "../../../contract/lane-driver.ts";
 import type { NewJob } from "../../../contract/lane-queue.ts";
-import type { RedisClient } from "../redis-client.ts";
 import { ADD_KEYS, addScript } from "./add-script.ts";
 import { bullValues } from "./bull-job.ts";
 import { plainValues } from "./plain-job.ts";
@@ -10,19 +9,25 @@ import { turnParts } from "./turn-parts.ts";
 import { TURN_KEYS, turnScript } from "./turn-script.ts";
 import { readTurn, turnValues } from "./turn-values.ts";
 import type { TurnOptions } from "./turn-values.ts";
-import { UnrepeatedConnection } from "./unrepeated-connection.ts";
-import type { ScriptValue } from "./unrepeated-connection.ts";
+import type { ScriptConnection, ScriptValue } from "./script-connection.ts";
 
 /** How many jobs one script adds. Redis does no other work meanwhile. */
 const MAX_ADDED = 128;
 /** How much text one script adds, in UTF-16 code units. */
 const MAX_TEXT = 1_000_000;
 
+/** How many jobs one script claims. */
+const MAX_CLAIMED = 256;
+
+/** The answer of one script to a part of a turn, without the refusals. */
+type PartAnswer = Omit<TurnAnswer, "refusals">;
+
+/** The scripts of the driver, by the names under which it runs them. */
+export const driverScripts = { taskloomAdd: addScript, taskloomTurn: turnScript };
+
 export interface RedisDriverOptions extends TurnOptions {
-  /** Returns a client that repeats no command and does not connect again, as `unrepeating` does. */
-  readonly connect: () => RedisClient;
-  /** A connection that has been silent for so many heartbeats is closed. */
-  readonly maxSilentBeats?: number;
+  /** A connection that has {@link driverScripts} and repeats no command. */
+  readonly connection: ScriptConnection;
   /** Returns the time of claims and of new jobs, in milliseconds of the epoch. BullMQ uses the process's clock. */
   readonly now?: () => number;
 }
@@ -35,7 +40,7 @@ export interface RedisDriverOptions extends TurnOptions {
  */
 export class RedisDriver implements LaneDriver {
   readonly #queue: Queue;
-  readonly #connection: UnrepeatedConnection;
+  readonly #connection: ScriptConnection;
   readonly #options: TurnOptions;
   readonly #now: () => number;
   readonly #prefix: string;
@@ -43,13 +48,9 @@ export class RedisDriver implements LaneDriver {
   readonly #turnKeys: readonly string[];
 
   /** @param queue BullMQ's queue of the lane; its options are the defaults of the jobs. */
-  constructor(
-    queue: Queue,
-    { connect, maxSilentBeats = 3, now = Date.now, ...options }: RedisDriverOptions,
-  ) {
+  constructor(queue: Queue, { connection, now = Date.now, ...options }: RedisDriverOptions) {
     this.#queue = queue;
-    const scripts = { taskloomAdd: addScript, taskloomTurn: turnScript };
-    this.#connection = new UnrepeatedConnection(connect, scripts, maxSilentBeats);
+    this.#connection = connection;
     this.#options = options;
     this.#now = now;
     this.#prefix = queue.toKey("");
@@ -85,7 +86,10 @@ export class RedisDriver implements LaneDriver {
         answers[place] = values;
         continue;
       }
-      const own = values.reduce<number>((sum, value) => sum + (typeof value === "number" ? 8 : value.length), 0);
+      const own = values.reduce<number>(
+        (sum, value) => sum + (typeof value === "number" ? 8 : value.length),
+        0,
+      );
       if (places.length === MAX_ADDED || size + own > MAX_TEXT) await flush();
       places.push(place);
       part.push(...values);
@@ -116,13 +120,14 @@ export class RedisDriver implements LaneDriver {
   }
 
   async turn(ends: readonly RunEnd[], claim: ClaimTerms | undefined): Promise<TurnAnswer> {
-    const parts = turnParts(ends);
     const refusals: (Error | undefined)[] = [];
+    const wanted = claim?.count ?? 0;
+    const first = claim === undefined ? undefined : { ...claim, count: Math.min(wanted, MAX_CLAIMED) };
+    const parts = turnParts(ends);
+    let answer: PartAnswer = { jobs: [], limitedFor: 0, nextDue: 0 };
     for (const [at, part] of parts.entries()) {
-      const isLast = at === parts.length - 1;
       try {
-        const answer = await this.#turnPart(part, isLast ? claim : undefined, refusals);
-        if (isLast) return { ...answer, refusals };
+        answer = await this.#turnPart(part, at === parts.length - 1 ? first : undefined, refusals);
       } catch (error) {
         // Ends of an earlier script are stored, so the whole turn must not fail.
         if (at === 0 || !(error instanceof Error)) throw error;
@@ -130,14 +135,23 @@ export class RedisDriver implements LaneDriver {
         break;
       }
     }
-    return { refusals, jobs: [], limitedFor: 0, nextDue: 0 };
+    const jobs = [...answer.jobs];
+    // More jobs than one script claims. If this fails, the jobs so far are the answer.
+    while (claim !== undefined && jobs.length < wanted && answer.jobs.length === MAX_CLAIMED) {
+      const rest = { ...claim, count: Math.min(wanted - jobs.length, MAX_CLAIMED) };
+      const next = await this.#turnPart([], rest, []).catch(() => undefined);
+      if (next === undefined) break;
+      answer = next;
+      jobs.push(...next.jobs);
+    }
+    return { ...answer, jobs, refusals };
   }
 
   async #turnPart(
     ends: readonly RunEnd[],
     claim: ClaimTerms | undefined,
     refusals: (Error | undefined)[],
-  ): Promise<Omit<TurnAnswer, "refusals">> {
+  ): Promise<PartAnswer> {
     const now = this.#now();
     const values = turnValues(this.#prefix, now, ends, claim, this.#options);
     const answer = readTurn(await this.#connection.run("taskloomTurn", this.#turnKeys, values), now, claim);
@@ -146,15 +160,15 @@ export class RedisDriver implements LaneDriver {
       const why = own.get(at + 1);
       if (typeof why === "number")
         refusals.push(
-          this.#queue.backend.finishedErrors({ code: why, jobId: id, command: "moveToFinished", state: "active" }),
+          this.#queue.backend.finishedErrors({
+            code: why,
+            jobId: id,
+            command: "moveToFinished",
+            state: "active",
+          }),
         );
       else refusals.push(why === undefined ? undefined : new ReplyError(why));
     }
     return { jobs: answer.jobs, limitedFor: answer.limitedFor, nextDue: answer.nextDue };
-  }
-
-  /** Closes the driver's connection. Commands without an answer fail. */
-  close(): void {
-    this.#connection.close();
   }
 }

@@ -83,10 +83,21 @@ export function readTurn(answer: unknown, now: number, claim: ClaimTerms | undef
 }
 
 /** Returns a claimed job by BullMQ's own reading. The claim's fields follow those of the hash, and so replace them. */
-function claimedRecord(id: string, hash: unknown, now: number, workerName: string | undefined): ClaimedRecord {
+function claimedRecord(
+  id: string,
+  hash: unknown,
+  now: number,
+  workerName: string | undefined,
+): ClaimedRecord {
   const fields: unknown[] = Array.isArray(hash) ? hash : [];
   const starts = fields.findIndex((field, at) => at % 2 === 0 && field === "ats");
-  const raw = [...fields, "processedOn", String(now), "ats", String(starts < 0 ? 1 : Number(fields[starts + 1]) + 1)];
+  const raw = [
+    ...fields,
+    "processedOn",
+    String(now),
+    "ats",
+    String(starts < 0 ? 1 : Number(fields[starts + 1]) + 1),
+  ];
   if (workerName !== undefined) raw.push("pb", workerName);
   const [record]: JobJson[] = raw2NextJobData([raw, id, 0, 0]);
   return { id, record: record! };

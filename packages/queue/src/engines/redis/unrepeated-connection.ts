@@ -1,12 +1,10 @@
-import { ConnectionCutError } from "../../../contract/connection-cut.ts";
-import { watchClient } from "../heartbeat.ts";
-import type { Heartbeat } from "../heartbeat.ts";
-import type { RedisClient } from "../redis-client.ts";
-import { redisTransient } from "../redis-transient.ts";
-import { isNotPrimary } from "../writable-redis.ts";
-
-/** A value of a script. BullMQ packs some of its values, so they are bytes. */
-export type ScriptValue = string | number | Buffer;
+import { ConnectionCutError } from "../../contract/connection-cut.ts";
+import type { ScriptConnection, ScriptValue } from "./driver/script-connection.ts";
+import { watchClient } from "./heartbeat.ts";
+import type { Heartbeat } from "./heartbeat.ts";
+import type { RedisClient } from "./redis-client.ts";
+import { redisTransient } from "./redis-transient.ts";
+import { isNotPrimary } from "./writable-redis.ts";
 
 type ScriptCall = (...args: readonly ScriptValue[]) => Promise<unknown>;
 
@@ -17,10 +15,9 @@ interface OpenConnection {
 
 /**
  * A connection that sends no command twice. If it is cut, the commands without an answer fail, and the next command opens
- * another connection. A turn must not be repeated by the client library: a second claim would take other jobs, and nobody
- * would know of the first ones until their locks lapse.
+ * another connection.
  */
-export class UnrepeatedConnection {
+export class UnrepeatedConnection implements ScriptConnection {
   readonly #connect: () => RedisClient;
   readonly #scripts: Readonly<Record<string, string>>;
   readonly #maxSilentBeats: number;
@@ -31,11 +28,7 @@ export class UnrepeatedConnection {
    * @param connect returns a client that does not connect again.
    * @param scripts the texts of the scripts, by their names.
    */
-  constructor(
-    connect: () => RedisClient,
-    scripts: Readonly<Record<string, string>>,
-    maxSilentBeats: number,
-  ) {
+  constructor(connect: () => RedisClient, scripts: Readonly<Record<string, string>>, maxSilentBeats: number) {
     this.#connect = connect;
     this.#scripts = scripts;
     this.#maxSilentBeats = maxSilentBeats;
@@ -47,7 +40,7 @@ export class UnrepeatedConnection {
    * @throws {@link ConnectionCutError} if the connection was lost before the answer.
    */
   async run(name: string, keys: readonly string[], values: readonly ScriptValue[]): Promise<unknown> {
-    if (this.#closed) throw new ConnectionCutError("The driver's connection was closed.");
+    if (this.#closed) throw new ConnectionCutError("The connection for scripts was closed.");
     const { client } = (this.#open ??= this.#openOne());
     try {
       // ioredis adds a method that the type of the client does not have.
