@@ -6,6 +6,7 @@ import type { SqlSession } from "../../../packages/queue/src/engines/postgres/dr
 import { errorOf } from "./errors-of.ts";
 import type { Settings } from "./operation.ts";
 import { driverAdd, driverTurn } from "./postgres-driver-operations.ts";
+import { withoutServerTimes } from "./postgres-clock.ts";
 import { listenTo } from "./postgres-listener.ts";
 import type { Listener } from "./postgres-listener.ts";
 import { bullApply, openLane } from "./postgres-operations.ts";
@@ -95,9 +96,12 @@ function sideOf(lane: PostgresLane, listener: Listener, apply: Side["apply"]): S
         isLimited: false,
         nextDue: 0,
       }));
-      return { ...answer, results: [...answer.results, { heard: await listener.heard() }] };
+      return withoutServerTimes({
+        ...answer,
+        results: [...answer.results, { heard: await listener.heard() }],
+      });
     },
-    snapshot: () => postgresSnapshot(lane),
+    snapshot: async () => withoutServerTimes(await postgresSnapshot(lane)),
     close: () => lane.close(),
   };
 }
