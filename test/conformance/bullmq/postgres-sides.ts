@@ -73,10 +73,10 @@ async function openSchema(url: string, name: string): Promise<Schema> {
   // BullMQ does not order jobs that are due at the same time. The order of an index is at least the same on both sides. The
   // data need not survive a crash.
   const options = "-c enable_seqscan=off -c enable_bitmapscan=off -c synchronous_commit=off";
-  const pool = new pg.Pool({ connectionString: url, options: `${options} -c search_path=${name}`, max: 2 });
+  const pool = new pg.Pool({ connectionString: url, options: `${options} -c search_path=${name}`, max: 1 });
   pool.on("error", () => {});
   const backend = createPostgresBackend("first", {
-    connection: { connectionString: url, options, schema: name, migrate: true, max: 2 },
+    connection: { connectionString: url, options, schema: name, migrate: true, max: 1 },
   });
   await backend.waitUntilReady();
   return { lanes: 0, name, pool, backend };
