@@ -103,7 +103,9 @@ test("BullMQ's migrations are the ones that the driver's functions mirror", () =
 });
 
 test("a released migration of the driver's functions does not change", () => {
-  expect(MIGRATIONS.map((text) => digest([text]))).toEqual(["OWN_DIGEST"]);
+  expect(MIGRATIONS.map((text) => digest([text]))).toEqual([
+    "d548ba3592c6722b69aed743387ebc31909af8ba214952142478683435a36ab0",
+  ]);
 });
 
 driverTest("the driver knows BullMQ's layout, and no other", async ({ lane: { pool } }) => {
