@@ -98,7 +98,11 @@ ownRedisTest("an error of the claim does not hide the ends that are stored", asy
   const { jobs: claimed } = await driver.turn([], claim(2));
   await client.set(queue.toKey("delayed"), "not a sorted set");
   const answer = await driver.turn([endOf(claimed[0]!)], claim(1));
-  expect(answer).toMatchObject({ refusals: [undefined], jobs: [] });
+  expect(answer).toMatchObject({
+    refusals: [undefined],
+    jobs: [],
+    claimFailure: { message: expect.stringMatching("WRONGTYPE") },
+  });
   await expect(driver.turn([], claim(1))).rejects.toThrow("WRONGTYPE");
   await client.set(`${queue.toKey("job-1")}:lock`, "t");
   await client.del(queue.toKey("job-1"));

@@ -135,12 +135,13 @@ describe.each(codes)("a statement that fails with %s", (code) => {
 
 describe.each(["asked", "answered"] as const)("a connection that is cut when a statement was %s", (when) => {
   test.for([
-    ["move_to_completed", 1],
-    ["move_to_failed", 1],
+    // The statement of a turn is recognized by the end that it stores.
+    ["value of run 1", 1],
+    ["failed in run 1", 1],
     ["retry_job", 2],
     ["move_to_delayed", 2],
   ] as const)(
-    "leaves an end that was stored by %s as it is, and runs nothing again",
+    "leaves an end that was stored by the statement with %s as it is, and runs nothing again",
     async ([statement, attempts], { pair, proxy }) => {
       let runs = 0;
       const task = defineTask(
@@ -150,7 +151,7 @@ describe.each(["asked", "answered"] as const)("a connection that is cut when a s
           ...(statement === "move_to_delayed" ? { backoff: { type: "fixed", delay: 10 } as const } : {}),
         },
         async () => {
-          if (++runs < attempts || statement === "move_to_failed") throw new Error(`failed in run ${runs}`);
+          if (++runs < attempts || statement === "failed in run 1") throw new Error(`failed in run ${runs}`);
           return `value of run ${runs}`;
         },
       );
@@ -169,14 +170,14 @@ describe.each(["asked", "answered"] as const)("a connection that is cut when a s
       const job = pair.queue.submit(task);
       await cut;
       proxy.mend();
-      if (statement === "move_to_failed") await expect(job).rejects.toThrow("failed in run 1");
+      if (statement === "failed in run 1") await expect(job).rejects.toThrow("failed in run 1");
       else expect(await job).toBe(`value of run ${attempts}`);
       expect(runs).toBe(attempts);
       expect(job.attempts).toBe(attempts);
       const told =
         attempts === 2
           ? ["retrying", "completed"]
-          : [statement === "move_to_failed" ? "failed" : "completed"];
+          : [statement === "failed in run 1" ? "failed" : "completed"];
       // The second run can end before the cut connection's end of the first is acknowledged.
       const byAttempt = () => ends.toSorted((a, b) => a.attempt - b.attempt).map(({ state }) => state);
       await expect.poll(byAttempt).toEqual(told);
@@ -185,9 +186,13 @@ describe.each(["asked", "answered"] as const)("a connection that is cut when a s
     },
   );
 
-  test.for(["add_job(", "add_jobs_bulk", "add_flow"])(
-    "leaves what is submitted by %s there once",
-    async (statement, { pair, proxy }) => {
+  test.for([
+    ["taskloom_add_v1(", 1],
+    ["taskloom_add_v1(", 3],
+    ["add_flow", 3],
+  ] as const)(
+    "leaves what is submitted by %s there once, with %s jobs",
+    async ([statement, count], { pair, proxy }) => {
       const seen: number[] = [];
       const part = defineTask({ name: "test.part" }, async (n: number) => (seen.push(n), n));
       const sum = defineTask({ name: "test.sum" }, async () => total(currentJob()?.childResults as number[]));
@@ -198,11 +203,11 @@ describe.each(["asked", "answered"] as const)("a connection that is cut when a s
       const tasks =
         statement === "add_flow"
           ? [queue.flow(call(sum), [call(part, 0), call(part, 1), call(part, 2)])]
-          : Array.from({ length: statement === "add_job(" ? 1 : 3 }, (_, n) => queue.submit(part, n));
+          : Array.from({ length: count }, (_, n) => queue.submit(part, n));
       await cut;
       proxy.mend();
       expect(await Promise.all(tasks)).toEqual(statement === "add_flow" ? [3] : tasks.map((_, n) => n));
-      expect(seen.toSorted(byValue)).toEqual(statement === "add_job(" ? [0] : [0, 1, 2]);
+      expect(seen.toSorted(byValue)).toEqual([0, 1, 2].slice(0, count));
     },
   );
 });

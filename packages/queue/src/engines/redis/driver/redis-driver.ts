@@ -135,18 +135,20 @@ export class RedisDriver implements LaneDriver {
         // Ends of an earlier script are stored, so the whole turn must not fail.
         if (at === 0 || !(error instanceof Error)) throw error;
         while (refusals.length < ends.length) refusals.push(error);
-        break;
+        return { ...answer, refusals, ...(claim === undefined ? {} : { claimFailure: error }) };
       }
     }
     if (claim === undefined || wanted <= MAX_CLAIMED) return { ...answer, refusals };
     const jobs = [...answer.jobs];
-    // More jobs than one script claims. If this fails, the jobs so far are the answer.
+    // More jobs than one script claims.
     while (jobs.length < wanted && answer.jobs.length === MAX_CLAIMED) {
       const rest = { ...claim, count: Math.min(wanted - jobs.length, MAX_CLAIMED) };
-      const next = await this.#turnPart([], rest, []).catch(() => undefined);
-      if (next === undefined) break;
-      answer = next;
-      jobs.push(...next.jobs);
+      try {
+        answer = await this.#turnPart([], rest, []);
+      } catch (error) {
+        return { ...answer, jobs, refusals, claimFailure: errorOf(error) };
+      }
+      jobs.push(...answer.jobs);
     }
     return { ...answer, jobs, refusals };
   }
@@ -173,6 +175,12 @@ export class RedisDriver implements LaneDriver {
         );
       else refusals.push(why === undefined ? undefined : new ReplyError(why));
     }
-    return { jobs: answer.jobs, limitedFor: answer.limitedFor, nextDue: answer.nextDue };
+    const { jobs, limitedFor, nextDue, claimFault } = answer;
+    const claimFailure = claimFault === undefined ? {} : { claimFailure: new ReplyError(claimFault) };
+    return { jobs, limitedFor, nextDue, ...claimFailure };
   }
+}
+
+function errorOf(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
 }

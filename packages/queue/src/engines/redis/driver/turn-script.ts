@@ -43,7 +43,8 @@ export const TURN_KEYS = [
  * 4. for each end the number of its kind, the job's id, the time, the text, and, if the job failed, the stacktraces.
  *
  * The answer is: the numbers of the refused ends, each with its code or the text of an error; the claimed ids, each with its
- * hash before the claim; the time for which a rate limit holds; the time of the next delayed job.
+ * hash before the claim; the time for which a rate limit holds; the time of the next delayed job; the text of an error of
+ * the claim, if it failed.
  */
 export const turnScript: string = `
 local t = {
@@ -51,7 +52,7 @@ local t = {
   stalled = KEYS[5], limiter = KEYS[6], delayed = KEYS[7], paused = KEYS[8], metaKey = KEYS[9], counter = KEYS[10],
   marker = KEYS[11], completed = KEYS[12], failed = KEYS[13],
   meta = redis.call('HMGET', KEYS[9], 'paused', 'concurrency', 'max', 'duration', 'opts.maxLenEvents'),
-  kinds = {}, run = {}, refusals = {}, stored = 0, fault = false, jobs = {}, limitedFor = 0, nextDue = 0,
+  kinds = {}, run = {}, refusals = {}, stored = 0, fault = false, claimFault = false, jobs = {}, limitedFor = 0, nextDue = 0,
 }
 ${rareLua}
 if ARGV[10] ~= '0' then
@@ -64,9 +65,10 @@ ${claimLua}
   local ok, err = pcall(t.claim, t, tonumber(ARGV[4]))
   if not ok then
     t.loadRare(t)
-    t.fault = t.fault or t.textOf(err)
+    t.claimFault = t.textOf(err)
   end
 end
-if t.fault and t.stored == 0 and #t.jobs == 0 then return redis.error_reply(t.fault) end
-return { t.refusals, t.jobs, t.limitedFor, t.nextDue }
+local fault = t.fault or t.claimFault
+if fault and t.stored == 0 and #t.jobs == 0 then return redis.error_reply(fault) end
+return { t.refusals, t.jobs, t.limitedFor, t.nextDue, t.claimFault }
 `;

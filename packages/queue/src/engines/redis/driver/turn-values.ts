@@ -70,16 +70,19 @@ export interface ScriptTurn {
   readonly jobs: readonly ClaimedRecord[];
   readonly limitedFor: number;
   readonly nextDue: number;
+  /** The text of the error with which the claim failed; undefined if it did not. */
+  readonly claimFault: string | undefined;
 }
 
 /** Reads the answer of the turn's script. */
 export function readTurn(answer: unknown, now: number, claim: ClaimTerms | undefined): ScriptTurn {
-  const [refusals, jobs, limitedFor, nextDue]: unknown[] = Array.isArray(answer) ? answer : [];
+  const [refusals, jobs, limitedFor, nextDue, claimFault]: unknown[] = Array.isArray(answer) ? answer : [];
   return {
     refusals: pairsOf(refusals).map(([at, why]) => [Number(at), typeof why === "number" ? why : String(why)]),
     jobs: pairsOf(jobs).map(([id, hash]) => claimedRecord(String(id), hash, now, claim?.workerName)),
     limitedFor: Number(limitedFor),
     nextDue: Number(nextDue),
+    claimFault: typeof claimFault === "string" ? claimFault : undefined,
   };
 }
 
