@@ -33,12 +33,10 @@ export class BackendDriver implements LaneTurns {
 
   #end({ id, token, outcome, text, stacktrace, keep, opts }: RunEnd): Promise<unknown> {
     const job = { id, opts } as MinimalJob; // BullMQ's backends read nothing else of it.
-    // Some backends take a count of 0 for all finished jobs of the queue, and not for this one.
-    const removal = keep.count === 0 && !("age" in keep) ? true : keep;
     if (outcome === "completed")
-      return this.#backend.moveToCompleted(job, JSON.parse(text), removal, token, false);
+      return this.#backend.moveToCompleted(job, JSON.parse(text), keep, token, false);
     const fields = { failedReason: text, stacktrace };
-    return this.#backend.moveToFailed(job, text, removal, token, false, fields);
+    return this.#backend.moveToFailed(job, text, keep, token, false, fields);
   }
 
   async #claim(claim: ClaimTerms | undefined): Promise<Omit<TurnAnswer, "refusals">> {

@@ -279,10 +279,9 @@ function endOf(
 }
 
 /** Returns BullMQ's retention of a finished job: true removes it, and a number keeps that many. */
-function keepOf(retention: boolean | number | KeepJobs | undefined): KeepJobs {
-  if (typeof retention === "object") return retention;
-  if (typeof retention === "number") return { count: retention };
-  return { count: retention === true ? 0 : -1 };
+function keepOf(retention: boolean | number | KeepJobs | undefined): KeepJobs | true {
+  if (typeof retention === "object" || retention === true) return retention;
+  return { count: typeof retention === "number" ? retention : -1 };
 }
 
 function asError(thrown: unknown): Error {

@@ -12,7 +12,8 @@ export interface RunEnd {
   readonly stacktrace: string | undefined;
   /** Milliseconds of the epoch. */
   readonly finishedOn: number;
-  readonly keep: KeepJobs;
+  /** BullMQ's retention of the finished jobs of this outcome; true removes this job alone. */
+  readonly keep: KeepJobs | true;
   /** The job's own options: its attempts, and the consequences of a failure for its parent. */
   readonly opts: Pick<
     JobsOptions,

@@ -8,6 +8,7 @@ interface Terms {
 }
 
 function termsOf({ keep }: RunEnd): Terms {
+  if (keep === true) throw new TypeError("An end that removes its job is not a part of a turn's statement");
   return { age: "age" in keep ? keep.age : null, count: keep.count ?? null };
 }
 

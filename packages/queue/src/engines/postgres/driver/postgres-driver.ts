@@ -1,5 +1,5 @@
 import { quoteSchemaName } from "bullmq";
-import type { Queue } from "bullmq";
+import type { MinimalJob, Queue } from "bullmq";
 import type { ClaimTerms, LaneDriver, RunEnd, TurnAnswer } from "../../../contract/lane-driver.ts";
 import type { NewJob } from "../../../contract/lane-queue.ts";
 import type { Row } from "../../sql/rows.ts";
@@ -86,6 +86,34 @@ export class PostgresDriver implements LaneDriver {
   }
 
   async turn(ends: readonly RunEnd[], claim: ClaimTerms | undefined): Promise<TurnAnswer> {
+    const removing = ends.filter(({ keep }) => keep === true);
+    if (removing.length === 0) return await this.#turn(ends, claim);
+    // BullMQ's own command removes a job that ends. No job of Taskloom does.
+    const removed = new Map<RunEnd, Error | undefined>();
+    for (const end of removing) removed.set(end, await this.#remove(end));
+    const rest = ends.filter((end) => !removed.has(end));
+    const answer = await this.#turn(rest, claim);
+    const refusals = [...answer.refusals];
+    return {
+      ...answer,
+      refusals: ends.map((end) => (removed.has(end) ? removed.get(end) : refusals.shift())),
+    };
+  }
+
+  /** Stores the end of a job that is removed at its end, and returns the error with which BullMQ refuses that. */
+  async #remove({ id, token, outcome, text, stacktrace, opts }: RunEnd): Promise<Error | undefined> {
+    const job = { id, opts } as MinimalJob; // BullMQ's backends read nothing else of it.
+    const { backend } = this.#queue;
+    try {
+      if (outcome === "completed") await backend.moveToCompleted(job, JSON.parse(text), true, token, false);
+      else await backend.moveToFailed(job, text, true, token, false, { failedReason: text, stacktrace });
+      return undefined;
+    } catch (error) {
+      return errorOf(error);
+    }
+  }
+
+  async #turn(ends: readonly RunEnd[], claim: ClaimTerms | undefined): Promise<TurnAnswer> {
     const parts = partsOf(ends, ({ text, stacktrace }) => text.length + (stacktrace?.length ?? 0));
     const last = parts.pop() ?? [];
     const refusals: (Error | undefined)[] = [];

@@ -52,7 +52,8 @@ export function turnValues(
 }
 
 /** Returns the values that ends of one worker and one task have in common. */
-function kindOf({ token, outcome, keep, opts }: RunEnd): string[] {
+function kindOf({ token, outcome, keep: retention, opts }: RunEnd): string[] {
+  const keep = retention === true ? { count: 0 } : retention;
   return [
     token,
     outcome,
