@@ -7,16 +7,26 @@ import { TaskQueue } from "@taskloom/queue";
 import { client, increment, worker } from "./sides.ts";
 import type { Side } from "./sides.ts";
 
-const [role, side, url, count] = process.argv.slice(2) as [string, Side, string, string];
+const [role, side, url, count, concurrency = "100"] = process.argv.slice(2) as [
+  string,
+  Side,
+  string,
+  string,
+  string?,
+];
 
 if (role === "worker") {
-  // With a count, it sends a message when that many jobs have ended.
+  // With a count, it sends a message when that many jobs have ended, with the processor time in microseconds.
   let done = 0;
-  await worker(side, url, () => {
+  let before = process.cpuUsage();
+  const onDone = (): void => {
     if (++done < Number(count)) return;
     done = 0;
-    process.send?.({ endedAt: performance.timeOrigin + performance.now() });
-  });
+    const { user, system } = process.cpuUsage(before);
+    before = process.cpuUsage();
+    process.send?.({ endedAt: performance.timeOrigin + performance.now(), cpu: user + system });
+  };
+  await worker(side, url, onDone, Number(concurrency));
   process.send?.({ ready: true });
 } else if (role === "trickle") {
   const own = await client(side, url);
@@ -32,6 +42,18 @@ if (role === "worker") {
   }
   const { user, system } = process.cpuUsage(before);
   process.send?.({ cpu: (user + system) / 1_000 / (performance.now() - start) });
+} else if (role === "submitter") {
+  const own = await client(side, url);
+  await own.pause();
+  await own.submit(1_000); // The code is warm then.
+  process.send?.({ ready: true });
+  process.on("message", () => {
+    const before = process.cpuUsage();
+    void own.submit(Number(count)).then(() => {
+      const { user, system } = process.cpuUsage(before);
+      process.send?.({ submitted: user + system });
+    });
+  });
 } else if (role === "pending") {
   const queue = new TaskQueue({ engine: url, name: "pending" });
   await queue.submit(increment, 0).sent();

@@ -3,9 +3,11 @@
  * median of rounds in which both sides take turns, so a disturbance of the machine affects both.
  */
 import { fork } from "node:child_process";
+import { setTimeout as delay } from "node:timers/promises";
 import type { ChildProcess } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { TaskQueue } from "@taskloom/queue";
+import { Redis } from "ioredis";
 import { privateRedis } from "./redis.ts";
 import { client, increment, until } from "./sides.ts";
 import type { Client, Side } from "./sides.ts";
@@ -19,10 +21,10 @@ const redis = await privateRedis();
 const children = new Set<ChildProcess>();
 let missed = 0;
 
-function start(role: string, side: Side, count = 0): ChildProcess {
+function start(role: string, side: Side, count = 0, concurrency = 100): ChildProcess {
   const child = fork(
     fileURLToPath(new URL("child.ts", import.meta.url)),
-    [role, side, redis.url, String(count)],
+    [role, side, redis.url, String(count), String(concurrency)],
     {
       execArgv: ["--conditions=@taskloom/source", "--expose-gc"],
     },
@@ -95,6 +97,32 @@ function row(what: string, figures: string, bound: string, holds: boolean): void
   console.log(`${holds ? "holds " : "MISSED"} ${what}: ${figures} (${bound})`);
 }
 
+/** Fills the queue of a side while it is paused, and resolves with the time at which its workers begin. */
+async function begin(side: Side, count: number): Promise<number> {
+  const filler = await client(side, redis.url);
+  await filler.pause();
+  await filler.submit(count);
+  await filler.close();
+  const again = await client(side, redis.url);
+  // The time starts when there is work. A worker that ends its first job early has not started later.
+  const from = performance.timeOrigin + performance.now();
+  await again.resume();
+  await again.close();
+  return from;
+}
+
+/** Returns the processor time of Redis so far, in microseconds. */
+async function serverTime(admin: Redis): Promise<number> {
+  const info = await admin.info("cpu");
+  const seconds = ["used_cpu_user", "used_cpu_sys"].map((name) =>
+    Number(new RegExp(`${name}:([\\d.]+)`).exec(info)?.[1]),
+  );
+  return seconds.reduce((sum, each) => sum + each, 0) * 1_000_000;
+}
+
+const perJob = (values: Record<Side, number>): string =>
+  sides.map((side) => `${side} ${values[side].toFixed(1)} µs`).join(", ");
+
 const rate = (count: number, values: Record<Side, number>): string =>
   sides.map((side) => `${side} ${Math.round((count / values[side]) * 1_000)}/s`).join(", ");
 
@@ -137,16 +165,8 @@ const benches: Record<string, () => Promise<void>> = {
       for (const side of sides) await told(workers[side], "ready");
       // In each round, the queue is filled while it is paused.
       const times = await compare(async (side) => {
-        const filler = await client(side, redis.url);
-        await filler.pause();
-        await filler.submit(count);
-        await filler.close();
         const ended = told(workers[side], "endedAt");
-        const again = await client(side, redis.url);
-        // The time starts when there is work. A worker that ends its first job early has not started later.
-        const from = performance.timeOrigin + performance.now();
-        await again.resume();
-        await again.close();
+        const from = await begin(side, count);
         return (await ended) - from;
       }, roundsOfPair);
       for (const side of sides) await end(workers[side]);
@@ -158,6 +178,104 @@ const benches: Record<string, () => Promise<void>> = {
       "at least 0.95x",
       ratio >= 0.95,
     );
+  },
+
+  async cost() {
+    const count = 10_000;
+    const admin = new Redis(redis.url);
+    const figures: Record<string, Record<Side, number[]>> = {
+      "Redis' processor time, add and run": { Taskloom: [], BullMQ: [] },
+      "a worker's processor time": { Taskloom: [], BullMQ: [] },
+      "a client's processor time, submit": { Taskloom: [], BullMQ: [] },
+    };
+    const [server, worker, submit] = Object.values(figures) as [
+      Record<Side, number[]>,
+      Record<Side, number[]>,
+      Record<Side, number[]>,
+    ];
+    for (let round = 0; round < rounds; round++) {
+      for (const side of round % 2 === 0 ? sides : sides.toReversed()) {
+        const submitter = start("submitter", side, count);
+        await told(submitter, "ready");
+        const before = await serverTime(admin);
+        const submitted = told(submitter, "submitted");
+        submitter.send("go");
+        submit[side].push((await submitted) / count);
+        const between = await serverTime(admin);
+        await end(submitter);
+        const running = start("worker", side, count + 1_000);
+        await told(running, "ready");
+        const used = told(running, "cpu");
+        const idle = await serverTime(admin);
+        const resumer = await client(side, redis.url);
+        await resumer.resume();
+        await resumer.close();
+        worker[side].push((await used) / (count + 1_000));
+        const run = (await serverTime(admin)) - idle;
+        server[side].push((between - before) / count + run / (count + 1_000));
+        await end(running);
+      }
+    }
+    admin.disconnect();
+    const bounds = [0.45, 0.4, undefined];
+    for (const [at, [what, of]] of Object.entries(figures).entries()) {
+      const values = { Taskloom: median(of.Taskloom), BullMQ: median(of.BullMQ) };
+      const ratio = values.Taskloom / values.BullMQ;
+      const bound = bounds[at];
+      const holds = bound === undefined ? values.Taskloom <= 15 : ratio <= bound;
+      const text = bound === undefined ? "at most 15 µs" : `at most ${bound}x`;
+      row(what, `${ratio.toFixed(2)}x; ${perJob(values)}`, text, holds);
+    }
+  },
+
+  async workers() {
+    const count = 10_000;
+    const step = 50;
+    const { ratio, values } = await compareProcesses(() =>
+      compare(async (side) => {
+        const pair = [start("worker", side, step), start("worker", side, step)];
+        for (const each of pair) await told(each, "ready");
+        // Each worker tells of every `step` jobs, so the last ones of each may not be told.
+        const steps = count / step - pair.length;
+        const ended = new Promise<number>((resolve) => {
+          let done = 0;
+          for (const each of pair)
+            each.on("message", (message: { endedAt?: number }) => {
+              if (message.endedAt !== undefined && ++done === steps) resolve(message.endedAt);
+            });
+        });
+        const from = await begin(side, count);
+        const took = (await ended) - from;
+        await delay(200); // The last jobs end, so that they are not in the next round.
+        await Promise.all(pair.map(end));
+        return took;
+      }, 1),
+    );
+    const figures = `${ratio.toFixed(2)}x; ${rate(count, values)}`;
+    row("two worker processes", figures, "at least 2.5x two of BullMQ", ratio >= 2.5);
+  },
+
+  async concurrency() {
+    for (const [concurrency, count] of [
+      [1, 1_000],
+      [10, 3_000],
+      [500, 5_000],
+    ] as const) {
+      const workers = {
+        Taskloom: start("worker", "Taskloom", count, concurrency),
+        BullMQ: start("worker", "BullMQ", count, concurrency),
+      };
+      for (const side of sides) await told(workers[side], "ready");
+      const values = await compare(async (side) => {
+        const ended = told(workers[side], "endedAt");
+        const from = await begin(side, count);
+        return (await ended) - from;
+      }, roundsOfPair);
+      for (const side of sides) await end(workers[side]);
+      const ratio = values.BullMQ / values.Taskloom;
+      const figures = `${ratio.toFixed(2)}x; ${rate(count, values)}`;
+      row(`worker throughput, concurrency ${concurrency}`, figures, "never below BullMQ", ratio >= 1);
+    }
   },
 
   async submit() {

@@ -80,13 +80,18 @@ async function rawClient(url: string): Promise<Client> {
   };
 }
 
-/** Runs jobs at concurrency 100; `onDone` is called at each end. */
-export async function worker(side: Side, url: string, onDone: () => void): Promise<() => Promise<unknown>> {
+/** Runs jobs; `onDone` is called at each end. */
+export async function worker(
+  side: Side,
+  url: string,
+  onDone: () => void,
+  concurrency = 100,
+): Promise<() => Promise<unknown>> {
   if (side === "Taskloom") {
     const own = new TaskWorker({
       engine: url,
       tasks: [increment, until],
-      concurrency: 100,
+      concurrency,
       drain: 0,
       onJob: onDone,
     });
@@ -99,7 +104,7 @@ export async function worker(side: Side, url: string, onDone: () => void): Promi
   }
   const raw = new Worker(rawQueue, async (job) => (job.data as { args: [number] }).args[0] + 1, {
     connection: connect(url),
-    concurrency: 100,
+    concurrency,
   });
   raw.on("completed", onDone);
   await raw.waitUntilReady();

@@ -11,6 +11,8 @@ const LONGEST_WAIT_FOR_DUE_S = 10;
  * and any other job for a while after it has put one back. A worker that knows all tasks never waits.
  */
 const LEFT_TO_OTHERS_MS = { own: 100, any: 40 };
+/** The pause before the same due job is asked for again, in seconds. */
+const PAUSE_FOR_CLOCK_S = 1;
 /** The time for which a put-back is remembered. */
 const PUT_BACK_MEMORY_MS = 5_000;
 
@@ -21,6 +23,8 @@ export class JobWait {
   /** The times at which jobs are due that this worker has put back. */
   #leftToOthers: number[] = [];
   #failures = 0;
+  /** The last due time that ended a wait. */
+  #lastDue = 0;
   #isOver = false;
 
   constructor(backend: IQueueBackend, onError: (error: unknown) => void) {
@@ -68,7 +72,11 @@ export class JobWait {
     const { minimumBlockTimeout, maximumBlockTimeout = LONGEST_WAIT_FOR_DUE_S } = this.#backend;
     if (due === 0) return Math.max(LONGEST_WAIT_S, minimumBlockTimeout);
     const seconds = (due - Date.now()) / 1_000;
-    return seconds <= 0 ? 0 : Math.min(Math.max(seconds, minimumBlockTimeout), maximumBlockTimeout);
+    if (seconds > 0) return Math.min(Math.max(seconds, minimumBlockTimeout), maximumBlockTimeout);
+    // A job that is due by this clock and not by the engine's must not be asked for without a pause.
+    if (due === this.#lastDue) return PAUSE_FOR_CLOCK_S;
+    this.#lastDue = due;
+    return 0;
   }
 
   async #recover(error: unknown): Promise<void> {

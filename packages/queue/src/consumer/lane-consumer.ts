@@ -11,6 +11,7 @@ import type {
 } from "../contract/engine-worker.ts";
 import type { ClaimedRecord, LaneTurns, RunEnd } from "../contract/lane-driver.ts";
 import type { LaneLockHolder, LockedLane } from "../contract/lock-holder.ts";
+import { untilAnswered } from "../contract/transient.ts";
 import type { Transient } from "../contract/transient.ts";
 import { LaneLocks } from "../locks/lane-locks.ts";
 import { BackendDriver } from "./backend-driver.ts";
@@ -177,7 +178,7 @@ export class LaneConsumer extends EventEmitter implements EngineWorker, WorkerLa
     takeDeferredEnd(job);
     let isStored = false;
     try {
-      if (job.schedule !== undefined) await this.#schedules.storeNext(job, job.schedule);
+      if (job.schedule !== undefined) await this.#storeNextRun(job, job.schedule);
       this.emit("active", job);
       if (!this.#hasLapsed(job)) isStored = await this.#run(job, token);
     } catch (error) {
@@ -187,6 +188,14 @@ export class LaneConsumer extends EventEmitter implements EngineWorker, WorkerLa
       this.#locks.release(lock);
       if (!isStored) this.#loop.release();
     }
+  }
+
+  /** Stores the next run of a schedule. If the engine refuses that for good, this run still runs. */
+  async #storeNextRun(job: ClaimedJob, key: string): Promise<void> {
+    const store = (): Promise<void> => this.#schedules.storeNext(job, key);
+    await untilAnswered(this.#options, store, () => this.#isOpen).catch((error: unknown) =>
+      this.#onError(error),
+    );
   }
 
   /**

@@ -13,9 +13,9 @@ export class ScheduledRuns {
   }
 
   /**
-   * Stores the next run.
+   * Stores the next run. It is stored once, however often it is repeated for the same run.
    *
-   * @throws if the engine refuses it. The run is taken again when its lock has lapsed.
+   * @throws if the engine refuses it.
    */
   async storeNext(job: ClaimedJob, key: string): Promise<void> {
     this.#scheduler ??= this.#open();

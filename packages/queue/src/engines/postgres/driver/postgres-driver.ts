@@ -43,7 +43,14 @@ export class PostgresDriver implements LaneDriver {
   readonly #turnText: string;
   readonly #addText: string;
 
-  constructor({ pool, schema, queue, limiter, maxMetricsSize, now = Date.now }: PostgresDriverOptions) {
+  constructor({
+    pool,
+    schema,
+    queue,
+    limiter,
+    maxMetricsSize,
+    now = () => Date.now(),
+  }: PostgresDriverOptions) {
     this.#pool = pool;
     this.#queue = queue;
     this.#limiter = limiter;

@@ -51,7 +51,7 @@ export class RedisDriver implements LaneDriver {
   readonly #turnKeys: readonly string[];
 
   /** @param queue BullMQ's queue of the lane; its options are the defaults of the jobs. */
-  constructor(queue: Queue, { connection, now = Date.now, ...options }: RedisDriverOptions) {
+  constructor(queue: Queue, { connection, now = () => Date.now(), ...options }: RedisDriverOptions) {
     this.#queue = queue;
     this.#connection = connection;
     this.#options = options;
