@@ -1,8 +1,8 @@
 import { SEAL_FLAG, cancelReasonIn } from "../contract/cancellation.ts";
 
 /**
- * The ends of jobs that were decided before their start. BullMQ would fail a job by itself if the end stayed in its own
- * field.
+ * The ends of jobs that were decided before their start. They leave BullMQ's field, by which BullMQ's rules would fail the
+ * job: the processor of the lane ends it.
  */
 const ends = new WeakMap<object, string>();
 

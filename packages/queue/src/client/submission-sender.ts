@@ -265,7 +265,10 @@ export class SubmissionSender {
   }
 }
 
-/** Adds jobs. A single job is added without the transaction that BullMQ makes for a bulk, which would take most of the time. */
+/**
+ * Adds jobs. On an engine whose jobs BullMQ's own commands add, a single job is added without the transaction that BullMQ makes
+ * for a bulk, which would take most of the time.
+ */
 async function addAll(
   lane: LaneQueue,
   jobs: NewJob[],

@@ -48,8 +48,8 @@ export class EndStore {
   ): Promise<boolean> {
     let mayBeStored = false;
     for (let times = 1; ; times++) {
-      // After a lost answer the stored state is read first. If this worker has the next attempt of the job by now, a repeated
-      // end could fit its lock, and end the wrong run.
+      // After a lost answer the stored state is read first, because the engine refuses an end that is stored already. The
+      // next attempt of the job has another token, so a repeated end cannot end the wrong run.
       if (mayBeStored && (await this.#wasStored(job, error, listeners))) return false;
       try {
         await store();

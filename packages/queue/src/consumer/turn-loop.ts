@@ -15,7 +15,7 @@ export interface TurnLoopOptions {
   onJobs(jobs: readonly ClaimedRecord[], token: string): void;
   /** Notified of a claim that failed. It is repeated. */
   onError(error: unknown): void;
-  /** The longest time for which a rate limit is believed without another look, in milliseconds. */
+  /** The longest time without a claim because of a rate limit, in milliseconds. The limit may have been lifted meanwhile. */
   readonly longestLimit: number;
   isTransient(error: unknown): boolean;
 }
@@ -135,7 +135,7 @@ export class TurnLoop {
     return this.#running < this.#options.concurrency();
   }
 
-  /** Returns how many jobs to claim together with so many ends. A worker that waits hears of new jobs. */
+  /** Returns how many jobs to claim together with so many ends. A worker that waits is notified of new jobs. */
   #roomFor(ends: number): number {
     if (!this.#isOpen || this.#isDrained || this.#isWaiting || this.#isHeld) return 0;
     const room = this.#options.concurrency() - this.#running + ends;

@@ -17,8 +17,9 @@ export type CancelAnswer =
 export interface CancelRequest {
   readonly id: string;
   /**
-   * The lock's token. Together with the count of starts and the time of this start it names one run, because BullMQ uses
-   * tokens again. A later run is never stopped, not even the first run of a job that was added again under the same id.
+   * The token of the run's lock. Each claim of a worker has a new token, and the jobs of one claim share it. The count of
+   * starts and the time of the start are parts of the run's name, too, because BullMQ's own workers use tokens again. A
+   * later run is never stopped, not even the first run of a job that was added again under the same id.
    */
   readonly token: string;
   readonly attemptsStarted: number;
@@ -63,7 +64,7 @@ export function cancellerToken(): string {
   return `canceller-${randomUUID()}:0`;
 }
 
-/** Returns the id of the worker that made a token: BullMQ's tokens are `<worker id>:<number>`. */
+/** Returns the id of the worker that made a token: tokens are `<worker id>:<number>`, as BullMQ's are. */
 export function workerOfToken(token: string): string {
   return token.replace(/:\d+$/, "");
 }

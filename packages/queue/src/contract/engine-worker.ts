@@ -10,7 +10,7 @@ export interface WorkerLane {
   leaveToOthers(time: number): void;
 }
 
-/** Runs one job of a worker lane: a BullMQ processor. */
+/** Runs one job of a worker lane, with the arguments of a BullMQ processor and the lane. */
 export type LaneProcessor = (job: BullJob, token: string | undefined, lane?: WorkerLane) => Promise<unknown>;
 
 /** The options with which a lane's worker is opened. */
@@ -18,7 +18,7 @@ export interface LaneWorkerOptions extends Omit<WorkerOptions, "connection"> {
   readonly renewal?: LockHolder;
 }
 
-/** The worker of one lane: the part of BullMQ's Worker that is used here, by BullMQ's names. */
+/** The worker of one lane. Its members and events have the names of BullMQ's Worker. */
 export interface EngineWorker {
   readonly id: string;
   concurrency: number;

@@ -23,8 +23,8 @@ import type { ServingWorker } from "./serving.ts";
  *
  * In the interface:
  *
- * - the lanes: {@link openLane}, {@link openWorker} and {@link openFlows} return the parts of BullMQ's Queue, Worker and
- *   FlowProducer that are used here, by BullMQ's names;
+ * - the lanes: {@link openLane}, {@link openWorker} and {@link openFlows} return objects with the names of BullMQ's Queue,
+ *   Worker and FlowProducer;
  * - the functions that BullMQ does not have: replies to one process, cancellation, the retention of single jobs, claims
  *   of ids over both lanes, the list of live workers, and reads of many records in one round trip;
  * - the conditions of the engine: its clock, its locks, whether it answers, and which of its errors pass.
@@ -74,7 +74,7 @@ export interface Engine extends Life {
    */
   seal(laneName: string, id: string, token: string, attemptsStarted: number): Promise<SealAnswer>;
   /**
-   * Notifies `listener` of the requests to stop a run of one BullMQ worker of this process.
+   * Notifies `listener` of the requests to stop a run of one {@link EngineWorker} of this process.
    *
    * @returns a function that stops listening.
    */

@@ -40,7 +40,7 @@ export function nextRunToStore(after: number, repeat: Repeat): number | undefine
 }
 
 /**
- * Settings of BullMQ's Queue and Worker. A queue stores the first run of a schedule, and a worker stores the next run
- * when it takes a run, so both need the same rules.
+ * Settings of BullMQ's queues, and of the consumers of lanes. A queue stores the first run of a schedule, and a consumer
+ * stores the next run when it takes a run, so both need the same rules.
  */
 export const repeatSettings: AdvancedOptions = { repeatStrategy: nextRunToStore };

@@ -38,9 +38,9 @@ export interface LockRenewalOptions {
  * Renews the locks of this process's jobs from a thread, so that a job that blocks the event loop is not recovered and run
  * a second time.
  *
- * BullMQ renews from the loop. Without the thread, a loop that was blocked for three times the lock made a job run twice,
- * and the first result was dropped. The thread renews while the process lives and the loop is not blocked for longer than
- * `stallLimit`.
+ * Without the thread, the loop renews ({@link LaneLocks}), as it does in BullMQ. If the loop was then blocked for three times
+ * the lock, a job ran twice, and the first result was dropped. The thread renews while the process lives and the loop is
+ * not blocked for longer than `stallLimit`.
  */
 export class LockRenewal implements LockHolder {
   readonly table: LockTable;

@@ -38,7 +38,7 @@ export function cancelledOutcome(message: string | undefined): Outcome {
 /** The last line of a stored stack begins with this text; the encoded error follows. */
 const ERROR_LINE = "\n    taskloom-error: ";
 
-/** BullMQ does not fail a job whose error has this message, but waits for its rate limit. */
+/** A worker of BullMQ does not fail a job whose error has this message, but waits for its rate limit. */
 const RATE_LIMIT_MESSAGE = "bullmq:rateLimitExceeded";
 
 /**
@@ -50,8 +50,8 @@ export class StoredFailure extends Error {
   constructor(thrown: unknown, options: { readonly final: boolean }) {
     const { name, message, stack } = textsOf(thrown);
     super(message === RATE_LIMIT_MESSAGE ? `The task failed: ${message}` : message, { cause: thrown });
-    // By the name UnrecoverableError, BullMQ recognizes an error that is not retried. For other names, such as
-    // WaitingError, BullMQ would leave the job active for ever, so the name of a task's error is never passed on.
+    // By the name UnrecoverableError, a lane's worker recognizes an error that is not retried, as BullMQ does. For other
+    // names, such as WaitingError, it would leave the job active for ever, so the name of a task's error is never passed on.
     this.name = options.final || name === "UnrecoverableError" ? "UnrecoverableError" : "Error";
     this.stack = `${stack}${ERROR_LINE}${JSON.stringify(encodeError(thrown))}`;
   }

@@ -122,11 +122,11 @@ export class JobRunner {
   }
 
   /**
-   * BullMQ's processor of the lane: ends a job that cannot run, puts a job of an unknown task back, and runs any other
+   * The processor of the lane: ends a job that cannot run, puts a job of an unknown task back, and runs any other
    * job. Resolves with the value to store as the job's result.
    */
   async process(job: BullJob, token: string | undefined, lane?: WorkerLane): Promise<unknown> {
-    const lock = token!; // BullMQ's worker passes the token of the lock with every job.
+    const lock = token!; // A lane's worker passes the token of the lock with every job.
     const cancelled = cancelReasonOf(job);
     if (cancelled !== undefined) return cancelledEnvelope(cancelled || undefined);
     refuseUnreadable(job);
@@ -279,9 +279,9 @@ export class JobRunner {
     return running;
   }
 
-  /** Returns the value to store for a run that did not return, or throws BullMQ's error for its end. */
+  /** Returns the value to store for a run that did not return, or throws the error by which the lane's worker ends the job. */
   async #ended(error: unknown, run: Run, job: BullJob, left: number | undefined): Promise<unknown> {
-    // The worker that has the job now stores its end. For a WaitingError, BullMQ leaves the job alone.
+    // The worker that has the job now stores its end. For a WaitingError, the lane's worker leaves the job alone.
     if (run.stop?.kind === "lost" || error instanceof WaitingError) throw new WaitingError();
     if (error instanceof CancelledError) {
       if (run.stop?.kind !== "hand back")

@@ -21,7 +21,7 @@ export class OutcomeReplies {
   }
 
   /**
-   * Sends the reply right behind the end that BullMQ is about to store. It arrives a round trip earlier than that of
+   * Sends the reply right behind the end that the lane's worker is about to store. It arrives a round trip earlier than that of
    * {@link onEnd} and costs more, so only a worker with nothing else to do calls this.
    */
   sendBehind(job: BullJob, result: unknown): void {

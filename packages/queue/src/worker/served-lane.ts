@@ -17,7 +17,7 @@ import { notifyListener } from "./notify-listener.ts";
 import { OutcomeReplies } from "./outcome-replies.ts";
 import { runInSubmissionContext } from "./submission-context.ts";
 
-/** A worker notices within this time that a rate limit was lifted or raised. BullMQ's own time is 30 seconds. */
+/** A worker notices within this time that a rate limit was lifted or raised. The time of BullMQ's workers is 30 seconds. */
 const RATE_LIMIT_PAUSE_MS = 1_000;
 
 /** The parts of a worker that serve a lane of a queue. */
@@ -27,7 +27,7 @@ export interface ServedLaneOptions {
   readonly tasks: ReadonlyMap<string, RunnableTask>;
   /** The threads of the thread lane; undefined for the loop lane. */
   readonly threads: ThreadPoolExecutor | undefined;
-  /** The renewal of locks; undefined if BullMQ renews them, or none lapse. */
+  /** The renewal of locks from a thread; undefined if none lapse. */
   readonly renewal: LockHolder | undefined;
   /** The number of jobs that run at once. */
   readonly concurrency: number;

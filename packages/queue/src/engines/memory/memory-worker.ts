@@ -11,7 +11,7 @@ import type { MemoryLane } from "./memory-lane.ts";
 /** The names of the errors with which a processor reports that it has put the job back, as in BullMQ. */
 const PUT_BACK: ReadonlySet<unknown> = new Set(["DelayedError", "WaitingError"]);
 
-/** The worker of a {@link MemoryLane}, on this process's loop: the part of BullMQ's Worker that is used here. */
+/** The worker of a {@link MemoryLane}, on this process's loop. It takes jobs one by one, without turns. */
 export class MemoryWorker extends EventEmitter implements EngineWorker {
   readonly id: string = randomUUID();
   readonly #lane: MemoryLane;

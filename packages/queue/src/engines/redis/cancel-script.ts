@@ -7,7 +7,8 @@ import { CANCEL_FLAG, SEAL_FLAG } from "../../contract/cancellation.ts";
  * - The job has no record: `gone`. The job has ended: `done`.
  * - The job is locked, and its run has sealed itself because its end is being stored: `sealed`. Nothing is marked.
  * - The job is locked, so it runs: the flag is set, and the worker that holds the lock receives the name of the run. The
- *   lock's value is `<worker id>:<n>`, and BullMQ uses tokens again, so the count of starts is a part of the run's name.
+ *   lock's value is `<worker id>:<n>`. Taskloom's workers use a token once, but BullMQ's own workers use tokens again, so
+ *   the count of starts is a part of the run's name.
  * - The job does not run: it is flagged and moved to `active` under a short lock of the canceller, so that no worker can
  *   take it. The canceller then ends it with BullMQ's own `moveToCompleted`, which handles flows, deduplication and events
  *   (a removal by hand left parents waiting for ever). If the canceller dies, its lock lapses, the job is recovered, and

@@ -18,7 +18,8 @@ export interface ScriptRunner {
  * Lets a worker take a job whose options or progress are not JSON, which any client of this Redis can have written. BullMQ
  * would throw after it has moved the job to `active`, where the job's lock would lapse, and so on for ever.
  *
- * The faulty fields are empty in the copy that this worker receives, and its runner fails the job.
+ * The faulty fields are empty in the copy that this worker receives, and its runner fails the job. This function is for
+ * BullMQ's own commands; the driver of a lane mends the records that it claims.
  */
 export function takeUnreadable(backend: ScriptRunner): void {
   const run = backend.execCommand.bind(backend);

@@ -72,7 +72,7 @@ export class RedisEngine extends BullEngine implements Engine {
   readonly #retention: RedisRetention;
   readonly locks: LockTerms;
   readonly #client: RedisClient;
-  /** The connection on which workers store ends and claim jobs. */
+  /** The connection for additions, for turns, and for the replies that go behind them. It repeats no command. */
   readonly #turns: UnrepeatedConnection;
   readonly #prefix: string;
   readonly #serving: ServingKeys;

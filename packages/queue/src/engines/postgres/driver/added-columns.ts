@@ -10,7 +10,11 @@ export interface AddedJob {
   readonly parentKey: string | null;
 }
 
-/** Returns a job to add, with the default options of its queue. Throws if BullMQ rejects its options. */
+/**
+ * Returns a job to add, with the default options of its queue.
+ *
+ * @throws the error with which BullMQ refuses its options.
+ */
 export function addedJob(queue: Queue, { name, data, opts }: NewJob): AddedJob {
   const job = new Job(queue, name, data, { ...queue.jobsOpts, ...opts }, opts.jobId);
   const { jobData } = job.toFlowEntry();

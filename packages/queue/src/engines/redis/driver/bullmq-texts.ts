@@ -27,7 +27,8 @@ export const bullScripts: readonly BullScript[] = Object.keys(FILES).filter(
 /**
  * Returns the text of a script of BullMQ, as the installed package has it.
  *
- * @throws {@link DriverLayoutError} if the package has no such script.
+ * @throws {@link DriverLayoutError} if the file has no such script, and Node's `MODULE_NOT_FOUND` if the package has no such
+ *   file.
  */
 export function bullText(name: BullScript): string {
   const file = `bullmq/${bullFile(name)}`;
