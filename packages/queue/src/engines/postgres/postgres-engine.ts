@@ -140,7 +140,8 @@ export class PostgresEngine extends SqlEngine implements Engine {
     let isReady = false;
     try {
       await runMigrations(client, SCHEMA);
-      await installFunctions(sessionOf(client), SCHEMA);
+      // A newer layout of BullMQ may not accept the functions, and is used by BullMQ's own commands.
+      if (await knowsLayout(sessionOf(client), SCHEMA)) await installFunctions(sessionOf(client), SCHEMA);
       await createLaneClaims(client);
       await createRetention(client);
       await createServing(client);

@@ -107,7 +107,7 @@ export class RedisEngine extends BullEngine implements Engine {
     this.#client.on("ready", () => this.recordAnswer(true));
     this.#claimLane = defineScript(this.#client, "taskloomClaimLane", claimLaneScript);
     this.#renewAttempts = defineScript(this.#client, "taskloomRenewAttempts", renewAttemptsScript, 2);
-    const scripts = { ...driverScripts, taskloomReply: sendBehindScript };
+    const scripts = () => ({ ...driverScripts(), taskloomReply: sendBehindScript });
     this.#turns = new UnrepeatedConnection(() => unrepeating(this.#client), scripts, MAX_SILENT_BEATS);
     this.#serving = new ServingKeys(this.#client, this.#prefix);
     this.#cancellation = new RedisCancellation(this.#client, this.#prefix, MAX_SILENT_BEATS);

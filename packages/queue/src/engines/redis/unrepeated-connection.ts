@@ -19,16 +19,20 @@ interface OpenConnection {
  */
 export class UnrepeatedConnection implements ScriptConnection {
   readonly #connect: () => RedisClient;
-  readonly #scripts: Readonly<Record<string, string>>;
+  readonly #scripts: () => Readonly<Record<string, string>>;
   readonly #maxSilentBeats: number;
   #open: OpenConnection | undefined;
   #closed = false;
 
   /**
    * @param connect returns a client that does not connect again.
-   * @param scripts the texts of the scripts, by their names.
+   * @param scripts returns the texts of the scripts, by their names.
    */
-  constructor(connect: () => RedisClient, scripts: Readonly<Record<string, string>>, maxSilentBeats: number) {
+  constructor(
+    connect: () => RedisClient,
+    scripts: () => Readonly<Record<string, string>>,
+    maxSilentBeats: number,
+  ) {
     this.#connect = connect;
     this.#scripts = scripts;
     this.#maxSilentBeats = maxSilentBeats;
@@ -59,7 +63,7 @@ export class UnrepeatedConnection implements ScriptConnection {
   #openOne(): OpenConnection {
     const client = this.#connect();
     client.on("error", () => {}); // The commands without an answer fail with it.
-    for (const [name, lua] of Object.entries(this.#scripts)) client.defineCommand(name, { lua });
+    for (const [name, lua] of Object.entries(this.#scripts())) client.defineCommand(name, { lua });
     const heartbeat = watchClient(client, this.#maxSilentBeats);
     const open = { client, heartbeat };
     client.on("end", () => {

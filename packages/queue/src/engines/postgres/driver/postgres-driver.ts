@@ -122,11 +122,22 @@ export class PostgresDriver implements LaneDriver {
 
   async #turn(ends: readonly RunEnd[], claim: ClaimTerms | undefined): Promise<TurnAnswer> {
     const parts = partsOf(ends, ({ text, stacktrace }) => text.length + (stacktrace?.length ?? 0));
-    const last = parts.pop() ?? [];
+    if (parts.length === 0) parts.push([]);
     const refusals: (Error | undefined)[] = [];
-    for (const part of parts) refusals.push(...(await this.#turnPart(part, undefined)).refusals);
-    const answer = await this.#turnPart(last, claim);
-    return { ...answer, refusals: [...refusals, ...answer.refusals] };
+    let answer: TurnAnswer = NOTHING;
+    for (const [at, part] of parts.entries()) {
+      const isLast = at === parts.length - 1;
+      try {
+        answer = await this.#turnPart(part, isLast ? claim : undefined);
+        refusals.push(...answer.refusals);
+      } catch (error) {
+        // Ends of an earlier statement are stored, so the whole turn must not fail.
+        if (at === 0) throw error;
+        while (refusals.length < ends.length) refusals.push(errorOf(error));
+        return { ...NOTHING, refusals, claimFailure: claim === undefined ? undefined : errorOf(error) };
+      }
+    }
+    return { ...answer, refusals };
   }
 
   /** Runs a turn in one statement, or each end in its own if the data of one of them cannot be stored. */
@@ -135,16 +146,27 @@ export class PostgresDriver implements LaneDriver {
       return await this.#turnStatement(ends, claim);
     } catch (error) {
       if (ends.length === 0 || !isCausedByOneJob(error)) throw error;
-      if (ends.length === 1) return { ...(await this.#turnPart([], claim)), refusals: [errorOf(error)] };
     }
     const refusals: (Error | undefined)[] = [];
-    for (const end of ends) refusals.push(...(await this.#turnPart([end], undefined)).refusals);
-    return { ...(await this.#turnPart([], claim)), refusals };
+    for (const end of ends) refusals.push(await this.#endAlone(end));
+    try {
+      return { ...(await this.#turnStatement([], claim)), refusals };
+    } catch (error) {
+      return { ...NOTHING, refusals, claimFailure: errorOf(error) };
+    }
+  }
+
+  /** Stores one end, and returns the error with which the database refuses it. */
+  async #endAlone(end: RunEnd): Promise<Error | undefined> {
+    try {
+      return (await this.#turnStatement([end], undefined)).refusals[0];
+    } catch (error) {
+      return errorOf(error);
+    }
   }
 
   async #turnStatement(ends: readonly RunEnd[], claim: ClaimTerms | undefined): Promise<TurnAnswer> {
-    if (ends.length === 0 && claim === undefined)
-      return { refusals: [], jobs: [], limitedFor: 0, nextDue: 0 };
+    if (ends.length === 0 && claim === undefined) return NOTHING;
     const { rows } = await this.#pool.query(this.#turnText, [
       this.#queue.name,
       ...endColumns(ends),
@@ -160,6 +182,9 @@ export class PostgresDriver implements LaneDriver {
     return answerOf(rows, ends);
   }
 }
+
+/** The answer to a turn without ends that claims nothing. */
+const NOTHING: TurnAnswer = { refusals: [], jobs: [], limitedFor: 0, nextDue: 0 };
 
 /** Returns the answer of the rows of a turn: the jobs, and then one row without a job. */
 function answerOf(rows: readonly Row[], ends: readonly RunEnd[]): TurnAnswer {

@@ -33,7 +33,7 @@ export const ADD_KEYS = [
  *
  * The answer has for each job its id, the negative code of BullMQ's script, or a list with the text of an error.
  */
-export const addScript: string = `
+export const addScript = (): string => `
 local own = {}
 ${bullFunction("own", "addStandardJob")}
 ${bullFunction("own", "addDelayedJob")}

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { createRequire } from "node:module";
+import { valueOr } from "../../../value-or.ts";
 import { DriverLayoutError } from "./driver-layout-error.ts";
 
 const load = createRequire(import.meta.url);
@@ -27,15 +28,16 @@ export const bullScripts: readonly BullScript[] = Object.keys(FILES).filter(
 /**
  * Returns the text of a script of BullMQ, as the installed package has it.
  *
- * @throws {@link DriverLayoutError} if the file has no such script, and Node's `MODULE_NOT_FOUND` if the package has no such
- *   file.
+ * @throws {@link DriverLayoutError} if the package has no such script.
  */
 export function bullText(name: BullScript): string {
   const file = `bullmq/${bullFile(name)}`;
-  const loaded: Record<string, { readonly content?: unknown } | undefined> = load(file);
+  const loaded = valueOr<Record<string, { readonly content?: unknown } | undefined>>(() => load(file), {});
   const content = loaded[name]?.content;
   if (typeof content === "string") return content;
-  throw new DriverLayoutError(`${file} has no script ${name}; use BullMQ's own commands with this version`);
+  throw new DriverLayoutError(
+    `The installed BullMQ has no script ${name} in ${file}. Install the version of BullMQ that @taskloom/queue depends on`,
+  );
 }
 
 /**
@@ -47,7 +49,21 @@ export function bullFunction(table: string, name: BullScript): string {
   return `function ${table}.${name}(KEYS, ARGV)\n${bullText(name)}\nend\n`;
 }
 
-/** Returns the SHA-1 of a script's text, which a test compares with the text that the driver was written for. */
-export function bullHash(name: BullScript): string {
-  return createHash("sha1").update(bullText(name)).digest("hex");
+/** The SHA-1 of the texts of BullMQ's scripts for which the driver was written. */
+const MIRRORED: Readonly<Record<BullScript, string>> = {
+  addStandardJob: "5ab432e88830d573e2fa33392ffbd4ad25a9b100",
+  addDelayedJob: "81698fd2d28e7db1787595b3c464b188fa78bdcf",
+  addPrioritizedJob: "299880da0f75f0b376ee8e87d20eae62f964ac5e",
+  moveToActive: "d96ca626f1ea141b44a856b312fc636d99aa9ea9",
+  moveToFinished: "69666e69dd5621df59067a03de685e55a486560d",
+};
+
+/** Returns the scripts whose texts in the installed BullMQ are not those that the driver mirrors. */
+export function changedScripts(textOf: (name: BullScript) => string = bullText): BullScript[] {
+  return bullScripts.filter((name) => valueOr(() => hashOf(textOf(name)), undefined) !== MIRRORED[name]);
+}
+
+/** Returns the SHA-1 of a script's text. */
+function hashOf(text: string): string {
+  return createHash("sha1").update(text).digest("hex");
 }

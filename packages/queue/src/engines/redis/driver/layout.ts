@@ -1,3 +1,5 @@
+import { changedScripts } from "./bullmq-texts.ts";
+
 /** The part of BullMQ's backend that {@link knowsLayout} reads. */
 interface MetaReader {
   getQueueMetaField(field: string): Promise<string | null>;
@@ -8,7 +10,8 @@ const KNOWN = /^bullmq:6\.\d+\.\d+/;
 
 /**
  * Returns whether the driver's scripts know how a queue's data is stored, by the version in the queue's `meta` key.
- * Taskloom's own queues have no version, because their layout is that of the installed BullMQ.
+ * Taskloom's own queues have no version, because their layout is that of the installed BullMQ: its scripts must be those
+ * that the driver's scripts mirror.
  *
  * @example
  * await knowsLayout("bullmq:6.7.0"); // true
@@ -16,5 +19,5 @@ const KNOWN = /^bullmq:6\.\d+\.\d+/;
  */
 export async function knowsLayout(from: MetaReader | string | null): Promise<boolean> {
   const version = typeof from === "string" || from === null ? from : await from.getQueueMetaField("version");
-  return version === null || KNOWN.test(version);
+  return (version === null || KNOWN.test(version)) && changedScripts().length === 0;
 }

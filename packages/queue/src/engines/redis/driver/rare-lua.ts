@@ -4,7 +4,7 @@ import { bullFunction } from "./bullmq-texts.ts";
  * The part of the turn's script that most turns do not need: refused, failed and rare ends, expired jobs, and claims one by
  * one. `t.loadRare` makes these functions at their first use, because making a function costs Redis half a microsecond.
  */
-export const rareLua: string = `
+export const rareLua = (): string => `
 function t.loadRare(t)
 if t.refuse then return end
 ${bullFunction("t", "moveToFinished")}

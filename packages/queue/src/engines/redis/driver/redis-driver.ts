@@ -23,10 +23,12 @@ const MAX_CLAIMED = 256;
 type PartAnswer = Omit<TurnAnswer, "refusals">;
 
 /** The scripts of the driver, by the names under which it runs them. */
-export const driverScripts: Readonly<Record<"taskloomAdd" | "taskloomTurn", string>> = {
-  taskloomAdd: addScript,
-  taskloomTurn: turnScript,
-};
+export function driverScripts(): Readonly<Record<"taskloomAdd" | "taskloomTurn", string>> {
+  return (built ??= { taskloomAdd: addScript(), taskloomTurn: turnScript() });
+}
+
+/** The scripts contain texts of BullMQ, and are built at their first use: the installed BullMQ may not have these texts. */
+let built: ReturnType<typeof driverScripts> | undefined;
 
 export interface RedisDriverOptions extends TurnOptions {
   /** A connection that has {@link driverScripts} and repeats no command. */

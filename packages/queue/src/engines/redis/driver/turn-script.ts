@@ -46,7 +46,7 @@ export const TURN_KEYS = [
  * hash before the claim; the time for which a rate limit holds; the time of the next delayed job; the text of an error of
  * the claim, if it failed.
  */
-export const turnScript: string = `
+export const turnScript = (): string => `
 local t = {
   prefix = ARGV[1], now = ARGV[3], wait = KEYS[1], active = KEYS[2], prioritized = KEYS[3], events = KEYS[4],
   stalled = KEYS[5], limiter = KEYS[6], delayed = KEYS[7], paused = KEYS[8], metaKey = KEYS[9], counter = KEYS[10],
@@ -54,7 +54,7 @@ local t = {
   meta = redis.call('HMGET', KEYS[9], 'paused', 'concurrency', 'max', 'duration', 'opts.maxLenEvents'),
   kinds = {}, run = {}, refusals = {}, stored = 0, fault = false, claimFault = false, jobs = {}, limitedFor = 0, nextDue = 0,
 }
-${rareLua}
+${rareLua()}
 if ARGV[10] ~= '0' then
 ${retentionLua}
 ${endsLua}
