@@ -10,6 +10,7 @@ import { endOf } from "../../contract/retention.ts";
 import { Deduplication } from "./deduplication.ts";
 import { DueHeap } from "./due-heap.ts";
 import { MemoryJob } from "./memory-job.ts";
+import { ReadyJobs } from "./ready-jobs.ts";
 import type { JobMoves } from "./memory-job.ts";
 import { MemoryRateLimit } from "./rate-limit.ts";
 
@@ -32,7 +33,7 @@ export class MemoryLane implements LaneQueue, JobMoves {
   readonly name: string;
   readonly jobs: Map<string, MemoryJob> = new Map();
   readonly #now: Now;
-  readonly #waiting: MemoryJob[] = [];
+  readonly #ready = new ReadyJobs();
   readonly #timers = new Map<MemoryJob, Handle>();
   /** The ended jobs by the time of their removal. Some of them were retried since. */
   readonly #finished = new DueHeap<MemoryJob>();
@@ -107,12 +108,7 @@ export class MemoryLane implements LaneQueue, JobMoves {
   wait(job: MemoryJob): void {
     job.state = "waiting";
     job.token = undefined;
-    const order = (a: MemoryJob, b: MemoryJob): boolean =>
-      (a.opts.priority ?? 0) < (b.opts.priority ?? 0) ||
-      ((a.opts.priority ?? 0) === (b.opts.priority ?? 0) && a.sequence < b.sequence);
-    let at = this.#waiting.length;
-    while (at > 0 && order(job, this.#waiting[at - 1]!)) at--;
-    this.#waiting.splice(at, 0, job);
+    this.#ready.add(job);
     this.#wake();
   }
 
@@ -141,13 +137,13 @@ export class MemoryLane implements LaneQueue, JobMoves {
 
   /** Takes the next job for a worker, if there is one and the lane is not paused or at its limit. */
   take(token: string, wake: () => void): MemoryJob | undefined {
-    if (this.#paused || this.#waiting.length === 0) return undefined;
+    if (this.#paused || this.#ready.isEmpty) return undefined;
     const wait = this.#limit?.take(this.#now()) ?? 0;
     if (wait > 0) {
       if (this.#limit?.arm() === true) getEventLoop().callLater(wait, () => this.#wake());
       return undefined;
     }
-    const job = this.#waiting.shift()!;
+    const job = this.#ready.take()!;
     // The worker that took a job is the last to be notified next time, so the workers of a lane take turns.
     this.#wakes.delete(wake);
     this.#wakes.add(wake);
@@ -173,8 +169,7 @@ export class MemoryLane implements LaneQueue, JobMoves {
 
   #withdraw(job: MemoryJob): void {
     this.#stopTimer(job);
-    const at = this.#waiting.indexOf(job);
-    if (at >= 0) this.#waiting.splice(at, 1);
+    if (job.state === "waiting") this.#ready.remove(job);
   }
 
   #remove(job: MemoryJob): void {
@@ -388,7 +383,7 @@ export class MemoryLane implements LaneQueue, JobMoves {
     for (const timer of this.#timers.values()) timer.cancel();
     this.#timers.clear();
     this.jobs.clear();
-    this.#waiting.length = 0;
+    this.#ready.clear();
   }
 }
 
