@@ -18,6 +18,15 @@ export interface Claim {
 /** BullMQ's answer: the job and its id, or the delay of the rate limit and the time of the next delayed job. */
 export type Claimed = [job: JobJson | null, id: string, rateLimitDelay: number, delayUntil: number];
 
+/** The answer to a claim of several jobs. */
+export interface ClaimedJobs {
+  readonly jobs: readonly JobJson[];
+  /** Milliseconds; 0 without a rate limit. */
+  readonly limitedFor: number;
+  /** When the next delayed job is due; 0 if there is none, or if the claim took as many jobs as it asked for. */
+  readonly nextDue: number;
+}
+
 /** Returns whether an answer ends a worker's wait. The time of the next delayed job alone does not end it. */
 export function endsWait([job, , rateLimitDelay]: Claimed): boolean {
   return job !== null || rateLimitDelay > 0;
@@ -43,6 +52,31 @@ export function moveToActive(store: Store, queue: string, claim: Claim): Claimed
   }
   if (limit > 0) return [null, "", limit, 0];
   return [null, "", 0, nextDue(store, q) ?? 0];
+}
+
+/** Takes up to `most` jobs of a queue, as so many calls of {@link moveToActive} would. */
+export function claimAll(store: Store, queue: string, claim: Claim, most: number): ClaimedJobs {
+  const q = store.find(queue);
+  if (q === undefined) return { jobs: [], limitedFor: 0, nextDue: 0 };
+  const isLimited =
+    claim.limiterMax !== null ||
+    store.metaNumber(q, "max") !== undefined ||
+    store.metaNumber(q, "concurrency") !== undefined;
+  if (isLimited) return claimSingly(store, queue, claim, most);
+  promoteDue(store, queue, q, claim.now);
+  const jobs = store.isPaused(q) ? [] : activateAll(store, queue, q, claim, most);
+  return { jobs, limitedFor: 0, nextDue: jobs.length < most ? (nextDue(store, q) ?? 0) : 0 };
+}
+
+/** The jobs of a queue with limits, each of which changes the limits for the next one. */
+function claimSingly(store: Store, queue: string, claim: Claim, most: number): ClaimedJobs {
+  const jobs: JobJson[] = [];
+  while (jobs.length < most) {
+    const [job, , limit, due] = moveToActive(store, queue, claim);
+    if (job === null) return { jobs, limitedFor: limit, nextDue: due };
+    jobs.push(job);
+  }
+  return { jobs, limitedFor: 0, nextDue: 0 };
 }
 
 /**
@@ -95,6 +129,20 @@ function activate(store: Store, queue: string, pk: number, claim: Claim): JobJso
   const job = jobJson(row!);
   store.publish(queue, "active", { jobId: job.id, prev: "waiting" });
   return job;
+}
+
+const ACTIVATE_ALL = `UPDATE job SET state = ${ACTIVE}, lock_token = ?, locked_until = ?, owner = ?, processed = ?, processed_by = ?, attempts_started = attempts_started + 1 WHERE pk IN (SELECT pk FROM job WHERE q = ? AND state = 0 ORDER BY prio, ord LIMIT ?) RETURNING *`;
+
+function activateAll(store: Store, queue: string, q: number, claim: Claim, most: number): JobJson[] {
+  const { token, now, lockDuration, workerName } = claim;
+  const rows = store.all(ACTIVATE_ALL, token, now + lockDuration, store.owner, now, workerName, q, most);
+  // The statement returns its rows in an order of its own.
+  rows.sort((a, b) => Number(a["prio"]) - Number(b["prio"]) || Number(a["ord"]) - Number(b["ord"]));
+  return rows.map((row) => {
+    const job = jobJson(row);
+    store.publish(queue, "active", { jobId: job.id, prev: "waiting" });
+    return job;
+  });
 }
 
 /** Lets delayed jobs wait whose time has come, in the place that they had when they were added. */
