@@ -62,12 +62,15 @@ export class SqliteDriver extends SqliteTurns implements LaneDriver {
     return { at, job: jobData, jobId, parentKeyOpts: parentKey === undefined ? {} : { parentKey } };
   }
 
-  /** Adds jobs in one operation. If one of them is refused, none was added, and each is added by its own operation. */
+  /**
+   * Adds jobs in one operation. If one of them is refused, by BullMQ's rules or because a column cannot store its values,
+   * none was added, and each is added by its own operation.
+   */
   async #addAll(entries: readonly Entry[]): Promise<(string | Error)[]> {
     try {
       return await this.backend.addJobs([...entries]);
     } catch (error) {
-      if (error instanceof SqliteError) throw error;
+      if (error instanceof SqliteError && error.code !== "SQLITE_ERROR") throw error;
     }
     return await Promise.all(entries.map((entry) => this.#addSingle(entry)));
   }
