@@ -21,8 +21,9 @@ const UNLOCKED = "lock_token = NULL, locked_until = NULL, owner = NULL, attempts
 
 const COMPLETE = `UPDATE job SET state = ${COMPLETED}, return_value = ?, finished = ?, ${UNLOCKED} WHERE ${PLAIN} AND ${WITHOUT_CHILDREN}`;
 const REMOVE_COMPLETED = `DELETE FROM job WHERE ${PLAIN} AND ${WITHOUT_CHILDREN}`;
-const FAIL = `UPDATE job SET state = ${FAILED}, failed_reason = ?, stacktrace = coalesce(?, stacktrace), finished = ?, deferred_failure = NULL, ${UNLOCKED} WHERE ${PLAIN} RETURNING attempts_made AS made`;
-const REMOVE_FAILED = `DELETE FROM job WHERE ${PLAIN} RETURNING attempts_made + 1 AS made`;
+const RUNNING = `SELECT pk, attempts_made FROM job WHERE ${PLAIN}`;
+const FAIL = `UPDATE job SET state = ${FAILED}, failed_reason = ?, stacktrace = coalesce(?, stacktrace), finished = ?, deferred_failure = NULL, ${UNLOCKED} WHERE pk = ?`;
+const REMOVE = "DELETE FROM job WHERE pk = ?";
 
 /**
  * Stores the ends of a turn one after the other, with the results of `moveToCompleted` and `moveToFailed`. A plain job takes
@@ -98,12 +99,14 @@ export class EndBatch {
   }
 
   #fail(q: number, { id, token, text, stacktrace, keep, finishedOn }: TurnEnd): boolean {
-    const row = keep.removeAll
-      ? this.#store.get(REMOVE_FAILED, q, id, token)
-      : this.#store.get(FAIL, text, stacktrace, finishedOn, q, id, token);
+    const row = this.#store.get(RUNNING, q, id, token);
     if (row === undefined) return false;
+    const pk = Number(row["pk"]);
+    if (keep.removeAll) this.#store.run(REMOVE, pk);
+    else this.#store.run(FAIL, text, stacktrace, finishedOn, pk);
     this.#store.publish(this.#queue, "failed", { jobId: id, failedReason: text, prev: "active" });
-    this.#store.publish(this.#queue, "retries-exhausted", { jobId: id, attemptsMade: Number(row["made"]) });
+    const attemptsMade = Number(row["attempts_made"]) + 1;
+    this.#store.publish(this.#queue, "retries-exhausted", { jobId: id, attemptsMade });
     return true;
   }
 
