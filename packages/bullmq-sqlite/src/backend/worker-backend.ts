@@ -52,7 +52,7 @@ export class WorkerBackend extends ReadingBackend {
    * import { createSqliteBackend } from "@taskloom/bullmq-sqlite";
    *
    * const connection = { path: `${await mkdtemp(`${tmpdir()}/bullmq-`)}/jobs.sqlite` };
-   * await using queue = new Queue("paint", { connection }, createSqliteBackend);
+   * const queue = new Queue("paint", { connection }, createSqliteBackend);
    * await queue.addBulk([{ name: "cars", data: {} }, { name: "bikes", data: {} }]);
    *
    * const { backend } = queue;
@@ -67,6 +67,7 @@ export class WorkerBackend extends ReadingBackend {
    * }));
    * const { refusals } = await backend.turn(ends, { count: 10, token: "worker-1:2" });
    * console.log(refusals); // [ undefined, undefined ]
+   * await queue.close();
    * ```
    */
   async turn(ends: readonly RunEnd[], claim: ClaimTerms | undefined): Promise<TurnAnswer> {

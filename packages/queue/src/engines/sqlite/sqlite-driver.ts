@@ -10,7 +10,7 @@ const MAX_CLAIMED = 128;
 
 /** The turns of a lane on the embedded database: each is one operation of its thread. */
 export class SqliteTurns implements LaneTurns {
-  protected readonly backend: SqliteQueueBackend;
+  readonly backend: SqliteQueueBackend;
 
   constructor(backend: SqliteQueueBackend) {
     this.backend = backend;
