@@ -8,12 +8,14 @@
  *   --steps     compares the data after each operation, and not only at the end of a sequence
  *   --keep      reports every difference instead of stopping at the first
  *   --url URL   the Redis (redis://127.0.0.1:6379); the keys have a random prefix and are deleted. With a database of
- *               PostgreSQL, its schemas "single" and "turns" are created and dropped
+ *               PostgreSQL, its schemas "single" and "turns" are created and dropped. `embedded:` compares two files of
+ *               SQLite in a folder of their own
  */
 import { parseArgs } from "node:util";
 import { compare } from "./compare.ts";
 import { postgresSides } from "./postgres-sides.ts";
 import { redisSides } from "./redis-sides.ts";
+import { sqliteSides } from "./sqlite-sides.ts";
 
 const { values: options } = parseArgs({
   options: {
@@ -27,7 +29,7 @@ const { values: options } = parseArgs({
 });
 const [seed, count, from] = [Number(options.seed), Number(options.count), Number(options.from)];
 const started = performance.now();
-const sides = options.url.startsWith("postgres") ? await postgresSides(options.url) : redisSides(options.url);
+const sides = await sidesOf(options.url);
 let differences = 0;
 for (let index = from; index < from + count; index++) {
   const found = await compare(sides, { seed, index, isStepwise: options.steps });
@@ -42,3 +44,8 @@ process.stdout.write(
   `seed ${seed}: ${count} sequences from ${from}: ${differences} with differences (${seconds} s)\n`,
 );
 process.exitCode = differences > 0 ? 1 : 0;
+
+async function sidesOf(url: string): Promise<ReturnType<typeof redisSides>> {
+  if (url.startsWith("postgres")) return await postgresSides(url);
+  return url.startsWith("embedded:") ? await sqliteSides() : redisSides(url);
+}

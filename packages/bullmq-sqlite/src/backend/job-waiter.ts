@@ -94,6 +94,11 @@ export class JobWaiter {
     this.#isInterrupted = false;
   }
 
+  /** Whether a wait has ended with an answer that the worker has not taken. */
+  get hasAnswer(): boolean {
+    return this.#answer !== undefined;
+  }
+
   /** Whether a worker waits, or has not claimed the job that ended its wait. */
   get isHeld(): boolean {
     return this.#cancel !== undefined || this.#answer !== undefined;

@@ -39,7 +39,8 @@ export function endOf(
   };
 }
 
-function keepOf(retention: Retention): Keep {
+/** Returns a retention as the database thread applies it. */
+export function keepOf(retention: Retention): Keep {
   if (retention === true) return { removeAll: true, age: null, count: null };
   if (typeof retention === "number") return { removeAll: false, age: null, count: retention };
   const { age, count }: { age?: number; count?: number } = typeof retention === "object" ? retention : {};

@@ -12,6 +12,8 @@ import type { BackendOptions } from "./options.ts";
 import { ReadingBackend } from "./reading-backend.ts";
 import { claimOf, endOf, failureOf } from "./runs.ts";
 import type { Retention } from "./runs.ts";
+import { turnAnswerOf, turnClaimOf, turnEndOf } from "./turn.ts";
+import type { ClaimTerms, RunEnd, TurnAnswer } from "./turn.ts";
 
 /** The methods of a backend that a worker calls: it takes a job, holds its lock, and stores the end of its run. */
 export class WorkerBackend extends ReadingBackend {
@@ -27,6 +29,68 @@ export class WorkerBackend extends ReadingBackend {
     const awaited = this.jobs.take(token);
     if (awaited !== undefined) return awaited;
     return await this.operations.run("moveToActive", this.qualifiedName, claimOf(this.options, token, name));
+  }
+
+  /** Whether a job was claimed for this worker while it waited, which the next claim receives without the thread. */
+  get hasAwaitedJob(): boolean {
+    return this.jobs.hasAnswer;
+  }
+
+  /**
+   * Stores the ends of runs, and then claims jobs, in one operation: it does the work of many calls of `moveToCompleted`,
+   * `moveToFailed` and `moveToActive` for less, and with the same results. Each end can be refused alone. Both parts are
+   * optional. A job that was claimed while the worker waited is the first of the claimed jobs; if no end is stored and no
+   * further job is wanted, it is returned without a message to the database thread.
+   *
+   * @throws {@link SqliteError} if nothing was stored.
+   *
+   * @example
+   * ```ts
+   * import { mkdtemp } from "node:fs/promises";
+   * import { tmpdir } from "node:os";
+   * import { Queue } from "bullmq";
+   * import { createSqliteBackend } from "@taskloom/bullmq-sqlite";
+   *
+   * const connection = { path: `${await mkdtemp(`${tmpdir()}/bullmq-`)}/jobs.sqlite` };
+   * const queue = new Queue("paint", { connection }, createSqliteBackend);
+   * await queue.addBulk([{ name: "cars", data: {} }, { name: "bikes", data: {} }]);
+   *
+   * const { backend } = queue;
+   * const { jobs } = await backend.turn([], { count: 10, token: "worker-1:1" });
+   * const ends = jobs.map(({ id, record }) => ({
+   *   id,
+   *   token: "worker-1:1",
+   *   outcome: "completed" as const,
+   *   text: JSON.stringify(`painted ${record.name}`),
+   *   finishedOn: Date.now(),
+   *   keep: { count: 100 },
+   * }));
+   * const { refusals } = await backend.turn(ends, { count: 10, token: "worker-1:2" });
+   * console.log(refusals); // [ undefined, undefined ]
+   * await queue.close();
+   * ```
+   */
+  async turn(ends: readonly RunEnd[], claim: ClaimTerms | undefined): Promise<TurnAnswer> {
+    const awaited = claim === undefined ? undefined : this.jobs.take(claim.token);
+    const [job = null, , limitedFor = 0] = awaited ?? [];
+    const before = job === null ? [] : [job];
+    // A rate limit that ended the wait lets no further job run, either.
+    const next =
+      claim === undefined || limitedFor > 0
+        ? undefined
+        : turnClaimOf(this.options, claim, claim.count - before.length);
+    if (ends.length === 0 && next === undefined)
+      return turnAnswerOf(ends, before, { codes: [], jobs: [], limitedFor, nextDue: 0 });
+    const sent = ends.map((end) => turnEndOf(this.options, end));
+    try {
+      const done = await this.operations.run("turn", this.qualifiedName, sent, next);
+      return turnAnswerOf(ends, before, limitedFor > 0 ? { ...done, limitedFor } : done);
+    } catch (error) {
+      if (before.length === 0 || !(error instanceof Error)) throw error;
+      // The worker has to run the job that is claimed already.
+      const answer = turnAnswerOf([], before, { codes: [], jobs: [], limitedFor: 0, nextDue: 0 });
+      return { ...answer, refusals: ends.map(() => error), ...(next && { claimFailure: error }) };
+    }
   }
 
   /** @param blockTimeout in seconds. */

@@ -34,6 +34,7 @@ const CLAIMS: ReadonlySet<OperationName> = new Set([
   "moveToActive",
   "moveToCompleted",
   "moveToFailed",
+  "turn",
 ] as const);
 
 /** The time after which an operation leaves that nobody waits for, if no other one does before. */
@@ -316,7 +317,7 @@ export class Database extends EventEmitter<{
         if (failure === undefined) call.resolve(value as never);
         else call.reject(errorOf(failure));
       };
-      if (call.isClaim && Array.isArray(value) && value[0] !== null) claimed.push(settle);
+      if (call.isClaim && hasJob(value)) claimed.push(settle);
       else settle();
     }
     // A turn with claims only has nothing to wait for, except for earlier claims.
@@ -364,6 +365,13 @@ export class Database extends EventEmitter<{
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
+}
+
+/** Returns whether the answer to a claim or to a turn has a job to run. */
+function hasJob(value: unknown): boolean {
+  if (Array.isArray(value)) return value[0] !== null;
+  if (typeof value !== "object" || value === null || !("jobs" in value)) return false;
+  return Array.isArray(value.jobs) && value.jobs.length > 0;
 }
 
 function errorOf(failure: SentFailure): Error {

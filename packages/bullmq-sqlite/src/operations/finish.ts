@@ -112,31 +112,41 @@ export function moveToFailed(
 
 function afterEnd(store: Store, queue: string, job: Row, end: End, state: number): Claimed | undefined {
   const q = Number(job["q"]);
-  const { finishedOn: now, metrics, next } = end;
-  retain(store, queue, job, state, end.keep, now);
+  const { finishedOn: now, keep, metrics, next } = end;
+  if (keep.removeAll) remove(store, queue, job, now);
+  else retain(store, q, state, keep, now);
   releaseKey(store, queue, job["dedup_id"] === null ? null : String(job["dedup_id"]), end.id, now);
   if (metrics !== undefined)
     collectMetrics(store, q, state === COMPLETED ? "completed" : "failed", metrics, now);
-  const isIdle =
-    count(store, q, ACTIVE) === 0 &&
-    (store.isPaused(q) || count(store, q, WAITING) + count(store, q, PRIORITIZED) === 0);
-  if (isIdle) store.publish(queue, "drained");
+  publishIfIdle(store, queue, q);
   const claimed = next === undefined ? undefined : moveToActive(store, queue, next);
   // A queue whose concurrency is limited has room for a worker that waits.
   if (store.metaNumber(q, "concurrency") !== undefined) store.wake(queue);
   return claimed;
 }
 
-/** Removes the job, or those jobs of its state that are older or more than the retention allows. */
-function retain(store: Store, queue: string, job: Row, state: number, keep: Keep, now: number): void {
-  const { removeAll, age, count: most } = keep;
-  const q = Number(job["q"]);
-  if (removeAll) {
-    const parent = parentOf(job);
-    if (parent !== undefined) dropChild(store, parent, nodeKey(queue, String(job["id"])), now);
-    store.run("DELETE FROM job WHERE pk = ?", Number(job["pk"]));
-    return;
-  }
+/** Publishes that a queue is drained if no job of it is active or can run. */
+export function publishIfIdle(store: Store, queue: string, q: number): void {
+  const isIdle =
+    count(store, q, ACTIVE) === 0 &&
+    (store.isPaused(q) || count(store, q, WAITING) + count(store, q, PRIORITIZED) === 0);
+  if (isIdle) store.publish(queue, "drained");
+}
+
+function remove(store: Store, queue: string, job: Row, now: number): void {
+  const parent = parentOf(job);
+  if (parent !== undefined) dropChild(store, parent, nodeKey(queue, String(job["id"])), now);
+  store.run("DELETE FROM job WHERE pk = ?", Number(job["pk"]));
+}
+
+/** Removes the jobs of a state that are older or more than the retention of a job allows that ended at `now`. */
+export function retain(
+  store: Store,
+  q: number,
+  state: number,
+  { age, count: most }: Keep,
+  now: number,
+): void {
   if (age !== null && age >= 0)
     store.run(`DELETE FROM job WHERE q = ? AND state = ${state} AND finished <= ?`, q, now - age * 1000);
   if (most !== null && most >= 0) {

@@ -10,6 +10,7 @@ import * as queries from "./queries.ts";
 import * as remove from "./remove.ts";
 import * as schedulers from "./schedulers.ts";
 import * as statements from "./statements.ts";
+import * as turn from "./turn.ts";
 
 type Operations = typeof add &
   typeof claim &
@@ -21,7 +22,8 @@ type Operations = typeof add &
   typeof queries &
   typeof remove &
   typeof schedulers &
-  typeof statements;
+  typeof statements &
+  typeof turn;
 
 /**
  * Every operation of the database thread by its name. The first parameter is the store. The main thread sends the other
@@ -39,6 +41,7 @@ export const operations: Operations = {
   ...remove,
   ...schedulers,
   ...statements,
+  ...turn,
 };
 
 /** The names of the operations. */

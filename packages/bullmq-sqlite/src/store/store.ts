@@ -111,6 +111,7 @@ export class Store {
   operation<T>(body: () => T): T {
     this.prepare("SAVEPOINT operation").run();
     const published = new Map([...this.#events].map(([queue, events]) => [queue, events.length]));
+    const ord = this.#ord;
     try {
       const result = body();
       this.prepare("RELEASE operation").run();
@@ -122,6 +123,7 @@ export class Store {
         this.prepare("RELEASE operation").run();
       }
       this.forgetCaches();
+      this.#ord = ord;
       for (const [queue, events] of this.#events) events.length = published.get(queue) ?? 0;
       throw error;
     }

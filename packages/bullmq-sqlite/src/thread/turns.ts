@@ -1,7 +1,10 @@
 import { hasNothing } from "../operations/claim.ts";
-import type { Claim } from "../operations/claim.ts";
+import type { Claim, Claimed } from "../operations/claim.ts";
+import type { TurnEnd } from "../operations/end-batch.ts";
 import { operations } from "../operations/index.ts";
 import type { OperationName } from "../operations/index.ts";
+import { turnHasNothing } from "../operations/turn.ts";
+import type { TurnClaim, TurnDone } from "../operations/turn.ts";
 import { Refusal } from "../store/store.ts";
 import type { Store } from "../store/store.ts";
 import { AwaitedClaims } from "./awaited-claims.ts";
@@ -9,7 +12,10 @@ import type { Change, DatabaseReply, SentClaim, SentFailure, SentOperation, Sent
 import type { Peers } from "./peers.ts";
 import { inTransaction } from "./transaction.ts";
 
-/** The limit of the operations of one transaction, so that other processes have their turns. */
+/**
+ * The limit of the operations of one transaction, so that other processes have their turns. The ends and the claims of a
+ * worker's turn count as one operation each.
+ */
 const MAX_OPERATIONS = 500;
 
 /**
@@ -26,6 +32,8 @@ export class Turns {
   readonly #awaited: AwaitedClaims;
   readonly #reply: (message: DatabaseReply) => void;
   #collected: SentOperation[] = [];
+  /** The number of operations that were collected. */
+  #collectedSize = 0;
   /** The operations that failed and are repeated, before all others. */
   #failed: SentOperation[] = [];
 
@@ -39,16 +47,20 @@ export class Turns {
   add(sent: readonly SentOperation[], now: number): void {
     this.#awaited.followClock(now);
     // One by one: a spread of 100,000 operations would overflow the stack.
-    for (const operation of sent) this.#collected.push(operation);
-    if (this.#collected.length >= MAX_OPERATIONS) this.run();
+    for (const operation of sent) {
+      this.#collected.push(operation);
+      this.#collectedSize += sizeOf(operation);
+    }
+    if (this.#collectedSize >= MAX_OPERATIONS) this.run();
   }
 
   /** Runs the operations that were collected. */
   run(): void {
     const all = this.#collected;
     this.#collected = [];
+    this.#collectedSize = 0;
     for (let from = 0; from < all.length;) {
-      const turn = all.slice(from, from + MAX_OPERATIONS);
+      const turn = all.slice(from, endOfTurn(all, from));
       // A text for another process does not wait for the operations behind it: its receiver has nothing else to do.
       const lastPost = turn.findLastIndex(([, name]) => name === "postIf");
       if (lastPost !== -1) turn.length = lastPost + 1;
@@ -128,13 +140,13 @@ export class Turns {
    * hold up the process that is about to add a job.
    */
   #findsNothing(turn: readonly SentOperation[]): boolean {
-    if (!turn.every(([, name]) => name === "moveToActive")) return false;
+    if (!turn.every(mayFindNothing)) return false;
     this.#store.refresh();
     const results: SentResult[] = [];
-    for (const [id, , [queue, claim]] of turn) {
-      const nothing = hasNothing(this.#store, queue as string, claim as Claim);
+    for (const operation of turn) {
+      const nothing = nothingFor(this.#store, operation);
       if (nothing === undefined) return false;
-      results.push([id, undefined, nothing]);
+      results.push([operation[0], undefined, nothing]);
     }
     this.#reply({ kind: "turn", results, events: [] });
     return true;
@@ -162,6 +174,44 @@ function call(store: Store, name: string, args: readonly unknown[]): unknown {
     ...args: readonly unknown[]
   ) => unknown;
   return operation(store, ...args);
+}
+
+type TurnArgs = readonly [queue: string, ends: readonly TurnEnd[], claim: TurnClaim | undefined];
+
+/** Returns the arguments of a worker's turn; undefined for another operation. */
+function turnArgs([, name, args]: SentOperation): TurnArgs | undefined {
+  return name === ("turn" satisfies OperationName) ? (args as unknown as TurnArgs) : undefined;
+}
+
+/** Returns how many operations an operation counts for. */
+function sizeOf(operation: SentOperation): number {
+  const args = turnArgs(operation);
+  return args === undefined ? 1 : Math.max(args[1].length + (args[2]?.count ?? 0), 1);
+}
+
+/** Returns the index behind the operations of one transaction, which begin at `from`: at least one. */
+function endOfTurn(all: readonly SentOperation[], from: number): number {
+  let at = from + 1;
+  for (let size = sizeOf(all[from]!); at < all.length; at++) {
+    size += sizeOf(all[at]!);
+    if (size > MAX_OPERATIONS) break;
+  }
+  return at;
+}
+
+/** Returns whether an operation only asks for jobs. */
+function mayFindNothing(operation: SentOperation): boolean {
+  const args = turnArgs(operation);
+  if (args !== undefined) return args[1].length === 0 && args[2] !== undefined;
+  return operation[1] === ("moveToActive" satisfies OperationName);
+}
+
+/** Returns the answer to an operation that asks for jobs and finds none; undefined if it may find one. */
+function nothingFor(store: Store, operation: SentOperation): Claimed | TurnDone | undefined {
+  const args = turnArgs(operation);
+  if (args !== undefined) return turnHasNothing(store, ...args);
+  const [, , [queue, claim]] = operation;
+  return hasNothing(store, queue as string, claim as Claim);
 }
 
 /** Returns the failure of an operation as it travels back. */

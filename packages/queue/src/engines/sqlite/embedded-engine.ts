@@ -1,8 +1,8 @@
 import { existsSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { Database, createSqliteBackend } from "@taskloom/bullmq-sqlite";
-import type { SqliteQueueBackend } from "@taskloom/bullmq-sqlite";
+import { Database, SqliteQueueBackend, createSqliteBackend } from "@taskloom/bullmq-sqlite";
+import type { IQueueBackend } from "bullmq";
 import type { Lane } from "../../contract/lane.ts";
 import type { JobEnd } from "../../contract/retention.ts";
 import type { CancelAnswer, CancelRequest, SealAnswer } from "../../contract/cancellation.ts";
@@ -15,6 +15,9 @@ import { anyBackend } from "../../bullmq/any-backend.ts";
 import type { AnyBackend } from "../../bullmq/any-backend.ts";
 import { codeOf } from "../../error-code.ts";
 import { messageOf } from "../../message-of.ts";
+import { driverQueue } from "../../consumer/driver-queue.ts";
+import type { LaneTurns } from "../../contract/lane-driver.ts";
+import type { LaneQueue } from "../../contract/lane-queue.ts";
 import { SqlEngine } from "../sql/sql-engine.ts";
 import type { ServingWorker } from "../../contract/serving.ts";
 import type { Transient } from "../../contract/transient.ts";
@@ -34,6 +37,7 @@ import {
   stopServing,
 } from "./own-tables.ts";
 import { idsIn, queueNames, readRecords, renewAttempts } from "./record-statements.ts";
+import { SqliteDriver, SqliteTurns } from "./sqlite-driver.ts";
 import { sqliteTransient } from "./sqlite-transient.ts";
 
 /** The engines of this process by folder. All users of a folder in one process share its database. */
@@ -159,6 +163,15 @@ export class EmbeddedEngine extends SqlEngine implements Engine {
         );
       return backend;
     });
+  }
+
+  override openLane(name: string): LaneQueue {
+    const queue = this.openQueue(name);
+    return driverQueue(queue, new SqliteDriver(queue, sqliteBackendOf(queue.backend)));
+  }
+
+  protected override turnsOf(_name: string, backend: IQueueBackend): LaneTurns {
+    return new SqliteTurns(sqliteBackendOf(backend));
   }
 
   warnings(): readonly string[] {
@@ -306,6 +319,12 @@ export class EmbeddedEngine extends SqlEngine implements Engine {
       `The engine of ${this.folder} is closed: open a new one`,
     );
   }
+}
+
+/** Returns the backend that {@link EmbeddedEngine} has made, by its own type. */
+function sqliteBackendOf(backend: IQueueBackend): SqliteQueueBackend {
+  if (backend instanceof SqliteQueueBackend) return backend;
+  throw new TypeError("Expected a backend of the embedded engine");
 }
 
 function cancelChannel(workerId: string): string {

@@ -1,0 +1,97 @@
+import { Job } from "bullmq";
+import type { JobJson, ParentKeyOpts, Queue } from "bullmq";
+import { SqliteError } from "@taskloom/bullmq-sqlite";
+import type { SqliteQueueBackend } from "@taskloom/bullmq-sqlite";
+import type { ClaimTerms, LaneDriver, LaneTurns, RunEnd, TurnAnswer } from "../../contract/lane-driver.ts";
+import type { NewJob } from "../../contract/lane-queue.ts";
+
+/** The greatest number of jobs of one claim: other processes wait for the file meanwhile. */
+const MAX_CLAIMED = 128;
+
+/** The turns of a lane on the embedded database: each is one operation of its thread. */
+export class SqliteTurns implements LaneTurns {
+  readonly backend: SqliteQueueBackend;
+
+  constructor(backend: SqliteQueueBackend) {
+    this.backend = backend;
+  }
+
+  /** A job that was claimed while the worker waited is taken alone: it is here, and the others are in the thread. */
+  get claimLimit(): number {
+    return this.backend.hasAwaitedJob ? 1 : MAX_CLAIMED;
+  }
+
+  turn(ends: readonly RunEnd[], claim: ClaimTerms | undefined): Promise<TurnAnswer> {
+    return this.backend.turn(ends, claim);
+  }
+}
+
+/**
+ * The driver of a lane on the embedded database: each call is one operation of its thread, and the calls of one turn of the
+ * event loop are one transaction.
+ */
+export class SqliteDriver extends SqliteTurns implements LaneDriver {
+  readonly #queue: Queue;
+
+  /** @param queue BullMQ's queue of the lane, with the backend of this class; its options are the defaults of the jobs. */
+  constructor(queue: Queue, backend: SqliteQueueBackend) {
+    super(backend);
+    this.#queue = queue;
+  }
+
+  async add(jobs: readonly NewJob[]): Promise<(string | Error)[]> {
+    const answers: (string | Error)[] = [];
+    const entries: Entry[] = [];
+    for (const [at, job] of jobs.entries()) {
+      try {
+        entries.push(this.#entryOf(at, job));
+      } catch (error) {
+        answers[at] = asError(error); // BullMQ rejects its options.
+      }
+    }
+    const ids = entries.length === 0 ? [] : await this.#addAll(entries);
+    for (const [index, { at }] of entries.entries()) answers[at] = ids[index]!;
+    return answers;
+  }
+
+  #entryOf(at: number, { name, data, opts }: NewJob): Entry {
+    const queue = this.#queue;
+    const made = new Job(queue, name, data, { ...queue.jobsOpts, ...opts }, opts.jobId);
+    const { jobData, jobId } = made.toFlowEntry();
+    const { parentKey } = made;
+    return { at, job: jobData, jobId, parentKeyOpts: parentKey === undefined ? {} : { parentKey } };
+  }
+
+  /**
+   * Adds jobs in one operation. If one of them is refused, by BullMQ's rules or because a column cannot store its values,
+   * none was added, and each is added by its own operation.
+   */
+  async #addAll(entries: readonly Entry[]): Promise<(string | Error)[]> {
+    try {
+      return await this.backend.addJobs([...entries]);
+    } catch (error) {
+      if (error instanceof SqliteError && error.code !== "SQLITE_ERROR") throw error;
+    }
+    return await Promise.all(entries.map((entry) => this.#addSingle(entry)));
+  }
+
+  async #addSingle({ job, jobId, parentKeyOpts }: Entry): Promise<string | Error> {
+    try {
+      return await this.backend.addJob(job, jobId, parentKeyOpts);
+    } catch (error) {
+      return asError(error);
+    }
+  }
+}
+
+interface Entry {
+  /** The place of the job among the added ones. */
+  readonly at: number;
+  readonly job: JobJson;
+  readonly jobId: string;
+  readonly parentKeyOpts: ParentKeyOpts;
+}
+
+function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
+}
