@@ -1,7 +1,8 @@
 import { Job } from "bullmq";
 import type { JobJson, JobProgress } from "bullmq";
 import { unreadableFailure } from "../bullmq/deferred-end.ts";
-import type { BullJob } from "../contract/lane-queue.ts";
+import type { BullJob, PlainJob } from "../contract/lane-queue.ts";
+import { isSubmission } from "../wire/job-data.ts";
 import type { JobData } from "../wire/job-data.ts";
 import { valueOr } from "../value-or.ts";
 import type { LaneSource } from "./lane-source.ts";
@@ -14,6 +15,7 @@ export class ClaimedJob implements BullJob {
   readonly id: string;
   readonly name: string;
   readonly data: JobData;
+  readonly plain?: PlainJob;
   readonly opts: BullJob["opts"];
   readonly timestamp: number;
   readonly stalledCounter: number;
@@ -41,11 +43,11 @@ export class ClaimedJob implements BullJob {
     this.progress = record.progress ?? 0;
     if (record.processedOn !== undefined) this.processedOn = record.processedOn;
     const data: unknown = valueOr<unknown>(() => JSON.parse(record.data || "{}"), NOT_JSON);
-    const isObject = typeof data === "object" && data !== null && !Array.isArray(data);
-    this.data = (isObject ? data : {}) as JobData;
+    // No field of foreign data may count as a field of a submission, such as a deadline or a reply address.
+    this.data = isSubmission(data) ? data : ({} as JobData);
     if (data === NOT_JSON) this.deferredFailure = unreadableFailure("its data is not JSON");
-    else if (!isObject) this.deferredFailure = unreadableFailure("its data is not an object");
     else if (record.deferredFailure) this.deferredFailure = record.deferredFailure;
+    if (data !== NOT_JSON && !isSubmission(data)) this.plain = { data };
   }
 
   /** The key of the schedule whose run this is; undefined for other jobs. */
