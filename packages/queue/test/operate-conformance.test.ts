@@ -206,11 +206,14 @@ describe.each(withBullMQ)("on $name", ({ name: engineName, test: engineTest }) =
     expect(await queue.retry(job.id)).toBe("back");
   });
 
-  test("a submission that cannot be read is shown as it is, and its worker fails it", async ({ pair }) => {
+  test("a record that is not a submission is shown as it is, and its worker fails it", async ({ pair }) => {
     const { queue } = pair;
     await queue.connect();
     const bull = queue.engine.openQueue(`${queue.name}.loop`);
     const odd: Record<string, unknown> = {
+      null: null,
+      list: [1],
+      text: "text",
       "pack without a list": { v: 1, version: 1, pack: true },
       "arguments that are no list": { v: 1, version: 1, args: "1" },
     };

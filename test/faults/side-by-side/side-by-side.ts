@@ -1,5 +1,7 @@
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { TaskQueue } from "@taskloom/queue";
+import type { Queue } from "bullmq";
 import { expect } from "vitest";
 import type { TaskloomProcess } from "../../support/taskloom-process.ts";
 import { Workers, full, measured, until } from "../support/fault-test.ts";
@@ -9,7 +11,8 @@ import { judge } from "./judge.ts";
 import { MixedLoad } from "./mixed-load.ts";
 import { plainEvents, plainQueue } from "./plain-classes.ts";
 import { PlainProcess } from "./plain-process.ts";
-import { SeenEnds } from "./seen-ends.ts";
+import { reportedEnds, storedEnds } from "./seen-ends.ts";
+import type { SeenEnds } from "./seen-ends.ts";
 
 /** The number of kills of each kind of worker. */
 const KILLS = full ? 10 : 1;
@@ -81,18 +84,19 @@ export async function sideBySide(url: string, folder: string): Promise<void> {
   const [plain, events] = [plainQueue(url), plainEvents(url)];
   try {
     await events.waitUntilReady();
-    const seen = new SeenEnds(events);
+    const seen = reportedEnds(events);
     await Promise.all([both.startTaskloom(), both.startTaskloom(), both.startPlain(), both.startPlain()]);
     const load = new MixedLoad(taskloom, plain);
     const began = performance.now();
     await underKills(both, load, seen);
     const stopped = performance.now();
-    await until("every job ends", () => seen.jobs >= load.added.length && load.isSettled, 120_000);
+    await untilEnded(plain, load);
     const settled = Math.round(performance.now() - stopped);
     const counts = await taskloom.counts();
     expect(counts).toMatchObject({ waiting: 0, active: 0, delayed: 0 });
     expect(await boardCounts(await both.address())).toMatchObject(await plain.getJobCounts());
-    const verdict = judge(load.added, seen, both.ledger, both.killed);
+    const ends = await allEnds(url, seen, load);
+    const verdict = judge(load.added, ends, both.ledger, both.killed);
     expect(verdict.faults.slice(0, 5)).toEqual([]);
     expect(counts).toMatchObject({ completed: verdict.completed, failed: verdict.failed });
     expect(await plain.getJobCounts("completed", "failed")).toEqual({
@@ -102,11 +106,43 @@ export async function sideBySide(url: string, folder: string): Promise<void> {
     expect(Math.min(...Object.values(verdict.pairs)), JSON.stringify(verdict.pairs)).toBeGreaterThan(0);
     expect(both.cutOff).toBeGreaterThan(0);
     measured(
-      `${load.added.length} jobs, ${2 * KILLS} kills that cut ${both.cutOff} runs off, ${verdict.reruns} re-runs; client to worker ${JSON.stringify(verdict.pairs)}; ${seen.count} events of an end; load ${Math.round(stopped - began)} ms, settled after ${settled} ms`,
+      `${load.added.length} jobs, ${2 * KILLS} kills that cut ${both.cutOff} runs off, ${verdict.reruns} re-runs; client to worker ${JSON.stringify(verdict.pairs)}; ${ends.count} events of an end, of which QueueEvents reported ${seen.count}; load ${Math.round(stopped - began)} ms, settled after ${settled} ms`,
     );
   } finally {
     await Promise.all([events.close(), plain.close(), both.stopAll()]);
   }
+}
+
+async function untilEnded(plain: Queue, load: MixedLoad): Promise<void> {
+  await expect
+    .poll(
+      async () => {
+        const { completed = 0, failed = 0 } = await plain.getJobCounts("completed", "failed");
+        return completed + failed === load.added.length && load.isSettled;
+      },
+      { timeout: 120_000, interval: 50, message: "every job ends" },
+    )
+    .toBe(true);
+}
+
+/**
+ * Returns all events of ends. On PostgreSQL they are read from BullMQ's table: its QueueEvents reads the events behind the
+ * last id that it has seen, and so skips events whose transaction is committed after that of a later id. The reported events
+ * are then a part of the stored ones.
+ */
+async function allEnds(url: string, seen: SeenEnds, load: MixedLoad): Promise<SeenEnds> {
+  if (!url.startsWith("postgres")) {
+    await until("QueueEvents reports every end", () => seen.jobs >= load.added.length);
+    return seen;
+  }
+  const ends = await storedEnds(url);
+  for (let before = -1; before < seen.jobs; await delay(500)) before = seen.jobs;
+  for (const { id } of load.added) {
+    const reported = seen.of(id);
+    if (reported.length > 0) expect(reported).toEqual(ends.of(id));
+  }
+  expect(seen.jobs).toBeGreaterThan(0);
+  return ends;
 }
 
 /** Keeps the load on the lane, and kills workers of both kinds in turn. */

@@ -1,6 +1,7 @@
 import { Job } from "bullmq";
 import type { JobJson, JobProgress } from "bullmq";
 import { unreadableFailure } from "../bullmq/deferred-end.ts";
+import { laneOfJobId } from "../contract/lane.ts";
 import type { BullJob, PlainJob } from "../contract/lane-queue.ts";
 import { isSubmission } from "../wire/job-data.ts";
 import type { JobData } from "../wire/job-data.ts";
@@ -45,9 +46,10 @@ export class ClaimedJob implements BullJob {
     const data: unknown = valueOr<unknown>(() => JSON.parse(record.data || "{}"), NOT_JSON);
     // No field of foreign data may count as a field of a submission, such as a deadline or a reply address.
     this.data = isSubmission(data) ? data : ({} as JobData);
-    if (data === NOT_JSON) this.deferredFailure = unreadableFailure("its data is not JSON");
-    else if (record.deferredFailure) this.deferredFailure = record.deferredFailure;
-    if (data !== NOT_JSON && !isSubmission(data)) this.plain = { data };
+    const fault = isSubmission(data) ? undefined : faultOf(data, id);
+    if (fault !== undefined) this.deferredFailure = unreadableFailure(fault);
+    else if (!isSubmission(data)) this.plain = { data };
+    if (record.deferredFailure && data !== NOT_JSON) this.deferredFailure = record.deferredFailure;
   }
 
   /** The key of the schedule whose run this is; undefined for other jobs. */
@@ -101,3 +103,14 @@ export class ClaimedJob implements BullJob {
 }
 
 const NOT_JSON = Symbol("not JSON");
+
+/**
+ * Returns why data that is not a submission cannot be read; undefined if BullMQ's own client has added the job. Only Taskloom
+ * gives a job an id with a lane.
+ */
+function faultOf(data: unknown, id: string): string | undefined {
+  if (data === NOT_JSON) return "its data is not JSON";
+  if (laneOfJobId(id) === undefined) return undefined;
+  const isObject = typeof data === "object" && data !== null && !Array.isArray(data);
+  return isObject ? "its data is not a submission" : "its data is not an object";
+}
