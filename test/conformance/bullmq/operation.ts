@@ -47,6 +47,8 @@ export type Operation =
   | { readonly kind: "flow"; readonly flow: FlowNode }
   | { readonly kind: "turn"; readonly ends: readonly End[]; readonly claim: Claim | undefined }
   | { readonly kind: "advance"; readonly milliseconds: number }
+  /** Puts a marker of BullMQ 4 into the list of waiting jobs, which only Redis has. */
+  | { readonly kind: "old marker"; readonly isNext: boolean }
   | { readonly kind: "pause" | "resume" | "expire limit" | "recover stalled" | "remove limits" }
   | { readonly kind: "limit rate"; readonly max: number; readonly duration: number }
   | { readonly kind: "limit concurrency"; readonly count: number }

@@ -160,6 +160,8 @@ async function change({ queue, backend, pool }: PostgresLane, operation: Change)
       return await queue.pause();
     case "resume":
       return await queue.resume();
+    case "old marker":
+      return undefined;
     case "expire limit":
       return await pool.query("DELETE FROM rate_limit WHERE queue = $1", [queue.name]);
     case "recover stalled":

@@ -7,7 +7,34 @@ interface Equivalents {
   readonly mutants: readonly (readonly [before: string, after: string])[];
 }
 
-const EQUIVALENTS: readonly Equivalents[] = [];
+const EQUIVALENTS: readonly Equivalents[] = [
+  {
+    reason: "Only the size of the parts changes in which keys are deleted.",
+    mutants: [["if n > 6000 or i == #ids then", "if n >= 6000 or i == #ids then"]],
+  },
+  {
+    reason: "The guard only saves work: BullMQ's own code, or a check of each job, has the same result.",
+    mutants: [
+      [
+        "local haveChildren = c > 0 and call('EXISTS', unpack(children)) > 0",
+        "local haveChildren = c > 0 and call('EXISTS', unpack(children)) >= 0",
+      ],
+      [
+        "local mayExist, seen = #given > 0 and call('EXISTS', unpack(given)) > 0, {}",
+        "local mayExist, seen = #given > 0 and call('EXISTS', unpack(given)) >= 0, {}",
+      ],
+    ],
+  },
+  {
+    reason: "Smaller groups of ends displace the same jobs, as single ends do.",
+    mutants: [
+      [
+        "if group and (group.kind ~= kind or group.time > time) then",
+        "if group and (group.kind ~= kind or group.time >= time) then",
+      ],
+    ],
+  },
+];
 
 /** Returns why no sequence can notice a mutant; undefined for a mutant that has to be noticed. */
 export function reasonFor({ before, after }: TextMutant): string | undefined {

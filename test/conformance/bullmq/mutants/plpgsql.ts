@@ -9,7 +9,7 @@ const other =
 export const plpgsql: Language = {
   // Comments, declarations, and the parts that only sessions at the same time, the planner or a time of the server see.
   leftOut:
-    /^\s*(--|CREATE |\) RETURNS|RETURNS|LANGUAGE|SET |AS \$|\$\$|DECLARE|BEGIN|END|ELSE$|LOOP|[pv]_\w+ (text|integer|bigint|boolean|jsonb|job_state|record)|codes integer|id text|finished_at_ms bigint, pro|failed_reason text|scheduler_id text)|advisory|hashtext|SKIP LOCKED|FOR UPDATE|clock_timestamp|#variable/,
+    /^\s*(--|CREATE |\) RETURNS|RETURNS|LANGUAGE|SET |AS \$|\$\$|DECLARE|BEGIN|END|ELSE$|LOOP|[pv]_\w+ (text|integer|bigint|boolean|jsonb|job_state|record)|codes integer|id text|finished_at_ms bigint, pro|failed_reason text|scheduler_id text)|advisory|hashtext|SKIP LOCKED|FOR UPDATE|clock_timestamp|#variable|FROM job_dependency WHERE parent_queue = job\.queue/,
   statement: /^\s*(PERFORM .*;|[a-z_]+ = [^;]*,)$/,
   changes: [
     {
@@ -21,7 +21,11 @@ export const plpgsql: Language = {
     { kind: "condition", pattern: /\b(AND|OR)\b/g, by: other({ AND: "OR", OR: "AND" }) },
     { kind: "condition", pattern: /\bNOT /g, by: "" },
     { kind: "constant", pattern: /\b(true|false)\b/g, by: other({ true: "false", false: "true" }) },
-    { kind: "constant", pattern: /(?<=[ (-])\d+(?=[,;) ]|$)/g, by: (match) => String(Number(match) + 1) },
+    {
+      kind: "constant",
+      pattern: /(?<=[ (-])(?<!SELECT )\d+(?=[,;) ]|$)/g,
+      by: (match) => String(Number(match) + 1),
+    },
     { kind: "order", pattern: /(?<= )[+-](?= )/g, by: other({ "+": "-", "-": "+" }) },
     { kind: "order", pattern: / DESC\b/g, by: "" },
     {
