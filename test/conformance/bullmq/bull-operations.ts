@@ -186,6 +186,8 @@ async function changeJob(
   switch (operation.kind) {
     case "lose lock":
       return await client.del(queue.toKey(`${id}:lock`));
+    case "lose priority":
+      return await client.hdel(queue.toKey(id), "priority");
     case "remove":
       return await queue.remove(id);
     case "promote":

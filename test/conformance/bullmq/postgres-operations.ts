@@ -191,6 +191,8 @@ async function changeJob(
         "UPDATE job SET lock_token = NULL, locked_until_ms = 1 WHERE queue = $1 AND id = $2 AND state = 'active'",
         [queue.name, id],
       );
+    case "lose priority":
+      return undefined;
     case "remove":
       return await queue.remove(id);
     case "promote":

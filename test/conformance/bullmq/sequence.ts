@@ -77,6 +77,7 @@ export class Sequence {
     [2, () => ({ kind: "recover stalled" })],
     [2, () => ({ kind: "clean", state: this.#random.pick(["completed", "failed", "delayed", "wait"]) })],
     [2, () => ({ kind: "lose lock", ...this.#held() })],
+    [1, () => ({ kind: "lose priority", ...this.#any() })],
     [3, () => ({ kind: "remove", ...this.#any() })],
     [3, () => ({ kind: "retry", ...this.#any() })],
     [2, () => ({ kind: "promote", ...this.#any() })],

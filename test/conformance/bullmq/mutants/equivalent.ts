@@ -26,6 +26,25 @@ const EQUIVALENTS: readonly Equivalents[] = [
     ],
   },
   {
+    reason: "The field is missing at that place.",
+    mutants: [
+      [
+        "call('HSET', t.metaKey, 'opts.maxLenEvents', '10000')",
+        "call('HSETNX', t.metaKey, 'opts.maxLenEvents', '10000')",
+      ],
+    ],
+  },
+  {
+    reason:
+      "Only ends of the turn are looked up among the parents, and BullMQ's own function stores an end that is found.",
+    mutants: [
+      [
+        "SELECT DISTINCT parent_id FROM job_dependency WHERE parent_queue = p_queue AND parent_id = ANY(p_ids));",
+        "SELECT DISTINCT parent_id FROM job_dependency WHERE parent_queue = p_queue OR parent_id = ANY(p_ids));",
+      ],
+    ],
+  },
+  {
     reason: "Smaller groups of ends displace the same jobs, as single ends do.",
     mutants: [
       [
