@@ -15,9 +15,10 @@ const KEEPS: readonly KeepJobs[] = [
   { age: 2, count: 3 },
   { age: 1, limit: 2 },
   { age: 5, limit: 1, count: 10 },
+  { age: 1, limit: 2_000 },
 ];
 const TEXTS = ['{"value":1}', "null", '"ü – 漢字 😀"', "", "x".repeat(300)];
-/** The probability that a sequence begins with more due jobs than one claim of BullMQ moves to the waiting ones. */
+/** The probability that a sequence begins with more due or ended jobs than one command of BullMQ moves or removes. */
 const CROWDED = 0.015;
 const CROWD = 1_030;
 const POLICIES = [
@@ -48,9 +49,8 @@ export class Sequence {
     };
     this.length = 20 + random.below(40);
     if (random.chance(CROWDED)) {
-      this.#first.push({ kind: "add", jobs: this.#list(CROWD, () => this.#delayedJob()) });
-      this.#first.push({ kind: "advance", milliseconds: 50 });
-      this.length = 12;
+      this.#first.push(...(random.chance(0.5) ? this.#crowdOfDueJobs() : this.#crowdOfEndedJobs()));
+      this.length = this.#first.length + 12;
     }
   }
 
@@ -140,6 +140,30 @@ export class Sequence {
     const parent = random.chance(0.08) ? this.#any().id : undefined;
     if (parent !== undefined || random.chance(0.02)) add(0.7, random.pick(POLICIES), () => true);
     return { name: random.pick(["send", "größe"]), data: { n: random.below(100) }, opts, parent };
+  }
+
+  #crowdOfDueJobs(): Operation[] {
+    return [
+      { kind: "add", jobs: this.#list(CROWD, () => this.#delayedJob()) },
+      { kind: "advance", milliseconds: 50 },
+    ];
+  }
+
+  #crowdOfEndedJobs(): Operation[] {
+    const token = TOKENS[0]!;
+    const end = { token, outcome: "completed", text: "1", stacktrace: undefined, attempts: 0 } as const;
+    let id = 0;
+    return [
+      { kind: "add", jobs: this.#list(CROWD, () => ({ name: "send", data: {}, opts: {} })) },
+      { kind: "turn", ends: [], claim: { count: CROWD, token, workerName: undefined } },
+      {
+        kind: "turn",
+        ends: this.#list(CROWD, () => ({ ...end, id: String(++id), ago: 0, keep: { count: -1 } })),
+        claim: undefined,
+      },
+      { kind: "add", jobs: this.#list(12, () => ({ name: "send", data: {}, opts: {} })) },
+      { kind: "advance", milliseconds: 5_000 },
+    ];
   }
 
   /** Returns a job that is due within some milliseconds. */

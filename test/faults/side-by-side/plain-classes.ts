@@ -25,8 +25,10 @@ function placeOf(url: string): readonly [options: QueueOptions, backend: AnyBack
   return [{ connection, prefix: "taskloom" }, undefined];
 }
 
+/** Opens a queue that keeps all events of a test. */
 export function plainQueue(url: string): Queue {
-  const [options, backend] = placeOf(url);
+  const [place, backend] = placeOf(url);
+  const options = { ...place, streams: { events: { maxLen: 1_000_000 } } };
   return backend === undefined ? new Queue(LANE, options) : new Queue(LANE, options, backend);
 }
 

@@ -15,6 +15,7 @@ const EQUIVALENTS: readonly Equivalents[] = [
   {
     reason: "The guard only saves work: BullMQ's own code, or a check of each job, has the same result.",
     mutants: [
+      ["return false", "return true"],
       [
         "local haveChildren = c > 0 and call('EXISTS', unpack(children)) > 0",
         "local haveChildren = c > 0 and call('EXISTS', unpack(children)) >= 0",
@@ -26,8 +27,9 @@ const EQUIVALENTS: readonly Equivalents[] = [
     ],
   },
   {
-    reason: "The field is missing at that place.",
+    reason: "The field is missing, or set, at that place.",
     mutants: [
+      ["if one[8] >= (kind.attempts or 0) then", "if one[8] >= (kind.attempts or 1) then"],
       [
         "call('HSET', t.metaKey, 'opts.maxLenEvents', '10000')",
         "call('HSETNX', t.metaKey, 'opts.maxLenEvents', '10000')",

@@ -82,17 +82,17 @@ export class RedisJudge implements Judge {
         },
       };
     };
-    const comparing = differenceFrom(recording, open);
+    // While a script is endless, Redis refuses all commands.
+    const comparing = differenceFrom(recording, open).catch(() => "endless" as const);
     const timer = Promise.withResolvers<"endless">();
     const timeout = setTimeout(() => timer.resolve("endless"), SEQUENCE_MS);
     const found = await Promise.race([comparing, timer.promise]);
     clearTimeout(timeout);
     if (found === undefined) return found;
-    // A script that still runs refuses all commands.
     isOver = true;
     const answer = await Promise.race([this.#client.ping(), timerOf(2_000)]).catch(() => "busy");
     if (answer !== "PONG") await this.#restart();
-    await comparing.catch(() => {}); // Its clock must not overlap with that of the next sequence.
+    await comparing; // Its clock must not overlap with that of the next sequence.
     await this.#client.flushall();
     return found;
   }
