@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { TaskQueue, call } from "@taskloom/queue";
 import { Redis } from "ioredis";
 import { expect } from "vitest";
-import { PrivateRedis } from "../support/redis.ts";
+import { PrivateRedis } from "../support/private-redis.ts";
 import { faultTest as test, full, measured, until } from "./support/fault-test.ts";
 import { marked, parenting } from "./support/tasks.ts";
 import { TcpProxy } from "./support/tcp-proxy.ts";

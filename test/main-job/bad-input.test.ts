@@ -5,7 +5,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect } from "vitest";
 import { folderTest as test, writeFiles } from "../support/files.ts";
-import { freePort } from "../support/redis.ts";
+import { freePort } from "../support/private-redis.ts";
 import { TaskloomProcess, taskloom } from "../support/taskloom-process.ts";
 import type { Ended } from "../support/taskloom-process.ts";
 

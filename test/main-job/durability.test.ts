@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { openEngine } from "@taskloom/queue";
 import { expect } from "vitest";
 import { folderTest, prose, writeFiles } from "../support/files.ts";
-import { PrivateRedis, redisTest } from "../support/redis.ts";
+import { PrivateRedis } from "../support/private-redis.ts";
+import { redisTest } from "../support/redis.ts";
 import { TaskloomProcess, taskloom } from "../support/taskloom-process.ts";
 
 /** Enough work that a run is unfinished when it is cut off. */

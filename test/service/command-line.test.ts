@@ -4,8 +4,8 @@ import { TaskQueue } from "@taskloom/queue";
 import { Redis } from "ioredis";
 import { expect, test } from "vitest";
 import { folderTest } from "../support/files.ts";
-import { freePort, redisTest } from "../support/redis.ts";
-import { PrivateRedis } from "../support/redis.ts";
+import { PrivateRedis, freePort } from "../support/private-redis.ts";
+import { redisTest } from "../support/redis.ts";
 import { TaskloomProcess, taskloom } from "../support/taskloom-process.ts";
 import { Service, tasksModule } from "./service.ts";
 

@@ -1,5 +1,6 @@
 import { expect } from "vitest";
-import { PrivateRedis, redisTest as test } from "../support/redis.ts";
+import { PrivateRedis } from "../support/private-redis.ts";
+import { redisTest as test } from "../support/redis.ts";
 import { taskloom } from "../support/taskloom-process.ts";
 import { Service } from "./service.ts";
 

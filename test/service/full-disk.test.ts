@@ -3,7 +3,7 @@ import { closeSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
 import { folderTest, prose, writeFiles } from "../support/files.ts";
-import { freePort } from "../support/redis.ts";
+import { freePort } from "../support/private-redis.ts";
 import { smallDiskTest } from "../support/small-disk.ts";
 import { TaskloomProcess, taskloom } from "../support/taskloom-process.ts";
 import { Service, tasksModule } from "./service.ts";

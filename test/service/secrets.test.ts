@@ -1,6 +1,6 @@
 import { Redis } from "ioredis";
 import { expect, test } from "vitest";
-import { PrivateRedis } from "../support/redis.ts";
+import { PrivateRedis } from "../support/private-redis.ts";
 import { taskloom } from "../support/taskloom-process.ts";
 import { Service, tasksModule } from "./service.ts";
 

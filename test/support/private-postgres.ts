@@ -3,7 +3,7 @@ import { chown, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { freePort } from "./redis.ts";
+import { freePort } from "./private-redis.ts";
 
 const run = promisify(execFile);
 

@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { Cluster } from "ioredis";
 import { test } from "vitest";
-import { PrivateRedis } from "./redis.ts";
+import { PrivateRedis } from "./private-redis.ts";
 
 /** A Redis Cluster for a test. */
 export interface TestRedisCluster {

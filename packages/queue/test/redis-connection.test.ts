@@ -5,7 +5,8 @@ import type { AddressInfo, Server } from "node:net";
 import { TaskQueue, TaskWorker, call, defineTask, openEngine } from "@taskloom/queue";
 import { Redis } from "ioredis";
 import { describe, expect, onTestFinished } from "vitest";
-import { PrivateRedis, freePort, ownRedisTest as test } from "../../../test/support/redis.ts";
+import { PrivateRedis, freePort } from "../../../test/support/private-redis.ts";
+import { ownRedisTest as test } from "../../../test/support/redis.ts";
 
 const double = defineTask({ name: "test.double" }, async (n: number) => n * 2);
 

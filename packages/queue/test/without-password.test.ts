@@ -2,7 +2,7 @@ import { inspect } from "node:util";
 import { EngineUnavailableError, EngineUrlError, TaskQueue, openEngine } from "@taskloom/queue";
 import { withoutPassword, withoutPasswords } from "@taskloom/queue/operating";
 import { expect, test } from "vitest";
-import { freePort } from "../../../test/support/redis.ts";
+import { freePort } from "../../../test/support/private-redis.ts";
 
 const password = "S3CRET";
 

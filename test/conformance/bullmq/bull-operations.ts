@@ -153,6 +153,10 @@ async function change({ queue, client }: LaneOfBull, operation: Change): Promise
       return await queue.pause();
     case "resume":
       return await queue.resume();
+    case "old marker":
+      return await (operation.isNext
+        ? client.rpush(queue.toKey("wait"), "0:0")
+        : client.lpush(queue.toKey("wait"), "0:0"));
     case "expire limit":
       return await client.del(queue.toKey("limiter"));
     case "recover stalled":
@@ -182,6 +186,8 @@ async function changeJob(
   switch (operation.kind) {
     case "lose lock":
       return await client.del(queue.toKey(`${id}:lock`));
+    case "lose priority":
+      return await client.hdel(queue.toKey(id), "priority");
     case "remove":
       return await queue.remove(id);
     case "promote":

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import { Book } from "./book.ts";
-import type { Operation } from "./operation.ts";
+import type { Operation, Settings } from "./operation.ts";
 import { Sequence } from "./sequence.ts";
 import type { Answer, OpenSide, Side, Sides } from "./side.ts";
 
@@ -33,51 +33,81 @@ interface Step {
   readonly snapshot: Awaited<ReturnType<Side["snapshot"]>> | undefined;
 }
 
-/**
- * Runs one sequence on both sides, and returns the first difference.
- *
- * `Date.now` returns the sequence's own time meanwhile, so both sides store the same times.
- */
+/** One sequence, and all that followed from it on BullMQ's side. */
+export interface Recording {
+  readonly comparison: Comparison;
+  readonly settings: Settings;
+  readonly steps: readonly Step[];
+}
+
+/** Runs one sequence on both sides, and returns the first difference. */
 export async function compare(sides: Sides, comparison: Comparison): Promise<Difference | undefined> {
+  return await differenceFrom(await record(sides.bullmq, comparison), sides.driver);
+}
+
+/** Runs one sequence on BullMQ's side. */
+export async function record(open: OpenSide, comparison: Comparison): Promise<Recording> {
+  const book = new Book();
+  const sequence = new Sequence(comparison.seed, comparison.index, book);
+  const { settings, length } = sequence;
+  const steps = await run(open, settings, length, comparison.isStepwise, {
+    operationAt: () => sequence.next(),
+    onAnswer: (operation, answer) => book.record(operation, answer),
+  });
+  return { comparison, settings, steps };
+}
+
+/** Runs the operations of a recorded sequence on another side, and returns the first difference. */
+export async function differenceFrom(
+  { comparison, settings, steps: expected }: Recording,
+  open: OpenSide,
+): Promise<Difference | undefined> {
+  const found = await run(open, settings, expected.length, comparison.isStepwise, {
+    operationAt: (step) => expected[step]!.operation,
+    onAnswer: () => {},
+  });
+  for (const [step, { operation, answer, snapshot }] of expected.entries()) {
+    const place =
+      firstDifference("answer", answer, found[step]!.answer) ??
+      firstDifference("data", snapshot, found[step]!.snapshot);
+    if (place !== undefined) return { ...comparison, step, operation, ...place };
+  }
+  return undefined;
+}
+
+/** Runs operations on one side. `Date.now` returns the sequence's own time meanwhile, so both sides store the same times. */
+async function run(
+  open: OpenSide,
+  settings: Settings,
+  count: number,
+  isStepwise: boolean,
+  {
+    operationAt,
+    onAnswer,
+  }: {
+    readonly operationAt: (step: number) => Operation;
+    readonly onAnswer: (operation: Operation, answer: Answer) => void;
+  },
+): Promise<Step[]> {
   const real = Date.now;
   let now = START;
   Date.now = () => now;
-  const book = new Book();
-  const sequence = new Sequence(comparison.seed, comparison.index, book);
-
-  const run = async (
-    open: OpenSide,
-    count: number,
-    operationAt: (step: number) => Operation,
-  ): Promise<Step[]> => {
-    now = START;
-    const side = await open(sequence.settings, () => now);
+  try {
+    const side = await open(settings, () => now);
     const steps: Step[] = [];
     try {
       for (let step = 0; step < count; step++) {
         const operation = operationAt(step);
         if (operation.kind === "advance") now += operation.milliseconds;
         const answer = await side.apply(operation);
-        const isCompared = comparison.isStepwise || step === count - 1;
+        const isCompared = isStepwise || step === count - 1;
         steps.push({ operation, answer, snapshot: isCompared ? await side.snapshot() : undefined });
-        book.record(operation, answer);
+        onAnswer(operation, answer);
       }
       return steps;
     } finally {
       await side.close();
     }
-  };
-
-  try {
-    const expected = await run(sides.bullmq, sequence.length, () => sequence.next());
-    const found = await run(sides.driver, sequence.length, (step) => expected[step]!.operation);
-    for (const [step, { operation, answer, snapshot }] of expected.entries()) {
-      const place =
-        firstDifference("answer", answer, found[step]!.answer) ??
-        firstDifference("data", snapshot, found[step]!.snapshot);
-      if (place !== undefined) return { ...comparison, step, operation, ...place };
-    }
-    return undefined;
   } finally {
     Date.now = real;
   }

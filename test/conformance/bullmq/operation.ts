@@ -47,11 +47,15 @@ export type Operation =
   | { readonly kind: "flow"; readonly flow: FlowNode }
   | { readonly kind: "turn"; readonly ends: readonly End[]; readonly claim: Claim | undefined }
   | { readonly kind: "advance"; readonly milliseconds: number }
+  /** Puts a marker of BullMQ 4 into the list of waiting jobs, which only Redis has. */
+  | { readonly kind: "old marker"; readonly isNext: boolean }
   | { readonly kind: "pause" | "resume" | "expire limit" | "recover stalled" | "remove limits" }
   | { readonly kind: "limit rate"; readonly max: number; readonly duration: number }
   | { readonly kind: "limit concurrency"; readonly count: number }
   | { readonly kind: "clean"; readonly state: "completed" | "failed" | "delayed" | "wait" }
   | ({ readonly kind: "lose lock" | "remove" | "promote" | "retry" | "log" | "put back" } & OnJob)
+  /** Removes the priority from a job's record, as records of older clients have it. Only Redis stores records so. */
+  | ({ readonly kind: "lose priority" } & OnJob)
   | ({ readonly kind: "retry later" | "change delay"; readonly delay: number } & OnJob)
   | ({ readonly kind: "change priority"; readonly priority: number; readonly lifo: boolean } & OnJob);
 

@@ -160,6 +160,8 @@ async function change({ queue, backend, pool }: PostgresLane, operation: Change)
       return await queue.pause();
     case "resume":
       return await queue.resume();
+    case "old marker":
+      return undefined;
     case "expire limit":
       return await pool.query("DELETE FROM rate_limit WHERE queue = $1", [queue.name]);
     case "recover stalled":
@@ -189,6 +191,8 @@ async function changeJob(
         "UPDATE job SET lock_token = NULL, locked_until_ms = 1 WHERE queue = $1 AND id = $2 AND state = 'active'",
         [queue.name, id],
       );
+    case "lose priority":
+      return undefined;
     case "remove":
       return await queue.remove(id);
     case "promote":

@@ -11,7 +11,7 @@ import { listenTo } from "./postgres-listener.ts";
 import type { Listener } from "./postgres-listener.ts";
 import { bullApply, openLane } from "./postgres-operations.ts";
 import type { PostgresLane } from "./postgres-operations.ts";
-import { postgresSnapshot } from "./postgres-snapshot.ts";
+import { TABLES, postgresSnapshot } from "./postgres-snapshot.ts";
 import type { Side, Sides } from "./side.ts";
 
 /** A schema with BullMQ's tables, for the lanes of many sequences. */
@@ -27,14 +27,26 @@ const sqlOf = (connection: pg.Pool | pg.ClientBase): SqlSession => ({
   query: (text, params) => connection.query(text, params && [...params]),
 });
 
+/** The schemas of BullMQ's side and of the driver. */
+export const SCHEMAS = { single: "single", turns: "turns" } as const;
+
+interface PostgresSides extends Sides {
+  /** Empties both schemas, so the next sequence does not depend on the earlier ones. Events are numbered from a number on. */
+  reset(firstEvent: number): Promise<void>;
+  close(): Promise<void>;
+}
+
 /**
  * Returns the sides of a PostgreSQL database: BullMQ's own commands in one schema, and the driver, with BullMQ's commands
  * for all other operations, in another one. The schemas must not exist; they are dropped at the end.
  */
-export async function postgresSides(url: string): Promise<Sides & { close(): Promise<void> }> {
-  const schemas = { single: await openSchema(url, "single"), turns: await openSchema(url, "turns") };
+export async function postgresSides(url: string): Promise<PostgresSides> {
+  const schemas = {
+    single: await openSchema(url, SCHEMAS.single),
+    turns: await openSchema(url, SCHEMAS.turns),
+  };
   const session = await schemas.turns.pool.connect();
-  await installFunctions(sqlOf(session), "turns");
+  await installFunctions(sqlOf(session), SCHEMAS.turns);
   session.release();
   const listener = await listenTo(url);
   return {
@@ -46,7 +58,7 @@ export async function postgresSides(url: string): Promise<Sides & { close(): Pro
       const lane = await laneIn(schemas.turns, settings);
       const driver = new PostgresDriver({
         pool: sqlOf(schemas.turns.pool),
-        schema: "turns",
+        schema: SCHEMAS.turns,
         queue: lane.queue,
         limiter: settings.limiter,
         maxMetricsSize: settings.metrics,
@@ -57,6 +69,10 @@ export async function postgresSides(url: string): Promise<Sides & { close(): Pro
         if (operation.kind === "turn") return await driverTurn(driver, operation, now());
         return await bullApply(lane, operation, now());
       });
+    },
+    reset: async (firstEvent) => {
+      for (const schema of Object.values(schemas)) await empty(schema, firstEvent);
+      await listener.heard();
     },
     close: async () => {
       await listener.close();
@@ -71,8 +87,9 @@ export async function postgresSides(url: string): Promise<Sides & { close(): Pro
 
 async function openSchema(url: string, name: string): Promise<Schema> {
   // BullMQ does not order jobs that are due at the same time. The order of an index is at least the same on both sides. The
-  // data need not survive a crash.
-  const options = "-c enable_seqscan=off -c enable_bitmapscan=off -c synchronous_commit=off";
+  // data need not survive a crash. A mutant of a function can be endless.
+  const options =
+    "-c enable_seqscan=off -c enable_bitmapscan=off -c synchronous_commit=off -c statement_timeout=20000";
   const pool = new pg.Pool({ connectionString: url, options: `${options} -c search_path=${name}`, max: 1 });
   pool.on("error", () => {});
   const backend = createPostgresBackend("first", {
@@ -80,6 +97,19 @@ async function openSchema(url: string, name: string): Promise<Schema> {
   });
   await backend.waitUntilReady();
   return { lanes: 0, name, pool, backend };
+}
+
+/** Empties a schema. Only BullMQ's tables and sequences are named. */
+async function empty(schema: Schema, firstEvent: number): Promise<void> {
+  const { rows } = await schema.pool.query<{ name: string }>(
+    "SELECT c.relname AS name FROM pg_class c WHERE relkind = 'S' AND relnamespace = $1::regnamespace AND relname LIKE 'bullmq_jid_%'",
+    [schema.name],
+  );
+  for (const { name } of rows) await schema.pool.query(`DROP SEQUENCE ${name}`);
+  await schema.pool.query(`TRUNCATE ${Object.keys(TABLES).join(", ")} CASCADE`);
+  await schema.pool.query("ALTER SEQUENCE job_seq RESTART");
+  await schema.pool.query(`ALTER SEQUENCE event_seq RESTART ${firstEvent}`);
+  schema.lanes = 0;
 }
 
 /** Opens the lane of the next sequence. It has the same name in both schemas. */

@@ -1,7 +1,7 @@
 import type { PostgresLane } from "./postgres-operations.ts";
 
 /** The tables of BullMQ: the column of their lane, and the columns that order their rows. */
-const TABLES = {
+export const TABLES = {
   job: ["queue", "queue, id"],
   job_log: ["queue", "queue, job_id, idx"],
   job_dependency: ["parent_queue", "parent_queue, parent_id, child_key"],

@@ -3,13 +3,18 @@ import { Redis } from "ioredis";
 import { bullApply, openLane } from "./bull-operations.ts";
 import type { LaneOfBull } from "./bull-operations.ts";
 import { driverAdd, driverTurn, openDriver } from "./driver-operations.ts";
+import type { DriverScripts } from "./driver-operations.ts";
 import { errorOf } from "./errors-of.ts";
 import { redisSnapshot } from "./redis-snapshot.ts";
 import type { Settings } from "./operation.ts";
 import type { Side, Sides } from "./side.ts";
 
-/** Returns the sides of a Redis: BullMQ's own commands, and the driver with BullMQ's commands for all other operations. */
-export function redisSides(url: string): Sides & { close(): Promise<void> } {
+/**
+ * Returns the sides of a Redis: BullMQ's own commands, and the driver with BullMQ's commands for all other operations.
+ *
+ * @param scripts returns the texts of the driver's scripts for the next sequence; without it, they are the driver's own.
+ */
+export function redisSides(url: string, scripts?: () => DriverScripts): Sides & { close(): Promise<void> } {
   const client = new Redis(url, { maxRetriesPerRequest: null });
   const prefix = `conformance-${randomBytes(6).toString("hex")}`;
 
@@ -52,7 +57,7 @@ export function redisSides(url: string): Sides & { close(): Promise<void> } {
     },
     driver: async (settings, now) => {
       const lane = await openLane(client, prefix, settings);
-      const { driver, close } = openDriver(client, lane, settings, now);
+      const { driver, close } = openDriver(client, lane, settings, now, scripts?.());
       const apply: Side["apply"] = async (operation) => {
         if (operation.kind === "add") return await driverAdd(driver, lane, operation.jobs);
         if (operation.kind === "turn") return await driverTurn(driver, operation, now());

@@ -15,8 +15,12 @@ const KEEPS: readonly KeepJobs[] = [
   { age: 2, count: 3 },
   { age: 1, limit: 2 },
   { age: 5, limit: 1, count: 10 },
+  { age: 1, limit: 2_000 },
 ];
 const TEXTS = ['{"value":1}', "null", '"ü – 漢字 😀"', "", "x".repeat(300)];
+/** The probability that a sequence begins with more due or ended jobs than one command of BullMQ moves or removes. */
+const CROWDED = 0.015;
+const CROWD = 1_030;
 const POLICIES = [
   "failParentOnFailure",
   "continueParentOnFailure",
@@ -30,6 +34,8 @@ export class Sequence {
   readonly length: number;
   readonly #random: Random;
   readonly #book: Book;
+  /** The operations that come before the random ones. */
+  readonly #first: Operation[] = [];
   #ids = 0;
 
   constructor(seed: number, index: number, book: Book) {
@@ -42,9 +48,15 @@ export class Sequence {
       maxEvents: random.chance(0.4) ? random.pick([1, 20, 120]) : undefined,
     };
     this.length = 20 + random.below(40);
+    if (random.chance(CROWDED)) {
+      this.#first.push(...(random.chance(0.5) ? this.#crowdOfDueJobs() : this.#crowdOfEndedJobs()));
+      this.length = this.#first.length + 12;
+    }
   }
 
   next(): Operation {
+    const first = this.#first.shift();
+    if (first !== undefined) return first;
     const random = this.#random;
     const [, make] = this.#kinds[random.weighted(this.#kinds.map(([weight]) => weight))]!;
     return make();
@@ -61,9 +73,11 @@ export class Sequence {
     [1, () => ({ kind: "limit concurrency", count: 1 + this.#random.below(8) })],
     [2, () => ({ kind: "remove limits" })],
     [2, () => ({ kind: "expire limit" })],
+    [0.5, () => ({ kind: "old marker", isNext: this.#random.chance(0.7) })],
     [2, () => ({ kind: "recover stalled" })],
     [2, () => ({ kind: "clean", state: this.#random.pick(["completed", "failed", "delayed", "wait"]) })],
     [2, () => ({ kind: "lose lock", ...this.#held() })],
+    [1, () => ({ kind: "lose priority", ...this.#any() })],
     [3, () => ({ kind: "remove", ...this.#any() })],
     [3, () => ({ kind: "retry", ...this.#any() })],
     [2, () => ({ kind: "promote", ...this.#any() })],
@@ -126,6 +140,38 @@ export class Sequence {
     const parent = random.chance(0.08) ? this.#any().id : undefined;
     if (parent !== undefined || random.chance(0.02)) add(0.7, random.pick(POLICIES), () => true);
     return { name: random.pick(["send", "größe"]), data: { n: random.below(100) }, opts, parent };
+  }
+
+  #crowdOfDueJobs(): Operation[] {
+    return [
+      { kind: "add", jobs: this.#list(CROWD, () => this.#delayedJob()) },
+      { kind: "advance", milliseconds: 50 },
+    ];
+  }
+
+  #crowdOfEndedJobs(): Operation[] {
+    const token = TOKENS[0]!;
+    const end = { token, outcome: "completed", text: "1", stacktrace: undefined, attempts: 0 } as const;
+    let id = 0;
+    return [
+      { kind: "add", jobs: this.#list(CROWD, () => ({ name: "send", data: {}, opts: {} })) },
+      { kind: "turn", ends: [], claim: { count: CROWD, token, workerName: undefined } },
+      {
+        kind: "turn",
+        ends: this.#list(CROWD, () => ({ ...end, id: String(++id), ago: 0, keep: { count: -1 } })),
+        claim: undefined,
+      },
+      { kind: "add", jobs: this.#list(12, () => ({ name: "send", data: {}, opts: {} })) },
+      { kind: "advance", milliseconds: 5_000 },
+    ];
+  }
+
+  /** Returns a job that is due within some milliseconds. */
+  #delayedJob(): AddedJob {
+    const random = this.#random;
+    const opts: Record<string, unknown> = { delay: 1 + random.below(9) };
+    if (random.chance(0.2)) opts["priority"] = 1 + random.below(3);
+    return { name: "send", data: {}, opts };
   }
 
   #deduplication(): Record<string, unknown> {

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { Redis } from "ioredis";
-import type { PrivateRedis } from "../../support/redis.ts";
+import type { PrivateRedis } from "../../support/private-redis.ts";
 import { faultTest, full } from "../support/fault-test.ts";
 import { chaosRun } from "./chaos-run.ts";
 import type { Fault } from "./chaos-run.ts";

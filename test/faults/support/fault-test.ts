@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { join } from "node:path";
 import { expect } from "vitest";
 import { folderTest } from "../../support/files.ts";
-import { PrivateRedis } from "../../support/redis.ts";
+import { PrivateRedis } from "../../support/private-redis.ts";
 import { TaskloomProcess } from "../../support/taskloom-process.ts";
 import { Ledger } from "./ledger.ts";
 

@@ -111,7 +111,7 @@ export class WatchedWorker implements Life {
         this.#metrics.unknown(name);
         options.logger.warn(
           { event: "unknown", id, task: name, version: wanted },
-          `job ${id} needs version ${wanted} of task ${name}, which no module exports; the job waits`,
+          `job ${id} needs ${wanted === undefined ? "" : `version ${wanted} of `}task ${name}, which no module exports; the job waits`,
         );
       },
     });

@@ -1,7 +1,9 @@
 import { Job } from "bullmq";
 import type { JobJson, JobProgress } from "bullmq";
 import { unreadableFailure } from "../bullmq/deferred-end.ts";
-import type { BullJob } from "../contract/lane-queue.ts";
+import { laneOfJobId } from "../contract/lane.ts";
+import type { BullJob, PlainJob } from "../contract/lane-queue.ts";
+import { isSubmission } from "../wire/job-data.ts";
 import type { JobData } from "../wire/job-data.ts";
 import { valueOr } from "../value-or.ts";
 import type { LaneSource } from "./lane-source.ts";
@@ -14,6 +16,7 @@ export class ClaimedJob implements BullJob {
   readonly id: string;
   readonly name: string;
   readonly data: JobData;
+  readonly plain?: PlainJob;
   readonly opts: BullJob["opts"];
   readonly timestamp: number;
   readonly stalledCounter: number;
@@ -41,11 +44,12 @@ export class ClaimedJob implements BullJob {
     this.progress = record.progress ?? 0;
     if (record.processedOn !== undefined) this.processedOn = record.processedOn;
     const data: unknown = valueOr<unknown>(() => JSON.parse(record.data || "{}"), NOT_JSON);
-    const isObject = typeof data === "object" && data !== null && !Array.isArray(data);
-    this.data = (isObject ? data : {}) as JobData;
-    if (data === NOT_JSON) this.deferredFailure = unreadableFailure("its data is not JSON");
-    else if (!isObject) this.deferredFailure = unreadableFailure("its data is not an object");
-    else if (record.deferredFailure) this.deferredFailure = record.deferredFailure;
+    // No field of foreign data may count as a field of a submission, such as a deadline or a reply address.
+    this.data = isSubmission(data) ? data : ({} as JobData);
+    const fault = isSubmission(data) ? undefined : faultOf(data, id);
+    if (fault !== undefined) this.deferredFailure = unreadableFailure(fault);
+    else if (!isSubmission(data)) this.plain = { data };
+    if (record.deferredFailure && data !== NOT_JSON) this.deferredFailure = record.deferredFailure;
   }
 
   /** The key of the schedule whose run this is; undefined for other jobs. */
@@ -99,3 +103,14 @@ export class ClaimedJob implements BullJob {
 }
 
 const NOT_JSON = Symbol("not JSON");
+
+/**
+ * Returns why data that is not a submission cannot be read; undefined if BullMQ's own client has added the job. Only Taskloom
+ * gives a job an id with a lane.
+ */
+function faultOf(data: unknown, id: string): string | undefined {
+  if (data === NOT_JSON) return "its data is not JSON";
+  if (laneOfJobId(id) === undefined) return undefined;
+  const isObject = typeof data === "object" && data !== null && !Array.isArray(data);
+  return isObject ? "its data is not a submission" : "its data is not an object";
+}

@@ -8,8 +8,17 @@ export interface NewJob {
   readonly opts: JobsOptions;
 }
 
-/** A job of a worker: the part of BullMQ's Job that is needed to run it. */
-export type BullJob = Partial<Pick<Job, "extendLock">> &
+/** A job that BullMQ's own client has added to a lane. */
+export interface PlainJob {
+  /** The data of the job, which is the only argument of the task. */
+  readonly data: unknown;
+}
+
+/**
+ * A job of a worker: the part of BullMQ's Job that is needed to run it. `plain` is set, and `data` is empty, if BullMQ's own
+ * client has added the job.
+ */
+export type BullJob = { readonly plain?: PlainJob } & Partial<Pick<Job, "extendLock">> &
   Pick<
     Job<JobData, unknown, string>,
     | "id"

@@ -45,7 +45,7 @@ export async function retryStored(
   if (job === undefined) throw lost();
   await engine.renewAttempts(queues.nameOf(lane), stored);
   const data: Partial<JobData> = job.data;
-  // A record that is not a submission stays as it is. The worker refuses it.
+  // A record that is not a submission stays as it is.
   if (data.v !== undefined && (reply !== undefined || data.deadline !== undefined)) {
     const { deadline: _passed, ...rest } = job.data;
     await job.updateData(reply === undefined ? rest : { ...rest, reply });

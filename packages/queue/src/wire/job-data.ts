@@ -46,6 +46,14 @@ export interface FlowData {
 }
 
 /**
+ * Returns whether the stored data of a job is that of a submission: every version of a submission has a number `v`. Other
+ * data comes from BullMQ's own client.
+ */
+export function isSubmission(data: unknown): data is JobData {
+  return typeof data === "object" && data !== null && "v" in data && typeof data.v === "number";
+}
+
+/**
  * Encodes the arguments of a submission.
  *
  * @throws {@link WireError} for an argument that cannot be sent, TypeError for arguments that refer to their own list.

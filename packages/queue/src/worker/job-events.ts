@@ -39,7 +39,8 @@ export interface JobEvent {
 export type ReportUnknown = (job: {
   readonly id: string;
   readonly name: string;
-  readonly version: number;
+  /** The wanted version; undefined for a job of BullMQ's own client. */
+  readonly version: number | undefined;
 }) => void;
 
 /** The listeners of a worker, for logs and figures. An error of a listener never fails a job. */
@@ -66,7 +67,7 @@ export function startOf(job: BullJob, queue: string, lane: Lane): JobStart {
     lane,
     attempt: job.attemptsMade + 1,
     waited: Math.max(0, (job.processedOn ?? Date.now()) - job.timestamp - (job.opts.delay ?? 0)),
-    args: job.data.args,
+    args: job.plain === undefined ? job.data.args : [job.plain.data],
     ...callsOf(job),
   };
 }

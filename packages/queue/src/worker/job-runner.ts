@@ -2,7 +2,6 @@ import { CancelledError, TimeoutError, createTask } from "@taskloom/loop";
 import type { Task } from "@taskloom/loop";
 import type { ThreadPoolExecutor } from "@taskloom/offload";
 import { DelayedError, WaitingError } from "bullmq";
-import { checkArguments } from "../definition/check-arguments.ts";
 import type { RunnableTask } from "../definition/define-task.ts";
 import { cancelReasonOf, failureOf, unreadableReason } from "../bullmq/deferred-end.ts";
 import type { CancelRequest } from "../contract/cancellation.ts";
@@ -10,9 +9,8 @@ import type { WorkerLane } from "../contract/engine-worker.ts";
 import type { Engine } from "../contract/engine.ts";
 import type { BullJob } from "../contract/lane-queue.ts";
 import { untilAnswered, untilDone } from "../contract/transient.ts";
-import { TaskArgumentsError, UnrecoverableError, WorkerDiedError } from "../errors.ts";
+import { UnrecoverableError, WorkerDiedError } from "../errors.ts";
 import { publicId } from "../contract/lane.ts";
-import { decodeArguments } from "../wire/job-data.ts";
 import { StoredFailure, cancelledEnvelope } from "../wire/outcome.ts";
 import { encodeValue } from "../wire/encode.ts";
 import { WireError } from "../wire/wire-error.ts";
@@ -20,6 +18,7 @@ import { runAsJob } from "./current-job.ts";
 import type { CurrentJob } from "./current-job.ts";
 import { childFailure, childOutcomes } from "./flow-children.ts";
 import { HandBacks } from "./hand-backs.ts";
+import { checkedArguments } from "./job-arguments.ts";
 import type { ReportUnknown } from "./job-events.ts";
 import { JobLog } from "./job-log.ts";
 import type { OutcomeReplies } from "./outcome-replies.ts";
@@ -136,8 +135,7 @@ export class JobRunner {
       throw new StoredFailure(error, { final: true });
     }
     const definition = this.#tasks.get(job.name);
-    if (definition === undefined || definition.task.version !== job.data.version || job.data.v !== 1)
-      return await this.#putBack(job, lock, lane);
+    if (definition === undefined || !isFor(definition, job)) return await this.#putBack(job, lock, lane);
     refuseDeadly(job);
     const left = this.#timeLeft(job);
     const { flow } = job.data;
@@ -156,7 +154,7 @@ export class JobRunner {
   /** Puts a job back that no task of this worker fits. It never fails for that: in a deployment, another worker fits. */
   async #putBack(job: BullJob, lock: string, lane: WorkerLane | undefined): Promise<never> {
     const id = job.id!;
-    this.#reportOnce({ id, name: job.name, version: job.data.version });
+    this.#reportOnce({ id, name: job.name, version: job.plain === undefined ? job.data.version : undefined });
     const due = Date.now() + this.#putBacks.next(id);
     lane?.leaveToOthers(due);
     await untilDone(this.#engine, () => job.moveToDelayed(due, lock));
@@ -195,7 +193,9 @@ export class JobRunner {
     });
     const stopProgress = task.onProgress((value) => progress.report(value));
     try {
-      const result = encodeValue(await end);
+      const value = await end;
+      // BullMQ's own client reads the result of its job as plain JSON.
+      const result = job.plain === undefined ? encodeValue(value) : value;
       const storing = progress.settled();
       if (storing !== undefined) await storing;
       const stored = (strict ? await this.#seal(run, job) : undefined) ?? result;
@@ -357,12 +357,14 @@ export class JobRunner {
   }
 }
 
-/** Fails a job whose record is not that of a submission. */
+/** Returns whether a task runs a job: a job of BullMQ's own client names no version. */
+function isFor({ task }: RunnableTask, { data, plain }: BullJob): boolean {
+  return plain !== undefined || (task.version === data.version && data.v === 1);
+}
+
+/** Fails a job whose record cannot be read. */
 function refuseUnreadable(job: BullJob): void {
-  // Every version of a submission has a `v`. PostgreSQL's backend replaces data that is null by an empty object.
-  const version: unknown = job.data.v;
-  const reason =
-    unreadableReason(job) ?? (typeof version === "number" ? undefined : "its data is not a submission");
+  const reason = unreadableReason(job);
   if (reason === undefined) return;
   const message = `Job ${job.id} (${job.name}) cannot be run, since ${reason}; submit it again`;
   throw new StoredFailure(new WireError("MALFORMED", "job", message), { final: true });
@@ -373,27 +375,6 @@ function refuseDeadly({ id, name, opts, stalledCounter }: BullJob): void {
   if (stalledCounter <= Math.max(opts.attempts ?? 1, FORGIVEN_DEATHS)) return;
   const message = `Job ${id} (${name}) was running in each of ${stalledCounter} workers that died, so it is not retried; find out why they died, and retry the job`;
   throw new StoredFailure(new WorkerDiedError(message), { final: true });
-}
-
-/** Returns the arguments of a job, or a promise of them if an asynchronous schema checks them. */
-function checkedArguments(
-  { task }: RunnableTask,
-  { data }: BullJob,
-): readonly unknown[] | Promise<readonly unknown[]> {
-  try {
-    const args = decodeArguments(data);
-    // The items of a pack are checked one by one when it runs.
-    const checked = data.pack === true ? args : checkArguments(task, args);
-    return checked instanceof Promise ? checked.catch(refuseArguments) : checked;
-  } catch (error) {
-    return refuseArguments(error);
-  }
-}
-
-/** Fails a job with the error of its arguments. An error of the schema's own code is not final. */
-function refuseArguments(error: unknown): never {
-  const final = error instanceof TaskArgumentsError || error instanceof WireError;
-  throw new StoredFailure(error, { final });
 }
 
 /** Whether an item of a pack is a list of arguments. `decodeArguments` has refused packs with any other item. */
