@@ -10,7 +10,7 @@ import type { AddedJob, Operation, Settings } from "./operation.ts";
 import type { Answer } from "./side.ts";
 
 /** The texts of the driver's scripts. */
-export type DriverScripts = typeof driverScripts;
+export type DriverScripts = ReturnType<typeof driverScripts>;
 
 /** Opens the driver of a lane; `close` closes its connection. */
 export function openDriver(
@@ -18,9 +18,13 @@ export function openDriver(
   { queue }: LaneOfBull,
   settings: Settings,
   now: () => number,
-  scripts: DriverScripts = driverScripts,
+  scripts: DriverScripts = driverScripts(),
 ): { readonly driver: RedisDriver; readonly close: () => void } {
-  const connection = new UnrepeatedConnection(() => unrepeating(client), scripts, 3);
+  const connection = new UnrepeatedConnection(
+    () => unrepeating(client),
+    () => scripts,
+    3,
+  );
   const { limiter, metrics } = settings;
   const driver = new RedisDriver(queue, { connection, limiter, maxMetricsSize: metrics, now });
   return { driver, close: () => connection.close() };

@@ -113,6 +113,8 @@ async function change({ queue, backend, database }: SqliteLane, operation: Chang
       return await queue.setGlobalConcurrency(operation.count);
     case "clean":
       return await queue.clean(0, 3, operation.state);
+    case "old marker":
+      return null; // BullMQ 4 had no SQLite.
     default:
       return await changeJob({ queue, backend, database }, operation);
   }
@@ -131,6 +133,8 @@ async function changeJob(
           [queue.name, id],
         ],
       ]);
+    case "lose priority":
+      return null; // A job is one row here, and always has a priority.
     case "remove":
       return await queue.remove(id);
     case "promote":

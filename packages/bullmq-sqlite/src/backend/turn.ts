@@ -16,8 +16,8 @@ export interface RunEnd {
   readonly stacktrace?: string | undefined;
   /** Milliseconds of the epoch. */
   readonly finishedOn: number;
-  /** The retention of the job's state. A count of 0 without an age removes this job only. */
-  readonly keep: KeepJobs;
+  /** BullMQ's retention of the finished jobs of this outcome; true removes this job alone. */
+  readonly keep: KeepJobs | true;
 }
 
 /** The terms on which a worker takes jobs. */
@@ -50,7 +50,8 @@ export function turnEndOf(
   { metrics }: BackendOptions,
   { id, token, outcome, text, stacktrace, finishedOn, keep }: RunEnd,
 ): TurnEnd {
-  const removesThisJob = keep.count === 0 && !("age" in keep);
+  // A count of 0 without an age is BullMQ's other spelling on Redis.
+  const removesThisJob = keep === true || (keep.count === 0 && !("age" in keep));
   return {
     id,
     token,

@@ -20,7 +20,7 @@ export class RedisJudge implements Judge {
   readonly #client: Redis;
   readonly #sides: ReturnType<typeof redisSides>;
   readonly #recordings: Recording[] = [];
-  #scripts = driverScripts;
+  #scripts = driverScripts();
 
   private constructor(redis: PrivateRedis) {
     this.#redis = redis;
@@ -36,7 +36,7 @@ export class RedisJudge implements Judge {
   }
 
   mutants(): TextMutant[] {
-    return Object.entries(driverScripts).flatMap(([name, text]) =>
+    return Object.entries(driverScripts()).flatMap(([name, text]) =>
       mutantsOf(name, text, lua, ownLines(text)),
     );
   }
@@ -53,7 +53,7 @@ export class RedisJudge implements Judge {
   async verdict(mutant: TextMutant, comparisons: readonly Comparison[]): Promise<Verdict> {
     for (const [at, comparison] of comparisons.entries())
       this.#recordings[at] ??= await record(this.#sides.bullmq, comparison);
-    this.#scripts = { ...driverScripts, [mutant.source]: mutated(this.#textOf(mutant), mutant) };
+    this.#scripts = { ...driverScripts(), [mutant.source]: mutated(this.#textOf(mutant), mutant) };
     for (let at = 0; at < comparisons.length; at++) {
       const found = await this.#compareWithin(this.#recordings[at]!);
       if (found === "endless") return { kind: "endless", after: at + 1 };
@@ -63,7 +63,7 @@ export class RedisJudge implements Judge {
   }
 
   #textOf({ source }: TextMutant): string {
-    const text = Object.entries(driverScripts).find(([name]) => name === source)?.[1];
+    const text = Object.entries(driverScripts()).find(([name]) => name === source)?.[1];
     if (text === undefined) throw new Error(`there is no script ${source}`);
     return text;
   }
