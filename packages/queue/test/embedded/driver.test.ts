@@ -54,3 +54,25 @@ test("a claim takes a waiting worker's job alone, and then as many as there are"
   const second = await driver.turn([], claim);
   expect(second.jobs.map(({ id }) => id)).toEqual(["two", "three"]);
 });
+
+test("a turn of more ends than one operation takes refuses each end alone, and claims at its end", async ({
+  driver,
+}) => {
+  const ids = Array.from({ length: 700 }, (_, index) => `job-${index}`);
+  await driver.add(ids.map((jobId) => jobOf({ jobId })));
+  await driver.turn([], { ...claim, count: 600 });
+  const ends = ids.slice(0, 600).map((id, index) => ({
+    id,
+    token: index === 300 ? "other" : "a",
+    outcome: "completed" as const,
+    text: "1",
+    stacktrace: undefined,
+    finishedOn: Date.now(),
+    keep: { count: 0 },
+    opts: {},
+  }));
+  const { refusals, jobs } = await driver.turn(ends, claim);
+  expect(refusals).toHaveLength(600);
+  expect(refusals.flatMap((error, index) => (error === undefined ? [] : [index]))).toEqual([300]);
+  expect(jobs.map(({ id }) => id)).toEqual(ids.slice(600, 610));
+});

@@ -7,6 +7,8 @@ import type { NewJob } from "../../contract/lane-queue.ts";
 
 /** The greatest number of jobs of one claim: other processes wait for the file meanwhile. */
 const MAX_CLAIMED = 128;
+/** The greatest number of ends of one operation. The thread stores about two such operations in one transaction. */
+const MAX_ENDS = 250;
 
 /** The turns of a lane on the embedded database: each is one operation of its thread. */
 export class SqliteTurns implements LaneTurns {
@@ -22,7 +24,45 @@ export class SqliteTurns implements LaneTurns {
   }
 
   turn(ends: readonly RunEnd[], claim: ClaimTerms | undefined): Promise<TurnAnswer> {
-    return this.backend.turn(ends, claim);
+    return ends.length <= MAX_ENDS ? this.backend.turn(ends, claim) : this.#turnInParts(ends, claim);
+  }
+
+  /** Runs the operations of a large turn. All of them leave at once, and the last one claims. */
+  async #turnInParts(ends: readonly RunEnd[], claim: ClaimTerms | undefined): Promise<TurnAnswer> {
+    const parts = Array.from({ length: Math.ceil(ends.length / MAX_ENDS) }, (_, at) =>
+      ends.slice(at * MAX_ENDS, (at + 1) * MAX_ENDS),
+    );
+    const last = parts.length - 1;
+    const running = parts.map((part, at) => this.backend.turn(part, at === last ? claim : undefined));
+    const answers = await Promise.allSettled(running);
+    if (answers.every(({ status }) => status === "rejected")) await running[0]; // Throws: nothing was stored.
+    const refusals: (Error | undefined)[] = [];
+    let claimed: Omit<TurnAnswer, "refusals"> = { jobs: [], limitedFor: 0, nextDue: 0 };
+    for (const [at, answer] of answers.entries()) {
+      if (answer.status === "fulfilled") {
+        refusals.push(...answer.value.refusals);
+        if (at === last) claimed = answer.value;
+      } else {
+        const error = asError(answer.reason);
+        refusals.push(...(await this.#storeSingly(parts[at]!, error)));
+        if (at === last && claim !== undefined) claimed = { ...claimed, claimFailure: error };
+      }
+    }
+    return { ...claimed, refusals };
+  }
+
+  /** Stores the ends of an operation that failed, so that an end that cannot be stored is refused alone. */
+  async #storeSingly(ends: readonly RunEnd[], error: Error): Promise<readonly (Error | undefined)[]> {
+    // A full disk, for instance, refuses all of them. The worker repeats them.
+    if (!isCausedByOneJob(error)) return ends.map(() => error);
+    const single = async (end: RunEnd): Promise<Error | undefined> => {
+      try {
+        return (await this.backend.turn([end], undefined)).refusals[0];
+      } catch (refusal) {
+        return asError(refusal);
+      }
+    };
+    return await Promise.all(ends.map(single));
   }
 }
 
@@ -63,14 +103,13 @@ export class SqliteDriver extends SqliteTurns implements LaneDriver {
   }
 
   /**
-   * Adds jobs in one operation. If one of them is refused, by BullMQ's rules or because a column cannot store its values,
-   * none was added, and each is added by its own operation.
+   * Adds jobs in one operation. If one of them is refused, none was added, and each is added by its own operation.
    */
   async #addAll(entries: readonly Entry[]): Promise<(string | Error)[]> {
     try {
       return await this.backend.addJobs([...entries]);
     } catch (error) {
-      if (error instanceof SqliteError && error.code !== "SQLITE_ERROR") throw error;
+      if (!isCausedByOneJob(error)) throw error;
     }
     return await Promise.all(entries.map((entry) => this.#addSingle(entry)));
   }
@@ -90,6 +129,11 @@ interface Entry {
   readonly job: JobJson;
   readonly jobId: string;
   readonly parentKeyOpts: ParentKeyOpts;
+}
+
+/** Returns whether an operation failed by BullMQ's rules, or because a column cannot store the values of one of its jobs. */
+function isCausedByOneJob(error: unknown): boolean {
+  return !(error instanceof SqliteError) || error.code === "SQLITE_ERROR";
 }
 
 function asError(thrown: unknown): Error {
