@@ -1,13 +1,13 @@
 import type { TextMutant } from "./text-mutant.ts";
 
 /** Mutants that no sequence can tell from the original, each with the reason. */
-interface Equivalents {
+export interface Equivalents {
   readonly reason: string;
   /** The line before and after the change, without the spaces around it. */
   readonly mutants: readonly (readonly [before: string, after: string])[];
 }
 
-const EQUIVALENTS: readonly Equivalents[] = [
+export const EQUIVALENTS: readonly Equivalents[] = [
   {
     reason: "Only the size of the parts changes in which keys are deleted.",
     mutants: [["if n > 6000 or i == #ids then", "if n >= 6000 or i == #ids then"]],
