@@ -19,7 +19,7 @@ const KEEPS: readonly KeepJobs[] = [
 ];
 const TEXTS = ['{"value":1}', "null", '"ü – 漢字 😀"', "", "x".repeat(300)];
 /** The probability that a sequence begins with more due or ended jobs than one command of BullMQ moves or removes. */
-const CROWDED = 0.015;
+const CROWDED = 0.02;
 const CROWD = 1_030;
 const POLICIES = [
   "failParentOnFailure",
@@ -149,20 +149,42 @@ export class Sequence {
     ];
   }
 
+  /** Ends a crowd of jobs that are kept, and then a few whose retention removes the crowd. */
   #crowdOfEndedJobs(): Operation[] {
     const token = TOKENS[0]!;
-    const end = { token, outcome: "completed", text: "1", stacktrace: undefined, attempts: 0 } as const;
     let id = 0;
+    const add = (count: number): Operation => ({
+      kind: "add",
+      jobs: this.#list(count, () => ({ name: "send", data: {}, opts: {} })),
+    });
+    const claim = (count: number): Operation => ({
+      kind: "turn",
+      ends: [],
+      claim: { count, token, workerName: undefined },
+    });
+    const end = (count: number, keep: KeepJobs): Operation => ({
+      kind: "turn",
+      ends: this.#list(count, () => ({
+        id: String(++id),
+        token,
+        outcome: "completed",
+        text: "1",
+        stacktrace: undefined,
+        ago: 0,
+        keep,
+        attempts: 0,
+      })),
+      claim: undefined,
+    });
+    const keep = this.#random.pick<KeepJobs>([{ count: 5 }, { age: 1 }, { age: 1, limit: 2_000 }]);
     return [
-      { kind: "add", jobs: this.#list(CROWD, () => ({ name: "send", data: {}, opts: {} })) },
-      { kind: "turn", ends: [], claim: { count: CROWD, token, workerName: undefined } },
-      {
-        kind: "turn",
-        ends: this.#list(CROWD, () => ({ ...end, id: String(++id), ago: 0, keep: { count: -1 } })),
-        claim: undefined,
-      },
-      { kind: "add", jobs: this.#list(12, () => ({ name: "send", data: {}, opts: {} })) },
+      add(CROWD),
+      claim(CROWD),
+      end(CROWD, { count: -1 }),
+      add(12),
       { kind: "advance", milliseconds: 5_000 },
+      claim(12),
+      end(6, keep),
     ];
   }
 

@@ -1,21 +1,28 @@
 import type { TextMutant } from "./text-mutant.ts";
 
 /** Mutants that no sequence can tell from the original, each with the reason. */
-interface Equivalents {
+export interface Equivalents {
   readonly reason: string;
   /** The line before and after the change, without the spaces around it. */
   readonly mutants: readonly (readonly [before: string, after: string])[];
 }
 
-const EQUIVALENTS: readonly Equivalents[] = [
+export const EQUIVALENTS: readonly Equivalents[] = [
   {
     reason: "Only the size of the parts changes in which keys are deleted.",
-    mutants: [["if n > 6000 or i == #ids then", "if n >= 6000 or i == #ids then"]],
+    mutants: [
+      ["if n > 6000 or i == #ids then", "if n >= 6000 or i == #ids then"],
+      // The first key of the next part is then one that was deleted before.
+      ["n = 0", "n = 1"],
+    ],
   },
   {
     reason: "The guard only saves work: BullMQ's own code, or a check of each job, has the same result.",
     mutants: [
       ["return false", "return true"],
+      ["if surplus > 1000 then return true end", "if surplus >= 1000 then return true end"],
+      ["if surplus > 1000 then return true end", "if surplus > 1000 then return false end"],
+      ["if surplus > 1000 then return true end", "if surplus > 1001 then return true end"],
       [
         "local haveChildren = c > 0 and call('EXISTS', unpack(children)) > 0",
         "local haveChildren = c > 0 and call('EXISTS', unpack(children)) >= 0",

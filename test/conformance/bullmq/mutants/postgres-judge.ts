@@ -60,7 +60,7 @@ export class PostgresJudge implements Judge {
   }
 
   mutants(): TextMutant[] {
-    return Object.entries(TEXTS).flatMap(([name, text]) => mutantsOf(name, text, plpgsql, besideLocks(text)));
+    return postgresMutants();
   }
 
   /** PostgreSQL parses a function when it is created. */
@@ -107,6 +107,11 @@ export class PostgresJudge implements Judge {
     await this.#server.query(`DROP DATABASE ${this.#name} WITH (FORCE)`);
     await this.#server.end();
   }
+}
+
+/** Returns the mutants of the driver's functions; PostgreSQL refuses some of them. */
+export function postgresMutants(): TextMutant[] {
+  return Object.entries(TEXTS).flatMap(([name, text]) => mutantsOf(name, text, plpgsql, besideLocks(text)));
 }
 
 /**
