@@ -20,7 +20,7 @@ const KEEPS: readonly KeepJobs[] = [
 ];
 const TEXTS = ['{"value":1}', "null", '"ü – 漢字 😀"', "", "x".repeat(300)];
 /** The probability that a sequence begins with more due or ended jobs than one command of BullMQ moves or removes. */
-const CROWDED = 0.02;
+const CROWDED = 0.03;
 const CROWD = 1_030;
 const POLICIES = [
   "failParentOnFailure",
