@@ -186,6 +186,8 @@ async function changeJob(
   switch (operation.kind) {
     case "lose lock":
       return await client.del(queue.toKey(`${id}:lock`));
+    case "leave active list":
+      return await client.lrem(queue.toKey("active"), 0, id);
     case "lose priority":
       return await client.hdel(queue.toKey(id), "priority");
     case "remove":

@@ -54,8 +54,8 @@ export type Operation =
   | { readonly kind: "limit concurrency"; readonly count: number }
   | { readonly kind: "clean"; readonly state: "completed" | "failed" | "delayed" | "wait" }
   | ({ readonly kind: "lose lock" | "remove" | "promote" | "retry" | "log" | "put back" } & OnJob)
-  /** Removes the priority from a job's record, as records of older clients have it. Only Redis stores records so. */
-  | ({ readonly kind: "lose priority" } & OnJob)
+  /** Spoils the data of Redis: the priority of a record, or a place in the list of active jobs. */
+  | ({ readonly kind: "lose priority" | "leave active list" } & OnJob)
   | ({ readonly kind: "retry later" | "change delay"; readonly delay: number } & OnJob)
   | ({ readonly kind: "change priority"; readonly priority: number; readonly lifo: boolean } & OnJob);
 

@@ -192,6 +192,7 @@ async function changeJob(
         [queue.name, id],
       );
     case "lose priority":
+    case "leave active list":
       return undefined;
     case "remove":
       return await queue.remove(id);

@@ -7,6 +7,7 @@ const TOKENS = ["worker-1:1", "worker-2:1", "worker-2:2"];
 const KEEPS: readonly KeepJobs[] = [
   { count: -1 },
   { count: 0 },
+  { count: 1 },
   { count: 2 },
   { count: 5 },
   { age: 3_600 },
@@ -19,7 +20,7 @@ const KEEPS: readonly KeepJobs[] = [
 ];
 const TEXTS = ['{"value":1}', "null", '"ü – 漢字 😀"', "", "x".repeat(300)];
 /** The probability that a sequence begins with more due or ended jobs than one command of BullMQ moves or removes. */
-const CROWDED = 0.02;
+const CROWDED = 0.03;
 const CROWD = 1_030;
 const POLICIES = [
   "failParentOnFailure",
@@ -78,6 +79,7 @@ export class Sequence {
     [2, () => ({ kind: "clean", state: this.#random.pick(["completed", "failed", "delayed", "wait"]) })],
     [2, () => ({ kind: "lose lock", ...this.#held() })],
     [1, () => ({ kind: "lose priority", ...this.#any() })],
+    [0.7, () => ({ kind: "leave active list", ...this.#held() })],
     [3, () => ({ kind: "remove", ...this.#any() })],
     [3, () => ({ kind: "retry", ...this.#any() })],
     [2, () => ({ kind: "promote", ...this.#any() })],

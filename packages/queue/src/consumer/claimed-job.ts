@@ -105,8 +105,8 @@ export class ClaimedJob implements BullJob {
 const NOT_JSON = Symbol("not JSON");
 
 /**
- * Returns why data that is not a submission cannot be read; undefined if BullMQ's own client has added the job. Only Taskloom
- * gives a job an id with a lane.
+ * Returns why data that is not a submission cannot be read; undefined if BullMQ's own client has added the job. Only
+ * the ids of Taskloom's jobs begin with a lane.
  */
 function faultOf(data: unknown, id: string): string | undefined {
   if (data === NOT_JSON) return "its data is not JSON";

@@ -20,6 +20,14 @@ export const EQUIVALENTS: readonly Equivalents[] = [
     reason: "The guard only saves work: BullMQ's own code, or a check of each job, has the same result.",
     mutants: [
       ["return false", "return true"],
+      [
+        "local oldest, wanted = call('LRANGE', active, -n, -1), {}",
+        "local oldest, wanted = call('LRANGE', active, -n, -2), {}",
+      ],
+      [
+        "local start, limit = latest - kind.age * 1000, kind.limit or 1000",
+        "local start, limit = latest + kind.age * 1000, kind.limit or 1000",
+      ],
       ["if surplus > 1000 then return true end", "if surplus >= 1000 then return true end"],
       ["if surplus > 1000 then return true end", "if surplus > 1000 then return false end"],
       ["if surplus > 1000 then return true end", "if surplus > 1001 then return true end"],
@@ -34,8 +42,17 @@ export const EQUIVALENTS: readonly Equivalents[] = [
     ],
   },
   {
-    reason: "The field is missing, or set, at that place.",
+    reason: "The value is missing, or set, at that place, or is not at the start of the text.",
     mutants: [
+      [
+        String.raw`local from, to = string.find(stored, '\\u0001', 1, true)`,
+        String.raw`local from, to = string.find(stored, '\\u0001', 2, true)`,
+      ],
+      [
+        "if not run[i][10] then t.stored = t.stored + 1 end",
+        "if not run[i][10] then t.stored = t.stored + 2 end",
+      ],
+      ["if kind.count and kind.count > 0 then", "if kind.count and kind.count >= 0 then"],
       ["if one[8] >= (kind.attempts or 0) then", "if one[8] >= (kind.attempts or 1) then"],
       [
         "call('HSET', t.metaKey, 'opts.maxLenEvents', '10000')",
