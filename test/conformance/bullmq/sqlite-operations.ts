@@ -134,7 +134,8 @@ async function changeJob(
         ],
       ]);
     case "lose priority":
-      return null; // A job is one row here, and always has a priority.
+    case "leave active list":
+      return null; // A job is one row here: it always has a priority, and is in no list.
     case "remove":
       return await queue.remove(id);
     case "promote":

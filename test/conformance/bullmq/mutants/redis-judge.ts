@@ -112,7 +112,9 @@ export class RedisJudge implements Judge {
 
 /** Returns the mutants of the driver's scripts; Redis refuses some of them. */
 export function redisMutants(): TextMutant[] {
-  return Object.entries(driverScripts).flatMap(([name, text]) => mutantsOf(name, text, lua, ownLines(text)));
+  return Object.entries(driverScripts()).flatMap(([name, text]) =>
+    mutantsOf(name, text, lua, ownLines(text)),
+  );
 }
 
 async function timerOf(milliseconds: number): Promise<"late"> {
