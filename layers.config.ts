@@ -60,7 +60,7 @@ export const layeredPackages: readonly LayeredPackage[] = [
   {
     sources: "packages/queue/src",
     layers: [
-      ["error-code.ts", "errors.ts", "message-of.ts", "value-or.ts", "cron"],
+      ["as-error.ts", "error-code.ts", "errors.ts", "message-of.ts", "value-or.ts", "cron"],
       ["milliseconds.ts"],
       ["wire"],
       ["contract"],

@@ -14,6 +14,7 @@ import type { RunEnd } from "../../packages/queue/src/contract/lane-driver.ts";
 import type { NewJob } from "../../packages/queue/src/contract/lane-queue.ts";
 import { installFunctions } from "../../packages/queue/src/engines/postgres/driver/install-functions.ts";
 import { PostgresDriver } from "../../packages/queue/src/engines/postgres/driver/postgres-driver.ts";
+import { sessionOf } from "../../packages/queue/src/engines/postgres/driver/sql-session.ts";
 
 const CONCURRENCY = 100;
 const ROUNDS = Number(process.env["BENCH_ROUNDS"] ?? 3);
@@ -51,7 +52,7 @@ async function withDriver<T>(name: string, body: (driver: PostgresDriver) => Pro
   pool.on("error", () => {});
   const queue = new Queue(name, { connection: pool, skipMetasUpdate: true }, backend);
   const driver = new PostgresDriver({
-    pool: { query: (text, params) => pool.query(text, params && [...params]) },
+    pool: sessionOf(pool),
     schema: SCHEMA,
     queue,
   });
@@ -144,7 +145,7 @@ try {
   await first.close();
   const session = new pg.Client({ connectionString: url });
   await session.connect();
-  await installFunctions({ query: (text, params) => session.query(text, params && [...params]) }, SCHEMA);
+  await installFunctions(sessionOf(session), SCHEMA);
   const { rows } = await session.query<{ mode: string }>(
     "SELECT current_setting('synchronous_commit') AS mode",
   );

@@ -2,7 +2,7 @@ import { createPostgresBackend } from "bullmq";
 import pg from "pg";
 import { installFunctions } from "../../../packages/queue/src/engines/postgres/driver/install-functions.ts";
 import { PostgresDriver } from "../../../packages/queue/src/engines/postgres/driver/postgres-driver.ts";
-import type { SqlSession } from "../../../packages/queue/src/engines/postgres/driver/sql-session.ts";
+import { sessionOf } from "../../../packages/queue/src/engines/postgres/driver/sql-session.ts";
 import { errorOf } from "./errors-of.ts";
 import type { Settings } from "./operation.ts";
 import { driverAdd, driverTurn } from "./postgres-driver-operations.ts";
@@ -23,10 +23,6 @@ interface Schema {
   readonly backend: ReturnType<typeof createPostgresBackend>;
 }
 
-const sqlOf = (connection: pg.Pool | pg.ClientBase): SqlSession => ({
-  query: (text, params) => connection.query(text, params && [...params]),
-});
-
 /** The schemas of BullMQ's side and of the driver. */
 export const SCHEMAS = { single: "single", turns: "turns" } as const;
 
@@ -46,7 +42,7 @@ export async function postgresSides(url: string): Promise<PostgresSides> {
     turns: await openSchema(url, SCHEMAS.turns),
   };
   const session = await schemas.turns.pool.connect();
-  await installFunctions(sqlOf(session), SCHEMAS.turns);
+  await installFunctions(sessionOf(session), SCHEMAS.turns);
   session.release();
   const listener = await listenTo(url);
   return {
@@ -57,7 +53,7 @@ export async function postgresSides(url: string): Promise<PostgresSides> {
     driver: async (settings, now) => {
       const lane = await laneIn(schemas.turns, settings);
       const driver = new PostgresDriver({
-        pool: sqlOf(schemas.turns.pool),
+        pool: sessionOf(schemas.turns.pool),
         schema: SCHEMAS.turns,
         queue: lane.queue,
         limiter: settings.limiter,

@@ -1,5 +1,6 @@
 import type { IQueueBackend, JobJson, MinimalJob } from "bullmq";
 import type { ClaimTerms, ClaimedRecord, LaneTurns, RunEnd, TurnAnswer } from "../contract/lane-driver.ts";
+import { asError } from "../as-error.ts";
 
 /** The greatest number of jobs that are requested at once; each is a command for the engine. */
 const MAX_REQUESTED = 16;
@@ -60,8 +61,4 @@ export class BackendDriver implements LaneTurns {
     this.#asking = jobs.length === count ? Math.min(count * 2, MAX_REQUESTED) : 1;
     return { jobs, limitedFor, nextDue, ...(claimFailure === undefined ? {} : { claimFailure }) };
   }
-}
-
-function asError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(String(thrown));
 }

@@ -1,3 +1,4 @@
+import { MAX_CLAIMED } from "../contract/lane-driver.ts";
 import type { ClaimTerms, LaneDriver, LaneTurns, RunEnd, TurnAnswer } from "../contract/lane-driver.ts";
 import type { NewJob } from "../contract/lane-queue.ts";
 
@@ -13,9 +14,6 @@ export interface CheckedDriverOptions {
   /** Notified if the layout is unknown. */
   readonly onUnknown: () => void;
 }
-
-/** The greatest number of jobs of one claim: other workers wait for the engine meanwhile. */
-const MAX_CLAIMED = 128;
 
 /** The driver of a lane, or BullMQ's own commands if the engine stores the lane in a layout that the driver does not know. */
 export class CheckedDriver implements LaneDriver {

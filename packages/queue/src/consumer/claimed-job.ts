@@ -44,11 +44,14 @@ export class ClaimedJob implements BullJob {
     this.progress = record.progress ?? 0;
     if (record.processedOn !== undefined) this.processedOn = record.processedOn;
     const data: unknown = valueOr<unknown>(() => JSON.parse(record.data || "{}"), NOT_JSON);
-    // No field of foreign data may count as a field of a submission, such as a deadline or a reply address.
-    this.data = isSubmission(data) ? data : ({} as JobData);
-    const fault = isSubmission(data) ? undefined : faultOf(data, id);
-    if (fault !== undefined) this.deferredFailure = unreadableFailure(fault);
-    else if (!isSubmission(data)) this.plain = { data };
+    if (isSubmission(data)) this.data = data;
+    else {
+      // No field of foreign data may count as a field of a submission, such as a deadline or a reply address.
+      this.data = {} as JobData;
+      const fault = faultOf(data, id);
+      if (fault === undefined) this.plain = { data };
+      else this.deferredFailure = unreadableFailure(fault);
+    }
     if (record.deferredFailure && data !== NOT_JSON) this.deferredFailure = record.deferredFailure;
   }
 

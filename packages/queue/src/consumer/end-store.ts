@@ -4,6 +4,7 @@ import { pauseBeforeRepeat, untilAnswered } from "../contract/transient.ts";
 import type { Transient } from "../contract/transient.ts";
 import type { ClaimedJob } from "./claimed-job.ts";
 import type { LaneSource } from "./lane-source.ts";
+import { asError } from "../as-error.ts";
 
 /** Receives the ends of jobs: BullMQ's events `completed` and `failed`. */
 interface Listeners {
@@ -61,7 +62,7 @@ export class EndStore {
           throw refusal;
         }
         mayBeStored ||= reason === "cut";
-        this.#onRefusal(refusal instanceof Error ? refusal : new Error(String(refusal)));
+        this.#onRefusal(asError(refusal));
         if (this.#gaveUp) return false;
       }
       await delay(pauseBeforeRepeat(times));

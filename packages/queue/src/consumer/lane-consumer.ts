@@ -23,6 +23,7 @@ import type { LaneSourceOptions } from "./lane-source.ts";
 import { ScheduledRuns } from "./scheduled-runs.ts";
 import { StalledCheck } from "./stalled-check.ts";
 import { TurnLoop } from "./turn-loop.ts";
+import { asError } from "../as-error.ts";
 
 /** The time for which a closing worker tries to store ends that the engine refuses. */
 const CLOSING_STORE_MS = 2_000;
@@ -139,7 +140,7 @@ export class LaneConsumer extends EventEmitter implements EngineWorker, WorkerLa
   }
 
   #onError(error: unknown): void {
-    if (this.#isOpen) this.emit("error", error instanceof Error ? error : new Error(String(error)));
+    if (this.#isOpen) this.emit("error", asError(error));
   }
 
   /** A lost connection is opened again, and is no command that the engine refused. */
@@ -291,8 +292,4 @@ function endOf(
 function keepOf(retention: boolean | number | KeepJobs | undefined): KeepJobs | true {
   if (typeof retention === "object" || retention === true) return retention;
   return { count: typeof retention === "number" ? retention : -1 };
-}
-
-function asError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(String(thrown));
 }

@@ -2,6 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { pauseBeforeRepeat } from "../contract/transient.ts";
 import type { ClaimTerms, ClaimedRecord, LaneTurns, RunEnd, TurnAnswer } from "../contract/lane-driver.ts";
 import type { JobWait } from "./job-wait.ts";
+import { asError } from "../as-error.ts";
 
 /** The parts of a worker that its turns need. */
 export interface TurnLoopOptions {
@@ -221,8 +222,4 @@ export class TurnLoop {
     this.#isDrained = false;
     this.#pump();
   }
-}
-
-function asError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(String(thrown));
 }

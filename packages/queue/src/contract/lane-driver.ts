@@ -25,6 +25,9 @@ export interface RunEnd {
   >;
 }
 
+/** The greatest number of jobs of one claim: other workers wait for the engine meanwhile. */
+export const MAX_CLAIMED = 128;
+
 /** The terms on which a worker takes jobs. */
 export interface ClaimTerms {
   /** The greatest number of jobs. */

@@ -1,10 +1,9 @@
 import { extname } from "node:path";
 import { Worker as Thread } from "node:worker_threads";
 import type { RenewalAddress } from "../contract/lock-terms.ts";
-import type { LockHolder } from "../contract/lock-holder.ts";
+import type { LockHolder, LockedLane } from "../contract/lock-holder.ts";
 import { settleWithin } from "@taskloom/loop/timer";
 import { LaneLocks } from "./lane-locks.ts";
-import type { LockedLane } from "../contract/lock-holder.ts";
 import { LockTable } from "./lock-table.ts";
 import type { RenewalThreadData, RenewalThreadMessage } from "./lock-renewal-thread.ts";
 

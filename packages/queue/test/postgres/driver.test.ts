@@ -10,15 +10,12 @@ import type { NewJob } from "../../src/contract/lane-queue.ts";
 import { MIGRATIONS, installFunctions } from "../../src/engines/postgres/driver/install-functions.ts";
 import { knowsLayout } from "../../src/engines/postgres/driver/layout.ts";
 import { PostgresDriver } from "../../src/engines/postgres/driver/postgres-driver.ts";
+import { sessionOf } from "../../src/engines/postgres/driver/sql-session.ts";
 import type { SqlSession } from "../../src/engines/postgres/driver/sql-session.ts";
 import { postgresTransient } from "../../src/engines/postgres/postgres-transient.ts";
 
 const digest = (texts: readonly string[]): string =>
   createHash("sha256").update(texts.join("\n")).digest("hex");
-
-const sqlOf = (connection: pg.Pool | pg.ClientBase): SqlSession => ({
-  query: (text, params) => connection.query(text, params && [...params]),
-});
 
 /** A lane of one test, with its driver. */
 interface Lane {
@@ -39,7 +36,7 @@ const driverTest = postgresTest.extend<{ lane: Lane }>({
     });
     await backend.waitUntilReady();
     const session = await pool.connect();
-    await installFunctions(sqlOf(session), SCHEMA);
+    await installFunctions(sessionOf(session), SCHEMA);
     session.release();
     const queue = new Queue(
       task.id,
@@ -50,7 +47,7 @@ const driverTest = postgresTest.extend<{ lane: Lane }>({
     const counted: SqlSession = {
       query: (text, params) => {
         statements.push(text);
-        return sqlOf(pool).query(text, params);
+        return sessionOf(pool).query(text, params);
       },
     };
     await use({
@@ -109,17 +106,17 @@ test("a released migration of the driver's functions does not change", () => {
 });
 
 driverTest("the driver knows BullMQ's layout, and no other", async ({ lane: { pool } }) => {
-  expect(await knowsLayout(sqlOf(pool), SCHEMA)).toBe(true);
-  expect(await knowsLayout(sqlOf(pool), "public")).toBe(false);
+  expect(await knowsLayout(sessionOf(pool), SCHEMA)).toBe(true);
+  expect(await knowsLayout(sessionOf(pool), "public")).toBe(false);
   await pool.query("INSERT INTO migration (version, name, min_client_version) VALUES (12, '0012_new', 6)");
-  expect(await knowsLayout(sqlOf(pool), SCHEMA)).toBe(false);
+  expect(await knowsLayout(sessionOf(pool), SCHEMA)).toBe(false);
   await pool.query("DELETE FROM migration WHERE version = 12");
 });
 
 driverTest("processes that start at once install the functions once", async ({ lane: { pool } }) => {
   await pool.query("DROP TABLE taskloom_migration");
   const sessions = await Promise.all(Array.from({ length: 5 }, () => pool.connect()));
-  await Promise.all(sessions.map((session) => installFunctions(sqlOf(session), SCHEMA)));
+  await Promise.all(sessions.map((session) => installFunctions(sessionOf(session), SCHEMA)));
   for (const session of sessions) session.release();
   const { rows } = await pool.query("SELECT version FROM taskloom_migration");
   expect(rows).toEqual([{ version: 1 }]);

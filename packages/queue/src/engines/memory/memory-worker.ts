@@ -7,6 +7,7 @@ import type { LaneProcessor } from "../../contract/engine-worker.ts";
 import type { EngineWorker } from "../../contract/engine-worker.ts";
 import type { MemoryJob } from "./memory-job.ts";
 import type { MemoryLane } from "./memory-lane.ts";
+import { asError } from "../../as-error.ts";
 
 /** The names of the errors with which a processor reports that it has put the job back, as in BullMQ. */
 const PUT_BACK: ReadonlySet<unknown> = new Set(["DelayedError", "WaitingError"]);
@@ -85,7 +86,7 @@ export class MemoryWorker extends EventEmitter implements EngineWorker {
       this.#lane.complete(job, result);
       this.emit("completed", job, job.returnvalue);
     } catch (thrown) {
-      const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+      const error = asError(thrown);
       if (job.token !== token || PUT_BACK.has(error.name)) return;
       this.#lane.fail(job, error);
       this.emit("failed", job, error);

@@ -2,11 +2,11 @@ import { Job } from "bullmq";
 import type { JobJson, ParentKeyOpts, Queue } from "bullmq";
 import { SqliteError } from "@taskloom/bullmq-sqlite";
 import type { SqliteQueueBackend } from "@taskloom/bullmq-sqlite";
+import { MAX_CLAIMED } from "../../contract/lane-driver.ts";
 import type { ClaimTerms, LaneDriver, LaneTurns, RunEnd, TurnAnswer } from "../../contract/lane-driver.ts";
 import type { NewJob } from "../../contract/lane-queue.ts";
+import { asError } from "../../as-error.ts";
 
-/** The greatest number of jobs of one claim: other processes wait for the file meanwhile. */
-const MAX_CLAIMED = 128;
 /** The greatest number of ends of one operation. The thread stores about two such operations in one transaction. */
 const MAX_ENDS = 250;
 
@@ -134,8 +134,4 @@ interface Entry {
 /** Returns whether an operation failed by BullMQ's rules, or because a column cannot store the values of one of its jobs. */
 function isCausedByOneJob(error: unknown): boolean {
   return !(error instanceof SqliteError) || error.code === "SQLITE_ERROR";
-}
-
-function asError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(String(thrown));
 }

@@ -10,6 +10,7 @@ import { claimedOfRow } from "./claimed-row.ts";
 import { endColumns } from "./end-columns.ts";
 import { partsOf } from "./parts.ts";
 import { addRefusal, endRefusal, isCausedByOneJob } from "./refusal.ts";
+import { asError } from "../../../as-error.ts";
 
 export interface PostgresDriverOptions {
   /** A pool or a connection that never repeats a statement: a turn that was stored must not be stored again. */
@@ -68,7 +69,7 @@ export class PostgresDriver implements LaneDriver {
       try {
         places.push({ at, job: addedJob(this.#queue, job) });
       } catch (error) {
-        answers[at] = errorOf(error);
+        answers[at] = asError(error);
       }
     }
     for (const part of partsOf(places, ({ job }) => job.json.data.length + job.opts.length)) {
@@ -85,7 +86,7 @@ export class PostgresDriver implements LaneDriver {
       return addedOf(rows[0]!, jobs);
     } catch (error) {
       if (!isCausedByOneJob(error)) throw error;
-      if (jobs.length === 1) return [errorOf(error)];
+      if (jobs.length === 1) return [asError(error)];
     }
     const answers: (string | Error)[] = [];
     for (const job of jobs) answers.push(...(await this.#addPart([job])));
@@ -116,7 +117,7 @@ export class PostgresDriver implements LaneDriver {
       else await backend.moveToFailed(job, text, true, token, false, { failedReason: text, stacktrace });
       return undefined;
     } catch (error) {
-      return errorOf(error);
+      return asError(error);
     }
   }
 
@@ -133,8 +134,8 @@ export class PostgresDriver implements LaneDriver {
       } catch (error) {
         // Ends of an earlier statement are stored, so the whole turn must not fail.
         if (at === 0) throw error;
-        while (refusals.length < ends.length) refusals.push(errorOf(error));
-        return { ...NOTHING, refusals, claimFailure: claim === undefined ? undefined : errorOf(error) };
+        while (refusals.length < ends.length) refusals.push(asError(error));
+        return { ...NOTHING, refusals, claimFailure: claim === undefined ? undefined : asError(error) };
       }
     }
     return { ...answer, refusals };
@@ -152,7 +153,7 @@ export class PostgresDriver implements LaneDriver {
     try {
       return { ...(await this.#turnStatement([], claim)), refusals };
     } catch (error) {
-      return { ...NOTHING, refusals, claimFailure: errorOf(error) };
+      return { ...NOTHING, refusals, claimFailure: asError(error) };
     }
   }
 
@@ -161,7 +162,7 @@ export class PostgresDriver implements LaneDriver {
     try {
       return (await this.#turnStatement([end], undefined)).refusals[0];
     } catch (error) {
-      return errorOf(error);
+      return asError(error);
     }
   }
 
@@ -204,10 +205,6 @@ function addedOf(row: Row, jobs: readonly AddedJob[]): (string | Error)[] {
   return jobs.map(({ parentKey }, index) =>
     codes[index] === 0 ? ids[index]! : addRefusal(codes[index]!, parentKey),
   );
-}
-
-function errorOf(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(String(thrown));
 }
 
 function placeholders(count: number): string {

@@ -10,6 +10,7 @@ import { TURN_KEYS, turnScript } from "./turn-script.ts";
 import { readTurn, turnValues } from "./turn-values.ts";
 import type { TurnOptions } from "./turn-values.ts";
 import type { ScriptConnection, ScriptValue } from "./script-connection.ts";
+import { asError } from "../../../as-error.ts";
 
 /** How many jobs one script adds. Redis does no other work meanwhile. */
 const MAX_ADDED = 128;
@@ -148,7 +149,7 @@ export class RedisDriver implements LaneDriver {
       try {
         answer = await this.#turnPart([], rest, []);
       } catch (error) {
-        return { ...answer, jobs, refusals, claimFailure: errorOf(error) };
+        return { ...answer, jobs, refusals, claimFailure: asError(error) };
       }
       jobs.push(...answer.jobs);
     }
@@ -181,8 +182,4 @@ export class RedisDriver implements LaneDriver {
     const claimFailure = claimFault === undefined ? {} : { claimFailure: new ReplyError(claimFault) };
     return { jobs, limitedFor, nextDue, ...claimFailure };
   }
-}
-
-function errorOf(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(String(thrown));
 }
