@@ -1,19 +1,18 @@
 import { FlowProducer, Queue } from "bullmq";
 import type { FlowJob, JobsOptions, KeepJobs, QueueOptions } from "bullmq";
 import type { Redis } from "ioredis";
+import { answerWith } from "./bull-commands.ts";
+import type { BullLane, Reach } from "./bull-commands.ts";
 import { errorOf } from "./errors-of.ts";
-import type { AddedJob, Claim, End, FlowNode, Operation, Settings } from "./operation.ts";
+import type { AddedJob, End, FlowNode, Settings } from "./operation.ts";
 import type { Answer } from "./side.ts";
 
 /** Locks outlast a sequence: an operation takes them away. */
 export const LOCK_MS = 600_000;
 
 /** The main lane of a side, by BullMQ's own classes. */
-export interface LaneOfBull {
+export interface LaneOfBull extends BullLane {
   readonly prefix: string;
-  readonly queue: Queue;
-  readonly flows: FlowProducer;
-  readonly client: Redis;
   close(): Promise<void>;
 }
 
@@ -36,7 +35,18 @@ export async function openLane(client: Redis, prefix: string, settings: Settings
     await flows.close();
     await queue.close();
   };
-  return { prefix, queue, flows, client, close };
+  return {
+    prefix,
+    queue,
+    backend: queue.backend,
+    flows,
+    close,
+    flowOf,
+    add: (jobs) => addAll(queue, prefix, jobs),
+    end: (end, time) => endJob(queue, end, time),
+    reach: (operation) => reach(queue, client, operation),
+    comparable: (record) => record,
+  };
 }
 
 /** Returns a job's options with the side's own name of its parent. */
@@ -44,27 +54,7 @@ export function optionsOf({ opts, parent }: AddedJob, prefix: string): JobsOptio
   return parent === undefined ? opts : { ...opts, parent: { id: parent, queue: `${prefix}:main` } };
 }
 
-const plain = (result: unknown): Answer => ({ results: [result], claimed: [], isLimited: false, nextDue: 0 });
-
-/** Executes an operation through BullMQ's own commands, one by one. */
-export async function bullApply(lane: LaneOfBull, operation: Operation, now: number): Promise<Answer> {
-  switch (operation.kind) {
-    case "add":
-      return await addAll(lane, operation.jobs);
-    case "turn":
-      return await turn(lane, operation.ends, operation.claim, now);
-    case "flow":
-      await lane.flows.add(flowOf(operation.flow));
-      return plain(null);
-    case "advance":
-      return plain(null);
-    default:
-      await change(lane, operation);
-      return plain(null);
-  }
-}
-
-async function addAll({ queue, prefix }: LaneOfBull, jobs: readonly AddedJob[]): Promise<Answer> {
+async function addAll(queue: Queue, prefix: string, jobs: readonly AddedJob[]): Promise<Answer> {
   const results: unknown[] = [];
   for (const job of jobs) {
     try {
@@ -75,7 +65,7 @@ async function addAll({ queue, prefix }: LaneOfBull, jobs: readonly AddedJob[]):
       results.push(errorOf(error));
     }
   }
-  return { results, claimed: [], isLimited: false, nextDue: 0 };
+  return answerWith(results);
 }
 
 function flowOf({ lane, name, data, opts, children }: FlowNode): FlowJob {
@@ -98,61 +88,29 @@ interface EndMaker {
   ): (string | number | boolean | Buffer)[];
 }
 
-async function turn(
-  { queue: { backend } }: LaneOfBull,
-  ends: readonly End[],
-  claim: Claim | undefined,
-  now: number,
-): Promise<Answer> {
+async function endJob(
+  { backend }: Queue,
+  { id, token, outcome, text, stacktrace, keep, attempts }: End,
+  time: number,
+): Promise<unknown> {
   const maker = backend as unknown as EndMaker;
-  const results: unknown[] = [];
-  for (const { id, token, outcome, text, stacktrace, ago, keep, attempts } of ends) {
-    const isFailed = outcome === "failed";
-    const args = maker.moveToFinishedArgs(
-      { id, opts: { attempts } },
-      text,
-      isFailed ? "failedReason" : "returnvalue",
-      keep,
-      outcome,
-      token,
-      now - ago,
-      false,
-      isFailed ? { failedReason: text, stacktrace } : undefined,
-    );
-    results.push(
-      await backend.moveToFinished(id, args).then(
-        () => null,
-        (error) => errorOf(error),
-      ),
-    );
-  }
-  const claimed: { id: string; record: unknown }[] = [];
-  let [isLimited, nextDue] = [false, 0];
-  for (let taken = 0; taken < (claim?.count ?? 0); taken++) {
-    const [record, id, limitedFor, due]: unknown[] = await backend.moveToActive(
-      claim!.token,
-      claim!.workerName,
-    );
-    if (record == null) {
-      isLimited = Number(limitedFor) > 0;
-      nextDue = Number(due);
-      break;
-    }
-    claimed.push({ id: String(id), record });
-  }
-  return { results, claimed, isLimited, nextDue };
+  const isFailed = outcome === "failed";
+  const args = maker.moveToFinishedArgs(
+    { id, opts: { attempts } },
+    text,
+    isFailed ? "failedReason" : "returnvalue",
+    keep,
+    outcome,
+    token,
+    time,
+    false,
+    isFailed ? { failedReason: text, stacktrace } : undefined,
+  );
+  return await backend.moveToFinished(id, args);
 }
 
-type Change = Exclude<Operation, { kind: "add" | "turn" | "flow" | "advance" }>;
-
-/** Executes an operation that is the same on both sides. */
-async function change({ queue, client }: LaneOfBull, operation: Change): Promise<unknown> {
-  const { backend } = queue;
+async function reach(queue: Queue, client: Redis, operation: Reach): Promise<unknown> {
   switch (operation.kind) {
-    case "pause":
-      return await queue.pause();
-    case "resume":
-      return await queue.resume();
     case "old marker":
       return await (operation.isNext
         ? client.rpush(queue.toKey("wait"), "0:0")
@@ -161,54 +119,13 @@ async function change({ queue, client }: LaneOfBull, operation: Change): Promise
       return await client.del(queue.toKey("limiter"));
     case "recover stalled":
       await client.del(queue.toKey("stalled-check"));
-      await backend.moveStalledJobsToWait();
+      await queue.backend.moveStalledJobsToWait();
       return await client.del(queue.toKey("stalled-check"));
-    case "remove limits":
-      await queue.removeGlobalRateLimit();
-      return await queue.removeGlobalConcurrency();
-    case "limit rate":
-      return await queue.setGlobalRateLimit(operation.max, operation.duration);
-    case "limit concurrency":
-      return await queue.setGlobalConcurrency(operation.count);
-    case "clean":
-      return await queue.clean(0, 3, operation.state);
-    default:
-      return await changeJob({ queue, client }, operation);
-  }
-}
-
-async function changeJob(
-  { queue, client }: Pick<LaneOfBull, "queue" | "client">,
-  operation: Extract<Change, { id: string }>,
-): Promise<unknown> {
-  const { backend } = queue;
-  const { id, token } = operation;
-  switch (operation.kind) {
     case "lose lock":
-      return await client.del(queue.toKey(`${id}:lock`));
+      return await client.del(queue.toKey(`${operation.id}:lock`));
     case "leave active list":
-      return await client.lrem(queue.toKey("active"), 0, id);
+      return await client.lrem(queue.toKey("active"), 0, operation.id);
     case "lose priority":
-      return await client.hdel(queue.toKey(id), "priority");
-    case "remove":
-      return await queue.remove(id);
-    case "promote":
-      return await backend.promote(id);
-    case "retry": {
-      const job = await queue.getJob(id);
-      return await job?.retry((await job.getState()) === "completed" ? "completed" : "failed");
-    }
-    case "log":
-      return await backend.addLog(id, "a line");
-    case "put back":
-      return await backend.moveJobFromActiveToWait(id, token);
-    case "retry later":
-      return operation.delay < 300
-        ? await backend.retryJob(id, false, token)
-        : await backend.moveToDelayed(id, Date.now(), operation.delay, token);
-    case "change delay":
-      return await backend.changeDelay(id, operation.delay);
-    case "change priority":
-      return await backend.changePriority(id, operation.priority, operation.lifo);
+      return await client.hdel(queue.toKey(operation.id), "priority");
   }
 }

@@ -49,13 +49,14 @@ export type Operation =
   | { readonly kind: "advance"; readonly milliseconds: number }
   /** Puts a marker of BullMQ 4 into the list of waiting jobs, which only Redis has. */
   | { readonly kind: "old marker"; readonly isNext: boolean }
-  | { readonly kind: "pause" | "resume" | "expire limit" | "recover stalled" | "remove limits" }
+  | { readonly kind: "pause" | "resume" | "remove limits" }
+  | { readonly kind: "expire limit" | "recover stalled" }
   | { readonly kind: "limit rate"; readonly max: number; readonly duration: number }
   | { readonly kind: "limit concurrency"; readonly count: number }
   | { readonly kind: "clean"; readonly state: "completed" | "failed" | "delayed" | "wait" }
-  | ({ readonly kind: "lose lock" | "remove" | "promote" | "retry" | "log" | "put back" } & OnJob)
+  | ({ readonly kind: "remove" | "promote" | "retry" | "log" | "put back" } & OnJob)
   /** Spoils the data of Redis: the priority of a record, or a place in the list of active jobs. */
-  | ({ readonly kind: "lose priority" | "leave active list" } & OnJob)
+  | ({ readonly kind: "lose lock" | "lose priority" | "leave active list" } & OnJob)
   | ({ readonly kind: "retry later" | "change delay"; readonly delay: number } & OnJob)
   | ({ readonly kind: "change priority"; readonly priority: number; readonly lifo: boolean } & OnJob);
 

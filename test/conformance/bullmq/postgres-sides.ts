@@ -3,16 +3,17 @@ import pg from "pg";
 import { installFunctions } from "../../../packages/queue/src/engines/postgres/driver/install-functions.ts";
 import { PostgresDriver } from "../../../packages/queue/src/engines/postgres/driver/postgres-driver.ts";
 import { sessionOf } from "../../../packages/queue/src/engines/postgres/driver/sql-session.ts";
-import { errorOf } from "./errors-of.ts";
+import { applyByBullMQ } from "./bull-commands.ts";
+import { applyByDriver, refusing } from "./driver-commands.ts";
 import type { Settings } from "./operation.ts";
-import { driverAdd, driverTurn } from "./postgres-driver-operations.ts";
 import { withoutServerTimes } from "./postgres-clock.ts";
 import { listenTo } from "./postgres-listener.ts";
 import type { Listener } from "./postgres-listener.ts";
-import { bullApply, openLane } from "./postgres-operations.ts";
+import { openLane } from "./postgres-operations.ts";
 import type { PostgresLane } from "./postgres-operations.ts";
 import { TABLES, postgresSnapshot } from "./postgres-snapshot.ts";
 import type { Side, Sides } from "./side.ts";
+import { optionsOf, textOf } from "./sql-lane.ts";
 
 /** A schema with BullMQ's tables, for the lanes of many sequences. */
 interface Schema {
@@ -48,7 +49,7 @@ export async function postgresSides(url: string): Promise<PostgresSides> {
   return {
     bullmq: async (settings, now) => {
       const lane = await laneIn(schemas.single, settings);
-      return sideOf(lane, listener, (operation) => bullApply(lane, operation, now()));
+      return sideOf(lane, listener, (operation) => applyByBullMQ(lane, operation, now()));
     },
     driver: async (settings, now) => {
       const lane = await laneIn(schemas.turns, settings);
@@ -60,11 +61,15 @@ export async function postgresSides(url: string): Promise<PostgresSides> {
         maxMetricsSize: settings.metrics,
         now,
       });
-      return sideOf(lane, listener, async (operation) => {
-        if (operation.kind === "add") return await driverAdd(driver, lane, operation.jobs);
-        if (operation.kind === "turn") return await driverTurn(driver, operation, now());
-        return await bullApply(lane, operation, now());
-      });
+      return sideOf(lane, listener, (operation) =>
+        applyByDriver(
+          driver,
+          lane,
+          { optionsOf: (job) => optionsOf(job, lane.queue.name), textOf },
+          operation,
+          now(),
+        ),
+      );
     },
     reset: async (firstEvent) => {
       for (const schema of Object.values(schemas)) await empty(schema, firstEvent);
@@ -116,12 +121,7 @@ async function laneIn(schema: Schema, settings: Settings): Promise<PostgresLane>
 function sideOf(lane: PostgresLane, listener: Listener, apply: Side["apply"]): Side {
   return {
     apply: async (operation) => {
-      const answer = await apply(operation).catch((error: unknown) => ({
-        results: [errorOf(error)],
-        claimed: [],
-        isLimited: false,
-        nextDue: 0,
-      }));
+      const answer = await refusing(apply)(operation);
       return withoutServerTimes({
         ...answer,
         results: [...answer.results, { heard: await listener.heard() }],

@@ -1,10 +1,12 @@
 import { randomBytes } from "node:crypto";
 import { Redis } from "ioredis";
-import { bullApply, openLane } from "./bull-operations.ts";
+import { applyByBullMQ } from "./bull-commands.ts";
+import { openLane, optionsOf } from "./bull-operations.ts";
 import type { LaneOfBull } from "./bull-operations.ts";
-import { driverAdd, driverTurn, openDriver } from "./driver-operations.ts";
+import { applyByDriver, refusing } from "./driver-commands.ts";
+import type { DriverForms } from "./driver-commands.ts";
+import { openDriver } from "./driver-operations.ts";
 import type { DriverScripts } from "./driver-operations.ts";
-import { errorOf } from "./errors-of.ts";
 import { redisSnapshot } from "./redis-snapshot.ts";
 import type { Settings } from "./operation.ts";
 import type { Side, Sides } from "./side.ts";
@@ -26,13 +28,7 @@ export function redisSides(url: string, scripts?: () => DriverScripts): Sides & 
     apply: Side["apply"],
     end: () => void,
   ): Side => ({
-    apply: async (operation) => {
-      try {
-        return await apply(operation);
-      } catch (error) {
-        return { results: [errorOf(error)], claimed: [], isLimited: false, nextDue: 0 };
-      }
-    },
+    apply: refusing(apply),
     snapshot: async () => {
       const [, bytes] = await nodeBytes;
       return await redisSnapshot(client, prefix, bytes === "0" ? Infinity : maxEvents);
@@ -51,19 +47,23 @@ export function redisSides(url: string, scripts?: () => DriverScripts): Sides & 
       return sideOf(
         lane,
         settings,
-        (operation) => bullApply(lane, operation, now()),
+        (operation) => applyByBullMQ(lane, operation, now()),
         () => {},
       );
     },
     driver: async (settings, now) => {
       const lane = await openLane(client, prefix, settings);
       const { driver, close } = openDriver(client, lane, settings, now, scripts?.());
-      const apply: Side["apply"] = async (operation) => {
-        if (operation.kind === "add") return await driverAdd(driver, lane, operation.jobs);
-        if (operation.kind === "turn") return await driverTurn(driver, operation, now());
-        return await bullApply(lane, operation, now());
+      const forms: DriverForms = {
+        optionsOf: (job) => optionsOf(job, prefix),
+        textOf: ({ text }) => text,
       };
-      return sideOf(lane, settings, apply, close);
+      return sideOf(
+        lane,
+        settings,
+        (operation) => applyByDriver(driver, lane, forms, operation, now()),
+        close,
+      );
     },
     close: async () => void (await client.quit()),
   };

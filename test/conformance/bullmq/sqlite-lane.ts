@@ -1,18 +1,17 @@
 import { FlowProducer, Queue } from "bullmq";
-import type { FlowJob, JobsOptions } from "bullmq";
 import { createSqliteBackend } from "@taskloom/bullmq-sqlite";
 import type { Database, SqliteQueueBackend } from "@taskloom/bullmq-sqlite";
 import { anyBackend } from "../../../packages/queue/src/bullmq/any-backend.ts";
 import { LOCK_MS } from "./bull-operations.ts";
-import type { AddedJob, FlowNode, Settings } from "./operation.ts";
+import type { BullLane, Reach } from "./bull-commands.ts";
+import type { Settings } from "./operation.ts";
+import { otherLane, sqlParts } from "./sql-lane.ts";
 
 /** The lanes of a sequence in one file, by BullMQ's own classes. */
-export interface SqliteLane {
-  readonly queue: Queue;
+export interface SqliteLane extends BullLane {
   /** The name of the lane that only has parents. */
   readonly other: string;
   readonly backend: SqliteQueueBackend;
-  readonly flows: FlowProducer;
   readonly database: Database;
   close(): Promise<void>;
 }
@@ -38,15 +37,33 @@ export async function openLane(database: Database, name: string, settings: Setti
     await flows.close();
     await queue.close();
   };
-  return { queue, other: name.replace("main", "other"), backend, flows, database, close };
+  return {
+    // The backend takes a count of 0 for all finished jobs of the queue, and not for this one.
+    ...sqlParts(queue, (keep) => (keep.count === 0 && !("age" in keep) ? true : keep)),
+    other: otherLane(name),
+    backend,
+    flows,
+    database,
+    close,
+    reach: (operation) => reach(queue, database, operation),
+    comparable: (record) => record,
+  };
 }
 
-/** Returns a job's options with the lane of its parent. */
-export function optionsOf({ opts, parent }: AddedJob, lane: string): JobsOptions {
-  return parent === undefined ? opts : { ...opts, parent: { id: parent, queue: lane } };
-}
-
-export function flowOf(lane: SqliteLane, { lane: place, name, data, opts, children }: FlowNode): FlowJob {
-  const own: FlowJob = { name, queueName: place === "main" ? lane.queue.name : lane.other, data, opts };
-  return children.length === 0 ? own : { ...own, children: children.map((child) => flowOf(lane, child)) };
+async function reach(queue: Queue, database: Database, operation: Reach): Promise<unknown> {
+  switch (operation.kind) {
+    case "expire limit":
+      return await queue.backend.removeRateLimitKey();
+    case "recover stalled":
+      return await queue.backend.moveStalledJobsToWait();
+    case "lose lock":
+      return await database.statements([
+        [
+          "UPDATE job SET lock_token = NULL, locked_until = 1 WHERE q = (SELECT q FROM queue WHERE name = ?) AND id = ? AND state = 1",
+          [queue.name, operation.id],
+        ],
+      ]);
+    default:
+      return null; // BullMQ 4 had no SQL. A job is one row: it always has a priority, and is in no list.
+  }
 }
