@@ -77,9 +77,13 @@ export class Store {
     return Number(this.prepare(sql).run(...params).changes);
   }
 
-  /** Begins a turn. If another process has changed the file since the last turn, the caches are emptied. */
-  begin(): void {
-    this.prepare("BEGIN IMMEDIATE").run();
+  /**
+   * Begins a turn. If another process has changed the file since the last turn, the caches are emptied.
+   *
+   * @param isReading whether the turn only reads. It then neither waits for the turn of another process nor delays it.
+   */
+  begin(isReading = false): void {
+    this.prepare(isReading ? "BEGIN" : "BEGIN IMMEDIATE").run();
     this.refresh();
     this.#ord = undefined;
     this.#events = new Map();

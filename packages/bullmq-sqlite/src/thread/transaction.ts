@@ -16,11 +16,11 @@ const pause = new Int32Array(new SharedArrayBuffer(4));
  * processes the poorest had a twentieth of its share; with short random pauses it has three quarters. The first pauses
  * are as short as a small turn.
  */
-export function beginPatiently(store: Store): void {
+function beginPatiently(store: Store, isReading: boolean): void {
   const until = Date.now() + BUSY_PATIENCE_MS;
   for (let limit = FIRST_PAUSE_MS; ; limit = Math.min(2 * limit, LAST_PAUSE_MS)) {
     try {
-      return store.begin();
+      return store.begin(isReading);
     } catch (error) {
       if (!BUSY_CODES.has(primaryCode(error)) || Date.now() > until) throw error;
     }
@@ -28,10 +28,14 @@ export function beginPatiently(store: Store): void {
   }
 }
 
-/** Runs a body in one transaction, for which it waits while other processes have theirs; returns the body's result. */
-export function inTransaction<T>(store: Store, body: () => T): T {
+/**
+ * Runs a body in one transaction, for which it waits while other processes have theirs; returns the body's result.
+ *
+ * @param isReading whether the body only reads.
+ */
+export function inTransaction<T>(store: Store, body: () => T, isReading = false): T {
   try {
-    beginPatiently(store);
+    beginPatiently(store, isReading);
     const result = body();
     store.commit();
     return result;

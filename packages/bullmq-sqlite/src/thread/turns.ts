@@ -3,6 +3,8 @@ import type { Claim, Claimed } from "../operations/claim.ts";
 import type { TurnEnd } from "../operations/end-batch.ts";
 import { operations } from "../operations/index.ts";
 import type { OperationName } from "../operations/index.ts";
+import * as queries from "../operations/queries.ts";
+import type { Statement } from "../operations/statements.ts";
 import { turnHasNothing } from "../operations/turn.ts";
 import type { TurnClaim, TurnDone } from "../operations/turn.ts";
 import { Refusal } from "../store/store.ts";
@@ -23,6 +25,9 @@ const MAX_OPERATIONS = 500;
  * keeps another token would be active for ever.
  */
 const isRepeated = ([, name]: SentOperation): boolean => name === ("renameLock" satisfies OperationName);
+
+/** The names of the operations that only read, other than statements. */
+const reads: ReadonlySet<string> = new Set(Object.keys(queries));
 
 /** The operations of this process, which run in turns: one transaction each, then the news of it. */
 export class Turns {
@@ -103,12 +108,16 @@ export class Turns {
     const failed = this.#failed;
     this.#failed = [];
     try {
-      results = inTransaction(this.#store, () => {
-        for (const operation of failed) this.#runOperation(operation);
-        const all = turn.map((operation) => this.#runOperation(operation));
-        if (this.#store.signals.jobs.size > 0) claims = this.#awaited.claim(this.#store.signals.jobs);
-        return all;
-      });
+      results = inTransaction(
+        this.#store,
+        () => {
+          for (const operation of failed) this.#runOperation(operation);
+          const all = turn.map((operation) => this.#runOperation(operation));
+          if (this.#store.signals.jobs.size > 0) claims = this.#awaited.claim(this.#store.signals.jobs);
+          return all;
+        },
+        failed.length === 0 && turn.every(isReading),
+      );
     } catch (error) {
       this.#failed = [...failed, ...turn.filter(isRepeated)];
       const failure = failureOf(error);
@@ -174,6 +183,13 @@ function call(store: Store, name: string, args: readonly unknown[]): unknown {
     ...args: readonly unknown[]
   ) => unknown;
   return operation(store, ...args);
+}
+
+/** Returns whether an operation only reads. */
+function isReading([, name, args]: SentOperation): boolean {
+  if (name !== ("runStatements" satisfies OperationName)) return reads.has(name);
+  const [statements, wake] = args as readonly [readonly Statement[], (readonly string[])?];
+  return wake === undefined && statements.every(([sql]) => sql.startsWith("SELECT "));
 }
 
 type TurnArgs = readonly [queue: string, ends: readonly TurnEnd[], claim: TurnClaim | undefined];

@@ -2,6 +2,7 @@ import type { ReplyMessage } from "../contract/replies.ts";
 import type { StoredJob } from "../contract/stored-job.ts";
 import { JobLostError, QueueClosedError } from "../errors.ts";
 import { lanes } from "../contract/lane.ts";
+import type { Lane } from "../contract/lane.ts";
 import { keptForCertain } from "../contract/retention.ts";
 import { outcomeOf } from "../wire/outcome.ts";
 import { MAX_LOOKUP } from "../operate/lane-queues.ts";
@@ -25,6 +26,8 @@ export class OutcomeWatch {
   #pollCursor: string | undefined;
   #stopListening: (() => void) | undefined;
   #isClosed = false;
+  /** The replies for chosen ids that were not checked yet. */
+  #unchecked = new Map<Submission, OutcomeMessage>();
 
   /** @param sendAgain sends a job again whose record the engine has lost. */
   constructor(
@@ -78,19 +81,39 @@ export class OutcomeWatch {
     if (submission === undefined) return;
     if ("became" in message) this.#pending.rebind(submission, message.became);
     else if (!("outcome" in message)) this.#pending.progress(submission, message.progress);
-    else if (submission.mayExist) void this.#checkReply(submission, message).catch(() => {});
+    else if (submission.mayExist) this.#checkSoon(submission, message);
     else this.#pending.settle(submission, message);
   }
 
   /**
    * Checks the reply for a chosen id, since it can be the late reply of an earlier job of the id. The stored state
-   * decides. If nothing is stored any more, the reply counts.
+   * decides. If nothing is stored any more, the reply counts. Replies that arrive together are checked together.
    */
-  async #checkReply(submission: Submission, message: OutcomeMessage): Promise<void> {
+  #checkSoon(submission: Submission, message: OutcomeMessage): void {
     if (!submission.isStored) return;
-    const [stored] = await this.#queues.lookup(submission.lane, [submission.id]);
-    if (stored?.kind === "missing") this.#pending.settle(submission, message);
-    else if (stored !== undefined) this.#apply(submission, stored);
+    if (this.#unchecked.size === 0) queueMicrotask(() => this.#checkReplies());
+    this.#unchecked.set(submission, message);
+  }
+
+  #checkReplies(): void {
+    const replies = [...this.#unchecked];
+    this.#unchecked = new Map();
+    for (const lane of lanes) {
+      const ofLane = replies.filter(([submission]) => submission.lane === lane);
+      if (ofLane.length > 0) void this.#checkRepliesOf(lane, ofLane).catch(() => {});
+    }
+  }
+
+  async #checkRepliesOf(
+    lane: Lane,
+    replies: readonly (readonly [Submission, OutcomeMessage])[],
+  ): Promise<void> {
+    const ids = replies.map(([{ id }]) => id);
+    for (const [at, stored] of (await this.#queues.lookup(lane, ids)).entries()) {
+      const [submission, message] = replies[at]!;
+      if (stored.kind === "missing") this.#pending.settle(submission, message);
+      else this.#apply(submission, stored);
+    }
   }
 
   /** Returns the next slice of the jobs that have been pending for a while, so that a large backlog costs no more a poll. */

@@ -264,11 +264,7 @@ export class EmbeddedEngine extends SqlEngine implements Engine {
 
   recordEnd(laneName: string, end: JobEnd): void {
     // If this process dies right now, the job keeps the default retention; see keptForCertain.
-    void this.#storeEnd(laneName, end).catch(() => {});
-  }
-
-  async #storeEnd(laneName: string, end: JobEnd): Promise<void> {
-    await recordRetention(this.#connected(), laneName, end);
+    if (this.#database !== undefined) recordRetention(this.#database, laneName, end);
   }
 
   async removeExpired(laneName: string, now: number = this.now()): Promise<void> {

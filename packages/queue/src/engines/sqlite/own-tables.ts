@@ -30,14 +30,14 @@ export async function createOwnTables(database: Database): Promise<void> {
   ]);
 }
 
-/** Stores the retention of an ended job, unless it is the default. */
-export async function recordRetention(
+/** Stores the retention of an ended job, unless it is the default. Nobody waits for it, so it shares the next turn. */
+export function recordRetention(
   database: Database,
   laneName: string,
   { id, until, isByDefault }: JobEnd,
-): Promise<void> {
+): void {
   if (isByDefault) return;
-  await database.statements([
+  database.callLater("runStatements", [
     [
       "INSERT INTO taskloom_kept VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET until = excluded.until",
       [laneName, id, Math.ceil(until)],
