@@ -26,7 +26,7 @@ export function ulid(now: number = Date.now()): string {
 /** Draws random characters for many ids at once. One draw for each id would cost ten times as much. */
 function fill(): void {
   randomFillSync(pool);
-  for (const [at, byte] of pool.entries()) pool[at] = ALPHABET.charCodeAt(byte & 31);
+  for (let at = 0; at < pool.length; at++) pool[at] = ALPHABET.charCodeAt(pool[at]! & 31);
   next = 0;
 }
 

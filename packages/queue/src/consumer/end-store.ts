@@ -39,6 +39,7 @@ export class EndStore {
    * has to notify the listeners of it; if an earlier command, whose answer was lost, has stored the end, they are notified
    * here.
    *
+   * @param first the refusal of a first try that the caller has made.
    * @throws the refusal, if it is final.
    */
   async untilStored(
@@ -46,6 +47,7 @@ export class EndStore {
     error: Error | undefined,
     listeners: Listeners,
     store: () => Promise<void>,
+    first?: unknown,
   ): Promise<boolean> {
     let mayBeStored = false;
     for (let times = 1; ; times++) {
@@ -53,6 +55,7 @@ export class EndStore {
       // next attempt of the job has another token, so a repeated end cannot end the wrong run.
       if (mayBeStored && (await this.#wasStored(job, error, listeners))) return false;
       try {
+        if (times === 1 && first !== undefined) throw first;
         await store();
         return true;
       } catch (refusal) {

@@ -220,7 +220,7 @@ export class LaneConsumer extends EventEmitter implements EngineWorker, WorkerLa
     const keep = keepOf(job.opts.removeOnComplete);
     const end = endOf(job, { token, outcome: "completed", text, keep });
     try {
-      const wasStored = await this.#ends.untilStored(job, undefined, this, () => this.#loop.store(end));
+      const wasStored = await this.#store(end, job, undefined);
       if (!wasStored) return false;
     } catch (refusal) {
       return await this.#fail(job, token, asError(refusal));
@@ -240,11 +240,21 @@ export class LaneConsumer extends EventEmitter implements EngineWorker, WorkerLa
     const stacktrace = job.stacktraceWith(error.stack);
     const keep = keepOf(job.opts.removeOnFail);
     const end = endOf(job, { token, outcome: "failed", text: error.message, stacktrace, keep });
-    if (!(await this.#ends.untilStored(job, error, this, () => this.#loop.store(end)))) return false;
+    if (!(await this.#store(end, job, error))) return false;
     job.finishedOn = end.finishedOn;
     job.attemptsMade++;
     this.emit("failed", job, error);
     return true;
+  }
+
+  /** Stores an end; see {@link EndStore.untilStored}, which is needed only after a refusal. */
+  async #store(end: RunEnd, job: ClaimedJob, error: Error | undefined): Promise<boolean> {
+    try {
+      await this.#loop.store(end);
+      return true;
+    } catch (refusal) {
+      return await this.#ends.untilStored(job, error, this, () => this.#loop.store(end), refusal);
+    }
   }
 
   /** Stores a failed attempt by BullMQ's own command, which knows the rules of its back-off. */
@@ -285,7 +295,8 @@ function endOf(
   { id, opts }: ClaimedJob,
   end: Pick<RunEnd, "token" | "outcome" | "text" | "keep"> & { readonly stacktrace?: string },
 ): RunEnd {
-  return { stacktrace: undefined, ...end, id, opts, finishedOn: Date.now() };
+  const { token, outcome, text, stacktrace, keep } = end;
+  return { id, token, outcome, text, stacktrace, finishedOn: Date.now(), keep, opts };
 }
 
 /** Returns BullMQ's retention of a finished job: true removes it, and a number keeps that many. */
