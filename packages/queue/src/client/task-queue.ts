@@ -343,7 +343,7 @@ export class TaskQueue implements Life {
     return await jobStates(this.#client.queues, ids);
   }
 
-  /** Counts the jobs in each state, of both lanes or of one. A cancelled job counts as `cancelled` alone. */
+  /** Counts the jobs in each state, of all lanes or of one. A cancelled job counts as `cancelled` alone. */
   async counts(lane?: Lane): Promise<QueueCounts> {
     this.#life.assertUsable();
     return await countJobs(this.#client.queues, lane);
@@ -403,7 +403,7 @@ export class TaskQueue implements Life {
     await limitRate(this.#client.queues, limit);
   }
 
-  /** Pauses both lanes: workers take no more jobs until {@link resume}. Running jobs continue. */
+  /** Pauses all lanes: workers take no more jobs until {@link resume}. Running jobs continue. */
   async pause(): Promise<void> {
     this.#life.assertUsable();
     await pauseQueue(this.#client.queues);
