@@ -6,6 +6,7 @@ import type { CancelAnswer, CancelRequest, SealAnswer } from "./cancellation.ts"
 import type { FieldLimits, JobRecord, StateOrder, StoredState } from "./job-record.ts";
 import type { EngineWorker, LaneProcessor, LaneWorkerOptions } from "./engine-worker.ts";
 import type { FlowAdder, LaneQueue } from "./lane-queue.ts";
+import type { LaneInbox } from "./lane-inbox.ts";
 import type { LockTerms } from "./lock-terms.ts";
 import type { ReplyChannel } from "./replies.ts";
 import type { KeptSubmission, StoredJob } from "./stored-job.ts";
@@ -66,6 +67,8 @@ export interface Engine extends Life {
   readonly isLocal: boolean;
   readonly locks: LockTerms;
   readonly replies: ReplyChannel;
+  /** The inboxes of durable runs, on an engine that has them. A cancel of a run is a delivery then. */
+  readonly journal?: LaneInbox;
   /** Marks a running job as cancelled, or takes a waiting job for the canceller, in one atomic step. */
   cancel(laneName: string, id: string, reason: string): Promise<CancelAnswer>;
   /**

@@ -139,7 +139,13 @@ function admitted(
   childResults: readonly unknown[],
 ): Admission | Promise<Admission> {
   const checking = checkedArguments(definition, job);
-  const admit = (args: readonly unknown[]): Admission => ({ kind: "run", definition, args, left, childResults });
+  const admit = (args: readonly unknown[]): Admission => ({
+    kind: "run",
+    definition,
+    args,
+    left,
+    childResults,
+  });
   return checking instanceof Promise ? checking.then(admit) : admit(checking);
 }
 

@@ -74,6 +74,8 @@ export interface WorkerStats {
   readonly finished: Readonly<Record<Lane, number>>;
   /** The number of threads that the thread lanes may use. */
   readonly threads: number;
+  /** The number of durable runs of each queue that may be in memory; 0 if no task of the worker is a workflow. */
+  readonly runs: number;
 }
 
 /**
@@ -291,7 +293,8 @@ export class TaskWorker implements Life {
       running[served.lane] += served.running;
       finished[served.lane] += served.finished;
     }
-    return { running, finished, threads: this.threads };
+    const runs = this.#brought === undefined ? 0 : this.#concurrency.workflow;
+    return { running, finished, threads: this.threads, runs };
   }
 
   /**
@@ -321,7 +324,9 @@ export class TaskWorker implements Life {
     await settleWithin(CLOSE_PATIENCE_MS, stopServing);
     await this.#renewal?.close();
     // A thread in a native call cannot be stopped, and does not delay the worker either.
-    const threads = this.#threads?.then((pool) => pool.shutdown({ cancelPending: true, cancelRunning: true }));
+    const threads = this.#threads?.then((pool) =>
+      pool.shutdown({ cancelPending: true, cancelRunning: true }),
+    );
     if (threads !== undefined) await settleWithin(CLOSE_PATIENCE_MS, threads);
     if (this.#ownsEngine) await this.engine.close();
   }
