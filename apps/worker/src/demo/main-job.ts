@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { Semaphore, gather, timeout } from "@taskloom/loop";
-import type { Lane, RemoteTask, TaskQueue } from "@taskloom/queue";
+import type { RemoteTask, TaskQueue } from "@taskloom/queue";
 import { isEngineFull } from "@taskloom/queue/operating";
 import { Progress } from "../terminal/progress.ts";
 import type { FileResult } from "./report.ts";
