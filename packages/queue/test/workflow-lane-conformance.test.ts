@@ -153,7 +153,8 @@ describe.each(engines)("on $name", ({ name, test: engineTest }) => {
   test("with one place, steps do not keep jobs out, and a waiting run holds no place", async ({ pair }) => {
     const lane = new FakeLane();
     let isOver = false;
-    const tick = defineTask({ name: "lane.tick" }, async () => {});
+    const begun = Promise.withResolvers<void>();
+    const tick = defineTask({ name: "lane.tick" }, async () => begun.resolve());
     const end = defineTask({ name: "lane.end" }, async () => void (isOver = true));
     const run = lane.define("lane.ceaseless", async ({ step }) => {
       let steps = 0;
@@ -162,7 +163,7 @@ describe.each(engines)("on $name", ({ name, test: engineTest }) => {
     });
     const queue = await pair.work([run, tick, end], { concurrency: 1 });
     const runs = [queue.submit(run), queue.submit(run)];
-    await gather(runs.map((each) => each.sent()));
+    await begun.promise;
     await queue.submit(end);
     expect(await gather(runs)).toEqual([true, true]);
   });
