@@ -35,6 +35,8 @@ export interface WatchedWorkerOptions {
   readonly modules: readonly object[];
   readonly threads: number;
   readonly concurrency: number;
+  /** The number of durable runs of each queue that are in memory at once. */
+  readonly runs?: number;
   /** Milliseconds. */
   readonly drain: number;
   /** Milliseconds of loop delay above which the loop lane runs fewer jobs. */
@@ -95,6 +97,7 @@ export class WatchedWorker implements Life {
       tasks: options.modules,
       threads: options.threads,
       concurrency: options.concurrency,
+      ...(options.runs === undefined ? {} : { runs: options.runs }),
       drain: options.drain,
       onStart: (start) => this.#started(start),
       onJob: (event) => this.#ended(event),
