@@ -31,7 +31,7 @@ redisTest(
         return queues.default.workflow;
       };
       await expect.poll(counts, { timeout: 30_000 }).toMatchObject({ active: 1, delayed: 1 });
-      expect((await run("queues")).stdout).toMatch(/default\.workflow +0 +1 +1/);
+      expect((await run("queues")).stdout).toMatch(/default\.workflow │ +0 │ +1 │ +1 │/);
       expect((await run("jobs")).stdout).toContain("default.workflow");
       expect((await run("job", parked.id)).stdout).toMatch(/default, workflow lane/);
       await expect.poll(async () => (await run("ps")).stdout, { timeout: 30_000 }).toMatch(/ 1\/7 /);
@@ -43,7 +43,7 @@ redisTest(
       await expect.poll(seen, { timeout: 30_000 }).toEqual([resting.id]);
       const metrics = await (await service.ask("GET", "/metrics")).text();
       expect(metrics).toMatch(/taskloom_queue_jobs\{queue="default",lane="workflow",state="delayed"\} 1/);
-      expect(metrics).toMatch(/taskloom_jobs_running\{[^}]*lane="workflow"[^}]*\} 1/);
+      expect(metrics).toMatch(/taskloom_lane_running\{[^}]*lane="workflow"[^}]*\} 1/);
       const board = await service.ask("GET", "/board/api/queues?activeQueue=default.workflow&status=delayed");
       expect(await board.text()).toContain(parked.id);
       const engine = openEngine(redis.url);

@@ -154,7 +154,8 @@ class FakeRunner implements LaneRunner {
       }
       return cancelledEnvelope(error.message || undefined);
     } finally {
-      this.#runs.delete(job.id!);
+      // A run that was parked can be here again by now.
+      if (this.#runs.get(job.id!) === run) this.#runs.delete(job.id!);
     }
   }
 

@@ -108,6 +108,12 @@ describe("the definition of a task that brings its lane", () => {
     expect(() => worker(brought, other)).toThrow("to bring one runner, got another one with lane.two");
   });
 
+  test("a map refuses it, since the calls of a map share jobs", async () => {
+    const run = defineLaneTask("defineRun", { name: "lane.mapped" }, open, (n: number) => n);
+    await using queue = new TaskQueue({ engine: "memory:" });
+    expect(() => queue.map(run, [[1]])).toThrow("got lane.mapped, which is a durable run");
+  });
+
   test("a place in a run has one id, of a length and of letters that an id may have", () => {
     expect(idInRun({ run: "workflow.a", n: 1 })).toBe("workflow.a/1");
     expect(idInRun({ run: "workflow.repeat:a:1", n: 1 })).toBe("workflow.repeat~a~1/1");
@@ -131,7 +137,10 @@ describe("the places of a lane", () => {
     };
     return gated;
   }
-  const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+  /** A place that is passed on reaches its body after some turns of the event loop. */
+  const turn = async (): Promise<void> => {
+    for (let turns = 0; turns < 5; turns++) await new Promise((resolve) => setImmediate(resolve));
+  };
 
   test("the lane claims jobs for the places that steps leave over, and at least one", async () => {
     const slots = new LaneSlots(3);

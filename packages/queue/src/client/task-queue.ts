@@ -197,8 +197,8 @@ export class TaskQueue implements Life {
    * small for jobs of their own. Results arrive in the order of the items, and an error belongs to its item. Attempts and
    * `timeout` hold for each item. An item that has ended runs again only if its worker dies.
    *
-   * @throws {@link TaskOptionsError} if `task` was not made by `defineTask`, and for the options `id` and `deduplicate`;
-   *   {@link QueueClosedError} if the queue is closed.
+   * @throws {@link TaskOptionsError} if `task` was not made by `defineTask` or is a durable run, and for the options `id`
+   *   and `deduplicate`; {@link QueueClosedError} if the queue is closed.
    * @example
    * ```ts
    * import { TaskQueue, TaskWorker, defineTask } from "@taskloom/queue";
@@ -225,6 +225,10 @@ export class TaskQueue implements Life {
     options: SubmitOptions,
   ): RemoteMap<Awaited<R>> {
     this.#checkCall(task);
+    if (task.task.runsOn === "workflow")
+      throw new TaskOptionsError(
+        `Expected a task of the loop or thread lane for a map, got ${task.task.name}, which is a durable run; submit each call by itself`,
+      );
     if (options.id !== undefined || options.deduplicate !== undefined)
       throw new TaskOptionsError(
         "Expected a map to have no `id` and no `deduplicate`, since it consists of many jobs",

@@ -21,6 +21,10 @@ import type { StepRunner } from "./step-runner.ts";
  *   error of the job.
  * - The job is elsewhere: {@link process} throws the error of {@link jobLeft}. The consumer stores nothing.
  *
+ * A job that has left can come back before its {@link process} has ended, with another token. A runner that holds jobs by
+ * their ids therefore compares the token before it drops one, and reads `attemptsStarted` at the start: on `memory:` both
+ * runs have one job object.
+ *
  * A resident run has a task of the worker's loop whose name is the id of its job, so that tools show where it is.
  */
 export interface LaneRunner {
@@ -32,7 +36,10 @@ export interface LaneRunner {
   readonly process: LaneProcessor;
   /** Ends the run that a request names as cancelled. The engine has stored the request, so the job cannot go on. */
   cancel(request: CancelRequest): void;
-  /** Stops a run that has lost its lock. Another worker may run the job, so this run stores nothing more. */
+  /**
+   * Stops a run that has lost its lock. Another worker may run the job, so this run stores nothing more. A run that is just
+   * being parked has given its lock up itself, and may be named, too.
+   */
   abandon(id: string): void;
   /** Hands every job back, at the end of the drain. Resolves when all of them have left. */
   handBackAll(): Promise<void>;
