@@ -27,11 +27,11 @@ export interface FakeRun {
   readonly id: string;
   readonly args: readonly unknown[];
   /** Starts a step of a task that the worker knows. */
-  step(task: TaskDefinition, args: readonly unknown[], more?: Partial<Step>): Task<unknown>;
+  readonly step: (task: TaskDefinition, args: readonly unknown[], more?: Partial<Step>) => Task<unknown>;
   /** Parks the run until a time, or waits for as long as it takes. Never resolves. */
-  park(until: number): Promise<never>;
+  readonly park: (until: number) => Promise<never>;
   /** Waits without a step until the run is stopped. */
-  rest(): Promise<never>;
+  readonly rest: () => Promise<never>;
 }
 
 interface ResidentRun {

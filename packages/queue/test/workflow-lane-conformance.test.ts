@@ -153,13 +153,13 @@ describe.each(engines)("on $name", ({ name, test: engineTest }) => {
 
   test("with one place, steps do not keep jobs out, and a waiting run holds no place", async ({ pair }) => {
     const lane = new FakeLane();
-    let isOver = false;
+    const ended: string[] = [];
     const begun = Promise.withResolvers<void>();
     const tick = defineTask({ name: "lane.tick" }, async () => begun.resolve());
-    const end = defineTask({ name: "lane.end" }, async () => void (isOver = true));
+    const end = defineTask({ name: "lane.end" }, async () => void ended.push("job"));
     const run = lane.define("lane.ceaseless", async ({ step }) => {
       let steps = 0;
-      for (; !isOver; steps++) await Promise.all([step(tick, []), step(tick, [])]);
+      for (; ended.length === 0; steps++) await Promise.all([step(tick, []), step(tick, [])]);
       return steps > 0;
     });
     const queue = await pair.work([run, tick, end], { concurrency: 1 });
