@@ -1,4 +1,4 @@
-import { UnrecoverableError, call, currentJob, defineTask } from "@taskloom/queue";
+import { TaskWorker, UnrecoverableError, call, currentJob, defineTask } from "@taskloom/queue";
 import { Future, gather } from "@taskloom/loop";
 import {
   LaneQueues,
@@ -85,6 +85,31 @@ describe.each(engines)("on $name", ({ name, test: engineTest }) => {
     await job!.promote();
     expect(await parked).toBe("woken");
     await lanes.close();
+  });
+
+  test("a worker has as many runs in memory as it may, and takes more when it may have more", async ({
+    pair,
+  }) => {
+    const lane = new FakeLane();
+    let resident = 0;
+    const run = lane.define("lane.resident", async ({ rest }) => {
+      resident++;
+      return await rest();
+    });
+    const { queue } = pair;
+    const worker = new TaskWorker({ engine: pair.engine, queues: [queue.name], tasks: [run], runs: 2 });
+    const running = worker.run();
+    const runs = Array.from({ length: 4 }, () => queue.submit(run));
+    await expect.poll(() => resident, { timeout: 10_000 }).toBe(2);
+    expect(worker.stats()).toMatchObject({ running: { workflow: 2 }, runs: 2 });
+    expect(await queue.counts("workflow")).toMatchObject({ active: 2, waiting: 2 });
+    worker.setConcurrency("workflow", 3);
+    await expect.poll(() => resident, { timeout: 10_000 }).toBe(3);
+    expect(await queue.counts("workflow")).toMatchObject({ active: 3, waiting: 1 });
+    for (const each of runs) each.cancel("enough");
+    await Promise.allSettled(runs);
+    running.cancel();
+    await running.catch(() => {});
   });
 
   test("a stopping worker hands resting runs back at once, and another one goes on", async ({ pair }) => {

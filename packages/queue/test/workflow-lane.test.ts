@@ -1,4 +1,4 @@
-import { Future } from "@taskloom/loop";
+import { Future, createTask } from "@taskloom/loop";
 import { TaskOptionsError, TaskQueue, TaskWorker, defineTask } from "@taskloom/queue";
 import { defineLaneTask, idInRun, laneRunner } from "@taskloom/queue/lane";
 import { Redis } from "ioredis";
@@ -172,6 +172,27 @@ describe("the places of a lane", () => {
     expect(gates.every(({ isIn }) => isIn)).toBe(true);
     for (const { letGo } of gates) letGo();
     await Promise.all(bodies);
+  });
+
+  test("a cancelled body leaves the line, also when its turn has just come", async () => {
+    const slots = new LaneSlots(1);
+    const [first, second, third] = [gate(), gate(), gate()];
+    const running = createTask(() => slots.runStep(first.body));
+    const waiting = createTask(() => slots.runStep(second.body));
+    const last = createTask(() => slots.runStep(third.body));
+    await turn();
+    waiting.cancel("before its turn");
+    await expect(waiting).rejects.toThrow("before its turn");
+    const late = createTask(() => slots.runStep(second.body));
+    await turn();
+    first.letGo();
+    third.letGo();
+    await running;
+    await last;
+    late.cancel("in its turn");
+    await Promise.allSettled([late]);
+    expect([slots.steps, slots.room]).toEqual([0, 1]);
+    expect(await slots.runJob(async () => "free")).toBe("free");
   });
 
   test("a body that fails frees its place", async () => {
