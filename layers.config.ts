@@ -72,7 +72,7 @@ export const layeredPackages: readonly LayeredPackage[] = [
       ["engines"],
       ["operate"],
       ["client", "worker"],
-      ["index.ts", "operating.ts"],
+      ["index.ts", "operating.ts", "lane.ts"],
     ],
     uses: ["@taskloom/loop", "@taskloom/offload", "@taskloom/bullmq-sqlite"],
   },

@@ -43,9 +43,16 @@ function action(label, name, onClick) {
   return button;
 }
 
+/** Most queues have no durable runs, and no row for them. */
+function shownLanes({ workflow }) {
+  const { oldestWait: _time, ...counts } = workflow;
+  const hasRuns = Object.values(counts).some((count) => count > 0);
+  return hasRuns ? ["loop", "thread", "workflow"] : ["loop", "thread"];
+}
+
 function showQueues(queues) {
   const rows = Object.entries(queues).flatMap(([name, view]) =>
-    ["loop", "thread"].map((lane) => {
+    shownLanes(view).map((lane) => {
       const counts = view[lane];
       const pause =
         lane === "loop"
@@ -137,6 +144,14 @@ function showWorkers(workers) {
         "thread lane",
         `${lanes.thread.running} of ${lanes.thread.limit} run, ${number(lanes.thread.finished)} done`,
       ],
+      ...(lanes.workflow === undefined
+        ? []
+        : [
+            [
+              "runs",
+              `${lanes.workflow.running} of ${lanes.workflow.limit} here, ${number(lanes.workflow.finished)} done`,
+            ],
+          ]),
       ["loop delay", `${loop.delayP50.toFixed(1)} ms, p99 ${loop.delayP99.toFixed(1)} ms`],
       ["busy", `${Math.round(loop.utilization * 100)} %`],
       ["memory", `${Math.round(memory.rss / 1048576)} MB, heap ${Math.round(memory.heap / 1048576)} MB`],
@@ -304,7 +319,7 @@ async function search(fields, cursor) {
               element(
                 "a",
                 {
-                  href: `/board/queue/${encodeURIComponent(`${job.queue}.${job.lane}`)}/${encodeURIComponent(job.id.replace(/^(loop|thread)\.(?=repeat:)/, ""))}`,
+                  href: `/board/queue/${encodeURIComponent(`${job.queue}.${job.lane}`)}/${encodeURIComponent(job.id.replace(/^(loop|thread|workflow)\.(?=repeat:)/, ""))}`,
                 },
                 job.id,
               ),

@@ -9,6 +9,7 @@ const written: Readonly<Record<string, string>> = {
   workers: "3",
   threads: "7",
   concurrency: "9",
+  runs: "15",
   drain: "11",
   patience: "13",
   host: "127.0.0.2",

@@ -2,7 +2,7 @@
 // each operator function. TaskQueue, the command line, the HTTP API and the live page all call these.
 export { laneOfJobId, laneQueueName, lanes, publicId } from "./contract/lane.ts";
 export { LaneQueues } from "./operate/lane-queues.ts";
-export { cancelStored } from "./operate/cancel.ts";
+export { cancelStored, terminateStored } from "./operate/cancel.ts";
 export { countJobs, oldestWait } from "./operate/counts.ts";
 export { drainQueue } from "./operate/drain.ts";
 export { jobState, jobStates } from "./operate/job-states.ts";

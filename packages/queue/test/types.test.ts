@@ -2,6 +2,8 @@ import { getRunningLoop } from "@taskloom/loop";
 import type { Executor, Task } from "@taskloom/loop";
 import { call, defineTask } from "@taskloom/queue";
 import type { RemoteMap, RemoteTask, TaskQueue, TaskWorkerOptions } from "@taskloom/queue";
+import { defineLaneTask } from "@taskloom/queue/lane";
+import type { LaneRunnerFactory, LaneTaskDefinition, Step, StepRunner } from "@taskloom/queue/lane";
 import { expectTypeOf, test } from "vitest";
 import { z } from "zod";
 
@@ -17,6 +19,9 @@ const plain = defineTask({ name: "types.plain" }, (flag: boolean) => [flag]);
 
 /** Never called: what is in here is only compiled. */
 export async function compiles(queue: TaskQueue): Promise<void> {
+  await compilesLane(queue, (): never => {
+    throw new Error("never called");
+  });
   expectTypeOf(queue.submit(add, 1, 2)).toEqualTypeOf<RemoteTask<number>>();
   expectTypeOf(queue.submit(later, "x")).toEqualTypeOf<RemoteTask<string>>();
   expectTypeOf(queue.submit(plain, true)).toEqualTypeOf<RemoteTask<boolean[]>>();
@@ -60,6 +65,34 @@ export async function compiles(queue: TaskQueue): Promise<void> {
   // @ts-expect-error -- there is no such option
   const options: TaskWorkerOptions = { tasks: [add], concurency: 5 };
   void [wrong, options];
+}
+
+/** A package that brings a lane of its own. */
+async function compilesLane(queue: TaskQueue, open: LaneRunnerFactory): Promise<void> {
+  const order = defineLaneTask(
+    "defineOrder",
+    { name: "types.order" },
+    open,
+    function* (id: string): Generator<unknown, number, never> {
+      return id.length;
+    },
+  );
+  expectTypeOf(order).toExtend<LaneTaskDefinition<[string], PromiseLike<number>>>();
+  expectTypeOf(queue.submit(order, "a")).toEqualTypeOf<RemoteTask<number>>();
+  expectTypeOf(queue.attach(order, "id")).toEqualTypeOf<RemoteTask<number>>();
+  expectTypeOf(await queue.flow(call(order, "a"), [call(add, 1, 2)])).toEqualTypeOf<number>();
+  const options: TaskWorkerOptions = { tasks: [add, order], runs: 5 };
+  expectTypeOf<Parameters<StepRunner["run"]>>().toEqualTypeOf<[step: Step]>();
+
+  // @ts-expect-error -- an argument of the wrong type
+  queue.submit(order, 1);
+  // @ts-expect-error -- a lane of its own is brought, and not named
+  defineTask({ name: "x", runsOn: "workflow" }, async () => {});
+  // @ts-expect-error -- the lane is that of the runner
+  defineLaneTask("defineOrder", { name: "x", runsOn: "loop" }, open, async () => {});
+  // @ts-expect-error -- a lane needs its runner
+  defineLaneTask("defineOrder", { name: "x" }, async () => {});
+  void options;
 }
 
 test("what must compile compiles, and what must not does not", () => {

@@ -1,3 +1,4 @@
+import { lanes } from "@taskloom/queue/operating";
 import { allFailures, allLogs, findAll, retryAll } from "../operations/all-pages.ts";
 import { hasEnded } from "../operations/operations.ts";
 import type { JobView, Operations, RetryPage, RetrySearch } from "../operations/operations.ts";
@@ -214,7 +215,7 @@ export async function failedCommand(flags: OperatorFlags): Promise<number> {
       );
     }
     for (const [name, view] of Object.entries(await operations.queues())) {
-      if (view.workers > 0 || view.loop.failed + view.thread.failed === 0) continue;
+      if (view.workers > 0 || lanes.every((lane) => view[lane].failed === 0)) continue;
       if (queue !== undefined && queue !== name) continue;
       err(`taskloom: No live worker serves queue ${name}; retried jobs wait there until one does`);
     }

@@ -1,3 +1,6 @@
+import type { Lane } from "@taskloom/queue";
+import { lanes } from "@taskloom/queue/operating";
+import { countAll } from "../operations/operations.ts";
 import type { QueueView, ScheduleRequest } from "../operations/operations.ts";
 import { duration } from "../terminal/duration.ts";
 import { taskLabel, workerTree } from "../workers/worker-view.ts";
@@ -21,13 +24,14 @@ export async function psCommand(flags: OperatorFlags): Promise<number> {
       return EXIT_CODES.ok;
     }
     printTable(
-      ["worker", "pid", "state", "loop", "threads", "loop delay", "busy", "memory", "up"],
+      ["worker", "pid", "state", "loop", "threads", "runs", "loop delay", "busy", "memory", "up"],
       workers.map((worker) => [
         worker.slot,
         String(worker.pid),
         stateOf(worker),
         `${worker.lanes.loop.running}/${worker.lanes.loop.limit}`,
         `${worker.lanes.thread.running}/${worker.lanes.thread.limit}`,
+        runsOf(worker),
         `${worker.loop.delayP99.toFixed(1)} ms`,
         `${Math.round(worker.loop.utilization * 100)} %`,
         `${Math.round(worker.memory.rss / 1_048_576)} MB`,
@@ -51,6 +55,10 @@ export async function psCommand(flags: OperatorFlags): Promise<number> {
     );
     return EXIT_CODES.ok;
   });
+}
+
+function runsOf({ lanes: { workflow } }: WorkerView): string {
+  return workflow === undefined ? "" : `${workflow.running}/${workflow.limit}`;
 }
 
 function stateOf(worker: WorkerView): Styled {
@@ -99,7 +107,7 @@ export async function queuesCommand(
     printTable(
       ["queue", "waiting", "delayed", "active", "completed", "cancelled", "failed", "oldest wait", "state"],
       Object.entries(queues).flatMap(([name, view]) =>
-        (["loop", "thread"] as const).map((lane) => [
+        shownLanes(view).map((lane) => [
           `${name}.${lane}`,
           view[lane].waiting,
           view[lane].delayed,
@@ -114,6 +122,11 @@ export async function queuesCommand(
     );
     return EXIT_CODES.ok;
   });
+}
+
+/** Returns the lanes to show. Most queues have no durable runs. */
+function shownLanes(view: QueueView): readonly Lane[] {
+  return lanes.filter((lane) => lane !== "workflow" || countAll(view.workflow) > 0);
 }
 
 /** Returns whether the jobs of a queue run; a paused queue and a queue without a worker run none. */

@@ -10,6 +10,7 @@ export interface Settings {
   readonly modules: readonly string[];
   readonly threads: number;
   readonly concurrency: number;
+  readonly runs: number;
   /** Seconds. */
   readonly drain: number;
   readonly workers: number;
@@ -87,6 +88,13 @@ export const SETTING_RULES: readonly SettingRule[] = [
     "--concurrency <number>",
     "cooperative tasks of each queue that a worker runs at once",
     100,
+    wholeNumberFrom(1),
+  ),
+  rule(
+    "runs",
+    "--runs <number>",
+    "durable runs of each queue that a worker has in memory at once",
+    1_000,
     wholeNumberFrom(1),
   ),
   rule(

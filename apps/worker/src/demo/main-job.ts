@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { Semaphore, gather, timeout } from "@taskloom/loop";
-import type { Lane, RemoteTask, TaskQueue } from "@taskloom/queue";
+import type { RemoteTask, TaskQueue } from "@taskloom/queue";
 import { isEngineFull } from "@taskloom/queue/operating";
 import { Progress } from "../terminal/progress.ts";
 import type { FileResult } from "./report.ts";
@@ -31,7 +31,9 @@ export interface MainJobOutcome {
   readonly jobs: number;
   /** The jobs that an earlier process of this run had finished. */
   readonly finishedBefore: number;
-  readonly lanes: Readonly<Record<Lane, { readonly jobs: number; readonly milliseconds: number }>>;
+  readonly lanes: Readonly<
+    Record<"loop" | "thread", { readonly jobs: number; readonly milliseconds: number }>
+  >;
 }
 
 /** Submits two jobs for each file of a run, and gathers them under one deadline. */
@@ -114,7 +116,7 @@ class LaneClock {
   }
 
   /** Measures a job until its end, unless the job had ended before this process began. */
-  watch<T>(lane: Lane, task: RemoteTask<T>): RemoteTask<T> {
+  watch<T>(lane: "loop" | "thread", task: RemoteTask<T>): RemoteTask<T> {
     if (this.#finishedBefore.has(task.id)) return task;
     const times = this.#lanes[lane];
     if (times.pending++ === 0) times.since = performance.now();

@@ -24,6 +24,7 @@ import type { WorkerView } from "../workers/worker-view.ts";
 import { viewError, viewJob } from "./job-record.ts";
 import { KnownQueues } from "./known-queues.ts";
 import { KnownTasks } from "./known-tasks.ts";
+import { countAll } from "./operations.ts";
 import type {
   FailedPage,
   JobPage,
@@ -170,14 +171,15 @@ export class EngineOperations implements Operations {
     const running = seen.filter(({ state }) => state === "running");
     const views = await Promise.all(
       names.map(async (name): Promise<readonly [string, QueueView]> => {
-        const [loop, thread, isPaused] = await Promise.all([
+        const [loop, thread, workflow, isPaused] = await Promise.all([
           this.#laneCounts(name, "loop"),
           this.#laneCounts(name, "thread"),
+          this.#laneCounts(name, "workflow"),
           this.#stored(name).lane("loop").isPaused(),
         ]);
         // A worker of a service is in both lists, a worker of a user's own process in the first one only.
         const live = Math.max(countServing(workers, name), countServing(running, name));
-        return [name, { loop, thread, isPaused, workers: live }];
+        return [name, { loop, thread, workflow, isPaused, workers: live }];
       }),
     );
     return Object.fromEntries(
@@ -296,10 +298,6 @@ function countServing(workers: readonly { readonly queues: readonly string[] }[]
 }
 
 /** Returns whether a queue has jobs or workers, or is paused. */
-function isInUse({ loop, thread, isPaused, workers }: QueueView): boolean {
-  const jobs = [loop, thread].map(
-    ({ waiting, active, delayed, completed, failed, cancelled }) =>
-      waiting + active + delayed + completed + failed + cancelled,
-  );
-  return isPaused || workers > 0 || jobs.some((count) => count > 0);
+function isInUse(view: QueueView): boolean {
+  return view.isPaused || view.workers > 0 || lanes.some((lane) => countAll(view[lane]) > 0);
 }

@@ -63,13 +63,15 @@ function definitionOf({ name, version, runsOn, attempts, timeout, backoff }: Kno
   const options = {
     name,
     version,
-    runsOn,
     attempts,
+    runsOn: runsOn === "workflow" ? ("loop" as const) : runsOn,
     module: "taskloom:elsewhere",
     ...(timeout === undefined ? {} : { timeout }),
     ...(backoff === undefined ? {} : { backoff }),
   };
-  return defineTask(options, (..._args: unknown[]): never => {
+  const definition = defineTask(options, (..._args: unknown[]): never => {
     throw new TypeError(`Task ${name} is known by its name only and cannot run here; submit it`);
   });
+  // Only a definition with the runner of the lane runs there. A submitter needs no runner.
+  return Object.assign(definition, { task: { ...definition.task, runsOn } });
 }

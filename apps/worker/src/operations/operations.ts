@@ -37,10 +37,8 @@ export interface SubmitRequest {
   readonly deadline?: number;
 }
 
-/** One queue with its two lanes. */
-export interface QueueView {
-  readonly loop: LaneCounts;
-  readonly thread: LaneCounts;
+/** One queue with its lanes. */
+export interface QueueView extends Readonly<Record<Lane, LaneCounts>> {
   readonly isPaused: boolean;
   /** The number of live workers that serve the queue. */
   readonly workers: number;
@@ -50,6 +48,11 @@ export interface QueueView {
 export interface LaneCounts extends QueueCounts {
   /** The milliseconds that the oldest runnable job has waited. */
   readonly oldestWait: number;
+}
+
+/** Returns the number of jobs of one lane in all states. */
+export function countAll({ waiting, active, delayed, completed, failed, cancelled }: LaneCounts): number {
+  return waiting + active + delayed + completed + failed + cancelled;
 }
 
 /** Failed jobs with one kind of error. */

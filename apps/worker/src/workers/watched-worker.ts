@@ -17,7 +17,7 @@ import { PID_SPACE } from "./pid-space.ts";
 import { Presence } from "./presence.ts";
 import { TaskWatch } from "./task-tree.ts";
 import { knownTasks } from "./worker-view.ts";
-import type { RunningJob, WorkerView } from "./worker-view.ts";
+import type { RunningJob, WorkerLane, WorkerView } from "./worker-view.ts";
 
 /** The interval at which a worker samples its loop and stores its record. */
 const SAMPLE_INTERVAL_MS = 1_000;
@@ -35,6 +35,8 @@ export interface WatchedWorkerOptions {
   readonly modules: readonly object[];
   readonly threads: number;
   readonly concurrency: number;
+  /** The number of durable runs of each queue that are in memory at once. */
+  readonly runs?: number;
   /** Milliseconds. */
   readonly drain: number;
   /** Milliseconds of loop delay above which the loop lane runs fewer jobs. */
@@ -95,6 +97,7 @@ export class WatchedWorker implements Life {
       tasks: options.modules,
       threads: options.threads,
       concurrency: options.concurrency,
+      ...(options.runs === undefined ? {} : { runs: options.runs }),
       drain: options.drain,
       onStart: (start) => this.#started(start),
       onJob: (event) => this.#ended(event),
@@ -240,7 +243,8 @@ export class WatchedWorker implements Life {
 
   #makeView(): WorkerView {
     const { queues, modules, engine } = this.#options;
-    const { running, finished, threads } = this.#worker.stats();
+    const { running, finished, threads, runs } = this.#worker.stats();
+    const workflow = { running: running.workflow, finished: finished.workflow, limit: runs };
     const tree = this.#watch.snapshot();
     this.#dropEnded(tree.roots.map(({ name }) => name));
     const { rss, heapUsed } = process.memoryUsage();
@@ -260,6 +264,7 @@ export class WatchedWorker implements Life {
       lanes: {
         loop: { running: running.loop, finished: finished.loop, limit: this.#admission.limit },
         thread: { running: running.thread, finished: finished.thread, limit: threads },
+        ...(runs === 0 ? {} : { workflow }),
       },
       loop: this.#loop,
       admission: { isThrottled: this.#admission.isThrottled, reductions: this.#admission.reductions },
@@ -272,7 +277,7 @@ export class WatchedWorker implements Life {
   /** Drops jobs that have ended without an event: those that lost their lock, and those that were handed back. */
   #dropEnded(rootNames: readonly string[]): void {
     const { running } = this.#worker.stats();
-    if (running.loop + running.thread >= this.#jobs.size) return;
+    if (running.loop + running.thread + running.workflow >= this.#jobs.size) return;
     const live = new Set(rootNames);
     for (const { id, startedAt } of this.#jobs.values()) {
       if (!live.has(id) && Date.now() - startedAt > 2 * SAMPLE_INTERVAL_MS) this.#jobs.delete(id);
@@ -280,9 +285,9 @@ export class WatchedWorker implements Life {
   }
 
   #setGauges({ lanes, loop, admission }: WorkerView): void {
-    for (const lane of ["loop", "thread"] as const) {
-      this.#metrics.running.set({ lane }, lanes[lane].running);
-      this.#metrics.limit.set({ lane }, lanes[lane].limit);
+    for (const [lane, { running, limit }] of Object.entries<WorkerLane>(lanes)) {
+      this.#metrics.running.set({ lane }, running);
+      this.#metrics.limit.set({ lane }, limit);
     }
     this.#metrics.loopDelay.set({ quantile: "0.5" }, loop.delayP50 / 1_000);
     this.#metrics.loopDelay.set({ quantile: "0.99" }, loop.delayP99 / 1_000);

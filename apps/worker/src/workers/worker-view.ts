@@ -1,5 +1,5 @@
 import { isTaskDefinition } from "@taskloom/queue";
-import type { ResolvedTaskOptions, TaskDefinition } from "@taskloom/queue";
+import type { Lane, ResolvedTaskOptions, TaskDefinition } from "@taskloom/queue";
 import { formatForest } from "./task-tree.ts";
 import type { TaskForest } from "./task-tree.ts";
 
@@ -11,7 +11,7 @@ export interface RunningJob {
   readonly id: string;
   readonly task: string;
   readonly queue: string;
-  readonly lane: "loop" | "thread";
+  readonly lane: Lane;
   readonly attempt: number;
   /** The number of its calls, if the job is a pack of a `queue.map`. */
   readonly calls?: number;
@@ -54,7 +54,12 @@ export interface WorkerView {
   readonly state: "running" | "draining" | "dead";
   readonly queues: readonly string[];
   readonly tasks: readonly KnownTask[];
-  readonly lanes: { readonly loop: WorkerLane; readonly thread: WorkerLane };
+  readonly lanes: {
+    readonly loop: WorkerLane;
+    readonly thread: WorkerLane;
+    /** Only of a worker with a durable run among its tasks. */
+    readonly workflow?: WorkerLane;
+  };
   readonly loop: {
     /** Milliseconds, since the record before this one. */
     readonly delayP50: number;

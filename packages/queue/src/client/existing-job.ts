@@ -42,7 +42,7 @@ function laneIn(id: string): Lane {
   const lane = laneOfJobId(id);
   if (lane !== undefined) return lane;
   throw new TaskOptionsError(
-    `Expected the id of a job (loop.… or thread.…), got ${JSON.stringify(id)}; for an id that you chose, pass the task too: attach(task, id)`,
+    `Expected the id of a job (loop.…, thread.… or workflow.…), got ${JSON.stringify(id)}; for an id that you chose, pass the task too: attach(task, id)`,
   );
 }
 

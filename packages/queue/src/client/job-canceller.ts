@@ -38,8 +38,9 @@ export class JobCanceller {
       const { isStored } = submission;
       if (isStored) {
         try {
-          if (await cancelStored(this.#queues, submission.lane, submission.id, reason))
-            await this.#checkAfterCancel(submission, error);
+          const result = await cancelStored(this.#queues, submission.lane, submission.id, reason);
+          if (result === "delivered") return; // OutcomeWatch receives the end of the run.
+          if (result === "ended") await this.#checkAfterCancel(submission, error);
         } catch {
           // The engine does not answer. The cancel is repeated until it does.
         }

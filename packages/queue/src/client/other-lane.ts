@@ -19,7 +19,8 @@ const ENDED_STATES: ReadonlySet<string> = new Set(["completed", "failed", "unkno
 
 /**
  * Finds the submissions to a lane that are jobs of the other lane already. BullMQ stores an id and a key once in a lane;
- * this function makes sure that they are stored once in a queue.
+ * this function makes sure that they are stored once in the lanes of tasks. Durable runs cannot be in another lane, so
+ * nothing is asked for them.
  */
 export async function askOtherLane(
   queues: LaneQueues,
@@ -29,6 +30,7 @@ export async function askOtherLane(
   const jobs = new Map<Submission, string>();
   const onTheWay = new Set<Submission>();
   const behind = new Set<Submission>();
+  if (lane === "workflow") return { jobs, onTheWay, behind };
   const other = otherLane(lane);
   const chosen = submissions.filter(({ mayExist }) => mayExist);
   if (chosen.length > 0) {

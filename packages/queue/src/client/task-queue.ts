@@ -197,8 +197,8 @@ export class TaskQueue implements Life {
    * small for jobs of their own. Results arrive in the order of the items, and an error belongs to its item. Attempts and
    * `timeout` hold for each item. An item that has ended runs again only if its worker dies.
    *
-   * @throws {@link TaskOptionsError} if `task` was not made by `defineTask`, and for the options `id` and `deduplicate`;
-   *   {@link QueueClosedError} if the queue is closed.
+   * @throws {@link TaskOptionsError} if `task` was not made by `defineTask` or is a durable run, and for the options `id`
+   *   and `deduplicate`; {@link QueueClosedError} if the queue is closed.
    * @example
    * ```ts
    * import { TaskQueue, TaskWorker, defineTask } from "@taskloom/queue";
@@ -225,6 +225,10 @@ export class TaskQueue implements Life {
     options: SubmitOptions,
   ): RemoteMap<Awaited<R>> {
     this.#checkCall(task);
+    if (task.task.runsOn === "workflow")
+      throw new TaskOptionsError(
+        `Expected a task of the loop or thread lane for a map, got ${task.task.name}, which is a durable run; submit each call by itself`,
+      );
     if (options.id !== undefined || options.deduplicate !== undefined)
       throw new TaskOptionsError(
         "Expected a map to have no `id` and no `deduplicate`, since it consists of many jobs",
@@ -343,7 +347,7 @@ export class TaskQueue implements Life {
     return await jobStates(this.#client.queues, ids);
   }
 
-  /** Counts the jobs in each state, of both lanes or of one. A cancelled job counts as `cancelled` alone. */
+  /** Counts the jobs in each state, of all lanes or of one. A cancelled job counts as `cancelled` alone. */
   async counts(lane?: Lane): Promise<QueueCounts> {
     this.#life.assertUsable();
     return await countJobs(this.#client.queues, lane);
@@ -403,7 +407,7 @@ export class TaskQueue implements Life {
     await limitRate(this.#client.queues, limit);
   }
 
-  /** Pauses both lanes: workers take no more jobs until {@link resume}. Running jobs continue. */
+  /** Pauses all lanes: workers take no more jobs until {@link resume}. Running jobs continue. */
   async pause(): Promise<void> {
     this.#life.assertUsable();
     await pauseQueue(this.#client.queues);

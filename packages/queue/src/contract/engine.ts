@@ -1,11 +1,12 @@
 import type { Life } from "@taskloom/loop/lifecycle";
 import type { Queue } from "bullmq";
-import type { Lane } from "./lane.ts";
+import type { TaskLane } from "./lane.ts";
 import type { JobEnd } from "./retention.ts";
 import type { CancelAnswer, CancelRequest, SealAnswer } from "./cancellation.ts";
 import type { FieldLimits, JobRecord, StateOrder, StoredState } from "./job-record.ts";
 import type { EngineWorker, LaneProcessor, LaneWorkerOptions } from "./engine-worker.ts";
 import type { FlowAdder, LaneQueue } from "./lane-queue.ts";
+import type { LaneInbox } from "./lane-inbox.ts";
 import type { LockTerms } from "./lock-terms.ts";
 import type { ReplyChannel } from "./replies.ts";
 import type { KeptSubmission, StoredJob } from "./stored-job.ts";
@@ -26,7 +27,7 @@ import type { ServingWorker } from "./serving.ts";
  * - the lanes: {@link openLane}, {@link openWorker} and {@link openFlows} return objects with the names of BullMQ's Queue,
  *   Worker and FlowProducer;
  * - the functions that BullMQ does not have: replies to one process, cancellation, the retention of single jobs, claims
- *   of ids over both lanes, the list of live workers, and reads of many records in one round trip;
+ *   of ids over the lanes of tasks, the list of live workers, and reads of many records in one round trip;
  * - the conditions of the engine: its clock, its locks, whether it answers, and which of its errors pass.
  *
  * Deliberately out of it:
@@ -66,6 +67,8 @@ export interface Engine extends Life {
   readonly isLocal: boolean;
   readonly locks: LockTerms;
   readonly replies: ReplyChannel;
+  /** The inboxes of durable runs, on an engine that has them. A cancel of a run is a delivery then. */
+  readonly journal?: LaneInbox;
   /** Marks a running job as cancelled, or takes a waiting job for the canceller, in one atomic step. */
   cancel(laneName: string, id: string, reason: string): Promise<CancelAnswer>;
   /**
@@ -113,7 +116,7 @@ export interface Engine extends Life {
    * Claims ids that users chose for one lane of a queue, for {@link LANE_CLAIM_MS}, so that no submitter adds them to the
    * other lane meanwhile. Returns the ids that were claimed; the other lane has a claim on the rest.
    */
-  claimLane(queue: string, lane: Lane, ids: readonly string[]): Promise<ReadonlySet<string>>;
+  claimLane(queue: string, lane: TaskLane, ids: readonly string[]): Promise<ReadonlySet<string>>;
   /** Reads the submission that is kept while the job of a deduplication key runs. */
   findKept(laneName: string, key: string): Promise<KeptSubmission | undefined>;
   /** Deletes the submission that is kept for a key if it has this id, and returns whether it did. */

@@ -1,16 +1,23 @@
-/** The lane of a task: `loop` runs it on the worker's event loop, cooperatively; `thread` runs it on a thread, blocking. */
-export type Lane = "loop" | "thread";
+/**
+ * The lane of a task: `loop` runs it on the worker's event loop, cooperatively; `thread` runs it on a thread, blocking;
+ * `workflow` has the durable runs, which wait for jobs of the other lanes.
+ */
+export type Lane = "loop" | "thread" | "workflow";
 
-/** Both lanes, in the order in which they are shown. */
-export const lanes: readonly Lane[] = ["loop", "thread"];
+/** A lane in which `defineTask` puts tasks. A task can move from one of them to the other in a later version. */
+export type TaskLane = Exclude<Lane, "workflow">;
 
-export function otherLane(lane: Lane): Lane {
+/** All lanes, in the order in which they are shown. */
+export const lanes: readonly Lane[] = ["loop", "thread", "workflow"];
+
+/** Returns the lane to which a task can have moved. Durable runs stay in their lane. */
+export function otherLane(lane: TaskLane): TaskLane {
   return lane === "loop" ? "thread" : "loop";
 }
 
 /**
  * Returns the name of the BullMQ queue that has one lane of a Taskloom queue. Each lane is a queue of its own, so that a
- * backlog of blocking jobs never delays cooperative jobs.
+ * backlog of blocking jobs never delays cooperative jobs, and durable runs hold no place that a job needs.
  */
 export function laneQueueName(queue: string, lane: Lane): string {
   return `${queue}.${lane}`;
@@ -32,7 +39,7 @@ export function jobId(lane: Lane, key: string): string {
 
 /** Returns the id under which BullMQ stores a job. BullMQ makes the ids of scheduled runs, without a lane. */
 export function storedId(id: string): string {
-  const scheduled = /^(?:loop|thread)\.(repeat:.*)$/s.exec(id);
+  const scheduled = /^(?:loop|thread|workflow)\.(repeat:.*)$/s.exec(id);
   return scheduled?.[1] ?? id;
 }
 

@@ -4,7 +4,7 @@ import { unknownOption } from "@taskloom/loop/did-you-mean";
 import { functionAddress } from "@taskloom/offload/function-address";
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { TaskOptionsError } from "../errors.ts";
-import type { Lane } from "../contract/lane.ts";
+import type { Lane, TaskLane } from "../contract/lane.ts";
 import { wholeMilliseconds } from "../milliseconds.ts";
 
 /** The wait before the next attempt: always `delay` ms, or `delay` ms doubled at each attempt. */
@@ -31,7 +31,7 @@ export interface TaskOptions<A extends readonly unknown[] = readonly unknown[]> 
    */
   readonly version?: number;
   /** `"loop"` for cooperative work, `"thread"` for blocking work. Default `"loop"`. */
-  readonly runsOn?: Lane;
+  readonly runsOn?: TaskLane;
   /** Milliseconds that one attempt may run. Default: no limit. */
   readonly timeout?: number;
   /** The number of attempts in all. Default 1. */
@@ -52,6 +52,7 @@ export interface ResolvedTaskOptions {
   readonly name: string;
   readonly module: string | undefined;
   readonly version: number;
+  /** `"workflow"` only for a definition that brings the lane of durable runs. */
   readonly runsOn: Lane;
   readonly timeout: number | undefined;
   readonly attempts: number;
@@ -95,11 +96,21 @@ export function defineTask<A extends unknown[]>(
   options: TaskOptions<A>,
   fn: (...args: A) => unknown,
 ): TaskDefinition<A> {
-  const task = resolveTaskOptions(options);
+  return definitionOf(resolveTaskOptions(options, "defineTask"), fn, "defineTask");
+}
+
+/**
+ * Returns the definition of a function with its options.
+ *
+ * @param by the name of the function that defines it, for messages.
+ */
+export function definitionOf<A extends unknown[]>(
+  task: ResolvedTaskOptions,
+  fn: (...args: A) => unknown,
+  by: string,
+): TaskDefinition<A> {
   if (typeof fn !== "function") {
-    throw new TaskOptionsError(
-      `Expected the second argument of defineTask to be a function, got ${typeof fn}`,
-    );
+    throw new TaskOptionsError(`Expected the second argument of ${by} to be a function, got ${typeof fn}`);
   }
   // A generator function is wrapped, so that a direct call returns a Coroutine, which `await` and `yield*` accept.
   const run = isGeneratorFunction(fn) ? coroutine(fn) : fn;
@@ -169,8 +180,14 @@ function checkOptionNames(options: object, known: object, of: string): void {
   if (message !== undefined) throw new TaskOptionsError(message);
 }
 
-function resolveTaskOptions(options: TaskOptions): ResolvedTaskOptions {
-  checkOptionNames(options, OPTIONS, "defineTask");
+/**
+ * Returns the options of a task with all defaults.
+ *
+ * @param by the name of the function that defines it, for messages.
+ * @throws {@link TaskOptionsError} for an invalid or unknown option.
+ */
+export function resolveTaskOptions(options: TaskOptions, by: string): ResolvedTaskOptions {
+  checkOptionNames(options, OPTIONS, by);
   const {
     name,
     module,

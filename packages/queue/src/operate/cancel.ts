@@ -12,17 +12,46 @@ const MAX_CLAIMS = 5;
 const LAPSED_CODES: ReadonlySet<unknown> = new Set([-2, -6]);
 
 /**
- * Tries once to cancel a stored job, in any state. If the canceller's lock lapses before the end is stored, as on a busy
- * machine, the canceller takes the lock again.
+ * The result of a cancel:
  *
- * @returns true if the job's end is stored, or if there is no record of it; false if its worker was asked to stop it.
+ * - `ended`: the end of the job is stored, or there is no record of it.
+ * - `asked`: its worker was asked to stop it. The request is of one run of the job, so it is repeated until the job has ended.
+ * - `delivered`: the request is stored with the durable run, which ends by itself. It is not repeated: each delivery is one
+ *   more cancel, as each `cancel()` of a task is.
  */
-export async function cancelStored(
-  queues: LaneQueues,
-  lane: Lane,
-  id: string,
-  message: string,
-): Promise<boolean> {
+export type CancelResult = "ended" | "asked" | "delivered";
+
+/** Cancels a stored job of one lane, once. */
+type CancelPolicy = (queues: LaneQueues, lane: Lane, id: string, message: string) => Promise<CancelResult>;
+
+/** Tries once to cancel a stored job, in any state, as its lane prescribes. */
+export const cancelStored: CancelPolicy = (queues, lane, id, message) =>
+  policyOf(queues, lane)(queues, lane, id, message);
+
+function policyOf({ engine }: LaneQueues, lane: Lane): CancelPolicy {
+  return lane === "workflow" && engine.journal !== undefined ? deliverCancel : terminateStored;
+}
+
+/** Delivers the cancel to the inbox of a durable run, whose clean-up then runs. */
+const deliverCancel: CancelPolicy = async (queues, lane, id, message) => {
+  const item = JSON.stringify(["c", storableText(message)]);
+  const { engine } = queues;
+  switch (await engine.journal!.deliver(queues.nameOf(lane), storedId(id), [item])) {
+    case "stored":
+      return "delivered";
+    case "full":
+      return "asked";
+    default:
+      return "ended";
+  }
+};
+
+/**
+ * Ends a stored job as cancelled: one that does not run, at once; a running one through its worker. Nothing of a durable run
+ * is executed any more. If the canceller's lock lapses before the end is stored, as on a busy machine, the canceller takes
+ * the lock again.
+ */
+export const terminateStored: CancelPolicy = async (queues, lane, id, message) => {
   const reason = storableText(message);
   for (let claims = 1; ; claims++) {
     try {
@@ -31,24 +60,24 @@ export async function cancelStored(
       if (claims >= MAX_CLAIMS || !hasLapsed(error)) throw error;
     }
   }
-}
+};
 
 function hasLapsed(error: unknown): boolean {
   return error instanceof Error && "code" in error && LAPSED_CODES.has(error.code);
 }
 
-async function cancelOnce(queues: LaneQueues, lane: Lane, id: string, reason: string): Promise<boolean> {
+async function cancelOnce(queues: LaneQueues, lane: Lane, id: string, reason: string): Promise<CancelResult> {
   const { engine } = queues;
   const laneName = queues.nameOf(lane);
   const answer = await engine.cancel(laneName, storedId(id), reason);
-  if (answer.kind !== "claimed") return answer.kind === "gone" || answer.kind === "done";
+  if (answer.kind !== "claimed") return answer.kind === "gone" || answer.kind === "done" ? "ended" : "asked";
   const job = await queues.lane(lane).getJob(storedId(id));
-  if (job === undefined) return true;
+  if (job === undefined) return "ended";
   const { attemptsMade: attempts } = job; // BullMQ counts this end as one more.
   await job.moveToCompleted(cancelledEnvelope(reason || undefined), answer.token, false);
   engine.recordEnd(laneName, endOf(job, "cancelled"));
   // The waiter can be in another process than the canceller.
   const reply = replyAddress(job.data, engine.replies);
   if (reply !== undefined) engine.replies.send(reply, { id, outcome: cancelledOutcome(reason), attempts });
-  return true;
+  return "ended";
 }

@@ -24,15 +24,16 @@ const COUNTED_STATES = [
   "failed",
 ] as const;
 
-/** Counts a queue's jobs in both lanes, or in one. */
+/** Counts a queue's jobs in all lanes, or in one. */
 export async function countJobs(queues: LaneQueues, lane?: Lane): Promise<QueueCounts> {
   await queues.engine.connect();
   const total = { waiting: 0, active: 0, delayed: 0, completed: 0, failed: 0, cancelled: 0 };
-  for (const each of lane === undefined ? lanes : [lane]) {
-    const [counts, cancelled] = await Promise.all([
+  const read = async (each: Lane): Promise<readonly [Record<string, number>, number]> =>
+    await Promise.all([
       queues.lane(each).getJobCounts(...COUNTED_STATES),
       queues.engine.countCancelled(queues.nameOf(each)),
     ]);
+  for (const [counts, cancelled] of await Promise.all((lane === undefined ? lanes : [lane]).map(read))) {
     for (const state of ["waiting", "wait", "paused", "prioritized", "waiting-children"])
       total.waiting += counts[state] ?? 0;
     total.active += counts["active"] ?? 0;

@@ -8,7 +8,7 @@ import type { Lane } from "../contract/lane.ts";
 /** The largest number of jobs that one lookup reads. A reader of more jobs makes several lookups. */
 export const MAX_LOOKUP = 2_000;
 
-/** The two lanes of one queue at an engine, each opened at its first use. */
+/** The lanes of one queue at an engine, each opened at its first use. */
 export class LaneQueues {
   readonly engine: Engine;
   readonly queueName: string;
@@ -44,8 +44,8 @@ export class LaneQueues {
     );
   }
 
-  /** Calls a function for both lanes at once, and resolves with both results. */
-  async both<T>(call: (queue: LaneQueue, lane: Lane) => Promise<T>): Promise<T[]> {
+  /** Calls a function for all lanes at once, and resolves with their results in the order of the lanes. */
+  async each<T>(call: (queue: LaneQueue, lane: Lane) => Promise<T>): Promise<T[]> {
     return await Promise.all(lanes.map((lane) => call(this.lane(lane), lane)));
   }
 

@@ -2,7 +2,10 @@ import { TaskOptionsError } from "../errors.ts";
 import { wholeMilliseconds } from "../milliseconds.ts";
 import type { LaneQueues } from "./lane-queues.ts";
 
-/** A limit on the starts of jobs in each lane: at most `max` in `per` milliseconds, for all workers together. */
+/**
+ * A limit on the starts of jobs in each lane: at most `max` in `per` milliseconds, for all workers together. A durable run
+ * that was parked starts again when it wakes.
+ */
 export interface RateLimit {
   readonly max: number;
   readonly per: number;
@@ -21,7 +24,7 @@ export async function limitRate(queues: LaneQueues, limit: RateLimit | undefined
     );
   }
   await queues.engine.connect();
-  await queues.both((queue) =>
+  await queues.each((queue) =>
     limit === undefined ? queue.removeGlobalRateLimit() : queue.setGlobalRateLimit(limit.max, per),
   );
 }

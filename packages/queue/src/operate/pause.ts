@@ -1,13 +1,13 @@
 import type { LaneQueues } from "./lane-queues.ts";
 
-/** Pauses both lanes of a queue: workers take no more jobs of it. Running jobs continue. */
+/** Pauses all lanes of a queue: workers take no more jobs of it. Running jobs continue. */
 export async function pauseQueue(queues: LaneQueues): Promise<void> {
   await queues.engine.connect();
-  await queues.both((queue) => queue.pause());
+  await queues.each((queue) => queue.pause());
 }
 
 /** Lets workers take jobs of a paused queue again. */
 export async function resumeQueue(queues: LaneQueues): Promise<void> {
   await queues.engine.connect();
-  await queues.both((queue) => queue.resume());
+  await queues.each((queue) => queue.resume());
 }

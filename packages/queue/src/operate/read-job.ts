@@ -1,6 +1,6 @@
 import type { Engine } from "../contract/engine.ts";
 import type { FieldLimits } from "../contract/job-record.ts";
-import { laneOfJobId, laneQueueName, lanes, storedId } from "../contract/lane.ts";
+import { jobId, laneOfJobId, laneQueueName, lanes, storedId } from "../contract/lane.ts";
 import type { Lane } from "../contract/lane.ts";
 import { readSnapshot } from "./job-snapshot.ts";
 import type { JobSnapshot } from "./job-snapshot.ts";
@@ -37,12 +37,16 @@ export async function findJob(
   await engine.connect();
   const own = laneOfJobId(id);
   for (const queue of queues) {
-    for (const lane of own === undefined ? lanes : [own]) {
-      const ids = own === undefined ? [id, `${lane}.${id}`] : [storedId(id)];
-      const records = await engine.readRecords(laneQueueName(queue, lane), ids, {});
-      const found = records.find((record) => record !== undefined);
-      if (found !== undefined) return { queue, lane, stored: found.id };
-    }
+    const places = await Promise.all(
+      (own === undefined ? lanes : [own]).map(async (lane): Promise<JobPlace | undefined> => {
+        const ids = own === undefined ? [id, jobId(lane, id)] : [storedId(id)];
+        const records = await engine.readRecords(laneQueueName(queue, lane), ids, {});
+        const found = records.find((record) => record !== undefined);
+        return found === undefined ? undefined : { queue, lane, stored: found.id };
+      }),
+    );
+    const place = places.find((each) => each !== undefined);
+    if (place !== undefined) return place;
   }
   return undefined;
 }

@@ -1,5 +1,5 @@
 import type { LaneQueue, StoredSchedule } from "../contract/lane-queue.ts";
-import { lanes, otherLane } from "../contract/lane.ts";
+import { lanes } from "../contract/lane.ts";
 import type { Lane } from "../contract/lane.ts";
 import type { LaneQueues } from "./lane-queues.ts";
 import { hasEnded } from "./schedule-times.ts";
@@ -60,8 +60,9 @@ export async function putSchedule(
   const queue = queues.lane(lane);
   if (hasEnded(repeat, localNow(queues))) await queue.removeJobScheduler(id);
   else await queue.upsertJobScheduler(id, repeat, template);
-  // A schedule whose task ran in the other lane before was stored there.
-  await queues.lane(otherLane(lane)).removeJobScheduler(id);
+  // A schedule whose task ran in another lane before was stored there.
+  const others = lanes.filter((other) => other !== lane);
+  await Promise.all(others.map((other) => queues.lane(other).removeJobScheduler(id)));
   return { lane, stored: (await queue.getJobScheduler(id)) ?? { key: id, name: template.name, template } };
 }
 
@@ -82,7 +83,7 @@ export async function removeSchedule(
  */
 export async function readSchedules(queues: LaneQueues): Promise<PlacedSchedule[]> {
   await queues.engine.connect();
-  const found = await queues.both(async (queue, lane) => {
+  const found = await queues.each(async (queue, lane) => {
     const placed: PlacedSchedule[] = [];
     const over: StoredSchedule[] = [];
     for await (const page of walkSchedules(queue)) {

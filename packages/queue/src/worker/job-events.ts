@@ -10,7 +10,10 @@ export interface JobStart {
   readonly lane: Lane;
   /** The number of this attempt; the first is 1. */
   readonly attempt: number;
-  /** Milliseconds that the job waited in the queue, from the time at which it could first run. */
+  /**
+   * Milliseconds that the job waited in the queue, from the time at which it could first run; 0 for a durable run that
+   * was parked.
+   */
   readonly waited: number;
   /** The arguments in the wire's JSON; for a pack, the arguments of each call. */
   readonly args: readonly unknown[];
@@ -66,10 +69,16 @@ export function startOf(job: BullJob, queue: string, lane: Lane): JobStart {
     queue,
     lane,
     attempt: job.attemptsMade + 1,
-    waited: Math.max(0, (job.processedOn ?? Date.now()) - job.timestamp - (job.opts.delay ?? 0)),
+    waited: waitedOf(job, lane),
     args: job.plain === undefined ? job.data.args : [job.plain.data],
     ...callsOf(job),
   };
+}
+
+/** A durable run that starts again was parked meanwhile, and the time of its wake is not stored. */
+function waitedOf({ processedOn, timestamp, opts, attemptsStarted }: BullJob, lane: Lane): number {
+  if (lane === "workflow" && attemptsStarted > 1) return 0;
+  return Math.max(0, (processedOn ?? Date.now()) - timestamp - (opts.delay ?? 0));
 }
 
 /** Returns the event of a job whose attempt has just ended. */

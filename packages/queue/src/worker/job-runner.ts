@@ -1,43 +1,37 @@
 import { CancelledError, TimeoutError, createTask } from "@taskloom/loop";
 import type { Task } from "@taskloom/loop";
 import type { ThreadPoolExecutor } from "@taskloom/offload";
-import { DelayedError, WaitingError } from "bullmq";
+import { WaitingError } from "bullmq";
 import type { RunnableTask } from "../definition/define-task.ts";
-import { cancelReasonOf, failureOf, unreadableReason } from "../bullmq/deferred-end.ts";
 import type { CancelRequest } from "../contract/cancellation.ts";
 import type { WorkerLane } from "../contract/engine-worker.ts";
 import type { Engine } from "../contract/engine.ts";
 import type { BullJob } from "../contract/lane-queue.ts";
 import { untilAnswered, untilDone } from "../contract/transient.ts";
-import { UnrecoverableError, WorkerDiedError } from "../errors.ts";
+import { UnrecoverableError } from "../errors.ts";
 import { publicId } from "../contract/lane.ts";
+import type { Lane } from "../contract/lane.ts";
 import { StoredFailure, cancelledEnvelope } from "../wire/outcome.ts";
 import { encodeValue } from "../wire/encode.ts";
-import { WireError } from "../wire/wire-error.ts";
 import { runAsJob } from "./current-job.ts";
 import type { CurrentJob } from "./current-job.ts";
-import { childFailure, childOutcomes } from "./flow-children.ts";
 import { HandBacks } from "./hand-backs.ts";
-import { checkedArguments } from "./job-arguments.ts";
+import { JobAdmission } from "./job-admission.ts";
+import type { AdmittedJob } from "./job-admission.ts";
 import type { ReportUnknown } from "./job-events.ts";
 import { JobLog } from "./job-log.ts";
+import type { LaneRunner } from "./lane-runner.ts";
+import type { LaneSlots } from "./lane-slots.ts";
 import type { OutcomeReplies } from "./outcome-replies.ts";
 import { ProgressRelay } from "./progress-relay.ts";
-import { PutBacks } from "./put-backs.ts";
 import { runLimit, withinLimit } from "./run-limit.ts";
+import type { RunLimit } from "./run-limit.ts";
 import { runPack } from "./run-pack.ts";
 import type { ItemOptions } from "./run-pack.ts";
 import { runInSubmissionContext } from "./submission-context.ts";
 
-/** The number of jobs that are remembered as reported. */
-const MAX_REPORTED = 10_000;
 /** A cancel request can arrive before the start of its run, and is kept for this long. */
 const KEEP_REQUEST_MS = 2_000;
-/**
- * A job may outlive this many deaths of its worker even if its `attempts` are fewer. One death may be a deployment; more
- * deaths are likely the fault of the job.
- */
-const FORGIVEN_DEATHS = 3;
 
 /** The reason for which a run is being stopped. */
 type Stop =
@@ -58,15 +52,24 @@ interface Run {
   stop: Stop | undefined;
 }
 
-/** A job that may run, with all that its run needs. */
-interface RunnableJob {
+/** An admitted job, under its lock. */
+interface RunnableJob extends AdmittedJob {
   readonly job: BullJob;
   readonly lock: string;
-  readonly definition: RunnableTask;
-  readonly args: readonly unknown[];
-  /** Milliseconds until the deadline; undefined without one. */
-  readonly left: number | undefined;
-  readonly childResults: readonly unknown[];
+}
+
+/** The parts of a worker that its {@link JobRunner} needs. */
+export interface JobRunnerOptions {
+  readonly engine: Engine;
+  readonly lane: Lane;
+  readonly laneName: string;
+  readonly tasks: ReadonlyMap<string, RunnableTask>;
+  /** The threads of the thread lane; undefined for the loop lane. */
+  readonly threads: ThreadPoolExecutor | undefined;
+  /** The places of the lane, if jobs share them with the steps of durable runs. */
+  readonly slots: LaneSlots | undefined;
+  readonly replies: OutcomeReplies;
+  readonly reportUnknown: ReportUnknown;
 }
 
 /** A run that has begun. */
@@ -77,37 +80,31 @@ interface StartedRun {
 }
 
 /** Runs the jobs of one lane: as tasks of the loop, or as calls on the thread pool. */
-export class JobRunner {
+export class JobRunner implements LaneRunner {
   readonly #engine: Engine;
+  readonly #lane: Lane;
   readonly #laneName: string;
-  readonly #tasks: ReadonlyMap<string, RunnableTask>;
   readonly #threads: ThreadPoolExecutor | undefined;
+  readonly #slots: LaneSlots | undefined;
   readonly #replies: OutcomeReplies;
-  readonly #reportUnknown: ReportUnknown;
+  readonly #admission: JobAdmission;
   readonly #runs = new Map<string, Run>();
   readonly #unmatched = new Map<string, CancelRequest>();
-  readonly #reported = new Set<string>();
-  readonly #putBacks = new PutBacks();
   readonly #handBacks = new HandBacks(
     () => [...this.#runs.values()].filter(({ stop }) => stop?.kind === "hand back").length,
   );
   #begun = 0;
   #isStopping = false;
 
-  constructor(
-    engine: Engine,
-    laneName: string,
-    tasks: ReadonlyMap<string, RunnableTask>,
-    threads: ThreadPoolExecutor | undefined,
-    replies: OutcomeReplies,
-    reportUnknown: ReportUnknown,
-  ) {
+  constructor(options: JobRunnerOptions) {
+    const { engine, lane, laneName, threads, slots, replies } = options;
     this.#engine = engine;
+    this.#lane = lane;
     this.#laneName = laneName;
-    this.#tasks = tasks;
     this.#threads = threads;
+    this.#slots = slots;
     this.#replies = replies;
-    this.#reportUnknown = reportUnknown;
+    this.#admission = new JobAdmission({ ...options, limits: true });
   }
 
   /** The number of runs. */
@@ -126,48 +123,10 @@ export class JobRunner {
    */
   async process(job: BullJob, token: string | undefined, lane?: WorkerLane): Promise<unknown> {
     const lock = token!; // A lane's worker passes the token of the lock with every job.
-    const cancelled = cancelReasonOf(job);
-    if (cancelled !== undefined) return cancelledEnvelope(cancelled || undefined);
-    refuseUnreadable(job);
-    const failure = failureOf(job);
-    if (failure !== undefined) {
-      const error = await untilAnswered(this.#engine, () => childFailure(this.#engine, job, failure));
-      throw new StoredFailure(error, { final: true });
-    }
-    const definition = this.#tasks.get(job.name);
-    if (definition === undefined || !isFor(definition, job)) return await this.#putBack(job, lock, lane);
-    refuseDeadly(job);
-    const left = this.#timeLeft(job);
-    const { flow } = job.data;
-    const children =
-      flow === undefined
-        ? undefined
-        : await untilAnswered(this.#engine, () => childOutcomes(this.#engine, job, flow));
-    if (children?.cancelled !== undefined) return cancelledEnvelope(children.cancelled);
-    // There is no await without need: each turn of microtasks shows in the number of jobs that a worker runs.
-    const checking = checkedArguments(definition, job);
-    const args = checking instanceof Promise ? await checking : checking;
-    const childResults = children?.results ?? [];
-    return await this.#run({ job, lock, definition, args, left, childResults }, lane);
-  }
-
-  /** Puts a job back that no task of this worker fits. It never fails for that: in a deployment, another worker fits. */
-  async #putBack(job: BullJob, lock: string, lane: WorkerLane | undefined): Promise<never> {
-    const id = job.id!;
-    this.#reportOnce({ id, name: job.name, version: job.plain === undefined ? job.data.version : undefined });
-    const due = Date.now() + this.#putBacks.next(id);
-    lane?.leaveToOthers(due);
-    await untilDone(this.#engine, () => job.moveToDelayed(due, lock));
-    throw new DelayedError();
-  }
-
-  /** Returns the milliseconds until a job's deadline, or undefined without one; fails a job whose deadline has passed. */
-  #timeLeft({ id, name, data: { deadline } }: BullJob): number | undefined {
-    if (deadline === undefined) return undefined;
-    const left = deadline - this.#engine.now();
-    if (left > 0) return left;
-    const message = `Job ${id} (${name}) was not started, since its deadline had passed ${Math.ceil(-left)} ms before`;
-    throw new StoredFailure(new TimeoutError(message), { final: true });
+    const answer = this.#admission.admit(job, lock, lane);
+    const admission = answer instanceof Promise ? await answer : answer;
+    if (admission.kind === "end") return admission.result;
+    return await this.#run({ ...admission, job, lock }, lane);
   }
 
   async #run(runnable: RunnableJob, lane: WorkerLane | undefined): Promise<unknown> {
@@ -233,7 +192,7 @@ export class JobRunner {
   #start({ job, lock, definition, args, left, childResults }: RunnableJob): StartedRun {
     const log = new JobLog((line) => untilAnswered(this.#engine, () => job.log(line)));
     const current: CurrentJob = {
-      id: publicId(this.#threads === undefined ? "loop" : "thread", job.id!),
+      id: publicId(this.#lane, job.id!),
       childResults,
       attempt: job.attemptsMade + 1,
       deadline: left === undefined ? undefined : Date.now() + left,
@@ -249,7 +208,7 @@ export class JobRunner {
         throw new CancelledError("the lock on this job was lost before it started");
       }
       const run = `Attempt ${current.attempt} of job ${current.id} (${job.name})`;
-      const value = limit === undefined ? await call() : await withinLimit(limit, run, call);
+      const value = await this.#inPlace(run, limit, call);
       resolve(log.settled()?.then(() => value) ?? value);
     };
     const task: Task<unknown> = runInSubmissionContext(job.data, () =>
@@ -263,6 +222,16 @@ export class JobRunner {
       }
     });
     return { task, end };
+  }
+
+  /** Calls the body of a run within its limit, and in a place of the lane if steps share them. */
+  #inPlace(run: string, limit: RunLimit | undefined, call: () => unknown): unknown {
+    const limited = limit === undefined ? call : (): unknown => withinLimit(limit, run, call);
+    const slots = this.#slots;
+    if (slots === undefined) return limited();
+    // A deadline passes while the job waits for a place. A timeout is that of the run alone.
+    if (limit?.kind === "deadline") return withinLimit(limit, run, () => slots.runJob(call));
+    return slots.runJob(limited);
   }
 
   #call(
@@ -307,13 +276,6 @@ export class JobRunner {
     return answer.kind === "cancelled" ? cancelledEnvelope(answer.reason || undefined) : undefined;
   }
 
-  #reportOnce(job: Parameters<ReportUnknown>[0]): void {
-    if (this.#reported.has(job.id)) return;
-    if (this.#reported.size >= MAX_REPORTED) this.#reported.clear();
-    this.#reported.add(job.id);
-    this.#reportUnknown(job);
-  }
-
   /** Cancels the run that a request names. An earlier or a later run of the same job is not affected. */
   cancel(request: CancelRequest): void {
     const run = this.#runs.get(request.id);
@@ -355,26 +317,6 @@ export class JobRunner {
     run.stop ??= { kind: "hand back" };
     run.task.cancel("the worker stops");
   }
-}
-
-/** Returns whether a task runs a job: a job of BullMQ's own client names no version. */
-function isFor({ task }: RunnableTask, { data, plain }: BullJob): boolean {
-  return plain !== undefined || (task.version === data.version && data.v === 1);
-}
-
-/** Fails a job whose record cannot be read. */
-function refuseUnreadable(job: BullJob): void {
-  const reason = unreadableReason(job);
-  if (reason === undefined) return;
-  const message = `Job ${job.id} (${job.name}) cannot be run, since ${reason}; submit it again`;
-  throw new StoredFailure(new WireError("MALFORMED", "job", message), { final: true });
-}
-
-/** Fails a job under which too many workers have died. */
-function refuseDeadly({ id, name, opts, stalledCounter }: BullJob): void {
-  if (stalledCounter <= Math.max(opts.attempts ?? 1, FORGIVEN_DEATHS)) return;
-  const message = `Job ${id} (${name}) was running in each of ${stalledCounter} workers that died, so it is not retried; find out why they died, and retry the job`;
-  throw new StoredFailure(new WorkerDiedError(message), { final: true });
 }
 
 /** Whether an item of a pack is a list of arguments. `decodeArguments` has refused packs with any other item. */

@@ -1,5 +1,3 @@
-import type { ThreadPoolExecutor } from "@taskloom/offload";
-import type { RunnableTask } from "../definition/define-task.ts";
 import type { Engine } from "../contract/engine.ts";
 import type { EngineWorker } from "../contract/engine-worker.ts";
 import type { BullJob } from "../contract/lane-queue.ts";
@@ -12,7 +10,8 @@ import { StoredFailure, outcomeOfResult } from "../wire/outcome.ts";
 import type { Outcome } from "../wire/outcome.ts";
 import { endOfAttempt, startOf } from "./job-events.ts";
 import type { JobEvent, WorkerListeners } from "./job-events.ts";
-import { JobRunner } from "./job-runner.ts";
+import type { LaneRunner } from "./lane-runner.ts";
+import type { LaneSlots } from "./lane-slots.ts";
 import { notifyListener } from "./notify-listener.ts";
 import { OutcomeReplies } from "./outcome-replies.ts";
 import { runInSubmissionContext } from "./submission-context.ts";
@@ -24,14 +23,15 @@ const RATE_LIMIT_PAUSE_MS = 1_000;
 export interface ServedLaneOptions {
   readonly queue: string;
   readonly lane: Lane;
-  readonly tasks: ReadonlyMap<string, RunnableTask>;
-  /** The threads of the thread lane; undefined for the loop lane. */
-  readonly threads: ThreadPoolExecutor | undefined;
+  /** The places of the lane, if jobs share them with the steps of durable runs. */
+  readonly slots: LaneSlots | undefined;
   /** The renewal of locks from a thread; undefined if none lapse. */
   readonly renewal: LockHolder | undefined;
   /** The number of jobs that run at once. */
   readonly concurrency: number;
   readonly listeners: WorkerListeners;
+  /** Opens the runner of the jobs. */
+  readonly open: (replies: OutcomeReplies) => LaneRunner;
 }
 
 /** One lane of one queue while a worker serves it: takes its jobs, runs them, and reports their ends. */
@@ -42,23 +42,23 @@ export class ServedLane {
   readonly #laneName: string;
   readonly #listeners: WorkerListeners;
   readonly #replies: OutcomeReplies;
-  readonly #runner: JobRunner;
+  readonly #runner: LaneRunner;
+  readonly #slots: LaneSlots | undefined;
   readonly #worker: EngineWorker;
   readonly #stopListening: () => void;
   #finished = 0;
 
   constructor(engine: Engine, options: ServedLaneOptions) {
-    const { queue, lane, tasks, threads, renewal, concurrency, listeners } = options;
+    const { queue, lane, slots, renewal, concurrency, listeners } = options;
     this.lane = lane;
     this.#engine = engine;
     this.#queue = queue;
     this.#laneName = laneQueueName(queue, lane);
     this.#listeners = listeners;
     this.#replies = new OutcomeReplies(engine, this.#laneName, lane);
-    const runner = new JobRunner(engine, this.#laneName, tasks, threads, this.#replies, (job) =>
-      notifyListener("onUnknown", listeners.onUnknown, job),
-    );
+    const runner = options.open(this.#replies);
     this.#runner = runner;
+    this.#slots = slots;
     this.#worker = engine.openWorker(this.#laneName, (...args) => runner.process(...args), {
       autorun: false,
       concurrency,
@@ -69,6 +69,7 @@ export class ServedLane {
       // BullMQ's own limit on the deaths of a job's workers is out of reach: JobRunner applies the limit of the job.
       maxStalledCount: 1_000_000,
     });
+    slots?.onRoom((jobs) => (this.#worker.concurrency = jobs));
     this.#listen();
     this.#stopListening = engine.onCancelRequest(this.#worker.id, (request) => runner.cancel(request));
   }
@@ -127,12 +128,14 @@ export class ServedLane {
 
   /** Changes the number of jobs that run at once. Running jobs continue. */
   setConcurrency(concurrency: number): void {
-    this.#worker.concurrency = concurrency;
+    if (this.#slots === undefined) this.#worker.concurrency = concurrency;
+    else this.#slots.resize(concurrency);
   }
 
   /** Resolves when the lane can take jobs. */
   async ready(): Promise<void> {
     await this.#worker.waitUntilReady();
+    await this.#runner.start?.();
   }
 
   /** Takes jobs until {@link pause} or {@link close}. */
@@ -142,7 +145,9 @@ export class ServedLane {
 
   /** Takes no more jobs. Running jobs continue. */
   async pause(): Promise<void> {
-    await this.#worker.pause(true);
+    const paused = this.#worker.pause(true);
+    this.#runner.drain?.();
+    await paused;
   }
 
   /** Hands every running job back. Resolves when all runs have stopped. */
@@ -153,6 +158,10 @@ export class ServedLane {
   /** Closes the lane; with `force`, without waiting for running jobs. */
   async close(force: boolean): Promise<void> {
     this.#stopListening();
-    await this.#worker.close(force);
+    try {
+      await this.#worker.close(force);
+    } finally {
+      await this.#runner.close?.();
+    }
   }
 }

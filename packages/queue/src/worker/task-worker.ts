@@ -1,4 +1,3 @@
-import { AsyncLocalStorage } from "node:async_hooks";
 import { randomUUID } from "node:crypto";
 import { availableParallelism } from "node:os";
 import { Future, createTask, getEventLoop, sleep } from "@taskloom/loop";
@@ -12,18 +11,19 @@ import type { RunnableTask, TaskDefinition } from "../definition/define-task.ts"
 import { LockRenewal } from "../locks/lock-renewal.ts";
 import type { LoopStall } from "../locks/lock-renewal.ts";
 import type { Engine } from "../contract/engine.ts";
-import { laneQueueName, lanes } from "../contract/lane.ts";
+import { laneQueueName } from "../contract/lane.ts";
 import type { Lane } from "../contract/lane.ts";
 import { DEFAULT_ENGINE, openEngine } from "../engines/open-engine.ts";
 import { QueueClosedError, TaskOptionsError } from "../errors.ts";
 import { settleWithin } from "@taskloom/loop/timer";
 import type { WorkerListeners } from "./job-events.ts";
+import { laneRunnerOf } from "./lane-runner.ts";
+import type { LaneRunnerFactory } from "./lane-runner.ts";
+import { outsideTasks } from "./outside-tasks.ts";
 import { removeRegularly } from "./remove-regularly.ts";
-import { ServedLane } from "./served-lane.ts";
+import type { ServedLane } from "./served-lane.ts";
+import { serveQueue, servedLanes } from "./serve-queue.ts";
 import { serveRegularly } from "./serve-regularly.ts";
-
-/** Calls a function outside the context of every task of this process. */
-const outsideTasks = AsyncLocalStorage.snapshot();
 
 /**
  * The last part of the drain is for handing back the jobs that still run: a second, or a third of a shorter drain. Tasks
@@ -47,6 +47,11 @@ export interface TaskWorkerOptions extends WorkerListeners {
   /** The number of threads for the thread lanes of all queues. Default: one less than the number of cores, at least 1. */
   readonly threads?: number;
   /**
+   * The number of durable runs of each queue that are in memory at once, if one of the tasks is a workflow. Runs that wait
+   * leave the memory. Default 1,000.
+   */
+  readonly runs?: number;
+  /**
    * Milliseconds within which {@link TaskWorker.run} ends after it was cancelled. Running jobs continue until the last
    * second of that time, or the last third of less than three seconds. Then the remaining jobs are handed back. Default
    * 30,000.
@@ -63,16 +68,19 @@ export interface TaskWorkerOptions extends WorkerListeners {
 
 /** The figures of a worker at one moment. */
 export interface WorkerStats {
-  /** The number of jobs that run now, in each lane. */
+  /** The number of jobs that run now, in each lane; for `workflow`, the number of runs that are in memory. */
   readonly running: Readonly<Record<Lane, number>>;
   /** The number of jobs that have ended since the start, in each lane. */
   readonly finished: Readonly<Record<Lane, number>>;
   /** The number of threads that the thread lanes may use. */
   readonly threads: number;
+  /** The number of durable runs of each queue that may be in memory; 0 if no task of the worker is a workflow. */
+  readonly runs: number;
 }
 
 /**
- * Takes jobs from queues and runs them, in two lanes: cooperative tasks on the event loop, blocking tasks on threads.
+ * Takes jobs from queues and runs them, in lanes: cooperative tasks on the event loop, blocking tasks on threads. A task can
+ * bring a third lane, for durable runs.
  *
  * @example
  * ```ts
@@ -97,8 +105,11 @@ export class TaskWorker implements Life {
   readonly #ready = Promise.withResolvers<void>();
   #lanes: ServedLane[] = [];
   /** The ended jobs of lanes that were closed. */
-  readonly #finished: Record<Lane, number> = { loop: 0, thread: 0 };
-  #threads: ThreadPoolExecutor | undefined;
+  readonly #finished: Record<Lane, number> = { loop: 0, thread: 0, workflow: 0 };
+  /** The number of jobs that each lane runs at once now. */
+  readonly #concurrency: Record<Lane, number>;
+  readonly #brought: LaneRunnerFactory | undefined;
+  #threads: Promise<ThreadPoolExecutor> | undefined;
   #renewal: LockRenewal | undefined;
   readonly #life = new Lifecycle(
     () => new QueueClosedError("The worker has stopped: make a new TaskWorker to take jobs"),
@@ -108,17 +119,20 @@ export class TaskWorker implements Life {
   #stopServing: (() => Promise<void>) | undefined;
 
   /**
-   * @throws {@link TaskOptionsError} for an invalid option, or if two tasks have one name; {@link EngineUrlError} for a
-   *   URL that names no engine.
+   * @throws {@link TaskOptionsError} for an invalid option, if two tasks have one name, or if two tasks bring different
+   *   runners of a lane; {@link EngineUrlError} for a URL that names no engine.
    */
   constructor(options: TaskWorkerOptions) {
     this.#options = options;
     this.#ready.promise.catch(() => {});
     this.#tasks = tasksByName(options.tasks);
-    for (const option of ["concurrency", "threads"] as const) {
+    for (const option of ["concurrency", "threads", "runs"] as const) {
       const value = options[option];
       if (value !== undefined) checkCount(option, value);
     }
+    this.#brought = broughtRunner(this.#tasks.values());
+    const { concurrency = 100, runs = 1_000 } = options;
+    this.#concurrency = { loop: concurrency, thread: this.threads, workflow: runs };
     const { engine = DEFAULT_ENGINE } = options;
     this.#ownsEngine = typeof engine === "string";
     this.engine = typeof engine === "string" ? openEngine(engine) : engine;
@@ -200,17 +214,14 @@ export class TaskWorker implements Life {
   async #start(): Promise<void> {
     await this.engine.connect();
     const tasks = [...this.#tasks.values()];
-    if (tasks.some(({ task }) => task.runsOn === "thread")) {
-      // Loaded here, since a process that only submits needs no threads.
-      const offload = await import("@taskloom/offload");
-      // One thread exists from the start, so the first job, which another worker may have handed over, does not wait.
-      this.#threads = new offload.ThreadPoolExecutor({ maxThreads: this.threads, minThreads: 1 });
-    }
+    const needsThreads = tasks.some(({ task }) => task.runsOn === "thread");
+    const threads = needsThreads ? await this.#openThreads() : undefined;
     const queues = this.#options.queues ?? ["default"];
-    const names = queues.flatMap((queue) => lanes.map((lane) => laneQueueName(queue, lane)));
-    this.#renewal = this.#openRenewal(names);
-    // A lane without tasks is served too, so that a job of an unknown task is noticed and reported.
-    for (const queue of queues) for (const lane of lanes) this.#lanes.push(this.#serve(queue, lane));
+    const served = servedLanes(this.#brought);
+    const names = queues.flatMap((queue) => served.map((lane) => laneQueueName(queue, lane)));
+    const jobsOfQueue = served.reduce((sum, lane) => sum + this.#concurrency[lane], 0);
+    this.#renewal = this.#openRenewal(names, queues.length * jobsOfQueue);
+    for (const queue of queues) this.#lanes.push(...this.#serve(queue, threads));
     await Promise.all(this.#lanes.map((lane) => lane.ready()));
     this.#stopRemoving = removeRegularly(this.engine, names);
     this.#stopServing = await serveRegularly(this.engine, {
@@ -222,56 +233,68 @@ export class TaskWorker implements Life {
     for (const lane of this.#lanes) outsideTasks(() => void lane.run().catch(() => {}));
   }
 
-  #openRenewal(laneNames: readonly string[]): LockRenewal | undefined {
+  #openRenewal(laneNames: readonly string[], slots: number): LockRenewal | undefined {
     const { renewal, duration } = this.engine.locks;
     if (renewal === undefined) return undefined;
-    const jobsOfQueue = this.#concurrency("loop") + this.#concurrency("thread");
     return new LockRenewal({
       ...renewal,
       duration,
       queues: laneNames,
-      slots: (laneNames.length / lanes.length) * jobsOfQueue,
+      slots,
       stallLimit: this.#options.stallLimit ?? 60_000,
       onStall: this.#options.onStall ?? warnOfStall,
     });
   }
 
-  #serve(queue: string, lane: Lane): ServedLane {
-    return new ServedLane(this.engine, {
+  #serve(queue: string, threads: ThreadPoolExecutor | undefined): ServedLane[] {
+    return serveQueue({
+      engine: this.engine,
       queue,
-      lane,
       tasks: this.#tasks,
-      threads: lane === "thread" ? this.#threads : undefined,
+      brought: this.#brought,
+      threads,
+      openThreads: () => this.#openThreads(),
       renewal: this.#renewal,
-      concurrency: this.#concurrency(lane),
+      concurrency: (lane) => this.#concurrency[lane],
       listeners: this.#options,
     });
   }
 
-  #concurrency(lane: Lane): number {
-    return lane === "thread" ? this.threads : (this.#options.concurrency ?? 100);
+  #openThreads(): Promise<ThreadPoolExecutor> {
+    this.#threads ??= this.#newThreads();
+    return this.#threads;
+  }
+
+  async #newThreads(): Promise<ThreadPoolExecutor> {
+    // Loaded here, since a process that only submits needs no threads.
+    const offload = await import("@taskloom/offload");
+    // One thread exists from the start, so the first job, which another worker may have handed over, does not wait.
+    return new offload.ThreadPoolExecutor({ maxThreads: this.threads, minThreads: 1 });
   }
 
   /**
    * Sets the number of jobs that a lane of each queue may run at once from now on, as a service does that sheds load.
-   * Running jobs continue. The number may exceed that of the options, but the thread lane never exceeds its threads.
+   * Running jobs continue. The number may exceed that of the options, but the thread lane never exceeds its threads. For
+   * the workflow lane it is the number of runs that are in memory.
    *
    * @throws {@link TaskOptionsError} if the number is not a whole number from 1.
    */
   setConcurrency(lane: Lane, concurrency: number): void {
     checkCount("concurrency", concurrency);
+    this.#concurrency[lane] = concurrency;
     for (const served of this.#lanes) if (served.lane === lane) served.setConcurrency(concurrency);
   }
 
   /** Returns the number of running jobs now, and of ended jobs since the start. */
   stats(): WorkerStats {
-    const running = { loop: 0, thread: 0 };
+    const running = { loop: 0, thread: 0, workflow: 0 };
     const finished = { ...this.#finished };
     for (const served of this.#lanes) {
       running[served.lane] += served.running;
       finished[served.lane] += served.finished;
     }
-    return { running, finished, threads: this.threads };
+    const runs = this.#brought === undefined ? 0 : this.#concurrency.workflow;
+    return { running, finished, threads: this.threads, runs };
   }
 
   /**
@@ -301,7 +324,9 @@ export class TaskWorker implements Life {
     await settleWithin(CLOSE_PATIENCE_MS, stopServing);
     await this.#renewal?.close();
     // A thread in a native call cannot be stopped, and does not delay the worker either.
-    const threads = this.#threads?.shutdown({ cancelPending: true, cancelRunning: true });
+    const threads = this.#threads?.then((pool) =>
+      pool.shutdown({ cancelPending: true, cancelRunning: true }),
+    );
     if (threads !== undefined) await settleWithin(CLOSE_PATIENCE_MS, threads);
     if (this.#ownsEngine) await this.engine.close();
   }
@@ -314,6 +339,26 @@ export class TaskWorker implements Life {
       await sleep(5);
     }
   }
+}
+
+/** Returns the runner of the workflow lane that the tasks bring; undefined if no task runs there. */
+function broughtRunner(tasks: Iterable<RunnableTask>): LaneRunnerFactory | undefined {
+  let brought: LaneRunnerFactory | undefined;
+  for (const definition of tasks) {
+    const { name, runsOn } = definition.task;
+    const own = laneRunnerOf(definition);
+    if (runsOn !== "workflow") continue;
+    if (own === undefined)
+      throw new TaskOptionsError(
+        `Expected task ${name} to bring the runner of its lane, since it runs on "workflow"; define it with the package of its lane`,
+      );
+    if (brought !== undefined && brought !== own)
+      throw new TaskOptionsError(
+        `Expected all tasks of the workflow lane to bring one runner, got another one with ${name}; install the package of the lane once`,
+      );
+    brought = own;
+  }
+  return brought;
 }
 
 function checkCount(option: string, value: number): void {

@@ -4,7 +4,7 @@ import type { Schema } from "./schemas.ts";
 // JSON Schemas of answers, for the OpenAPI document; test/service/openapi.test.ts compares the answers with them. Other
 // properties are allowed, because workers of other versions also store records.
 
-const lane: Schema = { type: "string", enum: ["loop", "thread"] };
+const lane: Schema = { type: "string", enum: ["loop", "thread", "workflow"] };
 const text: Schema = { type: "string" };
 const count: Schema = { type: "integer", minimum: 0 };
 const time: Schema = { type: "number", description: "Milliseconds since 1970." };
@@ -129,6 +129,7 @@ export const queuesSchema: Schema = {
   additionalProperties: object({
     loop: laneCounts,
     thread: laneCounts,
+    workflow: laneCounts,
     isPaused: { type: "boolean" },
     workers: { ...count, description: "The number of live workers that serve the queue." },
   }),
@@ -172,7 +173,7 @@ export const workersSchema: Schema = list(
       state: { type: "string", enum: ["running", "draining", "dead"] },
       queues: list(text),
       tasks: list(object({ name: text, version: count, runsOn: lane, attempts: count })),
-      lanes: object({ loop: laneView, thread: laneView }),
+      lanes: object({ loop: laneView, thread: laneView, workflow: laneView }, "workflow"),
       loop: object({
         delayP50: milliseconds,
         delayP99: milliseconds,

@@ -1,3 +1,4 @@
+import { lanes } from "@taskloom/queue/operating";
 import { AggregatorRegistry, Gauge, Registry } from "prom-client";
 import type { Operations } from "../../operations/operations.ts";
 import type { MetricsSnapshot } from "../../workers/job-metrics.ts";
@@ -41,7 +42,7 @@ export class ServiceMetrics {
     this.#live.set(workers.length);
     for (const [queue, view] of Object.entries(queues)) {
       this.#paused.set({ queue }, view.isPaused ? 1 : 0);
-      for (const lane of ["loop", "thread"] as const) {
+      for (const lane of lanes) {
         const { oldestWait, ...states } = view[lane];
         this.#oldest.set({ queue, lane }, oldestWait / 1_000);
         for (const [state, count] of Object.entries(states)) this.#jobs.set({ queue, lane, state }, count);

@@ -5,7 +5,7 @@ import type { LifeState } from "@taskloom/loop/lifecycle";
 import { closedEngine } from "../../contract/closed-engine.ts";
 import { EngineUnsupportedError } from "../../errors.ts";
 import { queueOfLaneName } from "../../contract/lane.ts";
-import type { Lane } from "../../contract/lane.ts";
+import type { TaskLane } from "../../contract/lane.ts";
 import {
   CANCEL_FLAG,
   cancelReasonIn,
@@ -243,7 +243,7 @@ export class MemoryEngine implements Engine {
     return [...new Set(names)].toSorted();
   }
 
-  async claimLane(queue: string, lane: Lane, ids: readonly string[]): Promise<ReadonlySet<string>> {
+  async claimLane(queue: string, lane: TaskLane, ids: readonly string[]): Promise<ReadonlySet<string>> {
     return this.#shared.laneClaims.claim(queue, lane, ids, this.now());
   }
 

@@ -1,4 +1,4 @@
-import type { Lane } from "../../contract/lane.ts";
+import type { TaskLane } from "../../contract/lane.ts";
 import { LANE_CLAIM_MS } from "../../contract/engine.ts";
 import { SCHEMA } from "./job-table.ts";
 import type { SqlPool } from "./job-table.ts";
@@ -20,7 +20,7 @@ export async function createLaneClaims(pool: SqlPool): Promise<void> {
 export async function claimLane(
   pool: SqlPool,
   queue: string,
-  lane: Lane,
+  lane: TaskLane,
   ids: readonly string[],
 ): Promise<ReadonlySet<string>> {
   // The ids are sorted, so that two statements that run at once cannot deadlock.

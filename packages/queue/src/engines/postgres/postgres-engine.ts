@@ -38,7 +38,7 @@ import { postgresBackend } from "./postgres-backend.ts";
 import { postgresTransient } from "./postgres-transient.ts";
 import type { Transient } from "../../contract/transient.ts";
 import { createServing, serve, servingWorkers, stopServing } from "./serving-table.ts";
-import type { Lane } from "../../contract/lane.ts";
+import type { TaskLane } from "../../contract/lane.ts";
 import type { JobEnd } from "../../contract/retention.ts";
 import { withoutPassword } from "../../contract/without-password.ts";
 import { NotificationChannel } from "./notification-channel.ts";
@@ -246,7 +246,7 @@ export class PostgresEngine extends SqlEngine implements Engine {
     return queueNames(this.#pool);
   }
 
-  claimLane(queue: string, lane: Lane, ids: readonly string[]): Promise<ReadonlySet<string>> {
+  claimLane(queue: string, lane: TaskLane, ids: readonly string[]): Promise<ReadonlySet<string>> {
     return claimLane(this.#pool, queue, lane, ids);
   }
 

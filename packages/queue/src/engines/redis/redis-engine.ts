@@ -22,7 +22,7 @@ import type { ServingWorker } from "../../contract/serving.ts";
 import { serverLocks } from "../../contract/lock-terms.ts";
 import type { Transient } from "../../contract/transient.ts";
 import { withoutPassword } from "../../contract/without-password.ts";
-import type { Lane } from "../../contract/lane.ts";
+import type { TaskLane } from "../../contract/lane.ts";
 import type { JobEnd } from "../../contract/retention.ts";
 import { repeatSettings } from "../../cron/repeat-strategy.ts";
 import { BackendDriver } from "../../consumer/backend-driver.ts";
@@ -348,7 +348,7 @@ export class RedisEngine extends BullEngine implements Engine {
     return this.#serving.queueNames();
   }
 
-  async claimLane(queue: string, lane: Lane, ids: readonly string[]): Promise<ReadonlySet<string>> {
+  async claimLane(queue: string, lane: TaskLane, ids: readonly string[]): Promise<ReadonlySet<string>> {
     const keys = ids.map((id) => `${this.#prefix}:${queue}:taskloom-lane:${id}`);
     const answers = await this.#claimLane(keys.length, ...keys, lane, LANE_CLAIM_MS);
     return new Set(ids.filter((_, at) => answers[at] === 1));

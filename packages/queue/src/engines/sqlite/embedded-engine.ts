@@ -3,7 +3,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Database, SqliteQueueBackend, createSqliteBackend } from "@taskloom/bullmq-sqlite";
 import type { IQueueBackend } from "bullmq";
-import type { Lane } from "../../contract/lane.ts";
+import type { TaskLane } from "../../contract/lane.ts";
 import type { JobEnd } from "../../contract/retention.ts";
 import type { CancelAnswer, CancelRequest, SealAnswer } from "../../contract/cancellation.ts";
 import type { Engine } from "../../contract/engine.ts";
@@ -250,7 +250,7 @@ export class EmbeddedEngine extends SqlEngine implements Engine {
     return await queueNames(this.#connected());
   }
 
-  async claimLane(queue: string, lane: Lane, ids: readonly string[]): Promise<ReadonlySet<string>> {
+  async claimLane(queue: string, lane: TaskLane, ids: readonly string[]): Promise<ReadonlySet<string>> {
     return await claimLane(this.#connected(), queue, lane, ids, this.now());
   }
 

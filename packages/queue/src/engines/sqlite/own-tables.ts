@@ -1,6 +1,6 @@
 import { COMPLETED, FAILED } from "@taskloom/bullmq-sqlite/states";
 import type { Database, Statement } from "@taskloom/bullmq-sqlite";
-import type { Lane } from "../../contract/lane.ts";
+import type { TaskLane } from "../../contract/lane.ts";
 import { DEFAULT_KEEP } from "../../contract/retention.ts";
 import type { JobEnd } from "../../contract/retention.ts";
 import { LANE_CLAIM_MS } from "../../contract/engine.ts";
@@ -88,7 +88,7 @@ async function repeatWhileFull(database: Database, statements: readonly Statemen
 export async function claimLane(
   database: Database,
   queue: string,
-  lane: Lane,
+  lane: TaskLane,
   ids: readonly string[],
   now: number,
 ): Promise<ReadonlySet<string>> {
