@@ -8,6 +8,9 @@ export const JOURNAL_PAGE = 500;
 /** The greatest number of unread items in the inbox of a run. */
 export const MAX_UNREAD = 10_000;
 
+/** The number of the last deliveries of a run whose keys are kept. */
+export const KEPT_KEYS = 100;
+
 /** The longest time for which a run is parked, in milliseconds: one year. A longer sleep is parked again. */
 export const MAX_PARKED_MS: number = 365 * 86_400_000;
 
@@ -31,8 +34,8 @@ export interface RunHead extends RunPlace {
   /** The number of inbox items that the run has not consumed. */
   readonly unread: number;
   /**
-   * The number of workers that died at this length of the log: the openings since the last append that follow an owner
-   * who has neither parked the run nor released it.
+   * The number of workers that died at this length of the log: the openings since the last progress that follow an owner
+   * that has neither parked the run nor released it. Entries and consumed items are progress.
    */
   readonly deaths: number;
   /** The text that the last append with a view stored; undefined without one. */
@@ -56,6 +59,11 @@ export interface RunAppend extends RunPlace {
   readonly entries: readonly string[];
   /** The number of inbox items that the run has consumed with these entries, in all generations. */
   readonly consume: number;
+  /**
+   * The number of inbox items that the owner has received, in all generations: the answer has the later ones. Without it,
+   * the answer has all unread items.
+   */
+  readonly known?: number;
   /** The new view; without it, the stored view stays. */
   readonly view?: string;
 }
@@ -67,7 +75,7 @@ export type AppendAnswer =
       readonly kind: "ok";
       /** The number of unread items. */
       readonly unread: number;
-      /** The first unread items, at most {@link JOURNAL_PAGE}. */
+      /** The first unread items that the owner has not received, at most {@link JOURNAL_PAGE}. */
       readonly inbox: readonly string[];
     }
   /**
@@ -146,7 +154,8 @@ export interface Delivery {
  * @remarks
  * A run is one job for its whole life: active while a worker has it in memory, delayed while it is parked. Its journal has
  * a **log**, to which only the owner of the run appends, and an **inbox**, to which everybody delivers. Runs are named by
- * the name of their lane and the id under which the job is stored. Entries, items and views are texts to an engine.
+ * the name of their lane and the id under which the job is stored. Entries, items and views are texts to an
+ * engine: JSON, so no text has U+0000 or half a surrogate pair.
  *
  * The journal belongs to one job. A job that was removed and added again under the same id begins with an empty journal.
  *
@@ -163,8 +172,8 @@ export interface Delivery {
  *   position.
  * - {@link forget}: a job is removed while an owner appends. An append to a run without a job is `lost`.
  *
- * All operations can be repeated after an error that {@link Engine.transient} recognizes. `deliver` then may store its items
- * twice, so an item carries an id of its own, and a run ignores an item that it knows.
+ * All operations can be repeated after a lost answer, and an engine may do so itself: a position, a token, a generation or a
+ * key shows that an operation was executed before. Only `park` then answers `lost`, since the lock is free.
  *
  * Deliberately out of the interface: the end of a run, which is stored by the turn of its lane under the token of its lock,
  * after the answer to the last append; and the delivery of that end to a parent, which follows it. A sender that dies
@@ -176,7 +185,7 @@ export interface RunJournal {
    *
    * The first start of a job needs no opening: its first append is in epoch 0 and generation 0, at position 0.
    *
-   * @param token the token of the job's lock.
+   * @param token the token of the job's lock. A second call with the same token changes nothing, and returns the run again.
    * @param from the position of the first entry of the answer; a worker that has the run in its cache names its length. The
    *   cache is valid if the epoch has grown by one, and generation and length are those of the cache.
    * @returns the run; undefined if the lock is another's, or there is no job, or the run has ended.
@@ -199,9 +208,13 @@ export interface RunJournal {
    */
   append(lane: string, appends: readonly RunAppend[]): Promise<AppendAnswer[]>;
   /**
-   * Delivers items to a run, all or none, notifies its resident owner, and promotes its parked job.
+   * Delivers items to a run, all or none, notifies its resident owner, and promotes its parked job. A job that is delayed
+   * before its first start keeps its delay.
+   *
+   * @param key the name of the delivery. Items with one of the last {@link KEPT_KEYS} keys of the run are stored already, and
+   *   are not stored again. Without a key, a delivery that is repeated after a lost answer is stored twice.
    */
-  deliver(lane: string, id: string, items: readonly string[]): Promise<DeliverAnswer>;
+  deliver(lane: string, id: string, items: readonly string[], key?: string): Promise<DeliverAnswer>;
   /**
    * Notifies `listener` of deliveries to the runs that a worker of this process has in memory. A notification may be lost, so
    * an owner also looks at the answers to its appends, and at the inbox from time to time.

@@ -1,5 +1,5 @@
 import { workerOfToken } from "../../contract/cancellation.ts";
-import { JOURNAL_PAGE, MAX_UNREAD, parkedUntil } from "../../contract/run-journal.ts";
+import { JOURNAL_PAGE, KEPT_KEYS, MAX_UNREAD, parkedUntil } from "../../contract/run-journal.ts";
 import type {
   AppendAnswer,
   Continuation,
@@ -24,8 +24,9 @@ interface StoredRun {
   readonly inbox: string[];
   read: number;
   deaths: number;
-  /** Whether an owner has the run, and has neither parked nor released it. */
-  isResident: boolean;
+  /** The token of the owner; undefined for a run that was parked or released. */
+  owner: string | undefined;
+  readonly keys: string[];
   view: string | undefined;
 }
 
@@ -73,7 +74,8 @@ export class LocalJournal implements RunJournal {
         inbox: [],
         read: 0,
         deaths: 0,
-        isResident: false,
+        owner: undefined,
+        keys: [],
         view: undefined,
       };
       this.#runs.set(job, run);
@@ -85,9 +87,11 @@ export class LocalJournal implements RunJournal {
     const job = this.#job(lane, id);
     if (job === undefined || job.token !== token) return undefined;
     const run = this.#runOf(job);
-    run.epoch++;
-    if (run.isResident) run.deaths++;
-    run.isResident = true;
+    if (run.owner !== token) {
+      run.epoch++;
+      if (run.owner !== undefined) run.deaths++;
+      run.owner = token;
+    }
     return {
       ...headOf(run),
       entries: run.log.slice(from, from + JOURNAL_PAGE),
@@ -120,18 +124,18 @@ export class LocalJournal implements RunJournal {
     if (append.epoch < run.epoch || append.generation < run.generation) return { kind: "lost" };
     if (append.generation === run.generation && isRepeat(log, append)) {
       this.#consume(lane, job, run, append.consume);
-      return okOf(run);
+      return okOf(run, append.known);
     }
     if (job.finishedOn !== undefined) return { kind: "lost" };
     if (append.generation === run.generation && at < log.length) return { kind: "lost" };
     run.epoch = append.epoch;
-    run.isResident = true;
+    run.owner ??= job.token;
     if (append.generation > run.generation || at > log.length) return shortOf(run);
     for (const entry of entries) log.push(entry);
     if (entries.length > 0 || append.consume > run.read) run.deaths = 0;
     if (view !== undefined) run.view = view;
     this.#consume(lane, job, run, append.consume);
-    return okOf(run);
+    return okOf(run, append.known);
   }
 
   #consume(lane: string, job: MemoryJob, run: StoredRun, count: number): void {
@@ -142,12 +146,19 @@ export class LocalJournal implements RunJournal {
     if (run.inbox.length === 0) this.#woken.get(lane)?.delete(job);
   }
 
-  async deliver(lane: string, id: string, items: readonly string[]): Promise<DeliverAnswer> {
+  async deliver(
+    lane: string,
+    id: string,
+    items: readonly string[],
+    key?: string,
+  ): Promise<DeliverAnswer> {
     const job = this.#job(lane, id);
     if (job === undefined) return { kind: "gone" };
     if (job.finishedOn !== undefined) return { kind: "ended" };
     const run = this.#runOf(job);
+    if (key !== undefined && run.keys.includes(key)) return { kind: "stored", unread: run.inbox.length };
     if (run.inbox.length + items.length > MAX_UNREAD) return { kind: "full" };
+    if (key !== undefined && run.keys.push(key) > KEPT_KEYS) run.keys.shift();
     for (const item of items) run.inbox.push(item);
     if (items.length > 0) this.#wokenOf(lane).add(job);
     const { token } = job;
@@ -174,7 +185,7 @@ export class LocalJournal implements RunJournal {
     const run = this.#runOf(job);
     if (terms.epoch < run.epoch || terms.generation < run.generation) return "lost";
     if (run.read + run.inbox.length > terms.read) return "news";
-    run.isResident = false;
+    run.owner = undefined;
     const now = this.#now();
     this.#laneOf(lane)?.delay(job, parkedUntil(terms.until, now) - now);
     return "parked";
@@ -182,7 +193,7 @@ export class LocalJournal implements RunJournal {
 
   async release(lane: string, id: string, epoch: number): Promise<void> {
     const run = this.#stored(lane, id);
-    if (run?.epoch === epoch) run.isResident = false;
+    if (run?.epoch === epoch) run.owner = undefined;
   }
 
   async sweep(name: string): Promise<number> {
@@ -210,7 +221,6 @@ export class LocalJournal implements RunJournal {
     run.generation++;
     run.log = [];
     run.deaths = 0;
-    run.isResident = true;
     this.#consume(lane, job, run, next.consume);
     await job.updateData(next.data);
     job.name = next.name ?? job.name;
@@ -244,8 +254,9 @@ function headOf({ epoch, generation, log, inbox, read, deaths, view }: StoredRun
   return { epoch, generation, length: log.length, read, unread: inbox.length, deaths, view };
 }
 
-function okOf({ inbox }: StoredRun): AppendAnswer {
-  return { kind: "ok", unread: inbox.length, inbox: inbox.slice(0, JOURNAL_PAGE) };
+function okOf({ inbox, read }: StoredRun, known = read): AppendAnswer {
+  const first = Math.max(0, known - read);
+  return { kind: "ok", unread: inbox.length, inbox: inbox.slice(first, first + JOURNAL_PAGE) };
 }
 
 function shortOf({ generation, log, read, inbox }: StoredRun): AppendAnswer {
