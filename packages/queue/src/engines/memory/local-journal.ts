@@ -146,12 +146,7 @@ export class LocalJournal implements RunJournal {
     if (run.inbox.length === 0) this.#woken.get(lane)?.delete(job);
   }
 
-  async deliver(
-    lane: string,
-    id: string,
-    items: readonly string[],
-    key?: string,
-  ): Promise<DeliverAnswer> {
+  async deliver(lane: string, id: string, items: readonly string[], key?: string): Promise<DeliverAnswer> {
     const job = this.#job(lane, id);
     if (job === undefined) return { kind: "gone" };
     if (job.finishedOn !== undefined) return { kind: "ended" };
@@ -162,8 +157,7 @@ export class LocalJournal implements RunJournal {
     for (const item of items) run.inbox.push(item);
     if (items.length > 0) this.#wokenOf(lane).add(job);
     const { token } = job;
-    if (token !== undefined)
-      this.#defer(() => this.#listeners.get(workerOfToken(token))?.({ lane, id }));
+    if (token !== undefined) this.#defer(() => this.#listeners.get(workerOfToken(token))?.({ lane, id }));
     if (isParked(job)) this.#laneOf(lane)?.promote(job);
     return { kind: "stored", unread: run.inbox.length };
   }

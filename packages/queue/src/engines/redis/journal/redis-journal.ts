@@ -96,12 +96,7 @@ export class RedisJournal implements RunJournal {
     return (await Promise.all(parts)).flat().map(appendAnswer);
   }
 
-  async deliver(
-    lane: string,
-    id: string,
-    items: readonly string[],
-    key?: string,
-  ): Promise<DeliverAnswer> {
+  async deliver(lane: string, id: string, items: readonly string[], key?: string): Promise<DeliverAnswer> {
     const keyed = key === undefined ? ["0", ""] : ["1", key];
     const [kind, unread] = await this.#run<[DeliverAnswer["kind"], number]>(
       "taskloomRunDeliver",
