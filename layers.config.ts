@@ -68,7 +68,7 @@ export const layeredPackages: readonly LayeredPackage[] = [
       ["consumer"],
       ["engines/memory", "engines/redis/driver", "engines/sql"],
       ["engines/redis/journal", "engines/postgres/driver"],
-      ["engines/redis"],
+      ["engines/redis", "engines/postgres/journal", "engines/sqlite/journal"],
       ["engines/postgres", "engines/sqlite"],
       ["engines"],
       ["operate"],
