@@ -3,7 +3,7 @@ import { openEngine } from "@taskloom/queue";
 import type { Engine } from "@taskloom/queue";
 import { DelayedError } from "bullmq";
 import type { TestAPI } from "vitest";
-import type { BullJob } from "../src/contract/lane-queue.ts";
+import type { BullJob, LaneQueue } from "../src/contract/lane-queue.ts";
 import type { EngineWorker } from "../src/contract/engine-worker.ts";
 import type { RunAppend, RunJournal } from "../src/contract/run-journal.ts";
 import type { JobData } from "../src/wire/job-data.ts";
@@ -15,9 +15,9 @@ export interface Claim {
   readonly id: string;
   readonly token: string;
   /** Lets the worker store the end of the job. */
-  end(): void;
+  readonly end: () => void;
   /** Lets the worker go, after the job was put elsewhere. */
-  leave(): void;
+  readonly leave: () => void;
 }
 
 /** The data of a run, with one argument. */
@@ -28,6 +28,7 @@ export class JournalLane {
   readonly engine: Engine;
   readonly name: string = `test-${randomUUID().slice(0, 8)}.workflow`;
   readonly #worker: EngineWorker;
+  readonly #lane: LaneQueue;
   readonly #claims: Claim[] = [];
   readonly #waiters: ((claim: Claim) => void)[] = [];
   readonly #ended: Promise<unknown>[] = [];
@@ -40,6 +41,7 @@ export class JournalLane {
       lockDuration: 60_000,
       stalledInterval: 60_000,
     });
+    this.#lane = this.engine.openLane(this.name);
     this.#worker.on("error", () => {}); // A test sees the refusals of its own commands.
   }
 
@@ -80,10 +82,8 @@ export class JournalLane {
   }
 
   async add(id: string, delay?: number): Promise<void> {
-    const lane = this.engine.openLane(this.name);
     const opts = delay === undefined ? { jobId: id } : { jobId: id, delay };
-    await lane.addBulk([{ name: "run", data: dataOf(id), opts }]);
-    await lane.close();
+    await this.#lane.addBulk([{ name: "run", data: dataOf(id), opts }]);
   }
 
   /** Adds a run, and resolves with its first claim. */
@@ -100,15 +100,13 @@ export class JournalLane {
   }
 
   async state(id: string): Promise<string> {
-    const lane = this.engine.openLane(this.name);
-    const state = await lane.getJobState(id);
-    await lane.close();
-    return state;
+    return await this.#lane.getJobState(id);
   }
 
   async close(): Promise<void> {
     for (const claim of this.#claims) claim.leave();
     await this.#worker.close(true);
+    await this.#lane.close();
     await this.engine.close();
   }
 }

@@ -135,14 +135,13 @@ export function park(
   transaction: Transaction,
   queue: string,
   id: string,
-  { token, epoch, generation, read }: ParkTerms,
-  due: number,
+  { token, epoch, generation, read, until }: ParkTerms,
   delay: number,
 ): ParkAnswer {
   const run = ownRun(transaction, queue, id, token);
   if (run === undefined || epoch < run.epoch || generation < run.generation) return "lost";
   if (run.delivered > read) return "news";
-  transaction.moveToDelayed(queue, id, token, due, delay);
+  transaction.moveToDelayed(queue, id, token, until, delay);
   run.owner = null;
   save(transaction, run);
   return "parked";
@@ -157,7 +156,14 @@ export function release(transaction: Transaction, queue: string, id: string, epo
   );
 }
 
-export function continueAs(transaction: Transaction, queue: string, id: string, next: Continuation): boolean {
+export function continueAs(
+  transaction: Transaction,
+  queue: string,
+  id: string,
+  next: Omit<Continuation, "data" | "name">,
+  data: string,
+  name: string | null,
+): boolean {
   const run = ownRun(transaction, queue, id, next.token);
   if (run === undefined || next.epoch < run.epoch) return false;
   if (next.generation !== run.generation) return next.generation === run.generation - 1;
@@ -169,8 +175,8 @@ export function continueAs(transaction: Transaction, queue: string, id: string, 
   save(transaction, run);
   transaction.run(
     "UPDATE job SET data = ?, name = coalesce(?, name) WHERE q = (SELECT q FROM queue WHERE name = ?) AND id = ?",
-    JSON.stringify(next.data),
-    next.name ?? null,
+    data,
+    name,
     queue,
     id,
   );

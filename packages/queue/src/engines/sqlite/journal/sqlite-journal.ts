@@ -25,6 +25,9 @@ const THREAD_MODULE = new URL(`./thread-functions${extname(import.meta.url)}`, i
 /** How many runs one operation looks at. A longer one would delay the other commands of the database. */
 const MAX_SWEPT = 500;
 
+/** The journal of the job that a trigger sees removed. */
+const OF_REMOVED_JOB = "queue = (SELECT name FROM queue WHERE q = OLD.q) AND id = OLD.id";
+
 /** Creates the tables of the journal. */
 export async function createJournalTables(database: Database): Promise<void> {
   await database.statements([
@@ -42,6 +45,15 @@ export async function createJournalTables(database: Database): Promise<void> {
     [
       `CREATE TABLE IF NOT EXISTS taskloom_inbox (queue TEXT NOT NULL, id TEXT NOT NULL, seq INTEGER NOT NULL,
         item TEXT NOT NULL, PRIMARY KEY (queue, id, seq)) STRICT, WITHOUT ROWID`,
+    ],
+    // A journal goes with its job, whoever removes the job.
+    [
+      `CREATE TRIGGER IF NOT EXISTS taskloom_forget AFTER DELETE ON job
+        WHEN EXISTS (SELECT 1 FROM taskloom_run WHERE ${OF_REMOVED_JOB}) BEGIN
+        DELETE FROM taskloom_run WHERE ${OF_REMOVED_JOB};
+        DELETE FROM taskloom_log WHERE ${OF_REMOVED_JOB};
+        DELETE FROM taskloom_inbox WHERE ${OF_REMOVED_JOB};
+        END`,
     ],
   ]);
 }
@@ -79,7 +91,7 @@ export class SqliteJournal implements RunJournal {
   }
 
   append(lane: string, appends: readonly RunAppend[]): Promise<AppendAnswer[]> {
-    return this.#call("append", lane, appends);
+    return this.#call("append", lane, appends.map(plainAppend));
   }
 
   async deliver(lane: string, id: string, items: readonly string[], key?: string): Promise<DeliverAnswer> {
@@ -105,7 +117,9 @@ export class SqliteJournal implements RunJournal {
   park(lane: string, id: string, terms: ParkTerms): Promise<ParkAnswer> {
     const now = this.#now();
     const until = parkedUntil(terms.until, now);
-    return this.#call("park", lane, id, terms, until, Math.max(0, until - Math.floor(now)));
+    const { token, epoch, generation, read } = terms;
+    const plain = { token, epoch, generation, read, until };
+    return this.#call("park", lane, id, plain, Math.max(0, until - Math.floor(now)));
   }
 
   release(lane: string, id: string, epoch: number): Promise<void> {
@@ -126,7 +140,9 @@ export class SqliteJournal implements RunJournal {
   }
 
   continueAs(lane: string, id: string, next: Continuation): Promise<boolean> {
-    return this.#call("continueAs", lane, id, next);
+    const { token, epoch, generation, consume, data, name = null } = next;
+    const place = { token, epoch, generation, consume };
+    return this.#call("continueAs", lane, id, place, JSON.stringify(data), name);
   }
 
   view(lane: string, ids: readonly string[]): Promise<(string | undefined)[]> {
@@ -140,6 +156,12 @@ export class SqliteJournal implements RunJournal {
   forget(lane: string, ids: readonly string[]): Promise<void> {
     return this.#call("forget", lane, ids);
   }
+}
+
+/** Returns an append without properties that cannot be sent to the thread; one of them would fail all calls of a turn. */
+function plainAppend({ id, epoch, generation, at, entries, consume, known, view }: RunAppend): RunAppend {
+  const plain = { id, epoch, generation, at, entries, consume, known: known ?? consume };
+  return view === undefined ? plain : { ...plain, view };
 }
 
 function channelOf(workerId: string): string {
