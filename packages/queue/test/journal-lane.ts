@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { Queue } from "@taskloom/loop";
 import { openEngine } from "@taskloom/queue";
 import type { Engine } from "@taskloom/queue";
 import { DelayedError } from "bullmq";
@@ -29,9 +30,7 @@ export class JournalLane {
   readonly name: string = `test-${randomUUID().slice(0, 8)}.workflow`;
   readonly #worker: EngineWorker;
   readonly #lane: LaneQueue;
-  readonly #claims: Claim[] = [];
-  readonly #waiters: ((claim: Claim) => void)[] = [];
-  readonly #ended: Promise<unknown>[] = [];
+  readonly #claims = new Queue<Claim>();
 
   constructor(url: string) {
     this.engine = openEngine(url);
@@ -62,10 +61,7 @@ export class JournalLane {
       end: () => resolve("done"),
       leave: () => reject(new DelayedError()),
     };
-    const waiter = this.#waiters.shift();
-    if (waiter === undefined) this.#claims.push(claim);
-    else waiter(claim);
-    this.#ended.push(promise.catch(() => {}));
+    this.#claims.putNowait(claim);
     return promise;
   }
 
@@ -77,8 +73,7 @@ export class JournalLane {
 
   /** Resolves with the next run that the worker takes. */
   async claim(): Promise<Claim> {
-    const ready = this.#claims.shift();
-    return ready ?? (await new Promise((resolve) => this.#waiters.push(resolve)));
+    return await this.#claims.get();
   }
 
   async add(id: string, delay?: number): Promise<void> {
@@ -104,7 +99,7 @@ export class JournalLane {
   }
 
   async close(): Promise<void> {
-    for (const claim of this.#claims) claim.leave();
+    while (!this.#claims.empty()) this.#claims.getNowait().leave();
     await this.#worker.close(true);
     await this.#lane.close();
     await this.engine.close();

@@ -48,7 +48,7 @@ async function parkWhileItemsCome(seed: number): Promise<void> {
       await journal.deliver(name, id, [`"${sender}.${item}"`]);
     }
   };
-  await gather([own, ...Array.from({ length: SENDERS }, (_, n) => send(n))].map((part) => part()));
+  await gather([own, ...Array.from({ length: SENDERS }, (_, n) => send(n))]);
   const sent = Array.from({ length: SENDERS }, (_, n) =>
     Array.from({ length: ITEMS }, (_each, m) => `"${n}.${m}"`),
   );

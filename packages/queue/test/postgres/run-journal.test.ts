@@ -1,5 +1,4 @@
 import { createHash } from "node:crypto";
-import { openEngine } from "@taskloom/queue";
 import type pg from "pg";
 import { expect, test as plainTest } from "vitest";
 import { postgresTest, testPool } from "../../../../test/support/postgres.ts";
@@ -43,7 +42,7 @@ function countedJournal(pool: pg.Pool): { journal: PostgresJournal; statements: 
 
 plainTest("a released migration of the journal does not change", () => {
   expect(JOURNAL_MIGRATIONS.map((text) => createHash("sha256").update(text).digest("hex"))).toEqual([
-    "DIGEST",
+    "8d648b50756df9e91db427fe5902ac3b2ad120219e804d71a289b124576a27de",
   ]);
 });
 
@@ -155,8 +154,6 @@ test("nothing of a journal stays when its job is removed", async ({ pool, lane }
   const queue = engine.openQueue(name);
   await queue.remove("workflow.removed");
   await queue.close();
-  const other = openEngine(lane.engine.url);
-  await other.close();
   await journal.sweep(name);
   expect(await rows()).toBe(0);
 });
