@@ -44,7 +44,8 @@ async function parkWhileItemsCome(seed: number): Promise<void> {
   };
   const send = (sender: number) => async (): Promise<void> => {
     for (let item = 0; item < ITEMS; item++) {
-      await sleep((item * sender) % 3);
+      // So many iterations, that deliveries fall between any two steps of the owner.
+      for (let turns = (seed * (sender + 1) + item) % 13; turns > 0; turns--) await sleep(0);
       await journal.deliver(name, id, [`"${sender}.${item}"`]);
     }
   };
