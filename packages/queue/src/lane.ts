@@ -8,6 +8,7 @@ export { cancelStored, terminateStored } from "./operate/cancel.ts";
 export { LaneQueues } from "./operate/lane-queues.ts";
 export { jobId, laneOfJobId, laneQueueName, publicId, storedId } from "./contract/lane.ts";
 export { isConnectionLost, pauseBeforeRepeat, untilAnswered, untilDone } from "./contract/transient.ts";
+export { JOURNAL_PAGE, MAX_PARKED_MS, MAX_UNREAD } from "./contract/run-journal.ts";
 export { decodeError, decodeValue } from "./wire/decode.ts";
 export { encodeError, encodeValue } from "./wire/encode.ts";
 export { StoredFailure, cancelledEnvelope, openOutcome, outcomeOf } from "./wire/outcome.ts";
@@ -24,7 +25,18 @@ export type { CancelResult } from "./operate/cancel.ts";
 export type { CancelRequest } from "./contract/cancellation.ts";
 export type { Engine } from "./contract/engine.ts";
 export type { WorkerLane } from "./contract/engine-worker.ts";
-export type { Delivery, LaneInbox } from "./contract/lane-inbox.ts";
+export type {
+  AppendAnswer,
+  Continuation,
+  DeliverAnswer,
+  Delivery,
+  OpenedRun,
+  ParkAnswer,
+  RunAppend,
+  RunHead,
+  RunJournal,
+  RunPlace,
+} from "./contract/run-journal.ts";
 export type { BullJob } from "./contract/lane-queue.ts";
 export type { Lane } from "./contract/lane.ts";
 export type { RunnableTask, TaskDefinition } from "./definition/define-task.ts";

@@ -14,6 +14,8 @@ import type {
   SentResult,
 } from "../thread/messages.ts";
 import type { Statement, StatementResult } from "../operations/statements.ts";
+// oxlint-disable-next-line no-unused-vars -- a comment links to it
+import type { Transaction } from "../operations/user-function.ts";
 import { SqliteError, sqliteError } from "./errors.ts";
 
 /** An operation that BullMQ's rules refuse, with BullMQ's code. */
@@ -223,6 +225,20 @@ export class Database extends EventEmitter<{
    */
   statements(statements: readonly Statement[], wake?: readonly string[]): Promise<StatementResult[]> {
     return this.call("runStatements", statements, wake);
+  }
+
+  /**
+   * Runs an exported function of your own module on the database thread, in one transaction, where it can look and decide
+   * before it writes. Its first argument is a {@link Transaction}. The other arguments and the result are copied by
+   * structured clone, and the function must not be asynchronous.
+   *
+   * The thread loads the module once, by `require`. The module imports no other package, since the flags of the process do
+   * not hold in the thread.
+   *
+   * @param module the URL of the module, such as `new URL("./totals.js", import.meta.url).href`.
+   */
+  callFunction(module: string, name: string, ...args: readonly unknown[]): Promise<unknown> {
+    return this.call("callFunction", module, name, args);
   }
 
   /**

@@ -11,6 +11,7 @@ import * as remove from "./remove.ts";
 import * as schedulers from "./schedulers.ts";
 import * as statements from "./statements.ts";
 import * as turn from "./turn.ts";
+import * as userFunction from "./user-function.ts";
 
 type Operations = typeof add &
   typeof claim &
@@ -23,7 +24,8 @@ type Operations = typeof add &
   typeof remove &
   typeof schedulers &
   typeof statements &
-  typeof turn;
+  typeof turn &
+  typeof userFunction;
 
 /**
  * Every operation of the database thread by its name. The first parameter is the store. The main thread sends the other
@@ -42,6 +44,7 @@ export const operations: Operations = {
   ...schedulers,
   ...statements,
   ...turn,
+  ...userFunction,
 };
 
 /** The names of the operations. */

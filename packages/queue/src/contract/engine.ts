@@ -6,9 +6,9 @@ import type { CancelAnswer, CancelRequest, SealAnswer } from "./cancellation.ts"
 import type { FieldLimits, JobRecord, StateOrder, StoredState } from "./job-record.ts";
 import type { EngineWorker, LaneProcessor, LaneWorkerOptions } from "./engine-worker.ts";
 import type { FlowAdder, LaneQueue } from "./lane-queue.ts";
-import type { LaneInbox } from "./lane-inbox.ts";
 import type { LockTerms } from "./lock-terms.ts";
 import type { ReplyChannel } from "./replies.ts";
+import type { RunJournal } from "./run-journal.ts";
 import type { KeptSubmission, StoredJob } from "./stored-job.ts";
 import type { Transient } from "./transient.ts";
 import type { ServingWorker } from "./serving.ts";
@@ -26,8 +26,8 @@ import type { ServingWorker } from "./serving.ts";
  *
  * - the lanes: {@link openLane}, {@link openWorker} and {@link openFlows} return objects with the names of BullMQ's Queue,
  *   Worker and FlowProducer;
- * - the functions that BullMQ does not have: replies to one process, cancellation, the retention of single jobs, claims
- *   of ids over the lanes of tasks, the list of live workers, and reads of many records in one round trip;
+ * - the functions that BullMQ does not have: replies to one process, the journals of durable runs, cancellation, the
+ *   retention of single jobs, claims of ids over the lanes of tasks, the list of live workers, and reads of many records in one round trip;
  * - the conditions of the engine: its clock, its locks, whether it answers, and which of its errors pass.
  *
  * Deliberately out of it:
@@ -67,8 +67,8 @@ export interface Engine extends Life {
   readonly isLocal: boolean;
   readonly locks: LockTerms;
   readonly replies: ReplyChannel;
-  /** The inboxes of durable runs, on an engine that has them. A cancel of a run is a delivery then. */
-  readonly journal?: LaneInbox;
+  /** The journals of durable runs. */
+  readonly journal: RunJournal;
   /** Marks a running job as cancelled, or takes a waiting job for the canceller, in one atomic step. */
   cancel(laneName: string, id: string, reason: string): Promise<CancelAnswer>;
   /**

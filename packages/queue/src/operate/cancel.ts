@@ -26,17 +26,14 @@ type CancelPolicy = (queues: LaneQueues, lane: Lane, id: string, message: string
 
 /** Tries once to cancel a stored job, in any state, as its lane prescribes. */
 export const cancelStored: CancelPolicy = (queues, lane, id, message) =>
-  policyOf(queues, lane)(queues, lane, id, message);
-
-function policyOf({ engine }: LaneQueues, lane: Lane): CancelPolicy {
-  return lane === "workflow" && engine.journal !== undefined ? deliverCancel : terminateStored;
-}
+  (lane === "workflow" ? deliverCancel : terminateStored)(queues, lane, id, message);
 
 /** Delivers the cancel to the inbox of a durable run, whose clean-up then runs. */
 const deliverCancel: CancelPolicy = async (queues, lane, id, message) => {
   const item = JSON.stringify(["c", storableText(message)]);
   const { engine } = queues;
-  switch (await engine.journal!.deliver(queues.nameOf(lane), storedId(id), [item])) {
+  const { kind } = await engine.journal.deliver(queues.nameOf(lane), storedId(id), [item]);
+  switch (kind) {
     case "stored":
       return "delivered";
     case "full":

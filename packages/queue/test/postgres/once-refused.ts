@@ -2,7 +2,7 @@ import pg from "pg";
 
 /** What a row has to be for a statement to be refused, as SQL over `new` and `old`. */
 export interface Refusal {
-  readonly table: "job" | "job_log" | "event";
+  readonly table: "job" | "job_log" | "event" | "taskloom_log" | "taskloom_inbox";
   readonly event: "INSERT" | "UPDATE";
   readonly when: string;
   /** The SQLSTATE of the refusal. */

@@ -25,6 +25,8 @@ import type { FlowAdder, LaneQueue, NewJob } from "../../contract/lane-queue.ts"
 import { LocalLaneClaims } from "./local-lane-claims.ts";
 import { LocalReplies } from "./local-replies.ts";
 import { LocalServing } from "./local-serving.ts";
+import { LocalJournal } from "./local-journal.ts";
+import type { RunJournal } from "../../contract/run-journal.ts";
 import type { ServingWorker } from "../../contract/serving.ts";
 import { isCancelledEnvelope } from "../../wire/outcome.ts";
 import { MEMORY_LOCKS } from "../../contract/lock-terms.ts";
@@ -41,6 +43,7 @@ interface Memory {
   users: number;
   readonly replies: LocalReplies;
   readonly lanes: Map<string, MemoryLane>;
+  readonly journal: LocalJournal;
   readonly laneClaims: LocalLaneClaims;
   readonly serving: LocalServing;
   readonly cancelListeners: Map<string, (request: CancelRequest) => void>;
@@ -55,6 +58,7 @@ export class MemoryEngine implements Engine {
   readonly url: string;
   readonly isLocal = true;
   readonly replies: LocalReplies;
+  readonly journal: RunJournal;
   readonly clockOffset = 0;
   readonly locks: LockTerms = MEMORY_LOCKS;
   readonly #shared: Memory;
@@ -64,16 +68,20 @@ export class MemoryEngine implements Engine {
     this.url = url;
     this.#shared = shared;
     this.replies = shared.replies;
+    this.journal = shared.journal;
   }
 
   /** Returns a new engine of a name. The jobs are dropped when the last engine of the name is closed. */
   static open(url: string): MemoryEngine {
     let memory = open.get(url);
     if (memory === undefined) {
+      const lanes = new Map<string, MemoryLane>();
+      const defer = (callback: () => void): void => void getEventLoop().callSoon(callback);
       memory = {
         users: 0,
-        replies: new LocalReplies((deliver) => void getEventLoop().callSoon(deliver)),
-        lanes: new Map(),
+        replies: new LocalReplies(defer),
+        lanes,
+        journal: new LocalJournal((name) => lanes.get(name), engineNow, defer),
         laneClaims: new LocalLaneClaims(),
         serving: new LocalServing(),
         cancelListeners: new Map(),
@@ -267,10 +275,8 @@ export class MemoryEngine implements Engine {
     ).length;
   }
 
-  /** The loop's time. A virtual clock counts as milliseconds of the epoch. */
   now(): number {
-    const loop = getEventLoop();
-    return loop.isVirtual() ? loop.time() : performance.timeOrigin + loop.time();
+    return engineNow();
   }
 
   transient(): undefined {
@@ -294,4 +300,10 @@ export class MemoryEngine implements Engine {
     open.delete(this.url);
     for (const lane of this.#shared.lanes.values()) lane.clear();
   }
+}
+
+/** Returns the loop's time. A virtual clock counts as milliseconds of the epoch. */
+function engineNow(): number {
+  const loop = getEventLoop();
+  return loop.isVirtual() ? loop.time() : performance.timeOrigin + loop.time();
 }

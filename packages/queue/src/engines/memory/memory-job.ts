@@ -23,7 +23,7 @@ export interface JobMoves {
 /** A job in memory: the part of BullMQ's Job that is used here. Its lane moves it. */
 export class MemoryJob implements BullJob, LaneJob {
   readonly id: string;
-  readonly name: string;
+  name: string;
   readonly opts: JobsOptions;
   readonly timestamp: number;
   /** The place among the jobs of one priority. */

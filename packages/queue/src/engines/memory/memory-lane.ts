@@ -130,6 +130,12 @@ export class MemoryLane implements LaneQueue, JobMoves {
     this.#timers.set(job, timer);
   }
 
+  /** Makes a delayed job ready to be taken behind all others of its priority. */
+  promote(job: MemoryJob): void {
+    this.#stopTimer(job);
+    this.waitLast(job);
+  }
+
   #stopTimer(job: MemoryJob): void {
     this.#timers.get(job)?.cancel();
     this.#timers.delete(job);

@@ -18,6 +18,8 @@ import { unknownLayoutWarning } from "../../consumer/unknown-layout.ts";
 import type { LaneTurns } from "../../contract/lane-driver.ts";
 import type { LaneQueue } from "../../contract/lane-queue.ts";
 import { installFunctions } from "./driver/install-functions.ts";
+import { installJournal } from "./journal/install-journal.ts";
+import { PostgresJournal } from "./journal/postgres-journal.ts";
 import { knowsLayout } from "./driver/layout.ts";
 import { PostgresDriver } from "./driver/postgres-driver.ts";
 import { sessionOf } from "./driver/sql-session.ts";
@@ -58,6 +60,7 @@ const MAX_NOTIFIED_REASON = 1_000;
 export class PostgresEngine extends SqlEngine implements Engine {
   readonly url: string;
   readonly replies: NotifyReplies;
+  readonly journal: PostgresJournal;
   readonly locks: LockTerms;
   readonly #pool: pg.Pool;
   /** The pool without the repetition of statements. */
@@ -89,6 +92,13 @@ export class PostgresEngine extends SqlEngine implements Engine {
     this.#pool.on("error", () => {}); // An idle connection was lost, and the pool opens another one.
     this.#channel = new NotificationChannel(config, () => this.replies.gap());
     this.replies = new NotifyReplies(this.#pool, this.#channel);
+    this.journal = new PostgresJournal({
+      schema: SCHEMA,
+      pool: sessionOf(this.#pool),
+      ready: () => this.connect(),
+      listen: (channel, listener) => this.#channel.listen(channel, listener),
+      now: () => this.now(),
+    });
   }
 
   override openLane(name: string): LaneQueue {
@@ -142,6 +152,7 @@ export class PostgresEngine extends SqlEngine implements Engine {
       await runMigrations(client, SCHEMA);
       // A newer layout of BullMQ may not accept the functions, and is used by BullMQ's own commands.
       if (await knowsLayout(sessionOf(client), SCHEMA)) await installFunctions(sessionOf(client), SCHEMA);
+      await installJournal(sessionOf(client), SCHEMA);
       await createLaneClaims(client);
       await createRetention(client);
       await createServing(client);

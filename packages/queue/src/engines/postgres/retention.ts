@@ -43,6 +43,14 @@ const IS_FREE = `CASE WHEN EXISTS
       (SELECT 1 FROM ${SCHEMA}.job_dependency child WHERE child.parent_queue = job.queue AND child.parent_id = job.id)
     THEN pg_try_advisory_xact_lock(hashtext('bullmq:parent:' || job.queue || ':' || job.id)) ELSE true END`;
 
+/** Removes the journals of the removed jobs. */
+const FORGOTTEN = ["run", "log", "inbox"]
+  .map(
+    (table) =>
+      `forgotten_${table} AS (DELETE FROM ${SCHEMA}.taskloom_${table} WHERE queue = $1 AND id IN (SELECT id FROM gone))`,
+  )
+  .join(", ");
+
 /**
  * Removes jobs whose own time is over. Jobs that were retried since are skipped: they finished later, or are still
  * running. Jobs that are locked stay until the next call.
@@ -57,8 +65,8 @@ WITH due AS (
   SELECT id FROM ${SCHEMA}.job WHERE queue = $1 AND id IN (SELECT id FROM ended) AND ${IS_FREE}
     FOR UPDATE SKIP LOCKED
 ), gone AS (
-  DELETE FROM ${SCHEMA}.job WHERE queue = $1 AND id IN (SELECT id FROM free)
-), removed AS (
+  DELETE FROM ${SCHEMA}.job WHERE queue = $1 AND id IN (SELECT id FROM free) RETURNING id
+), ${FORGOTTEN}, removed AS (
   DELETE FROM ${TABLE} WHERE queue = $1 AND id IN
       (SELECT id FROM due WHERE id NOT IN (SELECT id FROM ended) OR id IN (SELECT id FROM free))
     RETURNING 1
@@ -73,8 +81,8 @@ WITH gone AS (
         AND NOT EXISTS (SELECT 1 FROM ${TABLE} kept WHERE kept.queue = job.queue AND kept.id = job.id)
         AND ${IS_FREE}
         LIMIT ${MAX_REMOVED} FOR UPDATE SKIP LOCKED)
-    RETURNING 1
-)
+    RETURNING id
+), ${FORGOTTEN}
 SELECT count(*) AS count FROM gone`;
 
 /** {@link Engine.removeExpired} on BullMQ's job table. */

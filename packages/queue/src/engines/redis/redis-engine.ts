@@ -26,6 +26,9 @@ import type { TaskLane } from "../../contract/lane.ts";
 import type { JobEnd } from "../../contract/retention.ts";
 import { repeatSettings } from "../../cron/repeat-strategy.ts";
 import { BackendDriver } from "../../consumer/backend-driver.ts";
+import { RedisJournal, journalScripts } from "./journal/redis-journal.ts";
+import { RepeatingScripts } from "./repeating-scripts.ts";
+import { WorkerMessages } from "./worker-messages.ts";
 import { knowsLayout } from "./driver/layout.ts";
 import { RedisDriver, driverScripts } from "./driver/redis-driver.ts";
 import { UnrepeatedConnection } from "./unrepeated-connection.ts";
@@ -67,6 +70,8 @@ const MAX_SILENT_BEATS = 3;
 export class RedisEngine extends BullEngine implements Engine {
   readonly url: string;
   readonly replies: ReplyStream;
+  readonly journal: RedisJournal;
+  readonly #messages: WorkerMessages;
   readonly #cancellation: RedisCancellation;
   readonly #events: EventStreams;
   readonly #retention: RedisRetention;
@@ -110,9 +115,14 @@ export class RedisEngine extends BullEngine implements Engine {
     const scripts = () => ({ ...driverScripts(), taskloomReply: sendBehindScript });
     this.#turns = new UnrepeatedConnection(() => unrepeating(this.#client), scripts, MAX_SILENT_BEATS);
     this.#serving = new ServingKeys(this.#client, this.#prefix);
-    this.#cancellation = new RedisCancellation(this.#client, this.#prefix, MAX_SILENT_BEATS);
+    this.#messages = new WorkerMessages(this.#client, MAX_SILENT_BEATS);
+    this.#cancellation = new RedisCancellation(this.#client, this.#prefix, this.#messages);
+    this.journal = this.#openJournal();
     this.#events = new EventStreams(this.#client, this.#prefix);
-    this.#retention = new RedisRetention(this.#client, this.#prefix, (name) => this.openQueue(name));
+    this.#retention = new RedisRetention(this.#client, this.#prefix, {
+      openQueue: (name) => this.openQueue(name),
+      onRemoved: (laneName, ids) => this.journal.forget(laneName, ids),
+    });
     // Every job carries the address: 96 random bits, in fewer characters than a UUID.
     this.replies = new ReplyStream(
       this.#client,
@@ -120,6 +130,19 @@ export class RedisEngine extends BullEngine implements Engine {
       randomBytes(12).toString("base64url"),
       (keys, values) => this.#turns.run("taskloomReply", keys, values),
     );
+  }
+
+  #openJournal(): RedisJournal {
+    const client = this.#client;
+    const channel = `${this.#prefix}:deliver:`;
+    return new RedisJournal({
+      prefix: this.#prefix,
+      scripts: new RepeatingScripts(client, journalScripts),
+      scan: (key, cursor) => client.sscan(key, cursor, "COUNT", 500),
+      listen: (workerId, listener) => this.#messages.listen(`${channel}${workerId}`, listener),
+      channel,
+      now: () => this.now(),
+    });
   }
 
   static open(url: string): RedisEngine {
@@ -384,7 +407,7 @@ export class RedisEngine extends BullEngine implements Engine {
     for (const heartbeat of this.#heartbeats) heartbeat.stop();
     this.replies.close();
     this.#turns.close();
-    this.#cancellation.close();
+    this.#messages.close();
     for (const flows of this.#flows) void flows.close();
     // `quit` waits for the answers to earlier commands.
     await settleWithin(QUIT_TIMEOUT_MS, this.#client.quit());

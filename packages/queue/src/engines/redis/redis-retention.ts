@@ -6,18 +6,25 @@ import type { RedisClient } from "./redis-client.ts";
 /** How many jobs one command removes. */
 const MAX_REMOVED = 1_000;
 
+/** The parts of the engine that the retention needs. */
+export interface RetentionParts {
+  readonly openQueue: (name: string) => Queue;
+  /** Removes the data of removed jobs that BullMQ does not know. */
+  readonly onRemoved: (laneName: string, ids: readonly string[]) => Promise<void>;
+}
+
 /** Keeps each ended job for its own retention, and counts the cancelled ones. */
 export class RedisRetention {
   readonly #client: RedisClient;
   readonly #prefix: string;
-  readonly #openQueue: (name: string) => Queue;
+  readonly #parts: RetentionParts;
   /** The lanes in which expired jobs were found. An open BullMQ queue stays with the connection, so each is opened once. */
   readonly #swept = new Map<string, Queue>();
 
-  constructor(client: RedisClient, prefix: string, openQueue: (name: string) => Queue) {
+  constructor(client: RedisClient, prefix: string, parts: RetentionParts) {
     this.#client = client;
     this.#prefix = prefix;
-    this.#openQueue = openQueue;
+    this.#parts = parts;
   }
 
   record(laneName: string, { id, wasCancelled, set, until, isByDefault }: JobEnd): void {
@@ -40,9 +47,12 @@ export class RedisRetention {
       let due = await this.#client.zcount(`${this.#prefix}:${laneName}:${set}`, "-inf", before);
       if (due === 0) continue; // BullMQ would publish an event even if it removed no job.
       let queue = this.#swept.get(laneName);
-      if (queue === undefined) this.#swept.set(laneName, (queue = this.#openQueue(laneName)));
+      if (queue === undefined) this.#swept.set(laneName, (queue = this.#parts.openQueue(laneName)));
       // Redis does no other work while a command removes jobs, so each removes few.
-      for (; due > 0; due -= MAX_REMOVED) await queue.clean(Date.now() - before, MAX_REMOVED, set);
+      for (; due > 0; due -= MAX_REMOVED) {
+        const removed = await queue.clean(Date.now() - before, MAX_REMOVED, set);
+        if (removed.length > 0) await this.#parts.onRemoved(laneName, removed);
+      }
     }
   }
 

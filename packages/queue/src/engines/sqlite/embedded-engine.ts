@@ -36,6 +36,7 @@ import {
   servingWorkers,
   stopServing,
 } from "./own-tables.ts";
+import { SqliteJournal, createJournalTables } from "./journal/sqlite-journal.ts";
 import { idsIn, queueNames, readRecords, renewAttempts } from "./record-statements.ts";
 import { SqliteDriver, SqliteTurns } from "./sqlite-driver.ts";
 import { sqliteTransient } from "./sqlite-transient.ts";
@@ -51,6 +52,7 @@ export class EmbeddedEngine extends SqlEngine implements Engine {
   readonly url: string;
   readonly folder: string;
   readonly replies: FolderReplies;
+  readonly journal: SqliteJournal;
   readonly locks: LockTerms = FOLDER_LOCKS;
   readonly #sync: "full" | "normal";
   readonly #brokenListeners = new Set<(error: Error) => void>();
@@ -65,6 +67,10 @@ export class EmbeddedEngine extends SqlEngine implements Engine {
     this.url = `embedded:${folder}${sync === "full" ? "" : "?sync=normal"}`;
     this.#sync = sync;
     this.replies = new FolderReplies(() => this.#connected());
+    this.journal = new SqliteJournal(
+      () => this.#connected(),
+      () => this.now(),
+    );
     this.backend = this.#makeBackend();
   }
 
@@ -112,6 +118,7 @@ export class EmbeddedEngine extends SqlEngine implements Engine {
     try {
       await database.ready();
       await createOwnTables(database);
+      await createJournalTables(database);
     } catch (error) {
       await database.close();
       throw error;

@@ -15,29 +15,45 @@ const LOCK_KEY = 0x7461_736b; // "task" in ASCII
  */
 export const MIGRATIONS: readonly string[] = [END_FUNCTIONS + CLAIM_FUNCTIONS + TURN_FUNCTION + ADD_FUNCTION];
 
+/** The migrations of one part of our functions and tables. */
+export interface Migrations {
+  /** The table that stores the version. */
+  readonly table: string;
+  readonly texts: readonly string[];
+}
+
 /**
  * Installs our functions in the schema of BullMQ's tables, which must exist. Several processes can do so at once.
  *
  * @param session one connection, not a pool: the migrations are a transaction.
  */
 export async function installFunctions(session: SqlSession, schema: string): Promise<void> {
+  await migrate(session, schema, { table: "taskloom_migration", texts: MIGRATIONS });
+}
+
+/** Brings one part of our functions and tables to its last version, as {@link installFunctions} does. */
+export async function migrate(
+  session: SqlSession,
+  schema: string,
+  { table, texts }: Migrations,
+): Promise<void> {
   const quoted = quoteSchemaName(schema);
-  if ((await installedVersion(session, quoted)) >= MIGRATIONS.length) return;
+  if ((await installedVersion(session, quoted, table)) >= texts.length) return;
   await session.query("BEGIN");
   try {
     await session.query("SELECT pg_advisory_xact_lock($1, hashtext($2))", [LOCK_KEY, schema]);
     await session.query(`SET LOCAL search_path TO ${quoted}`);
     await session.query(
-      `CREATE TABLE IF NOT EXISTS taskloom_migration
+      `CREATE TABLE IF NOT EXISTS ${table}
         (version integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())`,
     );
     for (
-      let version = 1 + (await installedVersion(session, quoted));
-      version <= MIGRATIONS.length;
+      let version = 1 + (await installedVersion(session, quoted, table));
+      version <= texts.length;
       version++
     ) {
-      await session.query(MIGRATIONS[version - 1]!);
-      await session.query("INSERT INTO taskloom_migration (version) VALUES ($1)", [version]);
+      await session.query(texts[version - 1]!);
+      await session.query(`INSERT INTO ${table} (version) VALUES ($1)`, [version]);
     }
     await session.query("COMMIT");
   } catch (error) {
@@ -46,11 +62,11 @@ export async function installFunctions(session: SqlSession, schema: string): Pro
   }
 }
 
-/** Returns the version of the installed functions; 0 without any. */
-async function installedVersion(session: SqlSession, quotedSchema: string): Promise<number> {
+/** Returns the version of the installed part; 0 without any. */
+async function installedVersion(session: SqlSession, quotedSchema: string, table: string): Promise<number> {
   try {
     const { rows } = await session.query(
-      `SELECT COALESCE(max(version), 0)::integer AS version FROM ${quotedSchema}.taskloom_migration`,
+      `SELECT COALESCE(max(version), 0)::integer AS version FROM ${quotedSchema}.${table}`,
     );
     return Number(rows[0]?.["version"]);
   } catch (error) {

@@ -16,9 +16,17 @@ const FILES = {
 
 export type BullScript = keyof typeof FILES;
 
+/** The scripts of BullMQ that our scripts call and do not mirror. The number of keys is a part of each name. */
+const CALLED_FILES = {
+  moveToDelayed: "moveToDelayed-11.js",
+  promote: "promote-9.js",
+} as const;
+
+export type CalledScript = keyof typeof CALLED_FILES;
+
 /** The path of a script's file inside the folder of BullMQ's package. */
-export function bullFile(name: BullScript): string {
-  return `dist/cjs/scripts/${FILES[name]}`;
+export function bullFile(name: BullScript | CalledScript): string {
+  return `dist/cjs/scripts/${{ ...FILES, ...CALLED_FILES }[name]}`;
 }
 
 export const bullScripts: readonly BullScript[] = Object.keys(FILES).filter(
@@ -30,7 +38,7 @@ export const bullScripts: readonly BullScript[] = Object.keys(FILES).filter(
  *
  * @throws {@link DriverLayoutError} if the package has no such script.
  */
-export function bullText(name: BullScript): string {
+export function bullText(name: BullScript | CalledScript): string {
   const file = `bullmq/${bullFile(name)}`;
   const loaded = valueOr<Record<string, { readonly content?: unknown } | undefined>>(() => load(file), {});
   const content = loaded[name]?.content;
@@ -45,7 +53,7 @@ export function bullText(name: BullScript): string {
  * rare jobs, so these jobs are stored by exactly BullMQ's code, in their order between the others. BullMQ's text makes all of
  * its helper functions inside, so a script that does not call the function pays for one closure only.
  */
-export function bullFunction(table: string, name: BullScript): string {
+export function bullFunction(table: string, name: BullScript | CalledScript): string {
   return `function ${table}.${name}(KEYS, ARGV)\n${bullText(name)}\nend\n`;
 }
 

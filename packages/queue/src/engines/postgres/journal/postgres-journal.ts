@@ -1,0 +1,189 @@
+import { quoteSchemaName } from "bullmq";
+import { JOURNAL_PAGE, parkedUntil } from "../../../contract/run-journal.ts";
+import type {
+  AppendAnswer,
+  Continuation,
+  DeliverAnswer,
+  Delivery,
+  OpenedRun,
+  ParkAnswer,
+  ParkTerms,
+  RunAppend,
+  RunHead,
+  RunJournal,
+} from "../../../contract/run-journal.ts";
+import type { Row } from "../../sql/rows.ts";
+import { partsOf } from "../driver/parts.ts";
+import type { SqlSession } from "../driver/sql-session.ts";
+import { appendAnswers, appendColumns, headOfRow, openedRun, sizeOfAppend, textsIn } from "./journal-rows.ts";
+import { MAX_SWEPT } from "./other-functions.ts";
+
+/** The start of the channels of owners. The id of a worker follows. */
+const CHANNEL = "taskloom_deliver_";
+
+/** The parts of the engine that the journal needs. */
+export interface JournalParts {
+  readonly schema: string;
+  /** A pool that may repeat statements that the server refused. */
+  readonly pool: SqlSession;
+  /** Resolves when the functions of the journal are installed. */
+  readonly ready: () => Promise<void>;
+  /** Notifies a listener of the payloads of a channel. */
+  readonly listen: (channel: string, listener: (payload: string) => void) => () => void;
+  readonly now: () => number;
+}
+
+/** The journals of the runs in PostgreSQL: one statement and one commit for each operation. */
+export class PostgresJournal implements RunJournal {
+  readonly #parts: JournalParts;
+  readonly #schema: string;
+  /** The run up to which each lane was searched for journals without a job. */
+  readonly #searched = new Map<string, string>();
+
+  constructor(parts: JournalParts) {
+    this.#parts = parts;
+    this.#schema = quoteSchemaName(parts.schema);
+  }
+
+  async #query(text: string, params: readonly unknown[]): Promise<Row[]> {
+    await this.#parts.ready();
+    return (await this.#parts.pool.query(text, params)).rows;
+  }
+
+  /** Calls a function of the journal. */
+  #call(name: string, ...params: readonly unknown[]): Promise<Row[]> {
+    const places = params.map((_, at) => `$${at + 1}`).join(", ");
+    return this.#query(`SELECT * FROM ${this.#schema}.taskloom_${name}_v1(${places}) AS result`, params);
+  }
+
+  async open(lane: string, id: string, token: string, from = 0): Promise<OpenedRun | undefined> {
+    const [row] = await this.#call("run_open", lane, id, token, from);
+    return row && openedRun(row);
+  }
+
+  async read(lane: string, id: string, from: number, count: number): Promise<string[]> {
+    const rows = await this.#query(
+      `SELECT entry FROM ${this.#runOfJob()} JOIN ${this.#schema}.taskloom_log AS log USING (queue, id, generation)
+        WHERE seq >= $3 ORDER BY seq LIMIT $4`,
+      [lane, id, from, Math.min(count, JOURNAL_PAGE)],
+    );
+    return rows.map(({ entry }) => String(entry));
+  }
+
+  async readInbox(lane: string, id: string, from: number, count: number): Promise<string[]> {
+    const rows = await this.#query(
+      `SELECT item FROM ${this.#runOfJob()} JOIN ${this.#schema}.taskloom_inbox AS inbox USING (queue, id)
+        WHERE seq >= $3 ORDER BY seq LIMIT $4`,
+      [lane, id, from, Math.min(count, JOURNAL_PAGE)],
+    );
+    return rows.map(({ item }) => String(item));
+  }
+
+  /** Returns a table with the row of run $2, if it belongs to the stored job. */
+  #runOfJob(): string {
+    return `(SELECT run.* FROM ${this.#schema}.taskloom_run AS run JOIN ${this.#schema}.job AS job
+      ON job.queue = run.queue AND job.id = run.id AND job.added_at_ms = run.born
+      WHERE run.queue = $1 AND run.id = $2) AS run`;
+  }
+
+  async append(lane: string, appends: readonly RunAppend[]): Promise<AppendAnswer[]> {
+    const answers: AppendAnswer[] = [];
+    for (const part of partsOf(appends, sizeOfAppend))
+      answers.push(...appendAnswers(await this.#call("append", lane, ...appendColumns(part))));
+    return answers;
+  }
+
+  async deliver(lane: string, id: string, items: readonly string[], key?: string): Promise<DeliverAnswer> {
+    const [row] = await this.#call("run_deliver", lane, id, items, key ?? null, CHANNEL);
+    switch (row?.["kind"]) {
+      case "stored":
+        return { kind: "stored", unread: Number(row["unread"]) };
+      case "ended":
+      case "full":
+        return { kind: row["kind"] };
+      default:
+        return { kind: "gone" };
+    }
+  }
+
+  onDelivery(workerId: string, listener: (delivery: Delivery) => void): () => void {
+    return this.#parts.listen(`${CHANNEL}${workerId}`, (payload) => {
+      const delivery: Delivery = JSON.parse(payload);
+      listener(delivery);
+    });
+  }
+
+  async park(lane: string, id: string, terms: ParkTerms): Promise<ParkAnswer> {
+    const { token, epoch, generation, read, until } = terms;
+    const now = this.#parts.now();
+    // BullMQ compares the time of a delayed job with the clocks of the workers' machines.
+    const delay = Math.max(0, parkedUntil(until, now) - Math.floor(now));
+    const due = Date.now() + delay;
+    const [row] = await this.#call("run_park", lane, id, token, epoch, generation, read, due, delay);
+    const answer = row?.["result"];
+    return answer === "parked" || answer === "news" ? answer : "lost";
+  }
+
+  async release(lane: string, id: string, epoch: number): Promise<void> {
+    await this.#query(
+      `UPDATE ${this.#schema}.taskloom_run SET owner = NULL WHERE queue = $1 AND id = $2 AND epoch = $3`,
+      [lane, id, epoch],
+    );
+  }
+
+  async sweep(lane: string): Promise<number> {
+    let promoted = 0;
+    let last: number;
+    do {
+      const [row] = await this.#call("run_sweep", lane);
+      last = Number(row?.["result"]);
+      promoted += last;
+    } while (last === MAX_SWEPT);
+    await this.#search(lane);
+    return promoted;
+  }
+
+  /** Looks at some of the journals, and removes those whose job is gone. */
+  async #search(lane: string): Promise<void> {
+    const [row] = await this.#query(
+      `SELECT count(*)::integer AS count, max(id) AS last, array_agg(id) FILTER (WHERE is_gone) AS gone FROM
+        (SELECT id, NOT EXISTS (SELECT 1 FROM ${this.#schema}.job WHERE job.queue = run.queue AND job.id = run.id) AS is_gone
+          FROM ${this.#schema}.taskloom_run AS run WHERE queue = $1 AND id > $2 ORDER BY id LIMIT ${MAX_SWEPT}) AS page`,
+      [lane, this.#searched.get(lane) ?? ""],
+    );
+    this.#searched.set(lane, row?.["count"] === MAX_SWEPT ? String(row["last"]) : "");
+    const gone = row === undefined ? [] : textsIn(row, "gone");
+    if (gone.length > 0) await this.forget(lane, gone);
+  }
+
+  async continueAs(lane: string, id: string, next: Continuation): Promise<boolean> {
+    const { token, epoch, generation, consume, data, name = null } = next;
+    const params = [token, epoch, generation, consume, JSON.stringify(data), name];
+    const [row] = await this.#call("run_continue", lane, id, ...params);
+    return row?.["result"] === true;
+  }
+
+  async view(lane: string, ids: readonly string[]): Promise<(string | undefined)[]> {
+    const rows = await this.#query(
+      `SELECT run.id, view FROM ${this.#schema}.taskloom_run AS run JOIN ${this.#schema}.job AS job
+        ON job.queue = run.queue AND job.id = run.id AND job.added_at_ms = run.born
+        WHERE run.queue = $1 AND run.id = ANY($2) AND view IS NOT NULL`,
+      [lane, [...ids]],
+    );
+    const views = new Map(rows.map((row) => [String(row["id"]), String(row["view"])]));
+    return ids.map((id) => views.get(id));
+  }
+
+  async head(lane: string, id: string): Promise<RunHead | undefined> {
+    const [row] = await this.#query(
+      `SELECT run.*, (SELECT count(*) FROM ${this.#schema}.taskloom_log AS log WHERE log.queue = run.queue
+          AND log.id = run.id AND log.generation = run.generation) AS length FROM ${this.#runOfJob()}`,
+      [lane, id],
+    );
+    return row && headOfRow(row);
+  }
+
+  async forget(lane: string, ids: readonly string[]): Promise<void> {
+    await this.#call("run_forget", lane, [...ids]);
+  }
+}

@@ -1,0 +1,159 @@
+import { createHash } from "node:crypto";
+import type pg from "pg";
+import { expect, test as plainTest } from "vitest";
+import { postgresTest, testPool } from "../../../../test/support/postgres.ts";
+import { sessionOf } from "../../src/engines/postgres/driver/sql-session.ts";
+import { JOURNAL_MIGRATIONS, installJournal } from "../../src/engines/postgres/journal/install-journal.ts";
+import { PostgresJournal } from "../../src/engines/postgres/journal/postgres-journal.ts";
+import { append, laneTest } from "../journal-lane.ts";
+import { Refusals } from "./once-refused.ts";
+
+const NEVER = Number.POSITIVE_INFINITY;
+const SCHEMA = "bullmq";
+
+const test = laneTest(
+  postgresTest.extend<{ engine: string }>({ engine: async ({ postgres }, use) => await use(postgres) }),
+).extend<{ pool: pg.Pool }>({
+  pool: async ({ engine }, use) => {
+    const pool = testPool({ connectionString: engine, options: `-c search_path=${SCHEMA}` });
+    await use(pool);
+    await pool.end();
+  },
+});
+
+/** A journal that repeats no statement, and the statements that it has sent. */
+function countedJournal(pool: pg.Pool): { journal: PostgresJournal; statements: string[] } {
+  const statements: string[] = [];
+  const session = sessionOf(pool);
+  const journal = new PostgresJournal({
+    schema: SCHEMA,
+    pool: {
+      query: (text, params) => {
+        statements.push(text);
+        return session.query(text, params);
+      },
+    },
+    ready: async () => {},
+    listen: () => () => {},
+    now: () => Date.now(),
+  });
+  return { journal, statements };
+}
+
+plainTest("a released migration of the journal does not change", () => {
+  expect(JOURNAL_MIGRATIONS.map((text) => createHash("sha256").update(text).digest("hex"))).toEqual([
+    "8d648b50756df9e91db427fe5902ac3b2ad120219e804d71a289b124576a27de",
+  ]);
+});
+
+test("processes that start at once install the journal once", async ({ pool, lane }) => {
+  expect(lane.engine.state).toBe("open");
+  await pool.query(
+    `DROP TABLE taskloom_journal_migration, taskloom_run, taskloom_log, taskloom_inbox CASCADE;
+      DROP TYPE taskloom_append_answer CASCADE;
+      DO $$ DECLARE f regprocedure; BEGIN
+        FOR f IN SELECT oid FROM pg_proc WHERE pronamespace = '${SCHEMA}'::regnamespace
+          AND (proname LIKE 'taskloom_run%' OR proname = 'taskloom_append_v1')
+        LOOP EXECUTE 'DROP FUNCTION ' || f; END LOOP;
+      END $$`,
+  );
+  const sessions = await Promise.all(Array.from({ length: 5 }, () => pool.connect()));
+  await Promise.all(sessions.map((session) => installJournal(sessionOf(session), SCHEMA)));
+  for (const session of sessions) session.release();
+  const { rows } = await pool.query("SELECT version FROM taskloom_journal_migration");
+  expect(rows).toEqual([{ version: 1 }]);
+});
+
+test("an append call is one statement, and a large one is split", async ({ pool, lane }) => {
+  const { journal, statements } = countedJournal(pool);
+  const claims = await Promise.all(Array.from({ length: 600 }, () => lane.started()));
+  await journal.append(lane.name, [append(claims[0]!.id, 0, ['"1"'])]);
+  expect(statements).toHaveLength(1);
+  const first = claims.slice(1).map(({ id }) => append(id, 0, ['"1"', '"2"']));
+  await journal.append(lane.name, first);
+  expect(statements).toHaveLength(1 + 2);
+  // Usual appends are stored together, and an unusual one between them by itself.
+  const next = claims.slice(1, 400).map(({ id }, n) => append(id, n === 5 ? 9 : 2, [`"${n}"`, '"4"']));
+  const answers = await journal.append(lane.name, next);
+  expect(statements).toHaveLength(1 + 2 + 1);
+  expect(answers.filter(({ kind }) => kind === "ok")).toHaveLength(398);
+  expect(answers[5]).toMatchObject({ kind: "short", length: 2, last: '"2"' });
+  expect(await journal.read(lane.name, claims[300]!.id, 0, 9)).toEqual(['"1"', '"2"', '"299"', '"4"']);
+  for (const { end } of claims) end();
+});
+
+test("appends of two processes to the same runs, in any order, do not deadlock", async ({ pool, lane }) => {
+  const claims = await Promise.all(Array.from({ length: 40 }, () => lane.started()));
+  const { journal } = countedJournal(pool); // A deadlock would reject.
+  const lengths = new Map(claims.map(({ id }) => [id, 0]));
+  for (let round = 0; round < 30; round++) {
+    const appends = claims.map(({ id }) => append(id, lengths.get(id)!, [`"${round}"`]));
+    const delivered = claims.map(({ id }) => journal.deliver(lane.name, id, [`"${round}"`]));
+    const [forth, back] = await Promise.all([
+      journal.append(lane.name, appends),
+      journal.append(lane.name, appends.toReversed()),
+      journal.sweep(lane.name),
+      ...delivered,
+    ]);
+    // Both appends are the same, so the second one is a repeat.
+    expect([...(forth ?? []), ...(back ?? [])].every(({ kind }) => kind === "ok")).toBe(true);
+    for (const { id } of claims) lengths.set(id, round + 1);
+  }
+  expect(await journal.head(lane.name, claims[7]!.id)).toMatchObject({ length: 30, unread: 30 });
+  for (const { end } of claims) end();
+});
+
+test("a statement that the server refuses is repeated", async ({ engine, lane }) => {
+  const { journal, name } = lane;
+  const { id, token, leave } = await lane.started();
+  await using refusals = await Refusals.at(engine);
+  await refusals.add({ table: "taskloom_log", event: "INSERT", when: "true", code: "40P01", times: 2 });
+  expect(await journal.append(name, [append(id, 0, ['"1"'])])).toMatchObject([{ kind: "ok" }]);
+  expect(await refusals.count()).toBe(3);
+  await refusals.add({ table: "taskloom_inbox", event: "INSERT", when: "true", code: "40001" });
+  expect(await journal.deliver(name, id, ['"x"'])).toEqual({ kind: "stored", unread: 1 });
+  await refusals.add({ table: "job", event: "UPDATE", when: "true", code: "40P01" });
+  expect(await journal.park(name, id, { token, epoch: 0, generation: 0, read: 1, until: NEVER })).toBe(
+    "parked",
+  );
+  leave();
+});
+
+test("nothing of a journal stays when its job is removed", async ({ pool, lane }) => {
+  const { journal, name, engine } = lane;
+  const rows = async (): Promise<number> => {
+    const counted = ["run", "log", "inbox"].map(
+      (table) => `SELECT 1 FROM taskloom_${table} WHERE queue = $1`,
+    );
+    return (await pool.query(counted.join(" UNION ALL "), [name])).rowCount ?? 0;
+  };
+  const ids = ["workflow.expired", "workflow.kept", "workflow.removed"];
+  for (const id of ids) {
+    const { token, end, leave } = await lane.started(id);
+    await journal.append(name, [append(id, 0, ['"1"'])]);
+    await journal.deliver(name, id, ['"x"']);
+    if (id === "workflow.removed") {
+      await journal.park(name, id, { token, epoch: 0, generation: 0, read: 1, until: NEVER });
+      leave();
+      continue;
+    }
+    end();
+    await expect.poll(() => lane.state(id)).toBe("completed");
+    const until = Date.now() + (id === "workflow.expired" ? 0 : 90 * 86_400_000);
+    engine.recordEnd(name, { id, wasCancelled: false, set: "completed", until, isByDefault: false });
+  }
+  expect(await rows()).toBe(9);
+  await expect
+    .poll(async () => {
+      await engine.removeExpired(name);
+      return await rows();
+    })
+    .toBe(6);
+  await engine.removeExpired(name, engine.now() + 100 * 86_400_000);
+  expect(await rows()).toBe(3);
+  const queue = engine.openQueue(name);
+  await queue.remove("workflow.removed");
+  await queue.close();
+  await journal.sweep(name);
+  expect(await rows()).toBe(0);
+});
