@@ -36,7 +36,7 @@ export const layeredPackages: readonly LayeredPackage[] = [
       ["waiting"],
       ["io"],
       ["event-loop"],
-      ["index.ts", "testing"],
+      ["index.ts", "durable.ts", "testing"],
       ["testing.ts"],
     ],
     uses: [],
