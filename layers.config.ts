@@ -72,9 +72,21 @@ export const layeredPackages: readonly LayeredPackage[] = [
       ["engines"],
       ["operate"],
       ["client", "worker"],
-      ["index.ts", "operating.ts"],
+      ["index.ts", "operating.ts", "wire.ts"],
     ],
     uses: ["@taskloom/loop", "@taskloom/offload", "@taskloom/bullmq-sqlite"],
+  },
+  {
+    sources: "packages/workflow/src",
+    layers: [
+      ["errors.ts", "journal"],
+      ["definition"],
+      ["run"],
+      ["authoring"],
+      ["index.ts", "running.ts", "testing"],
+      ["testing.ts"],
+    ],
+    uses: ["@taskloom/loop", "@taskloom/queue"],
   },
   {
     sources: "apps/worker/src",
@@ -107,7 +119,7 @@ export const layeredPackages: readonly LayeredPackage[] = [
   },
 ];
 
-const workspacePackages = ["loop", "offload", "queue", "bullmq-sqlite", "worker"].map(
+const workspacePackages = ["loop", "offload", "queue", "workflow", "bullmq-sqlite", "worker"].map(
   (name) => `@taskloom/${name}`,
 );
 

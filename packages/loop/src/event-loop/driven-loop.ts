@@ -138,13 +138,13 @@ export class DrivenLoop extends EventLoop {
       machine.strand = machine.awaited = machine.called = null;
       machine.inAsync = machine.resumed = false;
       try {
-        this._turnBegins();
+        this.turnBegins();
         deliver?.();
         const state = this._pump(MAX_ITERATIONS);
         if (state === "native") this.#isNative = true;
         if (state === "endless") this.#isEndless = true;
       } finally {
-        this._turnEnds();
+        this.turnEnds();
         turn.loop = outer;
         machine.strand = strand;
         machine.awaited = awaited;
@@ -162,10 +162,10 @@ export class DrivenLoop extends EventLoop {
   }
 
   /** Called before each synchronous stretch, for stand-ins of globals. */
-  protected _turnBegins(): void {}
+  protected turnBegins(): void {}
 
   /** Called after each synchronous stretch. */
-  protected _turnEnds(): void {}
+  protected turnEnds(): void {}
 
   /** Whether `drive` is under way. */
   get isDriven(): boolean {
