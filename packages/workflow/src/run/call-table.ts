@@ -36,8 +36,8 @@ export class CallTable {
   /** The time of the earliest next attempt; undefined if no step waits for one. */
   get nextAttempt(): number | undefined {
     let earliest: number | undefined;
-    for (const { phase, due } of this.#calls.values()) {
-      if (phase === "waiting" && (earliest === undefined || due < earliest)) earliest = due;
+    for (const { phase, due, isCancelled } of this.#calls.values()) {
+      if (phase === "waiting" && !isCancelled && (earliest === undefined || due < earliest)) earliest = due;
     }
     return earliest;
   }
@@ -92,7 +92,8 @@ export class CallTable {
 
   /** Returns the ends that the run has found by itself. */
   takeFound(): EndRecord[] {
-    const found = this.#found;
+    if (this.#found.length === 0) return [];
+    const found = this.#found.toSorted((a, b) => a[0] - b[0]);
     this.#found = [];
     return found;
   }
@@ -117,6 +118,8 @@ export class CallTable {
     call.attempt = attempt + 1;
     call.due = due;
     call.phase = "waiting";
+    // The cancel came in the same tick, before this note: the host has nothing left to cancel.
+    if (call.isCancelled && !this.#effects.isReplaying) this.#found.push(call.cancelledEnd());
   }
 
   /** Begins the attempts that are due. */

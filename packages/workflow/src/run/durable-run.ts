@@ -149,11 +149,20 @@ export class DurableRun {
     return then(this.#advance(time, records), () => this.#conclude(records));
   }
 
-  /** Returns the records of the deliveries that change something; those the run has found by itself come first. */
-  #admit(deliveries: readonly Delivery[], time: number): DeliveryRecord[] {
+  /**
+   * Returns the records of the deliveries that change something. Ends that the run has found by itself are sorted in by
+   * their numbers: whether the run or its host noticed a cancelled call first must not show.
+   */
+  #admit(given: readonly Delivery[], time: number): DeliveryRecord[] {
+    if (given.length === 0 && this.#calls.found === 0) return [];
+    const deliveries = [...given];
+    for (const end of this.#calls.takeFound()) {
+      const later = deliveries.findIndex(([mark]) => typeof mark === "number" && mark > end[0]);
+      deliveries.splice(later === -1 ? deliveries.length : later, 0, end);
+    }
     const records: DeliveryRecord[] = [];
     const seen = new Set<number>();
-    for (const delivery of this.#calls.found === 0 ? deliveries : [...this.#calls.takeFound(), ...deliveries]) {
+    for (const delivery of deliveries) {
       if (delivery.length !== 3 || typeof delivery[0] !== "number") {
         records.push(delivery);
       } else if (!seen.has(delivery[0])) {
