@@ -39,7 +39,7 @@ export function patched(name: string): boolean {
  * import { sleep } from "@taskloom/loop";
  * import { continueAs, defineWorkflow } from "@taskloom/workflow";
  *
- * export const daily = defineWorkflow({ name: "daily" }, function* (day: number): Generator<never, void, never> {
+ * export const daily = defineWorkflow({ name: "daily" }, function* (day: number): Generator<never, void, unknown> {
  *   yield* sleep(86_400_000);
  *   return continueAs(daily, day + 1);
  * });

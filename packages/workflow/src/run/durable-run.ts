@@ -10,6 +10,7 @@ import { DEFAULT_BOUNDS, RESERVE } from "../journal/bounds.ts";
 import type { HistoryBounds } from "../journal/bounds.ts";
 import { CANCELLED, COMPLETED, decodeEntry, encodeEntry, FAILED, hasCommands, shortened } from "../journal/entry.ts";
 import type { CommandRecord, Delivery, DeliveryRecord } from "../journal/entry.ts";
+import { afterwards } from "./afterwards.ts";
 import { CallTable } from "./call-table.ts";
 import type { CallFuture, CallKind } from "./calls.ts";
 import { Continuation } from "./continuation.ts";
@@ -20,7 +21,6 @@ import type { RunEnd, RunHost, StepOptions, SubmitOptions, TickResult } from "./
 import { Inputs } from "./inputs.ts";
 import { RunLoop } from "./run-loop.ts";
 import { Seeded } from "./seeded.ts";
-import { then } from "./then.ts";
 
 /** The parts of a durable run. */
 export interface DurableRunOptions {
@@ -146,7 +146,7 @@ export class DurableRun {
       return this.#result(null, true);
     }
     this.#effects.position = this.#length + 1;
-    return then(this.#advance(time, records), () => this.#conclude(records));
+    return afterwards(this.#advance(time, records), () => this.#conclude(records));
   }
 
   /**
@@ -196,7 +196,7 @@ export class DurableRun {
   #replayEntry(text: string): void | Promise<void> {
     const { time, deliveries } = decodeEntry(text);
     this.#recorded = text;
-    return then(this.#advance(time, deliveries), () => {
+    return afterwards(this.#advance(time, deliveries), () => {
       this.#settleEnd();
       const issued = this.#takeIssued();
       if (!hasCommands(text, commandsText(issued))) {
@@ -240,7 +240,7 @@ export class DurableRun {
         if (isFirst) this.#main = this.#begin();
         for (const record of records) this.#deliver(record);
       });
-      const rest = then(driven, () => this.#cancelLeft());
+      const rest = afterwards(driven, () => this.#cancelLeft());
       return rest instanceof Promise ? rest.catch((error: unknown) => this.#failWith(error)) : rest;
     } catch (error) {
       this.#failWith(error);
@@ -275,7 +275,7 @@ export class DurableRun {
     const cancel = (): void => {
       for (const task of left) task.cancel();
     };
-    return then(this.#loop.drive(this.#time, cancel), () => this.#cancelLeft());
+    return afterwards(this.#loop.drive(this.#time, cancel), () => this.#cancelLeft());
   }
 
   #conclude(records: readonly DeliveryRecord[]): TickResult {
