@@ -36,7 +36,7 @@ export const layeredPackages: readonly LayeredPackage[] = [
       ["waiting"],
       ["io"],
       ["event-loop"],
-      ["index.ts", "testing"],
+      ["index.ts", "durable.ts", "testing"],
       ["testing.ts"],
     ],
     uses: [],
@@ -73,9 +73,21 @@ export const layeredPackages: readonly LayeredPackage[] = [
       ["engines"],
       ["operate"],
       ["client", "worker"],
-      ["index.ts", "operating.ts", "lane.ts"],
+      ["index.ts", "operating.ts", "lane.ts", "wire.ts"],
     ],
     uses: ["@taskloom/loop", "@taskloom/offload", "@taskloom/bullmq-sqlite"],
+  },
+  {
+    sources: "packages/workflow/src",
+    layers: [
+      ["errors.ts", "journal"],
+      ["definition"],
+      ["run"],
+      ["authoring"],
+      ["index.ts", "running.ts", "testing"],
+      ["testing.ts"],
+    ],
+    uses: ["@taskloom/loop", "@taskloom/queue"],
   },
   {
     sources: "apps/worker/src",
@@ -108,7 +120,7 @@ export const layeredPackages: readonly LayeredPackage[] = [
   },
 ];
 
-const workspacePackages = ["loop", "offload", "queue", "bullmq-sqlite", "worker"].map(
+const workspacePackages = ["loop", "offload", "queue", "workflow", "bullmq-sqlite", "worker"].map(
   (name) => `@taskloom/${name}`,
 );
 

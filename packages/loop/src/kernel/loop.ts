@@ -43,6 +43,8 @@ export interface Loop {
   _beginOutside(): void;
   /** @internal */
   _endOutside(): void;
+  /** @internal Returns the error for work that a durable loop cannot record; null on every other loop. */
+  _refusal(work: string): Error | null;
   /** @internal Keeps the process alive until `_release()`. */
   _hold(): void;
   /** @internal */

@@ -155,6 +155,11 @@ export abstract class Scheduler extends OneThread {
     if (--this.#outside === 0 && this._clock.advanceTo !== undefined) this._nudge();
   }
 
+  /** @internal Returns the error for work that a durable loop cannot record; null on every other loop. */
+  _refusal(_work: string): Error | null {
+    return null;
+  }
+
   /** @internal Keeps the process alive until `_release()`. */
   _hold(): void {
     if (this.#holds++ > 0) return;
@@ -203,6 +208,44 @@ export abstract class Scheduler extends OneThread {
       this._monitor?.turnEnds();
     }
   };
+
+  /**
+   * @internal Runs iterations in one go, without a time budget: a wall clock that split one would show in the order of
+   * microtasks. Only a loop that is driven by hand calls this method, and it schedules no turn by itself. Returns
+   * `"native"` after an iteration that has settled a native `await`, because the microtasks have to drain then, and
+   * `"endless"` after `limit` iterations.
+   */
+  protected _pump(limit: number): "idle" | "native" | "endless" {
+    const ready = this.#ready;
+    const timers = this._timers;
+    this._turns++;
+    this._monitor?.turnBegins(false);
+    this.#now = this._clock.now();
+    try {
+      for (let left = limit; left > 0; left--) {
+        if (timers.size > 0) {
+          timers.sweep();
+          while (timers.size > 0 && timers.earliest <= this.#now) ready.push(timers.shift());
+        }
+        let todo = ready.size;
+        if (todo === 0) return "idle";
+        this._iterations++;
+        if (this._chooser !== null) ready.shuffle(todo, this._chooser);
+        while (todo-- > 0) {
+          if (this._monitor === null) ready.shift()._run();
+          else this._monitor.run(ready.shift());
+        }
+        if (this._settledNative) {
+          this._settledNative = false;
+          return "native";
+        }
+      }
+      return "endless";
+    } finally {
+      this._afterTurn();
+      this._monitor?.turnEnds();
+    }
+  }
 
   #iterate(): void {
     const ready = this.#ready;

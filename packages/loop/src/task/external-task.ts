@@ -40,9 +40,12 @@ export class ExternalTask<T = unknown> extends Task<T> {
   #isHeld = false;
 
   constructor(options: ExternalTaskOptions = {}) {
+    const loop = options.loop ?? currentLoop();
+    const refusal = loop._refusal(options.description ?? "an ExternalTask");
+    if (refusal !== null) throw refusal;
     super(
       options.description === undefined ? EXTERNAL : { name: options.description },
-      options.loop ?? currentLoop(),
+      loop,
       options.name,
       true,
     );

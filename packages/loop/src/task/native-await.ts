@@ -3,6 +3,7 @@ import { turn } from "../kernel/turn.ts";
 import type { Runnable } from "../kernel/runnable.ts";
 import { currentLoop } from "./running.ts";
 import { CancelledError } from "../errors.ts";
+import { describe } from "../describe.ts";
 import { awaitingStrand } from "./current-strand.ts";
 import { addTo, removeFrom } from "./leaves.ts";
 import { takeAtCall } from "./requests.ts";
@@ -61,6 +62,13 @@ export function loopOf(strand: Strand | null): Loop {
 }
 
 export function awaitFuture(future: AnyFuture, strand: Strand | null, resolve: Settle, reject: Settle): void {
+  if (strand !== null && future._loop !== strand._loop) {
+    const refusal = strand._loop._refusal(`${describe(future)} of another loop`);
+    if (refusal !== null) {
+      reject(refusal);
+      return;
+    }
+  }
   if (future._state !== PENDING) {
     const cancel = takeAtCall(strand);
     if (cancel !== null) reject(cancel);

@@ -47,6 +47,8 @@ export class NativeBody extends FutureCore<unknown> {
 /** A promise of foreign code. The wait for it can be cancelled at once; the promise itself continues. */
 export class ForeignPromise extends FutureCore<unknown> {
   constructor(loop: Loop, promise: PromiseLike<unknown>) {
+    const refusal = loop._refusal("a native promise");
+    if (refusal !== null) throw refusal;
     super(loop);
     loop._beginOutside();
     promise.then(

@@ -36,6 +36,8 @@ export function cancellationOf(signal: AbortSignal): CancelledError {
  */
 export function fromSignal(signal: AbortSignal): Future<never> {
   const future = new Future<never>();
+  const refusal = future._loop._refusal("fromSignal()");
+  if (refusal !== null) throw refusal;
   const abort = (): void => {
     future.cancel(cancellationOf(signal).message);
   };

@@ -1,0 +1,32 @@
+export { defineWorkflow, isWorkflowDefinition } from "./definition/define-workflow.ts";
+export { step, submit } from "./authoring/step.ts";
+export { defineSignal } from "./authoring/signals.ts";
+export { defineUpdate, onUpdate } from "./authoring/updates.ts";
+export { defineView } from "./authoring/views.ts";
+export { now, random, uuid } from "./authoring/unrecorded.ts";
+export { continueAs, patched } from "./authoring/versions.ts";
+export { undoing } from "./authoring/undoing.ts";
+export { currentRun } from "./authoring/current-run.ts";
+export {
+  HistoryFullError,
+  ReplayDivergedError,
+  RunEndedError,
+  StepInterruptedError,
+  UndoFailedError,
+  WorkflowError,
+  WorkflowOptionsError,
+  WorkflowUsageError,
+} from "./errors.ts";
+
+export type {
+  ResolvedWorkflowOptions,
+  WorkflowDefinition,
+  WorkflowOptions,
+} from "./definition/define-workflow.ts";
+export type { Caller, ResultOf } from "./authoring/step.ts";
+export type { SignalDefinition } from "./authoring/signals.ts";
+export type { UpdateDefinition } from "./authoring/updates.ts";
+export type { ViewDefinition } from "./authoring/views.ts";
+export type { CurrentRun } from "./authoring/current-run.ts";
+export type { Undo } from "./authoring/undoing.ts";
+export type { StepOptions, SubmitOptions } from "./run/host.ts";

@@ -1,0 +1,80 @@
+import { hash } from "node:crypto";
+import type { Json } from "@taskloom/queue/wire";
+
+/** The states of an end: a result, an error, or a cancellation. */
+export const COMPLETED = 0;
+export const FAILED = 1;
+export const CANCELLED = 2;
+export type EndState = typeof COMPLETED | typeof FAILED | typeof CANCELLED;
+
+/** The end of a command. The value is the encoded result or error, or the message of the cancellation. */
+export type EndRecord = readonly [command: number, state: EndState, value: Json];
+/** A failed attempt of a step that is repeated at `due`. */
+export type AttemptRecord = readonly [command: number, mark: "a", attempt: number, due: number, error: Json];
+export type SignalRecord = readonly [mark: "s", name: string, payload: Json];
+export type UpdateRecord = readonly [mark: "u", id: string, name: string, args: Json];
+export type CancelRecord = readonly [mark: "c", message: string | null];
+
+/** An item that the world may deliver to a run. Items of the inbox are the JSON text of one of these. */
+export type Delivery = EndRecord | SignalRecord | UpdateRecord | CancelRecord;
+/** An item of a tick: a delivery, or the run's own note on a failed attempt. */
+export type DeliveryRecord = Delivery | AttemptRecord;
+
+/** A step, a job or a child workflow. `args` is `argumentsText()` of the encoded arguments. */
+export type CallRecord = readonly [
+  command: number,
+  kind: "s" | "j" | "w",
+  name: string,
+  version: number,
+  args: string,
+];
+export type CommandRecord =
+  | CallRecord
+  | readonly [mark: "c", command: number]
+  | readonly [mark: "p", name: string]
+  | readonly [mark: "v", name: string, value: Json]
+  | readonly [mark: "u", id: string, state: EndState, value: Json]
+  | readonly [mark: "x", name: string, version: number, args: Json]
+  | readonly [mark: "e", state: EndState, value: string];
+
+/** One tick, decoded: its time in milliseconds since 1970, its deliveries and its commands. */
+export interface Entry {
+  readonly time: number;
+  readonly deliveries: readonly DeliveryRecord[];
+  readonly commands: readonly CommandRecord[];
+}
+
+/**
+ * Returns the text of a tick. The commands are the last element, so that a replay compares them as the end of the text
+ * and decodes nothing.
+ */
+export function encodeEntry(time: number, deliveries: string, commands: string): string {
+  return `[${time},${deliveries},${commands}]`;
+}
+
+/** Returns whether the commands of an entry are these. The text of an element of a list ends where its bracket closes. */
+export function hasCommands(entry: string, commands: string): boolean {
+  return entry.endsWith(`,${commands}]`);
+}
+
+/** @throws SyntaxError if the text is not JSON. */
+export function decodeEntry(text: string): Entry {
+  const [time, deliveries, commands] = JSON.parse(text) as [number, DeliveryRecord[], CommandRecord[]];
+  return { time, deliveries, commands };
+}
+
+/** Arguments up to this length are recorded whole; of others the journal has a hash and a beginning. */
+const WHOLE = 200;
+
+/**
+ * Returns encoded arguments as a command records them. Short ones are recorded whole. Of long ones there is a hash of
+ * 64 bits and the beginning, for people: a replay makes the arguments again.
+ */
+export function argumentsText(encoded: Json): string {
+  return shortened(JSON.stringify(encoded));
+}
+
+export function shortened(text: string): string {
+  if (text.length <= WHOLE) return text;
+  return `h:${hash("sha1", text, "hex").slice(0, 16)} ${text.slice(0, WHOLE)}`;
+}

@@ -1,0 +1,196 @@
+import { TaskloomError } from "@taskloom/loop";
+import { encodeValue } from "@taskloom/queue/wire";
+import type { WorkflowDefinition } from "../definition/define-workflow.ts";
+import type { Delivery } from "../journal/entry.ts";
+import type { HistoryBounds } from "../journal/bounds.ts";
+import { Seeded } from "../run/seeded.ts";
+import { live } from "./life.ts";
+import type { Lived, Sent, Story } from "./life.ts";
+import { checkReplay } from "./check-replay.ts";
+
+/** A signal, an update or a cancel that an exploration sends. */
+export type Sending =
+  | { readonly at: number; readonly signal: { readonly name: string }; readonly payload?: unknown }
+  | {
+      readonly at: number;
+      readonly update: { readonly name: string };
+      readonly args?: readonly unknown[];
+      readonly id?: string;
+    }
+  | { readonly at: number; readonly cancel: string };
+
+/** The options of {@link exploreCrashes}. */
+export interface ExploreCrashesOptions<A extends readonly unknown[] = readonly unknown[]> {
+  readonly args?: A;
+  /** The number of orders in which steps end (0, 1, 2 …), or their seeds; 5 by default. */
+  readonly seeds?: number | Iterable<number>;
+  /** Items for the run; `at` is in milliseconds after its start. */
+  readonly send?: readonly Sending[];
+  /** The time of the start, in milliseconds since 1970. Default: the start of 2026. */
+  readonly start?: number;
+  /** The most single crashes of one order; by default each append has one before and one after it. */
+  readonly maxCrashes?: number;
+  /** Other workflows that `continueAs` names. */
+  readonly workflows?: readonly WorkflowDefinition[];
+  readonly bounds?: Partial<HistoryBounds>;
+  /** Called with the outcome of each order's calm life. */
+  readonly onLived?: (lived: Lived, seed: number) => void;
+}
+
+/** The counts of an exploration. */
+export interface Explored {
+  readonly lives: number;
+  readonly crashes: number;
+  readonly ticks: number;
+}
+
+/** A crash that changes a run's result or its journal. `seed` and `plan` find it again. Code `CRASH_DIVERGED`. */
+export class CrashDivergedError extends TaskloomError {
+  readonly seed: number;
+  readonly plan: string;
+  constructor(seed: number, plan: string, detail: string, cause?: unknown) {
+    super(
+      "CRASH_DIVERGED",
+      `Under seed ${seed}, a run that ${plan} does not end as one without a crash:\n${detail}\n` +
+        `Replay it with exploreCrashes(workflow, { seeds: [${seed}] }). Likely, the code reads something unrecorded`,
+      { cause },
+    );
+    this.name = "CrashDivergedError";
+    this.seed = seed;
+    this.plan = plan;
+  }
+}
+
+/**
+ * Runs a workflow in virtual time under many orders in which its steps end, and lets its worker die before and after
+ * each append. Each such life must have the result and the journal of the calm one. Each journal is also replayed. Steps
+ * run as they are, several times, as after real crashes: give fakes of tasks that reach the world.
+ *
+ * @throws {@link CrashDivergedError} with the seed and the crash that changes the run.
+ * @throws {@link ReplayDivergedError} if the code does not follow its own history.
+ * @example
+ * ```ts
+ * import { defineTask } from "@taskloom/queue";
+ * import { defineWorkflow, step } from "@taskloom/workflow";
+ * import { exploreCrashes } from "@taskloom/workflow/testing";
+ *
+ * const double = defineTask({ name: "double" }, (n: number) => 2 * n);
+ * const eight = defineWorkflow({ name: "eight" }, function* () {
+ *   let n = 1;
+ *   for (let i = 0; i < 3; i++) n = yield* step(double, n);
+ *   return n;
+ * });
+ * const { lives } = await exploreCrashes(eight, { seeds: 2 });
+ * console.log(lives); // 16
+ * ```
+ */
+export async function exploreCrashes<A extends unknown[]>(
+  workflow: WorkflowDefinition<A>,
+  options: ExploreCrashesOptions<NoInfer<A>> = {},
+): Promise<Explored> {
+  const { seeds = 5, maxCrashes = Infinity, start = 1_767_225_600_000 } = options;
+  const base = {
+    workflow: workflow as unknown as WorkflowDefinition,
+    args: encodeValue(options.args ?? [], { name: "args" }),
+    id: "workflow.explored",
+    start,
+    sent: (options.send ?? []).map((sending, index) => sentOf(sending, index, start)),
+    bounds: options.bounds ?? {},
+    workflows: new Map(
+      [workflow as unknown as WorkflowDefinition, ...(options.workflows ?? [])].map((each) => [each.task.name, each]),
+    ),
+  };
+  const totals = { lives: 0, crashes: 0, ticks: 0 };
+  for (const seed of typeof seeds === "number" ? Array.from({ length: seeds }, (_, i) => i) : seeds) {
+    const story = { ...base, seed };
+    // oxlint-disable-next-line no-await-in-loop -- one order after the other
+    const calm = await live({ ...story, dies: () => false });
+    count(totals, calm);
+    options.onLived?.(calm, seed);
+    // oxlint-disable-next-line no-await-in-loop
+    await replayHistories(story, calm);
+    for (const plan of plansOf(seed, calm.appends, maxCrashes)) {
+      // oxlint-disable-next-line no-await-in-loop
+      count(totals, await compared(story, calm, seed, plan));
+    }
+  }
+  return totals;
+}
+
+interface Plan {
+  readonly text: string;
+  readonly dies: Story["dies"];
+}
+
+/** A crash before and one after each append, and one life that crashes at a third of all appends. */
+function plansOf(seed: number, appends: number, maxCrashes: number): Plan[] {
+  const plans: Plan[] = [];
+  const random = new Seeded(`crashes ${seed}`);
+  for (let at = 0; at < appends; at++) {
+    for (const when of ["before", "after"] as const) {
+      plans.push({ text: `dies ${when} append ${at}`, dies: (append, now) => append === at && now === when });
+    }
+  }
+  while (plans.length > maxCrashes) plans.splice(Math.floor(random.random() * plans.length), 1);
+  const last = 3 * appends + 10;
+  plans.push({
+    text: "dies at a third of its appends",
+    dies: (append, when) => append < last && random.random() < (when === "before" ? 0.15 : 0.2),
+  });
+  return plans;
+}
+
+async function compared(
+  story: Omit<Story, "dies">,
+  calm: Lived,
+  seed: number,
+  plan: Plan,
+): Promise<Lived> {
+  let lived: Lived;
+  try {
+    lived = await live({ ...story, dies: plan.dies });
+  } catch (error) {
+    throw new CrashDivergedError(seed, plan.text, error instanceof Error ? error.message : String(error), error);
+  }
+  const difference = differenceOf(calm, lived);
+  if (difference !== null) throw new CrashDivergedError(seed, plan.text, difference);
+  return lived;
+}
+
+/** Returns the first difference of two lives, or null. */
+function differenceOf(calm: Lived, crashed: Lived): string | null {
+  for (const [generation, history] of calm.histories.entries()) {
+    const other = crashed.histories[generation] ?? [];
+    for (let tick = 0; tick < Math.max(history.length, other.length); tick++) {
+      if (history[tick] !== other[tick]) {
+        return `  tick ${tick} without a crash: ${history[tick] ?? "none"}\n  tick ${tick} with it: ${other[tick] ?? "none"}`;
+      }
+    }
+  }
+  const [a, b] = [calm.end, crashed.end].map((end) => (end.state === "failed" ? end.state : JSON.stringify(end)));
+  return a === b ? null : `  the end without a crash: ${a}\n  the end with it: ${b}`;
+}
+
+async function replayHistories(story: Omit<Story, "dies">, lived: Lived): Promise<void> {
+  if (lived.histories.length > 1) return;
+  await checkReplay(story.workflow, lived.histories[0]!, story);
+}
+
+function count(totals: { lives: number; crashes: number; ticks: number }, lived: Lived): void {
+  totals.lives++;
+  totals.crashes += lived.crashes;
+  totals.ticks += lived.ticks;
+}
+
+function sentOf(sending: Sending, index: number, start: number): Sent {
+  const at = start + sending.at;
+  if ("signal" in sending) return { at, item: ["s", sending.signal.name, encodeValue(sending.payload)] };
+  if ("cancel" in sending) return { at, item: ["c", sending.cancel] };
+  const item: Delivery = [
+    "u",
+    sending.id ?? `update-${index}`,
+    sending.update.name,
+    encodeValue(sending.args ?? []),
+  ];
+  return { at, item };
+}
