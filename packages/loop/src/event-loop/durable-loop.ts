@@ -100,22 +100,25 @@ function waitsOutside(strand: Strand): boolean {
 }
 
 /** Input, output and executors of a loop. Their results come from outside, and nothing would record them. */
-const REFUSED = [
-  "createServer",
-  "createConnection",
-  "createDatagramEndpoint",
-  "createSubprocess",
-  "startTls",
-  "connectReadPipe",
-  "connectWritePipe",
-  "addSignalHandler",
-  "runInExecutor",
-] as const;
+const REFUSED: Readonly<Record<string, string>> = {
+  createServer: "createServer()",
+  createConnection: "createConnection()",
+  createDatagramEndpoint: "createDatagramEndpoint()",
+  createSubprocess: "createSubprocess()",
+  startTls: "startTls()",
+  connectReadPipe: "connectReadPipe()",
+  connectWritePipe: "connectWritePipe()",
+  addSignalHandler: "addSignalHandler()",
+  runInExecutor: "runInExecutor()",
+  // `toThread` asks for it first, before it starts any thread.
+  getDefaultExecutor: "a call on a thread",
+  setDefaultExecutor: "an executor",
+};
 
-for (const method of REFUSED) {
+for (const [method, work] of Object.entries(REFUSED)) {
   Object.defineProperty(DurableLoop.prototype, method, {
     value(this: DurableLoop): never {
-      throw this._refusal(`${method}()`);
+      throw this._refusal(work);
     },
   });
 }
