@@ -87,7 +87,7 @@ describe.each(outside)("%s is refused in the first run", (_name, make) => {
     const { error } = await explored(
       define(function* () {
         yield* sleep(5);
-        return (yield* make() as Future<unknown>) as unknown;
+        return yield* make() as Future<unknown>;
       }),
     );
     expect(error).toMatchObject({ code: "DURABLE_OUTSIDE" });

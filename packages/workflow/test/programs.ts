@@ -304,11 +304,9 @@ export function workflowOf(program: Program, spelling: "generator" | "async"): W
     })();
   };
   const options = { name: `program.${spelling}` };
-  return (
-    spelling === "generator"
-      ? defineWorkflow(options, function* () {
-          return yield* main() as Operation<unknown>;
-        })
-      : defineWorkflow(options, main)
-  ) as WorkflowDefinition<[]>;
+  return spelling === "generator"
+    ? defineWorkflow(options, function* () {
+        return yield* main() as Operation<unknown>;
+      })
+    : defineWorkflow(options, main);
 }

@@ -37,7 +37,7 @@ const long = defineTask({ name: "long" }, function* (ms: number) {
 
 function storyOf(workflow: WorkflowDefinition<[]>): Omit<Story, "dies"> {
   const nothing = { args: [], sent: [], workflows: new Map(), bounds: {} };
-  return { workflow: workflow as never, id: "workflow.once", start: 0, seed: 1, ...nothing };
+  return { workflow: workflow, id: "workflow.once", start: 0, seed: 1, ...nothing };
 }
 
 describe("cancel", () => {

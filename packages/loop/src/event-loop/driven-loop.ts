@@ -123,7 +123,7 @@ export class DrivenLoop extends EventLoop {
           resolve();
         } catch (error) {
           this.#isDriven = false;
-          reject(error as Error);
+          reject(error);
         }
       }),
     );

@@ -14,8 +14,8 @@ import { DrivenLoop } from "./driven-loop.ts";
 /**
  * The loop of a durable coroutine. It takes nothing that its driver does not deliver: an `ExternalTask`, a native
  * promise, `toThread`, input and output, and futures of other loops are refused with `DURABLE_OUTSIDE`. A generator
- * gets the error at the await. Which promise an `async` function awaits is not visible, so its error is told by
- * `outsideError` when the loop rests and the function waits for nothing of the loop.
+ * gets the error at the await. V8 does not show the promise that an `async` function awaits. `outsideError` therefore
+ * returns the error once the loop rests and the function waits for nothing of the loop.
  *
  * ```ts
  * import { DurableLoop } from "@taskloom/loop/durable";

@@ -57,5 +57,5 @@ const undoingBody = coroutine(function* (fn: (undo: Undo) => Awaitable<unknown>)
 export function undoing<T>(
   fn: ((undo: Undo) => Generator<unknown, T, unknown>) | ((undo: Undo) => Awaitable<T>),
 ): Coroutine<T> {
-  return undoingBody(fn as (undo: Undo) => Awaitable<unknown>) as Coroutine<T>;
+  return undoingBody(fn) as Coroutine<T>;
 }

@@ -174,7 +174,7 @@ export class DurableRun {
       if (delivery.length !== 3 || typeof delivery[0] !== "number") {
         records.push(delivery);
       } else if (!seen.has(delivery[0])) {
-        const record = this.#calls.admit(delivery as never, time);
+        const record = this.#calls.admit(delivery, time);
         if (record === null) continue;
         seen.add(delivery[0]);
         records.push(record);
@@ -455,13 +455,13 @@ function endRecord(end: RunEnd): CommandRecord {
   if (end.state === "continued") return ["x", end.name, end.version, end.args];
   if (end.state === "completed") return ["e", COMPLETED, shortened(JSON.stringify(end.value))];
   // The stack of an error has lines of the code, which may move without a change of its meaning.
-  if (end.state === "failed") return ["e", FAILED, shortened(JSON.stringify(decodeErrorText(end.error)))];
+  if (end.state === "failed") return ["e", FAILED, shortened(errorText(end.error))];
   return ["e", CANCELLED, end.message ?? ""];
 }
 
-function decodeErrorText(error: Json): string {
+function errorText(error: Json): string {
   if (typeof error !== "object" || error === null || Array.isArray(error)) return JSON.stringify(error);
-  return `${String(error["name"])}: ${String(error["message"])}`;
+  return `${JSON.stringify(error["name"])}: ${JSON.stringify(error["message"])}`;
 }
 
 function commandsText(issued: readonly Issued[]): string {
