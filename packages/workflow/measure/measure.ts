@@ -38,12 +38,12 @@ async function replayCost(workflow: WorkflowDefinition, ticks: number): Promise<
   let result = await run.tick(0, []);
   const began = performance.now();
   for (let n = 1; result.end === undefined; n++) {
-    log.push(result.entry!);
+    log.push(result.entry);
     run.release(run.length);
     // oxlint-disable-next-line no-await-in-loop -- one tick after the other
     result = await run.tick(n, [[n, 0, n]]);
   }
-  log.push(result.entry!);
+  log.push(result.entry);
   const live = ((performance.now() - began) * 1000) / log.length;
   const costs: number[] = [];
   for (let round = 0; round < 15; round++) {

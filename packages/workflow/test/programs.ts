@@ -155,7 +155,7 @@ class Interpreter {
           return yield timeout(program.ms, knocked.receive());
         } catch (error) {
           if (!(error instanceof TimeoutError)) throw error;
-          return knocked.tryReceive() ?? this.#error(error);
+          return knocked.receiveNowait() ?? this.#error(error);
         }
       case "timeout":
         try {

@@ -214,7 +214,7 @@ describe("from outside", () => {
   test("signals are kept in order, before and between their receivers", async () => {
     const listens = defineWorkflow({ name: "listens" }, function* () {
       yield* sleep(100);
-      const early = [knocked.tryReceive(), knocked.tryReceive(), knocked.tryReceive()];
+      const early = [knocked.receiveNowait(), knocked.receiveNowait(), knocked.receiveNowait()];
       const late = yield* gather([knocked.receive(), knocked.receive()]);
       return { early, late };
     });
@@ -281,7 +281,7 @@ test("continueAs begins a new history, and carries what nobody has read", async 
   const counts = defineWorkflow({ name: "counts" }, function* (n: number): Generator<never, string, unknown> {
     yield* sleep(50);
     if (n < 3) return continueAs(counts, n + 1);
-    return `${n} ${knocked.tryReceive()} ${knocked.tryReceive()} ${uuid()}`;
+    return `${n} ${knocked.receiveNowait()} ${knocked.receiveNowait()} ${uuid()}`;
   });
   const send = [
     { at: 10, signal: knocked, payload: "a" },

@@ -3,7 +3,7 @@ import { isTaskDefinition } from "@taskloom/queue";
 import type { TaskDefinition } from "@taskloom/queue";
 import { isWorkflowDefinition } from "../definition/define-workflow.ts";
 import { WorkflowOptionsError, WorkflowUsageError } from "../errors.ts";
-import type { StepOptions, SubmitOptions } from "../run/host.ts";
+import type { StepOptions, ChildOptions } from "../run/host.ts";
 import { Deferred } from "./deferred.ts";
 import { runHere } from "./here.ts";
 import { plainCall } from "./plain-call.ts";
@@ -35,11 +35,7 @@ function stepOf(options: StepOptions, task: TaskDefinition, args: readonly unkno
   });
 }
 
-function submitOf(
-  options: SubmitOptions,
-  task: TaskDefinition,
-  args: readonly unknown[],
-): Operation<unknown> {
+function submitOf(options: ChildOptions, task: TaskDefinition, args: readonly unknown[]): Operation<unknown> {
   checkTask(task, "submit");
   return new Deferred("submit", () => {
     const run = runHere();
@@ -123,11 +119,11 @@ export const step: Caller<StepOptions> = Object.assign(
  * console.log(await run(letter("Dear Ada"))); // 8
  * ```
  */
-export const submit: Caller<SubmitOptions> = Object.assign(
+export const submit: Caller<ChildOptions> = Object.assign(
   (task: TaskDefinition, ...args: readonly unknown[]) => submitOf({}, task, args),
   {
     with:
-      (options: SubmitOptions) =>
+      (options: ChildOptions) =>
       (task: TaskDefinition, ...args: readonly unknown[]) =>
         submitOf(options, task, args),
   },

@@ -25,7 +25,7 @@ import { Continuation } from "./continuation.ts";
 import { divergence } from "./divergence.ts";
 import type { Issued } from "./divergence.ts";
 import { Effects } from "./effects.ts";
-import type { RunEnd, RunHost, StepOptions, SubmitOptions, TickResult } from "./host.ts";
+import type { RunEnd, RunHost, StepOptions, ChildOptions, TickResult } from "./host.ts";
 import { Inputs } from "./inputs.ts";
 import { RunLoop } from "./run-loop.ts";
 import { Seeded } from "./seeded.ts";
@@ -323,7 +323,7 @@ export class DurableRun {
     return Math.min(timer, attempt);
   }
 
-  /** Looks at the resting loop: whether the run has ended, can go on, or never will. */
+  /** Decides whether the run at rest has ended, can go on, or never will. */
   #settleEnd(): void {
     if (this.#end !== null) return;
     const outside = this.#loop.outsideError();
@@ -385,7 +385,7 @@ export class DurableRun {
     kind: CallKind,
     task: TaskDefinition,
     args: readonly unknown[],
-    options: StepOptions & SubmitOptions,
+    options: StepOptions & ChildOptions,
   ): CallFuture {
     this.#checkRoom();
     return this.#calls.issue(this.#loop, kind, task, args, options);

@@ -64,7 +64,7 @@ export class CrashDivergedError extends TaskloomError {
 /**
  * Runs a workflow in virtual time under many orders in which its steps end, and lets its worker die before and after
  * each append. Each such life must have the result and the journal of the calm one. Each journal is also replayed. Steps
- * run as they are, several times, as after real crashes: give fakes of tasks that reach the world.
+ * run as they are, several times, as after real crashes: replace tasks that reach the world by fakes.
  *
  * @throws {@link CrashDivergedError} with the seed and the crash that changes the run.
  * @throws {@link ReplayDivergedError} if the code does not follow its own history.

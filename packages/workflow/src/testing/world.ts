@@ -17,7 +17,7 @@ interface Working {
 }
 
 /**
- * The surroundings of a run in virtual time. Steps run here, each on a loop of its own. A step takes as long in one life
+ * The host of a run in virtual time. Steps run here, each on a loop of its own. A step takes as long in one life
  * as in another, counted from the tick that asked for it, so that a crash does not change who wins a race.
  */
 export class World implements RunHost {
