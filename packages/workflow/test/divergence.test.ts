@@ -476,3 +476,27 @@ test("a run of old code that has passed a patch keeps the old way", async () => 
   const replayed = checkReplay(loops(true), histories[0]!.slice(0, 3), RECORDED);
   await expect(replayed).resolves.toBeUndefined();
 });
+
+test("an error that is made at another line, and is an argument, a view and a result, follows its history", async () => {
+  const report = defineTask({ name: "report" }, (error: Error) => error.message);
+  const here = (): Error => new Error("no");
+  const there = (): Error => {
+    const error = new Error("no");
+    error.stack = `Error: no\n    at elsewhere (file:///app/other.ts:1:1)`;
+    return error;
+  };
+  const code = (make: () => Error): WorkflowDefinition<[]> =>
+    workflow(function* () {
+      onUpdate(asked, function* () {
+        throw make();
+      });
+      yield* step(report, make());
+      shown.set(make() as never);
+      yield* sleep(100);
+      return make();
+    });
+  const send = [{ at: 1, update: asked, args: [1], id: "u" }];
+  const { histories } = await explored(code(here), { send, maxCrashes: 1 });
+  const replayed = checkReplay(code(there) as never, histories[0]!, RECORDED);
+  await expect(replayed).resolves.toBeUndefined();
+});

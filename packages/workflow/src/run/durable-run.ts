@@ -15,7 +15,9 @@ import {
   encodeEntry,
   FAILED,
   hasCommands,
+  recordable,
   shortened,
+  stackless,
 } from "../journal/entry.ts";
 import type { CommandRecord, Delivery, DeliveryRecord } from "../journal/entry.ts";
 import { afterwards } from "./afterwards.ts";
@@ -339,9 +341,8 @@ export class DurableRun {
     if (end.state !== "continued") this.inputs.refuseOpen();
     this.#end = end;
     this.#note(endRecord(end));
-    // Work of a run that fails from without has nobody left to wait for it.
-    if (this.#hasFailed && !this.isReplaying)
-      this.#effects.add(() => this.#calls.abandon("the run has failed"));
+    // Calls that no task awaits have nobody left to wait for them, and those of a run that fails from without.
+    if (this.#calls.size > 0) this.#effects.add(() => this.#calls.abandon("the run has ended"));
   }
 
   #failWith(error: unknown): void {
@@ -369,7 +370,7 @@ export class DurableRun {
 
   #takeIssued(): Issued[] {
     for (const [name, value] of this.#tickViews ?? [])
-      this.#issued.push({ record: ["v", name, value], by: null });
+      this.#issued.push({ record: ["v", name, recordable(value)], by: null });
     if (this.isReplaying) this.#tickViews = null;
     const issued = this.#issued;
     this.#issued = [];
@@ -452,8 +453,8 @@ function failed(error: unknown): RunEnd {
 }
 
 function endRecord(end: RunEnd): CommandRecord {
-  if (end.state === "continued") return ["x", end.name, end.version, end.args];
-  if (end.state === "completed") return ["e", COMPLETED, shortened(JSON.stringify(end.value))];
+  if (end.state === "continued") return ["x", end.name, end.version, recordable(end.args)];
+  if (end.state === "completed") return ["e", COMPLETED, shortened(stackless(end.value))];
   // The stack of an error has lines of the code, which may move without a change of its meaning.
   if (end.state === "failed") return ["e", FAILED, shortened(errorText(end.error))];
   return ["e", CANCELLED, end.message ?? ""];
