@@ -27,7 +27,7 @@ export class World implements RunHost {
   started = 0;
   readonly logs: string[] = [];
   readonly warnings: string[] = [];
-  readonly answers = new Map<string, EncodedOutcome>();
+  readonly answers: Map<string, EncodedOutcome> = new Map<string, EncodedOutcome>();
 
   /** @param seed decides how long steps and jobs take, and so in which order they end. */
   constructor(seed: number) {
