@@ -7,6 +7,7 @@ const sources = [
   "packages/loop",
   "packages/offload",
   "packages/queue",
+  "packages/workflow",
   "packages/bullmq-sqlite",
   "apps/worker",
 ];

@@ -24,10 +24,19 @@ export function isOwnFrame(line: string, within?: readonly string[]): boolean {
   return within === undefined || within.includes(file.split(/[/\\]/, 1)[0]!);
 }
 
-/** Returns the innermost line of a stack that is not in a file of this package, as `file.ts:41`. */
+/** The files of the other packages of Taskloom, which stand between a program and this one. */
+const SIBLINGS = /[/\\](?:@taskloom|packages)[/\\](?:offload|queue|workflow)[/\\](?:src|dist)[/\\]/;
+
+/** Returns the innermost line of a stack that is not in a file of Taskloom, as `file.ts:41`. */
 export function userLine(stack: string | undefined): string | undefined {
   for (const line of stack?.split("\n") ?? []) {
-    if (!line.trimStart().startsWith("at ") || isOwnFrame(line) || line.includes("node:")) continue;
+    if (
+      !line.trimStart().startsWith("at ") ||
+      isOwnFrame(line) ||
+      SIBLINGS.test(line) ||
+      line.includes("node:")
+    )
+      continue;
     const place = /([^/\\(\s]+:\d+):\d+\)?$/.exec(line)?.[1];
     if (place !== undefined) return place;
   }

@@ -37,9 +37,9 @@ describe("a driven loop", () => {
     expect(loop.nextDeadline).toBe(103);
     expect(loop.drive(50)).toBeUndefined();
     expect(loop.time()).toBe(100);
-    loop.drive(103);
+    void loop.drive(103);
     expect(task.done()).toBe(false);
-    loop.drive(200);
+    void loop.drive(200);
     expect(task.result()).toEqual(["a", "b", 200]);
     expect(loop.nextDeadline).toBeUndefined();
   });
@@ -55,8 +55,8 @@ describe("a driven loop", () => {
     loop.createTask(function* () {
       order.push(yield* future);
     });
-    loop.drive(0);
-    loop.drive(10, () => future.setResult("delivery"));
+    void loop.drive(0);
+    void loop.drive(10, () => future.setResult("delivery"));
     expect(order).toEqual(["delivery", "timer"]);
   });
 
@@ -74,7 +74,11 @@ describe("a driven loop", () => {
 
   test("names its tasks by a count of its own", () => {
     const names = [new DrivenLoop(0), new DrivenLoop(0)].map((loop) => {
-      const tasks = [loop.createTask(sleep(1)), loop.createTask(sleep(1), { name: "mine" }), loop.createTask(sleep(1))];
+      const tasks = [
+        loop.createTask(sleep(1)),
+        loop.createTask(sleep(1), { name: "mine" }),
+        loop.createTask(sleep(1)),
+      ];
       return tasks.map((task) => task.getName());
     });
     expect(names).toEqual([
@@ -109,7 +113,7 @@ describe("a driven loop", () => {
       });
     }
     const before = loop.metrics().iterations;
-    loop.drive(0);
+    void loop.drive(0);
     expect([ran, loop.metrics().iterations - before]).toEqual([1000, 1]);
   });
 
@@ -152,7 +156,7 @@ describe("a durable loop", () => {
     const task = loop.createTask(function* () {
       yield* work(loop) as Future<unknown>;
     });
-    loop.drive(0);
+    void loop.drive(0);
     const error = task.exception() as Error & { code: string };
     expect(error.code).toBe("DURABLE_OUTSIDE");
     expect(error.message).toMatch(/ at durable\.test\.ts:\d+.*write `yield\* step\(task, …\)`/);
@@ -206,9 +210,9 @@ describe("a durable loop", () => {
     loop.createTask(function* () {
       yield* wait([settled, createTask(sleep(1000))], { returnWhen: "FIRST_COMPLETED" });
     });
-    loop.drive(0);
+    void loop.drive(0);
     settled.setResult(1);
-    other.drive(0);
+    void other.drive(0);
     expect(loop.outsideError()).toMatchObject({ code: "DURABLE_OUTSIDE" });
   });
 });

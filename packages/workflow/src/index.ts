@@ -29,4 +29,4 @@ export type { UpdateDefinition } from "./authoring/updates.ts";
 export type { ViewDefinition } from "./authoring/views.ts";
 export type { CurrentRun } from "./authoring/current-run.ts";
 export type { Undo } from "./authoring/undoing.ts";
-export type { StepOptions, SubmitOptions } from "./run/host.ts";
+export type { StepOptions, ChildOptions } from "./run/host.ts";

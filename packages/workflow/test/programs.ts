@@ -46,8 +46,7 @@ export function chooser(seed: number): (n: number) => number {
 export function programOf(seed: number): Program {
   const choose = chooser(seed);
   let label = 0;
-  const parts = (depth: number): Program[] =>
-    Array.from({ length: 2 + choose(2) }, () => make(depth - 1));
+  const parts = (depth: number): Program[] => Array.from({ length: 2 + choose(2) }, () => make(depth - 1));
   const make = (depth: number): Program => {
     const kind = depth <= 0 ? choose(4) : 4 + choose(10);
     switch (kind) {
@@ -94,7 +93,7 @@ const byGenerator: Spell = (script) =>
     let next = generator.next();
     while (next.done !== true) {
       try {
-        next = generator.next((yield* next.value as Operation<unknown>));
+        next = generator.next(yield* next.value as Operation<unknown>);
       } catch (error) {
         next = generator.throw(error);
       }
@@ -156,7 +155,7 @@ class Interpreter {
           return yield timeout(program.ms, knocked.receive());
         } catch (error) {
           if (!(error instanceof TimeoutError)) throw error;
-          return knocked.tryReceive() ?? this.#error(error);
+          return knocked.receiveNowait() ?? this.#error(error);
         }
       case "timeout":
         try {
@@ -305,11 +304,9 @@ export function workflowOf(program: Program, spelling: "generator" | "async"): W
     })();
   };
   const options = { name: `program.${spelling}` };
-  return (
-    spelling === "generator"
-      ? defineWorkflow(options, function* () {
-          return yield* main() as Operation<unknown>;
-        })
-      : defineWorkflow(options, main)
-  ) as WorkflowDefinition<[]>;
+  return spelling === "generator"
+    ? defineWorkflow(options, function* () {
+        return yield* main() as Operation<unknown>;
+      })
+    : defineWorkflow(options, main);
 }

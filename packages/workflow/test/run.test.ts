@@ -37,7 +37,7 @@ const long = defineTask({ name: "long" }, function* (ms: number) {
 
 function storyOf(workflow: WorkflowDefinition<[]>): Omit<Story, "dies"> {
   const nothing = { args: [], sent: [], workflows: new Map(), bounds: {} };
-  return { workflow: workflow as never, id: "workflow.once", start: 0, seed: 1, ...nothing };
+  return { workflow: workflow, id: "workflow.once", start: 0, seed: 1, ...nothing };
 }
 
 describe("cancel", () => {
@@ -214,7 +214,7 @@ describe("from outside", () => {
   test("signals are kept in order, before and between their receivers", async () => {
     const listens = defineWorkflow({ name: "listens" }, function* () {
       yield* sleep(100);
-      const early = [knocked.tryReceive(), knocked.tryReceive(), knocked.tryReceive()];
+      const early = [knocked.receiveNowait(), knocked.receiveNowait(), knocked.receiveNowait()];
       const late = yield* gather([knocked.receive(), knocked.receive()]);
       return { early, late };
     });
@@ -270,7 +270,10 @@ test("views ride with their tick, and the last value of a tick counts", async ()
   });
   const { views, histories } = await explored(shows);
   expect(views.get("progress")).toBe(3);
-  expect(histories[0]!.join("\n").match(/\["v",[^\]]*\]/g)).toEqual(['["v","progress",2]', '["v","progress",3]']);
+  expect(histories[0]!.join("\n").match(/\["v",[^\]]*\]/g)).toEqual([
+    '["v","progress",2]',
+    '["v","progress",3]',
+  ]);
 });
 
 test("continueAs begins a new history, and carries what nobody has read", async () => {
@@ -278,7 +281,7 @@ test("continueAs begins a new history, and carries what nobody has read", async 
   const counts = defineWorkflow({ name: "counts" }, function* (n: number): Generator<never, string, unknown> {
     yield* sleep(50);
     if (n < 3) return continueAs(counts, n + 1);
-    return `${n} ${knocked.tryReceive()} ${knocked.tryReceive()} ${uuid()}`;
+    return `${n} ${knocked.receiveNowait()} ${knocked.receiveNowait()} ${uuid()}`;
   });
   const send = [
     { at: 10, signal: knocked, payload: "a" },
@@ -333,7 +336,12 @@ test("time, random numbers and the standard ones of a generator are the run's ow
     const before = [now(), Date.now(), new Date().getTime(), random(), Math.random(), crypto.randomUUID()];
     yield* sleep(1000);
     const date = new Date();
-    return { before, after: now(), same: Date.now() === now(), isDate: date instanceof Date && date.getTime() === now() };
+    return {
+      before,
+      after: now(),
+      same: Date.now() === now(),
+      isDate: date instanceof Date && date.getTime() === now(),
+    };
   });
   const { value } = await explored(clocks, { start: 5000 });
   expect(value).toMatchObject({ after: 6000, same: true, isDate: true });

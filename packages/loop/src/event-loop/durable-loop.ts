@@ -14,8 +14,8 @@ import { DrivenLoop } from "./driven-loop.ts";
 /**
  * The loop of a durable coroutine. It takes nothing that its driver does not deliver: an `ExternalTask`, a native
  * promise, `toThread`, input and output, and futures of other loops are refused with `DURABLE_OUTSIDE`. A generator
- * gets the error at the await. Which promise an `async` function awaits is not visible, so its error is told by
- * `outsideError` when the loop rests and the function waits for nothing of the loop.
+ * gets the error at the await. V8 does not show the promise that an `async` function awaits. `outsideError` therefore
+ * returns the error once the loop rests and the function waits for nothing of the loop.
  *
  * ```ts
  * import { DurableLoop } from "@taskloom/loop/durable";
@@ -100,22 +100,25 @@ function waitsOutside(strand: Strand): boolean {
 }
 
 /** Input, output and executors of a loop. Their results come from outside, and nothing would record them. */
-const REFUSED = [
-  "createServer",
-  "createConnection",
-  "createDatagramEndpoint",
-  "createSubprocess",
-  "startTls",
-  "connectReadPipe",
-  "connectWritePipe",
-  "addSignalHandler",
-  "runInExecutor",
-] as const;
+const REFUSED: Readonly<Record<string, string>> = {
+  createServer: "createServer()",
+  createConnection: "createConnection()",
+  createDatagramEndpoint: "createDatagramEndpoint()",
+  createSubprocess: "createSubprocess()",
+  startTls: "startTls()",
+  connectReadPipe: "connectReadPipe()",
+  connectWritePipe: "connectWritePipe()",
+  addSignalHandler: "addSignalHandler()",
+  runInExecutor: "runInExecutor()",
+  // `toThread` asks for it first, before it starts any thread.
+  getDefaultExecutor: "a call on a thread",
+  setDefaultExecutor: "an executor",
+};
 
-for (const method of REFUSED) {
+for (const [method, work] of Object.entries(REFUSED)) {
   Object.defineProperty(DurableLoop.prototype, method, {
     value(this: DurableLoop): never {
-      throw this._refusal(`${method}()`);
+      throw this._refusal(work);
     },
   });
 }

@@ -1,6 +1,6 @@
 import { runHere } from "./here.ts";
 
-/** The run of the calling code, as {@link currentRun} gives it. */
+/** The run of the calling code; the result of {@link currentRun}. */
 export interface CurrentRun {
   readonly id: string;
   /** The number of this start of the run, from 1. It differs at a replay: for logs only. */

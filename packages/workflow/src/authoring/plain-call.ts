@@ -1,5 +1,5 @@
 import { CancelledError, coroutine, sleep, timeout } from "@taskloom/loop";
-import type { Awaitable, Coroutine } from "@taskloom/loop";
+import type { Coroutine } from "@taskloom/loop";
 import { TaskArgumentsError, UnrecoverableError } from "@taskloom/queue";
 import type { TaskDefinition } from "@taskloom/queue";
 import type { StepOptions } from "../run/host.ts";
@@ -32,5 +32,5 @@ export const plainCall: (
 
 const once = coroutine(async (task: TaskDefinition, args: readonly unknown[]): Promise<unknown> => {
   const run = task as unknown as (...given: readonly unknown[]) => unknown;
-  return await (run(...args) as Awaitable<unknown>);
+  return await run(...args);
 });

@@ -11,7 +11,7 @@ export interface SignalDefinition<T> {
   /** Waits for the next signal of this kind, and returns its payload. Signals are kept in order until they are received. */
   receive(): Coroutine<T>;
   /** Returns the payload of the next signal that is there, or undefined. */
-  tryReceive(): T | undefined;
+  receiveNowait(): T | undefined;
 }
 
 /** The signals of code that runs plainly, per loop: nothing is recorded, and a test sends them by `sendHere`. */
@@ -76,7 +76,7 @@ export function defineSignal<T = undefined>(name: string): SignalDefinition<T> {
   return {
     name,
     receive: () => receive(name) as Coroutine<T>,
-    tryReceive: () => {
+    receiveNowait: () => {
       const queue = queueHere(name);
       return queue.empty() ? undefined : (decodeValue(queue.getNowait()[2]) as T);
     },
@@ -85,5 +85,7 @@ export function defineSignal<T = undefined>(name: string): SignalDefinition<T> {
 
 export function checkName(name: string, of: string): void {
   if (typeof name === "string" && name.length > 0) return;
-  throw new WorkflowOptionsError(`Expected \`name\` of ${of}() to be a text such as "approved", got ${typeof name}`);
+  throw new WorkflowOptionsError(
+    `Expected \`name\` of ${of}() to be a text such as "approved", got ${typeof name}`,
+  );
 }

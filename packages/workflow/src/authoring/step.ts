@@ -3,7 +3,7 @@ import { isTaskDefinition } from "@taskloom/queue";
 import type { TaskDefinition } from "@taskloom/queue";
 import { isWorkflowDefinition } from "../definition/define-workflow.ts";
 import { WorkflowOptionsError, WorkflowUsageError } from "../errors.ts";
-import type { StepOptions, SubmitOptions } from "../run/host.ts";
+import type { StepOptions, ChildOptions } from "../run/host.ts";
 import { Deferred } from "./deferred.ts";
 import { runHere } from "./here.ts";
 import { plainCall } from "./plain-call.ts";
@@ -15,10 +15,9 @@ export type ResultOf<R> = R extends Generator<unknown, infer T, unknown> ? T : A
 export interface Caller<O> {
   <A extends unknown[], R>(task: TaskDefinition<A, R>, ...args: NoInfer<A>): Operation<ResultOf<R>>;
   /** Returns the same function with options. */
-  with(options: O): <A extends unknown[], R>(
-    task: TaskDefinition<A, R>,
-    ...args: NoInfer<A>
-  ) => Operation<ResultOf<R>>;
+  with(
+    options: O,
+  ): <A extends unknown[], R>(task: TaskDefinition<A, R>, ...args: NoInfer<A>) => Operation<ResultOf<R>>;
 }
 
 function stepOf(options: StepOptions, task: TaskDefinition, args: readonly unknown[]): Operation<unknown> {
@@ -36,7 +35,7 @@ function stepOf(options: StepOptions, task: TaskDefinition, args: readonly unkno
   });
 }
 
-function submitOf(options: SubmitOptions, task: TaskDefinition, args: readonly unknown[]): Operation<unknown> {
+function submitOf(options: ChildOptions, task: TaskDefinition, args: readonly unknown[]): Operation<unknown> {
   checkTask(task, "submit");
   return new Deferred("submit", () => {
     const run = runHere();
@@ -55,7 +54,9 @@ function checkTask(task: unknown, of: string): void {
 function checkStepOptions(options: StepOptions): StepOptions {
   const { attempts, timeout, once, key } = options;
   if (attempts !== undefined && (!Number.isSafeInteger(attempts) || attempts < 1)) {
-    throw new WorkflowOptionsError(`Expected \`attempts\` to be a whole number from 1, got ${String(attempts)}`);
+    throw new WorkflowOptionsError(
+      `Expected \`attempts\` to be a whole number from 1, got ${String(attempts)}`,
+    );
   }
   if (timeout !== undefined && !(timeout > 0)) {
     throw new WorkflowOptionsError(`Expected \`timeout\` to be milliseconds above 0, got ${String(timeout)}`);
@@ -118,11 +119,11 @@ export const step: Caller<StepOptions> = Object.assign(
  * console.log(await run(letter("Dear Ada"))); // 8
  * ```
  */
-export const submit: Caller<SubmitOptions> = Object.assign(
+export const submit: Caller<ChildOptions> = Object.assign(
   (task: TaskDefinition, ...args: readonly unknown[]) => submitOf({}, task, args),
   {
     with:
-      (options: SubmitOptions) =>
+      (options: ChildOptions) =>
       (task: TaskDefinition, ...args: readonly unknown[]) =>
         submitOf(options, task, args),
   },

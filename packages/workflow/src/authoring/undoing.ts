@@ -5,7 +5,7 @@ import { UndoFailedError } from "../errors.ts";
 /** Adds a compensation. The last one added runs first. */
 export type Undo = (compensation: () => Awaitable<unknown>) => void;
 
-const body = coroutine(function* undoing(fn: (undo: Undo) => Awaitable<unknown>) {
+const undoingBody = coroutine(function* (fn: (undo: Undo) => Awaitable<unknown>) {
   const compensations: (() => Awaitable<unknown>)[] = [];
   try {
     return yield* coroutine(fn)((compensation) => compensations.push(compensation));
@@ -57,5 +57,5 @@ const body = coroutine(function* undoing(fn: (undo: Undo) => Awaitable<unknown>)
 export function undoing<T>(
   fn: ((undo: Undo) => Generator<unknown, T, unknown>) | ((undo: Undo) => Awaitable<T>),
 ): Coroutine<T> {
-  return body(fn as (undo: Undo) => Awaitable<unknown>) as Coroutine<T>;
+  return undoingBody(fn) as Coroutine<T>;
 }

@@ -45,7 +45,9 @@ export function defineUpdate<A extends unknown[], R>(name: string): UpdateDefini
  */
 export function onUpdate<A extends unknown[], R>(
   update: UpdateDefinition<A, R>,
-  handler: ((...args: A) => Generator<unknown, R, unknown>) | ((...args: A) => Awaitable<R>),
+  handler:
+    | ((...args: NoInfer<A>) => Generator<unknown, NoInfer<R>, unknown>)
+    | ((...args: NoInfer<A>) => Awaitable<NoInfer<R>>),
 ): void {
   runHere()?.inputs.handle(update.name, handler as unknown as UpdateHandler);
 }

@@ -63,6 +63,28 @@ export function decodeEntry(text: string): Entry {
   return { time, deliveries, commands };
 }
 
+/** The beginning of an encoded error. */
+const ERROR_MARK = '"$taskloom":"error"';
+
+/**
+ * Returns an encoded value as text, as a command records it: without the stacks of its errors. They have the paths and
+ * lines of one worker, and a replay elsewhere, or after a change of other lines, has other ones.
+ */
+export function stackless(encoded: Json): string {
+  const text = JSON.stringify(encoded);
+  if (!text.includes(ERROR_MARK)) return text;
+  return JSON.stringify(JSON.parse(text), (_key, value: unknown) =>
+    typeof value === "object" && value !== null && "$taskloom" in value && value.$taskloom === "error"
+      ? { ...value, stack: "" }
+      : value,
+  );
+}
+
+/** Returns the same as a value. */
+export function recordable(encoded: Json): Json {
+  return JSON.parse(stackless(encoded)) as Json;
+}
+
 /** Arguments up to this length are recorded whole; of others the journal has a hash and a beginning. */
 const WHOLE = 200;
 
@@ -71,7 +93,7 @@ const WHOLE = 200;
  * 64 bits and the beginning, for people: a replay makes the arguments again.
  */
 export function argumentsText(encoded: Json): string {
-  return shortened(JSON.stringify(encoded));
+  return shortened(stackless(encoded));
 }
 
 export function shortened(text: string): string {

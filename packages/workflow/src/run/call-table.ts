@@ -6,7 +6,7 @@ import type { AttemptRecord, CommandRecord, EndRecord } from "../journal/entry.t
 import { Call, CallFuture } from "./calls.ts";
 import type { CallKind } from "./calls.ts";
 import type { Effects } from "./effects.ts";
-import type { StepOptions, SubmitOptions } from "./host.ts";
+import type { StepOptions, ChildOptions } from "./host.ts";
 
 /** The steps, jobs and children of a run that have not ended, in the order in which they were issued. */
 export class CallTable {
@@ -58,7 +58,7 @@ export class CallTable {
     kind: CallKind,
     task: TaskDefinition,
     args: readonly unknown[],
-    options: StepOptions & SubmitOptions,
+    options: StepOptions & ChildOptions,
   ): CallFuture {
     const encoded = encodeValue(args, { name: `arguments of ${task.task.name}` });
     const command = ++this.#issued;

@@ -8,7 +8,7 @@ import { StepInterruptedError } from "../errors.ts";
 import { CANCELLED, COMPLETED, FAILED } from "../journal/entry.ts";
 import type { AttemptRecord, EndRecord } from "../journal/entry.ts";
 import { Seeded } from "./seeded.ts";
-import type { JobStart, StepOptions, StepStart, SubmitOptions } from "./host.ts";
+import type { JobStart, StepOptions, StepStart, ChildOptions } from "./host.ts";
 
 export type CallKind = "s" | "j" | "w";
 
@@ -25,7 +25,7 @@ export class Call {
   readonly task: TaskDefinition;
   readonly args: Json;
   readonly issuedAt: number;
-  readonly options: StepOptions & SubmitOptions;
+  readonly options: StepOptions & ChildOptions;
   readonly future: CallFuture;
   phase: CallPhase = "new";
   attempt = 1;
@@ -39,7 +39,7 @@ export class Call {
     task: TaskDefinition,
     args: Json,
     issuedAt: number,
-    options: StepOptions & SubmitOptions,
+    options: StepOptions & ChildOptions,
     future: CallFuture,
   ) {
     this.command = command;
@@ -92,7 +92,7 @@ export class Call {
     return Math.round(whole * (1 - jitter * new Seeded(`${runId}/${this.command}/${this.attempt}`).random()));
   }
 
-  /** Gives the end to the coroutine: what the codec makes of the journal's text, in a first run as in a replay. */
+  /** Settles the future with the end. The coroutine gets a value that the codec has decoded, in a first run as in a replay. */
   settle([, state, value]: EndRecord): void {
     if (state === COMPLETED) this.future.setResult(decodeValue(value));
     else if (state === FAILED) this.future.setException(decodeError(value));

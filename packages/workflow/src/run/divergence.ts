@@ -1,6 +1,6 @@
 import type { Task } from "@taskloom/loop";
 import { ReplayDivergedError } from "../errors.ts";
-import type { CommandRecord, Entry } from "../journal/entry.ts";
+import type { CallRecord, CommandRecord, Entry } from "../journal/entry.ts";
 
 /** A command of the code, with the task that issued it. */
 export interface Issued {
@@ -60,7 +60,7 @@ export function describeCommand(command: CommandRecord | undefined): string {
   if (typeof command[0] === "number") {
     const [number, kind, name, version, args] = command;
     const shown = args.startsWith("h:") ? `${args.slice(0, 60)}…` : args.slice(1, -1);
-    return `${KINDS[kind as keyof typeof KINDS]} ${number} = ${name as string}@${version}(${shown})`;
+    return `${KINDS[kind]} ${number} = ${name}@${version}(${shown})`;
   }
   switch (command[0]) {
     case "c":
@@ -88,7 +88,8 @@ function likelyCause(history: readonly CommandRecord[], code: readonly CommandRe
   if (same(bare(history) as never, bare(code) as never)) {
     return `the order of concurrent commands changed: ${CHANGED}, or ${UNRECORDED}`;
   }
-  if (recorded?.[0] === "p") return `a call of ${describeCommand(recorded)} was removed or moved: keep it until no run has it`;
+  if (recorded?.[0] === "p")
+    return `a call of ${describeCommand(recorded)} was removed or moved: keep it until no run has it`;
   if (recorded === undefined) {
     return `the code asks for more than it did: ${CHANGED}; guard the new part by patched(), or ${UNRECORDED}`;
   }
@@ -100,7 +101,7 @@ function likelyCause(history: readonly CommandRecord[], code: readonly CommandRe
     return `the run ends otherwise: ${UNRECORDED}, or ${CHANGED}`;
   }
   if (issued[0] === "e" || issued[0] === "x") return `the code ends before its history does: ${CHANGED}`;
-  if (typeof recorded[0] === "number" && typeof issued[0] === "number") {
+  if (isCall(recorded) && isCall(issued)) {
     return likelyCauseOfCalls(recorded, issued);
   }
   if (recorded[0] === "c" || issued[0] === "c") {
@@ -110,12 +111,17 @@ function likelyCause(history: readonly CommandRecord[], code: readonly CommandRe
   return `${CHANGED}, or ${UNRECORDED}`;
 }
 
-function likelyCauseOfCalls(recorded: CommandRecord, issued: CommandRecord): string {
+function isCall(command: CommandRecord): command is CallRecord {
+  return typeof command[0] === "number";
+}
+
+function likelyCauseOfCalls(recorded: CallRecord, issued: CallRecord): string {
   const [, kind, name, version] = recorded;
-  if (name !== issued[2]) return `another task is called: ${CHANGED}; or a condition of it changed, since ${UNRECORDED}`;
+  if (name !== issued[2])
+    return `another task is called: ${CHANGED}; or a condition of it changed, since ${UNRECORDED}`;
   if (kind !== issued[1]) return `step() and submit() were exchanged: ${CHANGED}`;
   if (version !== issued[3]) {
-    return `the version of task ${String(name)} changed from ${String(version)} to ${String(issued[3])}: keep the old one for the runs that have it, or use patched()`;
+    return `the version of task ${name} changed from ${version} to ${issued[3]}: keep the old one for the runs that have it, or use patched()`;
   }
   return `the arguments differ: ${UNRECORDED}, or ${CHANGED}`;
 }

@@ -8,7 +8,17 @@ import type { WorkflowDefinition } from "../definition/define-workflow.ts";
 import { HistoryFullError, WorkflowUsageError } from "../errors.ts";
 import { DEFAULT_BOUNDS, RESERVE } from "../journal/bounds.ts";
 import type { HistoryBounds } from "../journal/bounds.ts";
-import { CANCELLED, COMPLETED, decodeEntry, encodeEntry, FAILED, hasCommands, shortened } from "../journal/entry.ts";
+import {
+  CANCELLED,
+  COMPLETED,
+  decodeEntry,
+  encodeEntry,
+  FAILED,
+  hasCommands,
+  recordable,
+  shortened,
+  stackless,
+} from "../journal/entry.ts";
 import type { CommandRecord, Delivery, DeliveryRecord } from "../journal/entry.ts";
 import { afterwards } from "./afterwards.ts";
 import { CallTable } from "./call-table.ts";
@@ -17,7 +27,7 @@ import { Continuation } from "./continuation.ts";
 import { divergence } from "./divergence.ts";
 import type { Issued } from "./divergence.ts";
 import { Effects } from "./effects.ts";
-import type { RunEnd, RunHost, StepOptions, SubmitOptions, TickResult } from "./host.ts";
+import type { RunEnd, RunHost, StepOptions, ChildOptions, TickResult } from "./host.ts";
 import { Inputs } from "./inputs.ts";
 import { RunLoop } from "./run-loop.ts";
 import { Seeded } from "./seeded.ts";
@@ -166,7 +176,7 @@ export class DurableRun {
       if (delivery.length !== 3 || typeof delivery[0] !== "number") {
         records.push(delivery);
       } else if (!seen.has(delivery[0])) {
-        const record = this.#calls.admit(delivery as never, time);
+        const record = this.#calls.admit(delivery, time);
         if (record === null) continue;
         seen.add(delivery[0]);
         records.push(record);
@@ -182,15 +192,15 @@ export class DurableRun {
    */
   replay(entries: Iterable<string>): void | Promise<void> {
     this.#effects.isReplaying = true;
-    const iterator = entries[Symbol.iterator]();
-    const next = (): void | Promise<void> => {
-      for (let item = iterator.next(); item.done !== true; item = iterator.next()) {
-        const replayed = this.#replayEntry(item.value);
-        if (replayed instanceof Promise) return replayed.then(next);
-      }
-      return undefined;
-    };
-    return next();
+    return this.#replayRest(entries[Symbol.iterator]());
+  }
+
+  #replayRest(entries: Iterator<string>): void | Promise<void> {
+    for (let item = entries.next(); item.done !== true; item = entries.next()) {
+      const replayed = this.#replayEntry(item.value);
+      if (replayed instanceof Promise) return afterwards(replayed, () => this.#replayRest(entries));
+    }
+    return undefined;
   }
 
   #replayEntry(text: string): void | Promise<void> {
@@ -315,7 +325,7 @@ export class DurableRun {
     return Math.min(timer, attempt);
   }
 
-  /** Looks at the resting loop: whether the run has ended, can go on, or never will. */
+  /** Decides whether the run at rest has ended, can go on, or never will. */
   #settleEnd(): void {
     if (this.#end !== null) return;
     const outside = this.#loop.outsideError();
@@ -331,8 +341,8 @@ export class DurableRun {
     if (end.state !== "continued") this.inputs.refuseOpen();
     this.#end = end;
     this.#note(endRecord(end));
-    // Work of a run that fails from without has nobody left to wait for it.
-    if (this.#hasFailed && !this.isReplaying) this.#effects.add(() => this.#calls.abandon("the run has failed"));
+    // Calls that no task awaits have nobody left to wait for them, and those of a run that fails from without.
+    if (this.#calls.size > 0) this.#effects.add(() => this.#calls.abandon("the run has ended"));
   }
 
   #failWith(error: unknown): void {
@@ -348,7 +358,10 @@ export class DurableRun {
         const { name, version } = value.task.task;
         return { state: "continued", name, version, args: value.args, carried: this.inputs.carried() };
       }
-      return { state: "completed", value: encodeValue(value, { name: `result of ${this.workflow.task.name}` }) };
+      return {
+        state: "completed",
+        value: encodeValue(value, { name: `result of ${this.workflow.task.name}` }),
+      };
     } catch (error) {
       if (!(error instanceof CancelledError)) return failed(error);
       return { state: "cancelled", message: error.message === "" ? undefined : error.message };
@@ -356,7 +369,8 @@ export class DurableRun {
   }
 
   #takeIssued(): Issued[] {
-    for (const [name, value] of this.#tickViews ?? []) this.#issued.push({ record: ["v", name, value], by: null });
+    for (const [name, value] of this.#tickViews ?? [])
+      this.#issued.push({ record: ["v", name, recordable(value)], by: null });
     if (this.isReplaying) this.#tickViews = null;
     const issued = this.#issued;
     this.#issued = [];
@@ -372,7 +386,7 @@ export class DurableRun {
     kind: CallKind,
     task: TaskDefinition,
     args: readonly unknown[],
-    options: StepOptions & SubmitOptions,
+    options: StepOptions & ChildOptions,
   ): CallFuture {
     this.#checkRoom();
     return this.#calls.issue(this.#loop, kind, task, args, options);
@@ -381,8 +395,7 @@ export class DurableRun {
   #checkRoom(): void {
     const { maxTicks, maxSize } = this.#bounds;
     if (this.#length < maxTicks && this.#size < maxSize) return;
-    const isOverReserve =
-      this.#length >= maxTicks * (1 + RESERVE) || this.#size >= maxSize * (1 + RESERVE);
+    const isOverReserve = this.#length >= maxTicks * (1 + RESERVE) || this.#size >= maxSize * (1 + RESERVE);
     if (this.#fullThrown && !isOverReserve) return;
     this.#fullThrown = true;
     throw new HistoryFullError(
@@ -440,16 +453,16 @@ function failed(error: unknown): RunEnd {
 }
 
 function endRecord(end: RunEnd): CommandRecord {
-  if (end.state === "continued") return ["x", end.name, end.version, end.args];
-  if (end.state === "completed") return ["e", COMPLETED, shortened(JSON.stringify(end.value))];
+  if (end.state === "continued") return ["x", end.name, end.version, recordable(end.args)];
+  if (end.state === "completed") return ["e", COMPLETED, shortened(stackless(end.value))];
   // The stack of an error has lines of the code, which may move without a change of its meaning.
-  if (end.state === "failed") return ["e", FAILED, shortened(JSON.stringify(decodeErrorText(end.error)))];
+  if (end.state === "failed") return ["e", FAILED, shortened(errorText(end.error))];
   return ["e", CANCELLED, end.message ?? ""];
 }
 
-function decodeErrorText(error: Json): string {
+function errorText(error: Json): string {
   if (typeof error !== "object" || error === null || Array.isArray(error)) return JSON.stringify(error);
-  return `${String(error["name"])}: ${String(error["message"])}`;
+  return `${JSON.stringify(error["name"])}: ${JSON.stringify(error["message"])}`;
 }
 
 function commandsText(issued: readonly Issued[]): string {

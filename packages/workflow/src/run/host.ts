@@ -18,7 +18,7 @@ export interface StepOptions {
 }
 
 /** The options of one job or child workflow. */
-export interface SubmitOptions {
+export interface ChildOptions {
   /** The id of the job; by default one that is made of the run's id and the number of the command. */
   readonly id?: string;
   /** Milliseconds before the job may run. */
@@ -55,7 +55,7 @@ export interface JobStart {
   /** The time of the tick that asked for it, in milliseconds since 1970. */
   readonly from: number;
   readonly id: string;
-  readonly options: SubmitOptions;
+  readonly options: ChildOptions;
 }
 
 /** The end of a step, a job, a child, or an update: the value and the error are encoded. */
@@ -65,7 +65,7 @@ export type EncodedOutcome =
   | { readonly state: "cancelled"; readonly message: string | undefined };
 
 /**
- * The surroundings of a run, as far as the run calls them. No method may throw or call the run; the calls come from
+ * The place in which a run lives, as far as the run calls it: a worker, or a test. No method may throw or call the run; the calls come from
  * within `tick`, `live` and `release`.
  *
  * The ends of steps, jobs and children go back by `tick` as an EndRecord. A step that was cancelled ends with one, too.

@@ -2,7 +2,7 @@ import { coroutine, Queue } from "@taskloom/loop";
 import type { Awaitable, EventLoop, Task } from "@taskloom/loop";
 import { decodeValue, encodeError, encodeValue } from "@taskloom/queue/wire";
 import { RunEndedError, WorkflowUsageError } from "../errors.ts";
-import { CANCELLED, COMPLETED, FAILED } from "../journal/entry.ts";
+import { CANCELLED, COMPLETED, FAILED, recordable } from "../journal/entry.ts";
 import type { CommandRecord, Delivery, EndState, SignalRecord, UpdateRecord } from "../journal/entry.ts";
 import type { Json } from "@taskloom/queue/wire";
 import type { Effects } from "./effects.ts";
@@ -97,7 +97,7 @@ export class Inputs {
 
   #conclude(id: string, state: EndState, value: Json): void {
     this.#open?.delete(id);
-    this.#note(["u", id, state, value]);
+    this.#note(["u", id, state, recordable(value)]);
     this.#effects.add(() => this.#effects.host.answer(id, outcomeOf(state, value)));
   }
 

@@ -9,7 +9,7 @@ export class RunLoop<R> extends DurableLoop {
   readonly #seeded: Seeded | null;
   #isStoodIn = false;
 
-  /** @param seeded gives the random numbers of the stand-ins for globals; null for no stand-ins. */
+  /** @param seeded the source of the stand-ins for random globals; null for no stand-ins. */
   constructor(time: number, run: R, seeded: Seeded | null) {
     super(time);
     this.run = run;

@@ -4,7 +4,7 @@ import type { HistoryBounds } from "../journal/bounds.ts";
 import { DurableRun } from "../run/durable-run.ts";
 import type { RunHost } from "../run/host.ts";
 
-/** The surroundings of a replay: nothing starts. */
+/** The host of a replay: nothing starts. */
 const NOWHERE: RunHost = {
   startStep() {},
   submit() {},

@@ -5,6 +5,7 @@ import type { TaskDefinition } from "@taskloom/queue";
 import { decodeValue, encodeError, encodeValue } from "@taskloom/queue/wire";
 import { CANCELLED, COMPLETED, FAILED } from "../journal/entry.ts";
 import type { EndRecord } from "../journal/entry.ts";
+import { afterwards } from "../run/afterwards.ts";
 import type { EncodedOutcome, JobStart, RunHost, StepStart } from "../run/host.ts";
 import { Seeded } from "../run/seeded.ts";
 
@@ -16,7 +17,7 @@ interface Working {
 }
 
 /**
- * The surroundings of a run in virtual time. Steps run here, each on a loop of its own. A step takes as long in one life
+ * The host of a run in virtual time. Steps run here, each on a loop of its own. A step takes as long in one life
  * as in another, counted from the tick that asked for it, so that a crash does not change who wins a race.
  */
 export class World implements RunHost {
@@ -26,7 +27,7 @@ export class World implements RunHost {
   started = 0;
   readonly logs: string[] = [];
   readonly warnings: string[] = [];
-  readonly answers = new Map<string, EncodedOutcome>();
+  readonly answers: Map<string, EncodedOutcome> = new Map<string, EncodedOutcome>();
 
   /** @param seed decides how long steps and jobs take, and so in which order they end. */
   constructor(seed: number) {
@@ -94,15 +95,15 @@ export class World implements RunHost {
    * only if `async` functions or work outside take part.
    */
   run(time: number): EndRecord[] | Promise<EndRecord[]> {
-    const working = [...this.#working.values()];
-    const next = (from: number): EndRecord[] | Promise<EndRecord[]> => {
-      for (let i = from; i < working.length; i++) {
-        const ran = catchUp(working[i]!, time);
-        if (ran instanceof Promise) return ran.then(() => next(i + 1));
-      }
-      return this.#takeEnds();
-    };
-    return working.length === 0 ? [] : next(0);
+    return this.#working.size === 0 ? [] : this.#runFrom(0, [...this.#working.values()], time);
+  }
+
+  #runFrom(from: number, working: readonly Working[], time: number): EndRecord[] | Promise<EndRecord[]> {
+    for (let i = from; i < working.length; i++) {
+      const ran = catchUp(working[i]!, time);
+      if (ran instanceof Promise) return afterwards(ran, () => this.#runFrom(i + 1, working, time));
+    }
+    return this.#takeEnds();
   }
 
   #takeEnds(): EndRecord[] {
@@ -132,13 +133,13 @@ function catchUp({ loop, task }: Working, time: number): void | Promise<void> {
   let due: number | undefined = loop.time();
   while (due !== undefined && due <= time && !task.done()) {
     const driven = loop.drive(due);
-    if (driven instanceof Promise || loop.outsideWork > 0) return settled(driven, loop, task, time);
+    if (driven instanceof Promise || loop.outsideWork > 0) return catchUpOutside(driven, loop, task, time);
     due = loop.nextDeadline;
   }
   return undefined;
 }
 
-async function settled(
+async function catchUpOutside(
   driven: void | Promise<void>,
   loop: DrivenLoop,
   task: Task<unknown>,
@@ -153,7 +154,7 @@ async function settled(
   }
   const due = loop.nextDeadline;
   if (task.done() || due === undefined || due > time) return;
-  await settled(loop.drive(due), loop, task, time);
+  await catchUpOutside(loop.drive(due), loop, task, time);
 }
 
 function close(loop: DrivenLoop): void {
