@@ -1,7 +1,10 @@
+import { createHash } from "node:crypto";
 import { Redis } from "ioredis";
-import { expect } from "vitest";
+import { expect, test as plainTest } from "vitest";
 import { redisClusterTest } from "../../../test/support/redis-cluster.ts";
 import { redisTest } from "../../../test/support/redis.ts";
+import { bullText } from "../src/engines/redis/driver/bullmq-texts.ts";
+import type { CalledScript } from "../src/engines/redis/driver/bullmq-texts.ts";
 import { RedisJournal, journalScripts } from "../src/engines/redis/journal/redis-journal.ts";
 import { RepeatingScripts } from "../src/engines/redis/repeating-scripts.ts";
 import { JournalLane, append, laneTest } from "./journal-lane.ts";
@@ -16,6 +19,15 @@ const test = laneTest(
     await use(observer);
     observer.disconnect();
   },
+});
+
+plainTest("the scripts of BullMQ that the journal calls are the known ones", () => {
+  // If this fails, compare the keys and the values of BullMQ's script with those of the journal's scripts.
+  const hash = (name: CalledScript): string => createHash("sha1").update(bullText(name)).digest("hex");
+  expect([hash("moveToDelayed"), hash("promote")]).toEqual([
+    "9f83944d6edafd63c74121d73299dd3358ddfe0c",
+    "1d740f19fe984343737df70206877be7cbab6913",
+  ]);
 });
 
 test("an append call is one script, and 128 runs share it", async ({ lane, observer }) => {

@@ -177,7 +177,7 @@ export interface Delivery {
  *
  * Deliberately out of the interface: the end of a run, which is stored by the turn of its lane under the token of its lock,
  * after the answer to the last append; and the delivery of that end to a parent, which follows it. A sender that dies
- * between both has stored the end, so a parent looks at its children when it is opened.
+ * between both has stored the end, so a parent reads its children when it is opened.
  */
 export interface RunJournal {
   /**
@@ -217,7 +217,7 @@ export interface RunJournal {
   deliver(lane: string, id: string, items: readonly string[], key?: string): Promise<DeliverAnswer>;
   /**
    * Notifies `listener` of deliveries to the runs that a worker of this process has in memory. A notification may be lost, so
-   * an owner also looks at the answers to its appends, and at the inbox from time to time.
+   * an owner also reads the answers to its appends, and the inbox from time to time.
    *
    * @param workerId the first part of the tokens of the worker's locks.
    * @returns a function that stops listening.
@@ -226,7 +226,7 @@ export interface RunJournal {
   /** Parks a run: delays its job as BullMQ does, without an attempt, unless there are items that the owner does not know. */
   park(lane: string, id: string, terms: ParkTerms): Promise<ParkAnswer>;
   /**
-   * Records that an owner gives its run back in good order, as at the stop of a worker, before the job is put back. The next
+   * Records that an owner hands its run back in good order, as at the stop of a worker, before the job is put back. The next
    * opening then counts no death.
    */
   release(lane: string, id: string, epoch: number): Promise<void>;

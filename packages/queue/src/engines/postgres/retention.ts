@@ -47,7 +47,7 @@ const IS_FREE = `CASE WHEN EXISTS
 const FORGOTTEN = ["run", "log", "inbox"]
   .map(
     (table) =>
-      `forgotten_${table} AS (DELETE FROM ${SCHEMA}.taskloom_${table} WHERE queue = $1 AND id IN (SELECT id FROM gone))`,
+      `gone_${table} AS (DELETE FROM ${SCHEMA}.taskloom_${table} WHERE queue = $1 AND id IN (SELECT id FROM gone))`,
   )
   .join(", ");
 

@@ -1,7 +1,7 @@
 import { KEPT_KEYS, MAX_UNREAD } from "../../../contract/run-journal.ts";
 import { SETTINGS } from "./run-functions.ts";
 
-/** How many runs one statement looks at. */
+/** How many runs one statement reads. */
 export const MAX_SWEPT = 500;
 
 /** The functions of senders and of the sweep. */

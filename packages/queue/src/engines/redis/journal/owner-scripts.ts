@@ -94,7 +94,7 @@ save(run)
 return 'parked'
 `;
 
-/** Records that an owner has given a run back. Values: the id, the epoch. */
+/** Records that an owner has handed a run back. Values: the id, the epoch. */
 export const releaseScript = `${shared}
 local run = load(ARGV[2])
 if run and run.epoch == tonumber(ARGV[3]) and run.owner ~= '' then

@@ -26,7 +26,7 @@ import { appendAnswer, headOf, openedRun, textOrNothing } from "./journal-answer
 import type { StoredAnswer, StoredHead, StoredOpening } from "./journal-answers.ts";
 import { JOURNAL_KEYS } from "./run-lua.ts";
 
-/** How many runs one script looks at. Redis does no other work meanwhile. */
+/** How many runs one script reads. Redis does no other work meanwhile. */
 const MAX_SWEPT = 500;
 
 /** The texts of the journal's scripts by their names. They contain texts of BullMQ, and are built at their first use. */

@@ -22,7 +22,7 @@ type Rest<F> = F extends (transaction: Transaction, ...rest: infer Args) => unkn
 /** The module that the database thread loads. */
 const THREAD_MODULE = new URL(`./thread-functions${extname(import.meta.url)}`, import.meta.url).href;
 
-/** How many runs one operation looks at. A longer one would delay the other commands of the database. */
+/** How many runs one operation reads. A longer one would delay the other commands of the database. */
 const MAX_SWEPT = 500;
 
 /** The journal of the job that a trigger sees removed. */

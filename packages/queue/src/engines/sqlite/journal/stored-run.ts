@@ -160,5 +160,5 @@ export function headOf(transaction: Transaction, run: StoredRun): RunHead {
 }
 
 function textOrNull(value: unknown): string | null {
-  return value == null ? null : String(value);
+  return typeof value === "string" ? value : null;
 }
