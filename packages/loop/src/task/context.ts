@@ -51,6 +51,12 @@ export function captureContext(): AsyncResource | null {
 
 /** Returns the same for a new strand, so that the async functions that it calls find that strand. */
 export function captureContextFor(strand: Strand): AsyncResource | null {
-  if (captureContext() === null) return null;
-  return strandStorage.run(strand, () => new AsyncResource("taskloom.task"));
+  const surroundings = captureContext();
+  // A scope restores the context without a copy. `run` copies all stores, once for its beginning and once for its end.
+  return surroundings === null ? null : surroundings.runInAsyncScope(resourceFor, null, strand);
+}
+
+function resourceFor(strand: Strand): AsyncResource {
+  strandStorage.enterWith(strand);
+  return new AsyncResource("taskloom.task");
 }

@@ -220,10 +220,13 @@ export class LaneConsumer extends EventEmitter implements EngineWorker, WorkerLa
     const keep = keepOf(job.opts.removeOnComplete);
     const end = endOf(job, { token, outcome: "completed", text, keep });
     try {
-      const wasStored = await this.#store(end, job, undefined);
-      if (!wasStored) return false;
+      await this.#loop.store(end);
     } catch (refusal) {
-      return await this.#fail(job, token, asError(refusal));
+      try {
+        if (!(await this.#storeAgain(end, job, undefined, refusal))) return false;
+      } catch (final) {
+        return await this.#fail(job, token, asError(final));
+      }
     }
     job.finishedOn = end.finishedOn;
     job.returnvalue = result;
@@ -240,21 +243,20 @@ export class LaneConsumer extends EventEmitter implements EngineWorker, WorkerLa
     const stacktrace = job.stacktraceWith(error.stack);
     const keep = keepOf(job.opts.removeOnFail);
     const end = endOf(job, { token, outcome: "failed", text: error.message, stacktrace, keep });
-    if (!(await this.#store(end, job, error))) return false;
+    try {
+      await this.#loop.store(end);
+    } catch (refusal) {
+      if (!(await this.#storeAgain(end, job, error, refusal))) return false;
+    }
     job.finishedOn = end.finishedOn;
     job.attemptsMade++;
     this.emit("failed", job, error);
     return true;
   }
 
-  /** Stores an end; see {@link EndStore.untilStored}, which is needed only after a refusal. */
-  async #store(end: RunEnd, job: ClaimedJob, error: Error | undefined): Promise<boolean> {
-    try {
-      await this.#loop.store(end);
-      return true;
-    } catch (refusal) {
-      return await this.#ends.untilStored(job, error, this, () => this.#loop.store(end), refusal);
-    }
+  /** Stores an end that was refused once; see {@link EndStore.untilStored}. */
+  #storeAgain(end: RunEnd, job: ClaimedJob, error: Error | undefined, refusal: unknown): Promise<boolean> {
+    return this.#ends.untilStored(job, error, this, () => this.#loop.store(end), refusal);
   }
 
   /** Stores a failed attempt by BullMQ's own command, which knows the rules of its back-off. */

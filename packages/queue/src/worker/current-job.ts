@@ -1,4 +1,4 @@
-import { AsyncLocalStorage } from "node:async_hooks";
+import { AsyncLocalStorage, AsyncResource } from "node:async_hooks";
 import { carryToThreads } from "@taskloom/offload/carried-stores";
 import { decodeValue } from "../wire/decode.ts";
 import { encodeValue } from "../wire/encode.ts";
@@ -68,5 +68,9 @@ export function currentJob(): CurrentJob | undefined {
 
 /** Calls `fn` with `job` as the current job of `fn` and of everything that it starts. */
 export function runAsJob<T>(job: CurrentJob, fn: () => T): T {
-  return storage.run(job, fn);
+  // A scope restores the context without a copy. `run` copies all stores, once for its beginning and once for its end.
+  return new AsyncResource("taskloom.job").runInAsyncScope(() => {
+    storage.enterWith(job);
+    return fn();
+  });
 }

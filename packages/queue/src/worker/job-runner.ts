@@ -146,22 +146,22 @@ export class JobRunner implements LaneRunner {
     const early = this.#unmatched.get(id);
     if (early !== undefined) this.cancel(early);
     if (this.#isStopping) this.#handBack(run);
-    const progress = new ProgressRelay(job, (encoded) => {
-      const { reply } = job.data;
-      if (reply !== undefined) this.#engine.replies.send(reply, { id: task.getName(), progress: encoded });
+    let progress: ProgressRelay | undefined;
+    const stopProgress = task.onProgress((value) => {
+      progress ??= this.#relayOf(job, task);
+      progress.report(value);
     });
-    const stopProgress = task.onProgress((value) => progress.report(value));
     try {
       const value = await end;
       // BullMQ's own client reads the result of its job as plain JSON.
       const result = job.plain === undefined ? encodeValue(value) : value;
-      const storing = progress.settled();
+      const storing = progress?.settled();
       if (storing !== undefined) await storing;
       const stored = (strict ? await this.#seal(run, job) : undefined) ?? result;
       if (lane?.isAlone() === true) this.#replies.sendBehind(job, stored);
       return stored;
     } catch (error) {
-      await progress.settled();
+      await progress?.settled();
       // A run that was stopped has to hand the job back, or to end it as cancelled, so it is not sealed.
       if (strict && run.stop === undefined && !(error instanceof WaitingError)) {
         const cancelledBefore = await this.#seal(run, job);
@@ -172,6 +172,13 @@ export class JobRunner implements LaneRunner {
       stopProgress();
       this.#runs.delete(id);
     }
+  }
+
+  #relayOf(job: BullJob, task: Task<unknown>): ProgressRelay {
+    return new ProgressRelay(job, (encoded) => {
+      const { reply } = job.data;
+      if (reply !== undefined) this.#engine.replies.send(reply, { id: task.getName(), progress: encoded });
+    });
   }
 
   #mayHaveLapsed({ processedOn }: BullJob): boolean {
