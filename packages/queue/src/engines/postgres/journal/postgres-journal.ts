@@ -143,7 +143,7 @@ export class PostgresJournal implements RunJournal {
     return promoted;
   }
 
-  /** Looks at some of the journals, and removes those whose job is gone. */
+  /** Reads some of the journals, and removes those whose job is gone. */
   async #search(lane: string): Promise<void> {
     const [row] = await this.#query(
       `SELECT count(*)::integer AS count, max(id) AS last, array_agg(id) FILTER (WHERE is_gone) AS gone FROM

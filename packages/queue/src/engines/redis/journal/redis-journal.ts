@@ -143,7 +143,7 @@ export class RedisJournal implements RunJournal {
     return promoted;
   }
 
-  /** Looks at some of the journals, and removes those whose job is gone. */
+  /** Reads some of the journals, and removes those whose job is gone. */
   async #search(lane: string): Promise<void> {
     const cursor = this.#searched.get(lane) ?? "0";
     const [next, ids] = await this.#parts.scan(`${this.#parts.prefix}:${lane}:tl-runs`, cursor);

@@ -36,7 +36,7 @@ export function deliver(
   return { answer: { kind: "stored", unread: unread + items.length }, token: job.token };
 }
 
-/** Looks at some of the runs with unread items, and promotes the parked ones. */
+/** Reads some of the runs with unread items, and promotes the parked ones. */
 export function sweep(
   transaction: Transaction,
   queue: string,
@@ -59,7 +59,7 @@ export function sweep(
   return { promoted, last: rows.length < count ? undefined : String(rows.at(-1)?.["id"]) };
 }
 
-/** Looks at some of the journals, and removes those without a job. Returns the last one, if there may be more. */
+/** Reads some of the journals, and removes those without a job. Returns the last one, if there may be more. */
 export function search(
   transaction: Transaction,
   queue: string,
