@@ -64,7 +64,7 @@ export class JobWaiter {
         clearTimeout(timer);
         const left = until - Date.now();
         // Without a timer: the news of a due job can come after the clock has moved, and a simulated clock may stand still.
-        if (left <= 0) void stop();
+        if (left <= 0) queueMicrotask(() => void stop());
         else timer = setTimeout(() => void stop(), Math.min(left, MAX_TIMER_MS));
       }
       this.#cancel = () => void stop();
