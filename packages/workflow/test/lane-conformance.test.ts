@@ -1,4 +1,13 @@
-import { CancelledError, Future, gather, Queue, sleep, taskGroup, timeout, TimeoutError } from "@taskloom/loop";
+import {
+  CancelledError,
+  Future,
+  gather,
+  Queue,
+  sleep,
+  taskGroup,
+  timeout,
+  TimeoutError,
+} from "@taskloom/loop";
 import { defineTask, currentJob, UnrecoverableError } from "@taskloom/queue";
 import type { TaskQueue } from "@taskloom/queue";
 import { LaneQueues, terminateStored } from "@taskloom/queue/operating";
@@ -21,9 +30,7 @@ async function send(queue: TaskQueue, id: string, ...payloads: number[]): Promis
 }
 
 const isParked = (run: { state(): Promise<string> }): Promise<void> =>
-  expect
-    .poll(() => run.state(), { timeout: 20_000 })
-    .toBe("delayed") as unknown as Promise<void>;
+  expect.poll(() => run.state(), { timeout: 20_000 }).toBe("delayed") as unknown as Promise<void>;
 
 const HOUR_MS = 3_600_000;
 
@@ -92,10 +99,9 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
     });
     const program = defineWorkflow({ name: "lane.combined", check: "always" }, function* () {
       const sums = yield* gather([1, 2, 3].map((n) => step(double, n)));
-      const ends = yield* gather(
-        [submit(double, 5), submit(child, 6), submit(bad), submit(child, -1)],
-        { returnExceptions: true },
-      );
+      const ends = yield* gather([submit(double, 5), submit(child, 6), submit(bad), submit(child, -1)], {
+        returnExceptions: true,
+      });
       const queue = new Queue<number>(1);
       const taken: number[] = [];
       yield* taskGroup(function* (group) {
@@ -154,7 +160,9 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
     await expect.poll(async () => (await queue.counts()).active, { timeout: 10_000 }).toBe(0);
   });
 
-  test("signals are buffered before the first start, in memory and while the run is parked", async ({ pair }) => {
+  test("signals are buffered before the first start, in memory and while the run is parked", async ({
+    pair,
+  }) => {
     const program = defineWorkflow({ name: "lane.hears", residentFor: 50 }, function* (count: number) {
       const heard: number[] = [];
       while (heard.length < count) heard.push(yield* note.receive());
@@ -195,7 +203,9 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
     expect(keys).toEqual([`${run.id}/1`, `${run.id}~1/1`, `${run.id}~2/1`]);
   });
 
-  test("a run that worker A leaves goes on in worker B: at the end of its step, and in the middle", async ({ pair }) => {
+  test("a run that worker A leaves goes on in worker B: at the end of its step, and in the middle", async ({
+    pair,
+  }) => {
     const gates = new Map<string, () => void>();
     const starts: string[] = [];
     const gated = defineTask({ name: "lane.gated" }, async (name: string, isOpen: boolean) => {
@@ -278,7 +288,9 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
     expect(warnings).toEqual(["REPLAY_DIVERGED"]);
   });
 
-  test("impure code is found by the replay when the run ends, and the run has not failed", async ({ pair }) => {
+  test("impure code is found by the replay when the run ends, and the run has not failed", async ({
+    pair,
+  }) => {
     let calls = 0;
     const program = defineWorkflow({ name: "lane.impure", check: "always" }, function* () {
       return yield* step(double, ++calls);

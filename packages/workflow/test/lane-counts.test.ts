@@ -69,18 +69,23 @@ describe.each(engines.filter(({ name }) => !/cluster|processes/.test(name)))("on
     expect(calls).toBeLessThanOrEqual(40);
   });
 
-  counted("no wake is lost: runs that park at once, under signals from several senders", async ({ lane: { queue } }) => {
-    const senders = [1, 2, 3, 4];
-    const runs = Array.from({ length: 50 }, () => queue.submit(hears, senders.length * 5));
-    await Promise.all(runs.map((run) => run.sent()));
-    const item = JSON.stringify(["s", "ping", 1]);
-    await Promise.all(
-      senders.map(async () => {
-        for (let n = 0; n < 5; n++) {
-          for (const { id } of runs) await queue.engine.journal.deliver(`${queue.name}.workflow`, id, [item]);
-        }
-      }),
-    );
-    expect(await Promise.all(runs)).toEqual(runs.map(() => 20));
-  }, 60_000);
+  counted(
+    "no wake is lost: runs that park at once, under signals from several senders",
+    async ({ lane: { queue } }) => {
+      const senders = [1, 2, 3, 4];
+      const runs = Array.from({ length: 50 }, () => queue.submit(hears, senders.length * 5));
+      await Promise.all(runs.map((run) => run.sent()));
+      const item = JSON.stringify(["s", "ping", 1]);
+      await Promise.all(
+        senders.map(async () => {
+          for (let n = 0; n < 5; n++) {
+            for (const { id } of runs)
+              await queue.engine.journal.deliver(`${queue.name}.workflow`, id, [item]);
+          }
+        }),
+      );
+      expect(await Promise.all(runs)).toEqual(runs.map(() => 20));
+    },
+    60_000,
+  );
 });
