@@ -6,7 +6,7 @@ import type { HistoryBounds } from "../journal/bounds.ts";
 import { Seeded } from "../run/seeded.ts";
 import { live } from "./life.ts";
 import type { Lived, Sent, Story, Stored } from "./life.ts";
-import { checkReplay } from "./check-replay.ts";
+import { checkReplay } from "../run/check-replay.ts";
 
 /** A signal, an update or a cancel that an exploration sends. */
 export type Sending =
@@ -198,9 +198,13 @@ function differenceOf(calm: Lived, crashed: Lived): string | null {
   return a === b ? null : `  the end without a crash: ${a}\n  the end with it: ${b}`;
 }
 
-async function replayHistories(story: Untold, lived: Lived): Promise<void> {
-  if (lived.histories.length > 1) return;
-  await checkReplay(story.workflow, lived.histories[0]!, story);
+/** Replays each history, those that `continueAs` has begun included. */
+async function replayHistories({ id, bounds }: Untold, { histories, stored }: Lived): Promise<void> {
+  for (const [generation, history] of histories.entries()) {
+    const { workflow, args } = stored.find((state) => state.generation === generation)!;
+    // oxlint-disable-next-line no-await-in-loop -- one history after the other
+    await checkReplay(workflow, history, { id, args, generation, bounds });
+  }
 }
 
 function count(totals: { lives: number; crashes: number; ticks: number }, lived: Lived): void {
