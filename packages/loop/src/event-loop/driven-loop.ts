@@ -77,7 +77,11 @@ export class DrivenLoop extends EventLoop {
   /** Whether nothing is left on the loop: no task, no timer, no ready entry and no work outside. */
   get isUnused(): boolean {
     return (
-      this._tasks.size === 0 && this._timers.live === 0 && this._readySize === 0 && this.#outside === 0 && !this.#isDriven
+      this._tasks.size === 0 &&
+      this._timers.live === 0 &&
+      this._readySize === 0 &&
+      this.#outside === 0 &&
+      !this.#isDriven
     );
   }
 

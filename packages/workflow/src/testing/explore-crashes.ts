@@ -158,7 +158,10 @@ function plansOf(seed: number, { stored, appends, world }: Lived, maxCrashes: nu
 function diesAfter(appends: number): Story["dies"] {
   let hasDied = false;
   return (append, when) => {
-    if (hasDied || (appends === 0 ? append !== 0 || when !== "before" : append !== appends - 1 || when !== "after")) {
+    if (
+      hasDied ||
+      (appends === 0 ? append !== 0 || when !== "before" : append !== appends - 1 || when !== "after")
+    ) {
       return false;
     }
     return (hasDied = true);

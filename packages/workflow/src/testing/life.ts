@@ -64,8 +64,6 @@ export interface Lived {
 /** The most ticks of one story. A run that goes on longer never ends. */
 const MAX_TICKS = 100_000;
 
-const NO_VIEWS: ReadonlyMap<string, Json> = new Map();
-
 /** Lives a story to its end, from its start or from a stored state, crash by crash. */
 export async function live(story: Story, from?: Stored): Promise<Lived> {
   const life = new Life(story, from);
@@ -140,6 +138,11 @@ export class Life {
     };
   }
 
+  /** The time up to which the run has lived. */
+  get now(): number {
+    return this.#now;
+  }
+
   /** Sends an item to the run. Times of sendings never go back. */
   send(sent: Sent): void {
     this.#sent.push(sent);
@@ -194,7 +197,11 @@ export class Life {
 
   #next(): number | undefined {
     const wakeAt = this.#wakeAt ?? Infinity;
-    const next = Math.min(wakeAt, this.#world.nextDeadline ?? Infinity, this.#sent[this.#read]?.at ?? Infinity);
+    const next = Math.min(
+      wakeAt,
+      this.#world.nextDeadline ?? Infinity,
+      this.#sent[this.#read]?.at ?? Infinity,
+    );
     return next === Infinity ? undefined : next;
   }
 
@@ -289,7 +296,8 @@ export class Life {
 class ChildLife implements Working {
   readonly command: number;
   readonly #life: Life;
-  #end: EndRecord | null = null;
+  #ended: { readonly end: EndRecord; readonly at: number } | null = null;
+  #time = 0;
   #isCancelled = false;
 
   constructor(parent: Story, job: JobStart, start: number) {
@@ -306,17 +314,23 @@ class ChildLife implements Working {
     });
   }
 
+  /** After its crash, the parent is at an earlier time than the child, and gets the end at the child's time. */
   get end(): EndRecord | null {
-    return this.#end;
+    return this.#ended !== null && this.#ended.at <= this.#time ? this.#ended.end : null;
   }
 
   get due(): number | undefined {
-    return this.#life.due;
+    return this.#ended === null ? this.#life.due : this.#ended.at;
   }
 
-  async catchUp(time: number): Promise<void> {
+  catchUp(time: number): void | Promise<void> {
+    this.#time = time;
+    return this.#ended === null ? this.#goOn(time) : undefined;
+  }
+
+  async #goOn(time: number): Promise<void> {
     const end = await this.#life.until(time);
-    if (end !== null) this.#end = endOf(this.command, end);
+    if (end !== null) this.#ended = { end: endOf(this.command, end), at: this.#life.now };
   }
 
   /** Sends the cancel to the child, once: a parent that is replayed sends it again. */
