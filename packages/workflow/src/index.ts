@@ -38,4 +38,4 @@ export type { DivergedRun, HistoryCheck } from "./operate/check-runs.ts";
 export type { HistoryCommand, HistoryDelivery, HistoryTick } from "./operate/history.ts";
 export type { RunPage, RunQuery } from "./operate/list-runs.ts";
 export type { RunSnapshot, RunState } from "./operate/read-run.ts";
-export type { RunTask, RunTree } from "./operate/run-tree.ts";
+export type { PendingCall, RunTask, RunTree } from "./operate/run-tree.ts";

@@ -10,4 +10,4 @@ export type { DivergedRun, HistoryCheck, HistorySource } from "./operate/check-r
 export type { HistoryCommand, HistoryDelivery, HistoryTick } from "./operate/history.ts";
 export type { RunPage, RunQuery } from "./operate/list-runs.ts";
 export type { RunSnapshot, RunState } from "./operate/read-run.ts";
-export type { RunTask, RunTree } from "./operate/run-tree.ts";
+export type { PendingCall, RunTask, RunTree } from "./operate/run-tree.ts";

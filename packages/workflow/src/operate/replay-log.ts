@@ -6,7 +6,7 @@ import type { RunHost } from "../run/host.ts";
 import type { RunSnapshot } from "./read-run.ts";
 
 /** The surroundings of a replay: nothing starts. */
-const NOWHERE: RunHost = {
+export const NOWHERE: RunHost = {
   startStep() {},
   submit() {},
   cancel() {},
@@ -56,13 +56,14 @@ export async function replayLog<T>(
   run: ReplayedRun,
   log: AsyncIterable<readonly string[]>,
   use: (replayed: DurableRun) => T,
+  host: RunHost = NOWHERE,
 ): Promise<T> {
   const replayed = new DurableRun({
     workflow,
     id: run.id,
     args: run.args as Json,
     generation: run.generation,
-    host: NOWHERE,
+    host,
   });
   try {
     for await (const page of log) await replayed.replay(page);

@@ -1,7 +1,9 @@
 import { allTasks, captureCallGraph, captureWaits } from "@taskloom/loop";
 import type { Task } from "@taskloom/loop";
 import type { WorkflowDefinition } from "../definition/define-workflow.ts";
-import { replayLog, workflowNeededBy } from "./replay-log.ts";
+import type { DurableRun } from "../run/durable-run.ts";
+import type { RunHost } from "../run/host.ts";
+import { NOWHERE, replayLog, workflowNeededBy } from "./replay-log.ts";
 import type { ReplayedRun } from "./replay-log.ts";
 
 /** A task of a run, its position in the code, and the tasks that it awaits. */
@@ -14,9 +16,17 @@ export interface RunTask {
   readonly children: readonly RunTask[];
 }
 
+/** A step, job or child of a run that has not ended. */
+export interface PendingCall {
+  readonly command: number;
+  readonly kind: "step" | "job" | "child";
+  readonly name: string;
+}
+
 /** The call graph of a run after its last stored tick. */
 export interface RunTree {
   readonly roots: readonly RunTask[];
+  readonly pending: readonly PendingCall[];
   /** The time at which the run goes on by itself, in milliseconds since 1970; undefined if only a delivery continues it. */
   readonly wakeAt: number | undefined;
 }
@@ -33,10 +43,20 @@ export async function treeOfLog(
   log: AsyncIterable<readonly string[]>,
 ): Promise<RunTree> {
   const workflow = workflowNeededBy(run, workflows);
-  return await replayLog(workflow, run, log, (replayed) => ({
+  const pending: PendingCall[] = [];
+  // At the end of a replay the run takes up its open calls. This host only records them.
+  const host: RunHost = {
+    ...NOWHERE,
+    startStep: ({ command, task }) => void pending.push({ command, kind: "step", name: task.task.name }),
+    submit: ({ command, task, isWorkflow }) =>
+      void pending.push({ command, kind: isWorkflow ? "child" : "job", name: task.task.name }),
+  };
+  const use = (replayed: DurableRun): RunTree => ({
     roots: rootsOf([...allTasks(replayed.loop)]),
     wakeAt: replayed.main === null ? undefined : replayed.live(replayed.time).wakeAt,
-  }));
+    pending,
+  });
+  return await replayLog(workflow, run, log, use, host);
 }
 
 function rootsOf(tasks: readonly Task<unknown>[]): RunTask[] {
