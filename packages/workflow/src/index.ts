@@ -1,4 +1,5 @@
-export { defineWorkflow, isWorkflowDefinition } from "./definition/define-workflow.ts";
+export { defineWorkflow } from "./define-workflow.ts";
+export { isWorkflowDefinition } from "./definition/workflow-definition.ts";
 export { step, submit } from "./authoring/step.ts";
 export { defineSignal } from "./authoring/signals.ts";
 export { defineUpdate, onUpdate } from "./authoring/updates.ts";
@@ -22,7 +23,7 @@ export type {
   ResolvedWorkflowOptions,
   WorkflowDefinition,
   WorkflowOptions,
-} from "./definition/define-workflow.ts";
+} from "./definition/workflow-definition.ts";
 export type { Caller, ResultOf } from "./authoring/step.ts";
 export type { SignalDefinition } from "./authoring/signals.ts";
 export type { UpdateDefinition } from "./authoring/updates.ts";

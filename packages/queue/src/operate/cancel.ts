@@ -4,6 +4,7 @@ import type { Lane } from "../contract/lane.ts";
 import { endOf } from "../contract/retention.ts";
 import { cancelledEnvelope, cancelledOutcome } from "../wire/outcome.ts";
 import { storableText } from "../wire/plain-text.ts";
+import { deliverEnd } from "./deliver-end.ts";
 import type { LaneQueues } from "./lane-queues.ts";
 
 /** A canceller takes the lock of one job at most this often. */
@@ -73,6 +74,7 @@ async function cancelOnce(queues: LaneQueues, lane: Lane, id: string, reason: st
   const { attemptsMade: attempts } = job; // BullMQ counts this end as one more.
   await job.moveToCompleted(cancelledEnvelope(reason || undefined), answer.token, false);
   engine.recordEnd(laneName, endOf(job, "cancelled"));
+  if (job.data.run !== undefined) await deliverEnd(engine, job.data, cancelledOutcome(reason));
   // The waiter can be in another process than the canceller.
   const reply = replyAddress(job.data, engine.replies);
   if (reply !== undefined) engine.replies.send(reply, { id, outcome: cancelledOutcome(reason), attempts });

@@ -28,6 +28,30 @@ export interface JobData {
   readonly flow?: FlowData;
   /** The context of the submission: the values of propagated stores, and the trace context; encoded. */
   readonly context?: unknown;
+  /** The durable run that has submitted the job. The end of the job is delivered to its inbox. */
+  readonly run?: ParentRun;
+  /** The beginning of the history of a durable run that was continued under its id. */
+  readonly continued?: ContinuedRun;
+}
+
+/** The place in a durable run to which the end of a job belongs. */
+export interface ParentRun {
+  /** The name of the lane of the run at the engine. */
+  readonly lane: string;
+  /** The id under which the run is stored. */
+  readonly id: string;
+  /** The number of the command. */
+  readonly n: number;
+  /** The history of the run that has submitted the job; absent for the first one. */
+  readonly generation?: number;
+}
+
+/** The beginning of a history that follows another one. */
+export interface ContinuedRun {
+  /** The time of its first tick, in milliseconds of the engine's clock. */
+  readonly at: number;
+  /** The signals and updates that the history before has consumed and not read. */
+  readonly carried: readonly unknown[];
 }
 
 /** The children of a flow's parent. */

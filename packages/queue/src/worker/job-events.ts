@@ -46,6 +46,16 @@ export type ReportUnknown = (job: {
   readonly version: number | undefined;
 }) => void;
 
+/** A warning about one durable run. */
+export interface RunWarning {
+  /** A stable code, such as `RUN_IMPURE`. */
+  readonly code: string;
+  readonly message: string;
+  readonly id: string;
+  /** The name of the workflow. */
+  readonly name: string;
+}
+
 /** The listeners of a worker, for logs and figures. An error of a listener never fails a job. */
 export interface WorkerListeners {
   /** Notified of every job that starts to run here. */
@@ -59,6 +69,8 @@ export interface WorkerListeners {
   readonly onUnknown?: ReportUnknown;
   /** Notified of every command that the engine refused, such as a job's end on a full disk. The command is repeated. */
   readonly onEngineError?: (error: Error) => void;
+  /** Notified of warnings about durable runs, such as impure code. Default: a process warning. */
+  readonly onWarning?: (warning: RunWarning) => void;
 }
 
 /** Returns the event of a job that has just started. */

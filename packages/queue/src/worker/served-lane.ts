@@ -1,3 +1,4 @@
+import { asError } from "../as-error.ts";
 import type { Engine } from "../contract/engine.ts";
 import type { EngineWorker } from "../contract/engine-worker.ts";
 import type { BullJob } from "../contract/lane-queue.ts";
@@ -5,6 +6,7 @@ import { laneQueueName } from "../contract/lane.ts";
 import type { Lane } from "../contract/lane.ts";
 import type { LockHolder } from "../contract/lock-holder.ts";
 import { endOf } from "../contract/retention.ts";
+import { deliverEnd } from "../operate/deliver-end.ts";
 import { encodeError } from "../wire/encode.ts";
 import { StoredFailure, outcomeOfResult } from "../wire/outcome.ts";
 import type { Outcome } from "../wire/outcome.ts";
@@ -46,6 +48,9 @@ export class ServedLane {
   readonly #slots: LaneSlots | undefined;
   readonly #worker: EngineWorker;
   readonly #stopListening: () => void;
+  /** The ends that are on their way to the durable runs that wait for them. */
+  readonly #deliveries = new Set<Promise<void>>();
+  #isClosed = false;
   #finished = 0;
 
   constructor(engine: Engine, options: ServedLaneOptions) {
@@ -102,7 +107,17 @@ export class ServedLane {
     this.#finished++;
     this.#replies.onEnd(job, outcome);
     this.#engine.recordEnd(this.#laneName, endOf(job, outcome.state));
+    if (job.data.run !== undefined) this.#deliver(job, outcome);
     this.#notifyJob(job, outcome.state, error);
+  }
+
+  #deliver(job: BullJob, outcome: Outcome): void {
+    const delivery = deliverEnd(this.#engine, job.data, outcome, () => !this.#isClosed)
+      .catch((error: unknown) => {
+        notifyListener("onEngineError", this.#listeners.onEngineError, asError(error));
+      })
+      .finally(() => this.#deliveries.delete(delivery));
+    this.#deliveries.add(delivery);
   }
 
   #notifyJob(job: BullJob, state: JobEvent["state"], error: unknown): void {
@@ -160,7 +175,10 @@ export class ServedLane {
     this.#stopListening();
     try {
       await this.#worker.close(force);
+      // The engine may not answer. The runs then find the ends by themselves.
+      if (!force) await Promise.all(this.#deliveries);
     } finally {
+      this.#isClosed = true;
       await this.#runner.close?.();
     }
   }

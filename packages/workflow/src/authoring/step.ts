@@ -1,7 +1,7 @@
 import type { Operation } from "@taskloom/loop";
 import { isTaskDefinition } from "@taskloom/queue";
 import type { TaskDefinition } from "@taskloom/queue";
-import { isWorkflowDefinition } from "../definition/define-workflow.ts";
+import { isWorkflowDefinition } from "../definition/workflow-definition.ts";
 import { WorkflowOptionsError, WorkflowUsageError } from "../errors.ts";
 import type { StepOptions, ChildOptions } from "../run/host.ts";
 import { Deferred } from "./deferred.ts";

@@ -1,7 +1,7 @@
 import type { TaskDefinition } from "@taskloom/queue";
 import { encodeValue } from "@taskloom/queue/wire";
-import type { WorkflowDefinition } from "../definition/define-workflow.ts";
-import { isWorkflowDefinition } from "../definition/define-workflow.ts";
+import type { WorkflowDefinition } from "../definition/workflow-definition.ts";
+import { isWorkflowDefinition } from "../definition/workflow-definition.ts";
 import { WorkflowUsageError } from "../errors.ts";
 import { Continuation } from "../run/continuation.ts";
 import { runHere } from "./here.ts";

@@ -136,7 +136,10 @@ export class CallTable {
     for (const call of this.#calls.values()) {
       if (call.isCancelled) {
         // Nothing awaits the work any more but its end. It is not run again; a job elsewhere is cancelled once more.
-        if (call.kind !== "s") this.#effects.add(() => this.#effects.host.cancel(call.command, call.message));
+        if (call.kind !== "s") {
+          const job = call.jobStart(this.#runId);
+          this.#effects.add(() => this.#effects.host.cancel(call.command, call.message, job));
+        }
         this.#found.push(call.cancelledEnd());
       } else if (call.isOnce) {
         this.#found.push(call.interruptedEnd());

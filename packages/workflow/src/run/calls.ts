@@ -61,7 +61,8 @@ export class Call {
     const timeout = options.timeout ?? task.task.timeout;
     const args = decodeValue(this.args) as unknown[];
     const from = Math.max(issuedAt, this.due);
-    return { command, task, args, attempt, from, timeout, key: options.key ?? `${runId}/${command}` };
+    const key = options.key ?? `${runId}/${command}`;
+    return { command, task, args, attempt, from, timeout, key, isOnce: this.isOnce };
   }
 
   /** Returns the job or the child. */

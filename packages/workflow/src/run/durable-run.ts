@@ -4,7 +4,7 @@ import { describeDeadlock } from "@taskloom/loop/durable";
 import { decodeValue, encodeError, encodeValue } from "@taskloom/queue/wire";
 import type { Json } from "@taskloom/queue/wire";
 import type { TaskDefinition } from "@taskloom/queue";
-import type { WorkflowDefinition } from "../definition/define-workflow.ts";
+import type { WorkflowDefinition } from "../definition/workflow-definition.ts";
 import { HistoryFullError, WorkflowUsageError } from "../errors.ts";
 import { DEFAULT_BOUNDS, RESERVE } from "../journal/bounds.ts";
 import type { HistoryBounds } from "../journal/bounds.ts";
@@ -97,12 +97,14 @@ export class DurableRun {
     this.#args = options.args;
     this.#host = host;
     this.#bounds = { ...DEFAULT_BOUNDS, maxTicks: workflow.workflow.maxHistory, ...bounds };
-    this.seeded = new Seeded(generation === 0 ? id : `${id}/${generation}`);
+    // Commands are numbered anew in each history, and neither keys nor ids may come again.
+    const history = generation === 0 ? id : `${id}~${generation}`;
+    this.seeded = new Seeded(history);
     this.#loop = new RunLoop<DurableRun>(0, this, workflow.workflow.isGenerator ? this.seeded : null);
     this.#loop.setExceptionHandler((_loop, context) => this.#unhandled(context));
     this.#effects = new Effects(host);
     const note = (command: CommandRecord): void => this.#note(command);
-    this.#calls = new CallTable(id, this.#effects, note);
+    this.#calls = new CallTable(history, this.#effects, note);
     this.inputs = new Inputs(this.#loop, this.#effects, note);
   }
 

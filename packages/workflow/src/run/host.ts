@@ -43,6 +43,8 @@ export interface StepStart {
   readonly key: string;
   /** Milliseconds that this attempt may run; undefined for no limit. */
   readonly timeout: number | undefined;
+  /** Whether the step runs at most once. Its command is stored. */
+  readonly isOnce: boolean;
 }
 
 /** A job or a child workflow that is to be added. The id is the same at each call, so a second addition changes nothing. */
@@ -75,8 +77,12 @@ export interface RunHost {
   startStep(step: StepStart): void;
   /** Adds a job, unless it is there. */
   submit(job: JobStart): void;
-  /** Cancels a step, a job or a child that was started; its end is delivered as any other. */
-  cancel(command: number, message: string | undefined): void;
+  /**
+   * Cancels a step, a job or a child that was started; its end is delivered as any other.
+   *
+   * @param job a job or a child of an earlier life, which this host has not submitted.
+   */
+  cancel(command: number, message: string | undefined, job?: JobStart): void;
   /** Sends the answer to an update. */
   answer(update: string, outcome: EncodedOutcome): void;
   /** Receives a line of `currentRun().log`. It is not called for lines that a replay repeats. */

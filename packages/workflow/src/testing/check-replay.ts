@@ -1,5 +1,5 @@
 import type { Json } from "@taskloom/queue/wire";
-import type { WorkflowDefinition } from "../definition/define-workflow.ts";
+import type { WorkflowDefinition } from "../definition/workflow-definition.ts";
 import type { HistoryBounds } from "../journal/bounds.ts";
 import { DurableRun } from "../run/durable-run.ts";
 import type { RunHost } from "../run/host.ts";

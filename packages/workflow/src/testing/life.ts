@@ -1,6 +1,6 @@
 import { TaskloomError } from "@taskloom/loop";
 import type { Json } from "@taskloom/queue/wire";
-import type { WorkflowDefinition } from "../definition/define-workflow.ts";
+import type { WorkflowDefinition } from "../definition/workflow-definition.ts";
 import type { Delivery } from "../journal/entry.ts";
 import type { HistoryBounds } from "../journal/bounds.ts";
 import { DurableRun } from "../run/durable-run.ts";

@@ -1,0 +1,140 @@
+import type { Engine } from "../contract/engine.ts";
+import { jobId, laneQueueName, storedId } from "../contract/lane.ts";
+import type { Lane } from "../contract/lane.ts";
+import type { LaneQueue, NewJob } from "../contract/lane-queue.ts";
+import { untilAnswered } from "../contract/transient.ts";
+import type { TaskDefinition } from "../definition/define-task.ts";
+import { cancelStored } from "../operate/cancel.ts";
+import type { CancelResult } from "../operate/cancel.ts";
+import { LaneQueues } from "../operate/lane-queues.ts";
+import type { JobData, ParentRun } from "../wire/job-data.ts";
+import { outcomeOf } from "../wire/outcome.ts";
+import type { Outcome } from "../wire/outcome.ts";
+import { jobOptions } from "./submission.ts";
+import { resolveSubmitOptions } from "./submit-options.ts";
+
+/** A job or a child that a durable run submits. */
+export interface RunJob {
+  readonly task: TaskDefinition;
+  /** The encoded list of arguments. */
+  readonly args: JobData["args"];
+  /** The id, without its lane. The same one each time the run is replayed. */
+  readonly id: string;
+  /** The queue of the job; by default that of the run. */
+  readonly queue?: string | undefined;
+  readonly delay?: number | undefined;
+  readonly priority?: number | undefined;
+  readonly run: ParentRun;
+  readonly context?: unknown;
+}
+
+interface Unsent {
+  readonly job: NewJob;
+  readonly onRefused: (error: unknown) => void;
+}
+
+/**
+ * The jobs and children of the durable runs of one lane. Nobody waits for them by a RemoteTask: their ends are delivered to
+ * the inbox of their run. A job of an id that exists is not added again.
+ */
+export class RunJobs {
+  readonly #engine: Engine;
+  readonly #queue: string;
+  readonly #queues = new Map<string, LaneQueues>();
+  /** The jobs of this turn, by queue and lane. */
+  #unsent = new Map<LaneQueue, Unsent[]>();
+  #isClosed = false;
+
+  /** @param queue the queue of the runs. */
+  constructor(engine: Engine, queue: string) {
+    this.#engine = engine;
+    this.#queue = queue;
+  }
+
+  #queuesOf(queue: string | undefined): LaneQueues {
+    const name = queue ?? this.#queue;
+    let queues = this.#queues.get(name);
+    if (queues === undefined) this.#queues.set(name, (queues = new LaneQueues(this.#engine, name)));
+    return queues;
+  }
+
+  /**
+   * Adds a job at the end of this turn, together with the others of the turn. The command is repeated until the engine
+   * answers.
+   *
+   * @param onRefused is called with the error if the engine will never take the job.
+   */
+  add({ task, args, id, queue, delay, priority, run, context }: RunJob, onRefused: Unsent["onRefused"]): void {
+    try {
+      const { runsOn, name, version, timeout } = task.task;
+      const options = resolveSubmitOptions({
+        id,
+        ...(delay === undefined ? {} : { delay }),
+        ...(priority === undefined ? {} : { priority }),
+      });
+      const data: JobData = {
+        v: 1,
+        version,
+        args,
+        run,
+        ...(timeout === undefined ? {} : { timeout }),
+        ...(context === undefined ? {} : { context }),
+      };
+      const job = { name, data, opts: { ...jobOptions(task.task, options), jobId: jobId(runsOn, id) } };
+      const lane = this.#queuesOf(queue).lane(runsOn);
+      if (this.#unsent.size === 0) this.#engine.defer(() => this.#send());
+      const unsent = this.#unsent.get(lane);
+      if (unsent === undefined) this.#unsent.set(lane, [{ job, onRefused }]);
+      else unsent.push({ job, onRefused });
+    } catch (error) {
+      onRefused(error);
+    }
+  }
+
+  #send(): void {
+    const unsent = this.#unsent;
+    this.#unsent = new Map();
+    for (const [lane, jobs] of unsent) void this.#sendTo(lane, jobs);
+  }
+
+  async #sendTo(lane: LaneQueue, unsent: readonly Unsent[]): Promise<void> {
+    const jobs = unsent.map(({ job }) => job);
+    const add = async (): Promise<unknown> =>
+      jobs.length === 1 ? await lane.add(jobs[0]!.name, jobs[0]!.data, jobs[0]!.opts) : await lane.addBulk(jobs);
+    try {
+      await untilAnswered(this.#engine, add, () => !this.#isClosed);
+    } catch (error) {
+      if (this.#isClosed) return;
+      // The engine can refuse one job of many. Those that it has taken are not refused.
+      for (const { job, onRefused } of unsent) {
+        await untilAnswered(this.#engine, () => lane.add(job.name, job.data, job.opts)).catch(() => onRefused(error));
+      }
+    }
+  }
+
+  /** Returns the ends of jobs, in the order of the ids; undefined for a job that has not ended, or is not there. */
+  async ends(queue: string | undefined, lane: Lane, ids: readonly string[]): Promise<(Outcome | undefined)[]> {
+    const name = laneQueueName(queue ?? this.#queue, lane);
+    const stored = await untilAnswered(
+      this.#engine,
+      () => this.#engine.lookup(name, ids.map((id) => storedId(jobId(lane, id)))),
+      () => !this.#isClosed,
+    );
+    return stored.map((each) => (each.kind === "finished" ? outcomeOf(each.record) : undefined));
+  }
+
+  /** Cancels a job or a child, once. */
+  async cancel(queue: string | undefined, lane: Lane, id: string, message: string): Promise<CancelResult> {
+    return await untilAnswered(
+      this.#engine,
+      () => cancelStored(this.#queuesOf(queue), lane, jobId(lane, id), message),
+      () => !this.#isClosed,
+    );
+  }
+
+  /** Closes the lanes that were opened. The jobs continue. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await Promise.all([...this.#queues.values()].map((queues) => queues.close()));
+  }
+}

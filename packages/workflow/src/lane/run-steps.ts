@@ -1,0 +1,271 @@
+import { getEventLoop } from "@taskloom/loop";
+import type { Handle, Task } from "@taskloom/loop";
+import {
+  checkArguments,
+  encodeError,
+  encodeValue,
+  idInRun,
+  JobLog,
+  notifyListener,
+  untilAnswered,
+} from "@taskloom/queue/lane";
+import type { BullJob, Lane, LaneContext, Outcome, ParentRun, RunJobs, RunnableTask } from "@taskloom/queue/lane";
+import type { Json } from "@taskloom/queue/wire";
+import { CANCELLED, COMPLETED, FAILED } from "../journal/entry.ts";
+import type { EndRecord } from "../journal/entry.ts";
+import type { EncodedOutcome, JobStart, RunHost, StepStart } from "../run/host.ts";
+
+/** A worker asks again after this time to stop a job, until the job has ended. */
+const ASK_AGAIN_MS = 1_000;
+
+/** A job or a child without an end, at the place where the engine has it. */
+interface PendingJob {
+  readonly queue: string | undefined;
+  readonly lane: Lane;
+  readonly id: string;
+  isCancelled: boolean;
+}
+
+/** The parts of a worker and of its run that {@link RunSteps} needs. */
+export interface RunStepsOptions {
+  readonly context: LaneContext;
+  readonly jobs: RunJobs;
+  /** Returns the job of the run in its residence under way. */
+  readonly job: () => BullJob;
+  readonly generation: () => number;
+  /** The name of the workflow. */
+  readonly name: string;
+  /** Receives the end of a step, or of a job if it was found otherwise than in the inbox. */
+  readonly onEnd: (end: EndRecord) => void;
+}
+
+/**
+ * The surroundings of a run in a worker. Steps run in the worker's lanes, and their ends are given to the run here. The ends
+ * of jobs and children come by the inbox of the run, which is safe from this worker's death.
+ */
+export class RunSteps implements RunHost {
+  readonly #options: RunStepsOptions;
+  readonly #steps = new Map<number, Task<unknown>>();
+  #jobs = new Map<number, PendingJob>();
+  readonly #log: JobLog;
+  #mode: "open" | "draining" | "closed" = "open";
+  #asking: Handle | undefined;
+
+  constructor(options: RunStepsOptions) {
+    this.#options = options;
+    const { engine } = options.context;
+    this.#log = new JobLog((line) => untilAnswered(engine, () => options.job().log(line)));
+  }
+
+  /** The number of steps that run here. */
+  get running(): number {
+    return this.#steps.size;
+  }
+
+  /** The number of jobs and children without an end. */
+  get jobs(): number {
+    return this.#jobs.size;
+  }
+
+  /** Starts no step any more, except one that may start only here: its command says that it has started. */
+  drain(): void {
+    if (this.#mode === "open") this.#mode = "draining";
+  }
+
+  /** Starts nothing any more, reports nothing, and cancels the steps. Resolves when they have ended. */
+  async close(message: string): Promise<void> {
+    this.#mode = "closed";
+    this.#asking?.cancel();
+    const steps = [...this.#steps.values()];
+    for (const step of steps) step.cancel(message);
+    await Promise.allSettled(steps);
+  }
+
+  /** Resolves when all lines are logged. */
+  async logged(): Promise<void> {
+    await this.#log.settled();
+  }
+
+  /** Drops a job whose end the run has received. */
+  ended(command: number): void {
+    this.#jobs.delete(command);
+  }
+
+  startStep(step: StepStart): void {
+    if (this.#mode === "closed" || (this.#mode === "draining" && !step.isOnce)) return;
+    const { command, task } = step;
+    try {
+      const checked = checkArguments(task.task, step.args);
+      if (checked instanceof Promise) this.#startChecked(step, checked);
+      else this.#run(step, checked);
+    } catch (error) {
+      this.#report([command, FAILED, encodeError(error)]);
+    }
+  }
+
+  #startChecked(step: StepStart, checking: Promise<readonly unknown[]>): void {
+    const start = getEventLoop().createTask(async () => await checking, { name: step.key });
+    this.#steps.set(step.command, start);
+    start.addDoneCallback(() => {
+      this.#steps.delete(step.command);
+      if (start.cancelled() || start.exception() !== undefined) this.#report(endOf(step, start));
+      else if (this.#mode !== "closed") this.#run(step, start.result());
+    });
+  }
+
+  #run(step: StepStart, args: readonly unknown[]): void {
+    const { context, job } = this.#options;
+    const { command, task, attempt, timeout, key } = step;
+    const running = context.steps.run({
+      definition: task as unknown as RunnableTask,
+      args,
+      id: key,
+      attempt,
+      timeout,
+      context: job().data.context,
+      log: (line) => this.#log.write(line),
+    });
+    this.#steps.set(command, running);
+    running.addDoneCallback(() => {
+      this.#steps.delete(command);
+      this.#report(endOf(step, running));
+    });
+  }
+
+  #report(end: EndRecord): void {
+    if (this.#mode !== "closed") this.#options.onEnd(end);
+  }
+
+  submit(start: JobStart): void {
+    if (this.#mode === "closed") return;
+    const { command, task, args, options } = start;
+    const pending = this.#place(start);
+    this.#jobs.set(command, pending);
+    this.#options.jobs.add(
+      {
+        task,
+        args: args as unknown[],
+        id: pending.id,
+        queue: options.queue,
+        delay: options.delay,
+        priority: options.priority,
+        run: this.#parent(command),
+        context: this.#options.job().data.context,
+      },
+      (error) => this.#report([command, FAILED, encodeError(error)]),
+    );
+  }
+
+  #parent(n: number): ParentRun {
+    const { context, job, generation } = this.#options;
+    const place = { lane: context.laneName, id: job().id!, n };
+    return generation() === 0 ? place : { ...place, generation: generation() };
+  }
+
+  #place({ command, task, options }: JobStart): PendingJob {
+    const { job, generation } = this.#options;
+    const run = generation() === 0 ? job().id! : `${job().id!}~${generation()}`;
+    const id = options.id ?? idInRun({ run, n: command });
+    return { queue: options.queue, lane: task.task.runsOn, id, isCancelled: false };
+  }
+
+  cancel(command: number, message: string | undefined, job?: JobStart): void {
+    const step = this.#steps.get(command);
+    if (step !== undefined) {
+      step.cancel(message);
+      return;
+    }
+    if (this.#mode === "closed") return;
+    const pending = this.#jobs.get(command) ?? (job && this.#place(job));
+    if (pending === undefined || pending.isCancelled) return;
+    pending.isCancelled = true;
+    void this.#cancelJob(command, pending, message ?? "");
+  }
+
+  async #cancelJob(command: number, pending: PendingJob, message: string): Promise<void> {
+    const { queue, lane, id } = pending;
+    try {
+      const result = await this.#options.jobs.cancel(queue, lane, id, message);
+      if (result === "delivered" || !this.#jobs.has(command)) return;
+      if (result === "ended") {
+        const [end] = await this.#options.jobs.ends(queue, lane, [id]);
+        this.#report(end === undefined ? [command, CANCELLED, message] : recordOf(command, end));
+        return;
+      }
+      getEventLoop().callLater(ASK_AGAIN_MS, () => {
+        if (this.#mode !== "closed" && this.#jobs.has(command)) void this.#cancelJob(command, pending, message);
+      });
+    } catch (error) {
+      this.warn({ code: "RUN_CANCEL", message: `Job ${id} could not be cancelled: ${String(error)}` });
+    }
+  }
+
+  /** Looks at the jobs without an end: their worker can have died before it delivered the end. */
+  async look(): Promise<void> {
+    const places = new Map<string, [number, PendingJob][]>();
+    for (const entry of this.#jobs) {
+      const place = `${entry[1].lane} ${entry[1].queue ?? ""}`;
+      const there = places.get(place);
+      if (there === undefined) places.set(place, [entry]);
+      else there.push(entry);
+    }
+    for (const jobs of places.values()) {
+      const { queue, lane } = jobs[0]![1];
+      const ends = await this.#options.jobs.ends(queue, lane, jobs.map(([, { id }]) => id));
+      for (const [index, end] of ends.entries()) {
+        const [command] = jobs[index]!;
+        if (end !== undefined && this.#jobs.has(command)) this.#report(recordOf(command, end));
+      }
+    }
+  }
+
+  answer(update: string, outcome: EncodedOutcome): void {
+    const address = update.slice(0, Math.max(0, update.lastIndexOf("#")));
+    if (address === "") return;
+    this.#options.context.engine.replies.send(address, { id: update, outcome: replyOf(outcome), attempts: 1 });
+  }
+
+  log(line: string): void {
+    this.#log.write(line).catch((error: unknown) => {
+      this.warn({ code: "RUN_LOG", message: `A line of the log could not be stored: ${String(error)}` });
+    });
+  }
+
+  warn({ code, message }: { readonly code: string; readonly message: string }): void {
+    const { context, job, name } = this.#options;
+    const { onWarning } = context.listeners;
+    if (onWarning === undefined) process.emitWarning(message, { type: "TaskloomWarning", code });
+    else notifyListener("onWarning", onWarning, { code, message, id: job().id!, name });
+  }
+}
+
+function replyOf(outcome: EncodedOutcome): Outcome {
+  if (outcome.state !== "cancelled") return outcome;
+  return outcome.message === undefined ? { state: "cancelled" } : { state: "cancelled", message: outcome.message };
+}
+
+function recordOf(command: number, end: Outcome): EndRecord {
+  if (end.state === "completed") return [command, COMPLETED, end.value as Json];
+  if (end.state === "failed") return [command, FAILED, end.error as Json];
+  return [command, CANCELLED, end.message ?? null];
+}
+
+function endOf({ command, task: { task } }: StepStart, step: Task<unknown>): EndRecord {
+  if (step.cancelled()) return [command, CANCELLED, messageOf(step)];
+  const error = step.exception();
+  if (error !== undefined) return [command, FAILED, encodeError(error)];
+  try {
+    return [command, COMPLETED, encodeValue(step.result(), { name: `result of ${task.name}` })];
+  } catch (unsendable) {
+    return [command, FAILED, encodeError(unsendable)];
+  }
+}
+
+function messageOf(step: Task<unknown>): string | null {
+  try {
+    step.result();
+    return null;
+  } catch (error) {
+    return error instanceof Error && error.message !== "" ? error.message : null;
+  }
+}

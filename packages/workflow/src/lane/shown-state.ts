@@ -1,0 +1,55 @@
+import type { Json } from "@taskloom/queue/wire";
+import { decodeEntry } from "../journal/entry.ts";
+import type { EndState } from "../journal/entry.ts";
+
+/** The number of answers to updates that are kept for clients that have lost them. */
+const MAX_ANSWERS = 100;
+
+type Answer = readonly [update: string, state: EndState, value: Json];
+
+/** The values of a run's views, and its last answers to updates: the stored text that others read without the run. */
+export class ShownState {
+  readonly #views: Record<string, Json>;
+  readonly #answers: Map<string, Answer>;
+
+  /** @param stored the text that is stored; undefined for a new run. */
+  constructor(stored: string | undefined) {
+    const { v, a } =
+      stored === undefined
+        ? { v: {}, a: [] }
+        : (JSON.parse(stored) as { readonly v: Record<string, Json>; readonly a: readonly Answer[] });
+    this.#views = { ...v };
+    this.#answers = new Map(a.map((answer) => [answer[0], answer]));
+  }
+
+  /** Returns whether a tick has changed the text. */
+  take(entry: string, views: ReadonlyMap<string, Json>): boolean {
+    for (const [name, value] of views) this.#views[name] = value;
+    const answers = answersOf(entry);
+    for (const answer of answers) this.#answers.set(answer[0], answer);
+    for (const id of this.#answers.keys()) {
+      if (this.#answers.size <= MAX_ANSWERS) break;
+      this.#answers.delete(id);
+    }
+    return views.size > 0 || answers.length > 0;
+  }
+
+  /** Returns the answer to an update that was sent again. */
+  answerTo(update: string): Answer | undefined {
+    return this.#answers.get(update);
+  }
+
+  toString(): string {
+    return JSON.stringify({ v: this.#views, a: [...this.#answers.values()] });
+  }
+}
+
+function answersOf(entry: string): Answer[] {
+  // Nearly no entry has one, and this look is cheaper than to decode it.
+  if (!entry.includes('["u",')) return [];
+  const answers: Answer[] = [];
+  for (const command of decodeEntry(entry).commands) {
+    if (command[0] === "u") answers.push([command[1], command[2], command[3]]);
+  }
+  return answers;
+}

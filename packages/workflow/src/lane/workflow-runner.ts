@@ -1,0 +1,416 @@
+import { getEventLoop } from "@taskloom/loop";
+import type { Handle, Task } from "@taskloom/loop";
+import { WorkerDiedError } from "@taskloom/queue";
+import {
+  cancelledEnvelope,
+  decodeError,
+  decodeValue,
+  JOURNAL_PAGE,
+  jobLeft,
+  RunJobs,
+  StoredFailure,
+  untilAnswered,
+  untilDone,
+  workerOfToken,
+} from "@taskloom/queue/lane";
+import type {
+  BullJob,
+  CancelRequest,
+  JobData,
+  LaneContext,
+  LaneRunner,
+  OpenedRun,
+  WorkerLane,
+} from "@taskloom/queue/lane";
+import { isWorkflowDefinition } from "../definition/workflow-definition.ts";
+import type { WorkflowDefinition } from "../definition/workflow-definition.ts";
+import { ReplayDivergedError } from "../errors.ts";
+import type { RunEnd } from "../run/host.ts";
+import { AppendGroup } from "./append-group.ts";
+import { Checks } from "./checks.ts";
+import { argumentsOf, ResidentRun } from "./resident-run.ts";
+import type { Leaving } from "./resident-run.ts";
+import { RunCache } from "./run-cache.ts";
+import { RunRecord } from "./run-record.ts";
+
+/** A run may outlive this many deaths of its worker at one length of its log. One death may be a deployment. */
+const MAX_DEATHS = 3;
+const SWEEP_MS = 1_000;
+/** A resident run without an append looks at its inbox this often, since a notification can be lost. */
+const INBOX_EACH_MS = 5_000;
+const JOBS_EACH_MS = 30_000;
+/** A request to end a run can arrive before the run is here. */
+const KEEP_REQUEST_MS = 2_000;
+/** The number of runs whose divergence was reported. */
+const MAX_REPORTED = 10_000;
+
+/** A job in this worker, from the call of `process` to its end. */
+interface Seat {
+  readonly id: string;
+  readonly token: string;
+  readonly attemptsStarted: number;
+  readonly left: Promise<void>;
+  run: ResidentRun | undefined;
+  stop: Leaving | undefined;
+  isLeaving: boolean;
+}
+
+/** Runs the durable coroutines of one queue in a worker. */
+export class WorkflowRunner implements LaneRunner {
+  readonly #context: LaneContext;
+  readonly #jobs: RunJobs;
+  readonly #group: AppendGroup;
+  readonly #cache = new RunCache<ResidentRun>();
+  readonly #checks = new Checks();
+  readonly #seats = new Set<Seat>();
+  /** The latest seat of each run. */
+  readonly #byId = new Map<string, Seat>();
+  readonly #unmatched = new Map<string, CancelRequest>();
+  readonly #reported = new Set<string>();
+  #isDraining = false;
+  #isClosed = false;
+  #sweeping: Handle | undefined;
+  #listening: { readonly worker: string; readonly stop: () => void } | undefined;
+
+  constructor(context: LaneContext) {
+    this.#context = context;
+    this.#jobs = new RunJobs(context.engine, context.queue);
+    this.#group = new AppendGroup(context.engine, context.laneName);
+  }
+
+  get running(): number {
+    return this.#seats.size;
+  }
+
+  get ending(): number {
+    let ending = 0;
+    for (const { isLeaving } of this.#seats) if (isLeaving) ending++;
+    return ending;
+  }
+
+  /** In one process a delivery and a park are one step each, so nothing is to be swept. */
+  start(): void {
+    if (!this.#context.engine.isLocal) this.#sweepLater();
+  }
+
+  #sweepLater(): void {
+    this.#sweeping = getEventLoop().callLater(SWEEP_MS, () => void this.#sweep());
+  }
+
+  async #sweep(): Promise<void> {
+    const { engine, laneName } = this.#context;
+    for (const { run } of this.#seats) run?.lookRegularly(INBOX_EACH_MS, JOBS_EACH_MS);
+    // The next sweep makes up for one that the engine has not answered.
+    await engine.journal.sweep(laneName).catch(() => {});
+    if (!this.#isClosed) this.#sweepLater();
+  }
+
+  #listen(token: string): void {
+    const worker = workerOfToken(token);
+    if (this.#listening?.worker === worker) return;
+    this.#listening?.stop();
+    const stop = this.#context.engine.journal.onDelivery(worker, ({ lane, id }) => {
+      if (lane === this.#context.laneName) this.#byId.get(id)?.run?.news();
+    });
+    this.#listening = { worker, stop };
+  }
+
+  async process(job: BullJob, token: string | undefined, lane?: WorkerLane): Promise<unknown> {
+    const left = Promise.withResolvers<void>();
+    const seat: Seat = {
+      id: job.id!,
+      token: token!, // A lane's worker passes the token of the lock with every job.
+      attemptsStarted: job.attemptsStarted,
+      left: left.promise,
+      run: undefined,
+      stop: undefined,
+      isLeaving: false,
+    };
+    this.#listen(seat.token);
+    this.#seats.add(seat);
+    this.#byId.set(seat.id, seat);
+    const early = this.#unmatched.get(seat.id);
+    if (early !== undefined) this.cancel(early);
+    try {
+      const admission = await this.#context.admit(job, seat.token, lane);
+      if (admission.kind === "end") return admission.result;
+      const workflow = admission.definition as unknown as WorkflowDefinition;
+      return await this.#reside(seat, job, argumentsOf(workflow, job, admission.args), workflow, lane);
+    } finally {
+      this.#seats.delete(seat);
+      if (this.#byId.get(seat.id) === seat) this.#byId.delete(seat.id);
+      left.resolve();
+    }
+  }
+
+  async #reside(
+    seat: Seat,
+    job: BullJob,
+    data: JobData,
+    workflow: WorkflowDefinition,
+    lane: WorkerLane | undefined,
+  ): Promise<unknown> {
+    let run = await this.#open(seat, job, data, workflow, lane);
+    let current = data;
+    for (;;) {
+      const leaving = await this.#drive(seat, run);
+      if (leaving.kind === "park") {
+        if (await this.#park(seat, run, leaving.until, current)) throw jobLeft("parked");
+        continue;
+      }
+      seat.isLeaving = leaving.kind !== "ended" || leaving.end.state !== "continued";
+      if (leaving.kind !== "ended") return await this.#leave(seat, run, job, leaving);
+      await run.logged();
+      await this.#check(run, current);
+      run.dispose();
+      if (leaving.end.state !== "continued") return resultOf(leaving.end, job, lane, this.#context);
+      ({ run, data: current } = await this.#continueAs(seat, run, job, current, leaving.end, lane));
+    }
+  }
+
+  /** Drives a run in a task of the worker's loop, whose name shows tools where the run is. */
+  async #drive(seat: Seat, run: ResidentRun): Promise<Leaving> {
+    if (seat.stop !== undefined) run.stop(seat.stop);
+    if (this.#isDraining) run.drain();
+    const task: Task<Leaving> = getEventLoop().createTask(() => run.drive(), { name: seat.id });
+    return await task;
+  }
+
+  async #open(
+    seat: Seat,
+    job: BullJob,
+    data: JobData,
+    workflow: WorkflowDefinition,
+    lane: WorkerLane | undefined,
+  ): Promise<ResidentRun> {
+    const cached = this.#cache.take(seat.id);
+    const opened = await this.#opened(seat, cached);
+    const fits = cached !== undefined && opened !== undefined && isOf(cached, opened);
+    if (!fits) cached?.dispose();
+    if (opened !== undefined && opened.deaths > MAX_DEATHS) {
+      if (fits) cached.dispose();
+      const message = `Run ${seat.id} (${job.name}) was in each of ${opened.deaths} workers that died at tick ${opened.length}, so it has failed; find out why they died, and retry the run`;
+      throw new StoredFailure(new WorkerDiedError(message), { final: true });
+    }
+    if (fits) {
+      seat.run = cached;
+      cached.resume(job, opened);
+      return cached;
+    }
+    const run = new ResidentRun(this.#lane, workflow, job, data, new RunRecord(seat.id, opened));
+    seat.run = run;
+    try {
+      if (opened === undefined || opened.length === 0) await run.begin(data);
+      else await this.#replay(run, opened, cached === undefined ? 0 : cached.length);
+    } catch (error) {
+      run.dispose();
+      if (!(error instanceof ReplayDivergedError)) throw error;
+      this.#reportDivergence(run, seat.id, error);
+      const { engine, laneName } = this.#context;
+      await untilAnswered(engine, () => engine.journal.release(laneName, seat.id, run.record.place.epoch));
+      return await this.#context.putBack(job, seat.token, lane);
+    }
+    return run;
+  }
+
+  get #lane(): ConstructorParameters<typeof ResidentRun>[0] {
+    return {
+      context: this.#context,
+      jobs: this.#jobs,
+      group: this.#group,
+      isFull: () => this.#seats.size >= this.#context.concurrency,
+      isChecked: (workflow) => this.#checks.isDue(workflow),
+    };
+  }
+
+  /** Opens a run; a first start has nothing to open. Throws if the lock is another's. */
+  async #opened(seat: Seat, cached: ResidentRun | undefined): Promise<OpenedRun | undefined> {
+    if (seat.attemptsStarted === 1) return undefined;
+    const { engine, laneName } = this.#context;
+    const from = cached?.length ?? 0;
+    const opened = await untilAnswered(engine, () => engine.journal.open(laneName, seat.id, seat.token, from));
+    if (opened !== undefined) return opened;
+    cached?.dispose();
+    throw jobLeft("lost");
+  }
+
+  /** Replays the log, page by page. The answer to the opening has the entries from `from` on. */
+  async #replay(run: ResidentRun, opened: OpenedRun, from: number): Promise<void> {
+    const { engine, laneName } = this.#context;
+    const { id } = run.record;
+    let page: readonly string[] = from === 0 ? opened.entries : [];
+    while (run.length < opened.length) {
+      if (page.length === 0) {
+        const at = run.length;
+        page = await untilAnswered(engine, () => engine.journal.read(laneName, id, at, JOURNAL_PAGE));
+        // The log has become shorter: another worker has the run.
+        if (page.length === 0) throw jobLeft("lost");
+      }
+      await run.replay(page);
+      page = [];
+    }
+    run.live();
+  }
+
+  #reportDivergence(run: ResidentRun, id: string, error: ReplayDivergedError): void {
+    if (this.#reported.has(id)) return;
+    if (this.#reported.size >= MAX_REPORTED) this.#reported.clear();
+    this.#reported.add(id);
+    run.warn(error.code, error.message);
+  }
+
+  /** Parks a run. Returns whether it is parked; a run with news goes on. */
+  async #park(seat: Seat, run: ResidentRun, until: number, data: JobData): Promise<boolean> {
+    const { engine, laneName } = this.#context;
+    const { place, inbox } = run.record;
+    await run.logged();
+    seat.isLeaving = true;
+    const terms = { ...place, token: seat.token, read: inbox.known, until };
+    const answer = await untilAnswered(engine, () => engine.journal.park(laneName, seat.id, terms));
+    if (answer === "news") {
+      seat.isLeaving = false;
+      run.news();
+      await run.fetched();
+      return false;
+    }
+    seat.run = undefined;
+    if (answer === "lost" || seat.stop !== undefined) {
+      run.dispose();
+      throw jobLeft("lost");
+    }
+    await this.#check(run, data);
+    this.#cache.put(seat.id, run);
+    return true;
+  }
+
+  async #check(run: ResidentRun, data: JobData): Promise<void> {
+    try {
+      await run.check(data);
+    } catch (error) {
+      run.warn("RUN_CHECK", `The replay for the check has failed: ${String(error)}`);
+    }
+  }
+
+  async #leave(
+    seat: Seat,
+    run: ResidentRun,
+    job: BullJob,
+    leaving: Exclude<Leaving, { readonly kind: "ended" | "park" }>,
+  ): Promise<unknown> {
+    const { engine, laneName } = this.#context;
+    if (leaving.kind === "hand back") await run.close("the worker stops");
+    run.dispose();
+    switch (leaving.kind) {
+      case "hand back":
+        await untilAnswered(engine, () => engine.journal.release(laneName, seat.id, run.record.place.epoch));
+        await untilDone(engine, () => job.moveToWait(seat.token));
+        throw jobLeft("handed back");
+      case "terminated":
+        return cancelledEnvelope(leaving.reason || undefined);
+      case "failed":
+        throw new StoredFailure(leaving.error, { final: true });
+      case "lost":
+        throw jobLeft("lost");
+    }
+  }
+
+  /** Begins the next history of a run, which stays here if this worker has its workflow. */
+  async #continueAs(
+    seat: Seat,
+    before: ResidentRun,
+    job: BullJob,
+    data: JobData,
+    end: RunEnd & { readonly state: "continued" },
+    lane: WorkerLane | undefined,
+  ): Promise<{ readonly run: ResidentRun; readonly data: JobData }> {
+    const { engine, laneName, tasks } = this.#context;
+    const { record } = before;
+    const { name, version, args, carried } = end;
+    const next: JobData = {
+      ...data,
+      version,
+      args: args as unknown[],
+      continued: { at: Math.max(engine.now(), before.time), carried },
+    };
+    const terms = { ...record.place, token: seat.token, consume: record.inbox.read, data: next, name };
+    const isNext = await untilAnswered(engine, () => engine.journal.continueAs(laneName, seat.id, terms));
+    if (!isNext) throw jobLeft("lost");
+    const workflow = tasks.get(name);
+    record.nextGeneration();
+    if (!isWorkflowDefinition(workflow) || workflow.task.version !== version) {
+      await untilAnswered(engine, () => engine.journal.release(laneName, seat.id, record.place.epoch));
+      return await this.#context.putBack(job, seat.token, lane);
+    }
+    const run = new ResidentRun(this.#lane, workflow, job, next, record);
+    seat.run = run;
+    await run.begin(next);
+    return { run, data: next };
+  }
+
+  /** Ends a run at once: nothing of it is executed any more. */
+  cancel(request: CancelRequest): void {
+    const seat = this.#byId.get(request.id);
+    if (seat === undefined) {
+      this.#unmatched.set(request.id, request);
+      getEventLoop().callLater(KEEP_REQUEST_MS, () => {
+        if (this.#unmatched.get(request.id) === request) this.#unmatched.delete(request.id);
+      });
+      return;
+    }
+    if (seat.token !== request.token || seat.attemptsStarted !== request.attemptsStarted) return;
+    this.#stop(seat, { kind: "terminated", reason: request.reason });
+  }
+
+  abandon(id: string): void {
+    const seat = this.#byId.get(id);
+    // A run that leaves has given its lock up itself.
+    if (seat !== undefined && !seat.isLeaving) this.#stop(seat, { kind: "lost" });
+  }
+
+  #stop(seat: Seat, leaving: Leaving): void {
+    seat.stop ??= leaving;
+    seat.run?.stop(leaving);
+  }
+
+  drain(): void {
+    this.#isDraining = true;
+    for (const { run } of this.#seats) run?.drain();
+  }
+
+  async handBackAll(): Promise<void> {
+    this.#isDraining = true;
+    const seats = [...this.#seats];
+    for (const seat of seats) this.#stop(seat, { kind: "hand back" });
+    await Promise.all(seats.map(({ left }) => left));
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#sweeping?.cancel();
+    this.#listening?.stop();
+    this.#group.close();
+    for (const { run } of this.#seats) run?.dispose();
+    this.#cache.clear();
+    await this.#jobs.close();
+  }
+}
+
+/** Returns whether a run in memory is at the place at which the engine has it, with no owner in between. */
+function isOf({ record, length }: ResidentRun, opened: OpenedRun): boolean {
+  const { epoch, generation } = record.place;
+  return opened.epoch === epoch + 1 && opened.generation === generation && opened.length === length;
+}
+
+function resultOf(
+  end: Exclude<RunEnd, { readonly state: "continued" }>,
+  job: BullJob,
+  lane: WorkerLane | undefined,
+  { replies }: LaneContext,
+): unknown {
+  if (end.state === "failed") throw new StoredFailure(decodeError(end.error), { final: true });
+  if (end.state === "cancelled") return cancelledEnvelope(end.message);
+  // BullMQ's own client reads the result of its job as plain JSON.
+  const result = job.plain === undefined ? end.value : decodeValue(end.value);
+  if (lane?.isAlone() === true) replies.sendBehind(job, result);
+  return result;
+}
