@@ -17,9 +17,8 @@ export function spawned(file: string, args: readonly string[]): ChildProcess {
   return child;
 }
 
-/** Starts a process of the bench, and waits until it can answer. */
-export async function started(file: string, args: readonly string[]): Promise<ChildProcess> {
-  const child = spawned(file, args);
+/** Waits until a process that was just started can answer. */
+export async function started(child: ChildProcess): Promise<ChildProcess> {
   await told(child, "ready");
   return child;
 }
