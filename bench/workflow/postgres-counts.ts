@@ -6,7 +6,7 @@ import { PrivatePostgres } from "../../test/support/private-postgres.ts";
 const SETTINGS =
   "-c shared_preload_libraries=pg_stat_statements -c max_connections=200 -c shared_buffers=256MB";
 
-/** The statements that clients sent, and the flushes and bytes of the write-ahead log. */
+/** The statements that clients sent, the flushes of the server, and the bytes of the statements in the write-ahead log. */
 export interface Counts {
   readonly statements: number;
   /** The statements that call the append of a journal. */

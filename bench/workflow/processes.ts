@@ -3,6 +3,9 @@ import type { ChildProcess } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import type { Figures, Question } from "./protocol.ts";
 
+/** The time in which a process must answer, in milliseconds. A peer can lose a run, and would then be awaited for ever. */
+const ANSWER_LIMIT = 120_000;
+
 const children = new Set<ChildProcess>();
 
 /** Starts a process of the bench, without waiting for it. */
@@ -26,13 +29,18 @@ export async function started(child: ChildProcess): Promise<ChildProcess> {
 /** Waits for a message with `key`, and returns its value. */
 export function told(child: ChildProcess, key: string): Promise<unknown> {
   return new Promise((resolve, reject) => {
+    const onLimit = (): void => reject(new Error(`A process of the bench sent no "${key}"; run the row alone`));
+    const limit = setTimeout(onLimit, ANSWER_LIMIT);
     const onMessage = (message: Record<string, unknown>): void => {
       if (!(key in message)) return;
+      clearTimeout(limit);
       child.off("message", onMessage).off("exit", onExit);
       resolve(message[key]);
     };
-    const onExit = (code: number | null, signal: string | null): void =>
+    const onExit = (code: number | null, signal: string | null): void => {
+      clearTimeout(limit);
       reject(new Error(`A process of the bench ended with ${code ?? signal}`));
+    };
     child.on("message", onMessage).on("exit", onExit);
   });
 }
