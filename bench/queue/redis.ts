@@ -8,8 +8,12 @@ import { join } from "node:path";
 /**
  * Starts a Redis of the bench's own. Other programs on the machine do not use it, and the bench does not
  * disturb them.
+ *
+ * @param durability the options of `redis-server` about its files; by default it writes none.
  */
-export async function privateRedis(): Promise<{ readonly url: string; stop(): Promise<void> }> {
+export async function privateRedis(
+  durability: readonly string[] = ["--appendonly", "no"],
+): Promise<{ readonly url: string; stop(): Promise<void> }> {
   const folder = await mkdtemp(join(tmpdir(), "taskloom-bench-"));
   const probe = createServer();
   await new Promise<void>((resolve) => probe.listen(0, "127.0.0.1", resolve));
@@ -24,8 +28,7 @@ export async function privateRedis(): Promise<{ readonly url: string; stop(): Pr
     folder,
     "--save",
     "",
-    "--appendonly",
-    "no",
+    ...durability,
   ];
   const server = spawn("redis-server", options, { stdio: ["ignore", "pipe", "inherit"] });
   await new Promise<void>((resolve, reject) => {

@@ -8,7 +8,7 @@ import { freePort } from "./private-redis.ts";
 const run = promisify(execFile);
 
 /** Settings for tests that wait for signals instead of seconds: deadlocks are detected at once. */
-const settings = "-c deadlock_timeout=20ms -c max_connections=200 -c shared_buffers=32MB";
+const TEST_SETTINGS = "-c deadlock_timeout=20ms -c max_connections=200 -c shared_buffers=32MB";
 
 /**
  * A PostgreSQL server that a test can stop, restart and reconfigure, on a free port of the loopback address.
@@ -20,27 +20,34 @@ export class PrivatePostgres {
   readonly #folder: string;
   readonly #binaries: string;
   readonly #user: { readonly uid: number; readonly gid: number } | undefined;
+  readonly #settings: string;
 
   private constructor(
     port: number,
     folder: string,
     binaries: string,
     user: { readonly uid: number; readonly gid: number } | undefined,
+    settings: string,
   ) {
     this.url = `postgres://taskloom@127.0.0.1:${port}/postgres`;
     this.#port = port;
     this.#folder = folder;
     this.#binaries = binaries;
     this.#user = user;
+    this.#settings = settings;
   }
 
-  /** Throws if PostgreSQL's server binaries, or a user that may run them, are missing. */
-  static async start(): Promise<PrivatePostgres> {
+  /**
+   * Throws if PostgreSQL's server binaries, or a user that may run them, are missing.
+   *
+   * @param settings the options of `postgres` besides its address.
+   */
+  static async start(settings: string = TEST_SETTINGS): Promise<PrivatePostgres> {
     const binaries = await serverBinaries();
     const user = process.getuid?.() === 0 ? systemUser("postgres") : undefined;
     const folder = await mkdtemp(join(tmpdir(), "taskloom-postgres-"));
     if (user !== undefined) await chown(folder, user.uid, user.gid);
-    const server = new PrivatePostgres(await freePort(), folder, binaries, user);
+    const server = new PrivatePostgres(await freePort(), folder, binaries, user, settings);
     await server.#call("initdb", ["-D", server.#data, "-U", "taskloom", "-A", "trust", "--no-sync"]);
     await server.restart();
     return server;
@@ -52,7 +59,7 @@ export class PrivatePostgres {
 
   /** Starts the server on the same port and data, and waits until it accepts connections. */
   async restart(): Promise<void> {
-    const options = `-p ${this.#port} -k '' -h 127.0.0.1 ${settings}`;
+    const options = `-p ${this.#port} -k '' -h 127.0.0.1 ${this.#settings}`;
     await this.#call("pg_ctl", [
       "-D",
       this.#data,

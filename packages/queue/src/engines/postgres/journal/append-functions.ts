@@ -80,8 +80,11 @@ BEGIN
       SELECT added.ord::integer
         FROM unnest(p_ids, p_epochs, p_generations, p_ats, p_consumes, p_views) WITH ORDINALITY
             AS added(id, epoch, generation, at, consume, view, ord)
-          JOIN taskloom_run AS run ON run.queue = p_queue AND run.id = added.id
-          JOIN job ON job.queue = p_queue AND job.id = added.id
+          -- OFFSET keeps these a look by the key. The plan is made while the tables are small, when to read all runs of the
+          -- queue for each append looks as cheap, and it stays when they have grown.
+          CROSS JOIN LATERAL (SELECT * FROM taskloom_run WHERE queue = p_queue AND id = added.id OFFSET 0) AS run
+          CROSS JOIN LATERAL (SELECT finished_at_ms, added_at_ms FROM job
+            WHERE queue = p_queue AND id = added.id OFFSET 0) AS job
         WHERE job.finished_at_ms IS NULL AND run.born = job.added_at_ms
           AND run.epoch = added.epoch AND run.generation = added.generation
           AND run.owner IS NOT NULL AND run.deaths = 0 AND added.view IS NULL

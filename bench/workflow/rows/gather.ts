@@ -1,0 +1,64 @@
+import { Redis } from "ioredis";
+import { ask, kill, started } from "../processes.ts";
+import { counted, measured, median, short, told } from "../report.ts";
+import type { Side, Stage } from "../stage.ts";
+import { inTurns, rounds } from "../turns.ts";
+
+const STEPS = 1_000;
+
+const sides = [
+  "Taskloom PostgreSQL",
+  "DBOS",
+  "openworkflow, polled each ms",
+  "Taskloom Redis",
+  "Restate",
+] as const satisfies Side[];
+type Measured = (typeof sides)[number];
+
+/** One run that starts 1,000 empty steps together, from its submission to its end. */
+export async function gather(stage: Stage): Promise<void> {
+  await appends(stage);
+  await stage.with(sides, async (processes) => {
+    const turn = (side: Measured, count: number) => async (): Promise<number[]> => {
+      const { time } = await ask(processes[side], { name: "gather", count });
+      return [time];
+    };
+    const all = (count: number): Record<Measured, () => Promise<number[]>> =>
+      Object.fromEntries(sides.map((side) => [side, turn(side, count)])) as never;
+    await inTurns(all(100), 2); // V8 compiles the code.
+    const figures = await inTurns(all(STEPS), rounds);
+    const times = sides.map((side) => `${side} ${short(median(figures[side]))} ms`).join(", ");
+    const ratio = median(figures.DBOS) / median(figures["Taskloom PostgreSQL"]);
+    measured("gather of 1,000 steps on PostgreSQL beside DBOS", ratio, { atLeast: 8, unit: "x" }, times);
+  });
+}
+
+/** Counts the appends of one gather: the difference between a process with it and one without. */
+async function appends(stage: Stage): Promise<void> {
+  const postgres = await stage.postgres;
+  const sent = async (count: number): Promise<number> => {
+    const { name, url } = await stage.database();
+    const child = await stage.spawn("Taskloom PostgreSQL", url);
+    await started(child);
+    if (count > 0) await ask(child, { name: "gather", count });
+    await kill(child);
+    return (await postgres.counts(name)).appends;
+  };
+  const count = (await sent(STEPS)) - (await sent(0));
+  counted("appends of a gather of 1,000 steps", count, { atMost: 4, unit: "" });
+
+  const { url } = await stage.redis;
+  const redis = new Redis(url);
+  const scripts = async (): Promise<number> => {
+    const info = await redis.info("commandstats");
+    return Number(/^cmdstat_evalsha:calls=(\d+)/m.exec(info)?.[1] ?? 0);
+  };
+  await stage.with(["Taskloom Redis"], async (processes) => {
+    const child = processes["Taskloom Redis"];
+    await ask(child, { name: "gather", count: 10 });
+    const before = await scripts();
+    await ask(child, { name: "gather", count: STEPS });
+    told("scripts that Redis ran for such a run, its submission and end included", String((await scripts()) - before));
+  });
+  redis.disconnect();
+}

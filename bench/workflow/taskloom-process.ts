@@ -1,0 +1,73 @@
+/** One process of Taskloom: node taskloom-process.ts URL both|worker|client [RUNS] */
+import { gather } from "@taskloom/loop";
+import { TaskQueue, TaskWorker } from "@taskloom/queue";
+import { laneQueueName, storedId } from "@taskloom/queue/lane";
+import { answer, timed } from "./answer.mjs";
+import { endless, fired, go, marks, resident, sequential, sleeper, tasks, together, waiting } from "./workflows.ts";
+import type { Question } from "./protocol.ts";
+
+const [url, role, runs = "1000"] = process.argv.slice(2) as [string, "both" | "worker" | "client", string?];
+const queue = new TaskQueue({ engine: url });
+await queue.connect();
+
+let worker: TaskWorker | undefined;
+const openedAt = performance.now();
+if (role !== "client") {
+  worker = new TaskWorker({ engine: url, tasks, threads: 1, runs: Number(runs), drain: 0 });
+  worker.run().catch((error: unknown) => {
+    throw error;
+  });
+  await worker.ready();
+}
+
+const lane = laneQueueName("default", "workflow");
+const wallTime = (): number => performance.timeOrigin + performance.now();
+/** The most runs that are submitted together: the engine stores them in commands of bounded size. */
+const SUBMITTED_AT_ONCE = 1_000;
+
+async function submitted(count: number, submit: (n: number) => ReturnType<typeof queue.submit>): Promise<string[]> {
+  const ids: string[] = [];
+  for (let from = 0; from < count; from += SUBMITTED_AT_ONCE) {
+    const length = Math.min(SUBMITTED_AT_ONCE, count - from);
+    const handles = Array.from({ length }, (_, n) => submit(from + n));
+    for (const handle of handles) handle.then(undefined, () => {});
+    await Promise.all(handles.map((handle) => handle.sent()));
+    ids.push(...handles.map(({ id }) => id));
+  }
+  return ids;
+}
+
+type Of<Name extends Question["name"]> = Question & { readonly name: Name };
+
+answer({
+  async steps({ count }: Of<"steps">) {
+    marks.clear();
+    await queue.submit(sequential, count);
+    return marks.between;
+  },
+  runs: ({ count, steps }: Of<"runs">) =>
+    timed(() => gather(Array.from({ length: count }, () => queue.submit(sequential, steps)))),
+  gather: ({ count }: Of<"gather">) => timed(() => queue.submit(together, count)),
+  async submit({ workflow, count, from, each }: Of<"submit">) {
+    const submit = {
+      waiting: () => queue.submit(waiting, from),
+      resident: () => queue.submit(resident),
+      sleeper: (n: number) => queue.submit(sleeper, from + n * each),
+      endless: () => queue.submit(endless),
+    }[workflow];
+    return { ids: await submitted(count, submit) };
+  },
+  async signal({ id, n }: Of<"signal">) {
+    const at = wallTime();
+    const item = JSON.stringify(["s", go.name, n]);
+    const { kind } = await queue.engine.journal.deliver(lane, storedId(id), [item]);
+    if (kind !== "stored") throw new Error(`The signal for ${id} was not stored: ${kind}`);
+    return { at };
+  },
+  async state() {
+    globalThis.gc?.();
+    const { heapUsed, external, rss } = process.memoryUsage();
+    const { running } = worker!.stats();
+    return { resident: running.workflow, heap: heapUsed + external, rss, fired: fired.count, openedAt };
+  },
+});
