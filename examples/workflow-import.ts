@@ -55,6 +55,7 @@ export async function main(rows = 10_000): Promise<void> {
 
 if (import.meta.main) {
   const [role, engine = ""] = process.argv.slice(2);
-  if (role === "worker") await new TaskWorker({ engine, tasks: [importAll, importRow] }).run().then(undefined, () => {});
+  if (role === "worker")
+    await new TaskWorker({ engine, tasks: [importAll, importRow] }).run().then(undefined, () => {});
   else await main();
 }

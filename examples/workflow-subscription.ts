@@ -18,7 +18,8 @@ export const subscription = defineWorkflow(
   { name: "subscription" },
   function* (customer: string, month: number, last: number): Generator<unknown, string, unknown> {
     for (let billed = 0; billed < MONTHS_OF_HISTORY; billed++, month++) {
-      if (month > last || ended.receiveNowait() !== undefined) return `${customer} left after month ${month - 1}`;
+      if (month > last || ended.receiveNowait() !== undefined)
+        return `${customer} left after month ${month - 1}`;
       yield* step(bill, customer, month);
       yield* sleep(MONTH_MS);
     }
