@@ -74,11 +74,7 @@ describe("a driven loop", () => {
 
   test("names its tasks by a count of its own", () => {
     const names = [new DrivenLoop(0), new DrivenLoop(0)].map((loop) => {
-      const tasks = [
-        loop.createTask(sleep(1)),
-        loop.createTask(sleep(1), { name: "mine" }),
-        loop.createTask(sleep(1)),
-      ];
+      const tasks = [loop.createTask(sleep(1)), loop.createTask(sleep(1), { name: "mine" }), loop.createTask(sleep(1))];
       return tasks.map((task) => task.getName());
     });
     expect(names).toEqual([

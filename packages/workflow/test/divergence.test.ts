@@ -88,18 +88,9 @@ const changes: readonly Change[] = [
     change: "another task in a step",
     old: () => twice(a, a),
     code: () => twice(a, b),
-    says: [
-      /history: step 2 = a@1\(2\)/,
-      /code: step 2 = b@1\(2\) at divergence\.test\.ts:\d+ in order > /,
-      OTHER_TASK,
-    ],
+    says: [/history: step 2 = a@1\(2\)/, /code: step 2 = b@1\(2\) at divergence\.test\.ts:\d+ in order > /, OTHER_TASK],
   },
-  {
-    change: "another first step",
-    old: () => twice(a, a),
-    code: () => twice(b, a),
-    says: [/at tick 0 /, OTHER_TASK],
-  },
+  { change: "another first step", old: () => twice(a, a), code: () => twice(b, a), says: [/at tick 0 /, OTHER_TASK] },
   {
     change: "other arguments",
     old: () => twice(a, a),
@@ -224,12 +215,7 @@ const changes: readonly Change[] = [
     },
     says: [/history: step 2/, /code: the end of the run: completed/, ENDS_EARLY],
   },
-  {
-    change: "another result",
-    old: () => twice(a, a, 3),
-    code: () => twice(a, a, 4),
-    says: [/completed 6/, /completed 7/, ENDS_OTHERWISE],
-  },
+  { change: "another result", old: () => twice(a, a, 3), code: () => twice(a, a, 4), says: [/completed 6/, /completed 7/, ENDS_OTHERWISE] },
   {
     change: "an error instead of a result",
     old: () => twice(a, a),
@@ -440,9 +426,7 @@ describe("a change of the code is found by its replay", () => {
     );
     expect(error).toBeInstanceOf(ReplayDivergedError);
     const { message } = error as Error;
-    expect(message).toMatch(
-      /^REPLAY_DIVERGED: run workflow\.explored of order@1 does not follow its history at tick \d+ \(2026-01-01 00:00:0\d\)\n {2}history: .*\n {2}code: /,
-    );
+    expect(message).toMatch(/^REPLAY_DIVERGED: run workflow\.explored of order@1 does not follow its history at tick \d+ \(2026-01-01 00:00:0\d\)\n {2}history: .*\n {2}code: /);
     for (const pattern of says) expect(message).toMatch(pattern);
   });
 });

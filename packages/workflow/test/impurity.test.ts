@@ -30,10 +30,7 @@ const unrecorded: readonly (readonly [name: string, read: () => unknown])[] = [
 ];
 
 describe.each(unrecorded)("%s that is read without a record is found by the first replay", (_name, read) => {
-  const diverges = {
-    code: "REPLAY_DIVERGED",
-    message: expect.stringContaining("something unrecorded") as unknown,
-  };
+  const diverges = { code: "REPLAY_DIVERGED", message: expect.stringContaining("something unrecorded") as unknown };
 
   test("in a generator", async () => {
     const impure = define(function* () {

@@ -46,7 +46,8 @@ export function chooser(seed: number): (n: number) => number {
 export function programOf(seed: number): Program {
   const choose = chooser(seed);
   let label = 0;
-  const parts = (depth: number): Program[] => Array.from({ length: 2 + choose(2) }, () => make(depth - 1));
+  const parts = (depth: number): Program[] =>
+    Array.from({ length: 2 + choose(2) }, () => make(depth - 1));
   const make = (depth: number): Program => {
     const kind = depth <= 0 ? choose(4) : 4 + choose(10);
     switch (kind) {
@@ -93,7 +94,7 @@ const byGenerator: Spell = (script) =>
     let next = generator.next();
     while (next.done !== true) {
       try {
-        next = generator.next(yield* next.value as Operation<unknown>);
+        next = generator.next((yield* next.value as Operation<unknown>));
       } catch (error) {
         next = generator.throw(error);
       }

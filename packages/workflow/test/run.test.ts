@@ -270,10 +270,7 @@ test("views ride with their tick, and the last value of a tick counts", async ()
   });
   const { views, histories } = await explored(shows);
   expect(views.get("progress")).toBe(3);
-  expect(histories[0]!.join("\n").match(/\["v",[^\]]*\]/g)).toEqual([
-    '["v","progress",2]',
-    '["v","progress",3]',
-  ]);
+  expect(histories[0]!.join("\n").match(/\["v",[^\]]*\]/g)).toEqual(['["v","progress",2]', '["v","progress",3]']);
 });
 
 test("continueAs begins a new history, and carries what nobody has read", async () => {
@@ -336,12 +333,7 @@ test("time, random numbers and the standard ones of a generator are the run's ow
     const before = [now(), Date.now(), new Date().getTime(), random(), Math.random(), crypto.randomUUID()];
     yield* sleep(1000);
     const date = new Date();
-    return {
-      before,
-      after: now(),
-      same: Date.now() === now(),
-      isDate: date instanceof Date && date.getTime() === now(),
-    };
+    return { before, after: now(), same: Date.now() === now(), isDate: date instanceof Date && date.getTime() === now() };
   });
   const { value } = await explored(clocks, { start: 5000 });
   expect(value).toMatchObject({ after: 6000, same: true, isDate: true });

@@ -219,8 +219,5 @@ export class DrivenLoop extends EventLoop {
 }
 
 function driven(method: string): UsageError {
-  return new UsageError(
-    "LOOP_DRIVEN",
-    `Cannot call ${method}() of a loop that is driven by hand: call drive()`,
-  );
+  return new UsageError("LOOP_DRIVEN", `Cannot call ${method}() of a loop that is driven by hand: call drive()`);
 }

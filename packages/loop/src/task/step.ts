@@ -144,11 +144,10 @@ function suspend(strand: Strand, awaited: AnyFuture): void {
   if (awaited._loop !== strand._loop) {
     throwNext(
       strand,
-      strand._loop._refusal(`${describe(awaited)} of another loop`) ??
-        new UsageError(
-          "WRONG_LOOP",
-          `${describe(strand._task)} awaited ${describe(awaited)}, which is attached to a different loop`,
-        ),
+      strand._loop._refusal(`${describe(awaited)} of another loop`) ?? new UsageError(
+        "WRONG_LOOP",
+        `${describe(strand._task)} awaited ${describe(awaited)}, which is attached to a different loop`,
+      ),
     );
     return;
   }

@@ -85,7 +85,5 @@ export function defineSignal<T = undefined>(name: string): SignalDefinition<T> {
 
 export function checkName(name: string, of: string): void {
   if (typeof name === "string" && name.length > 0) return;
-  throw new WorkflowOptionsError(
-    `Expected \`name\` of ${of}() to be a text such as "approved", got ${typeof name}`,
-  );
+  throw new WorkflowOptionsError(`Expected \`name\` of ${of}() to be a text such as "approved", got ${typeof name}`);
 }

@@ -15,9 +15,10 @@ export type ResultOf<R> = R extends Generator<unknown, infer T, unknown> ? T : A
 export interface Caller<O> {
   <A extends unknown[], R>(task: TaskDefinition<A, R>, ...args: NoInfer<A>): Operation<ResultOf<R>>;
   /** Returns the same function with options. */
-  with(
-    options: O,
-  ): <A extends unknown[], R>(task: TaskDefinition<A, R>, ...args: NoInfer<A>) => Operation<ResultOf<R>>;
+  with(options: O): <A extends unknown[], R>(
+    task: TaskDefinition<A, R>,
+    ...args: NoInfer<A>
+  ) => Operation<ResultOf<R>>;
 }
 
 function stepOf(options: StepOptions, task: TaskDefinition, args: readonly unknown[]): Operation<unknown> {
@@ -35,11 +36,7 @@ function stepOf(options: StepOptions, task: TaskDefinition, args: readonly unkno
   });
 }
 
-function submitOf(
-  options: SubmitOptions,
-  task: TaskDefinition,
-  args: readonly unknown[],
-): Operation<unknown> {
+function submitOf(options: SubmitOptions, task: TaskDefinition, args: readonly unknown[]): Operation<unknown> {
   checkTask(task, "submit");
   return new Deferred("submit", () => {
     const run = runHere();
@@ -58,9 +55,7 @@ function checkTask(task: unknown, of: string): void {
 function checkStepOptions(options: StepOptions): StepOptions {
   const { attempts, timeout, once, key } = options;
   if (attempts !== undefined && (!Number.isSafeInteger(attempts) || attempts < 1)) {
-    throw new WorkflowOptionsError(
-      `Expected \`attempts\` to be a whole number from 1, got ${String(attempts)}`,
-    );
+    throw new WorkflowOptionsError(`Expected \`attempts\` to be a whole number from 1, got ${String(attempts)}`);
   }
   if (timeout !== undefined && !(timeout > 0)) {
     throw new WorkflowOptionsError(`Expected \`timeout\` to be milliseconds above 0, got ${String(timeout)}`);

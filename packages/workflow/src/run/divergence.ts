@@ -88,8 +88,7 @@ function likelyCause(history: readonly CommandRecord[], code: readonly CommandRe
   if (same(bare(history) as never, bare(code) as never)) {
     return `the order of concurrent commands changed: ${CHANGED}, or ${UNRECORDED}`;
   }
-  if (recorded?.[0] === "p")
-    return `a call of ${describeCommand(recorded)} was removed or moved: keep it until no run has it`;
+  if (recorded?.[0] === "p") return `a call of ${describeCommand(recorded)} was removed or moved: keep it until no run has it`;
   if (recorded === undefined) {
     return `the code asks for more than it did: ${CHANGED}; guard the new part by patched(), or ${UNRECORDED}`;
   }
@@ -113,8 +112,7 @@ function likelyCause(history: readonly CommandRecord[], code: readonly CommandRe
 
 function likelyCauseOfCalls(recorded: CommandRecord, issued: CommandRecord): string {
   const [, kind, name, version] = recorded;
-  if (name !== issued[2])
-    return `another task is called: ${CHANGED}; or a condition of it changed, since ${UNRECORDED}`;
+  if (name !== issued[2]) return `another task is called: ${CHANGED}; or a condition of it changed, since ${UNRECORDED}`;
   if (kind !== issued[1]) return `step() and submit() were exchanged: ${CHANGED}`;
   if (version !== issued[3]) {
     return `the version of task ${String(name)} changed from ${String(version)} to ${String(issued[3])}: keep the old one for the runs that have it, or use patched()`;

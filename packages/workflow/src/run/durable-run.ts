@@ -8,15 +8,7 @@ import type { WorkflowDefinition } from "../definition/workflow-definition.ts";
 import { HistoryFullError, WorkflowUsageError } from "../errors.ts";
 import { DEFAULT_BOUNDS, RESERVE } from "../journal/bounds.ts";
 import type { HistoryBounds } from "../journal/bounds.ts";
-import {
-  CANCELLED,
-  COMPLETED,
-  decodeEntry,
-  encodeEntry,
-  FAILED,
-  hasCommands,
-  shortened,
-} from "../journal/entry.ts";
+import { CANCELLED, COMPLETED, decodeEntry, encodeEntry, FAILED, hasCommands, shortened } from "../journal/entry.ts";
 import type { CommandRecord, Delivery, DeliveryRecord } from "../journal/entry.ts";
 import { afterwards } from "./afterwards.ts";
 import { CallTable } from "./call-table.ts";
@@ -342,8 +334,7 @@ export class DurableRun {
     this.#end = end;
     this.#note(endRecord(end));
     // Work of a run that fails from without has nobody left to wait for it.
-    if (this.#hasFailed && !this.isReplaying)
-      this.#effects.add(() => this.#calls.abandon("the run has failed"));
+    if (this.#hasFailed && !this.isReplaying) this.#effects.add(() => this.#calls.abandon("the run has failed"));
   }
 
   #failWith(error: unknown): void {
@@ -359,10 +350,7 @@ export class DurableRun {
         const { name, version } = value.task.task;
         return { state: "continued", name, version, args: value.args, carried: this.inputs.carried() };
       }
-      return {
-        state: "completed",
-        value: encodeValue(value, { name: `result of ${this.workflow.task.name}` }),
-      };
+      return { state: "completed", value: encodeValue(value, { name: `result of ${this.workflow.task.name}` }) };
     } catch (error) {
       if (!(error instanceof CancelledError)) return failed(error);
       return { state: "cancelled", message: error.message === "" ? undefined : error.message };
@@ -370,8 +358,7 @@ export class DurableRun {
   }
 
   #takeIssued(): Issued[] {
-    for (const [name, value] of this.#tickViews ?? [])
-      this.#issued.push({ record: ["v", name, value], by: null });
+    for (const [name, value] of this.#tickViews ?? []) this.#issued.push({ record: ["v", name, value], by: null });
     if (this.isReplaying) this.#tickViews = null;
     const issued = this.#issued;
     this.#issued = [];
@@ -396,7 +383,8 @@ export class DurableRun {
   #checkRoom(): void {
     const { maxTicks, maxSize } = this.#bounds;
     if (this.#length < maxTicks && this.#size < maxSize) return;
-    const isOverReserve = this.#length >= maxTicks * (1 + RESERVE) || this.#size >= maxSize * (1 + RESERVE);
+    const isOverReserve =
+      this.#length >= maxTicks * (1 + RESERVE) || this.#size >= maxSize * (1 + RESERVE);
     if (this.#fullThrown && !isOverReserve) return;
     this.#fullThrown = true;
     throw new HistoryFullError(

@@ -97,10 +97,7 @@ export async function exploreCrashes<A extends unknown[]>(
     sent: (options.send ?? []).map((sending, index) => sentOf(sending, index, start)),
     bounds: options.bounds ?? {},
     workflows: new Map(
-      [workflow as unknown as WorkflowDefinition, ...(options.workflows ?? [])].map((each) => [
-        each.task.name,
-        each,
-      ]),
+      [workflow as unknown as WorkflowDefinition, ...(options.workflows ?? [])].map((each) => [each.task.name, each]),
     ),
   };
   const totals = { lives: 0, crashes: 0, ticks: 0 };
@@ -143,17 +140,17 @@ function plansOf(seed: number, appends: number, maxCrashes: number): Plan[] {
   return plans;
 }
 
-async function compared(story: Omit<Story, "dies">, calm: Lived, seed: number, plan: Plan): Promise<Lived> {
+async function compared(
+  story: Omit<Story, "dies">,
+  calm: Lived,
+  seed: number,
+  plan: Plan,
+): Promise<Lived> {
   let lived: Lived;
   try {
     lived = await live({ ...story, dies: plan.dies });
   } catch (error) {
-    throw new CrashDivergedError(
-      seed,
-      plan.text,
-      error instanceof Error ? error.message : String(error),
-      error,
-    );
+    throw new CrashDivergedError(seed, plan.text, error instanceof Error ? error.message : String(error), error);
   }
   const difference = differenceOf(calm, lived);
   if (difference !== null) throw new CrashDivergedError(seed, plan.text, difference);
@@ -170,9 +167,7 @@ function differenceOf(calm: Lived, crashed: Lived): string | null {
       }
     }
   }
-  const [a, b] = [calm.end, crashed.end].map((end) =>
-    end.state === "failed" ? end.state : JSON.stringify(end),
-  );
+  const [a, b] = [calm.end, crashed.end].map((end) => (end.state === "failed" ? end.state : JSON.stringify(end)));
   return a === b ? null : `  the end without a crash: ${a}\n  the end with it: ${b}`;
 }
 

@@ -190,10 +190,7 @@ const NO_VIEWS: ReadonlyMap<string, Json> = new Map();
 /** A story that cannot go on. Code `LIFE_STUCK`. */
 export class LifeError extends TaskloomError {
   constructor(reason: string) {
-    super(
-      "LIFE_STUCK",
-      `The story of this run has no end: ${reason}. Send it a signal, or give it a timeout`,
-    );
+    super("LIFE_STUCK", `The story of this run has no end: ${reason}. Send it a signal, or give it a timeout`);
     this.name = "LifeError";
   }
 }
