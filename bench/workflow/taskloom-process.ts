@@ -3,7 +3,18 @@ import { gather } from "@taskloom/loop";
 import { TaskQueue, TaskWorker } from "@taskloom/queue";
 import { laneQueueName, storedId } from "@taskloom/queue/lane";
 import { answer, timed } from "./answer.mjs";
-import { endless, fired, go, marks, resident, sequential, sleeper, tasks, together, waiting } from "./workflows.ts";
+import {
+  endless,
+  fired,
+  go,
+  marks,
+  resident,
+  sequential,
+  sleeper,
+  tasks,
+  together,
+  waiting,
+} from "./workflows.ts";
 import type { Question } from "./protocol.ts";
 
 const [url, role, runs = "1000"] = process.argv.slice(2) as [string, "both" | "worker" | "client", string?];
@@ -25,7 +36,10 @@ const wallTime = (): number => performance.timeOrigin + performance.now();
 /** The most runs that are submitted together: the engine stores them in commands of bounded size. */
 const SUBMITTED_AT_ONCE = 1_000;
 
-async function submitted(count: number, submit: (n: number) => ReturnType<typeof queue.submit>): Promise<string[]> {
+async function submitted(
+  count: number,
+  submit: (n: number) => ReturnType<typeof queue.submit>,
+): Promise<string[]> {
   const ids: string[] = [];
   for (let from = 0; from < count; from += SUBMITTED_AT_ONCE) {
     const length = Math.min(SUBMITTED_AT_ONCE, count - from);

@@ -90,8 +90,10 @@ redisTest(
   ({ redis }) => dies(redis.url),
 );
 
+// oxlint-disable-next-line vitest/expect-expect
 postgresTest("on PostgreSQL, too", { timeout: TIMEOUT_MS }, ({ postgres }) => dies(postgres));
 
+// oxlint-disable-next-line vitest/expect-expect
 test("on an embedded folder, too", { timeout: TIMEOUT_MS }, async () => {
   const folder = await mkdtemp(join(tmpdir(), "taskloom-death-"));
   onTestFinished(async () => await rm(folder, { recursive: true, force: true }));

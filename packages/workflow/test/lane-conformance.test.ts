@@ -29,8 +29,9 @@ async function send(queue: TaskQueue, id: string, ...payloads: number[]): Promis
   }
 }
 
-const isParked = (run: { state(): Promise<string> }): Promise<void> =>
-  expect.poll(() => run.state(), { timeout: 20_000 }).toBe("delayed") as unknown as Promise<void>;
+async function isParked(run: { state(): Promise<string> }): Promise<void> {
+  await expect.poll(() => run.state(), { timeout: 20_000 }).toBe("delayed");
+}
 
 const HOUR_MS = 3_600_000;
 
@@ -106,7 +107,7 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
       const taken: number[] = [];
       yield* taskGroup(function* (group) {
         group.createTask(function* () {
-          for (let n = 0; n < 3; n++) yield* queue.put((yield* step(double, n)) as number);
+          for (let n = 0; n < 3; n++) yield* queue.put(yield* step(double, n));
         });
         for (let n = 0; n < 3; n++) taken.push(yield* queue.get());
       });

@@ -7,7 +7,7 @@ import { engines } from "../../queue/test/engines.ts";
 const one = defineTask({ name: "counts.one" }, async (n: number) => n);
 const sequential = defineWorkflow({ name: "counts.sequential" }, function* (count: number) {
   let sum = 0;
-  for (let n = 0; n < count; n++) sum += (yield* step(one, 1)) as number;
+  for (let n = 0; n < count; n++) sum += yield* step(one, 1);
   return sum;
 });
 const parallel = defineWorkflow({ name: "counts.parallel" }, function* (count: number) {

@@ -64,7 +64,7 @@ export const program = defineWorkflow(
   function* (tree: Tree): Generator<never, number, unknown> {
     if ("step" in tree) return yield* step(plus, tree.step, 5);
     if ("job" in tree) return yield* submit(plus, tree.job, 5);
-    if ("child" in tree) return ((yield* submit(program, tree.child)) as number) + 1;
+    if ("child" in tree) return (yield* submit(program, tree.child)) + 1;
     if ("sleep" in tree) {
       yield* sleep(tree.sleep);
       return 0;
@@ -89,7 +89,7 @@ export const program = defineWorkflow(
 
 export const steps = defineWorkflow({ name: "death.steps" }, function* (count: number, pause: number) {
   let sum = 0;
-  for (let n = 0; n < count; n++) sum += (yield* step(plus, n, pause)) as number;
+  for (let n = 0; n < count; n++) sum += yield* step(plus, n, pause);
   return sum;
 });
 

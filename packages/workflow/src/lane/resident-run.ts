@@ -18,7 +18,7 @@ import { outcomeOf } from "../run/inputs.ts";
 import type { AppendGroup, Appending } from "./append-group.ts";
 import { isImpure } from "./impurity.ts";
 import { restOf } from "./parking.ts";
-import { RunRecord } from "./run-record.ts";
+import type { RunRecord } from "./run-record.ts";
 import { RunSteps } from "./run-steps.ts";
 
 /** The parts of the lane that its runs share. */
