@@ -25,7 +25,7 @@ Object.defineProperties(StandInDate, {
 const scope = globalThis as { Date: unknown };
 const standRandom = (): number => random!.random();
 const standNow = (): number => time - performance.timeOrigin;
-const standUuid = (): string => random!.uuid();
+const standUuid = (): ReturnType<Seeded["uuid"]> => random!.uuid();
 
 interface Saved {
   readonly date: unknown;

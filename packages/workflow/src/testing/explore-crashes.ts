@@ -63,7 +63,7 @@ export class CrashDivergedError extends TaskloomError {
 
 /**
  * Runs a workflow in virtual time under many orders in which its steps end, and lets its worker die before and after
- * each append. Each such life must have the result and the journal of the calm one. Each journal is also replayed. Steps
+ * each append: once in a life, at some appends, and at all of them. Each such life must have the result and the journal of the calm one. Each journal is also replayed. Steps
  * run as they are, several times, as after real crashes: replace tasks that reach the world by fakes.
  *
  * @throws {@link CrashDivergedError} with the seed and the crash that changes the run.
@@ -81,7 +81,7 @@ export class CrashDivergedError extends TaskloomError {
  *   return n;
  * });
  * const { lives } = await exploreCrashes(eight, { seeds: 2 });
- * console.log(lives); // 12
+ * console.log(lives); // 14
  * ```
  */
 export async function exploreCrashes<A extends unknown[]>(
@@ -130,7 +130,8 @@ interface Plan {
 }
 
 /**
- * One crash for each state that the calm life has stored, and one life that crashes at a third of all appends. The state
+ * One crash for each state that the calm life has stored, one life that crashes at a third of all appends, and one that
+ * crashes after each of them. The state
  * before an append is that after the append before it, so each append has a crash before it and one after it. A life
  * with one crash is the calm life up to there, and begins at that state.
  */
@@ -147,11 +148,12 @@ function plansOf(seed: number, { stored, appends, world }: Lived, maxCrashes: nu
   });
   while (singles.length > maxCrashes) singles.splice(Math.floor(random.random() * singles.length), 1);
   const last = 3 * appends + 10;
-  const many: Plan = {
+  const some: Plan = {
     text: "dies at a third of its appends",
     dies: (append, when) => append < last && random.random() < (when === "before" ? 0.15 : 0.2),
   };
-  return [...singles, many];
+  const all: Plan = { text: "dies after each append", dies: (_append, when) => when === "after" };
+  return [...singles, some, all];
 }
 
 /** A crash after so many appends; with none, before the first. */

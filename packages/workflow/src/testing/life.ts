@@ -148,7 +148,7 @@ export class Life {
     this.#sent.push(sent);
   }
 
-  /** Lets the worker die. What was stored is there for the next one. */
+  /** Lets the worker die. The next one has everything that was stored. */
   crash(): void {
     this.#run?.dispose();
     this.#run = null;
