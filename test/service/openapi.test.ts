@@ -77,7 +77,10 @@ async function engineOf(url: string, use: (owner: FakeOwner) => Promise<void>): 
   const queue = new TaskQueue({ engine });
   const owner = new FakeOwner(engine, "default", [basket] as never[]);
   await owner.start();
-  queue.with({ id: "shop", tags: ["eu"] }).submit(basket).catch(() => {});
+  queue
+    .with({ id: "shop", tags: ["eu"] })
+    .submit(basket)
+    .catch(() => {});
   try {
     await use(owner);
   } finally {
@@ -114,7 +117,10 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
     },
   });
 
-  test("every answer of every route is the one that the OpenAPI document describes", async ({ service, engine }) => {
+  test("every answer of every route is the one that the OpenAPI document describes", async ({
+    service,
+    engine,
+  }) => {
     const document = (await (await service.ask("GET", "/openapi.json")).json()) as Document;
     const checked = new Checked(service, document);
     const ask = checked.ask.bind(checked);
@@ -193,7 +199,9 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
       await expect.poll(() => owner.residents, { timeout: 20_000 }).toEqual([]);
       await ask("POST", "/runs/{id}/cancel", `${at}/cancel`, { message: "enough" });
       await expect
-        .poll(async () => ((await (await ask("GET", "/runs/{id}", at)).json()) as Job).state, { timeout: 20_000 })
+        .poll(async () => ((await (await ask("GET", "/runs/{id}", at)).json()) as Job).state, {
+          timeout: 20_000,
+        })
         .toBe("cancelled");
       await refused(409, "RUN_ENDED", ask("POST", "/runs/{id}/signals/{name}", `${at}/signals/item`));
       await refused(404, "RUN_UNKNOWN", ask("POST", "/runs/{id}/terminate", "/runs/none/terminate"));

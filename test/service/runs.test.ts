@@ -28,7 +28,10 @@ redisTest(
         const run = (...args: string[]): Promise<Ended> => taskloom(...args, ...where);
         const json = async (...args: string[]): Promise<unknown> =>
           JSON.parse((await run(...args, "--json")).stdout) as unknown;
-        queue.with({ id, tags: ["eu", id] }).submit(basket).catch(() => {});
+        queue
+          .with({ id, tags: ["eu", id] })
+          .submit(basket)
+          .catch(() => {});
         await expect.poll(() => owner.residents, { timeout: 20_000 }).toContain(`workflow.${id}`);
         expect(await run("runs", "signal", id, "item", "5")).toMatchObject({ code: 0 });
         expect((await run("runs", "update", id, "size")).stdout.trim()).toBe("1");
@@ -44,7 +47,9 @@ redisTest(
         expect(await json("runs", "history", id)).toContainEqual(
           expect.objectContaining({ commands: [{ kind: "view", name: "shown", value: 1 }] }),
         );
-        expect((await run("runs", "tree", id, moduleOf("runs"))).stdout).toMatch(/test\.basket +waits for .*\n.*runs\.ts:/);
+        const tree = await run("runs", "tree", id, moduleOf("runs"));
+        expect(tree).toMatchObject({ code: 0, stderr: "" });
+        expect(tree.stdout).toMatch(/test\.basket +waits for .*\n.*runs\.ts:/);
         expect((await run("replay", moduleOf("runs"))).stdout).toContain("1 histories checked, 0 diverge");
         const diverged = await run("replay", moduleOf("changed-runs"));
         expect(diverged).toMatchObject({ code: 1 });
@@ -52,7 +57,9 @@ redisTest(
         expect(await run("replay", moduleOf("tasks"))).toMatchObject({ code: 1 });
         expect(await run("runs", "cancel", id, "--reason", "enough")).toMatchObject({ code: 0 });
         await expect.poll(() => owner.residents, { timeout: 20_000 }).not.toContain(`workflow.${id}`);
-        await expect.poll(async () => ((await json("runs", "show", id)) as { state: string }).state).toBe("cancelled");
+        await expect
+          .poll(async () => ((await json("runs", "show", id)) as { state: string }).state)
+          .toBe("cancelled");
         expect((await run("runs", "signal", id, "item", "6")).stderr).toContain("has ended");
         expect(await run("runs", "show", "none")).toMatchObject({ code: 4 });
         expect(await run("runs", "terminate", "none")).toMatchObject({ code: 4 });

@@ -100,7 +100,12 @@ describe.each(engines)("runs from outside on $name", ({ test: engineTest }) => {
     );
     expect(payloads).toEqual([{ n: 1 }, { n: 2 }, { n: 3 }, { n: -1 }]);
     expect(ticks.at(-1)!.commands).toContainEqual({ kind: "end", state: "completed", value: '"a: 1 2 3"' });
-    expect(await run.status()).toMatchObject({ state: "completed", unread: 0, generation: 0, length: ticks.length });
+    expect(await run.status()).toMatchObject({
+      state: "completed",
+      unread: 0,
+      generation: 0,
+      length: ticks.length,
+    });
     await expect(run.signal(item, { n: 4 })).rejects.toMatchObject({ code: "RUN_ENDED" });
     await expect(run.update(rename, "x")).rejects.toMatchObject({ code: "RUN_ENDED" });
     await expect(run.cancel()).rejects.toMatchObject({ code: "RUN_ENDED" });
@@ -163,12 +168,17 @@ describe.each(engines)("runs from outside on $name", ({ test: engineTest }) => {
     expect((await found({ since: queue.engine.now() - 60_000 })).length).toBe(2);
     const first = await runs(queue, { limit: 1 });
     const second = await runs(queue, { limit: 1, cursor: first.next! });
-    expect([...first.runs, ...second.runs].map(({ id }) => id).toSorted()).toEqual([tagged.id, plain.id].toSorted());
+    expect([...first.runs, ...second.runs].map(({ id }) => id).toSorted()).toEqual(
+      [tagged.id, plain.id].toSorted(),
+    );
     expect(second.next).toBeUndefined();
     expect(await tagged.status()).toMatchObject({ tags: ["eu", "vip"], version: 1, length: 2 });
   });
 
-  test("histories are checked against new code, and the tree shows where a run waits", async ({ queue, owner }) => {
+  test("histories are checked against new code, and the tree shows where a run waits", async ({
+    queue,
+    owner,
+  }) => {
     const run = workflowRun(queue, queue.submit(mending));
     await run.signal(done);
     await expect.poll(() => owner.steps.length, UNTIL).toBe(1);
@@ -183,7 +193,11 @@ describe.each(engines)("runs from outside on $name", ({ test: engineTest }) => {
     expect(diverged).toMatchObject([{ id: run.id, task: "mending", queue: queue.name }]);
     expect(diverged[0]!.error).toBeInstanceOf(ReplayDivergedError);
     expect(diverged[0]!.error.message).toContain("step 1 = mend@1(2)");
-    expect(await checkHistories(queue, [])).toEqual({ checked: 0, unchecked: { "mending@1": 1 }, diverged: [] });
+    expect(await checkHistories(queue, [])).toEqual({
+      checked: 0,
+      unchecked: { "mending@1": 1 },
+      diverged: [],
+    });
     const tree = await treeOf(queue, run, [mending]);
     expect(tree.roots).toMatchObject([{ name: "mending", waitsFor: "<CallFuture pending>" }]);
     expect(tree.pending).toEqual([{ command: 1, kind: "step", name: "mend" }]);

@@ -41,7 +41,12 @@ export class FakeOwner {
     });
     this.#worker.on("error", () => {});
     this.#worker.on("completed", (job, result) => {
-      const outcome = outcomeOf({ failed: false, returnvalue: result, failedReason: undefined, stacktrace: [] });
+      const outcome = outcomeOf({
+        failed: false,
+        returnvalue: result,
+        failedReason: undefined,
+        stacktrace: [],
+      });
       engine.replies.send(job.data.reply ?? "", { id: job.id!, outcome, attempts: 1 });
     });
     this.#stop = engine.journal.onDelivery(this.#worker.id, ({ id }) => this.#resident.get(id)?.news.set());
@@ -88,13 +93,15 @@ export class FakeOwner {
       const place = { epoch: head.epoch, generation: head.generation };
       let read = head.read;
       if (head.length > 0) await run.replay(head.entries);
-      let result: TickResult = head.length > 0 ? run.live(this.#engine.now()) : await run.tick(job.timestamp, []);
+      let result: TickResult =
+        head.length > 0 ? run.live(this.#engine.now()) : await run.tick(job.timestamp, []);
       for (;;) {
         for (const [name, value] of result.views) views[name] = value;
         const entries = result.entry === null ? [] : [result.entry];
         run.release(run.length);
         for (const { id: update, outcome } of answers) {
-          const value = outcome.state === "completed" ? outcome.value : outcome.state === "failed" ? outcome.error : null;
+          const value =
+            outcome.state === "completed" ? outcome.value : outcome.state === "failed" ? outcome.error : null;
           kept.push([update, STATES[outcome.state], value]);
         }
         const at = run.length - entries.length;
@@ -102,7 +109,11 @@ export class FakeOwner {
         await journal.append(this.#lane, [{ id, ...place, at, entries, consume: read, view }]);
         for (const { id: update, outcome } of answers.splice(0)) {
           if (this.replies)
-            this.#engine.replies.send(update.split("#")[0]!, { id: update, outcome: outcome as never, attempts: 1 });
+            this.#engine.replies.send(update.split("#")[0]!, {
+              id: update,
+              outcome: outcome as never,
+              attempts: 1,
+            });
         }
         const { end } = result;
         if (end?.state === "completed") return end.value;
@@ -121,7 +132,10 @@ export class FakeOwner {
           await news.wait();
         }
         read += items.length;
-        result = await run.tick(this.#engine.now(), items.map((item) => JSON.parse(item) as Delivery));
+        result = await run.tick(
+          this.#engine.now(),
+          items.map((item) => JSON.parse(item) as Delivery),
+        );
       }
     } finally {
       this.#resident.delete(id);

@@ -1,7 +1,14 @@
 import { isWorkflowDefinition } from "@taskloom/workflow";
 import type { WorkflowDefinition } from "@taskloom/workflow";
 import { checkRuns, treeOfLog } from "@taskloom/workflow/operating";
-import type { HistoryCommand, HistoryDelivery, HistoryTick, RunSnapshot, RunState, RunTask } from "@taskloom/workflow/operating";
+import type {
+  HistoryCommand,
+  HistoryDelivery,
+  HistoryTick,
+  RunSnapshot,
+  RunState,
+  RunTask,
+} from "@taskloom/workflow/operating";
 import { CliFailure, EXIT_CODES } from "../errors/cli-failure.ts";
 import { ServiceError } from "../errors/service-error.ts";
 import type { RunOperations, RunView } from "../operations/run-operations.ts";
@@ -84,7 +91,8 @@ function printRun(run: RunView): void {
   if (run.tags !== undefined) lines.push(["tags", run.tags.join(" ")]);
   if (run.value !== undefined) lines.push(["value", valueText(run.value)]);
   if (run.reason !== undefined) lines.push(["reason", run.reason]);
-  if (run.error !== undefined) lines.push(["error", run.error.stack ?? `${run.error.name}: ${run.error.message}`]);
+  if (run.error !== undefined)
+    lines.push(["error", run.error.stack ?? `${run.error.name}: ${run.error.message}`]);
   for (const [name, text] of lines) out(`${name}:`.padEnd(11), text);
 }
 
@@ -146,7 +154,10 @@ function commandText(command: HistoryCommand): string {
 }
 
 /** Returns the log of a run, page after page. */
-async function* logOf(runs: RunOperations, { id, queue }: Pick<RunView, "id" | "queue">): AsyncGenerator<readonly string[], void> {
+async function* logOf(
+  runs: RunOperations,
+  { id, queue }: Pick<RunView, "id" | "queue">,
+): AsyncGenerator<readonly string[], void> {
   for (let from = 0; ;) {
     const page = await runs.log(id, from, queue);
     if (page.length === 0) return;
@@ -160,11 +171,18 @@ async function workflowsOf(modules: readonly string[]): Promise<WorkflowDefiniti
   const loaded = await Promise.all(modules.map(importModule));
   const workflows = loaded.flatMap((module) => Object.values(module).filter(isWorkflowDefinition));
   if (workflows.length > 0) return workflows;
-  throw new CliFailure("MODULE", `${modules.join(", ")} exports no workflow; name a module that exports one made by defineWorkflow`);
+  throw new CliFailure(
+    "MODULE",
+    `${modules.join(", ")} exports no workflow; name a module that exports one made by defineWorkflow`,
+  );
 }
 
 /** Runs `taskloom runs tree ID MODULE…`, which replays the run here without effects. */
-export async function runTreeCommand(id: string, modules: readonly string[], flags: OperatorFlags): Promise<number> {
+export async function runTreeCommand(
+  id: string,
+  modules: readonly string[],
+  flags: OperatorFlags,
+): Promise<number> {
   const workflows = await workflowsOf(modules);
   return await withOperations(flags, async ({ operations, queue }) => {
     const run = await operations.runs.show(id, queue);
@@ -174,7 +192,10 @@ export async function runTreeCommand(id: string, modules: readonly string[], fla
       return EXIT_CODES.ok;
     }
     const roots = tree.roots.map(nodeOf);
-    for (const line of formatForest({ roots, total: roots.reduce((sum, node) => sum + count(node), 0) }, () => undefined))
+    for (const line of formatForest(
+      { roots, total: roots.reduce((sum, node) => sum + count(node), 0) },
+      () => undefined,
+    ))
       out(line);
     for (const { command, kind, name } of tree.pending) out(`${kind} ${command} = ${name} has not ended`);
     if (tree.wakeAt !== undefined) out(`goes on by itself at ${new Date(tree.wakeAt).toISOString()}`);
@@ -191,9 +212,16 @@ function count({ children }: TaskNode): number {
 }
 
 /** Runs `taskloom runs signal ID NAME [JSON]`. */
-export async function signalCommand(id: string, name: string, payload: string | undefined, flags: OperatorFlags): Promise<number> {
+export async function signalCommand(
+  id: string,
+  name: string,
+  payload: string | undefined,
+  flags: OperatorFlags,
+): Promise<number> {
   const value = payload === undefined ? undefined : parseArgument(payload);
-  return await changed(flags, `signal ${name} is stored`, (runs, queue) => runs.signal(id, name, value, queue));
+  return await changed(flags, `signal ${name} is stored`, (runs, queue) =>
+    runs.signal(id, name, value, queue),
+  );
 }
 
 /** Runs `taskloom runs cancel ID` and `taskloom runs terminate ID`. */
@@ -202,7 +230,8 @@ export async function endRunCommand(
   id: string,
   flags: OperatorFlags & { readonly reason?: string },
 ): Promise<number> {
-  const done = action === "cancel" ? "cancellation is requested; the run cleans up and ends" : "the run has ended";
+  const done =
+    action === "cancel" ? "cancellation is requested; the run cleans up and ends" : "the run has ended";
   return await changed(flags, done, (runs, queue) => runs[action](id, flags.reason ?? "", queue));
 }
 
@@ -235,8 +264,12 @@ export async function updateCommand(
     const answer = await operations.runs.update(id, name, args, wait, queue);
     if (flags.json === true) printJson(answer);
     else if (answer.state === "completed") out(valueText(answer.value));
-    else if (answer.state === "failed") err(`taskloom: The update failed: ${answer.error.name}: ${answer.error.message}`);
-    else err(`taskloom: Run ${id} has not answered in ${wait / 1_000} s; raise --timeout, or see taskloom runs show ${id}`);
+    else if (answer.state === "failed")
+      err(`taskloom: The update failed: ${answer.error.name}: ${answer.error.message}`);
+    else
+      err(
+        `taskloom: Run ${id} has not answered in ${wait / 1_000} s; raise --timeout, or see taskloom runs show ${id}`,
+      );
     if (answer.state === "completed") return EXIT_CODES.ok;
     return answer.state === "failed" ? EXIT_CODES.jobFailed : EXIT_CODES.jobPending;
   });
@@ -248,7 +281,11 @@ export async function replayCommand(modules: readonly string[], flags: OperatorF
   return await withOperations(flags, async ({ operations, queue }) => {
     const { runs } = operations;
     const source = {
-      runs: async (query: object) => (await runs.list({ ...query, ...(queue === undefined ? {} : { queue }) })) as { runs: RunSnapshot[]; searched: number },
+      runs: async (query: object) =>
+        (await runs.list({ ...query, ...(queue === undefined ? {} : { queue }) })) as {
+          runs: RunSnapshot[];
+          searched: number;
+        },
       run: async (id: string, of: string): Promise<RunSnapshot | undefined> => {
         try {
           return (await runs.show(id, of)) as RunSnapshot;
@@ -262,11 +299,17 @@ export async function replayCommand(modules: readonly string[], flags: OperatorF
     const { checked, unchecked, diverged } = await checkRuns(source, workflows);
     const missing = Object.entries(unchecked);
     if (flags.json === true) {
-      const shown = diverged.map(({ error, ...run }) => ({ ...run, code: error.code, tick: error.tick, message: error.message }));
+      const shown = diverged.map(({ error, ...run }) => ({
+        ...run,
+        code: error.code,
+        tick: error.tick,
+        message: error.message,
+      }));
       printJson({ checked, unchecked, diverged: shown });
     } else {
       for (const { error } of diverged) err(error.message);
-      for (const [name, number] of missing) err(`taskloom: ${number} runs of ${name} are alive, and the modules do not have it`);
+      for (const [name, number] of missing)
+        err(`taskloom: ${number} runs of ${name} are alive, and the modules do not have it`);
       out(`${checked} histories checked, ${diverged.length} diverge`);
     }
     if (diverged.length > 0) return EXIT_CODES.failure;

@@ -215,7 +215,9 @@ function addFailures(taskloom: Command, ended: Ended): void {
 const runCommands = (): Promise<typeof import("./run-commands.ts")> => import("./run-commands.ts");
 
 function addRuns(taskloom: Command, ended: Ended): void {
-  const runs = taskloom.command("runs").description("Lists durable runs, shows them, and sends them messages.");
+  const runs = taskloom
+    .command("runs")
+    .description("Lists durable runs, shows them, and sends them messages.");
   operator(runs, "list [text]", "Lists the newest runs.", "runs list --state parked --tag eu")
     .option("--name <workflow>", "only runs of this workflow")
     .addOption(
@@ -239,7 +241,8 @@ function addRuns(taskloom: Command, ended: Ended): void {
     async (id: string, flags: OperatorFlags) => ended(await (await runCommands()).showRunCommand(id, flags)),
   );
   operator(runs, "history <id>", "Shows the ticks of a run.", "runs history order-7 --json").action(
-    async (id: string, flags: OperatorFlags) => ended(await (await runCommands()).runHistoryCommand(id, flags)),
+    async (id: string, flags: OperatorFlags) =>
+      ended(await (await runCommands()).runHistoryCommand(id, flags)),
   );
   operator(
     runs,

@@ -47,7 +47,12 @@ export class HttpRunOperations implements RunOperations {
     milliseconds: number,
     queue?: string,
   ): Promise<UpdateAnswer> {
-    return this.#request("POST", pathOf(id, "updates", name), { queue, wait: milliseconds / 1_000 }, { args });
+    return this.#request(
+      "POST",
+      pathOf(id, "updates", name),
+      { queue, wait: milliseconds / 1_000 },
+      { args },
+    );
   }
 
   cancel(id: string, message: string, queue?: string): Promise<void> {

@@ -13,7 +13,6 @@ import type { RunOperations } from "./run-operations.ts";
 
 export type { ErrorView, JobPage, JobState, RetryPage };
 
-
 /** A job in the form for people and programs: a {@link JobSnapshot} with an {@link ErrorView}. */
 export interface JobView extends Omit<JobSnapshot, "error"> {
   readonly error?: ErrorView;

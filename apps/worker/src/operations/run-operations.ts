@@ -4,7 +4,14 @@ import { laneQueueName } from "@taskloom/queue/operating";
 import { encodeValue } from "@taskloom/queue/wire";
 import { defineSignal, defineUpdate, workflowRun } from "@taskloom/workflow";
 import type { WorkflowRun } from "@taskloom/workflow";
-import { ENCODED, historyTick, listRuns, readLogPage, readRun, storedIdOf } from "@taskloom/workflow/operating";
+import {
+  ENCODED,
+  historyTick,
+  listRuns,
+  readLogPage,
+  readRun,
+  storedIdOf,
+} from "@taskloom/workflow/operating";
 import type { HistoryTick, RunPage, RunQuery, RunSnapshot } from "@taskloom/workflow/operating";
 import { ServiceError } from "../errors/service-error.ts";
 import { viewError } from "./error-view.ts";
@@ -42,7 +49,13 @@ export interface RunOperations {
   /** Returns a page of the stored entries, for a replay. */
   log(id: string, from: number, queue?: string): Promise<readonly string[]>;
   signal(id: string, name: string, payload: unknown, queue?: string): Promise<void>;
-  update(id: string, name: string, args: readonly unknown[], milliseconds: number, queue?: string): Promise<UpdateAnswer>;
+  update(
+    id: string,
+    name: string,
+    args: readonly unknown[],
+    milliseconds: number,
+    queue?: string,
+  ): Promise<UpdateAnswer>;
   cancel(id: string, message: string, queue?: string): Promise<void>;
   terminate(id: string, message: string, queue?: string): Promise<void>;
 }
@@ -133,7 +146,8 @@ export class EngineRunOperations implements RunOperations {
     } catch (error) {
       const { code, message } = error as Error & { code?: string };
       if (code === "RUN_UNKNOWN") throw new ServiceError(404, code, message, { cause: error });
-      if (code === "RUN_ENDED" || code === "RUN_FULL") throw new ServiceError(409, code, message, { cause: error });
+      if (code === "RUN_ENDED" || code === "RUN_FULL")
+        throw new ServiceError(409, code, message, { cause: error });
       throw error;
     }
   }

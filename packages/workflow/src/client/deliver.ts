@@ -18,7 +18,11 @@ export async function deliver(
   isWanted?: () => boolean,
 ): Promise<void> {
   const text = JSON.stringify(item);
-  const { kind } = await untilAnswered(engine, () => engine.journal.deliver(lane, stored, [text], key), isWanted);
+  const { kind } = await untilAnswered(
+    engine,
+    () => engine.journal.deliver(lane, stored, [text], key),
+    isWanted,
+  );
   switch (kind) {
     case "stored":
       return;

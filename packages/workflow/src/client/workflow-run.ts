@@ -2,7 +2,14 @@ import { randomUUID } from "node:crypto";
 import type { ExternalTask } from "@taskloom/loop";
 import { RemoteTask } from "@taskloom/queue";
 import type { TaskQueue } from "@taskloom/queue";
-import { cancelStored, decodeValue, encodeValue, LaneQueues, terminateStored, untilAnswered } from "@taskloom/queue/lane";
+import {
+  cancelStored,
+  decodeValue,
+  encodeValue,
+  LaneQueues,
+  terminateStored,
+  untilAnswered,
+} from "@taskloom/queue/lane";
 import { laneQueueName } from "@taskloom/queue/operating";
 import type { SignalDefinition } from "../authoring/signals.ts";
 import type { UpdateDefinition } from "../authoring/updates.ts";
@@ -57,7 +64,10 @@ export class WorkflowRun<R> {
    * @throws {@link RunUnknownError} if there is no such run, {@link RunEndedError} if it has ended, {@link RunFullError} if
    *   it has not read 10 000 others, WireError for a payload that cannot be sent.
    */
-  async signal<T>(signal: SignalDefinition<T>, ...[payload]: undefined extends T ? [payload?: T] : [payload: T]): Promise<void> {
+  async signal<T>(
+    signal: SignalDefinition<T>,
+    ...[payload]: undefined extends T ? [payload?: T] : [payload: T]
+  ): Promise<void> {
     const encoded = encodeValue(payload, { name: `payload of signal ${signal.name}` }) as never;
     await this.#submitted();
     await deliver(this.#queue.engine, this.#address, ["s", signal.name, encoded], `s:${randomUUID()}`);
@@ -145,7 +155,9 @@ export class WorkflowRun<R> {
     await this.#onLanes(async (lanes) => {
       if ((await this.#kind()) === "missing") throw unknownRun(this.id, this.#address.lane);
       for (;;) {
-        const result = await untilAnswered(lanes.engine, () => cancelStored(lanes, "workflow", this.id, message));
+        const result = await untilAnswered(lanes.engine, () =>
+          cancelStored(lanes, "workflow", this.id, message),
+        );
         if (result === "delivered") return;
         if (result === "ended") throw endedRun(this.id);
         await new Promise((resolve) => setTimeout(resolve, TERMINATE_PAUSE_MS));
@@ -163,7 +175,9 @@ export class WorkflowRun<R> {
     await this.#onLanes(async (lanes) => {
       if ((await this.#kind()) === "missing") throw unknownRun(this.id, this.#address.lane);
       while ((await this.#kind()) === "pending") {
-        const result = await untilAnswered(lanes.engine, () => terminateStored(lanes, "workflow", this.id, message));
+        const result = await untilAnswered(lanes.engine, () =>
+          terminateStored(lanes, "workflow", this.id, message),
+        );
         if (result === "ended") return;
         await new Promise((resolve) => setTimeout(resolve, TERMINATE_PAUSE_MS));
       }

@@ -33,7 +33,12 @@ export type HistoryCommand =
   | { readonly kind: "cancel"; readonly command: number }
   | { readonly kind: "patch"; readonly name: string }
   | { readonly kind: "view"; readonly name: string; readonly value: unknown }
-  | { readonly kind: "answer"; readonly update: string; readonly state: HistoryState; readonly value: unknown }
+  | {
+      readonly kind: "answer";
+      readonly update: string;
+      readonly state: HistoryState;
+      readonly value: unknown;
+    }
   | { readonly kind: "continue"; readonly name: string; readonly version: number; readonly args: unknown }
   | { readonly kind: "end"; readonly state: HistoryState; readonly value: string };
 

@@ -85,7 +85,8 @@ function nodeOf(
   shown.add(task);
   const waits = captureWaits(task);
   const nodes: RunTask[] = [];
-  for (const child of children.get(task) ?? []) if (!shown.has(child)) nodes.push(nodeOf(child, children, shown));
+  for (const child of children.get(task) ?? [])
+    if (!shown.has(child)) nodes.push(nodeOf(child, children, shown));
   return {
     name: task.getName(),
     stack: task.getStack().map((line) => line.trim()),

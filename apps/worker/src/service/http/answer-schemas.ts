@@ -109,7 +109,12 @@ export const runSchema: Schema = object(
 
 export const runPageSchema: Schema = object({ runs: list(runSchema), searched, next }, "next");
 
-const kinds = list({ type: "object", additionalProperties: true, properties: { kind: text }, required: ["kind"] });
+const kinds = list({
+  type: "object",
+  additionalProperties: true,
+  properties: { kind: text },
+  required: ["kind"],
+});
 
 export const historySchema: Schema = list(object({ n: count, time, deliveries: kinds, commands: kinds }));
 

@@ -152,7 +152,13 @@ export const updateQuery: Schema = {
   additionalProperties: false,
   properties: {
     queue: text,
-    wait: { type: "number", minimum: 0, maximum: 300, default: 30, description: "Seconds to wait for the answer." },
+    wait: {
+      type: "number",
+      minimum: 0,
+      maximum: 300,
+      default: 30,
+      description: "Seconds to wait for the answer.",
+    },
   },
 };
 

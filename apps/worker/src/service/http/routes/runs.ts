@@ -1,6 +1,12 @@
 import type { FastifyInstance } from "fastify";
 import type { RunOperations, RunSearch } from "../../../operations/run-operations.ts";
-import { historySchema, logsSchema, runPageSchema, runSchema, updateAnswerSchema } from "../answer-schemas.ts";
+import {
+  historySchema,
+  logsSchema,
+  runPageSchema,
+  runSchema,
+  updateAnswerSchema,
+} from "../answer-schemas.ts";
 import { answers, nothing } from "../answers.ts";
 import {
   idParams,
@@ -36,7 +42,8 @@ function addReads(app: FastifyInstance, runs: RunOperations, searches: Turns, li
     "/runs",
     {
       schema: {
-        summary: "The newest durable runs, by workflow, state, tag, time or text. One page reads a bounded number; next continues.",
+        summary:
+          "The newest durable runs, by workflow, state, tag, time or text. One page reads a bounded number; next continues.",
         tags: ["runs"],
         querystring: runsQuery,
         response: answers({ 200: runPageSchema }, 404),
