@@ -58,7 +58,9 @@ redisTest(
         expect(await run("runs", "cancel", id, "--reason", "enough")).toMatchObject({ code: 0 });
         await expect.poll(() => owner.residents, { timeout: 20_000 }).not.toContain(`workflow.${id}`);
         await expect
-          .poll(async () => ((await json("runs", "show", id)) as { state: string }).state)
+          .poll(async () => ((await json("runs", "show", id)) as { state: string }).state, {
+            timeout: 20_000,
+          })
           .toBe("cancelled");
         expect((await run("runs", "signal", id, "item", "6")).stderr).toContain("has ended");
         expect(await run("runs", "show", "none")).toMatchObject({ code: 4 });
