@@ -2,8 +2,11 @@ import { Ajv } from "ajv";
 import type { ValidateFunction } from "ajv";
 import { describe, expect } from "vitest";
 import type { TestAPI } from "vitest";
+import { openEngine, TaskQueue } from "@taskloom/queue";
+import { FakeOwner } from "../../packages/workflow/test/fake-owner.ts";
 import { postgresTest } from "../support/postgres.ts";
 import { redisTest } from "../support/redis.ts";
+import { basket } from "./fixtures/runs.ts";
 import { Service } from "./service.ts";
 import type { Job } from "./service.ts";
 
@@ -67,6 +70,26 @@ class Checked {
   }
 }
 
+/** Submits a run, and calls `use` with the owner of the runs. */
+async function engineOf(url: string, use: (owner: FakeOwner) => Promise<void>): Promise<void> {
+  const engine = openEngine(url);
+  await engine.connect();
+  const queue = new TaskQueue({ engine });
+  const owner = new FakeOwner(engine, "default", [basket] as never[]);
+  await owner.start();
+  queue
+    .with({ id: "shop", tags: ["eu"] })
+    .submit(basket)
+    .catch(() => {});
+  try {
+    await use(owner);
+  } finally {
+    await owner.close();
+    await queue.close();
+    await engine.close();
+  }
+}
+
 /** Returns a value in that many nested arrays, as JSON. */
 function nested(depth: number): string {
   return `{"args":[${"[".repeat(depth)}${"]".repeat(depth)}]}`;
@@ -94,7 +117,10 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
     },
   });
 
-  test("every answer of every route is the one that the OpenAPI document describes", async ({ service }) => {
+  test("every answer of every route is the one that the OpenAPI document describes", async ({
+    service,
+    engine,
+  }) => {
     const document = (await (await service.ask("GET", "/openapi.json")).json()) as Document;
     const checked = new Checked(service, document);
     const ask = checked.ask.bind(checked);
@@ -156,6 +182,32 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
     });
     expect(await (await ask("GET", "/schedules")).json()).toHaveLength(2);
     for (const each of ["hourly", "nightly"]) await ask("DELETE", "/schedules/{id}", `/schedules/${each}`);
+    await engineOf(engine, async (owner) => {
+      const at = "/runs/workflow.shop";
+      await expect.poll(() => owner.residents, { timeout: 20_000 }).toContain("workflow.shop");
+      await ask("POST", "/runs/{id}/signals/{name}", `${at}/signals/item`, { payload: 3 });
+      await ask("POST", "/runs/{id}/updates/{name}", `${at}/updates/size`, { args: [] });
+      await ask("POST", "/runs/{id}/updates/{name}", `${at}/updates/refuse`);
+      await ask("POST", "/runs/{id}/updates/{name}", `${at}/updates/none?wait=0.05`);
+      expect(await (await ask("GET", "/runs", "/runs?tag=eu&state=active")).json()).toMatchObject({
+        runs: [{ id: "workflow.shop", tags: ["eu"] }],
+      });
+      await ask("GET", "/runs/{id}", at);
+      await ask("GET", "/runs/{id}/history", `${at}/history`);
+      await ask("GET", "/runs/{id}/log", `${at}/log?from=1`);
+      owner.park("workflow.shop");
+      await expect.poll(() => owner.residents, { timeout: 20_000 }).toEqual([]);
+      await ask("POST", "/runs/{id}/cancel", `${at}/cancel`, { message: "enough" });
+      await expect
+        .poll(async () => ((await (await ask("GET", "/runs/{id}", at)).json()) as Job).state, {
+          timeout: 20_000,
+        })
+        .toBe("cancelled");
+      await refused(409, "RUN_ENDED", ask("POST", "/runs/{id}/signals/{name}", `${at}/signals/item`));
+      await refused(404, "RUN_UNKNOWN", ask("POST", "/runs/{id}/terminate", "/runs/none/terminate"));
+      await ask("POST", "/runs/{id}/terminate", `${at}/terminate`);
+      await refused(404, "RUN_UNKNOWN", ask("GET", "/runs/{id}/history", "/runs/none/history"));
+    });
     for (const path of ["/healthz", "/readyz", "/metrics"]) await ask("GET", path);
 
     // Invalid bodies are refused with the reason, and run nothing.
@@ -254,7 +306,7 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
       const good = [...checked.seen.get(route)!].filter((status) => status < 300);
       expect(good, `${route} was never answered well`).not.toEqual([]);
     }
-    expect(routes).toHaveLength(19);
+    expect(routes).toHaveLength(27);
   });
 
   test("every route of the document describes its answers: a good one with a schema, and the failures", async ({

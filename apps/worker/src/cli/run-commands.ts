@@ -14,6 +14,7 @@ import { ServiceError } from "../errors/service-error.ts";
 import type { RunOperations, RunView } from "../operations/run-operations.ts";
 import { duration } from "../terminal/duration.ts";
 import { Styled, err, out, printJson } from "../terminal/output.ts";
+import type { Part } from "../terminal/output.ts";
 import { printTable } from "../terminal/table.ts";
 import { formatForest } from "../workers/task-tree.ts";
 import type { TaskNode } from "../workers/task-tree.ts";
@@ -78,11 +79,11 @@ export async function showRunCommand(id: string, flags: OperatorFlags): Promise<
 }
 
 function printRun(run: RunView): void {
-  const lines: [string, string | Styled][] = [
+  const lines: [string, Part][] = [
     ["run", run.id],
     ["workflow", `${run.task}@${run.version ?? 1}(${run.args.map((arg) => brief(arg, 200)).join(", ")})`],
     ["queue", run.queue],
-    ["state", typeof stateText(run.state) === "string" ? run.state : (stateText(run.state) as Styled)],
+    ["state", stateText(run.state)],
     ["submitted", new Date(run.submittedAt).toLocaleString()],
     ["history", `${run.length} ticks, ${run.generation} earlier histories`],
     ["unread", String(run.unread)],
@@ -288,7 +289,7 @@ export async function replayCommand(modules: readonly string[], flags: OperatorF
         },
       run: async (id: string, of: string): Promise<RunSnapshot | undefined> => {
         try {
-          return (await runs.show(id, of)) as RunSnapshot;
+          return await runs.show(id, of);
         } catch (error) {
           if (error instanceof ServiceError && error.status === 404) return undefined;
           throw error;

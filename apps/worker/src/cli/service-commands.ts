@@ -103,7 +103,7 @@ function operator(
   ...examples: readonly string[]
 ): Command {
   return taskloom
-    .command(usage)
+    .command(usage, { isDefault: usage.startsWith("list ") })
     .description(description)
     .option("--engine <url>", "the engine that stores the jobs (default: embedded:.taskloom)")
     .option(

@@ -9,7 +9,7 @@ import type { ReplayedRun } from "./replay-log.ts";
 /** A task of a run, its position in the code, and the tasks that it awaits. */
 export interface RunTask {
   readonly name: string;
-  /** One line for each coroutine with its file and line, outermost first. */
+  /** One line for each coroutine of the user with its file and line, outermost first. */
   readonly stack: readonly string[];
   /** The awaited objects as text; undefined for a task that has ended. */
   readonly waitsFor: string | undefined;
@@ -30,6 +30,9 @@ export interface RunTree {
   /** The time at which the run goes on by itself, in milliseconds since 1970; undefined if only a delivery continues it. */
   readonly wakeAt: number | undefined;
 }
+
+/** The lines of this package, such as those of `receive`, are not where a user looks for a wait. */
+const OWN_FOLDER = new URL("..", import.meta.url).pathname;
 
 /**
  * Returns the call graph of a run, by a replay of its log without effects.
@@ -89,7 +92,10 @@ function nodeOf(
     if (!shown.has(child)) nodes.push(nodeOf(child, children, shown));
   return {
     name: task.getName(),
-    stack: task.getStack().map((line) => line.trim()),
+    stack: task
+      .getStack()
+      .map((line) => line.trim())
+      .filter((line) => !line.includes(OWN_FOLDER)),
     waitsFor: waits.length === 0 ? undefined : waits.map(({ description }) => description).join(" and "),
     children: nodes,
   };

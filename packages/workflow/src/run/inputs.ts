@@ -85,7 +85,7 @@ export class Inputs {
     }
     const error = task.exception();
     if (error !== undefined) {
-      this.#conclude(id, FAILED, encodeError(error));
+      this.#conclude(id, FAILED, withoutStack(encodeError(error)));
       return;
     }
     try {
@@ -121,6 +121,23 @@ export class Inputs {
     left.push(...(this.#open?.values() ?? []));
     return left;
   }
+}
+
+/**
+ * Returns an encoded error without its stacks. The answer is a command that a replay compares, and lines of code and paths
+ * of files move without a change of its meaning.
+ */
+function withoutStack(error: Json): Json {
+  if (Array.isArray(error)) return error.map(withoutStack);
+  if (typeof error !== "object" || error === null) return error;
+  const { name, message } = error;
+  const isError = error["$taskloom"] === "error" && typeof name === "string" && typeof message === "string";
+  return Object.fromEntries(
+    Object.entries(error).map(([key, value]) => [
+      key,
+      isError && key === "stack" ? `${name}: ${message}` : withoutStack(value),
+    ]),
+  );
 }
 
 export function outcomeOf(state: EndState, value: Json): EncodedOutcome {
