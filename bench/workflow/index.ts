@@ -36,7 +36,8 @@ const rows: Record<string, (stage: Stage) => Promise<void>> = {
 
 const only = process.argv.slice(3);
 const unknown = only.find((name) => !(name in rows));
-if (unknown !== undefined) throw new Error(`Expected rows of ${Object.keys(rows).join(", ")}, got ${unknown}`);
+if (unknown !== undefined)
+  throw new Error(`Expected rows of ${Object.keys(rows).join(", ")}, got ${unknown}`);
 const stage = new Stage();
 try {
   for (const [name, row] of Object.entries(rows)) {

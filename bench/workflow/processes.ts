@@ -29,7 +29,8 @@ export async function started(child: ChildProcess): Promise<ChildProcess> {
 /** Waits for a message with `key`, and returns its value. */
 export function told(child: ChildProcess, key: string): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    const onLimit = (): void => reject(new Error(`A process of the bench sent no "${key}"; run the row alone`));
+    const onLimit = (): void =>
+      reject(new Error(`A process of the bench sent no "${key}"; run the row alone`));
     const limit = setTimeout(onLimit, ANSWER_LIMIT);
     const onMessage = (message: Record<string, unknown>): void => {
       if (!(key in message)) return;

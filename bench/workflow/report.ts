@@ -18,7 +18,9 @@ function holds(figure: number, bound: Bound): boolean {
 }
 
 function textOf(bound: Bound): string {
-  return "atMost" in bound ? `at most ${bound.atMost}${bound.unit}` : `at least ${bound.atLeast}${bound.unit}`;
+  return "atMost" in bound
+    ? `at most ${bound.atMost}${bound.unit}`
+    : `at least ${bound.atLeast}${bound.unit}`;
 }
 
 /** Returns a number with three significant digits. */

@@ -98,6 +98,8 @@ export class Stage {
 
   async stop(): Promise<void> {
     await killAll();
-    await Promise.all([this.#postgres, this.#redis, this.#restate].map(async (server) => (await server)?.stop()));
+    await Promise.all(
+      [this.#postgres, this.#redis, this.#restate].map(async (server) => (await server)?.stop()),
+    );
   }
 }

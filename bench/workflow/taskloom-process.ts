@@ -2,9 +2,19 @@
 import { gather } from "@taskloom/loop";
 import { TaskQueue, TaskWorker } from "@taskloom/queue";
 import { laneQueueName, storedId } from "@taskloom/queue/lane";
-import { answer, timed } from "./answer.mjs";
-import { endless, fired, go, marks, resident, sequential, sleeper, tasks, together, waiting } from "./workflows.ts";
-import type { Question } from "./protocol.ts";
+import { answer, timed } from "./answer.ts";
+import {
+  endless,
+  fired,
+  go,
+  marks,
+  resident,
+  sequential,
+  sleeper,
+  tasks,
+  together,
+  waiting,
+} from "./workflows.ts";
 
 const [url, role, runs = "1000"] = process.argv.slice(2) as [string, "both" | "worker" | "client", string?];
 const wallTime = (): number => performance.timeOrigin + performance.now();
@@ -25,7 +35,10 @@ const lane = laneQueueName("default", "workflow");
 /** The most runs that are submitted together: the engine stores them in commands of bounded size. */
 const SUBMITTED_AT_ONCE = 1_000;
 
-async function submitted(count: number, submit: (n: number) => ReturnType<typeof queue.submit>): Promise<string[]> {
+async function submitted(
+  count: number,
+  submit: (n: number) => ReturnType<typeof queue.submit>,
+): Promise<string[]> {
   const ids: string[] = [];
   for (let from = 0; from < count; from += SUBMITTED_AT_ONCE) {
     const length = Math.min(SUBMITTED_AT_ONCE, count - from);
@@ -37,18 +50,16 @@ async function submitted(count: number, submit: (n: number) => ReturnType<typeof
   return ids;
 }
 
-type Of<Name extends Question["name"]> = Question & { readonly name: Name };
-
 answer({
-  async steps({ count }: Of<"steps">) {
+  async steps({ count }) {
     marks.clear();
     await queue.submit(sequential, count);
     return marks.between;
   },
-  runs: ({ count, steps }: Of<"runs">) =>
+  runs: ({ count, steps }) =>
     timed(() => gather(Array.from({ length: count }, () => queue.submit(sequential, steps)))),
-  gather: ({ count }: Of<"gather">) => timed(() => queue.submit(together, count)),
-  async submit({ workflow, count, from, each }: Of<"submit">) {
+  gather: ({ count }) => timed(() => queue.submit(together, count)),
+  async submit({ workflow, count, from, each }) {
     const submit = {
       waiting: () => queue.submit(waiting, from),
       resident: () => queue.submit(resident),
@@ -57,7 +68,7 @@ answer({
     }[workflow];
     return { ids: await submitted(count, submit) };
   },
-  async signal({ id, n }: Of<"signal">) {
+  async signal({ id, n }) {
     const at = wallTime();
     const item = JSON.stringify(["s", go.name, n]);
     const { kind } = await queue.engine.journal.deliver(lane, storedId(id), [item]);

@@ -9,7 +9,8 @@ export async function inTurns<S extends string>(
   const names = Object.keys(sides) as S[];
   const figures = Object.fromEntries(names.map((name) => [name, [] as number[]])) as Record<S, number[]>;
   for (let turn = 0; turn < turns; turn++) {
-    for (const name of turn % 2 === 0 ? names : names.toReversed()) figures[name].push(...(await sides[name]()));
+    for (const name of turn % 2 === 0 ? names : names.toReversed())
+      figures[name].push(...(await sides[name]()));
   }
   return figures;
 }

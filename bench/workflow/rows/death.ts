@@ -21,17 +21,25 @@ export async function death(stage: Stage): Promise<void> {
     times.postgres.push(await withSecond((await stage.database()).url));
     times.embedded.push(await reopened());
   }
-  measured("kill -9 until the next step starts in another worker, Redis", median(times.redis) / 1_000, { atMost: 9.5, unit: " s" });
+  measured("kill -9 until the next step starts in another worker, Redis", median(times.redis) / 1_000, {
+    atMost: 9.5,
+    unit: " s",
+  });
   measured("the same on PostgreSQL", median(times.postgres) / 1_000, { atMost: 9.5, unit: " s" });
-  measured("kill -9 and an embedded folder opened again, until the next step", median(times.embedded) / 1_000, { atMost: 1, unit: " s" });
+  measured(
+    "kill -9 and an embedded folder opened again, until the next step",
+    median(times.embedded) / 1_000,
+    { atMost: 1, unit: " s" },
+  );
 }
 
-const paced = async (child: ChildProcess): Promise<number> => ((await message(child, "paced")) as Reported).at;
+const paced = async (child: ChildProcess): Promise<number> =>
+  ((await message(child, "paced")) as Reported).at;
 
 async function withSecond(url: string): Promise<number> {
-  const [client, first] = await Promise.all(
+  const [client, first] = (await Promise.all(
     ["client", "worker"].map((role) => started(spawned("taskloom-process.ts", [url, role]))),
-  ) as [ChildProcess, ChildProcess];
+  )) as [ChildProcess, ChildProcess];
   const processes = [client, first];
   try {
     await submit(client, "endless", 1);

@@ -58,7 +58,10 @@ async function appends(stage: Stage): Promise<void> {
     await ask(child, { name: "gather", count: 10 });
     const before = await scripts();
     await ask(child, { name: "gather", count: STEPS });
-    told("scripts that Redis ran for such a run, its submission and end included", String((await scripts()) - before));
+    told(
+      "scripts that Redis ran for such a run, its submission and end included",
+      String((await scripts()) - before),
+    );
   });
   redis.disconnect();
 }

@@ -1,8 +1,9 @@
+import type { ChildProcess } from "node:child_process";
 import { Redis } from "ioredis";
 import { ask, kill, spawned, started } from "../processes.ts";
 import { measured } from "../report.ts";
 import type { Stage } from "../stage.ts";
-import { parked, submit, until } from "./parked.ts";
+import { submit, until } from "./parked.ts";
 
 const RESIDENT = 2_000;
 const PARKED = 10_000;
@@ -31,7 +32,10 @@ export async function memory(stage: Stage): Promise<void> {
     const empty = await used();
     await submit(client, "waiting", PARKED);
     await parkedBut(worker, 2 * RESIDENT);
-    measured("a parked run in Redis", ((await used()) - empty) / PARKED / 1_024, { atMost: 1.5, unit: " KB" });
+    measured("a parked run in Redis", ((await used()) - empty) / PARKED / 1_024, {
+      atMost: 1.5,
+      unit: " KB",
+    });
   } finally {
     await Promise.all([worker, client].map(kill));
     await redis.flushall();
@@ -39,6 +43,6 @@ export async function memory(stage: Stage): Promise<void> {
   }
 }
 
-async function parkedBut(worker: Parameters<typeof parked>[0], resident: number): Promise<void> {
+async function parkedBut(worker: ChildProcess, resident: number): Promise<void> {
   await until(async () => (await ask(worker, { name: "state" })).resident === resident);
 }

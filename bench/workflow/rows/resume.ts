@@ -11,7 +11,12 @@ const LONG = 10_000;
 
 /** A run with a history is woken in a worker that does not have it, until its next step starts. */
 export async function resume(stage: Stage): Promise<void> {
-  const times = { short: [] as number[], long: [] as number[], postgres: [] as number[], dbos: [] as number[] };
+  const times = {
+    short: [] as number[],
+    long: [] as number[],
+    postgres: [] as number[],
+    dbos: [] as number[],
+  };
   const redis = (await stage.redis).url;
   for (let round = 0; round < rounds; round++) {
     times.short.push(await ours(redis, SHORT));
@@ -25,7 +30,12 @@ export async function resume(stage: Stage): Promise<void> {
   measured("10,000 steps beside 1,000", many / few, { atMost: 12, unit: "x" });
   const [postgres, peer] = [median(times.postgres), median(times.dbos)];
   const behind = `Taskloom PostgreSQL ${short(postgres)} ms, DBOS ${short(peer)} ms`;
-  measured("resume with 1,000 steps beside DBOS, on PostgreSQL", peer / postgres, { atLeast: 10, unit: "x" }, behind);
+  measured(
+    "resume with 1,000 steps beside DBOS, on PostgreSQL",
+    peer / postgres,
+    { atLeast: 10, unit: "x" },
+    behind,
+  );
 }
 
 async function ours(url: string, steps: number): Promise<number> {

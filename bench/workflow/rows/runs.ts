@@ -32,7 +32,12 @@ export async function runs(stage: Stage): Promise<void> {
       named.map((side) => `${side} ${Math.round((RUNS * STEPS * 1_000) / time(side))}/s`).join(", ");
     const ours = time("Taskloom PostgreSQL");
     const rates = rate("Taskloom PostgreSQL", "DBOS", "openworkflow", "openworkflow, polled each ms");
-    measured("steps/s of 1,000 runs on PostgreSQL beside DBOS", time("DBOS") / ours, { atLeast: 4, unit: "x" }, rates);
+    measured(
+      "steps/s of 1,000 runs on PostgreSQL beside DBOS",
+      time("DBOS") / ours,
+      { atLeast: 4, unit: "x" },
+      rates,
+    );
     measured("the same beside openworkflow", time("openworkflow") / ours, { atLeast: 4, unit: "x" });
     const polled = time("openworkflow, polled each ms") / ours;
     measured("the same beside openworkflow, polled each ms", polled, { atLeast: 4, unit: "x" });
@@ -49,7 +54,10 @@ export async function runs(stage: Stage): Promise<void> {
 /** Flushes and bytes of the log in the same work. */
 async function flushes(stage: Stage): Promise<void> {
   const postgres = await stage.postgres;
-  const spent = async (side: Side, count: number): Promise<{ readonly flushes: number; readonly bytes: number }> => {
+  const spent = async (
+    side: Side,
+    count: number,
+  ): Promise<{ readonly flushes: number; readonly bytes: number }> => {
     const { name, url } = await stage.database();
     const before = await postgres.counts(name);
     const child = await stage.spawn(side, url);

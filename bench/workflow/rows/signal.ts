@@ -13,7 +13,10 @@ export async function signal(stage: Stage): Promise<void> {
   const redis = await latencies((await stage.redis).url);
   const on = (times: readonly number[]): string =>
     `p50 ${short(quantile(times, 0.5))} ms, p99 ${short(quantile(times, 0.99))} ms of ${times.length} signals`;
-  measured("signal to the next step of a parked run, Redis, p50", quantile(redis, 0.5), { atMost: 3, unit: " ms" });
+  measured("signal to the next step of a parked run, Redis, p50", quantile(redis, 0.5), {
+    atMost: 3,
+    unit: " ms",
+  });
   measured("the same, p99", quantile(redis, 0.99), { atMost: 15, unit: " ms" }, on(redis));
   told("the same on PostgreSQL", on(await latencies((await stage.database()).url)));
 }

@@ -23,17 +23,28 @@ export async function statements(stage: Stage): Promise<void> {
     await ask(child, { name: "steps", count });
     await kill(child);
     const { statements: sent, flushes, appends, walBytes } = await postgres.counts(name);
-    return { statements: sent, appends, flushes: flushes - before.flushes, walBytes: walBytes - before.walBytes };
+    return {
+      statements: sent,
+      appends,
+      flushes: flushes - before.flushes,
+      walBytes: walBytes - before.walBytes,
+    };
   };
   const perStep = async (side: Side): Promise<Counts> => {
     const [few, many] = [await total(side, FEW), await total(side, MANY)];
     const each = (key: keyof Counts): number => (many[key] - few[key]) / (MANY - FEW);
-    return { statements: each("statements"), flushes: each("flushes"), appends: each("appends"), walBytes: each("walBytes") };
+    return {
+      statements: each("statements"),
+      flushes: each("flushes"),
+      appends: each("appends"),
+      walBytes: each("walBytes"),
+    };
   };
   const text = ({ statements: sent, flushes, walBytes }: Counts): string =>
     `${short(sent)} statements, ${short(flushes)} flushes, ${Math.round(walBytes)} bytes of WAL`;
   const sides = {} as Record<Counted, Counts>;
-  for (const side of ["Taskloom PostgreSQL", "DBOS", "openworkflow"] as const) sides[side] = await perStep(side);
+  for (const side of ["Taskloom PostgreSQL", "DBOS", "openworkflow"] as const)
+    sides[side] = await perStep(side);
   const ours = sides["Taskloom PostgreSQL"];
   counted("statements of a sequential step", ours.statements, { atMost: 1.05, unit: "" });
   counted("flushes of a sequential step", ours.flushes, { atMost: 1.05, unit: "" });

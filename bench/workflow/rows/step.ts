@@ -35,7 +35,12 @@ export async function step(stage: Stage): Promise<void> {
       named.map((side) => `${side} ${short(p50(side))} ms`).join(", ");
     const ours = p50("Taskloom PostgreSQL");
     const onPostgres = ms("raw INSERT", "Taskloom PostgreSQL", "DBOS", "openworkflow");
-    measured("a sequential step on PostgreSQL beside DBOS", ours / p50("DBOS"), { atMost: 0.75, unit: "x" }, onPostgres);
+    measured(
+      "a sequential step on PostgreSQL beside DBOS",
+      ours / p50("DBOS"),
+      { atMost: 0.75, unit: "x" },
+      onPostgres,
+    );
     measured("the same beside openworkflow", ours / p50("openworkflow"), { atMost: 0.65, unit: "x" });
     told("the same beside a raw INSERT", `${short(ours / p50("raw INSERT"))}x`);
     measured(

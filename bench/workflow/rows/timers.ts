@@ -34,7 +34,12 @@ export async function timers(stage: Stage): Promise<void> {
     const seconds = (Date.now() - due) / 1_000;
     const mb = (bytes: number): string => `${Math.round(bytes / 1_048_576)} MB`;
     const behind = `the worker had ${mb(before)}, ${mb(idle)} with ${short((PARKED + DUE) / 1_000)},000 parked runs, at most ${mb(most)} while they woke`;
-    measured("10,000 timers due in one second, until the last fires", seconds, { atMost: 10, unit: " s" }, behind);
+    measured(
+      "10,000 timers due in one second, until the last fires",
+      seconds,
+      { atMost: 10, unit: " s" },
+      behind,
+    );
     measured("the worker's memory meanwhile", most / before, { atMost: 3, unit: "x of its start" });
   } finally {
     await Promise.all([worker, client].map(kill));
