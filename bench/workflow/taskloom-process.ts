@@ -1,7 +1,7 @@
 /** One process of Taskloom: node taskloom-process.ts URL both|worker|client [RUNS] */
 import { gather } from "@taskloom/loop";
 import { TaskQueue, TaskWorker } from "@taskloom/queue";
-import { laneQueueName, storedId } from "@taskloom/queue/lane";
+import { workflowRun } from "@taskloom/workflow";
 import { answer, timed } from "./answer.ts";
 import {
   endless,
@@ -31,7 +31,6 @@ if (role !== "client") {
   await worker.ready();
 }
 
-const lane = laneQueueName("default", "workflow");
 /** The most runs that are submitted together: the engine stores them in commands of bounded size. */
 const SUBMITTED_AT_ONCE = 1_000;
 
@@ -70,9 +69,7 @@ answer({
   },
   async signal({ id, n }) {
     const at = wallTime();
-    const item = JSON.stringify(["s", go.name, n]);
-    const { kind } = await queue.engine.journal.deliver(lane, storedId(id), [item]);
-    if (kind !== "stored") throw new Error(`The signal for ${id} was not stored: ${kind}`);
+    await workflowRun(queue, id).signal(go, n);
     return { at };
   },
   async state() {

@@ -28,7 +28,7 @@ export async function interpret(
 }
 
 /** Runs the program to its horizon, then cancels the remaining tasks several times. */
-const drive = coroutine(function* (world: World): Generator<never, void, unknown> {
+export const drive = coroutine(function* (world: World): Generator<never, void, unknown> {
   const { loop, lists, writer } = world;
   world.firstIteration = loop._iterations;
   for (const spec of world.program.objects) world.objects.push(world.makeObject(spec));

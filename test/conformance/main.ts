@@ -8,6 +8,7 @@
  *   --statistics     also counts the steps and hand-offs that the programs reached
  *   --golden FILE    writes programs and Python's traces instead of comparing
  *   --spelling async compares confluent programs in every spelling, task by task (async-main.ts)
+ *   --durable        runs the programs as durable runs, with a crash at each tick (durable-main.ts); needs no Python
  *   --mode M         with --spelling async: only generator, async, wrapped or mixed
  *   --keep           reports every difference instead of shrinking the first and stopping
  */
@@ -20,6 +21,7 @@ import { compareSpellings } from "./async-main.ts";
 import { generate } from "./generate.ts";
 import { interpret } from "./interpret.ts";
 import type { Program } from "./program.ts";
+import { compareDurably } from "./durable-main.ts";
 import { findPython, Reference } from "./reference.ts";
 import { showProgram } from "./show-program.ts";
 import { shrink } from "./shrink.ts";
@@ -34,6 +36,7 @@ const { values: options } = parseArgs({
     statistics: { type: "boolean", default: false },
     spelling: { type: "string", default: "generator" },
     mode: { type: "string" },
+    durable: { type: "boolean", default: false },
     keep: { type: "boolean", default: false },
     golden: { type: "string" },
   },
@@ -42,22 +45,29 @@ const seed = Number(options.seed);
 const from = Number(options.from);
 const count = Number(options.count);
 
+if (!["generator", "async"].includes(options.spelling) || !["", ...modes].includes(options.mode ?? "")) {
+  process.stderr.write(`conformance: --spelling is generator or async, --mode one of ${modes.join(", ")}.\n`);
+  process.exit(2);
+}
+const isAsync = options.spelling === "async";
+const chosen = options.mode === undefined ? modes : [options.mode as Mode];
+if (options.durable) {
+  const durable = { seed, from, count, keep: options.keep, isSpread: isAsync };
+  const differences = await compareDurably({ ...durable, modes: isAsync ? chosen : ["generator"] });
+  process.exit(differences > 0 ? 1 : 0);
+}
 const python = findPython();
 if (!python) {
   process.stderr.write("conformance: no Python 3.13 found; install it or set TASKLOOM_PYTHON to its path.\n");
   process.exit(2);
 }
-if (!["generator", "async"].includes(options.spelling) || !["", ...modes].includes(options.mode ?? "")) {
-  process.stderr.write(`conformance: --spelling is generator or async, --mode one of ${modes.join(", ")}.\n`);
-  process.exit(2);
-}
 await using reference = new Reference(python);
-if (options.spelling === "async") {
+if (isAsync) {
   const differences = await compareSpellings(reference, {
     seed,
     from,
     count,
-    modes: options.mode === undefined ? modes : [options.mode as Mode],
+    modes: chosen,
     keep: options.keep,
     golden: options.golden,
   });

@@ -68,7 +68,7 @@ const Wrapped = wrap(Async);
 const three: readonly Spelling[] = [Steps, Async, Wrapped];
 
 /** Returns the interpreter of each function of a program in a mode. */
-function spellings(program: Program, mode: Mode): Spellings {
+export function spellingsOf(program: Program, mode: Mode): Spellings {
   const bodies = [...program.functions, program.main];
   if (mode !== "mixed") {
     const one = three[modes.indexOf(mode)]!;
@@ -91,7 +91,7 @@ export async function interpretIn(mode: Mode, program: Program): Promise<string[
     setTimeout(resolve, 10_000, ["0 0 - program did not end"]).unref();
   });
   try {
-    const trace = await Promise.race([interpret(program, spellings(program, mode)), gaveUp]);
+    const trace = await Promise.race([interpret(program, spellingsOf(program, mode)), gaveUp]);
     return [...trace, ...rejections.map((each) => `0 0 - program unhandled rejection: ${String(each)}`)];
   } catch (error) {
     return [`0 0 - program failed: ${error instanceof Error ? error.stack : String(error)}`];

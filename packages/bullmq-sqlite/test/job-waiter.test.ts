@@ -37,6 +37,11 @@ test("a wait ends when the next delayed job is due", async () => {
   expect(result).toBe(false);
 });
 
+test("a wait ends without a timer if the next delayed job is due already, since the clock may stand still", async () => {
+  const wait = new JobWaiter(databaseWith(Date.now() - 1), "queue");
+  expect(await wait.wait(60_000, claimOf)).toBe(false);
+});
+
 test("a wait for a job that is due in more than 25 days does not end at once", async () => {
   const wait = new JobWaiter(databaseWith(Date.now() + LONG_MS), "queue");
   let isOver = false;

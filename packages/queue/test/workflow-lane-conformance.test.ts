@@ -316,7 +316,10 @@ describe.each(engines)("on $name", ({ name, test: engineTest }) => {
     expect(await cancelStored(queues.value, "workflow", asked.id, "enough")).toBe("delivered");
     const { journal } = queue.engine;
     expect(await journal.readInbox(`${queue.name}.workflow`, asked.id, 0, 10)).toEqual(['["c","enough"]']);
-    expect(await terminateStored(queues.value, "workflow", asked.id, "now")).toBe("ended");
+    // The delivery has woken the run, which its worker then ends.
+    await expect
+      .poll(() => terminateStored(queues.value, "workflow", asked.id, "now"), { timeout: 10_000 })
+      .toBe("ended");
     expect(await cancelStored(queues.value, "workflow", asked.id, "late")).toBe("ended");
   });
 

@@ -61,10 +61,24 @@ export class UndoFailedError extends WorkflowError {
   }
 }
 
-/** An update whose run ended before it answered. Code `RUN_ENDED`. */
+/** A run that has ended: it reads no signal any more, and answers no update. Code `RUN_ENDED`. */
 export class RunEndedError extends WorkflowError {
   constructor(message: string) {
     super("RUN_ENDED", message);
+  }
+}
+
+/** There is no run of an id. Code `RUN_UNKNOWN`. */
+export class RunUnknownError extends WorkflowError {
+  constructor(message: string) {
+    super("RUN_UNKNOWN", message);
+  }
+}
+
+/** A delivery that a run has no room for, because it has not read 10 000 others. Code `RUN_FULL`. */
+export class RunFullError extends WorkflowError {
+  constructor(message: string) {
+    super("RUN_FULL", message);
   }
 }
 
@@ -72,6 +86,8 @@ registerErrorClasses({
   HistoryFullError,
   ReplayDivergedError,
   RunEndedError,
+  RunFullError,
+  RunUnknownError,
   StepInterruptedError,
   UndoFailedError,
   WorkflowOptionsError,

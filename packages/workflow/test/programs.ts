@@ -14,7 +14,16 @@ import {
 } from "@taskloom/loop";
 import type { Awaitable, Operation } from "@taskloom/loop";
 import { defineTask } from "@taskloom/queue";
-import { defineSignal, defineView, defineWorkflow, now, random, step } from "@taskloom/workflow";
+import {
+  defineSignal,
+  defineUpdate,
+  defineView,
+  defineWorkflow,
+  now,
+  onUpdate,
+  random,
+  step,
+} from "@taskloom/workflow";
 import type { WorkflowDefinition } from "@taskloom/workflow";
 
 /** A program over the primitives of the loop and the steps of a run. */
@@ -81,6 +90,7 @@ const work = defineTask({ name: "work" }, (label: number, fails: boolean) => {
   return label * 10;
 });
 export const knocked = defineSignal<number>("knocked");
+export const asked = defineUpdate<[number], number>("asked");
 const seen = defineView<number>("seen");
 
 type Script = Generator<Awaitable<unknown>, unknown, unknown>;
@@ -293,6 +303,11 @@ export function workflowOf(program: Program, spelling: "generator" | "async"): W
   const spell = spelling === "generator" ? byGenerator : byAsync;
   const main = (): Awaitable<unknown> => {
     const interpreter = new Interpreter(spell);
+    onUpdate(asked, function* (label) {
+      const answer = yield* step(work, label, label % 3 === 0);
+      interpreter.trace.push(`asked ${label}`);
+      return answer;
+    });
     return spell(function* (): Script {
       try {
         const value = yield* interpreter.script(program);

@@ -5,6 +5,7 @@ import type { JobView } from "../operations/operations.ts";
 import { collect, seconds, whole } from "./flag-parsers.ts";
 import type { SubmitFlags } from "./job-commands.ts";
 import type { OperatorFlags } from "./open-operations.ts";
+import type { RunsFlags } from "./run-commands.ts";
 import type { ScheduleFlags } from "./watch-commands.ts";
 
 type Ended = (exitCode: number) => void;
@@ -20,6 +21,7 @@ export function addServiceCommands(taskloom: Command, ended: Ended): void {
   addSubmission(taskloom, ended);
   addJobs(taskloom, ended);
   addFailures(taskloom, ended);
+  addRuns(taskloom, ended);
   addWorkers(taskloom, ended);
   addQueues(taskloom, ended);
 }
@@ -207,6 +209,90 @@ function addFailures(taskloom: Command, ended: Ended): void {
     .option("--all", "retry all failed jobs")
     .action(async (ids: string[], flags: OperatorFlags & { task?: string; all?: boolean }) =>
       ended(await (await jobCommands()).retryCommand(ids, flags)),
+    );
+}
+
+const runCommands = (): Promise<typeof import("./run-commands.ts")> => import("./run-commands.ts");
+
+function addRuns(taskloom: Command, ended: Ended): void {
+  const runs = taskloom
+    .command("runs")
+    .description("Lists durable runs, shows them, and sends them messages.");
+  operator(runs, "list [text]", "Lists the newest runs.", "runs list --state parked --tag eu")
+    .option("--name <workflow>", "only runs of this workflow")
+    .addOption(
+      new Option("--state <state>", "only runs in this state").choices([
+        "waiting",
+        "delayed",
+        "active",
+        "parked",
+        "completed",
+        "failed",
+        "cancelled",
+      ]),
+    )
+    .option("--tag <tag>", "only runs with this tag")
+    .option("--since <seconds>", "only runs that were submitted in the last seconds", seconds)
+    .option("--limit <number>", "number of runs to list", whole(1), 20)
+    .action(async (text: string | undefined, flags: RunsFlags) =>
+      ended(await (await runCommands()).runsCommand(text, flags)),
+    );
+  operator(runs, "show <id>", "Shows everything about a run.", "runs show order-7").action(
+    async (id: string, flags: OperatorFlags) => ended(await (await runCommands()).showRunCommand(id, flags)),
+  );
+  operator(runs, "history <id>", "Shows the ticks of a run.", "runs history order-7 --json").action(
+    async (id: string, flags: OperatorFlags) =>
+      ended(await (await runCommands()).runHistoryCommand(id, flags)),
+  );
+  operator(
+    runs,
+    "tree <id> <modules...>",
+    "Replays a run here without effects, and shows where it waits.",
+    "runs tree order-7 ./orders.ts",
+  ).action(async (id: string, modules: string[], flags: OperatorFlags) =>
+    ended(await (await runCommands()).runTreeCommand(id, modules, flags)),
+  );
+  operator(
+    runs,
+    "signal <id> <name> [payload]",
+    "Sends a signal. The payload is JSON.",
+    `runs signal order-7 approved '{"by":"ada"}'`,
+  ).action(async (id: string, name: string, payload: string | undefined, flags: OperatorFlags) =>
+    ended(await (await runCommands()).signalCommand(id, name, payload, flags)),
+  );
+  operator(
+    runs,
+    "update <id> <name> [args...]",
+    "Sends an update, and prints its answer. Every argument is JSON.",
+    `runs update order-7 rename '"Ada"'`,
+  )
+    .option("--timeout <seconds>", "the longest wait for the answer (default: 30)", seconds)
+    .action(async (id: string, name: string, args: string[], flags: OperatorFlags & { timeout?: number }) =>
+      ended(await (await runCommands()).updateCommand(id, name, args, flags)),
+    );
+  for (const [action, text] of [
+    ["cancel", "Asks a run to end; its code cleans up."],
+    ["terminate", "Ends a run as cancelled, at once; none of its code is executed any more."],
+  ] as const) {
+    operator(runs, `${action} <id>`, text, `runs ${action} order-7 --reason 'customer left'`)
+      .option("--reason <text>", "the reason, which the run and its waiters receive")
+      .action(async (id: string, flags: OperatorFlags & { reason?: string }) =>
+        ended(await (await runCommands()).endRunCommand(action, id, flags)),
+      );
+  }
+  for (const command of runs.commands) command.exitOverride().configureOutput({ outputError: () => {} });
+  operator(
+    taskloom,
+    "replay <modules...>",
+    "Checks the histories of all live runs against the code of modules, without effects.",
+    "replay ./orders.ts --engine redis://db:6379",
+  )
+    .addHelpText(
+      "after",
+      "\nThe exit code is 0 if each history fits, 1 if one diverges, and 3 if the modules lack a workflow of a live run.",
+    )
+    .action(async (modules: string[], flags: OperatorFlags) =>
+      ended(await (await runCommands()).replayCommand(modules, flags)),
     );
 }
 

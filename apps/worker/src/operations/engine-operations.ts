@@ -21,10 +21,12 @@ import type { Queue } from "bullmq";
 import { ServiceError } from "../errors/service-error.ts";
 import { Presence } from "../workers/presence.ts";
 import type { WorkerView } from "../workers/worker-view.ts";
-import { viewError, viewJob } from "./job-record.ts";
+import { viewError } from "./error-view.ts";
+import { viewJob } from "./job-record.ts";
 import { KnownQueues } from "./known-queues.ts";
 import { KnownTasks } from "./known-tasks.ts";
 import { countAll } from "./operations.ts";
+import { EngineRunOperations } from "./run-operations.ts";
 import type {
   FailedPage,
   JobPage,
@@ -51,6 +53,7 @@ const CANCEL_WAIT_MS = 2_000;
 
 /** Operations on an engine that this process can reach. */
 export class EngineOperations implements Operations {
+  readonly runs: EngineRunOperations;
   readonly #engine: Engine;
   readonly #presence: Presence;
   readonly #known: KnownQueues;
@@ -67,6 +70,7 @@ export class EngineOperations implements Operations {
     this.#engine = engine;
     this.#presence = new Presence(engine);
     this.#known = new KnownQueues(engine, this.#presence, queues);
+    this.runs = new EngineRunOperations(engine, this.#known, (name) => this.#queue(name));
     this.#tasks = new KnownTasks(modules, () => this.workers());
   }
 

@@ -12,6 +12,7 @@ import type {
   SubmitRequest,
 } from "./operations.ts";
 import { hasEnded } from "./operations.ts";
+import { HttpRunOperations } from "./http-run-operations.ts";
 import { requestService } from "./service-address.ts";
 import type { ServiceAnswer } from "./service-address.ts";
 import { ServiceError } from "../errors/service-error.ts";
@@ -24,6 +25,7 @@ const EARLY_PAUSE_MS = 500;
 
 /** Operations through the HTTP address of a service. */
 export class HttpOperations implements Operations {
+  readonly runs: HttpRunOperations = new HttpRunOperations((...request) => this.#request(...request));
   readonly #address: string;
   readonly #token: string | undefined;
 

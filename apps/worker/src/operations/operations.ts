@@ -8,16 +8,10 @@ import type {
   RetryQuery,
 } from "@taskloom/queue/operating";
 import type { WorkerView } from "../workers/worker-view.ts";
+import type { ErrorView } from "./error-view.ts";
+import type { RunOperations } from "./run-operations.ts";
 
-export type { JobPage, JobState, RetryPage };
-
-/** An error in the form for people and programs. */
-export interface ErrorView {
-  readonly name: string;
-  readonly message: string;
-  readonly code?: string;
-  readonly stack?: string;
-}
+export type { ErrorView, JobPage, JobState, RetryPage };
 
 /** A job in the form for people and programs: a {@link JobSnapshot} with an {@link ErrorView}. */
 export interface JobView extends Omit<JobSnapshot, "error"> {
@@ -115,6 +109,8 @@ export interface RetrySearch extends RetryQuery {
  * the HTTP address of a service that has the engine.
  */
 export interface Operations {
+  /** The operations on durable runs. */
+  readonly runs: RunOperations;
   submit(task: string, args: readonly unknown[], request?: SubmitRequest): Promise<JobView>;
   /** @throws {@link ServiceError} with the code `JOB_UNKNOWN` if the job does not exist. */
   job(id: string, queue?: string): Promise<JobView>;

@@ -62,7 +62,10 @@ export class JobWaiter {
       function setTimer(time: number): void {
         until = time;
         clearTimeout(timer);
-        timer = setTimeout(() => void stop(), Math.min(Math.max(until - Date.now(), 0), MAX_TIMER_MS));
+        const left = until - Date.now();
+        // Without a timer: the news of a due job can come after the clock has moved, and a simulated clock may stand still.
+        if (left <= 0) queueMicrotask(() => void stop());
+        else timer = setTimeout(() => void stop(), Math.min(left, MAX_TIMER_MS));
       }
       this.#cancel = () => void stop();
       setTimer(until);

@@ -74,6 +74,33 @@ export class DrivenLoop extends EventLoop {
     return earliest < Infinity ? earliest : undefined;
   }
 
+  /** Whether nothing is left on the loop: no task, no timer, no ready entry and no work outside. */
+  get isUnused(): boolean {
+    return (
+      this._tasks.size === 0 &&
+      this._timers.live === 0 &&
+      this._readySize === 0 &&
+      this.#outside === 0 &&
+      !this.#isDriven
+    );
+  }
+
+  /**
+   * Makes an unused loop as new: its time, which may go back, and its count of tasks.
+   *
+   * @throws {@link UsageError} (`LOOP_RUNNING`) if something is left on the loop.
+   */
+  reset(time: number): void {
+    this._checkClosed();
+    if (!this.isUnused) {
+      throw new UsageError("LOOP_RUNNING", "Cannot reset a loop that has tasks or timers: close it");
+    }
+    this._timers.clear();
+    this.#clock.time = time;
+    this.#numbered = 0;
+    this.#isNative = false;
+  }
+
   /** The number of pieces of work that the loop cannot see, such as native promises. */
   get outsideWork(): number {
     return this.#outside;

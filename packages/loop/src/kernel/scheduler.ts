@@ -173,8 +173,8 @@ export abstract class Scheduler extends OneThread {
   }
 
   protected _clearQueues(): void {
-    this.#ready.clear();
-    this._timers.clear();
+    if (this.#ready.size > 0) this.#ready.clear();
+    if (this._timers.size > 0) this._timers.clear();
     this.#todo = 0;
     if (this.#timer !== null) clearTimeout(this.#timer);
     if (this.#keepAlive !== null) clearInterval(this.#keepAlive);

@@ -77,6 +77,7 @@ export class JobFactory {
       reply: this.#engine.replies.address,
       ...(timeout === undefined ? {} : { timeout }),
       ...ownKeep(options.keep),
+      ...(options.tags === undefined || options.tags.length === 0 ? {} : { tags: options.tags }),
       ...(stores === undefined ? {} : { context: encodeValue(stores) }),
     };
   }

@@ -64,7 +64,10 @@ export class RunJobs {
    *
    * @param onRefused is called with the error if the engine will never take the job.
    */
-  add({ task, args, id, queue, delay, priority, run, context }: RunJob, onRefused: Unsent["onRefused"]): void {
+  add(
+    { task, args, id, queue, delay, priority, run, context }: RunJob,
+    onRefused: Unsent["onRefused"],
+  ): void {
     try {
       const { runsOn, name, version, timeout } = task.task;
       const options = resolveSubmitOptions({
@@ -100,24 +103,36 @@ export class RunJobs {
   async #sendTo(lane: LaneQueue, unsent: readonly Unsent[]): Promise<void> {
     const jobs = unsent.map(({ job }) => job);
     const add = async (): Promise<unknown> =>
-      jobs.length === 1 ? await lane.add(jobs[0]!.name, jobs[0]!.data, jobs[0]!.opts) : await lane.addBulk(jobs);
+      jobs.length === 1
+        ? await lane.add(jobs[0]!.name, jobs[0]!.data, jobs[0]!.opts)
+        : await lane.addBulk(jobs);
     try {
       await untilAnswered(this.#engine, add, () => !this.#isClosed);
     } catch (error) {
       if (this.#isClosed) return;
       // The engine can refuse one job of many. Those that it has taken are not refused.
       for (const { job, onRefused } of unsent) {
-        await untilAnswered(this.#engine, () => lane.add(job.name, job.data, job.opts)).catch(() => onRefused(error));
+        await untilAnswered(this.#engine, () => lane.add(job.name, job.data, job.opts)).catch(() =>
+          onRefused(error),
+        );
       }
     }
   }
 
   /** Returns the ends of jobs, in the order of the ids; undefined for a job that has not ended, or is not there. */
-  async ends(queue: string | undefined, lane: Lane, ids: readonly string[]): Promise<(Outcome | undefined)[]> {
+  async ends(
+    queue: string | undefined,
+    lane: Lane,
+    ids: readonly string[],
+  ): Promise<(Outcome | undefined)[]> {
     const name = laneQueueName(queue ?? this.#queue, lane);
     const stored = await untilAnswered(
       this.#engine,
-      () => this.#engine.lookup(name, ids.map((id) => storedId(jobId(lane, id)))),
+      () =>
+        this.#engine.lookup(
+          name,
+          ids.map((id) => storedId(jobId(lane, id))),
+        ),
       () => !this.#isClosed,
     );
     return stored.map((each) => (each.kind === "finished" ? outcomeOf(each.record) : undefined));

@@ -50,7 +50,12 @@ export interface SubmitOptions {
    * has failed. The job is removed within some seconds of that time.
    */
   readonly keep?: { readonly completed?: number; readonly failed?: number };
+  /** At most 16 texts of 1 to 64 characters, by which operators find the job. */
+  readonly tags?: readonly string[];
 }
+
+const MAX_TAGS = 16;
+const MAX_TAG_LENGTH = 64;
 
 const OPTIONS: ReadonlySet<string> = new Set<keyof SubmitOptions>([
   "delay",
@@ -62,6 +67,7 @@ const OPTIONS: ReadonlySet<string> = new Set<keyof SubmitOptions>([
   "id",
   "deduplicate",
   "keep",
+  "tags",
 ]);
 
 /**
@@ -70,7 +76,7 @@ const OPTIONS: ReadonlySet<string> = new Set<keyof SubmitOptions>([
  * @throws {@link TaskOptionsError} that names the first invalid option.
  */
 export function resolveSubmitOptions(options: SubmitOptions): SubmitOptions {
-  const { id, delay, deadline, priority, attempts, timeout, backoff, deduplicate, keep } = options;
+  const { id, delay, deadline, priority, attempts, timeout, backoff, deduplicate, keep, tags } = options;
   const unknown = Object.keys(options).find((option) => !OPTIONS.has(option));
   if (unknown !== undefined) {
     throw new TaskOptionsError(
@@ -93,6 +99,7 @@ export function resolveSubmitOptions(options: SubmitOptions): SubmitOptions {
       throw new TaskOptionsError(`Expected \`${option}\` to be a whole number from 1, got ${String(value)}`);
     }
   }
+  const tagged = tags === undefined ? {} : { tags: resolveTags(tags) };
   const waits = backoff === undefined ? {} : { backoff: resolveBackoff("of a submission", backoff) };
   const folds = deduplicate === undefined ? {} : { deduplicate: resolveDeduplicate(deduplicate) };
   if (id !== undefined && deduplicate !== undefined) {
@@ -100,7 +107,7 @@ export function resolveSubmitOptions(options: SubmitOptions): SubmitOptions {
       "Expected `id` or `deduplicate`, got both: an id names one job for as long as it is kept, a key one job at a time",
     );
   }
-  return { ...options, ...times, ...kept, ...waits, ...folds };
+  return { ...options, ...times, ...kept, ...tagged, ...waits, ...folds };
 }
 
 /** Returns an object with a time in whole milliseconds under `key`, or without the key if there is no such time. */
@@ -119,6 +126,15 @@ function wholeKeep({ completed, failed }: NonNullable<SubmitOptions["keep"]>): S
     ...wholeTime("completed", "keep.completed", completed),
     ...wholeTime("failed", "keep.failed", failed),
   };
+}
+
+function resolveTags(tags: readonly string[]): readonly string[] {
+  const isTag = (tag: unknown): boolean =>
+    typeof tag === "string" && tag !== "" && tag.length <= MAX_TAG_LENGTH && isPlainText(tag);
+  if (Array.isArray(tags) && tags.length <= MAX_TAGS && tags.every(isTag)) return [...new Set(tags)];
+  throw new TaskOptionsError(
+    `Expected \`tags\` to be at most ${MAX_TAGS} texts of 1 to ${MAX_TAG_LENGTH} characters, got ${JSON.stringify(tags).slice(0, 200)}`,
+  );
 }
 
 function resolveDeduplicate(deduplicate: string | Deduplicate): Deduplicate {

@@ -22,7 +22,7 @@ function valueOf(outcome: Outcome): unknown {
 
 /**
  * Delivers the end of a job to the durable run that has submitted it. The end is stored before. If this process dies in
- * between, or the inbox is full, the run finds the end by itself when it looks at its jobs. A run that is gone needs none.
+ * between, or the inbox is full, the run finds the end by itself when it reads the states of its jobs. A run that is gone needs none.
  *
  * @param isWanted returns whether to repeat the command while the engine does not answer.
  */

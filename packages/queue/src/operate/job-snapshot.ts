@@ -31,6 +31,10 @@ export interface JobSnapshot {
   readonly args: readonly unknown[];
   /** The number of calls, if the job is a pack of a `queue.map`; `args` then has the arguments of each call. */
   readonly calls?: number;
+  /** The tags of the submission. */
+  readonly tags?: readonly string[];
+  /** The version of the task for which a durable run was submitted. */
+  readonly version?: number;
   readonly progress?: unknown;
   readonly submittedAt: number;
   readonly startedAt?: number;
@@ -94,6 +98,8 @@ export function readSnapshot(
     attempts: countedAttempts(record.attemptsMade, record.attemptsStarted),
     maxAttempts: typeof attempts === "number" && attempts >= 1 ? attempts : 1,
     ...call,
+    ...tagsOf(data),
+    ...versionOf(data, lane),
     ...(isEmpty(progress) ? {} : { progress }),
     submittedAt: record.timestamp,
     ...(record.processedOn === undefined ? {} : { startedAt: record.processedOn }),
@@ -123,6 +129,18 @@ function callOf(
   if (!args.every((item) => Array.isArray(item)))
     return { ...fault("its pack holds what is not a list"), args };
   return { args, calls: args.length };
+}
+
+function tagsOf(data: unknown): Pick<JobSnapshot, "tags"> {
+  const tags = isObject(data) ? data["tags"] : undefined;
+  if (!Array.isArray(tags)) return {};
+  return { tags: tags.filter((tag): tag is string => typeof tag === "string") };
+}
+
+/** A run never continues with code of another version, so an operator needs its version. */
+function versionOf(data: unknown, lane: Lane): Pick<JobSnapshot, "version"> {
+  const version = lane === "workflow" && isObject(data) ? data["version"] : undefined;
+  return typeof version === "number" ? { version } : {};
 }
 
 function endOf(

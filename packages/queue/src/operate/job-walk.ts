@@ -53,17 +53,21 @@ export class JobWalk {
   readonly #engine: Engine;
   readonly #sections: readonly Section[];
 
-  /** @throws {@link TaskOptionsError} for a cursor that no walk has returned. */
+  /**
+   * @param among the lanes to walk through.
+   * @throws {@link TaskOptionsError} for a cursor that no walk has returned.
+   */
   constructor(
     engine: Engine,
     queues: readonly string[],
     states: readonly StoredState[],
     cursor: string | undefined,
+    among: readonly Lane[] = lanes,
   ) {
     this.#engine = engine;
     const places = cursor === undefined ? {} : placesAt(cursor);
     this.#sections = queues.flatMap((queue) =>
-      lanes.flatMap((lane) =>
+      among.flatMap((lane) =>
         states.map((state): Section => {
           const passed = places[`${laneQueueName(queue, lane)}:${state}`] ?? 0;
           return {

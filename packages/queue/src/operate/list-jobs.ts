@@ -2,6 +2,7 @@ import type { Engine } from "../contract/engine.ts";
 import { bytesRead } from "../contract/job-record.ts";
 import type { FieldLimits, JobRecord, StoredState } from "../contract/job-record.ts";
 import { laneQueueName } from "../contract/lane.ts";
+import type { Lane } from "../contract/lane.ts";
 import { plainState, readSnapshot } from "./job-snapshot.ts";
 import type { JobSnapshot, JobState } from "./job-snapshot.ts";
 import { JobWalk, STORED_STATES } from "./job-walk.ts";
@@ -20,6 +21,8 @@ export const LISTING_LIMITS: FieldLimits = {
 const MAX_SEARCHED_BYTES = 6 * 1_048_576;
 /** A page ends with the job that reaches this number of bytes. */
 const PAGE_BYTES = 16 * 1_048_576;
+/** A page ends after this number of jobs, found or not. */
+const MAX_SEARCHED = 10_000;
 /** The number of jobs that are read at once. */
 const MAX_BLOCK = 50;
 
@@ -28,6 +31,14 @@ export interface JobQuery {
   readonly state?: JobState;
   /** A text in the id, in the name of the task or in the arguments, in upper or lower case. */
   readonly text?: string;
+  /** Only jobs of this lane. */
+  readonly lane?: Lane;
+  /** Only jobs of the task of this name. */
+  readonly task?: string;
+  /** Only jobs with this tag. */
+  readonly tag?: string;
+  /** Only jobs that were submitted at this time or later, in milliseconds of the epoch. */
+  readonly since?: number;
   readonly limit: number;
   /** The `next` of an earlier page. */
   readonly cursor?: string;
@@ -51,32 +62,40 @@ export interface JobPage<T = JobSnapshot> {
 export async function listJobs(
   engine: Engine,
   queues: readonly string[],
-  { state, text = "", limit, cursor }: JobQuery,
+  { state, text = "", lane: only, task, tag, since = -Infinity, limit, cursor }: JobQuery,
 ): Promise<JobPage> {
   await engine.connect();
-  const walk = new JobWalk(engine, queues, statesOf(state), cursor);
+  const walk = new JobWalk(engine, queues, statesOf(state), cursor, only === undefined ? undefined : [only]);
   const wanted = text.toLowerCase();
   const jobs: JobSnapshot[] = [];
   let searched = 0;
   let unsearched = 0;
   let bytes = 0;
-  while (jobs.length < limit && bytes < PAGE_BYTES) {
-    const block = await walk.next(Math.min(MAX_BLOCK, wanted === "" ? limit - jobs.length : MAX_BLOCK));
+  const isFiltered = wanted !== "" || task !== undefined || tag !== undefined || since > -Infinity;
+  while (jobs.length < limit && bytes < PAGE_BYTES && searched < MAX_SEARCHED) {
+    const block = await walk.next(Math.min(MAX_BLOCK, isFiltered ? MAX_BLOCK : limit - jobs.length));
     if (block.length === 0) break;
-    const records = await readBlock(engine, block, LISTING_LIMITS);
-    for (const [index, walked] of block.entries()) {
+    // Names and times are known before any text is read.
+    const wantedOfBlock = block.filter(
+      ({ record }) => (task === undefined || record.name === task) && record.timestamp >= since,
+    );
+    const records = await readBlock(engine, wantedOfBlock, LISTING_LIMITS);
+    const recordOf = new Map(wantedOfBlock.map((walked, index) => [walked, records[index]]));
+    for (const walked of block) {
       if (jobs.length >= limit || bytes >= PAGE_BYTES) break;
       walked.pass();
       searched++;
-      const record = records[index];
+      const record = recordOf.get(walked);
       if (record === undefined) continue;
       bytes += bytesRead(record);
       const { queue, lane } = walked.section;
       const snapshot = readSnapshot(record, walked.section.state, queue, lane);
       if (state !== undefined && snapshot.state !== state) continue;
-      if (wanted !== "" && !matches(snapshot, wanted)) {
+      const isMatch = (each: JobSnapshot): boolean =>
+        (tag === undefined || each.tags?.includes(tag) === true) && (wanted === "" || matches(each, wanted));
+      if (!isMatch(snapshot)) {
         if (snapshot.omitted?.["data"] === undefined) continue;
-        const found = await searchLarge(engine, walked, record, wanted);
+        const found = await searchLarge(engine, walked, record, isMatch);
         bytes += found.bytes;
         if (found.isTooLarge) unsearched++;
         if (!found.matches) continue;
@@ -119,7 +138,8 @@ export async function readBlock(
   return records;
 }
 
-function matches({ id, task, args, data }: JobSnapshot, wanted: string): boolean {
+function matches({ id, task, args, tags = [], data }: JobSnapshot, wanted: string): boolean {
+  if (tags.some((tag) => tag.toLowerCase().includes(wanted))) return true;
   if (id.toLowerCase().includes(wanted) || task.toLowerCase().includes(wanted)) return true;
   return textOf(args).includes(wanted) || (data !== undefined && textOf(data).includes(wanted));
 }
@@ -133,12 +153,12 @@ async function searchLarge(
   engine: Engine,
   { section }: WalkedJob,
   record: JobRecord,
-  wanted: string,
+  isMatch: (snapshot: JobSnapshot) => boolean,
 ): Promise<{ readonly matches: boolean; readonly isTooLarge: boolean; readonly bytes: number }> {
   const name = laneQueueName(section.queue, section.lane);
   const [read] = await engine.readRecords(name, [record.id], { data: MAX_SEARCHED_BYTES });
   if (read === undefined) return { matches: false, isTooLarge: false, bytes: 0 };
   if (read.texts.data.text === undefined) return { matches: false, isTooLarge: true, bytes: 0 };
   const snapshot = readSnapshot(read, section.state, section.queue, section.lane);
-  return { matches: matches(snapshot, wanted), isTooLarge: false, bytes: bytesRead(read) };
+  return { matches: isMatch(snapshot), isTooLarge: false, bytes: bytesRead(read) };
 }

@@ -22,6 +22,8 @@ export interface JobData {
   readonly timeout?: number;
   /** The retention of the job after its end, in milliseconds, where it is not the default. */
   readonly keep?: { readonly completed?: number; readonly failed?: number };
+  /** The tags of the submission, for operators. */
+  readonly tags?: readonly string[];
   /** Set for a pack: `args` then holds one list of arguments for each call. */
   readonly pack?: true;
   /** The children of a flow's parent, in the order of their results. */

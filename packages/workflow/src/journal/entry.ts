@@ -37,8 +37,17 @@ export type CommandRecord =
   | readonly [mark: "x", name: string, version: number, args: Json]
   | readonly [mark: "e", state: EndState, value: string];
 
+/**
+ * The version of the order in which the loop runs what is ready. A history is bound to it: another order issues the
+ * commands in other ticks or places. A change of the kernel that breaks the histories in `test/fixtures` raises it, and
+ * keeps the old order for old histories, or refuses them. Histories without a version have order 1.
+ */
+export const ORDER = 1;
+
 /** One tick, decoded: its time in milliseconds since 1970, its deliveries and its commands. */
 export interface Entry {
+  /** The version of the loop's order, in the first entry of a history; undefined in others. */
+  readonly order: number | undefined;
   readonly time: number;
   readonly deliveries: readonly DeliveryRecord[];
   readonly commands: readonly CommandRecord[];
@@ -46,10 +55,10 @@ export interface Entry {
 
 /**
  * Returns the text of a tick. The commands are the last element, so that a replay compares them as the end of the text
- * and decodes nothing.
+ * and decodes nothing. The first entry of a history begins with the version of the order, as `["o1", …]`.
  */
-export function encodeEntry(time: number, deliveries: string, commands: string): string {
-  return `[${time},${deliveries},${commands}]`;
+export function encodeEntry(isFirst: boolean, time: number, deliveries: string, commands: string): string {
+  return `[${isFirst ? `"o${ORDER}",` : ""}${time},${deliveries},${commands}]`;
 }
 
 /** Returns whether the commands of an entry are these. The text of an element of a list ends where its bracket closes. */
@@ -57,10 +66,19 @@ export function hasCommands(entry: string, commands: string): boolean {
   return entry.endsWith(`,${commands}]`);
 }
 
+type Decoded = [time: number, deliveries: DeliveryRecord[], commands: CommandRecord[]];
+
 /** @throws SyntaxError if the text is not JSON. */
 export function decodeEntry(text: string): Entry {
-  const [time, deliveries, commands] = JSON.parse(text) as [number, DeliveryRecord[], CommandRecord[]];
-  return { time, deliveries, commands };
+  if (text.startsWith('["o')) {
+    const [order, ...rest] = JSON.parse(text) as [string, ...Decoded];
+    return entryOf(Number(order.slice(1)), rest);
+  }
+  return entryOf(undefined, JSON.parse(text) as Decoded);
+}
+
+function entryOf(order: number | undefined, [time, deliveries, commands]: Decoded): Entry {
+  return { order, time, deliveries, commands };
 }
 
 /** The beginning of an encoded error. */

@@ -1,5 +1,5 @@
 import { DurableRun } from "../run/durable-run.ts";
-import type { DurableRunOptions, } from "../run/durable-run.ts";
+import type { DurableRunOptions } from "../run/durable-run.ts";
 import type { RunHost } from "../run/host.ts";
 import { ReplayDivergedError } from "../errors.ts";
 

@@ -28,7 +28,8 @@ export type Rest =
 export function restOf({ now, steps, pending, wakeAt, busyAt, residentFor, isLocal }: Resting): Rest {
   if (steps > 0) return { kind: "stay", until: wakeAt };
   if (wakeAt !== undefined && wakeAt - now <= residentFor) return { kind: "stay", until: wakeAt };
-  if (now - busyAt < residentFor) return { kind: "stay", until: Math.min(wakeAt ?? Infinity, busyAt + residentFor) };
+  if (now - busyAt < residentFor)
+    return { kind: "stay", until: Math.min(wakeAt ?? Infinity, busyAt + residentFor) };
   const look = pending > 0 ? now + (isLocal ? LOCAL_LOOK_MS : LOOK_MS) : Infinity;
   return { kind: "park", until: Math.min(wakeAt ?? Infinity, look) };
 }

@@ -18,7 +18,7 @@ import { outcomeOf } from "../run/inputs.ts";
 import type { AppendGroup, Appending } from "./append-group.ts";
 import { isImpure } from "./impurity.ts";
 import { restOf } from "./parking.ts";
-import { RunRecord } from "./run-record.ts";
+import type { RunRecord } from "./run-record.ts";
 import { RunSteps } from "./run-steps.ts";
 
 /** The parts of the lane that its runs share. */
@@ -161,7 +161,7 @@ export class ResidentRun implements Appending {
   /** Runs until there is a reason to leave. Everything that the coroutine has asked for is stored by then, unless it is lost. */
   async drive(): Promise<Leaving> {
     const { engine } = this.#lane.context;
-    for (let ticks = 0; ; ) {
+    for (let ticks = 0; ;) {
       if (this.#leaving !== undefined) return this.#leaving;
       const { end, wakeAt } = this.#result;
       if (end !== undefined) {
@@ -347,7 +347,12 @@ export class ResidentRun implements Appending {
     if (!this.#lane.isChecked(this.workflow)) return;
     const { history, place } = this.#record;
     if (history === undefined) return;
-    const parts = { workflow: this.workflow, args: data.args as Json, id: this.#job.id!, generation: place.generation };
+    const parts = {
+      workflow: this.workflow,
+      args: data.args as Json,
+      id: this.#job.id!,
+      generation: place.generation,
+    };
     const impurity = await isImpure(parts, history);
     if (impurity !== undefined) this.warn("RUN_IMPURE", impurity);
   }
@@ -387,7 +392,11 @@ export class ResidentRun implements Appending {
 }
 
 /** Returns the encoded arguments of a run: those that the schema of the workflow makes of the stored ones. */
-export function argumentsOf(workflow: WorkflowDefinition, job: BullJob, checked: readonly unknown[]): JobData {
+export function argumentsOf(
+  workflow: WorkflowDefinition,
+  job: BullJob,
+  checked: readonly unknown[],
+): JobData {
   if (workflow.task.args === undefined && job.plain === undefined) return job.data;
   const args = encodeValue(checked, { name: storableText(`arguments of ${workflow.task.name}`) });
   return { ...job.data, args: args as unknown[] };

@@ -9,7 +9,15 @@ import {
   notifyListener,
   untilAnswered,
 } from "@taskloom/queue/lane";
-import type { BullJob, Lane, LaneContext, Outcome, ParentRun, RunJobs, RunnableTask } from "@taskloom/queue/lane";
+import type {
+  BullJob,
+  Lane,
+  LaneContext,
+  Outcome,
+  ParentRun,
+  RunJobs,
+  RunnableTask,
+} from "@taskloom/queue/lane";
 import type { Json } from "@taskloom/queue/wire";
 import { CANCELLED, COMPLETED, FAILED } from "../journal/entry.ts";
 import type { EndRecord } from "../journal/entry.ts";
@@ -193,7 +201,8 @@ export class RunSteps implements RunHost {
         return;
       }
       getEventLoop().callLater(ASK_AGAIN_MS, () => {
-        if (this.#mode !== "closed" && this.#jobs.has(command)) void this.#cancelJob(command, pending, message);
+        if (this.#mode !== "closed" && this.#jobs.has(command))
+          void this.#cancelJob(command, pending, message);
       });
     } catch (error) {
       this.warn({ code: "RUN_CANCEL", message: `Job ${id} could not be cancelled: ${String(error)}` });
@@ -211,7 +220,11 @@ export class RunSteps implements RunHost {
     }
     for (const jobs of places.values()) {
       const { queue, lane } = jobs[0]![1];
-      const ends = await this.#options.jobs.ends(queue, lane, jobs.map(([, { id }]) => id));
+      const ends = await this.#options.jobs.ends(
+        queue,
+        lane,
+        jobs.map(([, { id }]) => id),
+      );
       for (const [index, end] of ends.entries()) {
         const [command] = jobs[index]!;
         if (end !== undefined && this.#jobs.has(command)) this.#report(recordOf(command, end));
@@ -222,7 +235,11 @@ export class RunSteps implements RunHost {
   answer(update: string, outcome: EncodedOutcome): void {
     const address = update.slice(0, Math.max(0, update.lastIndexOf("#")));
     if (address === "") return;
-    this.#options.context.engine.replies.send(address, { id: update, outcome: replyOf(outcome), attempts: 1 });
+    this.#options.context.engine.replies.send(address, {
+      id: update,
+      outcome: replyOf(outcome),
+      attempts: 1,
+    });
   }
 
   log(line: string): void {
@@ -241,7 +258,9 @@ export class RunSteps implements RunHost {
 
 function replyOf(outcome: EncodedOutcome): Outcome {
   if (outcome.state !== "cancelled") return outcome;
-  return outcome.message === undefined ? { state: "cancelled" } : { state: "cancelled", message: outcome.message };
+  return outcome.message === undefined
+    ? { state: "cancelled" }
+    : { state: "cancelled", message: outcome.message };
 }
 
 function recordOf(command: number, end: Outcome): EndRecord {

@@ -228,7 +228,9 @@ export class WorkflowRunner implements LaneRunner {
     if (seat.attemptsStarted === 1) return undefined;
     const { engine, laneName } = this.#context;
     const from = cached?.length ?? 0;
-    const opened = await untilAnswered(engine, () => engine.journal.open(laneName, seat.id, seat.token, from));
+    const opened = await untilAnswered(engine, () =>
+      engine.journal.open(laneName, seat.id, seat.token, from),
+    );
     if (opened !== undefined) return opened;
     cached?.dispose();
     throw jobLeft("lost");

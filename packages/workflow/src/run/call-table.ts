@@ -134,13 +134,17 @@ export class CallTable {
   /** Takes up the calls of a replayed history that have no end. */
   takeUp(now: number): void {
     for (const call of this.#calls.values()) {
-      if (call.isCancelled) {
-        // Nothing awaits the work any more but its end. It is not run again; a job elsewhere is cancelled once more.
-        if (call.kind !== "s") {
-          const job = call.jobStart(this.#runId);
-          this.#effects.add(() => this.#effects.host.cancel(call.command, call.message, job));
-        }
+      if (call.isCancelled && call.kind === "s") {
+        // The step died with its worker, and is not run again.
         this.#found.push(call.cancelledEnd());
+      } else if (call.isCancelled) {
+        // The job is elsewhere, or was never added. Both calls change nothing if they were made before, and the end
+        // comes as that of any job: a scope does not end before its body.
+        call.phase = "running";
+        this.#effects.add(() => {
+          this.#effects.host.submit(call.jobStart(this.#runId));
+          this.#effects.host.cancel(call.command, call.message);
+        });
       } else if (call.isOnce) {
         this.#found.push(call.interruptedEnd());
       } else if (call.phase !== "waiting" || call.due <= now) {

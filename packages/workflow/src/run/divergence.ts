@@ -1,5 +1,6 @@
 import type { Task } from "@taskloom/loop";
 import { ReplayDivergedError } from "../errors.ts";
+import { ORDER } from "../journal/entry.ts";
 import type { CallRecord, CommandRecord, Entry } from "../journal/entry.ts";
 
 /** A command of the code, with the task that issued it. */
@@ -36,6 +37,17 @@ export function divergence(
       `  Likely: ${likelyCause(history, code, at)}`,
     tick,
     entry.time,
+  );
+}
+
+/** Returns the error for a history that another order of the loop has recorded. */
+export function unknownOrder(run: Replayed, order: number, time: number): ReplayDivergedError {
+  const { name, version } = run.workflow.task;
+  return new ReplayDivergedError(
+    `REPLAY_DIVERGED: run ${run.id} of ${name}@${version} was recorded in order ${order} of the loop, and this release ` +
+      `has order ${ORDER}: keep a worker of the release that recorded it until the run has ended`,
+    0,
+    time,
   );
 }
 

@@ -15,6 +15,7 @@ import {
   encodeEntry,
   FAILED,
   hasCommands,
+  ORDER,
   recordable,
   shortened,
   stackless,
@@ -24,7 +25,7 @@ import { afterwards } from "./afterwards.ts";
 import { CallTable } from "./call-table.ts";
 import type { CallFuture, CallKind } from "./calls.ts";
 import { Continuation } from "./continuation.ts";
-import { divergence } from "./divergence.ts";
+import { divergence, unknownOrder } from "./divergence.ts";
 import type { Issued } from "./divergence.ts";
 import { Effects } from "./effects.ts";
 import type { RunEnd, RunHost, StepOptions, ChildOptions, TickResult } from "./host.ts";
@@ -206,7 +207,8 @@ export class DurableRun {
   }
 
   #replayEntry(text: string): void | Promise<void> {
-    const { time, deliveries } = decodeEntry(text);
+    const { order, time, deliveries } = decodeEntry(text);
+    if (order !== undefined && order !== ORDER) throw unknownOrder(this, order, time);
     this.#recorded = text;
     return afterwards(this.#advance(time, deliveries), () => {
       this.#settleEnd();
@@ -298,7 +300,7 @@ export class DurableRun {
       records.length === 0 &&
       (this.#length === 0 ? !this.#calls.hasNewOnce : this.#effects.isEmpty);
     const issued = this.#takeIssued();
-    const entry = encodeEntry(this.#time, JSON.stringify(records), commandsText(issued));
+    const entry = encodeEntry(this.#length === 0, this.#time, JSON.stringify(records), commandsText(issued));
     this.#length++;
     this.#size += entry.length;
     this.#warnAtBounds();

@@ -5,8 +5,8 @@ import type { Delivery } from "../journal/entry.ts";
 import type { HistoryBounds } from "../journal/bounds.ts";
 import { Seeded } from "../run/seeded.ts";
 import { live } from "./life.ts";
-import type { Lived, Sent, Story } from "./life.ts";
-import { checkReplay } from "./check-replay.ts";
+import type { Lived, Sent, Story, Stored } from "./life.ts";
+import { checkReplay } from "../run/check-replay.ts";
 
 /** A signal, an update or a cancel that an exploration sends. */
 export type Sending =
@@ -28,7 +28,7 @@ export interface ExploreCrashesOptions<A extends readonly unknown[] = readonly u
   readonly send?: readonly Sending[];
   /** The time of the start, in milliseconds since 1970. Default: the start of 2026. */
   readonly start?: number;
-  /** The most single crashes of one order; by default each append has one before and one after it. */
+  /** The most lives of one order with a single crash; by default each append has a crash before it and one after it. */
   readonly maxCrashes?: number;
   /** Other workflows that `continueAs` names. */
   readonly workflows?: readonly WorkflowDefinition[];
@@ -81,7 +81,7 @@ export class CrashDivergedError extends TaskloomError {
  *   return n;
  * });
  * const { lives } = await exploreCrashes(eight, { seeds: 2 });
- * console.log(lives); // 16
+ * console.log(lives); // 12
  * ```
  */
 export async function exploreCrashes<A extends unknown[]>(
@@ -112,7 +112,7 @@ export async function exploreCrashes<A extends unknown[]>(
     options.onLived?.(calm, seed);
     // oxlint-disable-next-line no-await-in-loop
     await replayHistories(story, calm);
-    for (const plan of plansOf(seed, calm.appends, maxCrashes)) {
+    for (const plan of plansOf(seed, calm, maxCrashes)) {
       // oxlint-disable-next-line no-await-in-loop
       count(totals, await compared(story, calm, seed, plan));
     }
@@ -120,33 +120,58 @@ export async function exploreCrashes<A extends unknown[]>(
   return totals;
 }
 
+type Untold = Omit<Story, "dies">;
+
 interface Plan {
   readonly text: string;
   readonly dies: Story["dies"];
+  /** The state that the crash leaves, if that is known; the life begins there. */
+  readonly from?: Stored;
 }
 
-/** A crash before and one after each append, and one life that crashes at a third of all appends. */
-function plansOf(seed: number, appends: number, maxCrashes: number): Plan[] {
-  const plans: Plan[] = [];
+/**
+ * One crash for each state that the calm life has stored, and one life that crashes at a third of all appends. The state
+ * before an append is that after the append before it, so each append has a crash before it and one after it. A life
+ * with one crash is the calm life up to there, and begins at that state.
+ */
+function plansOf(seed: number, { stored, appends, world }: Lived, maxCrashes: number): Plan[] {
   const random = new Seeded(`crashes ${seed}`);
-  for (let at = 0; at < appends; at++) {
-    for (const when of ["before", "after"] as const) {
-      plans.push({ text: `dies ${when} append ${at}`, dies: (append, now) => append === at && now === when });
-    }
-  }
-  while (plans.length > maxCrashes) plans.splice(Math.floor(random.random() * plans.length), 1);
+  const singles = stored.map((state, index): Plan => {
+    const text =
+      state.generation === 0
+        ? `dies with ${index} of ${appends} appends stored`
+        : `dies with ${state.length} entries of its history ${state.generation} stored`;
+    // The logs of children are no part of the state, so such a life begins at its start.
+    if (world.hasChildren) return { text, dies: diesAfter(index) };
+    return { text, dies: () => false, from: state };
+  });
+  while (singles.length > maxCrashes) singles.splice(Math.floor(random.random() * singles.length), 1);
   const last = 3 * appends + 10;
-  plans.push({
+  const many: Plan = {
     text: "dies at a third of its appends",
     dies: (append, when) => append < last && random.random() < (when === "before" ? 0.15 : 0.2),
-  });
-  return plans;
+  };
+  return [...singles, many];
 }
 
-async function compared(story: Omit<Story, "dies">, calm: Lived, seed: number, plan: Plan): Promise<Lived> {
+/** A crash after so many appends; with none, before the first. */
+function diesAfter(appends: number): Story["dies"] {
+  let hasDied = false;
+  return (append, when) => {
+    if (
+      hasDied ||
+      (appends === 0 ? append !== 0 || when !== "before" : append !== appends - 1 || when !== "after")
+    ) {
+      return false;
+    }
+    return (hasDied = true);
+  };
+}
+
+async function compared(story: Untold, calm: Lived, seed: number, plan: Plan): Promise<Lived> {
   let lived: Lived;
   try {
-    lived = await live({ ...story, dies: plan.dies });
+    lived = await live({ ...story, dies: plan.dies }, plan.from);
   } catch (error) {
     throw new CrashDivergedError(
       seed,
@@ -176,9 +201,13 @@ function differenceOf(calm: Lived, crashed: Lived): string | null {
   return a === b ? null : `  the end without a crash: ${a}\n  the end with it: ${b}`;
 }
 
-async function replayHistories(story: Omit<Story, "dies">, lived: Lived): Promise<void> {
-  if (lived.histories.length > 1) return;
-  await checkReplay(story.workflow, lived.histories[0]!, story);
+/** Replays each history, those that `continueAs` has begun included. */
+async function replayHistories({ id, bounds }: Untold, { histories, stored }: Lived): Promise<void> {
+  for (const [generation, history] of histories.entries()) {
+    const { workflow, args } = stored.find((state) => state.generation === generation)!;
+    // oxlint-disable-next-line no-await-in-loop -- one history after the other
+    await checkReplay(workflow, history, { id, args, generation, bounds });
+  }
 }
 
 function count(totals: { lives: number; crashes: number; ticks: number }, lived: Lived): void {

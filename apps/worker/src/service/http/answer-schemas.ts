@@ -31,6 +31,8 @@ export const jobSchema: Schema = object(
     attempts: count,
     maxAttempts: count,
     args: list({}),
+    tags: list(text),
+    version: { ...count, description: "The version of the task of a durable run." },
     calls: { ...count, description: "The number of its calls, if the job is a pack of queue.map." },
     progress: {},
     submittedAt: time,
@@ -51,6 +53,8 @@ export const jobSchema: Schema = object(
     data: { description: "The data of the record, if the record is not a submission." },
     notice: { ...text, description: "The reason why no worker runs the job for now." },
   },
+  "tags",
+  "version",
   "calls",
   "progress",
   "startedAt",
@@ -82,6 +86,42 @@ export const jobPageSchema: Schema = object(
   },
   "unsearched",
   "next",
+);
+
+export const runSchema: Schema = object(
+  {
+    id: text,
+    task: text,
+    version: count,
+    queue: text,
+    state: { type: "string", enum: [...(jobState["enum"] as string[]), "parked"] },
+    args: list({}),
+    tags: list(text),
+    submittedAt: time,
+    generation: { ...count, description: "The number of its earlier histories, by continueAs." },
+    length: { ...count, description: "The number of ticks in its history." },
+    unread: { ...count, description: "The number of deliveries that the run has not read." },
+    deaths: { ...count, description: "The number of workers that died at this length." },
+  },
+  "version",
+  "tags",
+);
+
+export const runPageSchema: Schema = object({ runs: list(runSchema), searched, next }, "next");
+
+const kinds = list({
+  type: "object",
+  additionalProperties: true,
+  properties: { kind: text },
+  required: ["kind"],
+});
+
+export const historySchema: Schema = list(object({ n: count, time, deliveries: kinds, commands: kinds }));
+
+export const updateAnswerSchema: Schema = object(
+  { state: { type: "string", enum: ["completed", "failed", "pending"] }, value: {}, error },
+  "value",
+  "error",
 );
 
 export const logsSchema: Schema = list(text);

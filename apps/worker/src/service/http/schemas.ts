@@ -114,6 +114,60 @@ export const searchQuery: Schema = {
   },
 };
 
+export const runsQuery: Schema = {
+  type: "object",
+  additionalProperties: false,
+  properties: {
+    queue: text,
+    name: { ...text, description: "The name of the workflow." },
+    state: { type: "string", enum: [...(jobState["enum"] as string[]), "parked"] },
+    tag: { type: "string", minLength: 1, maxLength: 64 },
+    since: { type: "number", minimum: 0, description: "Milliseconds since 1970." },
+    text: { type: "string", maxLength: 256, description: "A text in the id, name, tags or arguments." },
+    limit: { type: "integer", minimum: 1, maximum: 1_000, default: 50 },
+    cursor,
+  },
+};
+
+export const namedRunParams: Schema = {
+  type: "object",
+  properties: { id: text, name: text },
+  required: ["id", "name"],
+};
+
+export const signalBody: Schema = {
+  type: ["object", "null"], // A signal without a body has no payload.
+  additionalProperties: false,
+  properties: { payload: {} },
+};
+
+export const updateBody: Schema = {
+  type: ["object", "null"],
+  additionalProperties: false,
+  properties: { args: { type: "array", items: {}, description: "The arguments of the update." } },
+};
+
+export const updateQuery: Schema = {
+  type: "object",
+  additionalProperties: false,
+  properties: {
+    queue: text,
+    wait: {
+      type: "number",
+      minimum: 0,
+      maximum: 300,
+      default: 30,
+      description: "Seconds to wait for the answer.",
+    },
+  },
+};
+
+export const messageBody: Schema = {
+  type: ["object", "null"],
+  additionalProperties: false,
+  properties: { message: { type: "string", maxLength: 500 } },
+};
+
 export const cancelQuery: Schema = {
   type: "object",
   additionalProperties: false,

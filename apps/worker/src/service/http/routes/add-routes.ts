@@ -5,6 +5,7 @@ import type { Waits } from "../waits.ts";
 import { addFailureRoutes } from "./failed.ts";
 import { addJobRoutes } from "./jobs.ts";
 import { addQueueRoutes } from "./queues.ts";
+import { addRunRoutes } from "./runs.ts";
 import { addScheduleRoutes } from "./schedules.ts";
 import { addTaskRoutes } from "./tasks.ts";
 import { addWorkerRoutes } from "./workers.ts";
@@ -21,6 +22,7 @@ export function addRoutes(app: FastifyInstance, operations: Operations, waits: W
   const lists = new Turns(LISTS_AT_ONCE);
   addTaskRoutes(app, operations, waits);
   addJobRoutes(app, operations, waits, { searches, lists });
+  addRunRoutes(app, operations.runs, waits, { searches, lists });
   addFailureRoutes(app, operations, searches);
   addQueueRoutes(app, operations, lists);
   addScheduleRoutes(app, operations, lists);

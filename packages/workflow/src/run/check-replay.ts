@@ -1,8 +1,8 @@
 import type { Json } from "@taskloom/queue/wire";
 import type { WorkflowDefinition } from "../definition/workflow-definition.ts";
 import type { HistoryBounds } from "../journal/bounds.ts";
-import { DurableRun } from "../run/durable-run.ts";
-import type { RunHost } from "../run/host.ts";
+import { DurableRun } from "./durable-run.ts";
+import type { RunHost } from "./host.ts";
 
 /** The host of a replay: nothing starts. */
 const NOWHERE: RunHost = {
@@ -17,13 +17,16 @@ const NOWHERE: RunHost = {
 /** The identity of a recorded run. */
 export interface Recorded {
   readonly id: string;
+  /** The encoded list of arguments. */
   readonly args: Json;
+  /** The number of histories before this one, by `continueAs`. Default 0. */
   readonly generation?: number;
   readonly bounds?: Partial<HistoryBounds>;
 }
 
 /**
- * Replays a history with a workflow, without any effect.
+ * Replays a history with a workflow, without any effect. A history that follows a `continueAs` has the arguments of the
+ * continuation and its generation.
  *
  * @throws {@link ReplayDivergedError} if the code does not follow it.
  */
@@ -32,12 +35,8 @@ export async function checkReplay(
   entries: readonly string[],
   { id, args, generation, bounds }: Recorded,
 ): Promise<void> {
-  const options = { workflow, args, id, host: NOWHERE };
-  const run = new DurableRun({
-    ...options,
-    ...(generation === undefined ? {} : { generation }),
-    ...(bounds === undefined ? {} : { bounds }),
-  });
+  const options = { workflow, args, id, host: NOWHERE, generation: generation ?? 0, bounds: bounds ?? {} };
+  const run = new DurableRun(options);
   try {
     await run.replay(entries);
   } finally {
