@@ -1,5 +1,5 @@
 // One process of DBOS: node dbos-process.mjs PEERS URL. It recovers the runs of the process before it, as each start of DBOS.
-import { Marks, answer, crowd, importPeer, timed } from "./answer.mjs";
+import { Marks, answer, crowd, importPeer, timed } from "./answer.ts";
 
 const [peers, url] = process.argv.slice(2);
 const { DBOS } = await importPeer(peers, "@dbos-inc/dbos-sdk");

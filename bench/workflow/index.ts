@@ -7,13 +7,32 @@
  */
 import { loadavg } from "node:os";
 import { outcome } from "./report.ts";
+import { death } from "./rows/death.ts";
+import { explore } from "./rows/explore.ts";
 import { gather } from "./rows/gather.ts";
+import { late } from "./rows/late.ts";
+import { memory } from "./rows/memory.ts";
+import { resume } from "./rows/resume.ts";
 import { runs } from "./rows/runs.ts";
+import { signal } from "./rows/signal.ts";
 import { statements } from "./rows/statements.ts";
 import { step } from "./rows/step.ts";
+import { timers } from "./rows/timers.ts";
 import { Stage } from "./stage.ts";
 
-const rows: Record<string, (stage: Stage) => Promise<void>> = { statements, step, runs, gather };
+const rows: Record<string, (stage: Stage) => Promise<void>> = {
+  statements,
+  step,
+  late,
+  runs,
+  gather,
+  signal,
+  resume,
+  death,
+  memory,
+  timers,
+  explore,
+};
 
 const only = process.argv.slice(3);
 const unknown = only.find((name) => !(name in rows));

@@ -1,6 +1,6 @@
 // One process of openworkflow: node openworkflow-process.mjs PEERS URL default|eager
 import { setTimeout as delay } from "node:timers/promises";
-import { AT_ONCE, Marks, answer, importPeer, timed } from "./answer.mjs";
+import { AT_ONCE, Marks, answer, importPeer, timed } from "./answer.ts";
 
 const [peers, url, polling] = process.argv.slice(2);
 const { OpenWorkflow } = await importPeer(peers, "openworkflow");
@@ -39,12 +39,12 @@ async function startWorker(concurrency) {
     await worker.start();
     return () => worker.stop();
   }
-  let stopped = false;
+  const stop = new AbortController();
   const polls = (async () => {
-    while (!stopped) if ((await worker.tick()) === 0) await delay(1);
+    while (!stop.signal.aborted) if ((await worker.tick()) === 0) await delay(1);
   })();
   return async () => {
-    stopped = true;
+    stop.abort();
     await polls;
     await worker.stop();
   };

@@ -1,7 +1,7 @@
 // The least that a durable step costs: node raw-process.mjs URL. One committed INSERT, or one fenced append to a list of Redis.
 import { Redis } from "ioredis";
 import pg from "pg";
-import { Marks, answer } from "./answer.mjs";
+import { Marks, answer } from "./answer.ts";
 
 const [url] = process.argv.slice(2);
 const entry = JSON.stringify([Date.now(), [[1, 0, "1"]], [[2, "s", "bench.step", 1]]]);

@@ -1,6 +1,6 @@
 // One process of Restate with its services: node restate-process.mjs PEERS ADMIN INGRESS
 import { createServer } from "node:http2";
-import { Marks, answer, crowd, importPeer, timed } from "./answer.mjs";
+import { Marks, answer, crowd, importPeer, timed } from "./answer.ts";
 
 const [peers, admin, ingress] = process.argv.slice(2);
 const { endpoint, service, RestatePromise } = await importPeer(peers, "@restatedev/restate-sdk");

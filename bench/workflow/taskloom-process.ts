@@ -1,8 +1,8 @@
 /** One process of Taskloom: node taskloom-process.ts URL both|worker|client [RUNS] */
 import { gather } from "@taskloom/loop";
 import { TaskQueue, TaskWorker } from "@taskloom/queue";
-import { laneQueueName, storedId } from "@taskloom/queue/lane";
-import { answer, timed } from "./answer.mjs";
+import { workflowRun } from "@taskloom/workflow";
+import { answer, timed } from "./answer.ts";
 import {
   endless,
   fired,
@@ -15,14 +15,14 @@ import {
   together,
   waiting,
 } from "./workflows.ts";
-import type { Question } from "./protocol.ts";
 
 const [url, role, runs = "1000"] = process.argv.slice(2) as [string, "both" | "worker" | "client", string?];
+const wallTime = (): number => performance.timeOrigin + performance.now();
+process.send?.({ opening: wallTime() });
 const queue = new TaskQueue({ engine: url });
 await queue.connect();
 
 let worker: TaskWorker | undefined;
-const openedAt = performance.now();
 if (role !== "client") {
   worker = new TaskWorker({ engine: url, tasks, threads: 1, runs: Number(runs), drain: 0 });
   worker.run().catch((error: unknown) => {
@@ -31,8 +31,6 @@ if (role !== "client") {
   await worker.ready();
 }
 
-const lane = laneQueueName("default", "workflow");
-const wallTime = (): number => performance.timeOrigin + performance.now();
 /** The most runs that are submitted together: the engine stores them in commands of bounded size. */
 const SUBMITTED_AT_ONCE = 1_000;
 
@@ -51,18 +49,16 @@ async function submitted(
   return ids;
 }
 
-type Of<Name extends Question["name"]> = Question & { readonly name: Name };
-
 answer({
-  async steps({ count }: Of<"steps">) {
+  async steps({ count }) {
     marks.clear();
     await queue.submit(sequential, count);
     return marks.between;
   },
-  runs: ({ count, steps }: Of<"runs">) =>
+  runs: ({ count, steps }) =>
     timed(() => gather(Array.from({ length: count }, () => queue.submit(sequential, steps)))),
-  gather: ({ count }: Of<"gather">) => timed(() => queue.submit(together, count)),
-  async submit({ workflow, count, from, each }: Of<"submit">) {
+  gather: ({ count }) => timed(() => queue.submit(together, count)),
+  async submit({ workflow, count, from, each }) {
     const submit = {
       waiting: () => queue.submit(waiting, from),
       resident: () => queue.submit(resident),
@@ -71,17 +67,15 @@ answer({
     }[workflow];
     return { ids: await submitted(count, submit) };
   },
-  async signal({ id, n }: Of<"signal">) {
+  async signal({ id, n }) {
     const at = wallTime();
-    const item = JSON.stringify(["s", go.name, n]);
-    const { kind } = await queue.engine.journal.deliver(lane, storedId(id), [item]);
-    if (kind !== "stored") throw new Error(`The signal for ${id} was not stored: ${kind}`);
+    await workflowRun(queue, id).signal(go, n);
     return { at };
   },
   async state() {
     globalThis.gc?.();
     const { heapUsed, external, rss } = process.memoryUsage();
     const { running } = worker!.stats();
-    return { resident: running.workflow, heap: heapUsed + external, rss, fired: fired.count, openedAt };
+    return { resident: running.workflow, heap: heapUsed + external, rss, fired: fired.count };
   },
 });

@@ -2,7 +2,7 @@
 import { gather, sleep } from "@taskloom/loop";
 import { defineTask } from "@taskloom/queue";
 import { defineSignal, defineWorkflow, now, step } from "@taskloom/workflow";
-import { Marks } from "./answer.mjs";
+import { Marks } from "./answer.ts";
 
 export const marks: Marks = new Marks();
 export const go = defineSignal<number>("go");

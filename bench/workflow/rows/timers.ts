@@ -1,0 +1,47 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { ask, kill, spawned, started } from "../processes.ts";
+import { measured, short } from "../report.ts";
+import type { Stage } from "../stage.ts";
+import { parked, submit, until } from "./parked.ts";
+
+const PARKED = 90_000;
+const DUE = 10_000;
+const MONTH_MS = 30 * 86_400_000;
+/** The time in which the runs that become due are parked first. */
+const LEAD_MS = 30_000;
+
+/** 100,000 parked runs on Redis, of which 10,000 become due within one second. */
+export async function timers(stage: Stage): Promise<void> {
+  const { url } = await stage.redis;
+  const worker = await started(spawned("taskloom-process.ts", [url, "worker"]));
+  const client = await started(spawned("taskloom-process.ts", [url, "client"]));
+  try {
+    const { rss: before } = await ask(worker, { name: "state" });
+    await submit(client, "sleeper", PARKED, Date.now() + MONTH_MS, 0);
+    await parked(worker);
+    const due = Date.now() + LEAD_MS;
+    await submit(client, "sleeper", DUE, due, 1_000 / DUE);
+    await parked(worker);
+    const { rss: idle } = await ask(worker, { name: "state" });
+    if (Date.now() > due) throw new Error("The machine was too slow to park the runs before they were due");
+    await delay(due - Date.now());
+    let most = idle;
+    await until(async () => {
+      const { fired, rss } = await ask(worker, { name: "state" });
+      most = Math.max(most, rss);
+      return fired === DUE;
+    });
+    const seconds = (Date.now() - due) / 1_000;
+    const mb = (bytes: number): string => `${Math.round(bytes / 1_048_576)} MB`;
+    const behind = `the worker had ${mb(before)}, ${mb(idle)} with ${short((PARKED + DUE) / 1_000)},000 parked runs, at most ${mb(most)} while they woke`;
+    measured(
+      "10,000 timers due in one second, until the last fires",
+      seconds,
+      { atMost: 10, unit: " s" },
+      behind,
+    );
+    measured("the worker's memory meanwhile", most / before, { atMost: 3, unit: "x of its start" });
+  } finally {
+    await Promise.all([worker, client].map(kill));
+  }
+}
