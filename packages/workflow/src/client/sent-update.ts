@@ -9,7 +9,7 @@ import type { RunAddress } from "../operate/read-log.ts";
 import { deliver, endedRun } from "./deliver.ts";
 import { UpdateReplies } from "./update-replies.ts";
 
-/** The pause between two looks at the stored answers. A reply comes at once, so the looks only find lost replies. */
+/** The pause between two reads of the stored answers. A reply comes at once, so the reads only find lost replies. */
 const POLL_INTERVAL_MS = 1_000;
 
 /** The update of a sender that waits for its answer. */

@@ -1,4 +1,4 @@
-/** A parked run looks at its jobs this often: the worker of a job can die after the job's end, and before it is delivered. */
+/** A parked run checks its jobs this often: the worker of a job can die after the job's end, and before it is delivered. */
 const LOOK_MS = 30_000;
 /** Within one process nothing is lost between both, and virtual time is not to be cut into small parts. */
 const LOCAL_LOOK_MS = 3_600_000;

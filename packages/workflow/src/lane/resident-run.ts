@@ -304,14 +304,14 @@ export class ResidentRun implements Appending {
     await this.#fetching;
   }
 
-  /** Looks for news that nobody has told: notifications and deliveries can be lost. Called each second. */
+  /** Reads news of which no notification has come: notifications and deliveries can be lost. Called each second. */
   lookRegularly(inboxEach: number, jobsEach: number): void {
     const now = this.#lane.context.engine.now();
     if (now - this.#fetchedAt >= inboxEach) this.news();
     if (this.#steps.jobs > 0 && now - this.#lookedAt >= jobsEach) this.look();
   }
 
-  /** Looks at the jobs without an end. */
+  /** Checks the jobs without an end. */
   look(): void {
     this.#lookedAt = this.#lane.context.engine.now();
     this.#steps.look().catch((error: unknown) => {

@@ -48,7 +48,7 @@ export interface RunStepsOptions {
 }
 
 /**
- * The surroundings of a run in a worker. Steps run in the worker's lanes, and their ends are given to the run here. The ends
+ * The host of a run in a worker. Steps run in the worker's lanes, and their ends are given to the run here. The ends
  * of jobs and children come by the inbox of the run, which is safe from this worker's death.
  */
 export class RunSteps implements RunHost {
@@ -209,7 +209,7 @@ export class RunSteps implements RunHost {
     }
   }
 
-  /** Looks at the jobs without an end: their worker can have died before it delivered the end. */
+  /** Checks the jobs without an end: their worker can have died before it delivered the end. */
   async look(): Promise<void> {
     const places = new Map<string, [number, PendingJob][]>();
     for (const entry of this.#jobs) {

@@ -1,23 +1,19 @@
 import type { Json } from "@taskloom/queue/wire";
 import { decodeEntry } from "../journal/entry.ts";
-import type { EndState } from "../journal/entry.ts";
+import { readViewText } from "../journal/view-text.ts";
+import type { AnswerRecord, ViewText } from "../journal/view-text.ts";
 
 /** The number of answers to updates that are kept for clients that have lost them. */
 const MAX_ANSWERS = 100;
 
-type Answer = readonly [update: string, state: EndState, value: Json];
-
 /** The values of a run's views, and its last answers to updates: the stored text that others read without the run. */
 export class ShownState {
   readonly #views: Record<string, Json>;
-  readonly #answers: Map<string, Answer>;
+  readonly #answers: Map<string, AnswerRecord>;
 
   /** @param stored the text that is stored; undefined for a new run. */
   constructor(stored: string | undefined) {
-    const { v, a } =
-      stored === undefined
-        ? { v: {}, a: [] }
-        : (JSON.parse(stored) as { readonly v: Record<string, Json>; readonly a: readonly Answer[] });
+    const { v, a } = readViewText(stored);
     this.#views = { ...v };
     this.#answers = new Map(a.map((answer) => [answer[0], answer]));
   }
@@ -35,19 +31,19 @@ export class ShownState {
   }
 
   /** Returns the answer to an update that was sent again. */
-  answerTo(update: string): Answer | undefined {
+  answerTo(update: string): AnswerRecord | undefined {
     return this.#answers.get(update);
   }
 
   toString(): string {
-    return JSON.stringify({ v: this.#views, a: [...this.#answers.values()] });
+    return JSON.stringify({ v: this.#views, a: [...this.#answers.values()] } satisfies ViewText);
   }
 }
 
-function answersOf(entry: string): Answer[] {
+function answersOf(entry: string): AnswerRecord[] {
   // Nearly no entry has one, and this look is cheaper than to decode it.
   if (!entry.includes('["u",')) return [];
-  const answers: Answer[] = [];
+  const answers: AnswerRecord[] = [];
   for (const command of decodeEntry(entry).commands) {
     if (command[0] === "u") answers.push([command[1], command[2], command[3]]);
   }

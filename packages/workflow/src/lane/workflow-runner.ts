@@ -36,7 +36,7 @@ import { RunRecord } from "./run-record.ts";
 /** A run may outlive this many deaths of its worker at one length of its log. One death may be a deployment. */
 const MAX_DEATHS = 3;
 const SWEEP_MS = 1_000;
-/** A resident run without an append looks at its inbox this often, since a notification can be lost. */
+/** A resident run without an append reads its inbox this often, since a notification can be lost. */
 const INBOX_EACH_MS = 5_000;
 const JOBS_EACH_MS = 30_000;
 /** A request to end a run can arrive before the run is here. */

@@ -5,7 +5,7 @@ import { DurableRun } from "../run/durable-run.ts";
 import type { RunHost } from "../run/host.ts";
 import type { RunSnapshot } from "./read-run.ts";
 
-/** The surroundings of a replay: nothing starts. */
+/** The host of a replay: nothing starts. */
 export const NOWHERE: RunHost = {
   startStep() {},
   submit() {},
