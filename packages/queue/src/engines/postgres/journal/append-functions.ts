@@ -4,7 +4,7 @@ import { SETTINGS } from "./run-functions.ts";
  * The function of appends: one statement and one commit for many runs. Usual appends, which only add entries to the log of a
  * run whose inbox is empty, are stored together.
  */
-export const APPEND_FUNCTIONS = `
+export const APPEND_FUNCTIONS: string = `
 CREATE TYPE taskloom_append_answer AS (
   kind integer, generation integer, length integer, last text, consumed bigint, unread bigint, inbox text[]);
 

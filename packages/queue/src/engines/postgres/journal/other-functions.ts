@@ -5,7 +5,7 @@ import { SETTINGS } from "./run-functions.ts";
 export const MAX_SWEPT = 500;
 
 /** The functions of senders and of the sweep. */
-export const OTHER_FUNCTIONS = `
+export const OTHER_FUNCTIONS: string = `
 -- Promotes a delayed run with BullMQ's own function, which does not lock the row before it looks.
 CREATE FUNCTION taskloom_run_promote_v1(p_queue text, p_id text) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN

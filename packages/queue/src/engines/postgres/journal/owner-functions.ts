@@ -2,7 +2,7 @@ import { JOURNAL_PAGE } from "../../../contract/run-journal.ts";
 import { SETTINGS } from "./run-functions.ts";
 
 /** The functions of the owner of a run. */
-export const OWNER_FUNCTIONS = `
+export const OWNER_FUNCTIONS: string = `
 CREATE FUNCTION taskloom_run_open_v1(p_queue text, p_id text, p_token text, p_from integer)
 RETURNS TABLE (epoch integer, generation integer, length integer, consumed bigint, delivered bigint, deaths integer,
   view text, entries text[], inbox text[])

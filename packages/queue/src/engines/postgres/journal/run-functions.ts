@@ -1,7 +1,7 @@
 import { JOURNAL_PAGE } from "../../../contract/run-journal.ts";
 
 /** The settings of the functions that clients call. Tables grow from nothing to millions of rows before they are analyzed. */
-export const SETTINGS = `
+export const SETTINGS: string = `
 LANGUAGE plpgsql
 SET search_path FROM CURRENT
 SET enable_seqscan = off
@@ -13,7 +13,7 @@ SET plan_cache_mode = force_generic_plan`;
  * The functions that the others share. All functions lock the row of a run before that of its job, and the rows of several
  * runs by the bytes of their ids, so no two of them wait for each other.
  */
-export const RUN_FUNCTIONS = `
+export const RUN_FUNCTIONS: string = `
 CREATE FUNCTION taskloom_run_clear_v1(p_queue text, p_id text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
   DELETE FROM taskloom_log WHERE queue = p_queue AND id = p_id;

@@ -5,7 +5,7 @@ import { runLua } from "./run-lua.ts";
 const shared = runLua.replaceAll("PAGE", String(JOURNAL_PAGE));
 
 /** Takes the epoch of a run. Values: the id, the token, the first entry. Answers nothing to a caller without the lock. */
-export const openScript = `${shared}
+export const openScript: string = `${shared}
 local id, token, from = ARGV[2], ARGV[3], tonumber(ARGV[4])
 if call('GET', prefix .. id .. ':lock') ~= token then return false end
 local run = load(id)
@@ -33,7 +33,7 @@ return { run.epoch, run.generation, call('LLEN', run.log), run.read, count, run.
  * A run that was opened by nobody has no owner, until its first append. Its next owner sees by the lock's token whether that
  * owner has died.
  */
-export const appendScript = `${shared}
+export const appendScript: string = `${shared}
 local function short(run, length)
   local count, items = unread(run, 0)
   return { 1, run.generation, length, call('LINDEX', run.log, -1) or '', run.read, count, items }
@@ -95,7 +95,7 @@ return 'parked'
 `;
 
 /** Records that an owner has handed a run back. Values: the id, the epoch. */
-export const releaseScript = `${shared}
+export const releaseScript: string = `${shared}
 local run = load(ARGV[2])
 if run and run.epoch == tonumber(ARGV[3]) and run.owner ~= '' then
   set(run, 'o', '')
@@ -108,7 +108,7 @@ return 1
  * Begins the next generation of a run. Values: the id, token, epoch, generation, number of consumed items, data, and the
  * name or "".
  */
-export const continueScript = `${shared}
+export const continueScript: string = `${shared}
 local id, epoch, generation = ARGV[2], tonumber(ARGV[4]), tonumber(ARGV[5])
 if call('GET', prefix .. id .. ':lock') ~= ARGV[3] then return 0 end
 local run = load(id)
