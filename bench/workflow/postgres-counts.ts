@@ -50,13 +50,13 @@ export class CountingPostgres {
   async counts(database: string): Promise<Counts> {
     while ((await this.#number("SELECT count(*) FROM pg_stat_activity WHERE datname = $1", database)) > 0)
       await delay(20);
-    const called =
-      "SELECT sum(s.calls) FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid WHERE d.datname = $1";
+    const sum = (of: string): string =>
+      `SELECT sum(s.${of}) FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid WHERE d.datname = $1`;
     return {
-      statements: await this.#number(called, database),
-      appends: await this.#number(`${called} AND s.query ILIKE '%append%'`, database),
+      statements: await this.#number(sum("calls"), database),
+      appends: await this.#number(`${sum("calls")} AND s.query ILIKE '%append%'`, database),
       flushes: await this.#number("SELECT wal_sync FROM pg_stat_wal WHERE $1::text IS NOT NULL", database),
-      walBytes: await this.#number("SELECT wal_bytes FROM pg_stat_wal WHERE $1::text IS NOT NULL", database),
+      walBytes: await this.#number(sum("wal_bytes"), database),
     };
   }
 
