@@ -50,14 +50,17 @@ export class CountingPostgres {
   async counts(database: string): Promise<Counts> {
     while ((await this.#number("SELECT count(*) FROM pg_stat_activity WHERE datname = $1", database)) > 0)
       await delay(20);
-    const called =
-      "SELECT sum(s.calls) FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid WHERE d.datname = $1";
     return {
-      statements: await this.#number(called, database),
-      appends: await this.#number(`${called} AND s.query ILIKE '%append%'`, database),
+      statements: await this.#number(sumOf("calls"), database),
+      appends: await this.appends(database),
       flushes: await this.#number("SELECT wal_sync FROM pg_stat_wal WHERE $1::text IS NOT NULL", database),
-      walBytes: await this.#number("SELECT wal_bytes FROM pg_stat_wal WHERE $1::text IS NOT NULL", database),
+      walBytes: await this.#number(sumOf("wal_bytes"), database),
     };
+  }
+
+  /** Returns the number of appends so far, also while their processes run. */
+  async appends(database: string): Promise<number> {
+    return await this.#number(`${sumOf("calls")} AND s.query ILIKE '%append%'`, database);
   }
 
   async #number(query: string, database: string): Promise<number> {
@@ -73,4 +76,9 @@ export class CountingPostgres {
     await this.#admin.end();
     await this.#server.stop();
   }
+}
+
+/** Returns the query of the sum of one count over all statements of a database. */
+function sumOf(count: string): string {
+  return `SELECT sum(s.${count}) FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid WHERE d.datname = $1`;
 }

@@ -46,7 +46,9 @@ export async function statements(stage: Stage): Promise<void> {
   for (const side of ["Taskloom PostgreSQL", "DBOS", "openworkflow"] as const)
     sides[side] = await perStep(side);
   const ours = sides["Taskloom PostgreSQL"];
-  counted("statements of a sequential step", ours.statements, { atMost: 1.05, unit: "" });
+  counted("appends of a sequential step", ours.appends, { atMost: 1.005, unit: "" });
+  // A worker also looks at its lanes each second. On a slower machine a step has more of that.
+  counted("statements of a sequential step", ours.statements, { atMost: 1.1, unit: "" });
   counted("flushes of a sequential step", ours.flushes, { atMost: 1.05, unit: "" });
   for (const side of Object.keys(sides) as Counted[]) told(side, text(sides[side]));
 }

@@ -73,6 +73,8 @@ export class ResidentRun implements Appending {
   #ends: EndRecord[] = [];
   #leaving: Leaving | undefined;
   #isDraining = false;
+  /** Whether an append is to bring the inbox, although there is nothing to store. */
+  #isAsking = false;
   #hasNews = false;
   #fetching: Promise<void> | undefined;
   #busyAt: number;
@@ -129,7 +131,10 @@ export class ResidentRun implements Appending {
     const carried = (data.continued?.carried ?? []) as Delivery[];
     this.#take(await this.#run.tick(start, carried), engine.now());
     // With a step under way, the answer to its append brings the inbox. Otherwise nothing else would.
-    if (this.#result.pending === 0 && this.#result.end === undefined) this.#store();
+    if (this.#result.pending === 0 && this.#result.end === undefined) {
+      this.#isAsking = true;
+      this.#store();
+    }
   }
 
   /**
@@ -253,7 +258,11 @@ export class ResidentRun implements Appending {
   }
 
   nextAppend(): RunAppend | undefined {
-    return this.#leaving === undefined ? this.#record.append() : undefined;
+    if (this.#leaving !== undefined) return undefined;
+    // The append that was under way at the request may have stored all of it.
+    if (this.#record.isClean && !this.#isAsking) return undefined;
+    this.#isAsking = false;
+    return this.#record.append();
   }
 
   appended(answer: AppendAnswer): void {

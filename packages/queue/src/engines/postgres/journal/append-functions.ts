@@ -89,7 +89,8 @@ BEGIN
           AND run.epoch = added.epoch AND run.generation = added.generation
           AND run.owner IS NOT NULL AND run.deaths = 0 AND added.view IS NULL
           AND run.consumed = added.consume AND run.delivered = run.consumed
-          AND taskloom_run_length_v1(p_queue, added.id, added.generation) = added.at);
+          AND added.at = (SELECT COALESCE(max(log.seq) + 1, 0) FROM taskloom_log AS log
+            WHERE log.queue = p_queue AND log.id = added.id AND log.generation = added.generation));
   END IF;
   IF v_usual <> '{}' THEN
     INSERT INTO taskloom_log
