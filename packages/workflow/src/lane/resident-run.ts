@@ -17,7 +17,7 @@ import type { RunEnd, TickResult } from "../run/host.ts";
 import { outcomeOf } from "../run/inputs.ts";
 import type { AppendGroup, Appending } from "./append-group.ts";
 import { isImpure } from "./impurity.ts";
-import { restOf } from "./parking.ts";
+import { pauseOfLooks, restOf } from "./parking.ts";
 import type { RunRecord } from "./run-record.ts";
 import { RunSteps } from "./run-steps.ts";
 
@@ -191,7 +191,8 @@ export class ResidentRun implements Appending {
     if (this.#isDraining) return steps === 0 ? { kind: "hand back" } : { kind: "stay", until: undefined };
     const residentFor = isFull() ? 0 : this.workflow.workflow.residentFor;
     const { isLocal } = context.engine;
-    return restOf({ now, steps, pending, wakeAt, busyAt: this.#busyAt, residentFor, isLocal });
+    const tickedAt = this.time;
+    return restOf({ now, steps, pending, wakeAt, busyAt: this.#busyAt, tickedAt, residentFor, isLocal });
   }
 
   async #tick(now: number): Promise<void> {
@@ -305,10 +306,10 @@ export class ResidentRun implements Appending {
   }
 
   /** Reads news of which no notification has come: notifications and deliveries can be lost. Called each second. */
-  lookRegularly(inboxEach: number, jobsEach: number): void {
+  lookRegularly(inboxEach: number): void {
     const now = this.#lane.context.engine.now();
     if (now - this.#fetchedAt >= inboxEach) this.news();
-    if (this.#steps.jobs > 0 && now - this.#lookedAt >= jobsEach) this.look();
+    if (this.#steps.jobs > 0 && now - this.#lookedAt >= pauseOfLooks(now - this.time)) this.look();
   }
 
   /** Checks the jobs without an end. */

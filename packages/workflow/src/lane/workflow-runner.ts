@@ -38,7 +38,6 @@ const MAX_DEATHS = 3;
 const SWEEP_MS = 1_000;
 /** A resident run without an append reads its inbox this often, since a notification can be lost. */
 const INBOX_EACH_MS = 5_000;
-const JOBS_EACH_MS = 30_000;
 /** A request to end a run can arrive before the run is here. */
 const KEEP_REQUEST_MS = 2_000;
 /** The number of runs whose divergence was reported. */
@@ -99,7 +98,7 @@ export class WorkflowRunner implements LaneRunner {
 
   async #sweep(): Promise<void> {
     const { engine, laneName } = this.#context;
-    for (const { run } of this.#seats) run?.lookRegularly(INBOX_EACH_MS, JOBS_EACH_MS);
+    for (const { run } of this.#seats) run?.lookRegularly(INBOX_EACH_MS);
     // The next sweep makes up for one that the engine has not answered.
     await engine.journal.sweep(laneName).catch(() => {});
     if (!this.#isClosed) this.#sweepLater();
