@@ -128,8 +128,12 @@ export class ResidentRun implements Appending {
     const start = data.continued?.at ?? this.#job.timestamp;
     const carried = (data.continued?.carried ?? []) as Delivery[];
     this.#take(await this.#run.tick(start, carried), engine.now());
-    // With a step under way, the answer to its append brings the inbox. Otherwise nothing else would.
-    if (this.#result.pending === 0 && this.#result.end === undefined) this.#store();
+    if (this.#result.end !== undefined) return;
+    // The answer to the first append brings what was delivered before the start.
+    if (this.#result.pending === 0) this.#store();
+    // A first step that ends soon brings it, too. If it takes longer, the next regular look reads the inbox.
+    else if (engine.isLocal) this.news();
+    else this.#fetchedAt = -Infinity;
   }
 
   /**

@@ -51,6 +51,8 @@ interface Seat {
   readonly left: Promise<void>;
   run: ResidentRun | undefined;
   stop: Leaving | undefined;
+  /** Whether a delivery was notified while no run was here to read it. */
+  hasNews: boolean;
   isLeaving: boolean;
 }
 
@@ -109,7 +111,11 @@ export class WorkflowRunner implements LaneRunner {
     if (this.#listening?.worker === worker) return;
     this.#listening?.stop();
     const stop = this.#context.engine.journal.onDelivery(worker, ({ lane, id }) => {
-      if (lane === this.#context.laneName) this.#byId.get(id)?.run?.news();
+      const seat = lane === this.#context.laneName ? this.#byId.get(id) : undefined;
+      if (seat === undefined) return;
+      // The notification can overtake the answer to the opening, and an answer from before the delivery has not its items.
+      if (seat.run === undefined) seat.hasNews = true;
+      else seat.run.news();
     });
     this.#listening = { worker, stop };
   }
@@ -123,6 +129,7 @@ export class WorkflowRunner implements LaneRunner {
       left: left.promise,
       run: undefined,
       stop: undefined,
+      hasNews: false,
       isLeaving: false,
     };
     this.#listen(seat.token);
@@ -163,6 +170,7 @@ export class WorkflowRunner implements LaneRunner {
       await this.#check(run, current);
       run.dispose();
       if (leaving.end.state !== "continued") return resultOf(leaving.end, job, lane, this.#context);
+      seat.run = undefined;
       ({ run, data: current } = await this.#continueAs(seat, run, job, current, leaving.end, lane));
     }
   }
@@ -171,6 +179,8 @@ export class WorkflowRunner implements LaneRunner {
   async #drive(seat: Seat, run: ResidentRun): Promise<Leaving> {
     if (seat.stop !== undefined) run.stop(seat.stop);
     if (this.#isDraining) run.drain();
+    if (seat.hasNews) run.news();
+    seat.hasNews = false;
     const task: Task<Leaving> = getEventLoop().createTask(() => run.drive(), { name: seat.id });
     return await task;
   }
