@@ -350,7 +350,8 @@ export class ResidentRun implements Appending {
   /** Replays the history if it is the turn of this run, and warns if the code does not follow it. */
   async check(data: JobData): Promise<void> {
     if (!this.#lane.isChecked(this.workflow)) return;
-    const { history, place } = this.#record;
+    const { place } = this.#record;
+    const history = this.#record.history ?? (await this.#readHistory());
     if (history === undefined) return;
     const parts = {
       workflow: this.workflow,
@@ -360,6 +361,24 @@ export class ResidentRun implements Appending {
     };
     const impurity = await isImpure(parts, history);
     if (impurity !== undefined) this.warn("RUN_IMPURE", impurity);
+  }
+
+  /** Reads a history that is not kept in memory: a check of all runs leaves none out, and one of some can do without it. */
+  async #readHistory(): Promise<readonly string[] | undefined> {
+    if (this.workflow.workflow.check !== "always") return undefined;
+    const { engine, laneName } = this.#lane.context;
+    const { journal } = engine;
+    const { id, stored, place } = this.#record;
+    const history: string[] = [];
+    while (history.length < stored) {
+      const left = stored - history.length;
+      const page = await untilAnswered(engine, () => journal.read(laneName, id, history.length, left));
+      if (page.length === 0) return undefined;
+      history.push(...page.slice(0, left));
+    }
+    // A parked run can have another owner by now, and that one may have begun the next history.
+    const head = await untilAnswered(engine, () => journal.head(laneName, id));
+    return head?.generation === place.generation ? history : undefined;
   }
 
   warn(code: string, message: string): void {
