@@ -27,7 +27,7 @@ class Slow {
 async function live(queue: TaskQueue, url: string, tasks: object[], slow: Slow): Promise<void> {
   const worker = new TaskWorker({ engine: url, queues: [queue.name], tasks, drain: 0 });
   const { journal } = worker.engine;
-  const { release } = journal;
+  const release = journal.release.bind(journal);
   journal.release = async () => {};
   slow.begun.clear();
   const running = worker.run();

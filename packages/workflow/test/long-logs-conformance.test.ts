@@ -40,11 +40,11 @@ async function work(
 ): Promise<Working> {
   const worker = new TaskWorker({ engine: url, queues: [queue.name], tasks, onWarning });
   const { journal } = worker.engine;
-  const { read } = journal;
+  const read = journal.read.bind(journal);
   const reads: number[] = [];
   journal.read = async (lane, id, from, count) => {
     reads.push(from);
-    return await read.call(journal, lane, id, from, count);
+    return await read(lane, id, from, count);
   };
   const running = worker.run();
   await worker.ready();

@@ -49,7 +49,11 @@ const test = redisTest.extend<{ lane: { queue: TaskQueue; engine: Engine; state:
     const tasks = [program, continued, gated];
     const worker = new TaskWorker({ engine: url, queues: [name], tasks, drain: 0 });
     const { engine } = worker;
-    const { append, continueAs: next } = engine.journal;
+    const { journal } = engine;
+    const original = {
+      append: journal.append.bind(journal),
+      continueAs: journal.continueAs.bind(journal),
+    };
     const running = worker.run();
     await worker.ready();
     const queue = new TaskQueue({ engine: url, name });
@@ -57,7 +61,7 @@ const test = redisTest.extend<{ lane: { queue: TaskQueue; engine: Engine; state:
     await use({ queue, engine, state: new RunState(redis, `${name}.workflow`) });
     running.cancel();
     await Promise.allSettled([running]);
-    Object.assign(engine.journal, { append, continueAs: next });
+    Object.assign(journal, original);
     await queue.close();
     redis.disconnect();
   },

@@ -80,11 +80,11 @@ describe.each(engines)("updates and views on $name", ({ test: engineTest }) => {
   test("an answer whose reply is lost is found in the stored view", async ({ pair }) => {
     const worker = new TaskWorker({ engine: pair.engine, queues: [pair.queue.name], tasks: [sums, double] });
     const { replies } = worker.engine;
-    const send = replies.send;
+    const send = replies.send.bind(replies);
     let lost = 0;
     replies.send = (address, message) => {
       if (message.id.includes("#")) lost++;
-      else send.call(replies, address, message);
+      else send(address, message);
     };
     const running = worker.run();
     await worker.ready();

@@ -41,7 +41,12 @@ async function withWorker(
 ): Promise<void> {
   const worker = new TaskWorker({ engine: url, queues: [queue.name], tasks });
   const { journal } = worker.engine;
-  const { open, park, deliver, sweep } = journal;
+  const original = {
+    open: journal.open.bind(journal),
+    park: journal.park.bind(journal),
+    deliver: journal.deliver.bind(journal),
+    sweep: journal.sweep.bind(journal),
+  };
   journal.sweep = async () => 0;
   change(worker.engine);
   const running = worker.run();
@@ -51,7 +56,7 @@ async function withWorker(
   } finally {
     running.cancel();
     await Promise.allSettled([running]);
-    Object.assign(journal, { open, park, deliver, sweep });
+    Object.assign(journal, original);
   }
 }
 
