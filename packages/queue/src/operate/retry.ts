@@ -2,7 +2,7 @@ import type { Engine } from "../contract/engine.ts";
 import { JobLostError, TaskOptionsError } from "../errors.ts";
 import { lanes, publicId } from "../contract/lane.ts";
 import type { Lane } from "../contract/lane.ts";
-import type { JobData } from "../wire/job-data.ts";
+import type { JobData, RetriedRun } from "../wire/job-data.ts";
 import { readCursor, writeCursor } from "./cursor.ts";
 import { FAILURE_LIMITS, failureKey, keyOfFailure } from "./failures.ts";
 import { readSnapshot } from "./job-snapshot.ts";
@@ -15,7 +15,8 @@ const MAX_AT_ONCE = 20;
 
 /**
  * Retries a job that has failed for good, as if it had never run: with all its attempts, with no worker's death counted
- * against it, and without its deadline, which has passed or will pass too soon.
+ * against it, and without its deadline, which has passed or will pass too soon. A durable run that its dying workers have
+ * failed goes on from its history.
  *
  * @param reply the address to which the outcome is sent; undefined leaves the address as it is.
  * @throws {@link JobLostError} if there is no such job, {@link TaskOptionsError} if the job has not failed.
@@ -46,9 +47,14 @@ export async function retryStored(
   await engine.renewAttempts(queues.nameOf(lane), stored);
   const data: Partial<JobData> = job.data;
   // A record that is not a submission stays as it is.
-  if (data.v !== undefined && (reply !== undefined || data.deadline !== undefined)) {
+  const retried = lane === "workflow" ? await placeOf(engine, queues.nameOf(lane), stored) : undefined;
+  if (data.v !== undefined && (reply ?? data.deadline ?? retried) !== undefined) {
     const { deadline: _passed, ...rest } = job.data;
-    await job.updateData(reply === undefined ? rest : { ...rest, reply });
+    await job.updateData({
+      ...rest,
+      ...(reply === undefined ? {} : { reply }),
+      ...(retried === undefined ? {} : { retried }),
+    });
   }
   try {
     await job.retry("failed", { resetAttemptsMade: true, resetAttemptsStarted: true });
@@ -57,6 +63,12 @@ export async function retryStored(
     if ((await queue.getJobState(stored)) !== "failed") throw notFailed;
     throw error;
   }
+}
+
+/** Returns the place of a durable run; undefined if it has no journal. */
+async function placeOf(engine: Engine, lane: string, stored: string): Promise<RetriedRun | undefined> {
+  const head = await engine.journal.head(lane, stored);
+  return head && { generation: head.generation, length: head.length, deaths: head.deaths };
 }
 
 /** The failed jobs that {@link retryFailed} retries. */

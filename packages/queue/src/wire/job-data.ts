@@ -34,6 +34,18 @@ export interface JobData {
   readonly run?: ParentRun;
   /** The beginning of the history of a durable run that was continued under its id. */
   readonly continued?: ContinuedRun;
+  /** The place of a durable run at its last retry. */
+  readonly retried?: RetriedRun;
+}
+
+/**
+ * The place at which a durable run had failed before it was retried. A run whose code has failed begins its present history
+ * anew; one that is not at its end goes on, and its workers that had died are not counted any more.
+ */
+export interface RetriedRun {
+  readonly generation: number;
+  readonly length: number;
+  readonly deaths: number;
 }
 
 /** The place in a durable run to which the end of a job belongs. */

@@ -17,7 +17,7 @@ import type { RunEnd, TickResult } from "../run/host.ts";
 import { outcomeOf } from "../run/inputs.ts";
 import type { AppendGroup, Appending } from "./append-group.ts";
 import { isImpure } from "./impurity.ts";
-import { restOf } from "./parking.ts";
+import { pauseOfLooks, restOf } from "./parking.ts";
 import type { RunRecord } from "./run-record.ts";
 import { RunSteps } from "./run-steps.ts";
 
@@ -130,11 +130,15 @@ export class ResidentRun implements Appending {
     const start = data.continued?.at ?? this.#job.timestamp;
     const carried = (data.continued?.carried ?? []) as Delivery[];
     this.#take(await this.#run.tick(start, carried), engine.now());
-    // With a step under way, the answer to its append brings the inbox. Otherwise nothing else would.
-    if (this.#result.pending === 0 && this.#result.end === undefined) {
+    if (this.#result.end !== undefined) return;
+    // The answer to the first append brings what was delivered before the start.
+    if (this.#result.pending === 0) {
       this.#isAsking = true;
       this.#store();
     }
+    // A first step that ends soon brings it, too. If it takes longer, the next regular look reads the inbox.
+    else if (engine.isLocal) this.news();
+    else this.#fetchedAt = -Infinity;
   }
 
   /**
@@ -196,7 +200,8 @@ export class ResidentRun implements Appending {
     if (this.#isDraining) return steps === 0 ? { kind: "hand back" } : { kind: "stay", until: undefined };
     const residentFor = isFull() ? 0 : this.workflow.workflow.residentFor;
     const { isLocal } = context.engine;
-    return restOf({ now, steps, pending, wakeAt, busyAt: this.#busyAt, residentFor, isLocal });
+    const tickedAt = this.time;
+    return restOf({ now, steps, pending, wakeAt, busyAt: this.#busyAt, tickedAt, residentFor, isLocal });
   }
 
   async #tick(now: number): Promise<void> {
@@ -314,10 +319,10 @@ export class ResidentRun implements Appending {
   }
 
   /** Reads news of which no notification has come: notifications and deliveries can be lost. Called each second. */
-  lookRegularly(inboxEach: number, jobsEach: number): void {
+  lookRegularly(inboxEach: number): void {
     const now = this.#lane.context.engine.now();
     if (now - this.#fetchedAt >= inboxEach) this.news();
-    if (this.#steps.jobs > 0 && now - this.#lookedAt >= jobsEach) this.look();
+    if (this.#steps.jobs > 0 && now - this.#lookedAt >= pauseOfLooks(now - this.time)) this.look();
   }
 
   /** Checks the jobs without an end. */
@@ -354,7 +359,8 @@ export class ResidentRun implements Appending {
   /** Replays the history if it is the turn of this run, and warns if the code does not follow it. */
   async check(data: JobData): Promise<void> {
     if (!this.#lane.isChecked(this.workflow)) return;
-    const { history, place } = this.#record;
+    const { place } = this.#record;
+    const history = this.#record.history ?? (await this.#readHistory());
     if (history === undefined) return;
     const parts = {
       workflow: this.workflow,
@@ -364,6 +370,24 @@ export class ResidentRun implements Appending {
     };
     const impurity = await isImpure(parts, history);
     if (impurity !== undefined) this.warn("RUN_IMPURE", impurity);
+  }
+
+  /** Reads a history that is not kept in memory: a check of all runs leaves none out, and one of some can do without it. */
+  async #readHistory(): Promise<readonly string[] | undefined> {
+    if (this.workflow.workflow.check !== "always") return undefined;
+    const { engine, laneName } = this.#lane.context;
+    const { journal } = engine;
+    const { id, stored, place } = this.#record;
+    const history: string[] = [];
+    while (history.length < stored) {
+      const left = stored - history.length;
+      const page = await untilAnswered(engine, () => journal.read(laneName, id, history.length, left));
+      if (page.length === 0) return undefined;
+      history.push(...page.slice(0, left));
+    }
+    // A parked run can have another owner by now, and that one may have begun the next history.
+    const head = await untilAnswered(engine, () => journal.head(laneName, id));
+    return head?.generation === place.generation ? history : undefined;
   }
 
   warn(code: string, message: string): void {

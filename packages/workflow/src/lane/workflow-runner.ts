@@ -22,9 +22,12 @@ import type {
   OpenedRun,
   WorkerLane,
 } from "@taskloom/queue/lane";
+import type { Json } from "@taskloom/queue/wire";
 import { isWorkflowDefinition } from "../definition/workflow-definition.ts";
 import type { WorkflowDefinition } from "../definition/workflow-definition.ts";
 import { ReplayDivergedError } from "../errors.ts";
+import { decodeEntry } from "../journal/entry.ts";
+import type { Delivery } from "../journal/entry.ts";
 import type { RunEnd } from "../run/host.ts";
 import { AppendGroup } from "./append-group.ts";
 import { Checks } from "./checks.ts";
@@ -38,7 +41,6 @@ const MAX_DEATHS = 3;
 const SWEEP_MS = 1_000;
 /** A resident run without an append reads its inbox this often, since a notification can be lost. */
 const INBOX_EACH_MS = 5_000;
-const JOBS_EACH_MS = 30_000;
 /** A request to end a run can arrive before the run is here. */
 const KEEP_REQUEST_MS = 2_000;
 /** The number of runs whose divergence was reported. */
@@ -52,6 +54,8 @@ interface Seat {
   readonly left: Promise<void>;
   run: ResidentRun | undefined;
   stop: Leaving | undefined;
+  /** Whether a delivery was notified while no run was here to read it. */
+  hasNews: boolean;
   isLeaving: boolean;
 }
 
@@ -99,7 +103,7 @@ export class WorkflowRunner implements LaneRunner {
 
   async #sweep(): Promise<void> {
     const { engine, laneName } = this.#context;
-    for (const { run } of this.#seats) run?.lookRegularly(INBOX_EACH_MS, JOBS_EACH_MS);
+    for (const { run } of this.#seats) run?.lookRegularly(INBOX_EACH_MS);
     // The next sweep makes up for one that the engine has not answered.
     await engine.journal.sweep(laneName).catch(() => {});
     if (!this.#isClosed) this.#sweepLater();
@@ -110,7 +114,11 @@ export class WorkflowRunner implements LaneRunner {
     if (this.#listening?.worker === worker) return;
     this.#listening?.stop();
     const stop = this.#context.engine.journal.onDelivery(worker, ({ lane, id }) => {
-      if (lane === this.#context.laneName) this.#byId.get(id)?.run?.news();
+      const seat = lane === this.#context.laneName ? this.#byId.get(id) : undefined;
+      if (seat === undefined) return;
+      // The notification can overtake the answer to the opening, and an answer from before the delivery has not its items.
+      if (seat.run === undefined) seat.hasNews = true;
+      else seat.run.news();
     });
     this.#listening = { worker, stop };
   }
@@ -124,6 +132,7 @@ export class WorkflowRunner implements LaneRunner {
       left: left.promise,
       run: undefined,
       stop: undefined,
+      hasNews: false,
       isLeaving: false,
     };
     this.#listen(seat.token);
@@ -160,11 +169,13 @@ export class WorkflowRunner implements LaneRunner {
       }
       seat.isLeaving = leaving.kind !== "ended" || leaving.end.state !== "continued";
       if (leaving.kind !== "ended") return await this.#leave(seat, run, job, leaving);
+      const { end } = leaving;
       await run.logged();
       await this.#check(run, current);
       run.dispose();
-      if (leaving.end.state !== "continued") return resultOf(leaving.end, job, lane, this.#context);
-      ({ run, data: current } = await this.#continueAs(seat, run, job, current, leaving.end, lane));
+      if (end.state !== "continued") return resultOf(end, job, lane, this.#context);
+      seat.run = undefined;
+      ({ run, data: current } = await this.#continueAs(seat, run.record, run.time, job, current, end, lane));
     }
   }
 
@@ -172,6 +183,8 @@ export class WorkflowRunner implements LaneRunner {
   async #drive(seat: Seat, run: ResidentRun): Promise<Leaving> {
     if (seat.stop !== undefined) run.stop(seat.stop);
     if (this.#isDraining) run.drain();
+    if (seat.hasNews) run.news();
+    seat.hasNews = false;
     const task: Task<Leaving> = getEventLoop().createTask(() => run.drive(), { name: seat.id });
     return await task;
   }
@@ -184,12 +197,13 @@ export class WorkflowRunner implements LaneRunner {
     lane: WorkerLane | undefined,
   ): Promise<ResidentRun> {
     const cached = this.#cache.take(seat.id);
-    const opened = await this.#opened(seat, cached);
+    const opened = await this.#opened(seat, data, cached);
     const fits = cached !== undefined && opened !== undefined && isOf(cached, opened);
     if (!fits) cached?.dispose();
-    if (opened !== undefined && opened.deaths > MAX_DEATHS) {
+    const deaths = opened === undefined ? 0 : deathsOf(opened, data);
+    if (opened !== undefined && deaths > MAX_DEATHS) {
       if (fits) cached.dispose();
-      const message = `Run ${seat.id} (${job.name}) was in each of ${opened.deaths} workers that died at tick ${opened.length}, so it has failed; find out why they died, and retry the run`;
+      const message = `Run ${seat.id} (${job.name}) was in each of ${deaths} workers that died at tick ${opened.length}, so it has failed; find out why they died, and retry the run`;
       throw new StoredFailure(new WorkerDiedError(message), { final: true });
     }
     if (fits) {
@@ -197,7 +211,12 @@ export class WorkflowRunner implements LaneRunner {
       cached.resume(job, opened);
       return cached;
     }
-    const run = new ResidentRun(this.#lane, workflow, job, data, new RunRecord(seat.id, opened));
+    const record = new RunRecord(seat.id, opened);
+    if (opened !== undefined && (await this.#hasFailedBefore(seat.id, opened, data))) {
+      if (fits) cached.dispose();
+      return await this.#beginAnew(seat, record, job, data, lane);
+    }
+    const run = new ResidentRun(this.#lane, workflow, job, data, record);
     seat.run = run;
     try {
       if (opened === undefined || opened.length === 0) await run.begin(data);
@@ -213,6 +232,29 @@ export class WorkflowRunner implements LaneRunner {
     return run;
   }
 
+  /** Returns whether the history of a run that was retried is at its end. The code may be another since, so nothing is replayed. */
+  async #hasFailedBefore(id: string, { generation, length }: OpenedRun, data: JobData): Promise<boolean> {
+    if (length === 0 || !isAtRetry(data, generation, length)) return false;
+    const { engine, laneName } = this.#context;
+    const [last] = await untilAnswered(engine, () => engine.journal.read(laneName, id, length - 1, 1));
+    return last !== undefined && decodeEntry(last).commands.some(([mark]) => mark === "e");
+  }
+
+  /** Begins the present history of a run once more, as the next one. */
+  async #beginAnew(
+    seat: Seat,
+    record: RunRecord,
+    job: BullJob,
+    data: JobData,
+    lane: WorkerLane | undefined,
+  ): Promise<ResidentRun> {
+    const carried = (data.continued?.carried ?? []) as Delivery[];
+    const { version } = data;
+    const end = { state: "continued" as const, name: job.name, version, args: data.args as Json, carried };
+    const { run } = await this.#continueAs(seat, record, job.timestamp, job, data, end, lane);
+    return run;
+  }
+
   get #lane(): ConstructorParameters<typeof ResidentRun>[0] {
     return {
       context: this.#context,
@@ -224,8 +266,8 @@ export class WorkflowRunner implements LaneRunner {
   }
 
   /** Opens a run; a first start has nothing to open. Throws if the lock is another's. */
-  async #opened(seat: Seat, cached: ResidentRun | undefined): Promise<OpenedRun | undefined> {
-    if (seat.attemptsStarted === 1) return undefined;
+  async #opened(seat: Seat, data: JobData, cached: ResidentRun | undefined): Promise<OpenedRun | undefined> {
+    if (seat.attemptsStarted === 1 && data.retried === undefined) return undefined;
     const { engine, laneName } = this.#context;
     const from = cached?.length ?? 0;
     const opened = await untilAnswered(engine, () =>
@@ -319,20 +361,20 @@ export class WorkflowRunner implements LaneRunner {
   /** Begins the next history of a run, which stays here if this worker has its workflow. */
   async #continueAs(
     seat: Seat,
-    before: ResidentRun,
+    record: RunRecord,
+    time: number,
     job: BullJob,
     data: JobData,
     end: RunEnd & { readonly state: "continued" },
     lane: WorkerLane | undefined,
   ): Promise<{ readonly run: ResidentRun; readonly data: JobData }> {
     const { engine, laneName, tasks } = this.#context;
-    const { record } = before;
     const { name, version, args, carried } = end;
     const next: JobData = {
       ...data,
       version,
       args: args as unknown[],
-      continued: { at: Math.max(engine.now(), before.time), carried },
+      continued: { at: Math.max(engine.now(), time), carried },
     };
     const terms = { ...record.place, token: seat.token, consume: record.inbox.read, data: next, name };
     const isNext = await untilAnswered(engine, () => engine.journal.continueAs(laneName, seat.id, terms));
@@ -395,6 +437,16 @@ export class WorkflowRunner implements LaneRunner {
     this.#cache.clear();
     await this.#jobs.close();
   }
+}
+
+/** Returns whether a run is where it was when it was retried. */
+function isAtRetry({ retried }: JobData, generation: number, length: number): boolean {
+  return retried?.generation === generation && retried.length === length;
+}
+
+/** Returns the number of workers that died at this length of the log, since the last retry. */
+function deathsOf({ generation, length, deaths }: OpenedRun, data: JobData): number {
+  return isAtRetry(data, generation, length) ? deaths - data.retried!.deaths : deaths;
 }
 
 /** Returns whether a run in memory is at the place at which the engine has it, with no owner in between. */

@@ -286,6 +286,7 @@ export class DurableRun {
     const left = [...allTasks(this.#loop)].filter((task) => !known.has(task));
     if (left.length === 0) return undefined;
     for (const task of left) known.add(task);
+    if (!continues(this.#main)) this.inputs.end();
     const cancel = (): void => {
       for (const task of left) task.cancel();
     };
@@ -450,6 +451,11 @@ export class DurableRun {
     const text = exception instanceof Error ? `${message}: ${exception.message}` : message;
     this.#host.warn({ code: "RUN_UNHANDLED", message: `Run ${this.id}: ${text}` });
   }
+}
+
+/** Returns whether the coroutine has ended to begin another history. */
+function continues(main: Task<unknown>): boolean {
+  return !main.cancelled() && main.exception() === undefined && main.result() instanceof Continuation;
 }
 
 function failed(error: unknown): RunEnd {

@@ -22,6 +22,7 @@ export class Inputs {
   #waiting: UpdateRecord[] = [];
   /** The number of tasks that wait for a signal. */
   receivers = 0;
+  #isEnding = false;
 
   constructor(loop: EventLoop, effects: Effects, note: (command: CommandRecord) => void) {
     this.#loop = loop;
@@ -80,7 +81,8 @@ export class Inputs {
 
   #answer(id: string, task: Task<unknown>): void {
     if (task.cancelled()) {
-      this.#conclude(id, CANCELLED, null);
+      // The end of the run has cancelled the handler: `refuseOpen` answers with the reason.
+      if (!this.#isEnding) this.#conclude(id, CANCELLED, null);
       return;
     }
     const error = task.exception();
@@ -99,6 +101,11 @@ export class Inputs {
     this.#open?.delete(id);
     this.#note(["u", id, state, recordable(value)]);
     this.#effects.add(() => this.#effects.host.answer(id, outcomeOf(state, value)));
+  }
+
+  /** The run ends: handlers that are cancelled from now on leave their updates open. */
+  end(): void {
+    this.#isEnding = true;
   }
 
   /** Answers the updates that are left when the run ends. */

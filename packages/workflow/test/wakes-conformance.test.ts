@@ -1,0 +1,169 @@
+import { createTask, sleep } from "@taskloom/loop";
+import { defineTask, TaskWorker } from "@taskloom/queue";
+import type { Engine, TaskQueue } from "@taskloom/queue";
+import { defineSignal, defineWorkflow, step, submit, workflowRun } from "@taskloom/workflow";
+import { describe, expect } from "vitest";
+import { engines } from "../../queue/test/engines.ts";
+import { pairTest } from "../../queue/test/pair.ts";
+
+/** A wake within this time comes neither from the look at the inbox each 5 seconds, nor from the first parking's end. */
+const SOON_MS = 2_000;
+const LONG_MS = 60_000;
+const ITEM = JSON.stringify(["s", "note", 7]);
+const note = defineSignal<number>("note");
+const endless = defineTask({ name: "wakes.endless" }, async () => await sleep(LONG_MS));
+const double = defineTask({ name: "wakes.double" }, async (n: number) => 2 * n);
+const hears = defineWorkflow({ name: "wakes.hears", residentFor: 0 }, function* () {
+  return yield* note.receive();
+});
+const stays = defineWorkflow({ name: "wakes.stays", residentFor: LONG_MS }, function* (count: number) {
+  let sum = 0;
+  for (let n = 0; n < count; n++) sum += yield* note.receive();
+  return sum;
+});
+const steps = defineWorkflow({ name: "wakes.steps" }, function* () {
+  const working = createTask(step(endless));
+  const n = yield* note.receive();
+  working.cancel();
+  return n;
+});
+const asks = defineWorkflow({ name: "wakes.asks", residentFor: 0 }, function* (n: number) {
+  return yield* submit(double, n);
+});
+const tasks = [endless, double, hears, stays, steps, asks];
+
+/** Runs a worker whose journal is changed, and whose sweep wakes nothing. */
+async function withWorker(
+  queue: TaskQueue,
+  url: string,
+  change: (engine: Engine) => void,
+  use: () => Promise<void>,
+): Promise<void> {
+  const worker = new TaskWorker({ engine: url, queues: [queue.name], tasks });
+  const { journal } = worker.engine;
+  const original = {
+    open: journal.open.bind(journal),
+    park: journal.park.bind(journal),
+    deliver: journal.deliver.bind(journal),
+    sweep: journal.sweep.bind(journal),
+  };
+  journal.sweep = async () => 0;
+  change(worker.engine);
+  const running = worker.run();
+  try {
+    await worker.ready();
+    await use();
+  } finally {
+    running.cancel();
+    await Promise.allSettled([running]);
+    Object.assign(journal, original);
+  }
+}
+
+/** Resolves with the value of a run, and fails if it takes longer. */
+async function soon<T>(value: PromiseLike<T>, ms = SOON_MS): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(new Error(`The run has not ended within ${ms} ms`)), ms);
+  try {
+    return await Promise.race([value, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+describe.each(engines)("wakes on $name", ({ name, test: engineTest }) => {
+  const test = pairTest(engineTest);
+
+  const rounds = /^(redis|memory)$/.test(name) ? 500 : 40;
+  test(`no signal that arrives at the moment of a park is late, in ${rounds} rounds`, async ({
+    pair: { queue, engine: url },
+  }) => {
+    let count = 0;
+    const sent = new Map<string, number>();
+    const change = ({ journal }: Engine): void => {
+      const park = journal.park.bind(journal);
+      journal.park = async (lane, id, terms) => {
+        if (sent.has(id)) return await park(lane, id, terms);
+        sent.set(id, performance.now());
+        const deliver = () => queue.engine.journal.deliver(lane, id, [ITEM]);
+        const kind = count++ % 4;
+        if (kind === 0) await deliver();
+        if (kind === 1) return (await Promise.all([deliver(), park(lane, id, terms)]))[1];
+        if (kind === 2) return (await Promise.all([park(lane, id, terms), deliver()]))[0];
+        const answer = await park(lane, id, terms);
+        if (kind === 3) await deliver();
+        return answer;
+      };
+    };
+    await withWorker(queue, url, change, async () => {
+      const late: number[] = [];
+      for (let left = rounds; left > 0; left -= 20) {
+        const runs = Array.from({ length: Math.min(left, 20) }, () => queue.submit(hears));
+        const ends = runs.map(async (run) => {
+          expect(await run).toBe(7);
+          late.push(performance.now() - sent.get(run.id)!);
+        });
+        await Promise.all(ends);
+      }
+      expect(late).toHaveLength(rounds);
+      expect(Math.max(...late)).toBeLessThan(SOON_MS);
+    });
+  }, 120_000);
+
+  test("a signal that comes while a worker opens the run is read at once", async ({
+    pair: { queue, engine: url },
+  }) => {
+    const run = workflowRun(queue, queue.submit(stays, 2));
+    const nothing = (): void => {};
+    await withWorker(queue, url, nothing, async () => {
+      await run.signal(note, 1);
+      await expect.poll(async () => (await run.status()).unread, { timeout: 20_000 }).toBe(0);
+    });
+    const opened = Promise.withResolvers<void>();
+    const change = ({ journal }: Engine): void => {
+      const open = journal.open.bind(journal);
+      journal.open = async (lane, id, token, from) => {
+        const answer = await open(lane, id, token, from);
+        await queue.engine.journal.deliver(lane, id, [ITEM]);
+        // The notification arrives before the answer.
+        await new Promise((resolve) => setTimeout(resolve, 100));
+        opened.resolve();
+        return answer;
+      };
+    };
+    await withWorker(queue, url, change, async () => {
+      await opened.promise;
+      expect(await soon(run.result())).toBe(8);
+    });
+  });
+
+  test("a signal from before the start is read while the first step runs", async ({
+    pair: { queue, engine: url },
+  }) => {
+    const run = workflowRun(queue, queue.submit(steps));
+    await run.signal(note, 5);
+    await withWorker(
+      queue,
+      url,
+      () => {},
+      async () => expect(await soon(run.result(), 4_000)).toBe(5),
+    );
+  });
+
+  test("the end of a job whose worker dies before it is delivered is found soon", async ({
+    pair: { queue, engine: url },
+  }) => {
+    if (name === "memory") return; // Nobody dies alone in one process.
+    let lost = 0;
+    const change = ({ journal }: Engine): void => {
+      journal.deliver = async () => {
+        lost++;
+        return { kind: "gone" };
+      };
+    };
+    await withWorker(queue, url, change, async () => {
+      expect(await soon(queue.submit(asks, 4), 9_500)).toBe(8);
+      expect(lost).toBe(1);
+    });
+  });
+});
