@@ -34,3 +34,6 @@ export function action(label, name, onClick) {
   button.addEventListener("click", () => onClick(button));
   return button;
 }
+
+/** Returns a line that shows an error in place of a list. */
+export const problem = (error) => element("p", { class: "bad", "data-key": "problem" }, error.message);

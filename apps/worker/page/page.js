@@ -2,7 +2,8 @@
 import { act, action, place, request, say } from "./actions.js";
 import { Charts } from "./charts.js";
 import { ago, element, milliseconds, number, replace, table, taskLabel } from "./elements.js";
-import { refreshRuns, refreshShownRun } from "./runs.js";
+import { refreshShownRun } from "./run-view.js";
+import { refreshRuns } from "./runs.js";
 import { showTrees } from "./tree.js";
 
 const INTERVAL_MS = 1_000;
