@@ -22,7 +22,13 @@ export { WireError } from "./wire/wire-error.ts";
 export { TaskloomQueueError } from "./errors.ts";
 
 export type { AdmittedJob, Admission } from "./worker/job-admission.ts";
-export type { LaneContext, LaneRunner, LaneRunnerFactory, LaneTaskDefinition } from "./worker/lane-runner.ts";
+export type {
+  LaneContext,
+  LaneRunner,
+  LaneRunnerFactory,
+  LaneTaskDefinition,
+  RunCounts,
+} from "./worker/lane-runner.ts";
 export type { LaneTaskOptions } from "./worker/define-lane-task.ts";
 export type { Step, StepRunner } from "./worker/step-runner.ts";
 export type { RunJob } from "./client/run-jobs.ts";

@@ -238,6 +238,7 @@ export class WatchedWorker implements Life {
     }
     this.#view = this.#makeView();
     this.#setGauges(this.#view);
+    this.#metrics.runs(this.#worker.stats().runCounts);
     void this.#store(this.#view);
   }
 
