@@ -93,9 +93,8 @@ async function send(button, run, done, rest, body) {
 }
 
 async function signal(run, form, button) {
-  const fields = new FormData(form);
-  const name = fields.get("signal");
-  const text = fields.get("payload").trim();
+  const name = form.elements.namedItem("signal").value;
+  const text = form.elements.namedItem("payload").value.trim();
   let body = {};
   try {
     if (text !== "") body = { payload: JSON.parse(text) };

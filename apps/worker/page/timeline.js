@@ -33,6 +33,8 @@ function readTicks(ticks, now) {
   const calls = new Map();
   const updates = new Map();
   const call = (n, time) => {
+    const known = calls.get(n);
+    if (known !== undefined) return known;
     // The command can be in an earlier tick than those that are shown.
     const made = {
       key: `call ${n}`,
@@ -42,8 +44,9 @@ function readTicks(ticks, now) {
       state: "running",
       notes: [],
     };
-    if (!calls.has(n)) calls.set(n, made) && rows.push(made);
-    return calls.get(n);
+    calls.set(n, made);
+    rows.push(made);
+    return made;
   };
   const mark = (key, time, kind, name, text, style = "note") => {
     const made = { key, kind, name, from: time, to: time, isMark: true, text, style };

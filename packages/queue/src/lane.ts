@@ -3,6 +3,7 @@
 export { jobLeft, laneRunner } from "./worker/lane-runner.ts";
 export { defineLaneTask } from "./worker/define-lane-task.ts";
 export { runAsJob } from "./worker/current-job.ts";
+export { runInSubmissionContext } from "./worker/submission-context.ts";
 export { LaneSubmitter, idInRun } from "./client/lane-submitter.ts";
 export { RunJobs } from "./client/run-jobs.ts";
 export { JobLog } from "./worker/job-log.ts";
