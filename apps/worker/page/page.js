@@ -1,47 +1,17 @@
 // The live page polls the API every second and shows the answers. Browsers run this file without a build.
+import { act, action, place, request, say } from "./actions.js";
 import { Charts } from "./charts.js";
 import { ago, element, milliseconds, number, replace, table, taskLabel } from "./elements.js";
+import { refreshShownRun } from "./run-view.js";
+import { refreshRuns } from "./runs.js";
 import { showTrees } from "./tree.js";
 
 const INTERVAL_MS = 1_000;
-/** Failed jobs are read in every fifth round. */
-const FAILED_ROUNDS = 5;
+/** Failed jobs and runs are read in every fifth round. */
+const LIST_ROUNDS = 5;
 
-const place = (id) => document.getElementById(id);
 const charts = new Charts();
 let rounds = 0;
-
-/** Sends a request to the API. @throws an Error with the message of the API. */
-async function request(path, options = {}) {
-  const response = await fetch(path, options);
-  const text = await response.text();
-  const answer = text === "" ? undefined : JSON.parse(text);
-  if (!response.ok) throw new Error(answer?.message ?? `status ${response.status}`);
-  return answer;
-}
-
-/** Sends the request of a button and shows the result. Meanwhile the button is disabled. */
-async function act(button, done, path, options) {
-  button.disabled = true;
-  try {
-    await request(path, options);
-    say(done);
-  } catch (error) {
-    say(`The request failed: ${error.message}`);
-  }
-  button.disabled = false;
-}
-
-function say(text) {
-  place("said").textContent = text;
-  place("status").textContent = text;
-}
-
-function action(label, name, onClick) {
-  const button = element("button", { type: "button", "aria-label": name }, label);
-  button.addEventListener("click", () => onClick(button));
-  return button;
-}
 
 /** Most queues have no durable runs, and no row for them. */
 function shownLanes({ workflow }) {
@@ -274,7 +244,8 @@ async function refresh() {
         },
       ),
     );
-    if (rounds++ % FAILED_ROUNDS === 0) await refreshFailed();
+    if (rounds++ % LIST_ROUNDS === 0) await Promise.all([refreshFailed(), refreshRuns()]);
+    await refreshShownRun();
     place("status").classList.remove("bad");
     place("status").textContent = statusOf(workers);
   } catch (error) {

@@ -37,7 +37,7 @@ export type { Schedule } from "./client/schedules.ts";
 export type { Deduplicate, SubmitOptions } from "./client/submit-options.ts";
 export type { Submitter, TaskQueueOptions } from "./client/task-queue.ts";
 export type { CurrentJob } from "./worker/current-job.ts";
-export type { JobEvent, JobStart } from "./worker/job-events.ts";
+export type { JobEvent, JobStart, StepEvent } from "./worker/job-events.ts";
 export type { TaskWorkerOptions, WorkerStats } from "./worker/task-worker.ts";
 export type { LoopStall, Stall } from "./locks/lock-renewal.ts";
 export type { EmbeddedErrorCode } from "./engines/sqlite/embedded-error.ts";

@@ -3,6 +3,7 @@
 export { jobLeft, laneRunner } from "./worker/lane-runner.ts";
 export { defineLaneTask } from "./worker/define-lane-task.ts";
 export { runAsJob } from "./worker/current-job.ts";
+export { runInSubmissionContext } from "./worker/submission-context.ts";
 export { LaneSubmitter, idInRun } from "./client/lane-submitter.ts";
 export { RunJobs } from "./client/run-jobs.ts";
 export { JobLog } from "./worker/job-log.ts";
@@ -22,7 +23,13 @@ export { WireError } from "./wire/wire-error.ts";
 export { TaskloomQueueError } from "./errors.ts";
 
 export type { AdmittedJob, Admission } from "./worker/job-admission.ts";
-export type { LaneContext, LaneRunner, LaneRunnerFactory, LaneTaskDefinition } from "./worker/lane-runner.ts";
+export type {
+  LaneContext,
+  LaneRunner,
+  LaneRunnerFactory,
+  LaneTaskDefinition,
+  RunCounts,
+} from "./worker/lane-runner.ts";
 export type { LaneTaskOptions } from "./worker/define-lane-task.ts";
 export type { Step, StepRunner } from "./worker/step-runner.ts";
 export type { RunJob } from "./client/run-jobs.ts";

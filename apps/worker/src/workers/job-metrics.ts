@@ -1,4 +1,4 @@
-import type { JobEvent, JobStart } from "@taskloom/queue";
+import type { JobEvent, JobStart, WorkerStats } from "@taskloom/queue";
 import { Counter, Gauge, Histogram } from "prom-client";
 import type { MetricObjectWithValues, MetricValue, Registry } from "prom-client";
 
@@ -14,6 +14,9 @@ export class JobMetrics {
   readonly #ended: Counter;
   readonly #unknown: Counter;
   readonly #stalls: Counter;
+  readonly #appends: Counter;
+  readonly #replayed: Counter;
+  readonly #divergences: Counter;
   readonly running: Gauge;
   readonly limit: Gauge;
   readonly loopDelay: Gauge;
@@ -55,6 +58,16 @@ export class JobMetrics {
       help: "Times that the event loop was blocked for a second or more.",
       registers,
     });
+    const counter = (name: string, help: string): Counter => new Counter({ name, help, registers });
+    this.#appends = counter("taskloom_run_appends_total", "Appends to the histories of durable runs.");
+    this.#replayed = counter(
+      "taskloom_run_replayed_ticks_total",
+      "Ticks of durable runs that were replayed.",
+    );
+    this.#divergences = counter(
+      "taskloom_run_divergences_total",
+      "Durable runs put back because the code of this worker does not follow their history.",
+    );
     const gauge = (name: string, help: string, labelNames: string[] = []): Gauge =>
       new Gauge({ name, help, labelNames, registers });
     this.running = gauge("taskloom_lane_running", "Jobs that run now, by lane.", ["lane"]);
@@ -88,6 +101,18 @@ export class JobMetrics {
 
   stalled(): void {
     this.#stalls.inc();
+  }
+
+  /** Takes over the counts of durable runs since the start. */
+  runs({ appends, replayed, divergences }: WorkerStats["runCounts"]): void {
+    for (const [counter, count] of [
+      [this.#appends, appends],
+      [this.#replayed, replayed],
+      [this.#divergences, divergences],
+    ] as const) {
+      counter.reset();
+      counter.inc(count);
+    }
   }
 
   unknown(task: string): void {

@@ -1,10 +1,11 @@
 import { inspect } from "node:util";
 import { SpanKind, SpanStatusCode, context, trace } from "@opentelemetry/api";
-import type { Span } from "@opentelemetry/api";
-import type { JobEvent, JobStart } from "@taskloom/queue";
+import type { Link, Span } from "@opentelemetry/api";
+import type { JobEvent, JobStart, StepEvent } from "@taskloom/queue";
 
 /**
- * Records a span for each attempt of a job, linked to the span that submitted the job. Spans go through the
+ * Records a span for each attempt of a job or step, linked to the span that submitted the job or run. The steps of a run
+ * therefore share a link, however often the run was parked and whichever workers had it. Spans go through the
  * OpenTelemetry API to the tracer provider of the process (`node --import ./tracing.ts`); without a provider they are
  * dropped.
  */
@@ -12,9 +13,9 @@ export class JobSpans {
   readonly #spans = new Map<string, Span>();
 
   started({ id, name, queue, lane, attempt, waited }: JobStart): void {
-    const submitter = trace.getSpanContext(context.active());
+    this.left(id);
     const span = trace.getTracer("taskloom").startSpan(`${name} process`, {
-      links: submitter === undefined ? [] : [{ context: submitter }],
+      links: linksOfSubmitter(),
       kind: SpanKind.CONSUMER,
       attributes: {
         "messaging.system": "taskloom",
@@ -35,10 +36,47 @@ export class JobSpans {
     if (span === undefined) return;
     this.#spans.delete(id);
     span.setAttribute("taskloom.state", state);
-    if (error !== undefined) {
-      span.recordException(error instanceof Error ? error : inspect(error));
-      span.setStatus({ code: SpanStatusCode.ERROR });
-    }
+    if (error !== undefined) recordError(span, error);
     span.end();
   }
+
+  /** Ends the span of a job that is here no more and has not ended: a durable run was parked, or its lock was lost. */
+  left(id: string): void {
+    const span = this.#spans.get(id);
+    if (span === undefined) return;
+    this.#spans.delete(id);
+    span.setAttribute("taskloom.state", "left");
+    span.end();
+  }
+
+  /** Records the span of a step that has ended. */
+  step({ run, key, name, queue, lane, state, attempt, startedAt, duration, error }: StepEvent): void {
+    const span = trace.getTracer("taskloom").startSpan(`${name} step`, {
+      links: linksOfSubmitter(),
+      kind: SpanKind.INTERNAL,
+      startTime: startedAt,
+      attributes: {
+        "messaging.system": "taskloom",
+        "messaging.destination.name": queue,
+        "taskloom.run": run,
+        "taskloom.step": key,
+        "taskloom.task": name,
+        "taskloom.lane": lane,
+        "taskloom.attempt": attempt,
+        "taskloom.state": state,
+      },
+    });
+    if (error !== undefined) recordError(span, error);
+    span.end(startedAt + duration);
+  }
+}
+
+function linksOfSubmitter(): Link[] {
+  const submitter = trace.getSpanContext(context.active());
+  return submitter === undefined ? [] : [{ context: submitter }];
+}
+
+function recordError(span: Span, error: unknown): void {
+  span.recordException(error instanceof Error ? error : inspect(error));
+  span.setStatus({ code: SpanStatusCode.ERROR });
 }

@@ -101,6 +101,7 @@ export class WatchedWorker implements Life {
       drain: options.drain,
       onStart: (start) => this.#started(start),
       onJob: (event) => this.#ended(event),
+      onStep: (event) => this.#spans.step(event),
       onStall: (stall) => {
         this.#metrics.stalled();
         options.logger.warn({ event: "stall", ...stall }, "the event loop was blocked by a task");
@@ -238,6 +239,7 @@ export class WatchedWorker implements Life {
     }
     this.#view = this.#makeView();
     this.#setGauges(this.#view);
+    this.#metrics.runs(this.#worker.stats().runCounts);
     void this.#store(this.#view);
   }
 
@@ -280,7 +282,9 @@ export class WatchedWorker implements Life {
     if (running.loop + running.thread + running.workflow >= this.#jobs.size) return;
     const live = new Set(rootNames);
     for (const { id, startedAt } of this.#jobs.values()) {
-      if (!live.has(id) && Date.now() - startedAt > 2 * SAMPLE_INTERVAL_MS) this.#jobs.delete(id);
+      if (live.has(id) || Date.now() - startedAt <= 2 * SAMPLE_INTERVAL_MS) continue;
+      this.#jobs.delete(id);
+      this.#spans.left(id);
     }
   }
 

@@ -38,6 +38,27 @@ export interface JobEvent {
   readonly error?: unknown;
 }
 
+/** The end of one attempt of a step of a durable run on this worker. */
+export interface StepEvent {
+  /** The id of the run. */
+  readonly run: string;
+  /** The id that `currentJob()` has in the step. */
+  readonly key: string;
+  /** The name of the task. */
+  readonly name: string;
+  readonly queue: string;
+  /** The lane in which the step ran. */
+  readonly lane: Lane;
+  readonly state: "completed" | "failed" | "cancelled";
+  /** The number of this attempt; the first is 1. */
+  readonly attempt: number;
+  /** The time at which the worker got the step, in `Date.now()` milliseconds; it may have waited for a place since. */
+  readonly startedAt: number;
+  /** Milliseconds from {@link startedAt} to the end. */
+  readonly duration: number;
+  readonly error?: unknown;
+}
+
 /** Receives the jobs that this worker cannot run. */
 export type ReportUnknown = (job: {
   readonly id: string;
@@ -65,6 +86,8 @@ export interface WorkerListeners {
    * engine's answer can come so late that the end of the next attempt is notified first; see `attempt`.
    */
   readonly onJob?: (event: JobEvent) => void;
+  /** Notified of every attempt of a step of a durable run that has ended here, in the context of the run's submission. */
+  readonly onStep?: (event: StepEvent) => void;
   /** Notified of every job that fits none of the tasks. The job is put back, and waits for a worker that knows it. */
   readonly onUnknown?: ReportUnknown;
   /** Notified of every command that the engine refused, such as a job's end on a full disk. The command is repeated. */

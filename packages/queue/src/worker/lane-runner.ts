@@ -10,6 +10,16 @@ import type { WorkerListeners } from "./job-events.ts";
 import type { OutcomeReplies } from "./outcome-replies.ts";
 import type { StepRunner } from "./step-runner.ts";
 
+/** The counts of a lane of durable runs since its start. */
+export interface RunCounts {
+  /** The number of appends to histories that the engine has answered. */
+  readonly appends: number;
+  /** The number of ticks that were replayed because a run was not in memory. */
+  readonly replayed: number;
+  /** The number of runs whose code does not follow their history. */
+  readonly divergences: number;
+}
+
 /**
  * Runs the jobs that a worker has taken from one lane of one queue. The loop and thread lanes have a runner of this
  * package; a task definition brings that of the workflow lane.
@@ -32,6 +42,8 @@ export interface LaneRunner {
   readonly running: number;
   /** The number of jobs among them that have stopped, and whose end, parking or hand-back is being stored. */
   readonly ending: number;
+  /** The counts of a lane of durable runs. */
+  readonly counts?: RunCounts;
   /** Runs one job. */
   readonly process: LaneProcessor;
   /** Ends the run that a request names as cancelled. The engine has stored the request, so the job cannot go on. */

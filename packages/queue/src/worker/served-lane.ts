@@ -12,7 +12,7 @@ import { StoredFailure, outcomeOfResult } from "../wire/outcome.ts";
 import type { Outcome } from "../wire/outcome.ts";
 import { endOfAttempt, startOf } from "./job-events.ts";
 import type { JobEvent, WorkerListeners } from "./job-events.ts";
-import type { LaneRunner } from "./lane-runner.ts";
+import type { LaneRunner, RunCounts } from "./lane-runner.ts";
 import type { LaneSlots } from "./lane-slots.ts";
 import { notifyListener } from "./notify-listener.ts";
 import { OutcomeReplies } from "./outcome-replies.ts";
@@ -139,6 +139,11 @@ export class ServedLane {
   /** The number of jobs that have ended here. */
   get finished(): number {
     return this.#finished;
+  }
+
+  /** The counts of its durable runs; undefined for another lane. */
+  get counts(): RunCounts | undefined {
+    return this.#runner.counts;
   }
 
   /** Changes the number of jobs that run at once. Running jobs continue. */

@@ -18,7 +18,7 @@ import { QueueClosedError, TaskOptionsError } from "../errors.ts";
 import { settleWithin } from "@taskloom/loop/timer";
 import type { WorkerListeners } from "./job-events.ts";
 import { laneRunnerOf } from "./lane-runner.ts";
-import type { LaneRunnerFactory } from "./lane-runner.ts";
+import type { LaneRunnerFactory, RunCounts } from "./lane-runner.ts";
 import { outsideTasks } from "./outside-tasks.ts";
 import { removeRegularly } from "./remove-regularly.ts";
 import type { ServedLane } from "./served-lane.ts";
@@ -76,6 +76,8 @@ export interface WorkerStats {
   readonly threads: number;
   /** The number of durable runs of each queue that may be in memory; 0 if no task of the worker is a workflow. */
   readonly runs: number;
+  /** The counts of the worker's durable runs since the start. */
+  readonly runCounts: RunCounts;
 }
 
 /**
@@ -106,6 +108,7 @@ export class TaskWorker implements Life {
   #lanes: ServedLane[] = [];
   /** The ended jobs of lanes that were closed. */
   readonly #finished: Record<Lane, number> = { loop: 0, thread: 0, workflow: 0 };
+  readonly #runCounts = { appends: 0, replayed: 0, divergences: 0 };
   /** The number of jobs that each lane runs at once now. */
   readonly #concurrency: Record<Lane, number>;
   readonly #brought: LaneRunnerFactory | undefined;
@@ -289,12 +292,14 @@ export class TaskWorker implements Life {
   stats(): WorkerStats {
     const running = { loop: 0, thread: 0, workflow: 0 };
     const finished = { ...this.#finished };
+    const runCounts = { ...this.#runCounts };
     for (const served of this.#lanes) {
       running[served.lane] += served.running;
       finished[served.lane] += served.finished;
+      addCounts(runCounts, served.counts);
     }
     const runs = this.#brought === undefined ? 0 : this.#concurrency.workflow;
-    return { running, finished, threads: this.threads, runs };
+    return { running, finished, threads: this.threads, runs, runCounts };
   }
 
   /**
@@ -318,7 +323,10 @@ export class TaskWorker implements Life {
     await this.#idle(loop.time() + CLOSE_PATIENCE_MS, (lane) => lane.ending);
     const force = served.some(({ running }) => running > 0);
     await settleWithin(CLOSE_PATIENCE_MS, Promise.allSettled(served.map((lane) => lane.close(force))));
-    for (const { lane, finished } of served) this.#finished[lane] += finished;
+    for (const { lane, finished, counts } of served) {
+      this.#finished[lane] += finished;
+      addCounts(this.#runCounts, counts);
+    }
     this.#lanes = [];
     this.#stopRemoving?.();
     await settleWithin(CLOSE_PATIENCE_MS, stopServing);
@@ -396,4 +404,14 @@ function tasksIn(entry: TaskDefinition | object): RunnableTask[] {
   throw new TaskOptionsError(
     `Expected \`tasks\` to hold tasks made by defineTask or modules that export them, got ${typeof entry}`,
   );
+}
+
+function addCounts(
+  sum: { -readonly [name in keyof RunCounts]: number },
+  counts: RunCounts | undefined,
+): void {
+  if (counts === undefined) return;
+  sum.appends += counts.appends;
+  sum.replayed += counts.replayed;
+  sum.divergences += counts.divergences;
 }

@@ -22,6 +22,8 @@ export class AppendGroup {
   #isClosed = false;
   /** The number of calls, for tests. */
   calls = 0;
+  /** The number of appends that the engine has answered. */
+  appends = 0;
 
   constructor(engine: Engine, lane: string) {
     this.#engine = engine;
@@ -56,6 +58,7 @@ export class AppendGroup {
   async #append(runs: readonly Appending[], appends: readonly RunAppend[]): Promise<void> {
     try {
       const answers = await this.#call(appends);
+      this.appends += appends.length;
       for (const [index, run] of runs.entries()) run.appended(answers[index]!);
     } catch (error) {
       if (runs.length === 1) {

@@ -7,6 +7,7 @@ import {
   idInRun,
   JobLog,
   notifyListener,
+  runInSubmissionContext,
   untilAnswered,
 } from "@taskloom/queue/lane";
 import type {
@@ -134,10 +135,32 @@ export class RunSteps implements RunHost {
       log: (line) => this.#log.write(line),
     });
     this.#steps.set(command, running);
+    const startedAt = Date.now();
     running.addDoneCallback(() => {
       this.#steps.delete(command);
+      this.#notify(step, running, startedAt);
       this.#report(endOf(step, running));
     });
+  }
+
+  #notify({ key, task: { task }, attempt }: StepStart, step: Task<unknown>, startedAt: number): void {
+    const { context, job } = this.#options;
+    const { onStep } = context.listeners;
+    if (onStep === undefined) return;
+    const error = step.cancelled() ? undefined : step.exception();
+    const event = {
+      run: job().id!,
+      key,
+      name: task.name,
+      queue: context.queue,
+      lane: task.runsOn,
+      state: step.cancelled() ? "cancelled" : error === undefined ? "completed" : "failed",
+      attempt,
+      startedAt,
+      duration: Date.now() - startedAt,
+      ...(error === undefined ? {} : { error }),
+    } as const;
+    runInSubmissionContext(job().data, () => notifyListener("onStep", onStep, event));
   }
 
   #report(end: EndRecord): void {

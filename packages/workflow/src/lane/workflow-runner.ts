@@ -20,6 +20,7 @@ import type {
   LaneContext,
   LaneRunner,
   OpenedRun,
+  RunCounts,
   WorkerLane,
 } from "@taskloom/queue/lane";
 import type { Json } from "@taskloom/queue/wire";
@@ -71,6 +72,8 @@ export class WorkflowRunner implements LaneRunner {
   readonly #byId = new Map<string, Seat>();
   readonly #unmatched = new Map<string, CancelRequest>();
   readonly #reported = new Set<string>();
+  #replayed = 0;
+  #divergences = 0;
   #isDraining = false;
   #isClosed = false;
   #sweeping: Handle | undefined;
@@ -90,6 +93,10 @@ export class WorkflowRunner implements LaneRunner {
     let ending = 0;
     for (const { isLeaving } of this.#seats) if (isLeaving) ending++;
     return ending;
+  }
+
+  get counts(): RunCounts {
+    return { appends: this.#group.appends, replayed: this.#replayed, divergences: this.#divergences };
   }
 
   /** In one process a delivery and a park are one step each, so nothing is to be swept. */
@@ -291,6 +298,7 @@ export class WorkflowRunner implements LaneRunner {
         if (page.length === 0) throw jobLeft("lost");
       }
       await run.replay(page);
+      this.#replayed += page.length;
       page = [];
     }
     run.live();
@@ -300,6 +308,7 @@ export class WorkflowRunner implements LaneRunner {
     if (this.#reported.has(id)) return;
     if (this.#reported.size >= MAX_REPORTED) this.#reported.clear();
     this.#reported.add(id);
+    this.#divergences++;
     run.warn(error.code, error.message);
   }
 
