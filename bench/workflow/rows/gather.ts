@@ -59,10 +59,10 @@ async function appends(stage: Stage): Promise<void> {
     return Number(/^cmdstat_evalsha:calls=(\d+)/m.exec(info)?.[1] ?? 0);
   };
   await stage.with(["Taskloom Redis"], async (processes) => {
-    const child = processes["Taskloom Redis"];
-    await ask(child, { name: "gather", count: 10 });
+    const redisChild = processes["Taskloom Redis"];
+    await ask(redisChild, { name: "gather", count: 10 });
     const before = await scripts();
-    await ask(child, { name: "gather", count: STEPS });
+    await ask(redisChild, { name: "gather", count: STEPS });
     told(
       "scripts that Redis ran for such a run, its submission and end included",
       String((await scripts()) - before),
