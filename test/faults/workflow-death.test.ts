@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { TaskQueue } from "@taskloom/queue";
+import { decodeEntry } from "@taskloom/workflow/running";
 import { expect, onTestFinished, test } from "vitest";
 import { postgresTest } from "../support/postgres.ts";
 import { redisTest } from "../support/redis.ts";
@@ -125,7 +126,7 @@ redisTest(
     // Only the step under way at the stop runs twice.
     expect(effects.length).toBeLessThanOrEqual(count + 2);
     const entries = await queue.engine.journal.read(`${name}.workflow`, run.id, 0, 500);
-    const ends = entries.flatMap((entry) => (JSON.parse(entry) as [number, [number][]])[1].map(([n]) => n));
+    const ends = entries.flatMap((entry) => decodeEntry(entry).deliveries.map(([command]) => command));
     expect(ends).toEqual(Array.from({ length: count }, (_, n) => n + 1));
   },
 );
