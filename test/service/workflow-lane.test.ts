@@ -56,7 +56,7 @@ redisTest(
       });
       await lane.close();
       await engine.close();
-      expect(await run("cancel", resting.id, "--reason", "enough")).toMatchObject({ code: 0 });
+      expect(await run("runs", "terminate", resting.id)).toMatchObject({ code: 0 });
       expect(await service.job(resting.id)).toMatchObject({ state: "cancelled" });
     } finally {
       await service.stop();
