@@ -96,10 +96,10 @@ export const equivalents: readonly Equivalents[] = [
   {
     reason: "The loop is closed, and accepts and runs no callback any more.",
     mutants: [
-      ["kernel/ring-buffer.ts", "this.#ring = Array.from({ length: 8 });", ";"],
+      ["kernel/ring-buffer.ts", "this.#ring = emptyRing(8);", ";"],
       ["kernel/ring-buffer.ts", "this.#mask = 7;", ";"],
       ["kernel/scheduler.ts", "this.#todo = 0;", ";"],
-      ["kernel/timer-heap.ts", "this.#keys = new Float64Array(64);", ";"],
+      ["kernel/timer-heap.ts", "this.#keys = new Float64Array(START);", ";"],
       ["kernel/timer-heap.ts", "this.#timers = [];", ";"],
       ["event-loop/event-loop.ts", "this.#executor = null;", ";"],
       ["event-loop/event-loop.ts", "this.#shutdownHooks.delete(hook);", ";"],
