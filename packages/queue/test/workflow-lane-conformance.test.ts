@@ -1,4 +1,4 @@
-import { TaskWorker, UnrecoverableError, call, currentJob, defineTask } from "@taskloom/queue";
+import { TaskQueue, TaskWorker, UnrecoverableError, call, currentJob, defineTask } from "@taskloom/queue";
 import { Future, gather } from "@taskloom/loop";
 import {
   LaneQueues,
@@ -8,7 +8,7 @@ import {
   readJob,
   terminateStored,
 } from "@taskloom/queue/operating";
-import { LaneSubmitter, idInRun } from "@taskloom/queue/lane";
+import { idInRun } from "@taskloom/queue/lane";
 import { describe, expect } from "vitest";
 import { engines } from "./engines.ts";
 import { FakeLane } from "./fake-lane.ts";
@@ -352,8 +352,9 @@ describe.each(engines)("on $name", ({ name, test: engineTest }) => {
     let runs = 0;
     const count = defineTask({ name: "lane.count" }, async () => ++runs);
     const run = lane.define("lane.submits", async ({ context, id }) => {
-      const submitter = new LaneSubmitter(context.engine, context.queue);
-      const submit = (): PromiseLike<unknown> => submitter.submit({ run: id, n: 1 }, {}, count);
+      const submitter = new TaskQueue({ engine: context.engine, name: context.queue });
+      const submit = (): PromiseLike<unknown> =>
+        submitter.with({ id: idInRun({ run: id, n: 1 }) }).submit(count);
       const results = [await submit(), await submit()];
       await submitter.close();
       return results;

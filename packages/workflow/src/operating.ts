@@ -3,7 +3,8 @@ export { checkRuns } from "./operate/check-runs.ts";
 export { DECODED, ENCODED, historyTick } from "./operate/history.ts";
 export { listRuns } from "./operate/list-runs.ts";
 export { readLogPage } from "./operate/read-log.ts";
-export { readRun, storedIdOf } from "./operate/read-run.ts";
+export { readRun } from "./operate/read-run.ts";
+export { runAddress } from "./operate/run-address.ts";
 export { treeOfLog } from "./operate/run-tree.ts";
 
 export type { DivergedRun, HistoryCheck, HistorySource } from "./operate/check-runs.ts";

@@ -10,6 +10,7 @@ import { LaneQueues } from "../operate/lane-queues.ts";
 import type { JobData, ParentRun } from "../wire/job-data.ts";
 import { outcomeOf } from "../wire/outcome.ts";
 import type { Outcome } from "../wire/outcome.ts";
+import { addJobs } from "./add-jobs.ts";
 import { jobOptions } from "./submission.ts";
 import { resolveSubmitOptions } from "./submit-options.ts";
 
@@ -102,19 +103,17 @@ export class RunJobs {
 
   async #sendTo(lane: LaneQueue, unsent: readonly Unsent[]): Promise<void> {
     const jobs = unsent.map(({ job }) => job);
-    const add = async (): Promise<unknown> =>
-      jobs.length === 1
-        ? await lane.add(jobs[0]!.name, jobs[0]!.data, jobs[0]!.opts)
-        : await lane.addBulk(jobs);
     try {
-      await untilAnswered(this.#engine, add, () => !this.#isClosed);
+      await untilAnswered(
+        this.#engine,
+        () => addJobs(lane, jobs),
+        () => !this.#isClosed,
+      );
     } catch (error) {
       if (this.#isClosed) return;
       // The engine can refuse one job of many. Those that it has taken are not refused.
       for (const { job, onRefused } of unsent) {
-        await untilAnswered(this.#engine, () => lane.add(job.name, job.data, job.opts)).catch(() =>
-          onRefused(error),
-        );
+        await untilAnswered(this.#engine, () => addJobs(lane, [job])).catch(() => onRefused(error));
       }
     }
   }

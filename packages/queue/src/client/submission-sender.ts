@@ -1,11 +1,11 @@
 import { getEventLoop } from "@taskloom/loop";
-import type { LaneQueue, NewJob } from "../contract/lane-queue.ts";
 import { pauseBeforeRepeat } from "../contract/transient.ts";
 import { EngineFullError } from "../errors.ts";
 import { lanes, storedId } from "../contract/lane.ts";
 import type { Lane } from "../contract/lane.ts";
 import { messageOf } from "../message-of.ts";
 import type { LaneQueues } from "../operate/lane-queues.ts";
+import { addJobs } from "./add-jobs.ts";
 import { askOtherLane } from "./other-lane.ts";
 import { isKeepable } from "./kept-submissions.ts";
 import type { KeptSubmissions } from "./kept-submissions.ts";
@@ -194,7 +194,7 @@ export class SubmissionSender {
         data,
         opts: { ...options, jobId: id },
       }));
-      const added = await this.#kept.addAndNotify(lane, part, () => addAll(this.#queues.lane(lane), jobs));
+      const added = await this.#kept.addAndNotify(lane, part, () => addJobs(this.#queues.lane(lane), jobs));
       this.#failures = 0;
       const elsewhere = new Map<Submission, string>();
       for (const [index, submission] of part.entries()) {
@@ -263,20 +263,6 @@ export class SubmissionSender {
       this.#refusal(error),
     );
   }
-}
-
-/**
- * Adds jobs. On an engine whose jobs BullMQ's own commands add, a single job is added without the transaction that BullMQ makes
- * for a bulk, which would take most of the time.
- */
-async function addAll(
-  lane: LaneQueue,
-  jobs: NewJob[],
-): Promise<readonly { readonly id?: string | undefined }[]> {
-  const [only, ...others] = jobs;
-  return only === undefined || others.length > 0
-    ? await lane.addBulk(jobs)
-    : [await lane.add(only.name, only.data, only.opts)];
 }
 
 function nextTurn(): Promise<void> {

@@ -6,13 +6,16 @@ import type { Outcome } from "../wire/outcome.ts";
 /** The states of an end in the inbox of a run. */
 const STATES = { completed: 0, failed: 1, cancelled: 2 } as const;
 
+/** An end in the inbox of a run. */
+export type EndItem = readonly [n: number, state: 0 | 1 | 2, value: unknown, generation?: number];
+
 /**
  * Returns the item that an end is in the inbox of a run: the number of the command, the state, the value, and the history
  * that has submitted the job, unless it is the first one. Numbers begin anew in each history.
  */
-export function endItem(n: number, outcome: Outcome, generation = 0): readonly unknown[] {
-  const item = [n, STATES[outcome.state], valueOf(outcome)];
-  return generation === 0 ? item : [...item, generation];
+export function endItem(n: number, outcome: Outcome, generation = 0): EndItem {
+  const state = STATES[outcome.state];
+  return generation === 0 ? [n, state, valueOf(outcome)] : [n, state, valueOf(outcome), generation];
 }
 
 function valueOf(outcome: Outcome): unknown {

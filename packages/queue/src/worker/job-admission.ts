@@ -14,9 +14,8 @@ import { childFailure, childOutcomes } from "./flow-children.ts";
 import { checkedArguments } from "./job-arguments.ts";
 import type { ReportUnknown } from "./job-events.ts";
 import { PutBacks } from "./put-backs.ts";
+import { ReportedIds } from "./reported-ids.ts";
 
-/** The number of jobs that are remembered as reported. */
-const MAX_REPORTED = 10_000;
 /**
  * A job may outlive this many deaths of its worker even if its `attempts` are fewer. One death may be a deployment; more
  * deaths are likely the fault of the job.
@@ -54,7 +53,7 @@ export class JobAdmission {
   readonly #tasks: ReadonlyMap<string, RunnableTask>;
   readonly #reportUnknown: ReportUnknown;
   readonly #limits: boolean;
-  readonly #reported = new Set<string>();
+  readonly #reported = new ReportedIds();
   readonly #putBacks = new PutBacks();
 
   constructor({ engine, tasks, reportUnknown, limits }: JobAdmissionOptions) {
@@ -108,7 +107,8 @@ export class JobAdmission {
   /** Puts a job back that no task of this worker fits. It never fails for that: in a deployment, another worker fits. */
   async putBack(job: BullJob, lock: string, lane: WorkerLane | undefined): Promise<never> {
     const id = job.id!;
-    this.#reportOnce({ id, name: job.name, version: job.plain === undefined ? job.data.version : undefined });
+    const version = job.plain === undefined ? job.data.version : undefined;
+    if (this.#reported.isFirst(id)) this.#reportUnknown({ id, name: job.name, version });
     const due = Date.now() + this.#putBacks.next(id);
     lane?.leaveToOthers(due);
     await untilDone(this.#engine, () => job.moveToDelayed(due, lock));
@@ -122,13 +122,6 @@ export class JobAdmission {
     if (left > 0 || !this.#limits) return left;
     const message = `Job ${id} (${name}) was not started, since its deadline had passed ${Math.ceil(-left)} ms before`;
     throw new StoredFailure(new TimeoutError(message), { final: true });
-  }
-
-  #reportOnce(job: Parameters<ReportUnknown>[0]): void {
-    if (this.#reported.has(job.id)) return;
-    if (this.#reported.size >= MAX_REPORTED) this.#reported.clear();
-    this.#reported.add(job.id);
-    this.#reportUnknown(job);
   }
 }
 

@@ -15,6 +15,7 @@ import { StoredFailure, cancelledEnvelope } from "../wire/outcome.ts";
 import { encodeValue } from "../wire/encode.ts";
 import { runAsJob } from "./current-job.ts";
 import type { CurrentJob } from "./current-job.ts";
+import { EarlyCancels } from "./early-cancels.ts";
 import { HandBacks } from "./hand-backs.ts";
 import { JobAdmission } from "./job-admission.ts";
 import type { AdmittedJob } from "./job-admission.ts";
@@ -29,9 +30,6 @@ import type { RunLimit } from "./run-limit.ts";
 import { runPack } from "./run-pack.ts";
 import type { ItemOptions } from "./run-pack.ts";
 import { runInSubmissionContext } from "./submission-context.ts";
-
-/** A cancel request can arrive before the start of its run, and is kept for this long. */
-const KEEP_REQUEST_MS = 2_000;
 
 /** The reason for which a run is being stopped. */
 type Stop =
@@ -89,7 +87,7 @@ export class JobRunner implements LaneRunner {
   readonly #replies: OutcomeReplies;
   readonly #admission: JobAdmission;
   readonly #runs = new Map<string, Run>();
-  readonly #unmatched = new Map<string, CancelRequest>();
+  readonly #early = new EarlyCancels();
   readonly #handBacks = new HandBacks(
     () => [...this.#runs.values()].filter(({ stop }) => stop?.kind === "hand back").length,
   );
@@ -143,7 +141,7 @@ export class JobRunner implements LaneRunner {
       stop: undefined,
     };
     this.#runs.set(id, run);
-    const early = this.#unmatched.get(id);
+    const early = this.#early.of(id);
     if (early !== undefined) this.cancel(early);
     if (this.#isStopping) this.#handBack(run);
     let progress: ProgressRelay | undefined;
@@ -287,8 +285,7 @@ export class JobRunner implements LaneRunner {
   cancel(request: CancelRequest): void {
     const run = this.#runs.get(request.id);
     if (run === undefined) {
-      this.#unmatched.set(request.id, request);
-      setTimeout(() => this.#unmatched.delete(request.id), KEEP_REQUEST_MS).unref();
+      this.#early.keep(request);
       return;
     }
     if (

@@ -2,7 +2,7 @@ import type { Engine } from "@taskloom/queue";
 import { MAX_UNREAD, untilAnswered } from "@taskloom/queue/lane";
 import { RunEndedError, RunFullError, RunUnknownError } from "../errors.ts";
 import type { Delivery } from "../journal/entry.ts";
-import type { RunAddress } from "../operate/read-log.ts";
+import type { RunAddress } from "../operate/run-address.ts";
 
 /**
  * Delivers an item to a run, once: a delivery that is repeated after a lost answer has the same key.

@@ -1,12 +1,12 @@
 import type { TaskQueue } from "@taskloom/queue";
-import { laneQueueName } from "@taskloom/queue/operating";
 import type { WorkflowDefinition } from "../definition/workflow-definition.ts";
 import { checkRuns } from "../operate/check-runs.ts";
 import type { HistoryCheck } from "../operate/check-runs.ts";
 import { listRuns } from "../operate/list-runs.ts";
 import type { RunPage, RunQuery } from "../operate/list-runs.ts";
 import { logPages } from "../operate/read-log.ts";
-import { readRun, storedIdOf } from "../operate/read-run.ts";
+import { readRun } from "../operate/read-run.ts";
+import { runAddress } from "../operate/run-address.ts";
 import { treeOfLog } from "../operate/run-tree.ts";
 import type { RunTree } from "../operate/run-tree.ts";
 import type { WorkflowRun } from "./workflow-run.ts";
@@ -49,12 +49,11 @@ export async function checkHistories(
   workflows: readonly WorkflowDefinition[],
 ): Promise<HistoryCheck> {
   const { engine, name } = queue;
-  const lane = laneQueueName(name, "workflow");
   return await checkRuns(
     {
       runs: (query) => listRuns(engine, [name], query),
       run: (id) => readRun(engine, [name], id),
-      log: ({ id }) => logPages(engine, { lane, stored: storedIdOf(id) }),
+      log: ({ id }) => logPages(engine, runAddress({ queue: name, id })),
     },
     workflows,
   );
@@ -72,8 +71,7 @@ export async function treeOf(
   run: WorkflowRun<unknown>,
   workflows: readonly WorkflowDefinition[],
 ): Promise<RunTree> {
-  const { engine, name } = queue;
+  const { engine } = queue;
   const snapshot = await run.status();
-  const address = { lane: laneQueueName(name, "workflow"), stored: storedIdOf(run.id) };
-  return await treeOfLog(snapshot, workflows, logPages(engine, address));
+  return await treeOfLog(snapshot, workflows, logPages(engine, runAddress(snapshot)));
 }

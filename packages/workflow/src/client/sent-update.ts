@@ -5,7 +5,7 @@ import type { Outcome } from "@taskloom/queue/lane";
 import type { Json } from "@taskloom/queue/wire";
 import { readViewText } from "../journal/view-text.ts";
 import { outcomeOf } from "../run/inputs.ts";
-import type { RunAddress } from "../operate/read-log.ts";
+import type { RunAddress } from "../operate/run-address.ts";
 import { deliver, endedRun } from "./deliver.ts";
 import { UpdateReplies } from "./update-replies.ts";
 
@@ -117,9 +117,7 @@ class AskedUpdate {
     const answer = readViewText(text).a.find(([id]) => id === this.#update.id);
     if (answer === undefined) return false;
     const [, state, value] = answer;
-    const outcome = outcomeOf(state, value);
-    if (outcome.state === "cancelled" && outcome.message === undefined) this.#answer({ state: "cancelled" });
-    else this.#answer(outcome as Outcome);
+    this.#answer(outcomeOf(state, value));
     return true;
   }
 

@@ -10,7 +10,7 @@ import {
   terminateStored,
   untilAnswered,
 } from "@taskloom/queue/lane";
-import { laneQueueName } from "@taskloom/queue/operating";
+import type { Json } from "@taskloom/queue/wire";
 import type { SignalDefinition } from "../authoring/signals.ts";
 import type { UpdateDefinition } from "../authoring/updates.ts";
 import type { ViewDefinition } from "../authoring/views.ts";
@@ -20,9 +20,10 @@ import { readViewText } from "../journal/view-text.ts";
 import { historyTick } from "../operate/history.ts";
 import type { HistoryTick } from "../operate/history.ts";
 import { logPages } from "../operate/read-log.ts";
-import type { RunAddress } from "../operate/read-log.ts";
-import { readRun, storedIdOf } from "../operate/read-run.ts";
+import { readRun } from "../operate/read-run.ts";
 import type { RunSnapshot } from "../operate/read-run.ts";
+import { runAddress } from "../operate/run-address.ts";
+import type { RunAddress } from "../operate/run-address.ts";
 import { deliver, endedRun, unknownRun } from "./deliver.ts";
 import { sendUpdate } from "./sent-update.ts";
 
@@ -49,7 +50,7 @@ export class WorkflowRun<R> {
   }
 
   get #address(): RunAddress {
-    return { lane: laneQueueName(this.#queue.name, "workflow"), stored: storedIdOf(this.id) };
+    return runAddress({ queue: this.#queue.name, id: this.id });
   }
 
   /** Resolves when the engine has the job, so that a signal right after the submission finds it. */
@@ -92,17 +93,16 @@ export class WorkflowRun<R> {
 
   /** Reads the present value of a view; undefined before the run has set it. */
   async view<T>(view: ViewDefinition<T>): Promise<T | undefined> {
-    const encoded = await this.#viewText(view.name);
-    return encoded === undefined ? undefined : (decodeValue(JSON.parse(encoded)) as T);
+    const encoded = await this.#encodedView(view.name);
+    return encoded === undefined ? undefined : (decodeValue(encoded) as T);
   }
 
-  async #viewText(name: string): Promise<string | undefined> {
+  async #encodedView(name: string): Promise<Json | undefined> {
     const { engine } = this.#queue;
     const { lane, stored } = this.#address;
     await this.#submitted();
     const [text] = await untilAnswered(engine, () => engine.journal.view(lane, [stored]));
-    const value = readViewText(text).v[name];
-    return value === undefined ? undefined : JSON.stringify(value);
+    return readViewText(text).v[name];
   }
 
   /**
@@ -117,10 +117,11 @@ export class WorkflowRun<R> {
       const kind = await this.#kind();
       if (kind === "missing" && isFirst) throw unknownRun(this.id, this.#address.lane);
       // The last view is stored before the end, so it is read after the look at the state.
-      const encoded = await this.#viewText(view.name);
-      if (encoded !== undefined && encoded !== last) {
-        last = encoded;
-        yield decodeValue(JSON.parse(encoded)) as T;
+      const encoded = await this.#encodedView(view.name);
+      const text = JSON.stringify(encoded);
+      if (encoded !== undefined && text !== last) {
+        last = text;
+        yield decodeValue(encoded) as T;
       }
       if (kind !== "pending") return;
       await new Promise((resolve) => setTimeout(resolve, VIEW_INTERVAL_MS));

@@ -16,7 +16,7 @@ import { DurableRun } from "../run/durable-run.ts";
 import type { RunEnd, TickResult } from "../run/host.ts";
 import { outcomeOf } from "../run/inputs.ts";
 import type { AppendGroup, Appending } from "./append-group.ts";
-import { isImpure } from "./impurity.ts";
+import { impurityOf } from "./impurity.ts";
 import { pauseOfLooks, restOf } from "./parking.ts";
 import type { RunRecord } from "./run-record.ts";
 import { RunSteps } from "./run-steps.ts";
@@ -362,13 +362,8 @@ export class ResidentRun implements Appending {
     const { place } = this.#record;
     const history = this.#record.history ?? (await this.#readHistory());
     if (history === undefined) return;
-    const parts = {
-      workflow: this.workflow,
-      args: data.args as Json,
-      id: this.#job.id!,
-      generation: place.generation,
-    };
-    const impurity = await isImpure(parts, history);
+    const recorded = { id: this.#job.id!, args: data.args as Json, generation: place.generation };
+    const impurity = await impurityOf(this.workflow, history, recorded);
     if (impurity !== undefined) this.warn("RUN_IMPURE", impurity);
   }
 

@@ -3,7 +3,7 @@ import type { Handle, Task } from "@taskloom/loop";
 import {
   checkArguments,
   encodeError,
-  encodeValue,
+  endItem,
   idInRun,
   JobLog,
   notifyListener,
@@ -19,9 +19,9 @@ import type {
   RunJobs,
   RunnableTask,
 } from "@taskloom/queue/lane";
-import type { Json } from "@taskloom/queue/wire";
-import { CANCELLED, COMPLETED, FAILED } from "../journal/entry.ts";
+import { CANCELLED, FAILED } from "../journal/entry.ts";
 import type { EndRecord } from "../journal/entry.ts";
+import { endOfTask } from "../run/end-of-task.ts";
 import type { EncodedOutcome, JobStart, RunHost, StepStart } from "../run/host.ts";
 
 /** A worker asks again after this time to stop a job, until the job has ended. */
@@ -117,7 +117,7 @@ export class RunSteps implements RunHost {
     this.#steps.set(step.command, start);
     start.addDoneCallback(() => {
       this.#steps.delete(step.command);
-      if (start.cancelled() || start.exception() !== undefined) this.#report(endOf(step, start));
+      if (start.cancelled() || start.exception() !== undefined) this.#report(this.#endOf(step, start));
       else if (this.#mode !== "closed") this.#run(step, start.result());
     });
   }
@@ -139,7 +139,7 @@ export class RunSteps implements RunHost {
     running.addDoneCallback(() => {
       this.#steps.delete(command);
       this.#notify(step, running, startedAt);
-      this.#report(endOf(step, running));
+      this.#report(this.#endOf(step, running));
     });
   }
 
@@ -161,6 +161,10 @@ export class RunSteps implements RunHost {
       ...(error === undefined ? {} : { error }),
     } as const;
     runInSubmissionContext(job().data, () => notifyListener("onStep", onStep, event));
+  }
+
+  #endOf({ command, task: { task } }: StepStart, step: Task<unknown>): EndRecord {
+    return endOfTask(command, step, `result of ${task.name}`);
   }
 
   #report(end: EndRecord): void {
@@ -200,14 +204,14 @@ export class RunSteps implements RunHost {
     return { queue: options.queue, lane: task.task.runsOn, id, isCancelled: false };
   }
 
-  cancel(command: number, message: string | undefined, job?: JobStart): void {
+  cancel(command: number, message: string | undefined): void {
     const step = this.#steps.get(command);
     if (step !== undefined) {
       step.cancel(message);
       return;
     }
     if (this.#mode === "closed") return;
-    const pending = this.#jobs.get(command) ?? (job && this.#place(job));
+    const pending = this.#jobs.get(command);
     if (pending === undefined || pending.isCancelled) return;
     pending.isCancelled = true;
     void this.#cancelJob(command, pending, message ?? "");
@@ -220,7 +224,7 @@ export class RunSteps implements RunHost {
       if (result === "delivered" || !this.#jobs.has(command)) return;
       if (result === "ended") {
         const [end] = await this.#options.jobs.ends(queue, lane, [id]);
-        this.#report(end === undefined ? [command, CANCELLED, message] : recordOf(command, end));
+        this.#report(end === undefined ? [command, CANCELLED, message] : endRecord(command, end));
         return;
       }
       getEventLoop().callLater(ASK_AGAIN_MS, () => {
@@ -250,7 +254,7 @@ export class RunSteps implements RunHost {
       );
       for (const [index, end] of ends.entries()) {
         const [command] = jobs[index]!;
-        if (end !== undefined && this.#jobs.has(command)) this.#report(recordOf(command, end));
+        if (end !== undefined && this.#jobs.has(command)) this.#report(endRecord(command, end));
       }
     }
   }
@@ -260,7 +264,7 @@ export class RunSteps implements RunHost {
     if (address === "") return;
     this.#options.context.engine.replies.send(address, {
       id: update,
-      outcome: replyOf(outcome),
+      outcome,
       attempts: 1,
     });
   }
@@ -279,35 +283,7 @@ export class RunSteps implements RunHost {
   }
 }
 
-function replyOf(outcome: EncodedOutcome): Outcome {
-  if (outcome.state !== "cancelled") return outcome;
-  return outcome.message === undefined
-    ? { state: "cancelled" }
-    : { state: "cancelled", message: outcome.message };
-}
-
-function recordOf(command: number, end: Outcome): EndRecord {
-  if (end.state === "completed") return [command, COMPLETED, end.value as Json];
-  if (end.state === "failed") return [command, FAILED, end.error as Json];
-  return [command, CANCELLED, end.message ?? null];
-}
-
-function endOf({ command, task: { task } }: StepStart, step: Task<unknown>): EndRecord {
-  if (step.cancelled()) return [command, CANCELLED, messageOf(step)];
-  const error = step.exception();
-  if (error !== undefined) return [command, FAILED, encodeError(error)];
-  try {
-    return [command, COMPLETED, encodeValue(step.result(), { name: `result of ${task.name}` })];
-  } catch (unsendable) {
-    return [command, FAILED, encodeError(unsendable)];
-  }
-}
-
-function messageOf(step: Task<unknown>): string | null {
-  try {
-    step.result();
-    return null;
-  } catch (error) {
-    return error instanceof Error && error.message !== "" ? error.message : null;
-  }
+/** Returns the record of the end of a job. Its values are encoded. */
+function endRecord(command: number, end: Outcome): EndRecord {
+  return endItem(command, end) as EndRecord;
 }

@@ -5,8 +5,10 @@ import {
   cancelledEnvelope,
   decodeError,
   decodeValue,
+  EarlyCancels,
   JOURNAL_PAGE,
   jobLeft,
+  ReportedIds,
   RunJobs,
   StoredFailure,
   untilAnswered,
@@ -42,10 +44,6 @@ const MAX_DEATHS = 3;
 const SWEEP_MS = 1_000;
 /** A resident run without an append reads its inbox this often, since a notification can be lost. */
 const INBOX_EACH_MS = 5_000;
-/** A request to end a run can arrive before the run is here. */
-const KEEP_REQUEST_MS = 2_000;
-/** The number of runs whose divergence was reported. */
-const MAX_REPORTED = 10_000;
 
 /** A job in this worker, from the call of `process` to its end. */
 interface Seat {
@@ -65,13 +63,14 @@ export class WorkflowRunner implements LaneRunner {
   readonly #context: LaneContext;
   readonly #jobs: RunJobs;
   readonly #group: AppendGroup;
+  readonly #lane: ConstructorParameters<typeof ResidentRun>[0];
   readonly #cache = new RunCache<ResidentRun>();
   readonly #checks = new Checks();
   readonly #seats = new Set<Seat>();
   /** The latest seat of each run. */
   readonly #byId = new Map<string, Seat>();
-  readonly #unmatched = new Map<string, CancelRequest>();
-  readonly #reported = new Set<string>();
+  readonly #early = new EarlyCancels();
+  readonly #reported = new ReportedIds();
   #replayed = 0;
   #divergences = 0;
   #isDraining = false;
@@ -83,6 +82,13 @@ export class WorkflowRunner implements LaneRunner {
     this.#context = context;
     this.#jobs = new RunJobs(context.engine, context.queue);
     this.#group = new AppendGroup(context.engine, context.laneName);
+    this.#lane = {
+      context,
+      jobs: this.#jobs,
+      group: this.#group,
+      isFull: () => this.#seats.size >= context.concurrency,
+      isChecked: (workflow) => this.#checks.isDue(workflow),
+    };
   }
 
   get running(): number {
@@ -145,7 +151,7 @@ export class WorkflowRunner implements LaneRunner {
     this.#listen(seat.token);
     this.#seats.add(seat);
     this.#byId.set(seat.id, seat);
-    const early = this.#unmatched.get(seat.id);
+    const early = this.#early.of(seat.id);
     if (early !== undefined) this.cancel(early);
     try {
       const admission = await this.#context.admit(job, seat.token, lane);
@@ -219,10 +225,8 @@ export class WorkflowRunner implements LaneRunner {
       return cached;
     }
     const record = new RunRecord(seat.id, opened);
-    if (opened !== undefined && (await this.#hasFailedBefore(seat.id, opened, data))) {
-      if (fits) cached.dispose();
+    if (opened !== undefined && (await this.#hasFailedBefore(seat.id, opened, data)))
       return await this.#beginAnew(seat, record, job, data, lane);
-    }
     const run = new ResidentRun(this.#lane, workflow, job, data, record);
     seat.run = run;
     try {
@@ -232,8 +236,7 @@ export class WorkflowRunner implements LaneRunner {
       run.dispose();
       if (!(error instanceof ReplayDivergedError)) throw error;
       this.#reportDivergence(run, seat.id, error);
-      const { engine, laneName } = this.#context;
-      await untilAnswered(engine, () => engine.journal.release(laneName, seat.id, run.record.place.epoch));
+      await this.#release(run.record);
       return await this.#context.putBack(job, seat.token, lane);
     }
     return run;
@@ -260,16 +263,6 @@ export class WorkflowRunner implements LaneRunner {
     const end = { state: "continued" as const, name: job.name, version, args: data.args as Json, carried };
     const { run } = await this.#continueAs(seat, record, job.timestamp, job, data, end, lane);
     return run;
-  }
-
-  get #lane(): ConstructorParameters<typeof ResidentRun>[0] {
-    return {
-      context: this.#context,
-      jobs: this.#jobs,
-      group: this.#group,
-      isFull: () => this.#seats.size >= this.#context.concurrency,
-      isChecked: (workflow) => this.#checks.isDue(workflow),
-    };
   }
 
   /** Opens a run; a first start has nothing to open. Throws if the lock is another's. */
@@ -305,9 +298,7 @@ export class WorkflowRunner implements LaneRunner {
   }
 
   #reportDivergence(run: ResidentRun, id: string, error: ReplayDivergedError): void {
-    if (this.#reported.has(id)) return;
-    if (this.#reported.size >= MAX_REPORTED) this.#reported.clear();
-    this.#reported.add(id);
+    if (!this.#reported.isFirst(id)) return;
     this.#divergences++;
     run.warn(error.code, error.message);
   }
@@ -350,13 +341,12 @@ export class WorkflowRunner implements LaneRunner {
     job: BullJob,
     leaving: Exclude<Leaving, { readonly kind: "ended" | "park" }>,
   ): Promise<unknown> {
-    const { engine, laneName } = this.#context;
     if (leaving.kind === "hand back") await run.close("the worker stops");
     run.dispose();
     switch (leaving.kind) {
       case "hand back":
-        await untilAnswered(engine, () => engine.journal.release(laneName, seat.id, run.record.place.epoch));
-        await untilDone(engine, () => job.moveToWait(seat.token));
+        await this.#release(run.record);
+        await untilDone(this.#context.engine, () => job.moveToWait(seat.token));
         throw jobLeft("handed back");
       case "terminated":
         return cancelledEnvelope(leaving.reason || undefined);
@@ -365,6 +355,12 @@ export class WorkflowRunner implements LaneRunner {
       case "lost":
         throw jobLeft("lost");
     }
+  }
+
+  /** Releases a run, so that its next owner counts no death of this worker. */
+  async #release({ id, place }: RunRecord): Promise<void> {
+    const { engine, laneName } = this.#context;
+    await untilAnswered(engine, () => engine.journal.release(laneName, id, place.epoch));
   }
 
   /** Begins the next history of a run, which stays here if this worker has its workflow. */
@@ -391,7 +387,7 @@ export class WorkflowRunner implements LaneRunner {
     const workflow = tasks.get(name);
     record.nextGeneration();
     if (!isWorkflowDefinition(workflow) || workflow.task.version !== version) {
-      await untilAnswered(engine, () => engine.journal.release(laneName, seat.id, record.place.epoch));
+      await this.#release(record);
       return await this.#context.putBack(job, seat.token, lane);
     }
     const run = new ResidentRun(this.#lane, workflow, job, next, record);
@@ -404,10 +400,7 @@ export class WorkflowRunner implements LaneRunner {
   cancel(request: CancelRequest): void {
     const seat = this.#byId.get(request.id);
     if (seat === undefined) {
-      this.#unmatched.set(request.id, request);
-      getEventLoop().callLater(KEEP_REQUEST_MS, () => {
-        if (this.#unmatched.get(request.id) === request) this.#unmatched.delete(request.id);
-      });
+      this.#early.keep(request);
       return;
     }
     if (seat.token !== request.token || seat.attemptsStarted !== request.attemptsStarted) return;

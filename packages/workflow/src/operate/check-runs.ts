@@ -1,3 +1,4 @@
+import { pages } from "@taskloom/queue/operating";
 import type { WorkflowDefinition } from "../definition/workflow-definition.ts";
 import { ReplayDivergedError } from "../errors.ts";
 import type { RunPage, RunQuery } from "./list-runs.ts";
@@ -61,12 +62,7 @@ export async function checkRuns(
 
 async function* aliveRuns(source: HistorySource): AsyncGenerator<RunSnapshot, void> {
   for (const state of ALIVE) {
-    let cursor: string | undefined;
-    do {
-      const page: RunPage = await source.runs({ state, ...(cursor === undefined ? {} : { cursor }) });
-      yield* page.runs;
-      cursor = page.next;
-    } while (cursor !== undefined);
+    for await (const page of pages((at) => source.runs({ state, ...at }))) yield* page.runs;
   }
 }
 

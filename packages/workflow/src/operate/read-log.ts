@@ -1,11 +1,6 @@
 import type { Engine } from "@taskloom/queue";
 import { JOURNAL_PAGE, untilAnswered } from "@taskloom/queue/lane";
-
-/** The place of a stored run: its lane and the id under which the engine stores its job. */
-export interface RunAddress {
-  readonly lane: string;
-  readonly stored: string;
-}
+import type { RunAddress } from "./run-address.ts";
 
 /** Reads a page of the log of a run, from an entry on; an empty page is the end of the log. */
 export async function readLogPage(

@@ -1,7 +1,8 @@
 import type { Engine } from "@taskloom/queue";
 import { untilAnswered } from "@taskloom/queue/lane";
-import { findJob, LaneQueues, laneQueueName, readJob } from "@taskloom/queue/operating";
+import { findJob, LaneQueues, readJob } from "@taskloom/queue/operating";
 import type { JobSnapshot, JobState } from "@taskloom/queue/operating";
+import { runAddress } from "./run-address.ts";
 
 /** The state of a run: that of its job, and `parked` for a run that has begun and is in no worker's memory. */
 export type RunState = JobState | "parked";
@@ -21,16 +22,11 @@ export interface RunSnapshot extends Omit<JobSnapshot, "state"> {
 
 /** Returns a run: its job, and the head of its journal. */
 export async function runOf(engine: Engine, job: JobSnapshot): Promise<RunSnapshot> {
-  const lane = laneQueueName(job.queue, "workflow");
-  const head = await untilAnswered(engine, () => engine.journal.head(lane, storedIdOf(job.id)));
+  const { lane, stored } = runAddress(job);
+  const head = await untilAnswered(engine, () => engine.journal.head(lane, stored));
   const { generation = 0, length = 0, unread = 0, deaths = 0 } = head ?? {};
   const isParked = job.state === "delayed" && (length > 0 || generation > 0);
   return { ...job, state: isParked ? "parked" : job.state, generation, length, unread, deaths };
-}
-
-/** Returns the id under which the engine stores a run. BullMQ makes the ids of scheduled runs, without a lane. */
-export function storedIdOf(id: string): string {
-  return id.startsWith("workflow.repeat:") ? id.slice("workflow.".length) : id;
 }
 
 /** Finds a run by its full id, or by the id that its submitter chose, and reads it. Resolves with undefined if none of the queues has the run. */

@@ -1,19 +1,10 @@
 import type { Json } from "@taskloom/queue/wire";
 import type { WorkflowDefinition } from "../definition/workflow-definition.ts";
 import { WorkflowOptionsError } from "../errors.ts";
-import { DurableRun } from "../run/durable-run.ts";
+import type { DurableRun } from "../run/durable-run.ts";
 import type { RunHost } from "../run/host.ts";
+import { replayPages } from "../run/replay.ts";
 import type { RunSnapshot } from "./read-run.ts";
-
-/** The host of a replay: nothing starts. */
-export const NOWHERE: RunHost = {
-  startStep() {},
-  submit() {},
-  cancel() {},
-  answer() {},
-  log() {},
-  warn() {},
-};
 
 /** The facts about a run that a replay needs. */
 export type ReplayedRun = Pick<RunSnapshot, "id" | "task" | "version" | "args" | "generation">;
@@ -56,19 +47,9 @@ export async function replayLog<T>(
   run: ReplayedRun,
   log: AsyncIterable<readonly string[]>,
   use: (replayed: DurableRun) => T,
-  host: RunHost = NOWHERE,
+  host?: RunHost,
 ): Promise<T> {
-  const replayed = new DurableRun({
-    workflow,
-    id: run.id,
-    args: run.args as Json,
-    generation: run.generation,
-    host,
-  });
-  try {
-    for await (const page of log) await replayed.replay(page);
-    return use(replayed);
-  } finally {
-    replayed.dispose();
-  }
+  const { id, args, generation } = run;
+  const options = { workflow, id, args: args as Json, generation };
+  return await replayPages(host === undefined ? options : { ...options, host }, log, use);
 }

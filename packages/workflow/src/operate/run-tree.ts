@@ -3,7 +3,8 @@ import type { Task } from "@taskloom/loop";
 import type { WorkflowDefinition } from "../definition/workflow-definition.ts";
 import type { DurableRun } from "../run/durable-run.ts";
 import type { RunHost } from "../run/host.ts";
-import { NOWHERE, replayLog, workflowNeededBy } from "./replay-log.ts";
+import { NOWHERE } from "../run/replay.ts";
+import { replayLog, workflowNeededBy } from "./replay-log.ts";
 import type { ReplayedRun } from "./replay-log.ts";
 
 /** A task of a run, its position in the code, and the tasks that it awaits. */

@@ -1,18 +1,7 @@
 import type { Json } from "@taskloom/queue/wire";
 import type { WorkflowDefinition } from "../definition/workflow-definition.ts";
 import type { HistoryBounds } from "../journal/bounds.ts";
-import { DurableRun } from "./durable-run.ts";
-import type { RunHost } from "./host.ts";
-
-/** The host of a replay: nothing starts. */
-const NOWHERE: RunHost = {
-  startStep() {},
-  submit() {},
-  cancel() {},
-  answer() {},
-  log() {},
-  warn() {},
-};
+import { replayPages } from "./replay.ts";
 
 /** The identity of a recorded run. */
 export interface Recorded {
@@ -35,11 +24,6 @@ export async function checkReplay(
   entries: readonly string[],
   { id, args, generation, bounds }: Recorded,
 ): Promise<void> {
-  const options = { workflow, args, id, host: NOWHERE, generation: generation ?? 0, bounds: bounds ?? {} };
-  const run = new DurableRun(options);
-  try {
-    await run.replay(entries);
-  } finally {
-    run.dispose();
-  }
+  const options = { workflow, args, id, generation: generation ?? 0, bounds: bounds ?? {} };
+  await replayPages(options, [entries], () => {});
 }

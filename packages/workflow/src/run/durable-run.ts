@@ -369,7 +369,7 @@ export class DurableRun {
       };
     } catch (error) {
       if (!(error instanceof CancelledError)) return failed(error);
-      return { state: "cancelled", message: error.message === "" ? undefined : error.message };
+      return error.message === "" ? { state: "cancelled" } : { state: "cancelled", message: error.message };
     }
   }
 

@@ -64,7 +64,7 @@ export interface JobStart {
 export type EncodedOutcome =
   | { readonly state: "completed"; readonly value: Json }
   | { readonly state: "failed"; readonly error: Json }
-  | { readonly state: "cancelled"; readonly message: string | undefined };
+  | { readonly state: "cancelled"; readonly message?: string };
 
 /**
  * The place in which a run lives, as far as the run calls it: a worker, or a test. No method may throw or call the run; the calls come from
@@ -77,12 +77,8 @@ export interface RunHost {
   startStep(step: StepStart): void;
   /** Adds a job, unless it is there. */
   submit(job: JobStart): void;
-  /**
-   * Cancels a step, a job or a child that was started; its end is delivered as any other.
-   *
-   * @param job a job or a child of an earlier life, which this host has not submitted.
-   */
-  cancel(command: number, message: string | undefined, job?: JobStart): void;
+  /** Cancels a step, a job or a child that was started; its end is delivered as any other. */
+  cancel(command: number, message: string | undefined): void;
   /** Sends the answer to an update. */
   answer(update: string, outcome: EncodedOutcome): void;
   /** Receives a line of `currentRun().log`. It is not called for lines that a replay repeats. */

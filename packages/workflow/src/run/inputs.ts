@@ -150,5 +150,5 @@ function withoutStack(error: Json): Json {
 export function outcomeOf(state: EndState, value: Json): EncodedOutcome {
   if (state === COMPLETED) return { state: "completed", value };
   if (state === FAILED) return { state: "failed", error: value };
-  return { state: "cancelled", message: typeof value === "string" ? value : undefined };
+  return typeof value === "string" ? { state: "cancelled", message: value } : { state: "cancelled" };
 }

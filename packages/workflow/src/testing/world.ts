@@ -2,9 +2,9 @@ import { coroutine, Future, isAwaitable, sleep, timeout } from "@taskloom/loop";
 import type { Awaitable, Coroutine, Task } from "@taskloom/loop";
 import { DrivenLoop } from "@taskloom/loop/durable";
 import type { TaskDefinition } from "@taskloom/queue";
-import { decodeValue, encodeError, encodeValue } from "@taskloom/queue/wire";
-import { CANCELLED, COMPLETED, FAILED } from "../journal/entry.ts";
+import { decodeValue, encodeError } from "@taskloom/queue/wire";
 import type { EndRecord } from "../journal/entry.ts";
+import { endOfTask } from "../run/end-of-task.ts";
 import { afterwards } from "../run/afterwards.ts";
 import type { EncodedOutcome, JobStart, RunHost, StepStart } from "../run/host.ts";
 import { Seeded } from "../run/seeded.ts";
@@ -244,7 +244,7 @@ class LocalWork implements Working {
   }
 
   #finish(): void {
-    this.#end = endOf(this.command, this.#task);
+    this.#end = endOfTask(this.command, this.#task, "result of the step", withoutStack);
     this.#pool.giveBack(this.#loop);
   }
 
@@ -271,25 +271,6 @@ function callOf(loop: DrivenLoop, task: TaskDefinition, args: readonly unknown[]
     settled.setResult(made);
     return settled;
   })();
-}
-
-function endOf(command: number, task: Task<unknown>): EndRecord {
-  if (task.cancelled()) {
-    let message: string | null = null;
-    try {
-      task.result();
-    } catch (error) {
-      if (error instanceof Error && error.message !== "") message = error.message;
-    }
-    return [command, CANCELLED, message];
-  }
-  const error = task.exception();
-  if (error !== undefined) return [command, FAILED, withoutStack(error)];
-  try {
-    return [command, COMPLETED, encodeValue(task.result(), { name: "result of the step" })];
-  } catch (unsendable) {
-    return [command, FAILED, withoutStack(unsendable)];
-  }
 }
 
 /** Lives are compared as texts, and a stack differs from one to the next. */
