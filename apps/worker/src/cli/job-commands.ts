@@ -1,5 +1,5 @@
 import { lanes } from "@taskloom/queue/operating";
-import { allFailures, allLogs, findAll, retryAll } from "../operations/all-pages.ts";
+import { allFailures, allFrom, findAll, retryAll } from "../operations/all-pages.ts";
 import { hasEnded } from "../operations/operations.ts";
 import type { JobView, Operations, RetryPage, RetrySearch } from "../operations/operations.ts";
 import { ServiceError } from "../errors/service-error.ts";
@@ -121,7 +121,7 @@ export async function resultCommand(
 export async function jobCommand(id: string, flags: OperatorFlags): Promise<number> {
   return await withOperations(flags, async ({ operations, queue }) => {
     const job = await operations.job(id, queue);
-    const logs = await allLogs(operations, id, queue);
+    const logs = await allFrom((from) => operations.logs(id, from, queue));
     if (flags.json === true) printJson({ ...job, logs });
     else {
       printJob(job);

@@ -11,6 +11,7 @@ import type {
 } from "@taskloom/workflow/operating";
 import { CliFailure, EXIT_CODES } from "../errors/cli-failure.ts";
 import { ServiceError } from "../errors/service-error.ts";
+import { allFrom, pagesFrom } from "../operations/all-pages.ts";
 import type { RunOperations, RunView } from "../operations/run-operations.ts";
 import { duration } from "../terminal/duration.ts";
 import { Styled, err, out, printJson } from "../terminal/output.ts";
@@ -100,12 +101,7 @@ function printRun(run: RunView): void {
 /** Runs `taskloom runs history ID`. */
 export async function runHistoryCommand(id: string, flags: OperatorFlags): Promise<number> {
   return await withOperations(flags, async ({ operations, queue }) => {
-    const ticks: HistoryTick[] = [];
-    for (;;) {
-      const page = await operations.runs.history(id, ticks.length, queue);
-      if (page.length === 0) break;
-      ticks.push(...page);
-    }
+    const ticks = await allFrom((from) => operations.runs.history(id, from, queue));
     if (flags.json === true) printJson(ticks);
     else for (const tick of ticks) printTick(tick);
     return EXIT_CODES.ok;
@@ -155,16 +151,11 @@ function commandText(command: HistoryCommand): string {
 }
 
 /** Returns the log of a run, page after page. */
-async function* logOf(
+function logOf(
   runs: RunOperations,
   { id, queue }: Pick<RunView, "id" | "queue">,
 ): AsyncGenerator<readonly string[], void> {
-  for (let from = 0; ;) {
-    const page = await runs.log(id, from, queue);
-    if (page.length === 0) return;
-    yield page;
-    from += page.length;
-  }
+  return pagesFrom((from) => runs.log(id, from, queue));
 }
 
 /** @throws {@link CliFailure} with the code `MODULE` if no module exports a workflow. */

@@ -60,16 +60,21 @@ export function retryAll(
   return pages((at) => operations.retryFailed({ ...search, ...at }));
 }
 
-/** Returns all log lines of a job. */
-export async function allLogs(
-  operations: Operations,
-  id: string,
-  queue: string | undefined,
-): Promise<string[]> {
-  const lines: string[] = [];
-  for (;;) {
-    const page = await operations.logs(id, lines.length, queue);
-    if (page.length === 0) return lines;
-    lines.push(...page);
+/** Returns the pages of a list that is read from a place on, until a page is empty. */
+export async function* pagesFrom<T>(
+  read: (from: number) => Promise<readonly T[]>,
+): AsyncGenerator<readonly T[], void> {
+  for (let from = 0; ;) {
+    const page = await read(from);
+    if (page.length === 0) return;
+    yield page;
+    from += page.length;
   }
+}
+
+/** Returns all items of a list that is read from a place on. */
+export async function allFrom<T>(read: (from: number) => Promise<readonly T[]>): Promise<T[]> {
+  const items: T[] = [];
+  for await (const page of pagesFrom(read)) items.push(...page);
+  return items;
 }

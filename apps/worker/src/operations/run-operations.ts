@@ -1,6 +1,5 @@
 import { timeout, TimeoutError } from "@taskloom/loop";
 import type { Engine, TaskQueue } from "@taskloom/queue";
-import { laneQueueName } from "@taskloom/queue/operating";
 import { encodeValue } from "@taskloom/queue/wire";
 import { defineSignal, defineUpdate, workflowRun } from "@taskloom/workflow";
 import type { WorkflowRun } from "@taskloom/workflow";
@@ -10,7 +9,7 @@ import {
   listRuns,
   readLogPage,
   readRun,
-  storedIdOf,
+  runAddress,
 } from "@taskloom/workflow/operating";
 import type { HistoryTick, RunPage, RunQuery, RunSnapshot } from "@taskloom/workflow/operating";
 import { ServiceError } from "../errors/service-error.ts";
@@ -94,8 +93,7 @@ export class EngineRunOperations implements RunOperations {
 
   async log(id: string, from: number, queue?: string): Promise<readonly string[]> {
     const run = await this.#read(id, queue);
-    const address = { lane: laneQueueName(run.queue, "workflow"), stored: storedIdOf(run.id) };
-    return await readLogPage(this.#engine, address, from);
+    return await readLogPage(this.#engine, runAddress(run), from);
   }
 
   async history(id: string, from: number, queue?: string): Promise<readonly HistoryTick[]> {

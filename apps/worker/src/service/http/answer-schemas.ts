@@ -1,4 +1,4 @@
-import { jobState } from "./schemas.ts";
+import { jobState, runState } from "./schemas.ts";
 import type { Schema } from "./schemas.ts";
 
 // JSON Schemas of answers, for the OpenAPI document; test/service/openapi.test.ts compares the answers with them. Other
@@ -94,7 +94,7 @@ export const runSchema: Schema = object(
     task: text,
     version: count,
     queue: text,
-    state: { type: "string", enum: [...(jobState["enum"] as string[]), "parked"] },
+    state: runState,
     args: list({}),
     tags: list(text),
     submittedAt: time,

@@ -27,6 +27,11 @@ export const jobState: Schema = {
   enum: ["waiting", "delayed", "active", "waiting-children", "completed", "failed", "cancelled", "unknown"],
 };
 
+/** The states of a durable run. */
+export const runState: Schema = { type: "string", enum: [...(jobState["enum"] as string[]), "parked"] };
+
+const limit = { type: "integer", minimum: 1, maximum: 1_000, default: 50 };
+const seconds = { type: "number", minimum: 0, maximum: 300 };
 const cursor = { type: "string", maxLength: 8_192, description: "The next of an earlier page." };
 
 export const failedQuery: Schema = {
@@ -89,12 +94,7 @@ export const waitQuery: Schema = {
   additionalProperties: false,
   properties: {
     queue: text,
-    wait: {
-      type: "number",
-      minimum: 0,
-      maximum: 300,
-      description: "Seconds to wait for the end of the job.",
-    },
+    wait: { ...seconds, description: "Seconds to wait for the end of the job." },
   },
 };
 
@@ -109,7 +109,7 @@ export const searchQuery: Schema = {
       maxLength: 256,
       description: "A text in the id, the name of the task or the arguments.",
     },
-    limit: { type: "integer", minimum: 1, maximum: 1_000, default: 50 },
+    limit,
     cursor,
   },
 };
@@ -120,11 +120,11 @@ export const runsQuery: Schema = {
   properties: {
     queue: text,
     name: { ...text, description: "The name of the workflow." },
-    state: { type: "string", enum: [...(jobState["enum"] as string[]), "parked"] },
+    state: runState,
     tag: { type: "string", minLength: 1, maxLength: 64 },
     since: { type: "number", minimum: 0, description: "Milliseconds since 1970." },
     text: { type: "string", maxLength: 256, description: "A text in the id, name, tags or arguments." },
-    limit: { type: "integer", minimum: 1, maximum: 1_000, default: 50 },
+    limit,
     cursor,
   },
 };
@@ -152,13 +152,7 @@ export const updateQuery: Schema = {
   additionalProperties: false,
   properties: {
     queue: text,
-    wait: {
-      type: "number",
-      minimum: 0,
-      maximum: 300,
-      default: 30,
-      description: "Seconds to wait for the answer.",
-    },
+    wait: { ...seconds, default: 30, description: "Seconds to wait for the answer." },
   },
 };
 

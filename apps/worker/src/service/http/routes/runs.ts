@@ -66,33 +66,33 @@ function addReads(app: FastifyInstance, runs: RunOperations, searches: Turns, li
     ({ params, query }) => lists.take(() => runs.show(params.id, query.queue)),
   );
 
-  app.get<{ Params: Id; Querystring: InQueue & { readonly from: number } }>(
-    "/runs/:id/history",
-    {
-      schema: {
-        summary: "The ticks of a run, from tick from on: at most 500, and none at the end.",
-        tags: ["runs"],
-        params: idParams,
-        querystring: logsQuery,
-        response: answers({ 200: historySchema }, 404, 414),
-      },
+  const parts = {
+    history: {
+      summary: "The ticks of a run, from tick from on: at most 500, and none at the end.",
+      page: historySchema,
     },
-    ({ params, query }) => lists.take(() => runs.history(params.id, query.from, query.queue)),
-  );
-
-  app.get<{ Params: Id; Querystring: InQueue & { readonly from: number } }>(
-    "/runs/:id/log",
-    {
-      schema: {
-        summary: "The stored entries of a run's history, for a replay: at most 500, and none at the end.",
-        tags: ["runs"],
-        params: idParams,
-        querystring: logsQuery,
-        response: answers({ 200: logsSchema }, 404, 414),
-      },
+    log: {
+      summary: "The stored entries of a run's history, for a replay: at most 500, and none at the end.",
+      page: logsSchema,
     },
-    ({ params, query }) => lists.take(() => runs.log(params.id, query.from, query.queue)),
-  );
+  } as const;
+  for (const part of ["history", "log"] as const) {
+    const { summary, page } = parts[part];
+    app.get<{ Params: Id; Querystring: InQueue & { readonly from: number } }>(
+      `/runs/:id/${part}`,
+      {
+        schema: {
+          summary,
+          tags: ["runs"],
+          params: idParams,
+          querystring: logsQuery,
+          response: answers({ 200: page }, 404, 414),
+        },
+      },
+      ({ params, query }) =>
+        lists.take<readonly unknown[]>(() => runs[part](params.id, query.from, query.queue)),
+    );
+  }
 }
 
 function addMessages(app: FastifyInstance, runs: RunOperations, waits: Waits): void {
