@@ -12,6 +12,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { kill, told } from "../child-process.ts";
 import { privateRedis } from "../queue/redis.ts";
 import { builtBaseline, root } from "./checkouts.ts";
 import { installedBytes } from "./installed-size.ts";
@@ -69,27 +70,6 @@ class Stage {
     await Promise.all(processes.map(kill));
     await rm(this.#folder, { recursive: true, force: true });
   }
-}
-
-async function kill(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const gone = new Promise((resolve) => child.once("exit", resolve));
-  child.kill("SIGKILL");
-  await gone;
-}
-
-/** Waits for a message with `key` from a process, and returns its value. */
-function told(child: ChildProcess, key: string): Promise<unknown> {
-  return new Promise((resolve, reject) => {
-    const onMessage = (message: Record<string, unknown>): void => {
-      if (!(key in message)) return;
-      child.off("message", onMessage).off("exit", onExit);
-      resolve(message[key]);
-    };
-    const onExit = (code: number | null): void =>
-      reject(new Error(`A process of the bench ended with ${code}`));
-    child.on("message", onMessage).on("exit", onExit);
-  });
 }
 
 async function ask<Name extends Question["name"]>(

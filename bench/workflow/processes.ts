@@ -1,6 +1,7 @@
 import { fork } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { kill, told as message } from "../child-process.ts";
 import type { Figures, Question } from "./protocol.ts";
 
 /** The time in which a process must answer, in milliseconds. A peer can lose a run, and would then be awaited for ever. */
@@ -28,22 +29,7 @@ export async function started(child: ChildProcess): Promise<ChildProcess> {
 
 /** Waits for a message with `key`, and returns its value. */
 export function told(child: ChildProcess, key: string): Promise<unknown> {
-  return new Promise((resolve, reject) => {
-    const onLimit = (): void =>
-      reject(new Error(`A process of the bench sent no "${key}"; run the row alone`));
-    const limit = setTimeout(onLimit, ANSWER_LIMIT);
-    const onMessage = (message: Record<string, unknown>): void => {
-      if (!(key in message)) return;
-      clearTimeout(limit);
-      child.off("message", onMessage).off("exit", onExit);
-      resolve(message[key]);
-    };
-    const onExit = (code: number | null, signal: string | null): void => {
-      clearTimeout(limit);
-      reject(new Error(`A process of the bench ended with ${code ?? signal}`));
-    };
-    child.on("message", onMessage).on("exit", onExit);
-  });
+  return message(child, key, ANSWER_LIMIT);
 }
 
 export async function ask<Name extends Question["name"]>(
@@ -53,13 +39,6 @@ export async function ask<Name extends Question["name"]>(
   const answer = told(child, "answer");
   child.send(question);
   return (await answer) as Figures[Name];
-}
-
-export async function kill(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const gone = new Promise((resolve) => child.once("exit", resolve));
-  child.kill("SIGKILL");
-  await gone;
 }
 
 export async function killAll(): Promise<void> {

@@ -2,7 +2,8 @@ import type { ChildProcess } from "node:child_process";
 import { privateRedis } from "../queue/redis.ts";
 import { installedPeers } from "./peers.ts";
 import { CountingPostgres } from "./postgres-counts.ts";
-import { kill, killAll, spawned, started } from "./processes.ts";
+import { kill } from "../child-process.ts";
+import { killAll, spawned, started } from "./processes.ts";
 import { privateRestate } from "./restate.ts";
 
 /** The sides with a process of their own. A raw side stores entries, and does nothing else. */

@@ -1,3 +1,7 @@
+import type { ChildProcess } from "node:child_process";
+import { ask } from "./processes.ts";
+import type { Question } from "./protocol.ts";
+
 /**
  * Measures all sides in turns, with the order reversed in each second turn, so that a disturbance of the machine affects
  * all of them. Returns all figures of each side.
@@ -13,6 +17,19 @@ export async function inTurns<S extends string>(
       figures[name].push(...(await sides[name]()));
   }
   return figures;
+}
+
+/** Asks all sides in turns. Returns all times of each side, in milliseconds. */
+export async function timesInTurns<S extends string>(
+  processes: Readonly<Record<S, ChildProcess>>,
+  question: Question & { readonly name: "gather" | "runs" },
+  turns: number,
+): Promise<Record<S, number[]>> {
+  const sides = Object.entries<ChildProcess>(processes).map(([side, child]) => [
+    side,
+    async (): Promise<number[]> => [(await ask(child, question)).time],
+  ]);
+  return await inTurns(Object.fromEntries(sides) as Record<S, () => Promise<number[]>>, turns);
 }
 
 /** The number of rounds of each measurement. */

@@ -1,8 +1,9 @@
 import { Redis } from "ioredis";
-import { ask, kill, started } from "../processes.ts";
+import { kill } from "../../child-process.ts";
+import { ask, started } from "../processes.ts";
 import { counted, measured, median, short, told } from "../report.ts";
 import type { Side, Stage } from "../stage.ts";
-import { inTurns, rounds } from "../turns.ts";
+import { rounds, timesInTurns } from "../turns.ts";
 
 const STEPS = 1_000;
 
@@ -13,20 +14,13 @@ const sides = [
   "Taskloom Redis",
   "Restate",
 ] as const satisfies Side[];
-type Measured = (typeof sides)[number];
 
 /** One run that starts 1,000 empty steps together, from its submission to its end. */
 export async function gather(stage: Stage): Promise<void> {
   await appends(stage);
   await stage.with(sides, async (processes) => {
-    const turn = (side: Measured, count: number) => async (): Promise<number[]> => {
-      const { time } = await ask(processes[side], { name: "gather", count });
-      return [time];
-    };
-    const all = (count: number): Record<Measured, () => Promise<number[]>> =>
-      Object.fromEntries(sides.map((side) => [side, turn(side, count)])) as never;
-    await inTurns(all(100), 2); // V8 compiles the code.
-    const figures = await inTurns(all(STEPS), rounds);
+    await timesInTurns(processes, { name: "gather", count: 100 }, 2); // V8 compiles the code.
+    const figures = await timesInTurns(processes, { name: "gather", count: STEPS }, rounds);
     const times = sides.map((side) => `${side} ${short(median(figures[side]))} ms`).join(", ");
     const ratio = median(figures.DBOS) / median(figures["Taskloom PostgreSQL"]);
     measured("gather of 1,000 steps on PostgreSQL beside DBOS", ratio, { atLeast: 8, unit: "x" }, times);

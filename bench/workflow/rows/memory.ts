@@ -1,6 +1,7 @@
 import type { ChildProcess } from "node:child_process";
 import { Redis } from "ioredis";
-import { ask, kill, spawned, started } from "../processes.ts";
+import { kill } from "../../child-process.ts";
+import { ask, spawned, started } from "../processes.ts";
 import { measured } from "../report.ts";
 import type { Stage } from "../stage.ts";
 import { submit, until } from "./parked.ts";

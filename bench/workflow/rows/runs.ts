@@ -1,7 +1,8 @@
-import { ask, kill, started } from "../processes.ts";
+import { kill } from "../../child-process.ts";
+import { ask, started } from "../processes.ts";
 import { counted, measured, median, short, told } from "../report.ts";
 import type { Side, Stage } from "../stage.ts";
-import { inTurns, rounds } from "../turns.ts";
+import { rounds, timesInTurns } from "../turns.ts";
 
 const RUNS = 1_000;
 const STEPS = 4;
@@ -19,14 +20,8 @@ type Measured = (typeof sides)[number];
 /** 1,000 runs of 4 empty steps, from the first submission to the end of the last run: openworkflow's own benchmark. */
 export async function runs(stage: Stage): Promise<void> {
   await stage.with(sides, async (processes) => {
-    const turn = (side: Measured, count: number) => async (): Promise<number[]> => {
-      const { time } = await ask(processes[side], { name: "runs", count, steps: STEPS });
-      return [time];
-    };
-    const all = (count: number): Record<Measured, () => Promise<number[]>> =>
-      Object.fromEntries(sides.map((side) => [side, turn(side, count)])) as never;
-    await inTurns(all(100), 1); // V8 compiles the code.
-    const figures = await inTurns(all(RUNS), rounds);
+    await timesInTurns(processes, { name: "runs", count: 100, steps: STEPS }, 1); // V8 compiles the code.
+    const figures = await timesInTurns(processes, { name: "runs", count: RUNS, steps: STEPS }, rounds);
     const time = (side: Measured): number => median(figures[side]);
     const rate = (...named: Measured[]): string =>
       named.map((side) => `${side} ${Math.round((RUNS * STEPS * 1_000) / time(side))}/s`).join(", ");

@@ -1,5 +1,6 @@
 import type { ChildProcess } from "node:child_process";
-import { ask, kill, spawned, started, told as message } from "../processes.ts";
+import { kill } from "../../child-process.ts";
+import { ask, spawned, started, told as message } from "../processes.ts";
 import type { Reported } from "../protocol.ts";
 import { measured, quantile, short, told } from "../report.ts";
 import type { Stage } from "../stage.ts";

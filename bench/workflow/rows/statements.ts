@@ -1,4 +1,5 @@
-import { ask, kill, started } from "../processes.ts";
+import { kill } from "../../child-process.ts";
+import { ask, started } from "../processes.ts";
 import type { Counts } from "../postgres-counts.ts";
 import { counted, short, told } from "../report.ts";
 import type { Side, Stage } from "../stage.ts";

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { ask, kill, spawned, started } from "../processes.ts";
+import { kill } from "../../child-process.ts";
+import { ask, spawned, started } from "../processes.ts";
 import { measured, short } from "../report.ts";
 import type { Stage } from "../stage.ts";
 import { parked, submit, until } from "./parked.ts";
