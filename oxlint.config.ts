@@ -60,6 +60,13 @@ export default defineConfig({
       },
     },
     {
+      // The test of a new project runs under `node --test`, which awaits its tests itself.
+      files: ["apps/worker/template/test/**"],
+      rules: {
+        "typescript/no-floating-promises": "off",
+      },
+    },
+    {
       files: ["packages/offload/test/**"],
       rules: {
         "unicorn/consistent-function-scoping": "off",

@@ -69,6 +69,7 @@ function addDemo(taskloom: Command, ended: (exitCode: number) => void): void {
 
 const HELP = `
 Examples:
+  taskloom init my-app                                make a project with a web server, a worker and a test
   taskloom worker ./tasks.ts                          run a worker, with its jobs in ./.taskloom
   taskloom worker ./tasks.ts --engine redis://db:6379 --workers 4
   taskloom submit image.thumbnail '"a.jpg"' 200 --wait

@@ -11,10 +11,11 @@ import type { ScheduleFlags } from "./watch-commands.ts";
 type Ended = (exitCode: number) => void;
 
 /**
- * Adds all commands but `demo`: those that run a service, and those that operate an engine or a service. The code of a
+ * Adds all commands but `demo`: those that begin a project or run a service, and those that operate an engine or a service. The code of a
  * command is loaded when the command runs, so that `taskloom submit` does not load a web server.
  */
 export function addServiceCommands(taskloom: Command, ended: Ended): void {
+  addInit(taskloom, ended);
   addWorker(taskloom, ended);
   addDoctor(taskloom, ended);
   addBackup(taskloom, ended);
@@ -24,6 +25,18 @@ export function addServiceCommands(taskloom: Command, ended: Ended): void {
   addRuns(taskloom, ended);
   addWorkers(taskloom, ended);
   addQueues(taskloom, ended);
+}
+
+function addInit(taskloom: Command, ended: Ended): void {
+  taskloom
+    .command("init")
+    .description("Writes a new project: a web server, a worker, a task on each lane, a schedule and a test.")
+    .argument("[directory]", "the folder of the project", ".")
+    .addHelpText("after", "\nExample:\n  taskloom init my-app && cd my-app && npm install && npm start")
+    .action(async (directory: string) => {
+      const { initCommand } = await import("./init-command.ts");
+      ended(await initCommand(directory));
+    });
 }
 
 function addWorker(taskloom: Command, ended: Ended): void {

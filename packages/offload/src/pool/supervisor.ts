@@ -3,7 +3,7 @@
  * threads. Each thread runs one task of Piscina's, which hands the thread over to the pool (see thread/entry.ts).
  * After that task Piscina sees the thread as idle, and the pool alone decides what it runs.
  */
-import type { Worker } from "node:worker_threads";
+import type { ResourceLimits, Worker } from "node:worker_threads";
 import { fileURLToPath } from "node:url";
 import { settleWithin } from "@taskloom/loop/timer";
 import { Piscina } from "piscina";
@@ -13,7 +13,7 @@ import type { OptionNames } from "../check-options.ts";
 /** Options that are passed to Piscina, under Piscina's own names. */
 export interface ThreadOptions {
   /** Limits of each thread's heap and stack, in MB. */
-  resourceLimits?: NonNullable<ConstructorParameters<typeof Piscina>[0]>["resourceLimits"];
+  resourceLimits?: ResourceLimits;
   /** The threads' `process.env`; by default a copy of this one. */
   env?: NodeJS.ProcessEnv;
   /** Arguments added to the threads' `process.argv`. */
