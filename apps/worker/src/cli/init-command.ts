@@ -28,7 +28,8 @@ export async function initCommand(directory: string): Promise<number> {
     await writeFile(file, path === "package.json" ? manifest(text, target) : text, { flag: "wx" });
   }
   out(`A Taskloom project is in ${target}. Next:`);
-  if (target !== process.cwd()) out(`  cd ${relative(process.cwd(), target)}`);
+  const way = relative(process.cwd(), target);
+  if (way !== "") out(`  cd ${way.startsWith("..") ? target : way}`);
   out("  npm install");
   out("  npm test     # type check, and the tests in virtual time");
   out("  npm start    # a worker and a web server, until Ctrl-C");
