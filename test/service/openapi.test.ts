@@ -169,6 +169,14 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
     await ask("DELETE", "/jobs/{id}", `/jobs/${waiting.id}?reason=enough`);
     await ask("GET", "/queues");
     for (const paused of [true, false]) await ask("PUT", "/queues/{name}", "/queues/default", { paused });
+    await ask("PUT", "/queues/{name}/limit", "/queues/default/limit", { max: 1_000, per: 1_000 });
+    expect(await (await ask("GET", "/queues")).json()).toMatchObject({
+      default: { limit: { max: 1_000, per: 1_000 } },
+    });
+    await ask("DELETE", "/queues/{name}/limit", "/queues/default/limit");
+    expect(await (await ask("POST", "/queues/{name}/drain", "/queues/default/drain")).json()).toEqual({
+      drained: 0,
+    });
     await ask("PUT", "/schedules/{id}", "/schedules/hourly", {
       task: "test.add",
       args: [1, 2],

@@ -1,16 +1,18 @@
 import { lanes } from "@taskloom/queue/operating";
 import { allFailures, allFrom, findAll, retryAll } from "../operations/all-pages.ts";
 import { hasEnded } from "../operations/operations.ts";
-import type { JobView, Operations, RetryPage, RetrySearch } from "../operations/operations.ts";
+import type { FailedGroup, JobView, Operations, RetryPage, RetrySearch } from "../operations/operations.ts";
 import { ServiceError } from "../errors/service-error.ts";
 import { Progress } from "../terminal/progress.ts";
 import { CliFailure, EXIT_CODES } from "../errors/cli-failure.ts";
 import { endedWithProgress } from "./job-progress.ts";
-import { openOperations } from "./open-operations.ts";
-import type { OpenedOperations, OperatorFlags } from "./open-operations.ts";
+import { withOperations } from "./open-operations.ts";
+import type { OperatorFlags } from "./open-operations.ts";
+import { showView } from "./shown-view.ts";
+import type { WatchFlags } from "./shown-view.ts";
 import { taskLabel } from "../workers/worker-view.ts";
 import { err, out, printJson } from "../terminal/output.ts";
-import { cut, printTable } from "../terminal/table.ts";
+import { cut, tableText } from "../terminal/table.ts";
 import { brief, printJob, stateText, valueText } from "./job-text.ts";
 
 /** The flags of `taskloom submit`. */
@@ -134,35 +136,36 @@ export async function jobCommand(id: string, flags: OperatorFlags): Promise<numb
 /** Runs `taskloom jobs [TEXT]`. */
 export async function jobsCommand(
   text: string | undefined,
-  flags: OperatorFlags & { state?: JobView["state"]; limit: number },
+  flags: WatchFlags & { readonly state?: JobView["state"]; readonly limit: number },
 ): Promise<number> {
-  return await withOperations(flags, async ({ operations, queue }) => {
+  return await showView(flags, "taskloom jobs", async ({ operations, queue }) => {
     const { jobs, searched, unsearched, isCut } = await findAll(operations, {
       limit: flags.limit,
       ...(queue === undefined ? {} : { queue }),
       ...(flags.state === undefined ? {} : { state: flags.state }),
       ...(text === undefined ? {} : { text }),
     });
-    if (flags.json === true) printJson(jobs);
-    else if (jobs.length === 0) process.stdout.write("no jobs found\n");
-    else {
-      printTable(
-        ["job", "task", "state", "queue", "arguments"],
-        jobs.map((job) => [
-          job.id,
-          taskLabel(job),
-          stateText(job.state),
-          `${job.queue}.${job.lane}`,
-          argumentText(job),
-        ]),
-      );
-    }
+    const notes: string[] = [];
     if (unsearched > 0)
-      err(`taskloom: The arguments of ${unsearched} of ${searched} jobs are too large to search`);
+      notes.push(`The arguments of ${unsearched} of ${searched} jobs are too large to search`);
     if (isCut && flags.json !== true)
-      err(`taskloom: There may be more than these ${jobs.length} jobs; --limit shows more`);
-    return EXIT_CODES.ok;
+      notes.push(`There may be more than these ${jobs.length} jobs; --limit shows more`);
+    return { json: jobs, text: () => jobsText(jobs), notes };
   });
+}
+
+function jobsText(jobs: readonly JobView[]): string {
+  if (jobs.length === 0) return "no jobs found";
+  return tableText(
+    ["job", "task", "state", "queue", "arguments"],
+    jobs.map((job) => [
+      job.id,
+      taskLabel(job),
+      stateText(job.state),
+      `${job.queue}.${job.lane}`,
+      argumentText(job),
+    ]),
+  );
 }
 
 function argumentText({ args, omitted, unreadable }: JobView): string {
@@ -197,30 +200,38 @@ export async function cancelCommand(
 }
 
 /** Runs `taskloom failed`, which groups the failed jobs by task and error. */
-export async function failedCommand(flags: OperatorFlags): Promise<number> {
-  return await withOperations(flags, async ({ operations, queue }) => {
+export async function failedCommand(flags: WatchFlags): Promise<number> {
+  return await showView(flags, "taskloom failed", async ({ operations, queue }) => {
     const groups = await allFailures(operations, queue);
-    if (flags.json === true) printJson(groups);
-    else if (groups.length === 0) process.stdout.write("no failed jobs\n");
-    else {
-      printTable(
-        ["jobs", "task", "error", "last", "example"],
-        groups.map(({ count, task, error, lastAt, ids }) => [
-          count,
-          task,
-          cut(`${error.name}: ${error.message.replaceAll(/\s+/g, " ")}`, 80),
-          new Date(lastAt).toLocaleString(),
-          ids[0] ?? "",
-        ]),
-      );
-    }
-    for (const [name, view] of Object.entries(await operations.queues())) {
-      if (view.workers > 0 || lanes.every((lane) => view[lane].failed === 0)) continue;
-      if (queue !== undefined && queue !== name) continue;
-      err(`taskloom: No live worker serves queue ${name}; retried jobs wait there until one does`);
-    }
-    return EXIT_CODES.ok;
+    const queues = Object.entries(await operations.queues());
+    const unserved = queues.filter(
+      ([name, view]) =>
+        (queue === undefined || queue === name) &&
+        view.workers === 0 &&
+        lanes.some((lane) => view[lane].failed > 0),
+    );
+    return {
+      json: groups,
+      text: () => failedText(groups),
+      notes: unserved.map(
+        ([name]) => `No live worker serves queue ${name}; retried jobs wait there until one does`,
+      ),
+    };
   });
+}
+
+function failedText(groups: readonly FailedGroup[]): string {
+  if (groups.length === 0) return "no failed jobs";
+  return tableText(
+    ["jobs", "task", "error", "last", "example"],
+    groups.map(({ count, task, error, lastAt, ids }) => [
+      count,
+      task,
+      cut(`${error.name}: ${error.message.replaceAll(/\s+/g, " ")}`, 80),
+      new Date(lastAt).toLocaleString(),
+      ids[0] ?? "",
+    ]),
+  );
 }
 
 /** Runs `taskloom retry ID… | --task NAME | --all`. */
@@ -312,17 +323,4 @@ async function retryMatching(
     skipped.push(...page.skipped);
   }
   return { retried, skipped };
-}
-
-/** Opens the engine or service that the flags name, calls `body` with it, and closes it. */
-export async function withOperations(
-  flags: OperatorFlags,
-  body: (opened: OpenedOperations) => Promise<number>,
-): Promise<number> {
-  const opened = await openOperations(flags);
-  try {
-    return await body(opened);
-  } finally {
-    await opened.close();
-  }
 }

@@ -1,11 +1,10 @@
-import { StopSignals } from "@taskloom/loop/stop-signals";
 import { Presets, SingleBar } from "cli-progress";
 import { hasEnded } from "../operations/operations.ts";
 import type { JobView, Operations } from "../operations/operations.ts";
 import { duration } from "../terminal/duration.ts";
 import { visibleText } from "../terminal/visible-text.ts";
-import { CliFailure, EXIT_CODES } from "../errors/cli-failure.ts";
 import { brief } from "./job-text.ts";
+import { untilInterrupted } from "./until-interrupted.ts";
 
 /** The interval at which an awaited job is polled and its line is drawn. */
 const POLL_INTERVAL_MS = 250;
@@ -63,24 +62,13 @@ export async function endedWithProgress(
   queue: string | undefined,
   isShown: boolean,
 ): Promise<JobView> {
-  const signals = new StopSignals({ onSecond: () => process.exit(EXIT_CODES.interrupted) });
-  const stop = signals.asked.then((): never => {
-    throw new CliFailure(
-      "INTERRUPTED",
-      `No longer waiting, but the job goes on: taskloom result ${id} --wait waits for it, taskloom cancel ${id} ends it`,
-      { exitCode: EXIT_CODES.interrupted },
-    );
-  });
-  stop.catch(() => {});
-  try {
-    const isDrawn = isShown && process.stderr.isTTY;
-    const ended = isDrawn
+  const message = `No longer waiting, but the job goes on: taskloom result ${id} --wait waits for it, taskloom cancel ${id} ends it`;
+  const isDrawn = isShown && process.stderr.isTTY;
+  return await untilInterrupted(message, (stop) =>
+    isDrawn
       ? drawUntilEnd(operations, id, milliseconds, queue, stop)
-      : operations.waitForEnd(id, milliseconds, queue);
-    return await Promise.race([ended, stop]);
-  } finally {
-    signals.dispose();
-  }
+      : operations.waitForEnd(id, milliseconds, queue),
+  );
 }
 
 async function drawUntilEnd(

@@ -72,3 +72,16 @@ export async function openOperations(flags: OperatorFlags): Promise<OpenedOperat
     },
   };
 }
+
+/** Opens the engine or service that the flags name, calls `body` with it, and closes it. */
+export async function withOperations(
+  flags: OperatorFlags,
+  body: (opened: OpenedOperations) => Promise<number>,
+): Promise<number> {
+  const opened = await openOperations(flags);
+  try {
+    return await body(opened);
+  } finally {
+    await opened.close();
+  }
+}

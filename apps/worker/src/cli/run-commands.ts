@@ -16,16 +16,19 @@ import type { RunOperations, RunView } from "../operations/run-operations.ts";
 import { duration } from "../terminal/duration.ts";
 import { Styled, err, out, printJson } from "../terminal/output.ts";
 import type { Part } from "../terminal/output.ts";
-import { printTable } from "../terminal/table.ts";
+import { tableText } from "../terminal/table.ts";
 import { formatForest } from "../workers/task-tree.ts";
 import type { TaskNode } from "../workers/task-tree.ts";
 import { importModule } from "./import-module.ts";
-import { parseArgument, withOperations } from "./job-commands.ts";
+import { parseArgument } from "./job-commands.ts";
 import { brief, stateText, valueText } from "./job-text.ts";
+import { withOperations } from "./open-operations.ts";
 import type { OperatorFlags } from "./open-operations.ts";
+import { showView } from "./shown-view.ts";
+import type { WatchFlags } from "./shown-view.ts";
 
 /** The flags of `taskloom runs`. */
-export interface RunsFlags extends OperatorFlags {
+export interface RunsFlags extends WatchFlags {
   readonly name?: string;
   readonly state?: RunState;
   readonly tag?: string;
@@ -36,7 +39,7 @@ export interface RunsFlags extends OperatorFlags {
 
 /** Runs `taskloom runs list [TEXT]`. */
 export async function runsCommand(text: string | undefined, flags: RunsFlags): Promise<number> {
-  return await withOperations(flags, async ({ operations, queue }) => {
+  return await showView(flags, "taskloom runs", async ({ operations, queue }) => {
     const { name, state, tag, since, limit } = flags;
     const { runs, searched, next } = await operations.runs.list({
       limit,
@@ -47,26 +50,31 @@ export async function runsCommand(text: string | undefined, flags: RunsFlags): P
       ...(since === undefined ? {} : { since: Date.now() - since * 1_000 }),
       ...(text === undefined ? {} : { text }),
     });
-    if (flags.json === true) printJson(runs);
-    else if (runs.length === 0) out("no runs found");
-    else {
-      printTable(
-        ["run", "workflow", "state", "ticks", "unread", "tags", "for"],
-        runs.map((run) => [
-          run.id,
-          `${run.task}@${run.version ?? 1}`,
-          stateText(run.state),
-          run.length,
-          run.unread,
-          (run.tags ?? []).join(" "),
-          duration(Math.max(0, (run.finishedAt ?? Date.now()) - run.submittedAt)),
-        ]),
-      );
-    }
-    if (next !== undefined && flags.json !== true)
-      err(`taskloom: ${searched} runs were read, and there are more; narrow the search, or raise --limit`);
-    return EXIT_CODES.ok;
+    const isMore = next !== undefined && flags.json !== true;
+    return {
+      json: runs,
+      text: () => runsText(runs),
+      notes: isMore
+        ? [`${searched} runs were read, and there are more; narrow the search, or raise --limit`]
+        : [],
+    };
   });
+}
+
+function runsText(runs: readonly RunView[]): string {
+  if (runs.length === 0) return "no runs found";
+  return tableText(
+    ["run", "workflow", "state", "ticks", "unread", "tags", "for"],
+    runs.map((run) => [
+      run.id,
+      `${run.task}@${run.version ?? 1}`,
+      stateText(run.state),
+      run.length,
+      run.unread,
+      (run.tags ?? []).join(" "),
+      duration(Math.max(0, (run.finishedAt ?? Date.now()) - run.submittedAt)),
+    ]),
+  );
 }
 
 /** Runs `taskloom runs show ID`. */

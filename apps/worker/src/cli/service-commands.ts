@@ -2,13 +2,14 @@ import { Option } from "commander";
 import type { Command } from "commander";
 import { SETTING_RULES } from "../config/settings.ts";
 import type { JobView } from "../operations/operations.ts";
+import { addQueueCommands, addScheduleCommands } from "./add-queue-commands.ts";
 import { collect, seconds, whole } from "./flag-parsers.ts";
 import type { SubmitFlags } from "./job-commands.ts";
 import type { OperatorFlags } from "./open-operations.ts";
+import { examplesText, operator, watched } from "./operator-command.ts";
+import type { Ended } from "./operator-command.ts";
 import type { RunsFlags } from "./run-commands.ts";
-import type { ScheduleFlags } from "./watch-commands.ts";
-
-type Ended = (exitCode: number) => void;
+import type { WatchFlags } from "./shown-view.ts";
 
 /**
  * Adds all commands but `demo`: those that begin a project or run a service, and those that operate an engine or a service. The code of a
@@ -24,7 +25,8 @@ export function addServiceCommands(taskloom: Command, ended: Ended): void {
   addFailures(taskloom, ended);
   addRuns(taskloom, ended);
   addWorkers(taskloom, ended);
-  addQueues(taskloom, ended);
+  addQueueCommands(taskloom, ended);
+  addScheduleCommands(taskloom, ended);
 }
 
 function addInit(taskloom: Command, ended: Ended): void {
@@ -109,30 +111,6 @@ function addSettings(command: Command, only?: readonly string[]): Command {
   return command;
 }
 
-function operator(
-  taskloom: Command,
-  usage: string,
-  description: string,
-  ...examples: readonly string[]
-): Command {
-  return taskloom
-    .command(usage, { isDefault: usage.startsWith("list ") })
-    .description(description)
-    .option("--engine <url>", "the engine that stores the jobs (default: embedded:.taskloom)")
-    .option(
-      "--url <address>",
-      "the address of a service, http://… or unix:PATH, in place of an engine (TASKLOOM_URL)",
-    )
-    .option("--queue <name>", "the queue (default: default)")
-    .option("--config <file>", "the config file")
-    .option("--json", "print JSON")
-    .addHelpText("after", examplesText(examples));
-}
-
-function examplesText(examples: readonly string[]): string {
-  return `\nExample${examples.length === 1 ? "" : "s"}:\n${examples.map((each) => `  taskloom ${each}`).join("\n")}`;
-}
-
 const jobCommands = (): Promise<typeof import("./job-commands.ts")> => import("./job-commands.ts");
 
 function addSubmission(taskloom: Command, ended: Ended): void {
@@ -174,11 +152,13 @@ function addJobs(taskloom: Command, ended: Ended): void {
   operator(taskloom, "job <id>", "Shows everything about a job.", "job loop.0198c2f0-…").action(
     async (id: string, flags: OperatorFlags) => ended(await (await jobCommands()).jobCommand(id, flags)),
   );
-  operator(
-    taskloom,
-    "jobs [text]",
-    "Lists the newest jobs, or the jobs with a text in their id, name or arguments.",
-    "jobs a.jpg --state failed",
+  watched(
+    operator(
+      taskloom,
+      "jobs [text]",
+      "Lists the newest jobs, or the jobs with a text in their id, name or arguments.",
+      "jobs a.jpg --state failed",
+    ),
   )
     .addOption(
       new Option("--state <state>", "list only jobs in this state").choices([
@@ -193,8 +173,19 @@ function addJobs(taskloom: Command, ended: Ended): void {
     )
     .option("--limit <number>", "number of jobs to list", whole(1), 20)
     .action(
-      async (text: string | undefined, flags: OperatorFlags & { state?: JobView["state"]; limit: number }) =>
+      async (text: string | undefined, flags: WatchFlags & { state?: JobView["state"]; limit: number }) =>
         ended(await (await jobCommands()).jobsCommand(text, flags)),
+    );
+  operator(
+    taskloom,
+    "logs <id>",
+    "Prints the log lines of a job.",
+    "logs loop.0198c2f0-…",
+    "logs loop.0198c2f0-… --follow",
+  )
+    .option("--follow", "print further lines until the job has ended")
+    .action(async (id: string, flags: OperatorFlags & { follow?: boolean }) =>
+      ended(await (await import("./log-commands.ts")).logsCommand(id, flags)),
     );
   operator(
     taskloom,
@@ -209,9 +200,9 @@ function addJobs(taskloom: Command, ended: Ended): void {
 }
 
 function addFailures(taskloom: Command, ended: Ended): void {
-  operator(taskloom, "failed", "Lists the failed jobs by task and error.", "failed --json").action(
-    async (flags: OperatorFlags) => ended(await (await jobCommands()).failedCommand(flags)),
-  );
+  watched(
+    operator(taskloom, "failed", "Lists the failed jobs by task and error.", "failed", "failed --watch 10"),
+  ).action(async (flags: WatchFlags) => ended(await (await jobCommands()).failedCommand(flags)));
   operator(
     taskloom,
     "retry [ids...]",
@@ -231,7 +222,7 @@ function addRuns(taskloom: Command, ended: Ended): void {
   const runs = taskloom
     .command("runs")
     .description("Lists durable runs, shows them, and sends them messages.");
-  operator(runs, "list [text]", "Lists the newest runs.", "runs list --state parked --tag eu")
+  watched(operator(runs, "list [text]", "Lists the newest runs.", "runs list --state parked --tag eu"))
     .option("--name <workflow>", "only runs of this workflow")
     .addOption(
       new Option("--state <state>", "only runs in this state").choices([
@@ -312,48 +303,24 @@ function addRuns(taskloom: Command, ended: Ended): void {
 const watchCommands = (): Promise<typeof import("./watch-commands.ts")> => import("./watch-commands.ts");
 
 function addWorkers(taskloom: Command, ended: Ended): void {
-  operator(
-    taskloom,
-    "ps",
-    "Shows the workers on all machines, and the jobs that they run.",
-    "ps --engine redis://db:6379",
-    "ps --url http://10.0.0.2:7373",
-  ).action(async (flags: OperatorFlags) => ended(await (await watchCommands()).psCommand(flags)));
-  operator(
-    taskloom,
-    "tree [worker]",
-    "Shows the live tasks of workers, and the object and the time that each task waits for.",
-    "tree",
-    "tree db1:4711/0",
-  ).action(async (worker: string | undefined, flags: OperatorFlags) =>
+  watched(
+    operator(
+      taskloom,
+      "ps",
+      "Shows the workers on all machines, and the jobs that they run.",
+      "ps --engine redis://db:6379",
+      "ps --url http://10.0.0.2:7373 --watch",
+    ),
+  ).action(async (flags: WatchFlags) => ended(await (await watchCommands()).psCommand(flags)));
+  watched(
+    operator(
+      taskloom,
+      "tree [worker]",
+      "Shows the live tasks of workers, and the object and the time that each task waits for.",
+      "tree",
+      "tree db1:4711/0",
+    ),
+  ).action(async (worker: string | undefined, flags: WatchFlags) =>
     ended(await (await watchCommands()).treeCommand(worker, flags)),
   );
-}
-
-function addQueues(taskloom: Command, ended: Ended): void {
-  operator(
-    taskloom,
-    "queues",
-    "Shows the jobs of the queues by state; pauses and resumes queues.",
-    "queues --pause default",
-  )
-    .option("--pause <name>", "stop workers from taking jobs of this queue")
-    .option("--resume <name>", "let workers take jobs of this queue again")
-    .action(async (flags: OperatorFlags & { pause?: string; resume?: string }) =>
-      ended(await (await watchCommands()).queuesCommand(flags)),
-    );
-  operator(
-    taskloom,
-    "schedule [id] [task] [args...]",
-    "Lists the schedules, sets a schedule, or removes one.",
-    `schedule nightly report.send '"all"' --cron '0 3 * * *' --timezone Europe/Paris`,
-    "schedule nightly --remove",
-  )
-    .option("--cron <pattern>", "the times of the runs, such as '0 3 * * *'")
-    .option("--every <seconds>", "the interval of the runs", seconds)
-    .option("--timezone <name>", "the time zone of the cron pattern, such as Europe/Paris")
-    .option("--remove", "remove the schedule")
-    .action(async (id: string | undefined, task: string | undefined, args: string[], flags: ScheduleFlags) =>
-      ended(await (await watchCommands()).scheduleCommand(id, task, args, flags)),
-    );
 }

@@ -13,10 +13,11 @@ import {
   publicId,
   readFailures,
   readJob,
+  readRateLimit,
   retryFailed,
   retryStored,
 } from "@taskloom/queue/operating";
-import type { JobPlace, RetryPage } from "@taskloom/queue/operating";
+import type { JobPlace, RateLimit, RetryPage } from "@taskloom/queue/operating";
 import type { Queue } from "bullmq";
 import { ServiceError } from "../errors/service-error.ts";
 import { Presence } from "../workers/presence.ts";
@@ -175,15 +176,17 @@ export class EngineOperations implements Operations {
     const running = seen.filter(({ state }) => state === "running");
     const views = await Promise.all(
       names.map(async (name): Promise<readonly [string, QueueView]> => {
-        const [loop, thread, workflow, isPaused] = await Promise.all([
+        const [loop, thread, workflow, isPaused, limit] = await Promise.all([
           this.#laneCounts(name, "loop"),
           this.#laneCounts(name, "thread"),
           this.#laneCounts(name, "workflow"),
           this.#stored(name).lane("loop").isPaused(),
+          readRateLimit(this.#stored(name)),
         ]);
         // A worker of a service is in both lists, a worker of a user's own process in the first one only.
         const live = Math.max(countServing(workers, name), countServing(running, name));
-        return [name, { loop, thread, workflow, isPaused, workers: live }];
+        const limited = limit === undefined ? {} : { limit };
+        return [name, { loop, thread, workflow, isPaused, workers: live, ...limited }];
       }),
     );
     return Object.fromEntries(
@@ -200,6 +203,16 @@ export class EngineOperations implements Operations {
   async pause(queue: string, isPaused: boolean): Promise<void> {
     await this.#known.scope(queue);
     await (isPaused ? this.#queue(queue).pause() : this.#queue(queue).resume());
+  }
+
+  async limit(queue: string, limit: RateLimit | undefined): Promise<void> {
+    await this.#known.scope(queue);
+    await this.#queue(queue).limit(limit);
+  }
+
+  async drain(queue: string, options: { readonly delayed: boolean }): Promise<number> {
+    await this.#known.scope(queue);
+    return await this.#queue(queue).drain(options);
   }
 
   async workers(): Promise<readonly WorkerView[]> {

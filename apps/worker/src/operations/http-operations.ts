@@ -1,3 +1,4 @@
+import type { RateLimit } from "@taskloom/queue/operating";
 import type {
   FailedPage,
   JobPage,
@@ -115,6 +116,16 @@ export class HttpOperations implements Operations {
 
   pause(queue: string, isPaused: boolean): Promise<void> {
     return this.#request("PUT", `/queues/${encodeURIComponent(queue)}`, {}, { paused: isPaused });
+  }
+
+  limit(queue: string, limit: RateLimit | undefined): Promise<void> {
+    const path = `/queues/${encodeURIComponent(queue)}/limit`;
+    return limit === undefined ? this.#request("DELETE", path) : this.#request("PUT", path, {}, limit);
+  }
+
+  async drain(queue: string, options: { readonly delayed: boolean }): Promise<number> {
+    const path = `/queues/${encodeURIComponent(queue)}/drain`;
+    return (await this.#request<{ readonly drained: number }>("POST", path, {}, options)).drained;
   }
 
   workers(): Promise<readonly WorkerView[]> {

@@ -4,6 +4,7 @@ import type {
   JobQuery,
   JobSnapshot,
   JobState,
+  RateLimit,
   RetryPage,
   RetryQuery,
 } from "@taskloom/queue/operating";
@@ -36,6 +37,8 @@ export interface QueueView extends Readonly<Record<Lane, LaneCounts>> {
   readonly isPaused: boolean;
   /** The number of live workers that serve the queue. */
   readonly workers: number;
+  /** The rate limit of each lane, if there is one. */
+  readonly limit?: RateLimit;
 }
 
 /** The jobs of one lane by state. */
@@ -123,6 +126,10 @@ export interface Operations {
   jobs(search: JobSearch): Promise<JobPage<JobView>>;
   queues(): Promise<Readonly<Record<string, QueueView>>>;
   pause(queue: string, isPaused: boolean): Promise<void>;
+  /** Sets the rate limit of each lane of a queue; undefined lifts it. */
+  limit(queue: string, limit: RateLimit | undefined): Promise<void>;
+  /** Cancels the waiting jobs of a queue, and with `delayed` the delayed ones, too; returns their number. */
+  drain(queue: string, options: { readonly delayed: boolean }): Promise<number>;
   workers(): Promise<readonly WorkerView[]>;
   failed(queue?: string, cursor?: string): Promise<FailedPage>;
   retry(id: string, queue?: string): Promise<void>;

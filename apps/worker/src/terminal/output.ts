@@ -40,6 +40,11 @@ function lineOf(stream: NodeJS.WriteStream, parts: readonly Part[]): string {
   return `${texts.join("")}\n`;
 }
 
+/** Returns a line for standard output, without its end. */
+export function lineText(...parts: readonly Part[]): string {
+  return lineOf(process.stdout, parts).slice(0, -1);
+}
+
 /** Writes a line to standard output. */
 export function out(...parts: readonly Part[]): void {
   process.stdout.write(lineOf(process.stdout, parts));
@@ -50,8 +55,8 @@ export function err(...parts: readonly Part[]): void {
   process.stderr.write(lineOf(process.stderr, parts));
 }
 
-/** Writes a value as JSON to standard output, for a program. */
-export function printJson(value: unknown): void {
-  const json = JSON.stringify(value, null, 2);
+/** Writes a value as JSON to standard output, for a program; on one line if it is one of a series. */
+export function printJson(value: unknown, isOfSeries = false): void {
+  const json = JSON.stringify(value, null, isOfSeries ? 0 : 2);
   process.stdout.write(`${process.stdout.isTTY ? visibleJson(json) : json}\n`);
 }

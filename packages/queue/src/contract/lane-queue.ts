@@ -81,6 +81,7 @@ export interface LaneQueue extends Pick<
   | "isPaused"
   | "pause"
   | "resume"
+  | "getGlobalRateLimit"
   | "setGlobalRateLimit"
   | "removeGlobalRateLimit"
   | "removeJobScheduler"

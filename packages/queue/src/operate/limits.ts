@@ -28,3 +28,10 @@ export async function limitRate(queues: LaneQueues, limit: RateLimit | undefined
     limit === undefined ? queue.removeGlobalRateLimit() : queue.setGlobalRateLimit(limit.max, per),
   );
 }
+
+/** Returns the rate limit of a queue, or undefined if there is none. All lanes have the same limit. */
+export async function readRateLimit(queues: LaneQueues): Promise<RateLimit | undefined> {
+  await queues.engine.connect();
+  const limit = await queues.lane("loop").getGlobalRateLimit();
+  return limit === null ? undefined : { max: limit.max, per: limit.duration };
+}

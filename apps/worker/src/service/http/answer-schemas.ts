@@ -166,14 +166,25 @@ const laneCounts = object({
 
 export const queuesSchema: Schema = {
   type: "object",
-  additionalProperties: object({
-    loop: laneCounts,
-    thread: laneCounts,
-    workflow: laneCounts,
-    isPaused: { type: "boolean" },
-    workers: { ...count, description: "The number of live workers that serve the queue." },
-  }),
+  additionalProperties: object(
+    {
+      loop: laneCounts,
+      thread: laneCounts,
+      workflow: laneCounts,
+      isPaused: { type: "boolean" },
+      workers: { ...count, description: "The number of live workers that serve the queue." },
+      limit: {
+        ...object({ max: count, per: milliseconds }),
+        description: "The rate limit of each lane, if there is one.",
+      },
+    },
+    "limit",
+  ),
 };
+
+export const drainedSchema: Schema = object({
+  drained: { ...count, description: "The number of cancelled jobs." },
+});
 
 const runningJob = object(
   { id: text, task: text, queue: text, lane, attempt: count, calls: count, startedAt: time },

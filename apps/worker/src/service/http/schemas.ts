@@ -189,6 +189,22 @@ export const pauseBody: Schema = {
   properties: { paused: { type: "boolean" } },
 };
 
+export const limitBody: Schema = {
+  type: "object",
+  additionalProperties: false,
+  required: ["max", "per"],
+  properties: {
+    max: { type: "integer", minimum: 1, description: "The number of jobs." },
+    per: { ...milliseconds, minimum: 1 },
+  },
+};
+
+export const drainBody: Schema = {
+  type: ["object", "null"], // A request without a body leaves the delayed jobs alone.
+  additionalProperties: false,
+  properties: { delayed: { type: "boolean", default: false } },
+};
+
 export const treeQuery: Schema = {
   type: "object",
   additionalProperties: false,

@@ -312,6 +312,10 @@ export class MemoryLane implements LaneQueue, JobMoves {
     return 0;
   }
 
+  async getGlobalRateLimit(): Promise<{ max: number; duration: number } | null> {
+    return this.#limit === undefined ? null : { max: this.#limit.max, duration: this.#limit.duration };
+  }
+
   async removeGlobalRateLimit(): Promise<number> {
     this.#limit = undefined;
     this.#wake();

@@ -1,8 +1,9 @@
+import type { RateLimit } from "@taskloom/queue/operating";
 import type { FastifyInstance } from "fastify";
 import type { Operations } from "../../../operations/operations.ts";
-import { queuesSchema } from "../answer-schemas.ts";
+import { drainedSchema, queuesSchema } from "../answer-schemas.ts";
 import { answers, nothing } from "../answers.ts";
-import { nameParams, pauseBody } from "../schemas.ts";
+import { drainBody, limitBody, nameParams, pauseBody } from "../schemas.ts";
 import type { Turns } from "../turns.ts";
 
 /** Adds the routes of queues. */
@@ -34,5 +35,54 @@ export function addQueueRoutes(app: FastifyInstance, operations: Operations, lis
       await operations.pause(params.name, body.paused);
       return await reply.status(204).send();
     },
+  );
+
+  app.put<{ Params: { readonly name: string }; Body: RateLimit }>(
+    "/queues/:name/limit",
+    {
+      schema: {
+        summary: "Limits the jobs that each lane of a queue starts in a time, on all workers together.",
+        tags: ["queues"],
+        params: nameParams,
+        body: limitBody,
+        response: answers({ 204: nothing }, 404, 413, 414, 415, 507),
+      },
+    },
+    async ({ params, body }, reply) => {
+      await operations.limit(params.name, body);
+      return await reply.status(204).send();
+    },
+  );
+
+  app.delete<{ Params: { readonly name: string } }>(
+    "/queues/:name/limit",
+    {
+      schema: {
+        summary: "Lifts the rate limit of a queue.",
+        tags: ["queues"],
+        params: nameParams,
+        response: answers({ 204: nothing }, 404, 414),
+      },
+    },
+    async ({ params }, reply) => {
+      await operations.limit(params.name, undefined);
+      return await reply.status(204).send();
+    },
+  );
+
+  app.post<{ Params: { readonly name: string }; Body: { readonly delayed?: boolean } | null }>(
+    "/queues/:name/drain",
+    {
+      schema: {
+        summary: "Cancels the waiting jobs of a queue, and with delayed the delayed ones, too.",
+        tags: ["queues"],
+        params: nameParams,
+        body: drainBody,
+        response: answers({ 200: drainedSchema }, 404, 413, 414, 415, 507),
+      },
+    },
+    async ({ params, body }) => ({
+      drained: await operations.drain(params.name, { delayed: body?.delayed === true }),
+    }),
   );
 }

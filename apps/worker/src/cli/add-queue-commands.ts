@@ -1,0 +1,75 @@
+import type { Command } from "commander";
+import { seconds, whole } from "./flag-parsers.ts";
+import type { OperatorFlags } from "./open-operations.ts";
+import { operator, operatorOfQueue, watched } from "./operator-command.ts";
+import type { Ended } from "./operator-command.ts";
+import type { LimitFlags } from "./queue-commands.ts";
+import type { ScheduleFlags } from "./schedule-commands.ts";
+import type { WatchFlags } from "./shown-view.ts";
+
+const queueCommands = (): Promise<typeof import("./queue-commands.ts")> => import("./queue-commands.ts");
+
+/** Adds the commands that show and change queues. */
+export function addQueueCommands(taskloom: Command, ended: Ended): void {
+  watched(
+    operator(
+      taskloom,
+      "queues",
+      "Shows the jobs of the queues by state; pauses and resumes queues.",
+      "queues --pause default",
+      "queues --watch",
+    ),
+  )
+    .option("--pause <name>", "stop workers from taking jobs of this queue")
+    .option("--resume <name>", "let workers take jobs of this queue again")
+    .action(async (flags: WatchFlags & { pause?: string; resume?: string }) =>
+      ended(await (await queueCommands()).queuesCommand(flags)),
+    );
+  operatorOfQueue(
+    taskloom,
+    "drain <queue>",
+    "Cancels the waiting jobs of a queue. Running jobs, and the next runs of schedules, go on.",
+    "drain mail",
+    "drain mail --delayed",
+  )
+    .option("--delayed", "also cancel the delayed jobs, such as those that wait for their next attempt")
+    .action(async (queue: string, flags: OperatorFlags & { delayed?: boolean }) =>
+      ended(await (await queueCommands()).drainCommand(queue, flags)),
+    );
+  operatorOfQueue(
+    taskloom,
+    "limit <queue>",
+    "Limits the jobs that each lane of a queue starts in a time, on all workers together.",
+    "limit mail 100 --per 60",
+    "limit mail --off",
+  )
+    .argument("[max]", "the number of jobs", whole(1))
+    .option("--per <seconds>", "the time for these jobs", seconds)
+    .option("--off", "lift the limit")
+    .action(async (queue: string, max: number | undefined, flags: LimitFlags) =>
+      ended(await (await queueCommands()).limitCommand(queue, max, flags)),
+    );
+}
+
+const scheduleCommands = (): Promise<typeof import("./schedule-commands.ts")> =>
+  import("./schedule-commands.ts");
+
+/** Adds the commands that show and change schedules. */
+export function addScheduleCommands(taskloom: Command, ended: Ended): void {
+  watched(
+    operator(
+      taskloom,
+      "schedule [id] [task] [args...]",
+      "Lists the schedules, sets a schedule, or removes one.",
+      `schedule nightly report.send '"all"' --cron '0 3 * * *' --timezone Europe/Paris`,
+      "schedule nightly --remove",
+    ),
+  )
+    .option("--cron <pattern>", "the times of the runs, such as '0 3 * * *'")
+    .option("--every <seconds>", "the interval of the runs", seconds)
+    .option("--timezone <name>", "the time zone of the cron pattern, such as Europe/Paris")
+    .option("--remove", "remove the schedule")
+    .action(async (id: string | undefined, task: string | undefined, args: string[], flags: ScheduleFlags) =>
+      ended(await (await scheduleCommands()).scheduleCommand(id, task, args, flags)),
+    );
+}

@@ -1,0 +1,87 @@
+import { CliFailure, EXIT_CODES } from "../errors/cli-failure.ts";
+import type { ScheduleRequest, ScheduleView } from "../operations/operations.ts";
+import { duration } from "../terminal/duration.ts";
+import { out, printJson } from "../terminal/output.ts";
+import { tableText } from "../terminal/table.ts";
+import { parseArgument } from "./job-commands.ts";
+import { withOperations } from "./open-operations.ts";
+import type { OperatorFlags } from "./open-operations.ts";
+import { showView } from "./shown-view.ts";
+import type { WatchFlags } from "./shown-view.ts";
+
+/** The flags of `taskloom schedule`. */
+export interface ScheduleFlags extends WatchFlags {
+  readonly cron?: string;
+  /** Seconds. */
+  readonly every?: number;
+  readonly timezone?: string;
+  readonly remove?: boolean;
+}
+
+/** Runs `taskloom schedule [ID] [TASK] [ARG…]`, which lists, sets or removes schedules. */
+export async function scheduleCommand(
+  id: string | undefined,
+  task: string | undefined,
+  words: readonly string[],
+  flags: ScheduleFlags,
+): Promise<number> {
+  const request = id === undefined || flags.remove === true ? undefined : scheduleRequest(task, words, flags);
+  if (id !== undefined && request === undefined) return await unschedule(id, flags);
+  let isStored = id === undefined;
+  return await showView(flags, "taskloom schedule", async ({ operations, queue }) => {
+    // A watch stores the schedule once.
+    if (!isStored) await operations.schedule(id!, { ...request!, ...(queue === undefined ? {} : { queue }) });
+    isStored = true;
+    const schedules = await operations.schedules(queue);
+    return { json: schedules, text: () => schedulesText(schedules) };
+  });
+}
+
+async function unschedule(id: string, flags: OperatorFlags): Promise<number> {
+  return await withOperations(flags, async ({ operations, queue }) => {
+    await operations.unschedule(id, queue);
+    if (flags.json === true) printJson({ removed: id });
+    else out(`${id} is no longer scheduled; jobs that it has submitted go on`);
+    return EXIT_CODES.ok;
+  });
+}
+
+function schedulesText(schedules: readonly ScheduleView[]): string {
+  if (schedules.length === 0) return "nothing is scheduled";
+  return tableText(
+    ["schedule", "task", "queue", "when", "next"],
+    schedules.map(({ id, task, queue, lane, cron, every, timezone, next }) => [
+      id,
+      task,
+      `${queue}.${lane}`,
+      cron === undefined
+        ? `every ${duration(every ?? 0)}`
+        : `${cron}${timezone === undefined ? "" : ` ${timezone}`}`,
+      next === undefined ? "-" : new Date(next).toLocaleString(),
+    ]),
+  );
+}
+
+/**
+ * Returns the schedule that the command line asks for, before an engine is opened.
+ *
+ * @throws {@link CliFailure} with the code `USAGE` if the task or the times are missing.
+ */
+function scheduleRequest(
+  task: string | undefined,
+  words: readonly string[],
+  { cron, every, timezone }: ScheduleFlags,
+): ScheduleRequest {
+  const usage = (message: string): CliFailure =>
+    new CliFailure("USAGE", message, { exitCode: EXIT_CODES.usage });
+  if (task === undefined) throw usage("Name the task to run: taskloom schedule ID TASK --cron '0 3 * * *'");
+  if (cron === undefined && every === undefined)
+    throw usage("Name the times of the runs: --cron '0 3 * * *', or --every SECONDS");
+  return {
+    task,
+    args: words.map(parseArgument),
+    ...(cron === undefined ? {} : { cron }),
+    ...(every === undefined ? {} : { every: every * 1_000 }),
+    ...(timezone === undefined ? {} : { timezone }),
+  };
+}

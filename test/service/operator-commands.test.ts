@@ -1,0 +1,120 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { TaskQueue } from "@taskloom/queue";
+import { test as base, describe, expect, vi } from "vitest";
+import { ServiceError } from "../../apps/worker/src/errors/service-error.ts";
+import { ServiceHere, command } from "./in-process.ts";
+import * as tasks from "./fixtures/tasks.ts";
+
+/** One service for all tests of this file, since its start takes longer than the commands. */
+const serviceTest = base.extend<{ service: ServiceHere }>({
+  service: [
+    // oxlint-disable-next-line no-empty-pattern -- vitest reads the pattern to know what the fixture needs
+    async ({}, use) => {
+      const folder = await mkdtemp(join(tmpdir(), "taskloom-test-"));
+      const service = await ServiceHere.open(`embedded:${join(folder, "jobs")}`, [tasks]);
+      await use(service);
+      await service[Symbol.asyncDispose]();
+      await rm(folder, { recursive: true, force: true });
+    },
+    { scope: "file" },
+  ],
+});
+
+interface Operated {
+  readonly queue: TaskQueue;
+  readonly run: typeof command;
+}
+
+/** Runs the commands on an engine's URL, and through the address of a service. */
+const places = ["an engine", "a service"].map((name) => ({
+  name,
+  test: serviceTest.extend<{ operated: Operated }>({
+    operated: async ({ service }, use) => {
+      await using queue = new TaskQueue({ engine: service.engine });
+      const where = name === "an engine" ? ["--engine", service.engine.url] : ["--url", service.address];
+      await use({ queue, run: (...args) => command(...args, ...where) });
+    },
+  }),
+}));
+
+describe.each(places)("through $name", ({ test }) => {
+  test("limit sets, shows and lifts the rate limit of a queue", async ({ operated: { run } }) => {
+    expect(await run("limit", "default", "100", "--per", "60")).toMatchObject({
+      code: 0,
+      stdout: "Each lane of queue default starts at most 100 per 60.0 s, on all workers together\n",
+    });
+    expect((await run("queues")).stdout).toMatch(/default\.loop .* 100 per 60\.0 s/);
+    expect((await run("limit", "default", "--json")).stdout).toBe(
+      `${JSON.stringify({ queue: "default", limit: { max: 100, per: 60_000 } }, null, 2)}\n`,
+    );
+    expect((await run("limit", "default", "--off")).stdout).toBe("Queue default has no limit\n");
+    expect(await run("limit", "mial", "1")).toMatchObject({
+      code: 4,
+      stderr: expect.stringContaining("There is no queue mial") as string,
+    });
+    for (const wrong of [["--per", "60"], ["5", "--off"], ["0"], ["5", "--per", "0"]])
+      expect(await run("limit", "default", ...wrong), wrong.join(" ")).toMatchObject({ code: 2 });
+  });
+
+  test("drain cancels the waiting jobs of a queue, and the delayed ones if it is told to", async ({
+    operated: { run, queue },
+  }) => {
+    await queue.pause();
+    const jobs = [0, 0, 60_000].map((delay) => queue.with({ delay }).submit(tasks.add, 1, 2));
+    const ends = Promise.allSettled(jobs);
+    await Promise.all(jobs.map((job) => job.sent()));
+    expect(await run("drain", "default")).toMatchObject({
+      code: 0,
+      stdout: "2 waiting jobs of queue default cancelled; running jobs go on\n",
+    });
+    expect(JSON.parse((await run("drain", "default", "--delayed", "--json")).stdout)).toEqual({
+      queue: "default",
+      drained: 1,
+    });
+    expect((await ends).map(({ status }) => status)).toEqual(["rejected", "rejected", "rejected"]);
+    expect(await run("drain", "none")).toMatchObject({ code: 4 });
+    await queue.resume();
+  });
+
+  test("logs prints the lines of a job, and follows a running one to its end", async ({
+    operated: { run, queue },
+  }) => {
+    const job = queue.submit(tasks.count, 3, 200);
+    expect(await run("logs", job.id, "--follow")).toMatchObject({
+      code: 0,
+      stdout: "counted 1\ncounted 2\ncounted 3\n",
+    });
+    expect(await job).toBe(3);
+    expect((await run("logs", job.id)).stdout).toBe("counted 1\ncounted 2\ncounted 3\n");
+    expect((await run("logs", job.id, "--follow", "--json")).stdout).toBe(
+      '"counted 1"\n"counted 2"\n"counted 3"\n',
+    );
+    expect(await run("logs", "loop.none")).toMatchObject({ code: 4 });
+  });
+
+  test("a watch shows its view again until a signal, and goes on after a failure", async ({
+    operated: { run },
+    service,
+  }) => {
+    await run("schedule", "often", "test.add", "1", "1", "--every", "3600");
+    const read = vi.spyOn(service.operations, "schedules");
+    read
+      .mockResolvedValueOnce([])
+      .mockRejectedValueOnce(new ServiceError(503, "BUSY", "The service is busy"));
+    setTimeout(() => process.emit("SIGINT"), 1_000);
+    const { code, stdout, stderr } = await run("schedule", "--watch", "0.1", "--json");
+    const views = stdout.trim().split("\n");
+    expect(code).toBe(0);
+    expect(views.length).toBeGreaterThan(1);
+    expect(JSON.parse(views.at(-1)!)).toMatchObject([{ id: "often", task: "test.add" }]);
+    // The commands on an engine read it by themselves.
+    if (read.mock.calls.length > 0) expect(stderr).toBe("taskloom: The service is busy\n");
+    read.mockRestore();
+    expect(await run("queues", "--watch", "0")).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("Expected a number from 0.1") as string,
+    });
+  });
+});
