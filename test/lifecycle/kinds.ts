@@ -12,6 +12,7 @@ import {
   TaskWorker,
   openEngine,
 } from "@taskloom/queue";
+import { DashboardError, dashboard } from "@taskloom/worker";
 import { pino } from "pino";
 import { CliFailure } from "../../apps/worker/src/errors/cli-failure.ts";
 import { EngineOperations } from "../../apps/worker/src/operations/engine-operations.ts";
@@ -230,6 +231,18 @@ export const kinds: readonly Kind[] = [
           await operations.close();
           await engine.close();
         },
+      });
+    },
+  },
+  {
+    name: "Dashboard",
+    refusal: [DashboardError, "DASHBOARD_CLOSED"],
+    open({ folder }) {
+      const panel = dashboard({ engine: `embedded:${join(folder, "jobs")}`, authorize: () => "read" });
+      return living(panel, {
+        start: () => panel.ready(),
+        stop: () => panel.close(),
+        use: () => panel.ready(),
       });
     },
   },

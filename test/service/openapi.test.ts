@@ -216,7 +216,7 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
       await ask("POST", "/runs/{id}/terminate", `${at}/terminate`);
       await refused(404, "RUN_UNKNOWN", ask("GET", "/runs/{id}/history", "/runs/none/history"));
     });
-    for (const path of ["/healthz", "/readyz", "/metrics"]) await ask("GET", path);
+    for (const path of ["/healthz", "/readyz", "/metrics", "/about"]) await ask("GET", path);
 
     // Invalid bodies are refused with the reason, and run nothing.
     for (const body of [
@@ -314,7 +314,7 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
       const good = [...checked.seen.get(route)!].filter((status) => status < 300);
       expect(good, `${route} was never answered well`).not.toEqual([]);
     }
-    expect(routes).toHaveLength(27);
+    expect(routes).toHaveLength(31);
   });
 
   test("every route of the document describes its answers: a good one with a schema, and the failures", async ({

@@ -3,9 +3,12 @@ import { element } from "./elements.js";
 
 export const place = (id) => document.getElementById(id);
 
-/** Sends a request to the API. @throws an Error with the message of the API. */
+/**
+ * Sends a request to the API; its paths are relative to the page, which can be mounted below any prefix. @throws an
+ * Error with the message of the API.
+ */
 export async function request(path, options = {}) {
-  const response = await fetch(path, options);
+  const response = await fetch(`.${path}`, options);
   const text = await response.text();
   const answer = text === "" ? undefined : JSON.parse(text);
   if (!response.ok) throw new Error(answer?.message ?? `status ${response.status}`);

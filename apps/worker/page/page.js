@@ -290,7 +290,7 @@ async function search(fields, cursor) {
               element(
                 "a",
                 {
-                  href: `/board/queue/${encodeURIComponent(`${job.queue}.${job.lane}`)}/${encodeURIComponent(job.id.replace(/^(loop|thread|workflow)\.(?=repeat:)/, ""))}`,
+                  href: `board/queue/${encodeURIComponent(`${job.queue}.${job.lane}`)}/${encodeURIComponent(job.id.replace(/^(loop|thread|workflow)\.(?=repeat:)/, ""))}`,
                 },
                 job.id,
               ),
@@ -319,4 +319,11 @@ function argumentText({ args, omitted, unreadable }) {
   return JSON.stringify(args).slice(0, 120);
 }
 
+/** Shows the links that lead somewhere: a page inside another app has no bull-board and no metrics. */
+async function showParts() {
+  const about = await request("/about");
+  for (const link of document.querySelectorAll("[data-part]")) link.hidden = !about[link.dataset.part];
+}
+
+showParts().catch(() => {}); // The status line shows an engine or a service that does not answer.
 void refresh();

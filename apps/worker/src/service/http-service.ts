@@ -13,15 +13,18 @@ import { version } from "../version.ts";
 import type { EngineOperations } from "../operations/engine-operations.ts";
 import type { ServiceMetrics } from "./http/service-metrics.ts";
 import { ServiceError } from "../errors/service-error.ts";
+import { setAccess } from "./http/access.ts";
 import { addBullBoard } from "./http/bull-board.ts";
 import { answerWithoutEngine } from "./http/engine-patience.ts";
 import { answerClientError, answerError, answerErrors } from "./http/errors.ts";
 import { Guard, clientOf, isLoopback } from "./http/guard.ts";
+import { addAbout } from "./http/routes/about.ts";
 import { addHealth } from "./http/routes/health.ts";
 import { listen } from "./http/listening.ts";
 import type { ListenAddress, ListenTarget } from "./http/listening.ts";
 import { addPage } from "./http/routes/page.ts";
 import { addRoutes } from "./http/routes/add-routes.ts";
+import { addSafeHeaders } from "./http/safe-headers.ts";
 import { trustedProxies } from "../config/trusted-proxies.ts";
 import { validateRequests } from "./http/validation.ts";
 import { Waits } from "./http/waits.ts";
@@ -49,10 +52,6 @@ export interface HttpServiceOptions {
   readonly trustProxy: readonly string[];
   readonly logger: Logger;
 }
-
-/** Forbids other hosts, and other sites to frame the page. bull-board sets styles in its elements. */
-const CONTENT_POLICY =
-  "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; base-uri 'self'; frame-ancestors 'none'; form-action 'self'";
 
 /** The time that open answers have when the service closes. */
 const CLOSE_PATIENCE_MS = 1_000;
@@ -90,6 +89,7 @@ export class HttpService implements Life {
     const waits = new Waits(options.maxStreams);
     addRoutes(app, options.operations, waits);
     addHealth(app, options);
+    addAbout(app, { engine: options.engine.url, hasBoard: true, hasMetrics: true });
     await addBullBoard(app, options.engine, options.operations, options.queues);
     await addPage(app);
     return new HttpService(app, waits);
@@ -170,13 +170,9 @@ function addHooks(app: FastifyInstance, { engine, logger }: HttpServiceOptions, 
   app.removeContentTypeParser("text/plain");
   validateRequests(app);
   answerErrors(app, logger);
-  app.addHook("onRequest", async (request, reply) => guard.check(request, reply));
+  app.addHook("onRequest", async (request, reply) => setAccess(request, guard.check(request, reply)));
   answerWithoutEngine(app, engine);
-  app.addHook("onSend", async (_request, reply) => {
-    void reply.header("content-security-policy", CONTENT_POLICY);
-    void reply.header("x-content-type-options", "nosniff");
-    void reply.header("referrer-policy", "no-referrer");
-  });
+  addSafeHeaders(app);
 }
 
 async function addPlugins(app: FastifyInstance, options: HttpServiceOptions): Promise<void> {

@@ -1,3 +1,4 @@
+import { EngineUnsupportedError } from "@taskloom/queue";
 import type { Engine } from "@taskloom/queue";
 import { storableText } from "@taskloom/queue/operating";
 import { Job } from "bullmq";
@@ -75,6 +76,13 @@ export class Presence {
   }
 
   async #read(): Promise<WorkerView[]> {
+    try {
+      this.#open();
+    } catch (error) {
+      // Jobs in memory are in this process alone, which knows its workers, so none of them stores a record.
+      if (error instanceof EngineUnsupportedError) return [];
+      throw error;
+    }
     const views = new Map<string, WorkerView>();
     for (let from = 0; from < MAX_READ; from += READ_AT_ONCE) {
       const jobs: (Job<WorkerView> | undefined)[] = await this.#open().getJobs(

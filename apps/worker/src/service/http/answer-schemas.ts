@@ -257,3 +257,13 @@ export const schedulesSchema: Schema = list(
     "next",
   ),
 );
+
+const flag: Schema = { type: "boolean" };
+
+export const aboutSchema: Schema = object({
+  version: text,
+  engine: text,
+  access: { type: "string", enum: ["operate", "read"] },
+  hasBoard: flag,
+  hasMetrics: flag,
+});

@@ -3,11 +3,15 @@ import type { Socket } from "node:net";
 import { TaskArgumentsError, TaskloomQueueError } from "@taskloom/queue";
 import { WireError, isEngineFull, withoutPasswords } from "@taskloom/queue/operating";
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
-import type { Logger } from "pino";
 import { ServiceError } from "../../errors/service-error.ts";
 
+/** The part of a log that answers need; the `error` of a line is a stack. */
+export interface ErrorLog {
+  error(line: Readonly<Record<string, unknown>>): void;
+}
+
 /** Answers every error with its status and `{ code, message }`. Unexpected errors are logged and not shown. */
-export function answerErrors(app: FastifyInstance, logger: Logger): void {
+export function answerErrors(app: FastifyInstance, logger: ErrorLog): void {
   app.setErrorHandler((error: FastifyError, request, reply) => answerError(error, request, reply, logger));
   app.setNotFoundHandler((request, reply) =>
     reply.status(404).send({
@@ -22,7 +26,7 @@ export function answerError(
   error: FastifyError,
   request: FastifyRequest,
   reply: FastifyReply,
-  logger: Logger,
+  logger: ErrorLog,
 ): FastifyReply {
   const { status, code, message } = answerTo(error);
   if (status === 503) void reply.header("retry-after", 1);

@@ -2,6 +2,8 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import { isIP } from "node:net";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { ServiceError } from "../../errors/service-error.ts";
+import { isRead, readOnly } from "./access.ts";
+import type { Access } from "./access.ts";
 
 /** The tokens: `operate` permits everything, `read` only reading. Without tokens every client is permitted everything. */
 export interface Tokens {
@@ -41,24 +43,24 @@ export class Guard {
     return this.#operate === undefined && this.#read === undefined;
   }
 
-  /** @throws {@link ServiceError} if the request is refused. */
-  check(request: FastifyRequest, reply: FastifyReply): void {
+  /**
+   * Returns the permission of a request.
+   *
+   * @throws {@link ServiceError} if the request is refused.
+   */
+  check(request: FastifyRequest, reply: FastifyReply): Access {
     const name = hostName(request);
     if (this.#onlyLoopback) refuseOtherNames(name);
     refuseOtherSites(request);
     // Probes have no token. Their answers contain nothing but the state.
-    if (this.#isOpen || request.url === "/healthz" || request.url === "/readyz") return;
+    if (this.#isOpen || request.url === "/healthz" || request.url === "/readyz") return "operate";
     const given = tokenOf(request);
     const hash = digest(given);
     // Guesses are counted later: clients behind a proxy share its address, and a right token is not a guess.
-    if (isSame(hash, this.#operate)) return;
+    if (isSame(hash, this.#operate)) return "operate";
     if (isSame(hash, this.#read)) {
-      if (request.method === "GET" || request.method === "HEAD") return;
-      throw new ServiceError(
-        403,
-        "READ_ONLY",
-        "This token permits only reading; use the token that permits everything",
-      );
+      if (isRead(request)) return "read";
+      throw readOnly("This token permits only reading; use the token that permits everything");
     }
     const address = clientOf(request);
     if (this.#guesses.isTooMany(address)) {
@@ -126,12 +128,19 @@ function refuseOtherNames(name: string): void {
   }
 }
 
-/** Refuses requests of other sites, reads included: a page sees no answer, but could keep the service busy. */
-function refuseOtherSites(request: FastifyRequest): void {
+/**
+ * Refuses requests of other sites, reads included: a page sees no answer, but could keep the service busy.
+ *
+ * @param hostIsOwn whether the Host header is the one that the browser sent. A proxy in front of a user's app can replace
+ *   it, so the origin then counts only for a browser that does not say where a request comes from.
+ */
+export function refuseOtherSites(request: FastifyRequest, hostIsOwn: boolean = true): void {
   const { origin } = request.headers;
   const site = request.headers["sec-fetch-site"];
   const crossed =
-    (origin !== undefined && !(URL.canParse(origin) && new URL(origin).host === request.host)) ||
+    ((hostIsOwn || site === undefined) &&
+      origin !== undefined &&
+      !(URL.canParse(origin) && new URL(origin).host === request.host)) ||
     (site !== undefined && site !== "same-origin" && site !== "none");
   if (crossed && !isFollowedLink(request)) {
     throw new ServiceError(
