@@ -17,13 +17,23 @@ afterAll(() => runner[Symbol.dispose]());
 
 const read = (page: string): string => readFileSync(join(root, page), "utf8");
 
-const docs = readdirSync(join(root, "docs"))
-  .filter((name) => name.endsWith(".md"))
-  .map((name) => `docs/${name}`);
+const docs = ["docs"].flatMap((folder) =>
+  readdirSync(join(root, folder))
+    .filter((name) => name.endsWith(".md"))
+    .map((name) => `${folder}/${name}`),
+);
 const readmes = ["packages", "apps"].flatMap((folder) =>
   readdirSync(join(root, folder)).map((name) => `${folder}/${name}/README.md`),
 );
-const pages = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/README.md", ...readmes, ...docs];
+const pages = [
+  "README.md",
+  "CONTRIBUTING.md",
+  "SECURITY.md",
+  "CHANGELOG.md",
+  "examples/README.md",
+  ...readmes,
+  ...docs,
+];
 const pagesWithExamples = pages.filter((page) => examplesIn(read(page)).length > 0);
 
 test.each(readmes)("%s has the installation, and a program that runs", (page) => {
@@ -64,10 +74,13 @@ function anchor(heading: string): string {
 
 test.each(pages)("every link of %s leads to a file, and to a heading in it", (page) => {
   const broken: string[] = [];
-  for (const [, target = ""] of read(page).matchAll(/\]\(([^)\s]+)\)/g)) {
+  for (const [, link = ""] of read(page).matchAll(/\]\(([^)\s]+)\)/g)) {
+    // A README of a package names the files of the repository by their addresses, since a registry shows it, too.
+    const target = link.replace(/^https:\/\/github\.com\/taskloom\/taskloom\/(?:blob|tree)\/main\//, "/");
     if (/^\w+:/.test(target)) continue;
     const [path = "", heading] = target.split("#");
-    const file = path === "" ? join(root, page) : join(root, dirname(page), path);
+    const folder = path.startsWith("/") ? root : join(root, dirname(page));
+    const file = path === "" ? join(root, page) : join(folder, path);
     if (!existsSync(file)) broken.push(target);
     else if (heading !== undefined && file.endsWith(".md")) {
       const headings = [...readFileSync(file, "utf8").matchAll(/^#+ (.+)$/gm)];

@@ -5,9 +5,9 @@ import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
-if (major < 22 || (major === 22 && minor < 12)) {
+if (major < 22 || (major === 22 && minor < 16)) {
   process.stderr.write(
-    `taskloom: this is Node ${process.version}; it needs 22.12 or later, so install that.\n`,
+    `taskloom: this is Node ${process.version}; it needs 22.16 or later, so install that.\n`,
   );
   process.exit(1);
 }

@@ -49,4 +49,4 @@ export const captureContext: () => Propagated | undefined = deprecate(
 );
 
 /** The version of this package. */
-export const version = "0.1.0";
+export const version: string = "0.1.0";

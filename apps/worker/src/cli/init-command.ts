@@ -33,7 +33,18 @@ export async function initCommand(directory: string): Promise<number> {
   out("  npm install");
   out("  npm test     # type check, and the tests in virtual time");
   out("  npm start    # a worker and a web server, until Ctrl-C");
+  if (!canShareFolder()) {
+    out(
+      `The two processes share the folder .taskloom. This is Node ${process.version}, whose SQLite ${process.versions["sqlite"]} cannot do that: install Node 22.22 or 24.21, or set TASKLOOM_ENGINE=redis://HOST:6379.`,
+    );
+  }
   return EXIT_CODES.ok;
+}
+
+/** Returns whether two processes of this Node may write to one embedded engine: from SQLite 3.51.3 on. */
+function canShareFolder(): boolean {
+  const [major = 0, minor = 0, patch = 0] = (process.versions["sqlite"] ?? "").split(".").map(Number);
+  return major * 1_000_000 + minor * 1_000 + patch >= 3_051_003;
 }
 
 /** Returns the files of the template, with paths as in the new project. */
