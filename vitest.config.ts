@@ -6,6 +6,14 @@ export default defineConfig({
   // Tests run on the packages' sources: no build stands between an edit and its test.
   // Setting the conditions replaces vitest's defaults; of those, "module" names builds for bundlers that Node cannot load.
   ssr: { resolve: { conditions: ["@taskloom/source", "node"] } },
+  resolve: {
+    alias: [
+      {
+        find: /^\.\/load-engine\.ts$/,
+        replacement: fileURLToPath(new URL("test/support/load-engine.ts", import.meta.url)),
+      },
+    ],
+  },
   test: {
     // Threads and processes that tests start load the sources too, and Node strips their types anew in each: with this it
     // does so once, which halves a thread's start.

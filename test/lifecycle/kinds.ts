@@ -15,9 +15,7 @@ import {
 import { DashboardError, dashboard } from "@taskloom/worker";
 import { pino } from "pino";
 import { CliFailure } from "../../apps/worker/src/errors/cli-failure.ts";
-import { EngineOperations } from "../../apps/worker/src/operations/engine-operations.ts";
-import { HttpService } from "../../apps/worker/src/service/http-service.ts";
-import { ServiceMetrics } from "../../apps/worker/src/service/http/service-metrics.ts";
+import { HttpAddress } from "../../apps/worker/src/service/http-address.ts";
 import { WatchedWorker } from "../../apps/worker/src/workers/watched-worker.ts";
 import { WorkerProcess } from "../../apps/worker/src/workers/worker-process.ts";
 import { add } from "./tasks.ts";
@@ -200,17 +198,16 @@ export const kinds: readonly Kind[] = [
   engineKind("redis:", closedElsewhere, "redis"),
   engineKind("postgres:", closedElsewhere, "postgres"),
   {
-    name: "HttpService",
+    name: "HttpAddress",
     refusal: [CliFailure, "SERVICE_CLOSED"],
     async open({ folder }) {
       const engine = openEngine(`embedded:${join(folder, "jobs")}`);
       await engine.connect();
-      const operations = new EngineOperations(engine, ["default"], []);
-      const service = await HttpService.create({
+      const service = new HttpAddress({
         engine,
-        operations,
         queues: ["default"],
-        metrics: new ServiceMetrics(operations, async () => []),
+        modules: [],
+        metrics: async () => [],
         isReady: () => true,
         host: "127.0.0.1",
         token: undefined,
@@ -227,10 +224,7 @@ export const kinds: readonly Kind[] = [
         start: () => service.listen(target),
         stop: () => service.close(),
         use: () => service.listen(target),
-        release: async () => {
-          await operations.close();
-          await engine.close();
-        },
+        release: () => engine.close(),
       });
     },
   },

@@ -6,8 +6,7 @@ import { exitCodeOf, failureLine } from "../../apps/worker/src/cli/failure-repor
 import { program } from "../../apps/worker/src/cli/program.ts";
 import { defaultSettings } from "../../apps/worker/src/config/settings.ts";
 import { EngineOperations } from "../../apps/worker/src/operations/engine-operations.ts";
-import { HttpService } from "../../apps/worker/src/service/http-service.ts";
-import { ServiceMetrics } from "../../apps/worker/src/service/http/service-metrics.ts";
+import { HttpAddress } from "../../apps/worker/src/service/http-address.ts";
 import { WatchedWorker } from "../../apps/worker/src/workers/watched-worker.ts";
 import type { Ended } from "../support/taskloom-process.ts";
 
@@ -38,13 +37,13 @@ export class ServiceHere implements AsyncDisposable {
   readonly engine: Engine;
   readonly operations: EngineOperations;
   readonly address: string;
-  readonly #http: HttpService;
+  readonly #http: HttpAddress;
   readonly #worker: WatchedWorker | undefined;
 
   private constructor(
     engine: Engine,
     operations: EngineOperations,
-    http: HttpService,
+    http: HttpAddress,
     address: string,
     worker: WatchedWorker | undefined,
   ) {
@@ -60,14 +59,13 @@ export class ServiceHere implements AsyncDisposable {
     await engine.connect();
     const operations = new EngineOperations(engine, ["default"], modules);
     const logger = pino({ level: "silent" });
-    const settings = { ...defaultSettings(), engine, operations, logger };
-    const metrics = new ServiceMetrics(operations, async () => []);
-    const http = await HttpService.create({ ...settings, metrics, isReady: () => true });
+    const settings = { ...defaultSettings(), engine, modules, logger };
+    const http = new HttpAddress({ ...settings, metrics: async () => [], isReady: () => true });
     const { address } = await http.listen({ host: "127.0.0.1", port: 0, orAnyFree: false });
     const worker =
       modules.length === 0
         ? undefined
-        : new WatchedWorker({ ...settings, threads: 1, modules, slot: 0, drain: 1_000 });
+        : new WatchedWorker({ ...settings, threads: 1, slot: 0, drain: 1_000 });
     await worker?.start();
     return new ServiceHere(engine, operations, http, address, worker);
   }

@@ -9,9 +9,7 @@ import { pino } from "pino";
 import { EXIT_CODES } from "../errors/cli-failure.ts";
 import { err, out } from "../terminal/output.ts";
 import { defaultSettings } from "../config/settings.ts";
-import { EngineOperations } from "../operations/engine-operations.ts";
-import { HttpService } from "../service/http-service.ts";
-import { ServiceMetrics } from "../service/http/service-metrics.ts";
+import { HttpAddress } from "../service/http-address.ts";
 import { workHere, workInProcesses } from "../workers/worker-set.ts";
 import type { WorkerSet } from "../workers/worker-set.ts";
 import { checkDirectory, leaveOut, projectRoot } from "./directory.ts";
@@ -55,13 +53,11 @@ export async function demoCommand(directory: string | undefined, flags: DemoFlag
   const stopped = signals.asked.then(() => Promise.reject<never>(new Interrupted()));
   stopped.catch(() => {});
   let workers: WorkerSet | undefined;
-  let http: HttpService | undefined;
-  let operations: EngineOperations | undefined;
+  let http: HttpAddress | undefined;
   try {
     await engine.connect();
     for (const warning of engine.warnings()) err(`taskloom: ${warning}`);
-    operations = new EngineOperations(engine, [QUEUE_NAME], [(await import(tasksModule().href)) as object]);
-    http = await openHttp(engine, operations, () => workers);
+    http = openHttp(engine, (await import(tasksModule().href)) as object, () => workers);
     const { address } = await http.listen({
       host: "127.0.0.1",
       port: flags.port ?? DEFAULT_PORT,
@@ -100,23 +96,18 @@ export async function demoCommand(directory: string | undefined, flags: DemoFlag
     await queue.close().catch(() => {});
     await workers?.stop();
     await http?.close();
-    await operations?.close();
     await engine.close();
     signals.dispose();
   }
 }
 
-function openHttp(
-  engine: Engine,
-  operations: EngineOperations,
-  workers: () => WorkerSet | undefined,
-): Promise<HttpService> {
-  return HttpService.create({
+function openHttp(engine: Engine, tasks: object, workers: () => WorkerSet | undefined): HttpAddress {
+  return new HttpAddress({
     ...defaultSettings(),
     engine,
-    operations,
+    modules: [tasks],
     queues: [QUEUE_NAME],
-    metrics: new ServiceMetrics(operations, async () => (await workers()?.metrics()) ?? []),
+    metrics: async () => (await workers()?.metrics()) ?? [],
     isReady: () => workers() !== undefined,
     host: "127.0.0.1",
     logger: pino({ level: "silent" }),

@@ -4,13 +4,11 @@ import type { Engine } from "@taskloom/queue";
 import type { Logger } from "pino";
 import type { Settings } from "../config/settings.ts";
 import { EXIT_CODES } from "../errors/cli-failure.ts";
-import { EngineOperations } from "../operations/engine-operations.ts";
 import { connectPatiently } from "../workers/connect.ts";
 import type { MetricsSnapshot } from "../workers/job-metrics.ts";
 import { workHere, workInProcesses } from "../workers/worker-set.ts";
 import type { WorkerSet } from "../workers/worker-set.ts";
-import { HttpService } from "./http-service.ts";
-import { ServiceMetrics } from "./http/service-metrics.ts";
+import { HttpAddress } from "./http-address.ts";
 
 /** The time in which the log has to be written at the end. */
 const FLUSH_PATIENCE_MS = 1_000;
@@ -35,9 +33,8 @@ export async function runWorkerService(
   ]);
   if (engine === undefined) return EXIT_CODES.ok;
   for (const warning of engine.warnings()) logger.warn({ event: "engine" }, warning);
-  const operations = new EngineOperations(engine, settings.queues, modules);
   let isReady = false;
-  const http = await openHttp(settings, engine, operations, logger, {
+  const http = await openHttp(settings, engine, modules, logger, {
     portIsNamed,
     isReady: () => isReady,
     metrics: async () => (await workers?.metrics()) ?? [],
@@ -62,7 +59,6 @@ export async function runWorkerService(
     isReady = false;
     await workers?.stop();
     await http?.service.close();
-    await operations.close();
     await engine.close();
     signals.dispose();
     logger.info({ event: "stopped" }, "stopped");
@@ -111,7 +107,7 @@ function flushed(logger: Logger): Promise<void> {
 async function openHttp(
   settings: Settings,
   engine: Engine,
-  operations: EngineOperations,
+  modules: readonly object[],
   logger: Logger,
   {
     portIsNamed,
@@ -122,16 +118,16 @@ async function openHttp(
     readonly isReady: () => boolean;
     readonly metrics: () => Promise<readonly MetricsSnapshot[]>;
   },
-): Promise<{ readonly service: HttpService; readonly address: string } | undefined> {
+): Promise<{ readonly service: HttpAddress; readonly address: string } | undefined> {
   if (!settings.http) return undefined;
   const socket = settings.listen?.slice("unix:".length);
-  const service = await HttpService.create({
+  const service = new HttpAddress({
     ...settings,
     host: socket === undefined ? settings.host : undefined,
     engine,
-    operations,
+    modules,
     isReady,
-    metrics: new ServiceMetrics(operations, metrics),
+    metrics,
     logger,
   });
   const { address, isOther } = await service.listen(

@@ -1,14 +1,15 @@
 import type { JobEvent, JobStart, WorkerStats } from "@taskloom/queue";
-import { Counter, Gauge, Histogram } from "prom-client";
-import type { MetricObjectWithValues, MetricValue, Registry } from "prom-client";
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from "prom-client";
+import type { MetricObjectWithValues, MetricValue } from "prom-client";
 
 /** The metrics of one registry, as a worker process sends them to its service. */
 export type MetricsSnapshot = readonly MetricObjectWithValues<MetricValue<string>>[];
 
 const SECONDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
 
-/** The Prometheus metrics of a worker: its jobs, its lanes and its event loop. */
+/** The Prometheus metrics of a worker: its jobs, its lanes, its event loop and its process. */
 export class JobMetrics {
+  readonly #registry = new Registry();
   readonly #waited: Histogram;
   readonly #duration: Histogram;
   readonly #ended: Counter;
@@ -25,8 +26,11 @@ export class JobMetrics {
   readonly throttled: Gauge;
   readonly reductions: Gauge;
 
-  constructor(registry: Registry) {
-    const registers = [registry];
+  /** @param worker the value of the label `worker` of each metric. */
+  constructor(worker: string) {
+    this.#registry.setDefaultLabels({ worker });
+    collectDefaultMetrics({ register: this.#registry });
+    const registers = [this.#registry];
     this.#waited = new Histogram({
       name: "taskloom_job_wait_seconds",
       help: "Seconds from the time a job could first run to its first start, by task.",
@@ -88,6 +92,10 @@ export class JobMetrics {
       "taskloom_admission_reductions",
       "Times that the limit of the loop lane was lowered since the start.",
     );
+  }
+
+  snapshot(): Promise<MetricsSnapshot> {
+    return this.#registry.getMetricsAsJSON();
   }
 
   started({ queue, lane, name, attempt, waited }: JobStart): void {

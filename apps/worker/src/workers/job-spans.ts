@@ -1,7 +1,22 @@
+import { createRequire } from "node:module";
 import { inspect } from "node:util";
-import { SpanKind, SpanStatusCode, context, trace } from "@opentelemetry/api";
 import type { Link, Span } from "@opentelemetry/api";
 import type { JobEvent, JobStart, StepEvent } from "@taskloom/queue";
+
+const require = createRequire(import.meta.url);
+/** The place at which each copy of the OpenTelemetry API, major version 1, finds the provider of the process. */
+const PROVIDERS = Symbol.for("opentelemetry.js.api.1");
+
+/**
+ * Returns the OpenTelemetry API, once the process has a provider of tracers. Without one each span would be dropped, so
+ * the API is not even loaded. It is loaded by `require`, because a span begins with its job and cannot wait.
+ */
+function tracing(): Api | undefined {
+  const providers: { readonly trace?: unknown } | undefined = Reflect.get(globalThis, PROVIDERS);
+  return providers?.trace === undefined ? undefined : (require("@opentelemetry/api") as Api);
+}
+
+type Api = typeof import("@opentelemetry/api");
 
 /**
  * Records a span for each attempt of a job or step, linked to the span that submitted the job or run. The steps of a run
@@ -14,9 +29,11 @@ export class JobSpans {
 
   started({ id, name, queue, lane, attempt, waited }: JobStart): void {
     this.left(id);
-    const span = trace.getTracer("taskloom").startSpan(`${name} process`, {
-      links: linksOfSubmitter(),
-      kind: SpanKind.CONSUMER,
+    const api = tracing();
+    if (api === undefined) return;
+    const span = api.trace.getTracer("taskloom").startSpan(`${name} process`, {
+      links: linksOfSubmitter(api),
+      kind: api.SpanKind.CONSUMER,
       attributes: {
         "messaging.system": "taskloom",
         "messaging.operation.type": "process",
@@ -36,7 +53,7 @@ export class JobSpans {
     if (span === undefined) return;
     this.#spans.delete(id);
     span.setAttribute("taskloom.state", state);
-    if (error !== undefined) recordError(span, error);
+    if (error !== undefined) recordError(span, error, tracing());
     span.end();
   }
 
@@ -51,9 +68,11 @@ export class JobSpans {
 
   /** Records the span of a step that has ended. */
   step({ run, key, name, queue, lane, state, attempt, startedAt, duration, error }: StepEvent): void {
-    const span = trace.getTracer("taskloom").startSpan(`${name} step`, {
-      links: linksOfSubmitter(),
-      kind: SpanKind.INTERNAL,
+    const api = tracing();
+    if (api === undefined) return;
+    const span = api.trace.getTracer("taskloom").startSpan(`${name} step`, {
+      links: linksOfSubmitter(api),
+      kind: api.SpanKind.INTERNAL,
       startTime: startedAt,
       attributes: {
         "messaging.system": "taskloom",
@@ -66,17 +85,17 @@ export class JobSpans {
         "taskloom.state": state,
       },
     });
-    if (error !== undefined) recordError(span, error);
+    if (error !== undefined) recordError(span, error, api);
     span.end(startedAt + duration);
   }
 }
 
-function linksOfSubmitter(): Link[] {
+function linksOfSubmitter({ trace, context }: Api): Link[] {
   const submitter = trace.getSpanContext(context.active());
   return submitter === undefined ? [] : [{ context: submitter }];
 }
 
-function recordError(span: Span, error: unknown): void {
+function recordError(span: Span, error: unknown, api: Api | undefined): void {
   span.recordException(error instanceof Error ? error : inspect(error));
-  span.setStatus({ code: SpanStatusCode.ERROR });
+  if (api !== undefined) span.setStatus({ code: api.SpanStatusCode.ERROR });
 }

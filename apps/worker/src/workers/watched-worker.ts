@@ -7,12 +7,11 @@ import type { Life, LifeState } from "@taskloom/loop/lifecycle";
 import { QueueClosedError, RemoteTask, TaskWorker } from "@taskloom/queue";
 import type { Engine, JobEvent, JobStart, WorkerStats } from "@taskloom/queue";
 import type { Logger } from "pino";
-import { Registry, collectDefaultMetrics } from "prom-client";
 import { version } from "../version.ts";
 import { Admission } from "./admission.ts";
-import { JobMetrics } from "./job-metrics.ts";
-import type { MetricsSnapshot } from "./job-metrics.ts";
+import type { JobMetrics, MetricsSnapshot } from "./job-metrics.ts";
 import { JobSpans } from "./job-spans.ts";
+import { LateMetrics } from "./late-metrics.ts";
 import { PID_SPACE } from "./pid-space.ts";
 import { Presence } from "./presence.ts";
 import { TaskWatch } from "./task-tree.ts";
@@ -54,10 +53,9 @@ export interface WatchedWorkerOptions {
 
 /** A TaskWorker with a log, metrics, spans, admission, and a record that shows it to other processes. */
 export class WatchedWorker implements Life {
-  readonly registry: Registry = new Registry();
   readonly #options: WatchedWorkerOptions;
   readonly #worker: TaskWorker;
-  readonly #metrics: JobMetrics;
+  readonly #metrics: LateMetrics;
   readonly #spans = new JobSpans();
   readonly #admission: Admission;
   readonly #presence: Presence;
@@ -80,9 +78,7 @@ export class WatchedWorker implements Life {
     this.#slot = `${hostname()}:${options.service ?? process.pid}/${options.slot}`;
     this.#id = `worker-${hostname()}-${process.pid}`.replaceAll(":", "-");
     // The label leaves out the service's process id, which would begin a new series at each restart.
-    this.registry.setDefaultLabels({ worker: `${hostname()}/${options.slot}` });
-    collectDefaultMetrics({ register: this.registry });
-    this.#metrics = new JobMetrics(this.registry);
+    this.#metrics = new LateMetrics(`${hostname()}/${options.slot}`);
     this.#admission = new Admission({
       concurrency: options.concurrency,
       maxDelay: options.maxLoopDelay,
@@ -103,7 +99,7 @@ export class WatchedWorker implements Life {
       onJob: (event) => this.#ended(event),
       onStep: (event) => this.#spans.step(event),
       onStall: (stall) => {
-        this.#metrics.stalled();
+        this.#metrics.record((metrics) => metrics.stalled());
         options.logger.warn({ event: "stall", ...stall }, "the event loop was blocked by a task");
       },
       onEngineError: (error) => {
@@ -112,7 +108,7 @@ export class WatchedWorker implements Life {
       },
       onUnknown: ({ id, name, version: wanted }) => {
         this.#jobs.delete(id);
-        this.#metrics.unknown(name);
+        this.#metrics.record((metrics) => metrics.unknown(name));
         options.logger.warn(
           { event: "unknown", id, task: name, version: wanted },
           `job ${id} needs ${wanted === undefined ? "" : `version ${wanted} of `}task ${name}, which no module exports; the job waits`,
@@ -160,7 +156,9 @@ export class WatchedWorker implements Life {
 
   /** Returns the metrics for Prometheus. */
   async metrics(): Promise<MetricsSnapshot> {
-    return await this.registry.getMetricsAsJSON();
+    const metrics = await this.#metrics.load();
+    this.#update(metrics);
+    return await metrics.snapshot();
   }
 
   /** Takes no more jobs, waits for running jobs within the drain, and hands back the others. */
@@ -187,7 +185,7 @@ export class WatchedWorker implements Life {
     const { id, name, queue, lane, attempt, args, calls } = start;
     const pack = calls === undefined ? {} : { calls };
     this.#jobs.set(id, { id, task: name, queue, lane, attempt, ...pack, startedAt: Date.now() });
-    this.#metrics.started(start);
+    this.#metrics.record((metrics) => metrics.started(start));
     this.#spans.started(start);
     const { logger } = this.#options;
     if (!logger.isLevelEnabled("debug")) return;
@@ -202,7 +200,7 @@ export class WatchedWorker implements Life {
   #ended(event: JobEvent): void {
     const { id, name, queue, lane, state, attempt, duration, calls, error } = event;
     this.#jobs.delete(id);
-    this.#metrics.ended(event);
+    this.#metrics.record((metrics) => metrics.ended(event));
     this.#spans.ended(event);
     const pack = calls === undefined ? {} : { calls };
     const line = { event: state, id, task: name, queue, lane, attempt, duration, ...pack };
@@ -238,8 +236,7 @@ export class WatchedWorker implements Life {
       );
     }
     this.#view = this.#makeView();
-    this.#setGauges(this.#view);
-    this.#metrics.runs(this.#worker.stats().runCounts);
+    if (this.#metrics.loaded !== undefined) this.#update(this.#metrics.loaded);
     void this.#store(this.#view);
   }
 
@@ -288,18 +285,22 @@ export class WatchedWorker implements Life {
     }
   }
 
-  #setGauges({ lanes, loop, admission }: WorkerView): void {
+  /** Sets the metrics that show the last sample. */
+  #update(metrics: JobMetrics): void {
+    metrics.runs(this.#worker.stats().runCounts);
+    if (this.#view === undefined) return;
+    const { lanes, loop, admission } = this.#view;
     for (const [lane, { running, limit }] of Object.entries<WorkerLane>(lanes)) {
-      this.#metrics.running.set({ lane }, running);
-      this.#metrics.limit.set({ lane }, limit);
+      metrics.running.set({ lane }, running);
+      metrics.limit.set({ lane }, limit);
     }
-    this.#metrics.loopDelay.set({ quantile: "0.5" }, loop.delayP50 / 1_000);
-    this.#metrics.loopDelay.set({ quantile: "0.99" }, loop.delayP99 / 1_000);
-    this.#metrics.loopDelay.set({ quantile: "1" }, loop.delayMax / 1_000);
-    this.#metrics.loopUtilization.set(loop.utilization);
-    this.#metrics.threads.set(lanes.thread.limit);
-    this.#metrics.throttled.set(admission.isThrottled ? 1 : 0);
-    this.#metrics.reductions.set(admission.reductions);
+    metrics.loopDelay.set({ quantile: "0.5" }, loop.delayP50 / 1_000);
+    metrics.loopDelay.set({ quantile: "0.99" }, loop.delayP99 / 1_000);
+    metrics.loopDelay.set({ quantile: "1" }, loop.delayMax / 1_000);
+    metrics.loopUtilization.set(loop.utilization);
+    metrics.threads.set(lanes.thread.limit);
+    metrics.throttled.set(admission.isThrottled ? 1 : 0);
+    metrics.reductions.set(admission.reductions);
   }
 
   /** Stores one record at a time, so that records do not pile up in front of a slow engine. */

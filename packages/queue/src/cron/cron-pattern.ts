@@ -1,4 +1,7 @@
-import { CronExpressionParser } from "cron-parser";
+import { createRequire } from "node:module";
+import type { CronExpression } from "cron-parser";
+
+const require = createRequire(import.meta.url);
 
 /**
  * A cron pattern without a zone: the times that a clock shows.
@@ -9,7 +12,7 @@ import { CronExpressionParser } from "cron-parser";
 export class CronPattern {
   /** True if every hour of the day matches: the pattern is then an interval and not a time of day. */
   readonly isEveryHour: boolean;
-  readonly #expression: ReturnType<typeof CronExpressionParser.parse>;
+  readonly #expression: CronExpression;
 
   /** @throws Error whose message is a clause that names the fault of the pattern. */
   constructor(pattern: string) {
@@ -18,6 +21,8 @@ export class CronPattern {
       throw new Error(`it has ${fields.length} fields, and five or six are needed`);
     if (fields.some((field) => /(?:^|,)H(?:$|[,/(])/i.test(field)))
       throw new Error("`H` would be a different time at each start, so write the time itself");
+    // Loaded with the first pattern, since the parser brings a library of time zones.
+    const { CronExpressionParser } = require("cron-parser") as typeof import("cron-parser");
     this.#expression = CronExpressionParser.parse(pattern.trim(), { tz: "UTC", currentDate: new Date(0) });
     this.isEveryHour = this.#expression.fields.hour.values.length === 24;
   }

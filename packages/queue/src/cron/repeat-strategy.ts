@@ -1,7 +1,9 @@
-import { getNextMillis } from "bullmq";
+import { createRequire } from "node:module";
 import type { AdvancedOptions, RepeatOptions } from "bullmq";
 import { CronPattern } from "./cron-pattern.ts";
 import { nextRun } from "./next-run.ts";
+
+const require = createRequire(import.meta.url);
 
 /** The fields of a stored schedule that determine its runs. */
 type Repeat = Pick<RepeatOptions, "pattern" | "tz" | "endDate" | "startDate" | "immediately">;
@@ -19,6 +21,7 @@ export function nextRunOf(after: number, repeat: Repeat): number | undefined {
     next = nextRun(new CronPattern(pattern), tz, from);
   } catch {
     // Another BullMQ client stored a pattern that Taskloom refuses, such as one with `H`. BullMQ's rules apply to it.
+    const { getNextMillis } = require("bullmq") as typeof import("bullmq");
     return getNextMillis(after, repeat);
   }
   return next !== undefined && endDate != null && next > new Date(endDate).getTime() ? undefined : next;

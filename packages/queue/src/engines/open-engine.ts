@@ -1,9 +1,6 @@
 import { EngineUrlError } from "../errors.ts";
 import type { Engine } from "../contract/engine.ts";
-import { EmbeddedEngine } from "./sqlite/embedded-engine.ts";
-import { MemoryEngine } from "./memory/memory-engine.ts";
-import { PostgresEngine } from "./postgres/postgres-engine.ts";
-import { RedisEngine } from "./redis/redis-engine.ts";
+import { loadEngine } from "./load-engine.ts";
 import { withoutPassword } from "../contract/without-password.ts";
 
 /** The default engine. */
@@ -15,7 +12,8 @@ const EXAMPLES =
 /**
  * Returns the engine that a URL names. The engine connects at its first use.
  *
- * @throws {@link EngineUrlError} if the URL names no engine.
+ * @throws {@link EngineUrlError} if the URL names no engine, {@link EngineUnsupportedError} if a library of the engine,
+ *   such as pg, is not installed.
  */
 export function openEngine(url: string): Engine {
   const scheme = /^([a-z-]+):/i.exec(url)?.[1]?.toLowerCase();
@@ -24,14 +22,14 @@ export function openEngine(url: string): Engine {
     case "rediss":
     case "redis-cluster":
     case "rediss-cluster":
-      return RedisEngine.open(url);
+      return loadEngine("redis").open(url);
     case "postgres":
     case "postgresql":
-      return PostgresEngine.open(url);
+      return loadEngine("postgres").open(url);
     case "embedded":
-      return EmbeddedEngine.open(url);
+      return loadEngine("sqlite").open(url);
     case "memory":
-      return MemoryEngine.open(url);
+      return loadEngine("memory").open(url);
     default:
       throw new EngineUrlError(`${JSON.stringify(withoutPassword(url))} is not an engine; use ${EXAMPLES}`);
   }

@@ -5,8 +5,8 @@ import type { LockTable } from "./lock-table.ts";
 export interface RenewingThread {
   readonly queue: number;
   readonly table: LockTable;
-  /** `renews` is false once the thread has ended. */
-  readonly thread: { readonly renews: boolean };
+  /** `begin` starts the thread, once. `renews` is false once the thread has ended. */
+  readonly thread: { readonly renews: boolean; begin(): void };
 }
 
 /** A lock that a run of this lane holds. */
@@ -34,6 +34,7 @@ export class LaneLocks implements LaneLockHolder {
 
   hold(id: string, token: string, name: string): RunLock {
     const slot = this.#thread?.table.put(this.#thread.queue, id, token, name);
+    this.#thread?.thread.begin();
     const sequence = slot === undefined ? undefined : this.#thread?.table.sequenceOf(slot);
     const lock = { id, token, slot, sequence, renewedAt: performance.now() };
     this.#held.add(lock);

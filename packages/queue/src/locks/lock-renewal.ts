@@ -40,36 +40,49 @@ export interface LockRenewalOptions {
  * Without the thread, the loop renews ({@link LaneLocks}), as it does in BullMQ. If the loop was then blocked for three times
  * the lock, a job ran twice, and the first result was dropped. The thread renews while the process lives and the loop is
  * not blocked for longer than `stallLimit`.
+ *
+ * The thread starts with the first lock: a worker that has run no job needs neither its memory nor its timers. A lock
+ * lasts many times longer than the start, and Node starts a thread even while the loop is blocked.
  */
 export class LockRenewal implements LockHolder {
   readonly table: LockTable;
-  readonly #thread: Thread;
-  readonly #timer: NodeJS.Timeout;
+  readonly #data: RenewalThreadData;
+  readonly #onStall: LockRenewalOptions["onStall"];
   readonly #lanes = new Map<number, LaneLocks>();
   readonly #queues: readonly string[];
-  readonly #exited: Promise<void>;
+  #thread: Thread | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #exited: Promise<void> = Promise.resolve();
   #renews: boolean;
 
   constructor({ slots, onStall, ...data }: LockRenewalOptions) {
     this.#queues = data.queues;
     this.#renews = data.address !== undefined;
     this.table = LockTable.withSlots(slots);
-    this.#thread = new Thread(new URL(`./lock-renewal-thread${extname(import.meta.url)}`, import.meta.url), {
+    this.#data = { ...data, memory: this.table.memory };
+    this.#onStall = onStall;
+  }
+
+  /** Starts the thread, once. */
+  begin(): void {
+    if (this.#thread !== undefined) return;
+    const thread = new Thread(new URL(`./lock-renewal-thread${extname(import.meta.url)}`, import.meta.url), {
       name: "taskloom-lock-renewal",
       // The thread needs no flag of the process, and some flags (--inspect-brk, --input-type) would stop it.
       execArgv: [],
       stdin: false,
-      workerData: { ...data, memory: this.table.memory } satisfies RenewalThreadData,
+      workerData: this.#data,
     });
-    this.#thread.unref();
-    this.#thread.on("message", (message: RenewalThreadMessage) => {
-      if (message.type === "stall") onStall({ duration: message.duration, jobs: message.jobs });
+    this.#thread = thread;
+    thread.unref();
+    thread.on("message", (message: RenewalThreadMessage) => {
+      if (message.type === "stall") this.#onStall({ duration: message.duration, jobs: message.jobs });
       else this.#lanes.get(message.queue)?.lost(message.id, message.sequence);
     });
     // Without the thread the loop renews.
-    this.#thread.on("error", () => (this.#renews = false));
+    thread.on("error", () => (this.#renews = false));
     this.#exited = new Promise((resolve) => {
-      this.#thread.on("exit", () => {
+      thread.on("exit", () => {
         this.#renews = false;
         resolve();
       });
@@ -91,7 +104,7 @@ export class LockRenewal implements LockHolder {
 
   async close(): Promise<void> {
     clearInterval(this.#timer);
-    this.#thread.postMessage("close");
+    this.#thread?.postMessage("close");
     await settleWithin(CLOSE_TIMEOUT_MS, this.#exited);
   }
 }

@@ -1,8 +1,8 @@
 import { TimeoutError } from "@taskloom/loop";
-import { DelayedError } from "bullmq";
 import { cancelReasonOf, failureOf, unreadableReason } from "../bullmq/deferred-end.ts";
 import type { WorkerLane } from "../contract/engine-worker.ts";
 import type { Engine } from "../contract/engine.ts";
+import { DelayedError } from "../contract/moved-job.ts";
 import type { BullJob } from "../contract/lane-queue.ts";
 import { untilAnswered, untilDone } from "../contract/transient.ts";
 import type { RunnableTask } from "../definition/define-task.ts";

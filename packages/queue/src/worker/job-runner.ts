@@ -1,12 +1,12 @@
 import { CancelledError, TimeoutError, createTask } from "@taskloom/loop";
 import type { Task } from "@taskloom/loop";
 import type { ThreadPoolExecutor } from "@taskloom/offload";
-import { WaitingError } from "bullmq";
 import type { RunnableTask } from "../definition/define-task.ts";
 import type { CancelRequest } from "../contract/cancellation.ts";
 import type { WorkerLane } from "../contract/engine-worker.ts";
 import type { Engine } from "../contract/engine.ts";
 import type { BullJob } from "../contract/lane-queue.ts";
+import { WaitingError } from "../contract/moved-job.ts";
 import { untilAnswered, untilDone } from "../contract/transient.ts";
 import { UnrecoverableError } from "../errors.ts";
 import { publicId } from "../contract/lane.ts";

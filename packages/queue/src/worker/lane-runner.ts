@@ -1,7 +1,7 @@
-import { DelayedError, WaitingError } from "bullmq";
 import type { CancelRequest } from "../contract/cancellation.ts";
 import type { LaneProcessor, WorkerLane } from "../contract/engine-worker.ts";
 import type { Engine } from "../contract/engine.ts";
+import { DelayedError, WaitingError } from "../contract/moved-job.ts";
 import type { BullJob } from "../contract/lane-queue.ts";
 import type { Lane } from "../contract/lane.ts";
 import type { RunnableTask, TaskDefinition } from "../definition/define-task.ts";

@@ -1,6 +1,5 @@
 import { CancelledError, gather, sleep } from "@taskloom/loop";
 import type { ThreadPoolExecutor } from "@taskloom/offload";
-import { Backoffs } from "bullmq";
 import type { BackoffOptions, JobsOptions } from "bullmq";
 import { checkEach } from "../definition/check-arguments.ts";
 import type { RunnableTask } from "../definition/define-task.ts";
@@ -93,7 +92,10 @@ async function pauseAfter(
   option: JobsOptions["backoff"],
   error: unknown,
 ): Promise<number | undefined> {
-  const backoff: BackoffOptions | undefined = option === undefined ? undefined : Backoffs.normalize(option);
+  if (option === undefined) return undefined;
+  // Loaded here, since a process that only submits needs no worker.
+  const { Backoffs } = await import("bullmq");
+  const backoff: BackoffOptions | undefined = Backoffs.normalize(option);
   // The built-in rules of BullMQ read neither the error nor the job. An item has no job of its own.
   return backoff && (await Backoffs.calculate(backoff, attempt, error as Error, undefined as never));
 }

@@ -1,7 +1,9 @@
+import { lookup } from "node:dns/promises";
+import { once } from "node:events";
 import { lstat, unlink } from "node:fs/promises";
-import { connect } from "node:net";
-import type { AddressInfo } from "node:net";
-import type { FastifyInstance } from "fastify";
+import type { Server } from "node:http";
+import { connect, createServer } from "node:net";
+import type { AddressInfo, ListenOptions } from "node:net";
 import { CliFailure } from "../../errors/cli-failure.ts";
 
 /** The address of a service: a host and a port, or the path of a Unix socket. */
@@ -29,25 +31,43 @@ const MAX_PATH_BYTES = process.platform === "darwin" ? 103 : 107;
  *
  * @throws {@link CliFailure} if the address cannot be used.
  */
-export async function listen(app: FastifyInstance, target: ListenTarget): Promise<ListenAddress> {
+export async function listen(server: Server, target: ListenTarget): Promise<ListenAddress> {
   if ("path" in target) {
-    await listenOnSocket(app, target.path);
+    await listenOnSocket(server, target.path);
     return { address: `unix:${target.path}`, isOther: false };
   }
   const { host, port, orAnyFree } = target;
   let isOther = false;
   try {
-    await app.listen({ host, port });
+    await bind(server, { host, port });
   } catch (error) {
     isOther = orAnyFree && (error as NodeJS.ErrnoException).code === "EADDRINUSE";
     if (!isOther) throw cannotListen(error as NodeJS.ErrnoException, host, port);
-    await app.listen({ host, port: 0 });
+    await bind(server, { host, port: 0 });
   }
+  if (host === "localhost") await listenOnOthers(server);
   const shown = host.includes(":") ? `[${host}]` : host;
-  return { address: `http://${shown}:${(app.server.address() as AddressInfo).port}`, isOther };
+  return { address: `http://${shown}:${(server.address() as AddressInfo).port}`, isOther };
 }
 
-async function listenOnSocket(app: FastifyInstance, path: string): Promise<void> {
+async function bind(server: Server, options: ListenOptions): Promise<void> {
+  server.listen(options);
+  await once(server, "listening"); // Rejects with the error of the server.
+}
+
+/** Takes connections at the other addresses of localhost, too. One that cannot be used is left out. */
+async function listenOnOthers(server: Server): Promise<void> {
+  const { address: first, port } = server.address() as AddressInfo;
+  for (const { address } of await lookup("localhost", { all: true }).catch(() => [])) {
+    if (address === first) continue;
+    const other = createServer((socket) => server.emit("connection", socket));
+    other.on("error", () => {});
+    other.listen({ host: address, port });
+    server.once("close", () => other.close());
+  }
+}
+
+async function listenOnSocket(server: Server, path: string): Promise<void> {
   if (Buffer.byteLength(path) > MAX_PATH_BYTES) {
     throw new CliFailure(
       "SOCKET_PATH",
@@ -55,11 +75,10 @@ async function listenOnSocket(app: FastifyInstance, path: string): Promise<void>
     );
   }
   await removeLeftSocket(path);
-  await app.ready();
   // The mask is set before the socket exists, so at no time can another user connect.
   const umask = process.umask(0o177);
   try {
-    await app.listen({ path });
+    await bind(server, { path });
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     throw new CliFailure("SOCKET", `${path} cannot be listened on (${code ?? message}); correct --listen`, {

@@ -41,12 +41,13 @@ export function watchConnection(
     // A client that waits to connect again has no connection to close. "connect" is connected and not answered yet.
     if (client.status !== "ready" && client.status !== "connect") return answered();
     const now = moved(client);
-    if (now.received !== seen.received || (now.waiting > 0 && now.sent !== seen.sent)) answered();
+    const hasReceived = now.received !== seen.received;
+    if (hasReceived || (now.waiting > 0 && now.sent !== seen.sent)) answered();
     seen = now;
     if (++silent > maxSilentBeats) {
       answered();
       client.stream.destroy();
-    } else if (client.status === "ready" && ask !== undefined && !asked) {
+    } else if (client.status === "ready" && ask !== undefined && !asked && !hasReceived) {
       asked = true;
       ask()
         .then(answered, () => {})

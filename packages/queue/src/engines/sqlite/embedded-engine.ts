@@ -21,7 +21,8 @@ import type { LaneQueue } from "../../contract/lane-queue.ts";
 import { SqlEngine } from "../sql/sql-engine.ts";
 import type { ServingWorker } from "../../contract/serving.ts";
 import type { Transient } from "../../contract/transient.ts";
-import { EmbeddedDatabaseError, embeddedError } from "./embedded-error.ts";
+import { EmbeddedDatabaseError } from "./embedded-error.ts";
+import { embeddedError } from "./embedded-failure.ts";
 import { readEmbeddedUrl } from "./embedded-url.ts";
 import { FolderReplies } from "./folder-replies.ts";
 import { countCancelled, lookupJobs, markCancelled, sealRun } from "./job-statements.ts";
@@ -31,7 +32,6 @@ import {
   dropKept,
   findKept,
   recordRetention,
-  removeEnded,
   removeExpired,
   serve,
   servingWorkers,
@@ -236,10 +236,6 @@ export class EmbeddedEngine extends SqlEngine implements Engine {
     limits: FieldLimits,
   ): Promise<(JobRecord | undefined)[]> {
     return await readRecords(this.#connected(), laneName, ids, limits);
-  }
-
-  async removeEnded(laneName: string, ids: readonly string[]): Promise<string[]> {
-    return await removeEnded(this.#connected(), laneName, ids);
   }
 
   async renewAttempts(laneName: string, id: string): Promise<void> {
