@@ -99,10 +99,28 @@ test("a worker waits while a queue runs as many jobs as its concurrency allows",
   expect(idOf(await idle.moveToActive("idle"))).toBe("two");
 });
 
+test("a worker waits on an empty queue with a rate limit, and a reached limit ends the wait", async ({
+  open,
+}) => {
+  const [queue, worker] = [await open(), await open()];
+  await queue.setQueueMeta({ max: 1, duration: 60_000 });
+  let hasEnded = false;
+  const wait = worker.waitForJob(60).finally(() => (hasEnded = true));
+  await queue.getState("one"); // The wait has reached the database thread by the time of this answer.
+  await setImmediate();
+  expect(hasEnded).toBe(false);
+  await queue.addJob(job, "one");
+  expect(await wait).not.toBeNull();
+  expect(idOf(await worker.moveToActive("token"))).toBe("one");
+  expect(await worker.waitForJob(60)).not.toBeNull();
+  const [, , limitedFor] = (await worker.moveToActive("token")) as unknown[];
+  expect(limitedFor).toBeGreaterThan(0);
+});
+
 test("a delayed job that is added during a wait shortens the wait", async ({ open }) => {
   const [queue, worker] = [await open(), await open()];
   const wait = worker.waitForJob(60);
-  await queue.addJob({ name: "job", data: "{}", opts: { delay: 20 }, delay: 20 } as never, "one");
+  await queue.addJob({ name: "job", data: "{}", opts: { delay: 300 }, delay: 300 } as never, "one");
   expect(await wait).toBeNull();
   expect(idOf(await worker.moveToActive("token"))).toBe("one");
 });

@@ -82,12 +82,13 @@ function claimSingly(store: Store, queue: string, claim: Claim, most: number): C
 
 /**
  * Returns the answer to a claim that finds nothing, without a transaction: readers of a write-ahead log do not wait for
- * writers. Returns undefined if the queue may have a job to run, or a rate limit.
+ * writers. Returns undefined if the queue may have a job to run, or a rate limit lets none run now.
  */
 export function hasNothing(store: Store, queue: string, { now, limiterMax }: Claim): Claimed | undefined {
   const q = store.find(queue);
   if (q === undefined) return [null, "", 0, 0];
-  if ((store.metaNumber(q, "max") ?? limiterMax) !== null) return undefined;
+  const max = store.metaNumber(q, "max") ?? limiterMax;
+  if (max !== null && limitedFor(store, q, max, now) > 0) return undefined;
   const isWaiting = store.get("SELECT 1 FROM job WHERE q = ? AND state = 0 LIMIT 1", q) !== undefined;
   if (isWaiting && !store.isPaused(q) && !isMaxed(store, q)) return undefined;
   const due = nextDue(store, q) ?? 0;
