@@ -11,7 +11,7 @@ import {
 import { defineTask, currentJob, UnrecoverableError } from "@taskloom/queue";
 import type { TaskQueue } from "@taskloom/queue";
 import { LaneQueues, terminateStored } from "@taskloom/queue/operating";
-import { continueAs, defineSignal, defineWorkflow, step, submit } from "@taskloom/workflow";
+import { continueAs, defineSignal, defineWorkflow, runs, step, submit } from "@taskloom/workflow";
 import { describe, expect } from "vitest";
 import { engines } from "../../queue/test/engines.ts";
 import { pairTest } from "../../queue/test/pair.ts";
@@ -159,6 +159,44 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
     // As in asyncio, a gather ends with its first cancelled part.
     await expect.poll(() => cleaned.toSorted(), { timeout: 10_000 }).toEqual(["child", "parent"]);
     await expect.poll(async () => (await queue.counts()).active, { timeout: 10_000 }).toBe(0);
+  });
+
+  test("a deadline and a timeout cancel a run, parked or not, and a retry is free of its deadline", async ({
+    pair,
+  }) => {
+    const cleaned: string[] = [];
+    const clean = defineTask({ name: "lane.late" }, async (who: string) => void cleaned.push(who));
+    const waits = defineWorkflow(
+      { name: "lane.waits", residentFor: 0, check: "off" },
+      function* (who: string) {
+        if (cleaned.includes(who)) return "again";
+        try {
+          return yield* note.receive();
+        } finally {
+          yield* step(clean, who);
+        }
+      },
+    );
+    const parent = defineWorkflow({ name: "lane.limits" }, function* () {
+      const children = [
+        submit.with({ timeout: 50, tags: ["eu"] })(waits, "timeout"),
+        submit.with({ deadline: 300, tags: ["eu"] })(waits, "deadline"),
+      ];
+      const ends = yield* gather(children, { returnExceptions: true });
+      return ends.map(String);
+    });
+    const queue = await pair.work([waits, parent, clean]);
+    const [timedOut, late] = await queue.submit(parent);
+    expect(timedOut).toMatch(/^TimeoutError: .*\(lane.waits\) did not end within its timeout of 50 ms$/);
+    expect(late).toMatch(
+      /^TimeoutError: .*\(lane.waits\) (did not end within|was not started, since its deadline)/,
+    );
+    const { runs: tagged } = await runs(queue, { tag: "eu" });
+    expect(tagged.map(({ state }) => state)).toEqual(["failed", "failed"]);
+    expect(tagged.filter((run) => run.timeout === 50)).toHaveLength(1);
+    const { id } = tagged.find(({ deadline }) => deadline !== undefined)!;
+    if (!cleaned.includes("deadline")) cleaned.push("deadline"); // The worker was too late to start it.
+    expect(await queue.retry(id)).toBe("again");
   });
 
   test("signals are buffered before the first start, in memory and while the run is parked", async ({

@@ -36,7 +36,7 @@ const long = defineTask({ name: "long" }, function* (ms: number) {
 });
 
 function storyOf(workflow: WorkflowDefinition<[]>): Omit<Story, "dies"> {
-  const nothing = { args: [], sent: [], workflows: new Map(), bounds: {} };
+  const nothing = { args: [], sent: [], workflows: new Map(), bounds: {}, limits: {} };
   return { workflow: workflow, id: "workflow.once", start: 0, seed: 1, ...nothing };
 }
 

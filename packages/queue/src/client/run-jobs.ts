@@ -13,18 +13,19 @@ import type { Outcome } from "../wire/outcome.ts";
 import { addJobs } from "./add-jobs.ts";
 import { jobOptions } from "./submission.ts";
 import { resolveSubmitOptions } from "./submit-options.ts";
+import type { SubmitOptions } from "./submit-options.ts";
 
 /** A job or a child that a durable run submits. */
 export interface RunJob {
   readonly task: TaskDefinition;
   /** The encoded list of arguments. */
   readonly args: JobData["args"];
-  /** The id, without its lane. The same one each time the run is replayed. */
-  readonly id: string;
+  /** The options of the submission. The id is without its lane, and the same one each time the run is replayed. */
+  readonly options: SubmitOptions & { readonly id: string };
   /** The queue of the job; by default that of the run. */
   readonly queue?: string | undefined;
-  readonly delay?: number | undefined;
-  readonly priority?: number | undefined;
+  /** The time of the submission, from which a deadline counts, in milliseconds of the engine's clock. */
+  readonly from: number;
   readonly run: ParentRun;
   readonly context?: unknown;
 }
@@ -66,25 +67,24 @@ export class RunJobs {
    * @param onRefused is called with the error if the engine will never take the job.
    */
   add(
-    { task, args, id, queue, delay, priority, run, context }: RunJob,
+    { task, args, options: given, queue, from, run, context }: RunJob,
     onRefused: Unsent["onRefused"],
   ): void {
     try {
-      const { runsOn, name, version, timeout } = task.task;
-      const options = resolveSubmitOptions({
-        id,
-        ...(delay === undefined ? {} : { delay }),
-        ...(priority === undefined ? {} : { priority }),
-      });
+      const { runsOn, name, version } = task.task;
+      const options = resolveSubmitOptions(given);
+      const { deadline, tags = [], timeout = task.task.timeout } = options;
       const data: JobData = {
         v: 1,
         version,
         args,
         run,
+        ...(deadline === undefined ? {} : { deadline: from + deadline }),
         ...(timeout === undefined ? {} : { timeout }),
+        ...(tags.length === 0 ? {} : { tags }),
         ...(context === undefined ? {} : { context }),
       };
-      const job = { name, data, opts: { ...jobOptions(task.task, options), jobId: jobId(runsOn, id) } };
+      const job = { name, data, opts: { ...jobOptions(task.task, options), jobId: jobId(runsOn, given.id) } };
       const lane = this.#queuesOf(queue).lane(runsOn);
       if (this.#unsent.size === 0) this.#engine.defer(() => this.#send());
       const unsent = this.#unsent.get(lane);

@@ -33,6 +33,10 @@ export interface JobSnapshot {
   readonly calls?: number;
   /** The tags of the submission. */
   readonly tags?: readonly string[];
+  /** The time after which the result is of no use. */
+  readonly deadline?: number;
+  /** Milliseconds that one attempt may run, or one history of a durable run. */
+  readonly timeout?: number;
   /** The version of the task for which a durable run was submitted. */
   readonly version?: number;
   readonly progress?: unknown;
@@ -99,6 +103,7 @@ export function readSnapshot(
     maxAttempts: typeof attempts === "number" && attempts >= 1 ? attempts : 1,
     ...call,
     ...tagsOf(data),
+    ...limitsOf(data),
     ...versionOf(data, lane),
     ...(isEmpty(progress) ? {} : { progress }),
     submittedAt: record.timestamp,
@@ -135,6 +140,15 @@ function tagsOf(data: unknown): Pick<JobSnapshot, "tags"> {
   const tags = isObject(data) ? data["tags"] : undefined;
   if (!Array.isArray(tags)) return {};
   return { tags: tags.filter((tag): tag is string => typeof tag === "string") };
+}
+
+function limitsOf(data: unknown): Pick<JobSnapshot, "deadline" | "timeout"> {
+  if (!isObject(data)) return {};
+  const { deadline, timeout } = data;
+  return {
+    ...(typeof deadline === "number" ? { deadline } : {}),
+    ...(typeof timeout === "number" ? { timeout } : {}),
+  };
 }
 
 /** A run never continues with code of another version, so an operator needs its version. */

@@ -16,7 +16,7 @@ const MAX_AT_ONCE = 20;
 /**
  * Retries a job that has failed for good, as if it had never run: with all its attempts, with no worker's death counted
  * against it, and without its deadline, which has passed or will pass too soon. A durable run that its dying workers have
- * failed goes on from its history.
+ * failed goes on from its history, under its deadline.
  *
  * @param reply the address to which the outcome is sent; undefined leaves the address as it is.
  * @throws {@link JobLostError} if there is no such job, {@link TaskOptionsError} if the job has not failed.
@@ -49,9 +49,11 @@ export async function retryStored(
   // A record that is not a submission stays as it is.
   const retried = lane === "workflow" ? await placeOf(engine, queues.nameOf(lane), stored) : undefined;
   if (data.v !== undefined && (reply ?? data.deadline ?? retried) !== undefined) {
-    const { deadline: _passed, ...rest } = job.data;
+    const { deadline, ...rest } = job.data;
     await job.updateData({
       ...rest,
+      // A history that goes on was recorded under its deadline.
+      ...(deadline === undefined || retried === undefined ? {} : { deadline }),
       ...(reply === undefined ? {} : { reply }),
       ...(retried === undefined ? {} : { retried }),
     });

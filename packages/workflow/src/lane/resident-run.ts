@@ -108,6 +108,7 @@ export class ResidentRun implements Appending {
       host: this.#steps,
       generation: record.place.generation,
       attempt: job.attemptsStarted,
+      limits: data,
     });
   }
 
@@ -362,7 +363,12 @@ export class ResidentRun implements Appending {
     const { place } = this.#record;
     const history = this.#record.history ?? (await this.#readHistory());
     if (history === undefined) return;
-    const recorded = { id: this.#job.id!, args: data.args as Json, generation: place.generation };
+    const recorded = {
+      id: this.#job.id!,
+      args: data.args as Json,
+      generation: place.generation,
+      limits: data,
+    };
     const impurity = await impurityOf(this.workflow, history, recorded);
     if (impurity !== undefined) this.warn("RUN_IMPURE", impurity);
   }

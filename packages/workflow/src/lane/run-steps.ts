@@ -173,17 +173,17 @@ export class RunSteps implements RunHost {
 
   submit(start: JobStart): void {
     if (this.#mode === "closed") return;
-    const { command, task, args, options } = start;
+    const { command, task, args, from } = start;
+    const { queue, ...options } = start.options;
     const pending = this.#place(start);
     this.#jobs.set(command, pending);
     this.#options.jobs.add(
       {
         task,
         args: args as unknown[],
-        id: pending.id,
-        queue: options.queue,
-        delay: options.delay,
-        priority: options.priority,
+        options: { ...options, id: pending.id },
+        queue,
+        from,
         run: this.#parent(command),
         context: this.#options.job().data.context,
       },

@@ -250,7 +250,7 @@ export class WorkflowRunner implements LaneRunner {
     return last !== undefined && decodeEntry(last).commands.some(([mark]) => mark === "e");
   }
 
-  /** Begins the present history of a run once more, as the next one. */
+  /** Begins the present history of a run once more, as the next one, and without a deadline, as each retried job. */
   async #beginAnew(
     seat: Seat,
     record: RunRecord,
@@ -259,9 +259,10 @@ export class WorkflowRunner implements LaneRunner {
     lane: WorkerLane | undefined,
   ): Promise<ResidentRun> {
     const carried = (data.continued?.carried ?? []) as Delivery[];
-    const { version } = data;
+    const { version, deadline: _passed, ...rest } = data;
+    const again = { ...rest, version };
     const end = { state: "continued" as const, name: job.name, version, args: data.args as Json, carried };
-    const { run } = await this.#continueAs(seat, record, job.timestamp, job, data, end, lane);
+    const { run } = await this.#continueAs(seat, record, job.timestamp, job, again, end, lane);
     return run;
   }
 

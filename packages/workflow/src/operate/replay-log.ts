@@ -7,7 +7,10 @@ import { replayPages } from "../run/replay.ts";
 import type { RunSnapshot } from "./read-run.ts";
 
 /** The facts about a run that a replay needs. */
-export type ReplayedRun = Pick<RunSnapshot, "id" | "task" | "version" | "args" | "generation">;
+export type ReplayedRun = Pick<
+  RunSnapshot,
+  "id" | "task" | "version" | "args" | "generation" | "deadline" | "timeout"
+>;
 
 /** Returns the workflow of a run; undefined if it is not among the given ones, in the run's version. */
 export function workflowOf(
@@ -49,7 +52,7 @@ export async function replayLog<T>(
   use: (replayed: DurableRun) => T,
   host?: RunHost,
 ): Promise<T> {
-  const { id, args, generation } = run;
-  const options = { workflow, id, args: args as Json, generation };
+  const { id, args, generation, deadline, timeout } = run;
+  const options = { workflow, id, args: args as Json, generation, limits: { deadline, timeout } };
   return await replayPages(host === undefined ? options : { ...options, host }, log, use);
 }

@@ -2,6 +2,7 @@ import type { Json } from "@taskloom/queue/wire";
 import type { WorkflowDefinition } from "../definition/workflow-definition.ts";
 import type { HistoryBounds } from "../journal/bounds.ts";
 import { replayPages } from "./replay.ts";
+import type { RunLimits } from "./run-limits.ts";
 
 /** The identity of a recorded run. */
 export interface Recorded {
@@ -11,6 +12,8 @@ export interface Recorded {
   /** The number of histories before this one, by `continueAs`. Default 0. */
   readonly generation?: number;
   readonly bounds?: Partial<HistoryBounds>;
+  /** The deadline and the timeout of its submission. Default: none. */
+  readonly limits?: RunLimits;
 }
 
 /**
@@ -22,8 +25,15 @@ export interface Recorded {
 export async function checkReplay(
   workflow: WorkflowDefinition,
   entries: readonly string[],
-  { id, args, generation, bounds }: Recorded,
+  { id, args, generation, bounds, limits }: Recorded,
 ): Promise<void> {
-  const options = { workflow, args, id, generation: generation ?? 0, bounds: bounds ?? {} };
+  const options = {
+    workflow,
+    args,
+    id,
+    generation: generation ?? 0,
+    bounds: bounds ?? {},
+    limits: limits ?? {},
+  };
   await replayPages(options, [entries], () => {});
 }

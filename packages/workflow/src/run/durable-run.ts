@@ -30,6 +30,8 @@ import type { Issued } from "./divergence.ts";
 import { Effects } from "./effects.ts";
 import type { RunEnd, RunHost, StepOptions, ChildOptions, TickResult } from "./host.ts";
 import { Inputs } from "./inputs.ts";
+import { withinLimits } from "./run-limits.ts";
+import type { RunLimits } from "./run-limits.ts";
 import { RunLoop } from "./run-loop.ts";
 import { Seeded } from "./seeded.ts";
 
@@ -45,6 +47,7 @@ export interface DurableRunOptions {
   /** The number of this start of the run, from 1, for `currentRun().attempt`. Default 1. */
   readonly attempt?: number;
   readonly bounds?: Partial<HistoryBounds>;
+  readonly limits?: RunLimits;
 }
 
 const NO_VIEWS: ReadonlyMap<string, Json> = new Map();
@@ -72,6 +75,7 @@ export class DurableRun {
   readonly #effects: Effects;
   readonly #calls: CallTable;
   readonly #bounds: HistoryBounds;
+  readonly #limits: RunLimits;
   #main: Task<unknown> | null = null;
   #time = 0;
   #length = 0;
@@ -98,6 +102,7 @@ export class DurableRun {
     this.#args = options.args;
     this.#host = host;
     this.#bounds = { ...DEFAULT_BOUNDS, maxTicks: workflow.workflow.maxHistory, ...bounds };
+    this.#limits = options.limits ?? {};
     // Commands are numbered anew in each history, and neither keys nor ids may come again.
     const history = generation === 0 ? id : `${id}~${generation}`;
     this.seeded = new Seeded(history);
@@ -265,7 +270,10 @@ export class DurableRun {
   #begin(): Task<unknown> {
     const run = this.workflow as unknown as (...args: unknown[]) => Awaitable<unknown>;
     const args = decodeValue(this.#args) as unknown[];
-    const main = this.#loop.createTask(() => run(...args), { name: this.workflow.task.name });
+    const { name } = this.workflow.task;
+    const call = (): Awaitable<unknown> =>
+      withinLimits(this.#limits, this.#time, `Run ${this.id} (${name})`, () => run(...args));
+    const main = this.#loop.createTask(call, { name });
     main.addDoneCallback(() => {});
     return main;
   }

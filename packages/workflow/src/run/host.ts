@@ -1,5 +1,5 @@
 import type { Json } from "@taskloom/queue/wire";
-import type { TaskDefinition } from "@taskloom/queue";
+import type { SubmitOptions, TaskDefinition } from "@taskloom/queue";
 import type { Delivery } from "../journal/entry.ts";
 
 /** The options of one step. */
@@ -17,15 +17,11 @@ export interface StepOptions {
   readonly key?: string;
 }
 
-/** The options of one job or child workflow. */
-export interface ChildOptions {
-  /** The id of the job; by default one that is made of the run's id and the number of the command. */
-  readonly id?: string;
-  /** Milliseconds before the job may run. */
-  readonly delay?: number;
-  /** Priority as of TaskQueue. */
-  readonly priority?: number;
-  readonly tags?: readonly string[];
+/**
+ * The options of one job or child workflow: those of `queue.with()`. The id is by default one that is made of the run's id and
+ * the number of the command, and no other key is needed for the job to be added once.
+ */
+export interface ChildOptions extends Omit<SubmitOptions, "deduplicate" | "keep"> {
   /** The queue of the job; by default that of the run. */
   readonly queue?: string;
 }

@@ -33,6 +33,10 @@ export interface ExploreCrashesOptions<A extends readonly unknown[] = readonly u
   /** Other workflows that `continueAs` names. */
   readonly workflows?: readonly WorkflowDefinition[];
   readonly bounds?: Partial<HistoryBounds>;
+  /** Milliseconds after the start after which the run is cancelled, as by `queue.with({ deadline })`. */
+  readonly deadline?: number;
+  /** Milliseconds that each history may take, as by `queue.with({ timeout })`. */
+  readonly timeout?: number;
   /** Called with the outcome of each order's calm life. */
   readonly onLived?: (lived: Lived, seed: number) => void;
 }
@@ -88,7 +92,7 @@ export async function exploreCrashes<A extends unknown[]>(
   workflow: WorkflowDefinition<A>,
   options: ExploreCrashesOptions<NoInfer<A>> = {},
 ): Promise<Explored> {
-  const { seeds = 5, maxCrashes = Infinity, start = 1_767_225_600_000 } = options;
+  const { seeds = 5, maxCrashes = Infinity, start = 1_767_225_600_000, deadline, timeout } = options;
   const base = {
     workflow: workflow as unknown as WorkflowDefinition,
     args: encodeValue(options.args ?? [], { name: "args" }),
@@ -96,6 +100,7 @@ export async function exploreCrashes<A extends unknown[]>(
     start,
     sent: (options.send ?? []).map((sending, index) => sentOf(sending, index, start)),
     bounds: options.bounds ?? {},
+    limits: { deadline: deadline === undefined ? undefined : start + deadline, timeout },
     workflows: new Map(
       [workflow as unknown as WorkflowDefinition, ...(options.workflows ?? [])].map((each) => [
         each.task.name,
@@ -204,11 +209,11 @@ function differenceOf(calm: Lived, crashed: Lived): string | null {
 }
 
 /** Replays each history, those that `continueAs` has begun included. */
-async function replayHistories({ id, bounds }: Untold, { histories, stored }: Lived): Promise<void> {
+async function replayHistories({ id, bounds, limits }: Untold, { histories, stored }: Lived): Promise<void> {
   for (const [generation, history] of histories.entries()) {
     const { workflow, args } = stored.find((state) => state.generation === generation)!;
     // oxlint-disable-next-line no-await-in-loop -- one history after the other
-    await checkReplay(workflow, history, { id, args, generation, bounds });
+    await checkReplay(workflow, history, { id, args, generation, bounds, limits });
   }
 }
 

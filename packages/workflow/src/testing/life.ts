@@ -6,6 +6,7 @@ import type { Delivery, EndRecord } from "../journal/entry.ts";
 import type { HistoryBounds } from "../journal/bounds.ts";
 import { DurableRun } from "../run/durable-run.ts";
 import type { JobStart, RunEnd, TickResult } from "../run/host.ts";
+import type { RunLimits } from "../run/run-limits.ts";
 import { World } from "./world.ts";
 import type { Working } from "./world.ts";
 
@@ -28,6 +29,7 @@ export interface Story {
   /** The workflows that `continueAs` may name, by their names. */
   readonly workflows: ReadonlyMap<string, WorkflowDefinition>;
   readonly bounds: Partial<HistoryBounds>;
+  readonly limits: RunLimits;
   /** Whether the worker dies before or after the append of this number, counted over all its lives. */
   readonly dies: (append: number, when: "before" | "after") => boolean;
 }
@@ -213,6 +215,7 @@ export class Life {
       generation: this.#generation,
       attempt: this.#crashes + 1,
       bounds: this.#story.bounds,
+      limits: this.#story.limits,
       host: this.#world,
     });
     this.#run = run;
@@ -302,6 +305,7 @@ class ChildLife implements Working {
 
   constructor(parent: Story, job: JobStart, start: number) {
     this.command = job.command;
+    const { deadline, timeout } = job.options;
     this.#life = new Life({
       ...parent,
       workflow: job.task as WorkflowDefinition,
@@ -309,6 +313,7 @@ class ChildLife implements Working {
       id: job.id,
       start,
       seed: `${parent.seed}/${job.command}`,
+      limits: { deadline: deadline === undefined ? undefined : job.from + deadline, timeout },
       sent: [],
       dies: () => false,
     });

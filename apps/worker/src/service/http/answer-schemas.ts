@@ -32,6 +32,8 @@ export const jobSchema: Schema = object(
     maxAttempts: count,
     args: list({}),
     tags: list(text),
+    deadline: time,
+    timeout: count,
     version: { ...count, description: "The version of the task of a durable run." },
     calls: { ...count, description: "The number of its calls, if the job is a pack of queue.map." },
     progress: {},
@@ -54,6 +56,8 @@ export const jobSchema: Schema = object(
     notice: { ...text, description: "The reason why no worker runs the job for now." },
   },
   "tags",
+  "deadline",
+  "timeout",
   "version",
   "calls",
   "progress",
@@ -97,6 +101,8 @@ export const runSchema: Schema = object(
     state: runState,
     args: list({}),
     tags: list(text),
+    deadline: time,
+    timeout: count,
     submittedAt: time,
     generation: { ...count, description: "The number of its earlier histories, by continueAs." },
     length: { ...count, description: "The number of ticks in its history." },
@@ -105,6 +111,8 @@ export const runSchema: Schema = object(
   },
   "version",
   "tags",
+  "deadline",
+  "timeout",
 );
 
 export const runPageSchema: Schema = object({ runs: list(runSchema), searched, next }, "next");
