@@ -313,14 +313,19 @@ describe.each(engines)("on $name", ({ name, test: engineTest }) => {
     asked.catch(() => {}); // It ends with the file's engine.
     await expect.poll(() => asked.state(), { timeout: 10_000 }).toBe("delayed");
     await using queues = asyncClosed(new LaneQueues(queue.engine, queue.name));
-    expect(await cancelStored(queues.value, "workflow", asked.id, "enough")).toBe("delivered");
+    for (let repeat = 0; repeat < 2; repeat++) {
+      // oxlint-disable-next-line no-await-in-loop -- as after a lost answer
+      const answer = await cancelStored(queues.value, "workflow", asked.id, "enough", "c:1");
+      expect(answer).toBe("delivered");
+    }
     const { journal } = queue.engine;
-    expect(await journal.readInbox(`${queue.name}.workflow`, asked.id, 0, 10)).toEqual(['["c","enough"]']);
+    const items = await journal.readInbox(`${queue.name}.workflow`, asked.id, 0, 10);
+    expect(items).toEqual(['["c","enough","c:1"]']);
     // The delivery has woken the run, which its worker then ends.
     await expect
       .poll(() => terminateStored(queues.value, "workflow", asked.id, "now"), { timeout: 10_000 })
       .toBe("ended");
-    expect(await cancelStored(queues.value, "workflow", asked.id, "late")).toBe("ended");
+    expect(await cancelStored(queues.value, "workflow", asked.id, "late", "c:2")).toBe("ended");
   });
 
   test("schedules and flows bring runs to the lane, and runs have children of other lanes", async ({

@@ -1,7 +1,7 @@
 import { Future } from "@taskloom/loop";
 import { defineTask, TaskQueue, TaskWorker } from "@taskloom/queue";
 import type { Engine } from "@taskloom/queue";
-import { continueAs, defineSignal, defineWorkflow, step, workflowRun } from "@taskloom/workflow";
+import { continueAs, defineSignal, defineWorkflow, step, submit, workflowRun } from "@taskloom/workflow";
 import { decodeEntry } from "../src/journal/entry.ts";
 import { Redis } from "ioredis";
 import { expect } from "vitest";
@@ -25,6 +25,21 @@ const program = defineWorkflow({ name: "lost.program" }, function* () {
   const heard = yield* note.receive();
   return first + heard + (yield* step(gated, 2)) + (yield* step(gated, 3));
 });
+const counts = defineWorkflow({ name: "lost.counts" }, function* () {
+  yield* step(gated, 1);
+  let heard = yield* note.receive();
+  yield* step(gated, 2);
+  heard += yield* note.receive();
+  yield* step(gated, 3);
+  return heard + (yield* note.receive());
+});
+const parks = defineWorkflow({ name: "lost.parks", residentFor: 0 }, function* () {
+  const first = yield* step(gated, 1);
+  return first + (yield* note.receive());
+});
+const asks = defineWorkflow({ name: "lost.asks", residentFor: 60_000 }, function* (queue: string) {
+  return yield* submit.with({ queue })(gated, 4);
+});
 const continued = defineWorkflow({ name: "lost.continued" }, function* (round: number): Generator<
   never,
   number,
@@ -46,7 +61,7 @@ const test = redisTest.extend<{ lane: { queue: TaskQueue; engine: Engine; state:
     starts.length = 0;
     gates.clear();
     const name = `lost-${Math.random().toString(36).slice(2)}`;
-    const tasks = [program, continued, gated];
+    const tasks = [program, counts, parks, asks, continued, gated];
     const worker = new TaskWorker({ engine: url, queues: [name], tasks, drain: 0 });
     const { engine } = worker;
     const { journal } = engine;
@@ -112,6 +127,7 @@ async function endsOf(queue: TaskQueue, id: string): Promise<unknown[]> {
 test("an owner stores the entries again that Redis has lost", async ({ lane: { queue, state } }) => {
   const run = workflowRun(queue, queue.submit(program));
   await open(1);
+  await expect.poll(async () => (await run.status()).length, UNTIL).toBe(2);
   await run.signal(note, 100);
   await open(2);
   await expect.poll(() => gates.has(3), UNTIL).toBe(true);
@@ -148,6 +164,62 @@ test("an owner stores a whole history again, and consumes no signal twice", asyn
   expect((await endsOf(queue, run.id)).filter((mark) => mark === "s").length).toBeLessThanOrEqual(2);
   expect(starts).toEqual([1, 2, 3]);
 });
+
+test("a signal that is equal to a lost one is a new one, and the lost one that is sent again is not", async ({
+  lane: { queue, state },
+}) => {
+  const run = workflowRun(queue, queue.submit(counts));
+  const { journal } = queue.engine;
+  const lane = `${queue.name}.workflow`;
+  const lost = JSON.stringify(["s", "note", 7, "s:lost"]);
+  await open(1);
+  await expect.poll(async () => (await journal.head(lane, run.id))?.length, UNTIL).toBe(2);
+  await state.save(run.id);
+  await journal.deliver(lane, run.id, [lost], "s:lost");
+  await expect.poll(() => gates.has(2), UNTIL).toBe(true);
+  await state.restore();
+  expect((await run.status()).unread).toBe(0);
+  await run.signal(note, 7);
+  await open(2);
+  await expect.poll(() => gates.has(3), UNTIL).toBe(true);
+  // Its sender has had no answer.
+  await journal.deliver(lane, run.id, [lost], "s:lost");
+  await open(3);
+  await run.signal(note, 1_000);
+  expect(await run.result()).toBe(1_014);
+  expect(starts).toEqual([1, 2, 3]);
+});
+
+test("a parked run in memory is replayed if another owner has come to its place by another way", async ({
+  lane: { queue, state },
+}) => {
+  const run = workflowRun(queue, queue.submit(parks));
+  await open(1);
+  await expect.poll(async () => (await run.status()).state, UNTIL).toBe("parked");
+  const log = await state.key(run.id, ":tl-log");
+  const last = (await state.redis.lindex(log, -1))!;
+  await state.redis.lset(log, -1, last.replace("[1,0,1]", "[1,0,5]"));
+  await run.signal(note, 100);
+  expect(await run.result()).toBe(105);
+  expect(starts).toEqual([1]);
+});
+
+test("a job that Redis has lost is added again by the run that waits for it", async ({
+  lane: { queue, state },
+  redis: { url },
+}) => {
+  const other = `${queue.name}-other`;
+  const run = queue.submit(asks, other);
+  const isStored = async (): Promise<boolean> => (await state.redis.keys(`*${other}*:wait`)).length > 0;
+  await expect.poll(isStored, UNTIL).toBe(true);
+  await state.redis.del(await state.redis.keys(`*${other}*`));
+  const worker = new TaskWorker({ engine: url, queues: [other], tasks: [gated], drain: 0 });
+  const running = worker.run();
+  await open(4);
+  expect(await run).toBe(4);
+  running.cancel();
+  await Promise.allSettled([running]);
+}, 40_000);
 
 test("a run whose next history Redis has lost begins that history again", async ({
   lane: { queue, engine, state },

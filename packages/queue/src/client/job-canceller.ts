@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { CancelledError } from "@taskloom/loop";
 import { cancelStored } from "../operate/cancel.ts";
 import { outcomeOf } from "../wire/outcome.ts";
@@ -29,6 +30,7 @@ export class JobCanceller {
    * another one in between, the job of that one is cancelled.
    */
   async cancel(asked: Submission, reason: string): Promise<void> {
+    const key = `c:${randomUUID()}`;
     for (let attempt = 0; ; attempt++) {
       // After the end of this submission, another one can be pending under a chosen id. That one is not cancelled.
       const submission = this.#pending.current(asked);
@@ -38,7 +40,7 @@ export class JobCanceller {
       const { isStored } = submission;
       if (isStored) {
         try {
-          const result = await cancelStored(this.#queues, submission.lane, submission.id, reason);
+          const result = await cancelStored(this.#queues, submission.lane, submission.id, reason, key);
           if (result === "delivered") return; // OutcomeWatch receives the end of the run.
           if (result === "ended") await this.#checkAfterCancel(submission, error);
         } catch {

@@ -118,12 +118,12 @@ export class RunJobs {
     }
   }
 
-  /** Returns the ends of jobs, in the order of the ids; undefined for a job that has not ended, or is not there. */
+  /** Returns the ends of jobs, in the order of the ids; undefined for a job that has not ended, null for one that is not there. */
   async ends(
     queue: string | undefined,
     lane: Lane,
     ids: readonly string[],
-  ): Promise<(Outcome | undefined)[]> {
+  ): Promise<(Outcome | undefined | null)[]> {
     const name = laneQueueName(queue ?? this.#queue, lane);
     const stored = await untilAnswered(
       this.#engine,
@@ -134,14 +134,27 @@ export class RunJobs {
         ),
       () => !this.#isClosed,
     );
-    return stored.map((each) => (each.kind === "finished" ? outcomeOf(each.record) : undefined));
+    return stored.map((each) => {
+      if (each.kind === "missing") return null;
+      return each.kind === "finished" ? outcomeOf(each.record) : undefined;
+    });
   }
 
-  /** Cancels a job or a child, once. */
-  async cancel(queue: string | undefined, lane: Lane, id: string, message: string): Promise<CancelResult> {
+  /**
+   * Cancels a job or a child, once.
+   *
+   * @param key the name of the cancel: a child receives a repeated one once.
+   */
+  async cancel(
+    queue: string | undefined,
+    lane: Lane,
+    id: string,
+    message: string,
+    key: string,
+  ): Promise<CancelResult> {
     return await untilAnswered(
       this.#engine,
-      () => cancelStored(this.#queuesOf(queue), lane, jobId(lane, id), message),
+      () => cancelStored(this.#queuesOf(queue), lane, jobId(lane, id), message, key),
       () => !this.#isClosed,
     );
   }

@@ -23,17 +23,28 @@ const LAPSED_CODES: ReadonlySet<unknown> = new Set([-2, -6]);
 export type CancelResult = "ended" | "asked" | "delivered";
 
 /** Cancels a stored job of one lane, once. */
-type CancelPolicy = (queues: LaneQueues, lane: Lane, id: string, message: string) => Promise<CancelResult>;
+type CancelPolicy = (
+  queues: LaneQueues,
+  lane: Lane,
+  id: string,
+  message: string,
+  key?: string,
+) => Promise<CancelResult>;
 
-/** Tries once to cancel a stored job, in any state, as its lane prescribes. */
-export const cancelStored: CancelPolicy = (queues, lane, id, message) =>
-  (lane === "workflow" ? deliverCancel : terminateStored)(queues, lane, id, message);
+/**
+ * Tries once to cancel a stored job, in any state, as its lane prescribes. A durable run receives a cancel that is repeated
+ * after a lost answer once, if the repeat has the same `key`. A second cancel would interrupt the run's clean-up.
+ */
+export const cancelStored: CancelPolicy = (queues, lane, id, message, key) =>
+  (lane === "workflow" ? deliverCancel : terminateStored)(queues, lane, id, message, key);
 
 /** Delivers the cancel to the inbox of a durable run, whose clean-up then runs. */
-const deliverCancel: CancelPolicy = async (queues, lane, id, message) => {
-  const item = JSON.stringify(["c", storableText(message)]);
+const deliverCancel: CancelPolicy = async (queues, lane, id, message, key) => {
+  const text = storableText(message);
+  // The key is a part of the item, so that no two cancels have the same text.
+  const item = JSON.stringify(key === undefined ? ["c", text] : ["c", text, key]);
   const { engine } = queues;
-  const { kind } = await engine.journal.deliver(queues.nameOf(lane), storedId(id), [item]);
+  const { kind } = await engine.journal.deliver(queues.nameOf(lane), storedId(id), [item], key);
   switch (kind) {
     case "stored":
       return "delivered";

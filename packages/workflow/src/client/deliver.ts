@@ -1,7 +1,7 @@
 import type { Engine } from "@taskloom/queue";
 import { MAX_UNREAD, untilAnswered } from "@taskloom/queue/lane";
 import { RunEndedError, RunFullError, RunUnknownError } from "../errors.ts";
-import type { Delivery } from "../journal/entry.ts";
+import type { InboxItem } from "../journal/entry.ts";
 import type { RunAddress } from "../operate/run-address.ts";
 
 /**
@@ -13,7 +13,7 @@ import type { RunAddress } from "../operate/run-address.ts";
 export async function deliver(
   engine: Engine,
   { lane, stored }: RunAddress,
-  item: Delivery,
+  item: InboxItem,
   key: string,
   isWanted?: () => boolean,
 ): Promise<void> {

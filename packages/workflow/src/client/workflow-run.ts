@@ -60,7 +60,8 @@ export class WorkflowRun<R> {
   }
 
   /**
-   * Sends a signal. It is stored when the promise resolves. Signals of one sender arrive in their order if each is awaited.
+   * Sends a signal. It is stored when the promise resolves. Signals of one sender arrive in their order if each is awaited. A
+   * call stores one signal, also if the engine's answer is lost and it sends again; a new call stores another one.
    *
    * @throws {@link RunUnknownError} if there is no such run, {@link RunEndedError} if it has ended, {@link RunFullError} if
    *   it has not read 10 000 others, WireError for a payload that cannot be sent.
@@ -71,7 +72,8 @@ export class WorkflowRun<R> {
   ): Promise<void> {
     const encoded = encodeValue(payload, { name: `payload of signal ${signal.name}` }) as never;
     await this.#submitted();
-    await deliver(this.#queue.engine, this.#address, ["s", signal.name, encoded], `s:${randomUUID()}`);
+    const key = `s:${randomUUID()}`;
+    await deliver(this.#queue.engine, this.#address, ["s", signal.name, encoded, key], key);
   }
 
   /**
@@ -155,9 +157,10 @@ export class WorkflowRun<R> {
   async cancel(message = ""): Promise<void> {
     await this.#onLanes(async (lanes) => {
       if ((await this.#kind()) === "missing") throw unknownRun(this.id, this.#address.lane);
+      const key = `c:${randomUUID()}`;
       for (;;) {
         const result = await untilAnswered(lanes.engine, () =>
-          cancelStored(lanes, "workflow", this.id, message),
+          cancelStored(lanes, "workflow", this.id, message, key),
         );
         if (result === "delivered") return;
         if (result === "ended") throw endedRun(this.id);

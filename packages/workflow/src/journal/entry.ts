@@ -15,8 +15,31 @@ export type SignalRecord = readonly [mark: "s", name: string, payload: Json];
 export type UpdateRecord = readonly [mark: "u", id: string, name: string, args: Json];
 export type CancelRecord = readonly [mark: "c", message: string | null];
 
-/** An item that the world may deliver to a run. Items of the inbox are the JSON text of one of these. */
+/** An item that the world may deliver to a run. */
 export type Delivery = EndRecord | SignalRecord | UpdateRecord | CancelRecord;
+
+/**
+ * An item of the inbox: the JSON text of a delivery. Signals and cancels have the key of their delivery behind it, which is
+ * not recorded. So the texts of two of them differ, even if their payloads are the same. Other clients may leave it out.
+ */
+export type InboxItem =
+  | EndRecord
+  | UpdateRecord
+  | readonly [mark: "s", name: string, payload: Json, key?: string]
+  | readonly [mark: "c", message: string | null, key?: string];
+
+/** Returns whether no other item has the text of this one. */
+export function isDistinct(item: string): boolean {
+  let decoded: unknown;
+  try {
+    decoded = JSON.parse(item);
+  } catch {
+    return false; // Another client can have stored any text.
+  }
+  if (!Array.isArray(decoded)) return false;
+  const [mark] = decoded as readonly unknown[];
+  return typeof mark === "number" || mark === "u" || decoded.length === (mark === "s" ? 4 : 3);
+}
 /** An item of a tick: a delivery, or the run's own note on a failed attempt. */
 export type DeliveryRecord = Delivery | AttemptRecord;
 

@@ -31,7 +31,7 @@ export type Rest =
   | { readonly kind: "stay"; readonly until: number | undefined }
   | { readonly kind: "park"; readonly until: number };
 
-/** Returns the pause between two checks of the jobs of a run that has waited for so many milliseconds. */
+/** Returns the pause after a check of the jobs of a run that had waited for so many milliseconds then. */
 export function pauseOfLooks(waited: number): number {
   return Math.min(LONGEST_LOOK_MS, Math.max(FIRST_LOOK_MS, waited));
 }

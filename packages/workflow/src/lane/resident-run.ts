@@ -244,7 +244,10 @@ export class ResidentRun implements Appending {
         return undefined;
       }
     }
-    return mark === "s" || mark === "u" || mark === "c" ? (item as unknown as Delivery) : undefined;
+    // The key of the delivery is not recorded.
+    if (mark === "s") return [mark, second, third] as unknown as Delivery;
+    if (mark === "c") return [mark, second] as unknown as Delivery;
+    return mark === "u" ? (item as unknown as Delivery) : undefined;
   }
 
   #take(result: TickResult, now: number): void {
@@ -323,7 +326,8 @@ export class ResidentRun implements Appending {
   lookRegularly(inboxEach: number): void {
     const now = this.#lane.context.engine.now();
     if (now - this.#fetchedAt >= inboxEach) this.news();
-    if (this.#steps.jobs > 0 && now - this.#lookedAt >= pauseOfLooks(now - this.time)) this.look();
+    const looked = this.#lookedAt;
+    if (this.#steps.jobs > 0 && now - looked >= pauseOfLooks(looked - this.time)) this.look();
   }
 
   /** Checks the jobs without an end. */

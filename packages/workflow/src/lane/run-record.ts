@@ -66,6 +66,11 @@ export class RunRecord {
     return this.#entries.from(0);
   }
 
+  /** The last entry; undefined if it is not in memory. */
+  get last(): string | undefined {
+    return this.#entries.from(this.#entries.length - 1)?.[0];
+  }
+
   /** Takes up entries that were read from the engine. */
   replayed(entries: readonly string[]): void {
     for (const entry of entries) this.#entries.push(entry);

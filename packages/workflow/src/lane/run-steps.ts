@@ -29,10 +29,13 @@ const ASK_AGAIN_MS = 1_000;
 
 /** A job or a child without an end, at the place where the engine has it. */
 interface PendingJob {
+  readonly start: JobStart;
   readonly queue: string | undefined;
   readonly lane: Lane;
   readonly id: string;
   isCancelled: boolean;
+  /** Whether the engine had no such job at the last look. */
+  isMissing: boolean;
 }
 
 /** The parts of a worker and of its run that {@link RunSteps} needs. */
@@ -173,15 +176,19 @@ export class RunSteps implements RunHost {
 
   submit(start: JobStart): void {
     if (this.#mode === "closed") return;
+    const pending = this.#place(start);
+    this.#jobs.set(start.command, pending);
+    this.#add(pending);
+  }
+
+  #add({ start, id }: PendingJob): void {
     const { command, task, args, from } = start;
     const { queue, ...options } = start.options;
-    const pending = this.#place(start);
-    this.#jobs.set(command, pending);
     this.#options.jobs.add(
       {
         task,
         args: args as unknown[],
-        options: { ...options, id: pending.id },
+        options: { ...options, id },
         queue,
         from,
         run: this.#parent(command),
@@ -197,11 +204,13 @@ export class RunSteps implements RunHost {
     return generation() === 0 ? place : { ...place, generation: generation() };
   }
 
-  #place({ command, task, options }: JobStart): PendingJob {
+  #place(start: JobStart): PendingJob {
+    const { command, task, options } = start;
     const { job, generation } = this.#options;
     const run = generation() === 0 ? job().id! : `${job().id!}~${generation()}`;
     const id = options.id ?? idInRun({ run, n: command });
-    return { queue: options.queue, lane: task.task.runsOn, id, isCancelled: false };
+    const lane = task.task.runsOn;
+    return { start, queue: options.queue, lane, id, isCancelled: false, isMissing: false };
   }
 
   cancel(command: number, message: string | undefined): void {
@@ -219,12 +228,17 @@ export class RunSteps implements RunHost {
 
   async #cancelJob(command: number, pending: PendingJob, message: string): Promise<void> {
     const { queue, lane, id } = pending;
+    const { job, generation } = this.#options;
+    // A later owner of this run may cancel the child again.
+    const key = `c:${job().id!}:${generation()}:${command}`;
     try {
-      const result = await this.#options.jobs.cancel(queue, lane, id, message);
+      const result = await this.#options.jobs.cancel(queue, lane, id, message, key);
       if (result === "delivered" || !this.#jobs.has(command)) return;
       if (result === "ended") {
         const [end] = await this.#options.jobs.ends(queue, lane, [id]);
-        this.#report(end === undefined ? [command, CANCELLED, message] : endRecord(command, end));
+        this.#report(
+          end === undefined || end === null ? [command, CANCELLED, message] : endRecord(command, end),
+        );
         return;
       }
       getEventLoop().callLater(ASK_AGAIN_MS, () => {
@@ -236,7 +250,10 @@ export class RunSteps implements RunHost {
     }
   }
 
-  /** Checks the jobs without an end: their worker can have died before it delivered the end. */
+  /**
+   * Checks the jobs without an end. Their worker can have died before it delivered the end, and an engine that loses its last
+   * writes loses jobs, too.
+   */
   async look(): Promise<void> {
     const places = new Map<string, [number, PendingJob][]>();
     for (const entry of this.#jobs) {
@@ -253,10 +270,21 @@ export class RunSteps implements RunHost {
         jobs.map(([, { id }]) => id),
       );
       for (const [index, end] of ends.entries()) {
-        const [command] = jobs[index]!;
-        if (end !== undefined && this.#jobs.has(command)) this.#report(endRecord(command, end));
+        const [command, pending] = jobs[index]!;
+        if (end === undefined || this.#jobs.get(command) !== pending) continue;
+        if (end === null) this.#addAgain(pending);
+        else this.#report(endRecord(command, end));
       }
     }
+  }
+
+  /**
+   * Adds a job again that is not there at two looks, one after the other. At one look it can have ended and gone a moment
+   * ago, with its end on the way to the inbox.
+   */
+  #addAgain(pending: PendingJob): void {
+    if (pending.isMissing && !pending.isCancelled && this.#mode !== "closed") this.#add(pending);
+    pending.isMissing = true;
   }
 
   answer(update: string, outcome: EncodedOutcome): void {

@@ -231,7 +231,7 @@ export class WorkflowRunner implements LaneRunner {
     seat.run = run;
     try {
       if (opened === undefined || opened.length === 0) await run.begin(data);
-      else await this.#replay(run, opened, cached === undefined ? 0 : cached.length);
+      else await this.#replay(run, opened, firstEntryFor(cached));
     } catch (error) {
       run.dispose();
       if (!(error instanceof ReplayDivergedError)) throw error;
@@ -270,9 +270,8 @@ export class WorkflowRunner implements LaneRunner {
   async #opened(seat: Seat, data: JobData, cached: ResidentRun | undefined): Promise<OpenedRun | undefined> {
     if (seat.attemptsStarted === 1 && data.retried === undefined) return undefined;
     const { engine, laneName } = this.#context;
-    const from = cached?.length ?? 0;
     const opened = await untilAnswered(engine, () =>
-      engine.journal.open(laneName, seat.id, seat.token, from),
+      engine.journal.open(laneName, seat.id, seat.token, firstEntryFor(cached)),
     );
     if (opened !== undefined) return opened;
     cached?.dispose();
@@ -452,10 +451,20 @@ function deathsOf({ generation, length, deaths }: OpenedRun, data: JobData): num
   return isAtRetry(data, generation, length) ? deaths - data.retried!.deaths : deaths;
 }
 
-/** Returns whether a run in memory is at the place at which the engine has it, with no owner in between. */
+/** Returns the first entry that an opening reads: the last one of a run in memory. */
+function firstEntryFor(cached: ResidentRun | undefined): number {
+  return Math.max(0, (cached?.length ?? 0) - 1);
+}
+
+/**
+ * Returns whether a run in memory is at the place at which the engine has it, with no owner in between. If the engine has
+ * lost its last writes, another owner can have come to the same place by another way: its last entry differs.
+ */
 function isOf({ record, length }: ResidentRun, opened: OpenedRun): boolean {
   const { epoch, generation } = record.place;
-  return opened.epoch === epoch + 1 && opened.generation === generation && opened.length === length;
+  if (opened.epoch !== epoch + 1 || opened.generation !== generation || opened.length !== length)
+    return false;
+  return opened.entries.at(-1) === record.last;
 }
 
 function resultOf(
