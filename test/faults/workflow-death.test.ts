@@ -1,88 +1,84 @@
-import { spawn } from "node:child_process";
-import type { ChildProcess } from "node:child_process";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { TaskQueue } from "@taskloom/queue";
 import { decodeEntry } from "@taskloom/workflow/running";
 import { expect, onTestFinished, test } from "vitest";
 import { postgresTest } from "../support/postgres.ts";
 import { redisTest } from "../support/redis.ts";
-import { full } from "./support/fault-test.ts";
-import { program, resultOf, steps, treeOf } from "./support/workflow-programs.ts";
+import { full, measured } from "./support/fault-test.ts";
+import { endOf, RunWorkers } from "./support/workflow-life.ts";
+import { appendsOf, program, resultOf, steps, treeOf } from "./support/workflow-programs.ts";
 
-const PROGRAMS = full ? 200 : 10;
-const DEATHS = full ? 20 : 2;
-const TIMEOUT_MS = full ? 1_200_000 : 120_000;
+const PROGRAMS = full ? 5_000 : 200;
+const DEATHS = full ? 200 : 6;
+const TIMEOUT_MS = full ? 3_600_000 : 300_000;
+/** The number of workers that live at once, and of programs that one has in memory. */
+const WORKERS = 2;
+const RUNS = 20;
 
-const script = fileURLToPath(new URL("support/workflow-worker.ts", import.meta.url));
-const endWithParent = new URL("../support/end-with-parent.ts", import.meta.url).href;
-
-/** Starts a worker that takes runs, and kills itself at an append; 0 for never. */
-async function startWorker(
-  engine: string,
-  queue: string,
-  ledger: string,
-  append: number,
-  when: "before" | "after",
-): Promise<ChildProcess> {
-  const flags = ["--conditions=@taskloom/source", "--no-warnings", `--import=${endWithParent}`];
-  const child = spawn(process.execPath, [...flags, script, engine, queue, String(append), when], {
-    stdio: ["ignore", "pipe", "inherit", "pipe"],
-    env: { ...process.env, TASKLOOM_LEDGER: ledger },
-  });
-  onTestFinished(() => void child.kill("SIGKILL"));
-  await new Promise<void>((resolve, reject) => {
-    child.stdout!.once("data", () => resolve());
-    child.once("exit", (code) => reject(new Error(`a worker ended with ${code} before it was ready`)));
-  });
-  return child;
+/**
+ * Returns the appends at which workers die: each its own number, counted from its start. One death is drawn in each equal
+ * part of the appends of all programs, so that deaths hit programs in all phases.
+ */
+function deathsOver(appends: number): number[] {
+  const points = Array.from({ length: DEATHS }, (_, n) => ((n + Math.random()) / DEATHS) * appends);
+  return points.map((point, n) => 1 + Math.floor(point - (points[n - 1] ?? 0)));
 }
 
-const endOf = (child: ChildProcess): Promise<NodeJS.Signals | null> =>
-  child.signalCode !== null || child.exitCode !== null
-    ? Promise.resolve(child.signalCode)
-    : new Promise((resolve) => child.once("exit", (_code, signal) => resolve(signal)));
-
-async function newLedger(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), "taskloom-death-"));
-  onTestFinished(async () => await rm(folder, { recursive: true, force: true }));
-  const ledger = join(folder, "ledger");
-  await writeFile(ledger, "");
-  return ledger;
-}
-
-async function effectsOf(ledger: string): Promise<[pid: number, key: string][]> {
-  const lines = (await readFile(ledger, "utf8")).split("\n").filter((line) => line !== "");
-  return lines.map((line) => [Number(line.slice(0, line.indexOf(" "))), line.slice(line.indexOf(" ") + 1)]);
-}
-
-/** Workers die by kill -9 at random appends, one after the other, until all programs have ended. */
+/** Workers die by kill -9 at appends that are drawn over all programs. Each program must end right. */
 async function dies(engine: string): Promise<void> {
   const name = `death-${Math.random().toString(36).slice(2)}`;
-  const ledger = await newLedger();
+  const workers = await RunWorkers.of(engine, name);
   await using queue = new TaskQueue({ engine, name });
   const trees = Array.from({ length: PROGRAMS }, (_, n) => treeOf(n + 1));
   const runs = trees.map((tree) => queue.submit(program, tree));
-  const ended = Promise.all(runs);
+  let ended = 0;
+  for (const run of runs) run.addDoneCallback(() => ended++);
+  const all = Promise.all(runs);
   await Promise.all(runs.map((run) => run.sent()));
-  let deaths = 0;
-  for (let death = 0; death < DEATHS; death++) {
-    const append = 1 + Math.floor(Math.random() * 6);
-    const worker = await startWorker(engine, name, ledger, append, death % 2 === 0 ? "before" : "after");
-    const signal = await Promise.race([endOf(worker), ended.then(() => "ended" as const)]);
-    if (signal === "ended") break;
-    expect(signal).toBe("SIGKILL");
-    deaths++;
+
+  const lives = deathsOver(trees.reduce((sum, tree) => sum + appendsOf(tree), 0));
+  /** The programs that had ended at each death. */
+  const endedAt: number[] = [];
+  const occupy = async (): Promise<void> => {
+    for (;;) {
+      const append = lives.shift();
+      if (append === undefined || ended === PROGRAMS) break;
+      const when = endedAt.length % 2 === 0 ? "before" : "after";
+      const worker = await workers.start({ runs: RUNS, dies: { append, when } });
+      const signal = await Promise.race([endOf(worker), all.then(() => "all ended")]);
+      if (signal === "all ended") return;
+      expect(signal).toBe("SIGKILL");
+      endedAt.push(ended);
+    }
+    await workers.start({ runs: RUNS });
+  };
+  const occupied = Promise.all(Array.from({ length: WORKERS }, occupy));
+  expect(await all).toEqual(trees.map(resultOf));
+  await occupied;
+
+  const deaths = workers.deaths();
+  const hit = deaths.flatMap(({ resident }) => resident);
+  const { size: programs } = new Set(hit.map(([id]) => id));
+  const lengths = hit.map(([, length]) => length);
+  measured(
+    `${PROGRAMS} programs right, ${deaths.length} of ${DEATHS} deaths, which hit ${hit.length} runs in memory ` +
+      `(${programs} different ones) at ${Math.min(...lengths)} to ${Math.max(...lengths)} ticks; ` +
+      `${Math.min(...endedAt)} to ${Math.max(...endedAt)} programs had ended`,
+  );
+  expect(deaths.length).toBeGreaterThanOrEqual(DEATHS * 0.5);
+  expect(programs).toBeGreaterThan(deaths.length);
+  expect(Math.min(...endedAt)).toBeLessThan(PROGRAMS * 0.4);
+  expect(Math.max(...endedAt)).toBeGreaterThan(PROGRAMS * 0.4);
+  // A step or job runs again only after the death of the worker that had it.
+  const dead = new Set(deaths.map(({ pid }) => pid));
+  const lastOf = new Map<string, number>();
+  for (const [pid, key] of workers.effects()) {
+    const last = lastOf.get(key);
+    if (last !== undefined) expect(dead, `${key} ran again`).toContain(last);
+    lastOf.set(key, pid);
   }
-  await startWorker(engine, name, ledger, 0, "before");
-  expect(await ended).toEqual(trees.map(resultOf));
-  expect(deaths).toBeGreaterThan(0);
-  // Each death may repeat the steps under way then, and no others.
-  const times = new Map<string, number>();
-  for (const [, key] of await effectsOf(ledger)) times.set(key, (times.get(key) ?? 0) + 1);
-  expect(Math.max(...times.values())).toBeLessThanOrEqual(1 + deaths);
 }
 
 redisTest(
@@ -106,21 +102,19 @@ redisTest(
   { timeout: TIMEOUT_MS },
   async ({ redis }) => {
     const name = `owners-${Math.random().toString(36).slice(2)}`;
-    const ledger = await newLedger();
+    const workers = await RunWorkers.of(redis.url, name);
     await using queue = new TaskQueue({ engine: redis.url, name });
     const count = 40;
-    const first = await startWorker(redis.url, name, ledger, 0, "before");
+    const first = await workers.start();
     const run = queue.submit(steps, count, 100);
-    await expect.poll(async () => (await effectsOf(ledger)).length, { timeout: 20_000 }).toBeGreaterThan(2);
+    await expect.poll(() => workers.effects().length, { timeout: 20_000 }).toBeGreaterThan(2);
     first.kill("SIGSTOP");
-    const before = (await effectsOf(ledger)).length;
-    await startWorker(redis.url, name, ledger, 0, "before");
-    await expect
-      .poll(async () => (await effectsOf(ledger)).length, { timeout: 40_000 })
-      .toBeGreaterThan(before + 2);
+    const before = workers.effects().length;
+    await workers.start();
+    await expect.poll(() => workers.effects().length, { timeout: 40_000 }).toBeGreaterThan(before + 2);
     first.kill("SIGCONT");
     expect(await run).toBe((count * (count + 1)) / 2);
-    const effects = await effectsOf(ledger);
+    const effects = workers.effects();
     const ofFirst = effects.filter(([pid]) => pid === first.pid).length;
     expect(ofFirst).toBeLessThanOrEqual(before + 1);
     // Only the step under way at the stop runs twice.

@@ -44,6 +44,20 @@ export function resultOf(tree: Tree): number {
   return parts.reduce((sum, part) => sum + resultOf(part), 0);
 }
 
+/**
+ * Returns about how many appends a program and its children need, if nobody dies. Ends that come while an append is under
+ * way share the next one.
+ */
+export function appendsOf(tree: Tree): number {
+  const partsOf = (part: Tree): number => {
+    if ("sleep" in part) return 0;
+    if ("child" in part) return 2 + appendsOf(part.child);
+    const parts = "all" in part ? part.all : "each" in part ? part.each : undefined;
+    return parts === undefined ? 1 : parts.reduce((sum, each) => sum + partsOf(each), 0);
+  };
+  return 1 + 0.7 * partsOf(tree);
+}
+
 /** Notes an effect: the process, and the step or job that had it. */
 function noteEffect(): void {
   appendFileSync(process.env["TASKLOOM_LEDGER"]!, `${process.pid} ${currentJob()!.id}\n`);
