@@ -16,7 +16,10 @@ const worker = new TaskWorker({
 });
 
 const { journal } = worker.engine;
-const { append: store, open, park, release } = journal;
+const store = journal.append.bind(journal);
+const open = journal.open.bind(journal);
+const park = journal.park.bind(journal);
+const release = journal.release.bind(journal);
 /** The runs in memory, with the number of their entries. */
 const resident = new Map<string, number>();
 let appended = 0;
@@ -28,25 +31,25 @@ function die(): void {
 }
 
 journal.open = async (lane, id, ...terms) => {
-  const opened = await open.call(journal, lane, id, ...terms);
+  const opened = await open(lane, id, ...terms);
   if (opened !== undefined) resident.set(id, opened.length);
   return opened;
 };
 journal.park = async (lane, id, terms) => {
-  const answer = await park.call(journal, lane, id, terms);
+  const answer = await park(lane, id, terms);
   if (answer !== "news") resident.delete(id);
   return answer;
 };
 journal.release = async (lane, id, epoch) => {
   resident.delete(id);
-  await release.call(journal, lane, id, epoch);
+  await release(lane, id, epoch);
 };
 journal.append = async (lane, appends) => {
   for (const { id, at, entries } of appends) resident.set(id, at + entries.length);
   appended += appends.length;
   const isLast = dies !== undefined && appended >= dies.append;
   if (isLast && dies.when === "before") die();
-  const answers = await store.call(journal, lane, appends);
+  const answers = await store(lane, appends);
   if (isLast) die();
   for (const { id, entries } of appends) {
     const last = entries.at(-1);
