@@ -25,6 +25,7 @@ export {
 } from "./errors.ts";
 
 export type { Backoff, ResolvedTaskOptions, TaskDefinition, TaskOptions } from "./definition/define-task.ts";
+export type { CleanQuery, CleanedState } from "./operate/clean.ts";
 export type { JobSummary } from "./operate/job-states.ts";
 export type { RemoteTaskState } from "./client/remote-task.ts";
 export type { FailedJob, FailureGroup } from "./operate/failures.ts";

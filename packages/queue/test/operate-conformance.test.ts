@@ -61,6 +61,8 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
         ["test.fail", 1, 1],
       ]),
     );
+    const failedOnce = groups.find(({ task }) => task === "test.fail")?.jobs[0];
+    expect(failedOnce).toMatchObject({ id: other.id, queue: queue.name, args: [1] });
     const pages = await allPages(queue, { limit: 100 });
     expect(pages.map(({ jobs: found }) => found.length)).toEqual([100, 100, count + 1 - 200]);
     const ids = pages.flatMap(({ jobs: found }) => found.map(({ id }) => id));

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { ulid } from "../src/client/ulid.ts";
+import { ulid } from "../src/contract/ulid.ts";
 
 test("an id is a ULID: its time in front, and random behind", () => {
   // The example of the specification: https://github.com/ulid/spec

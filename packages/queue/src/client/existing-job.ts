@@ -38,7 +38,7 @@ export function retryJob(client: JobClient, jobs: JobFactory, id: string): Remot
  *
  * @throws {@link TaskOptionsError} if the id names no lane.
  */
-function laneIn(id: string): Lane {
+export function laneIn(id: string): Lane {
   const lane = laneOfJobId(id);
   if (lane !== undefined) return lane;
   throw new TaskOptionsError(

@@ -12,7 +12,7 @@ import { RemoteTask } from "./remote-task.ts";
 import type { RemoteTaskControl } from "./remote-task.ts";
 import { Submission, jobOptions } from "./submission.ts";
 import type { SubmitOptions } from "./submit-options.ts";
-import { ulid } from "./ulid.ts";
+import { ulid } from "../contract/ulid.ts";
 
 /** The part of a submission that comes from the place of the call: the remaining time, and the propagated stores. */
 export interface SubmissionContext {

@@ -14,6 +14,11 @@ import type { Submission, SubmissionState } from "./submission.ts";
 
 /** The stored state of pending jobs is polled at this interval, in case a reply was lost. */
 const POLL_INTERVAL_MS = 1_000;
+/**
+ * A record has to be missing for so long before its job is sent again. An operator who removes a waiting job cancels it first,
+ * and the reply of that is on its way.
+ */
+const MISSING_MS = 500;
 
 /** Receives the outcomes of pending jobs: from replies, which are quick, and from the stored state, which decides. */
 export class OutcomeWatch {
@@ -165,29 +170,36 @@ export class OutcomeWatch {
     const now = performance.now();
     const { deduplication, attempts } = submission.options;
     const isKept = now - since < keptForCertain(submission.data);
+    const isGone = missedAt !== undefined && now - missedAt >= MISSING_MS;
+    const { engine } = this.#queues;
+    const { isLossless } = engine.replies;
+    if (missedAt === undefined) {
+      // The reply of the end may be on its way.
+      submission.change({ kind, since, missedAt: now });
+      // Nothing is polled where no reply can be lost: a reply would arrive within this turn.
+      if (isLossless) engine.defer(() => void this.check([submission]).catch(() => {}));
+    }
     if (isKept && isKeepable(submission)) {
-      void this.#followKept(submission).catch(() => {});
+      void this.#followKept(submission, isGone).catch(() => {});
     } else if (deduplication?.replace === true) {
       void this.#followReplacement(submission).catch(() => {});
     } else if (attempts !== undefined && isKept) {
-      this.#sendAgain(submission);
-    } else if (missedAt === undefined) {
-      // With a short retention, a record can be removed while the reply of its end is on its way.
-      submission.change({ kind, since, missedAt: now });
-    } else if (now - missedAt >= POLL_INTERVAL_MS) {
+      if (isGone) this.#sendAgain(submission);
+    } else if (missedAt !== undefined && (isLossless || now - missedAt >= POLL_INTERVAL_MS)) {
       this.#lose(
         submission,
-        `is not known to ${this.#queues.engine.url}: it was removed, its retention has passed, or the engine has lost its data; submit it again if it is still needed`,
+        `is not known to ${engine.url}: it was removed, its retention has passed, or the engine has lost its data; submit it again if it is still needed`,
       );
     }
   }
 
   /** Handles a submission without a record that the engine can keep: it is kept, or a later one was kept instead. */
-  async #followKept(submission: Submission): Promise<void> {
+  async #followKept(submission: Submission, isGone: boolean): Promise<void> {
     const place = await this.#kept.placeOf(submission);
     if (!this.#pending.holds(submission) || place === submission.id) return;
-    if (place === undefined) this.#sendAgain(submission);
-    else this.#pending.rebind(submission, place);
+    if (place === undefined) {
+      if (isGone) this.#sendAgain(submission);
+    } else this.#pending.rebind(submission, place);
   }
 
   /** Has the waiters of a delayed job that a duplicate has replaced wait for the duplicate. */

@@ -3,9 +3,14 @@ import type { ResolvedTaskOptions } from "../definition/define-task.ts";
 import type { StoredSchedule } from "../contract/lane-queue.ts";
 import { TaskOptionsError } from "../errors.ts";
 import type { Lane } from "../contract/lane.ts";
-import { putSchedule, readSchedules, removeSchedule, scheduleRecord } from "../operate/schedules.ts";
+import {
+  extraRun,
+  putSchedule,
+  readSchedules,
+  removeSchedule,
+  scheduleRecord,
+} from "../operate/schedules.ts";
 import type { PlacedSchedule, ScheduleRecord } from "../operate/schedules.ts";
-import type { JobData } from "../wire/job-data.ts";
 import type { JobClient } from "./job-client.ts";
 import type { JobFactory } from "./job-factory.ts";
 import type { RemoteTask } from "./remote-task.ts";
@@ -69,14 +74,10 @@ export class Schedules {
     };
   }
 
-  #run(lane: Lane, { name, template }: StoredSchedule): RemoteTask<unknown> {
+  #run(lane: Lane, stored: StoredSchedule): RemoteTask<unknown> {
+    const { name, data: plain, opts: options } = extraRun(stored);
     const remote = this.#jobs.newTask<unknown>({ runsOn: lane, name }, {});
-    const empty: JobData = { v: 1, version: 1, args: [] };
-    const data = { ...empty, ...template?.data, reply: this.#client.queues.engine.replies.address };
-    const { attempts, backoff, priority } = template?.opts ?? {};
-    const options = Object.fromEntries(
-      Object.entries({ attempts, backoff, priority }).filter(([, value]) => value !== undefined),
-    );
+    const data = { ...plain, reply: this.#client.queues.engine.replies.address };
     this.#client.submit(new Submission(remote, { lane, name, data, options, mayExist: false }));
     return remote;
   }

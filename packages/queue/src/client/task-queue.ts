@@ -8,17 +8,22 @@ import type { Engine } from "../contract/engine.ts";
 import type { FlowAdder } from "../contract/lane-queue.ts";
 import { DEFAULT_ENGINE, openEngine } from "../engines/open-engine.ts";
 import { QueueClosedError, TaskOptionsError } from "../errors.ts";
-import { jobId } from "../contract/lane.ts";
+import { jobId, storedId } from "../contract/lane.ts";
 import type { Lane } from "../contract/lane.ts";
 import { countJobs } from "../operate/counts.ts";
 import type { QueueCounts } from "../operate/counts.ts";
+import { cleanJobs } from "../operate/clean.ts";
+import type { CleanQuery } from "../operate/clean.ts";
+import { promoteStored } from "../operate/promote.ts";
+import { removeStored } from "../operate/remove.ts";
+import { runSchedule } from "../operate/schedules.ts";
 import { groupedFailures } from "../operate/failures.ts";
 import type { FailureGroup } from "../operate/failures.ts";
 import { limitRate } from "../operate/limits.ts";
 import type { RateLimit } from "../operate/limits.ts";
 import { pages } from "../operate/pages.ts";
 import { retryFailed } from "../operate/retry.ts";
-import { attachToJob, retryJob } from "./existing-job.ts";
+import { attachToJob, laneIn, retryJob } from "./existing-job.ts";
 import type { FlowTask, TaskCall } from "./flow.ts";
 import { planFlow } from "./flow-plan.ts";
 import { JobClient } from "./job-client.ts";
@@ -355,7 +360,8 @@ export class TaskQueue implements Life {
 
   /**
    * Reads the jobs that have failed for good and are still kept, grouped by task and error. Every job is counted, and each
-   * group lists its latest `limit` jobs, so that many failures of one kind do not fill the memory.
+   * group lists its latest `limit` jobs, so that many failures of one kind do not fill the memory. The listed jobs have their
+   * errors and their arguments.
    */
   async failed({ limit = 1_000 }: { readonly limit?: number } = {}): Promise<FailureGroup[]> {
     this.#life.assertUsable();
@@ -385,6 +391,111 @@ export class TaskQueue implements Life {
    */
   retry(id: string): RemoteTask<unknown> {
     return retryJob(this.#client, this.#jobs, id);
+  }
+
+  /**
+   * Removes a job with all that is stored about it. A waiting or delayed job is cancelled first, so its callers receive a
+   * CancelledError. A parked durable run is terminated. Resolves with false if there is no such job.
+   *
+   * @throws {@link TaskOptionsError} for an id without a lane, and for a job that runs, waits for its children, or is the next
+   *   run of a schedule.
+   * @example
+   * ```ts
+   * import { TaskQueue, defineTask } from "@taskloom/queue";
+   *
+   * const remind = defineTask({ name: "remind" }, async (user: string) => user);
+   * await using queue = new TaskQueue({ engine: "memory:" });
+   * const job = queue.with({ delay: 60_000 }).submit(remind, "ada");
+   * job.catch(() => {}); // The job is cancelled, and then removed.
+   * await job.sent();
+   * console.log(await queue.remove(job.id), await queue.remove(job.id)); // true false
+   * ```
+   */
+  async remove(id: string): Promise<boolean> {
+    this.#life.assertUsable();
+    return await removeStored(this.#client.queues, laneIn(id), storedId(id));
+  }
+
+  /**
+   * Removes the jobs of one state: those that ended at least `olderThan` milliseconds ago, the oldest first and at most
+   * `limit`. Resolves with their number. Of the states `waiting` and `delayed`, the time counts from the submission; these
+   * jobs are cancelled first.
+   *
+   * @throws {@link TaskOptionsError} for an unknown state, and for an invalid time or limit.
+   * @example
+   * ```ts
+   * import { TaskQueue, TaskWorker, defineTask } from "@taskloom/queue";
+   *
+   * const tick = defineTask({ name: "tick" }, async () => {});
+   * const worker = new TaskWorker({ engine: "memory:", tasks: [tick] }).run();
+   * await using queue = new TaskQueue({ engine: "memory:" });
+   * await queue.submit(tick);
+   * console.log(await queue.clean({ state: "completed", olderThan: 60_000 })); // 0
+   * console.log(await queue.clean({ state: "completed" })); // 1
+   * worker.cancel();
+   * ```
+   */
+  async clean({ limit = Infinity, ...query }: CleanQuery): Promise<number> {
+    this.#life.assertUsable();
+    const { queues } = this.#client;
+    let removed = 0;
+    for (let at = {}; ;) {
+      const page = await cleanJobs(this.engine, () => queues, [this.name], {
+        ...query,
+        ...at,
+        limit: limit - removed,
+      });
+      removed += page.removed.length;
+      if (page.next === undefined || removed >= limit) return removed;
+      at = { cursor: page.next };
+    }
+  }
+
+  /**
+   * Lets a delayed job run now, in front of its `delay` or its back-off.
+   *
+   * @throws {@link JobLostError} if there is no such job; {@link TaskOptionsError} for an id without a lane, and for a job that
+   *   is not delayed, is the next run of a schedule, or is a parked durable run.
+   * @example
+   * ```ts
+   * import { TaskQueue, TaskWorker, defineTask } from "@taskloom/queue";
+   *
+   * const greet = defineTask({ name: "greet" }, async (name: string) => `Hello ${name}`);
+   * const worker = new TaskWorker({ engine: "memory:", tasks: [greet] }).run();
+   * await using queue = new TaskQueue({ engine: "memory:" });
+   * const job = queue.with({ delay: 3_600_000 }).submit(greet, "Ada");
+   * await job.sent();
+   * await queue.promote(job.id);
+   * console.log(await job); // Hello Ada
+   * worker.cancel();
+   * ```
+   */
+  async promote(id: string): Promise<void> {
+    this.#life.assertUsable();
+    await promoteStored(this.#client.queues, laneIn(id), storedId(id));
+  }
+
+  /**
+   * Runs a schedule once more at once, in addition to its times. Resolves with the id of the job, to which
+   * {@link TaskQueue.attach} waits. {@link Schedule.run} does the same and returns the task.
+   *
+   * @throws {@link TaskOptionsError} if the queue has no such schedule.
+   * @example
+   * ```ts
+   * import { TaskQueue, TaskWorker, defineTask } from "@taskloom/queue";
+   *
+   * const report = defineTask({ name: "report" }, async (kind: string) => `${kind} done`);
+   * const worker = new TaskWorker({ engine: "memory:", tasks: [report] }).run();
+   * await using queue = new TaskQueue({ engine: "memory:" });
+   * const nightly = await queue.schedule("nightly", { cron: "0 3 * * *" }, report, "sales");
+   * console.log(await queue.attach(await queue.runNow("nightly"))); // sales done
+   * await nightly.remove();
+   * worker.cancel();
+   * ```
+   */
+  async runNow(scheduleId: string): Promise<string> {
+    this.#life.assertUsable();
+    return await runSchedule(this.#client.queues, scheduleId);
   }
 
   /**

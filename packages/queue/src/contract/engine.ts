@@ -101,6 +101,14 @@ export interface Engine extends Life {
     ids: readonly string[],
     limits: FieldLimits,
   ): Promise<(JobRecord | undefined)[]>;
+  /**
+   * Removes jobs that have ended, with all that is stored about them: logs, retention, the journal of a durable run and a
+   * deduplication key that the job still holds. Jobs in other states stay.
+   *
+   * @param ids at most {@link MAX_REMOVED}.
+   * @returns the ids of the removed jobs.
+   */
+  removeEnded(laneName: string, ids: readonly string[]): Promise<string[]>;
   /** Prepares a failed job for a retry: removes the count of its dead workers, and a failure that was set before a run. */
   renewAttempts(laneName: string, id: string): Promise<void>;
   /** Stores that a worker of this process serves its queues, for some seconds. Workers repeat the call. */
@@ -155,3 +163,6 @@ export interface Engine extends Life {
  * The time for which an id is claimed for a lane. After that time the stored job itself shows its lane.
  */
 export const LANE_CLAIM_MS = 10_000;
+
+/** The greatest number of jobs that one {@link Engine.removeEnded} removes. A longer command would delay the other work of the engine. */
+export const MAX_REMOVED = 1_000;

@@ -39,7 +39,7 @@ export type BullJob = { readonly plain?: PlainJob } & Partial<Pick<Job, "extendL
     | "getChildrenValues"
   >;
 
-/** A job of a submitter or operator: the part of BullMQ's Job that is needed to read it, to end it and to retry it. */
+/** A job of a submitter or operator: the part of BullMQ's Job that is needed to read it, to end it, to promote it and to retry it. */
 export type LaneJob = Pick<
   Job<JobData, unknown, string>,
   | "id"
@@ -53,6 +53,7 @@ export type LaneJob = Pick<
   | "timestamp"
   | "finishedOn"
   | "moveToCompleted"
+  | "promote"
   | "retry"
   | "updateData"
 >;

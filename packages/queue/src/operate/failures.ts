@@ -1,7 +1,9 @@
 import type { Engine } from "../contract/engine.ts";
 import { bytesRead } from "../contract/job-record.ts";
-import type { FieldLimits } from "../contract/job-record.ts";
+import type { FieldLimits, JobRecord } from "../contract/job-record.ts";
+import { laneQueueName, storedId } from "../contract/lane.ts";
 import type { Lane } from "../contract/lane.ts";
+import { decodeArguments, isSubmission } from "../wire/job-data.ts";
 import { readSnapshot } from "./job-snapshot.ts";
 import type { JobSnapshot } from "./job-snapshot.ts";
 import { readBlock } from "./list-jobs.ts";
@@ -10,6 +12,8 @@ import { pages } from "./pages.ts";
 
 /** The bytes that are read of each field of a failure. Of a larger error, the message alone is read. */
 export const FAILURE_LIMITS: FieldLimits = { stacktrace: 65_536, failedReason: 4_096 };
+/** The bytes that are read of the arguments of a failed job. */
+const ARGUMENTS: FieldLimits = { data: 65_536 };
 /** A page ends with the block that reaches this number of bytes. */
 const PAGE_BYTES = 16 * 1_048_576;
 /** The number of jobs in a block. */
@@ -18,11 +22,17 @@ const MAX_BLOCK = 100;
 /** A job that failed for good. */
 export interface FailedJob {
   readonly id: string;
+  readonly queue: string;
   readonly lane: Lane;
   readonly attempts: number;
   /** Milliseconds of the epoch. */
   readonly failedAt: number;
   readonly error: unknown;
+  /**
+   * The arguments of the call; for a pack of a `queue.map`, the list of arguments of each call. Absent if they are larger than
+   * 64 KiB or cannot be read, and for the rest of the jobs if those before had 16 MiB of arguments in all.
+   */
+  readonly args?: readonly unknown[];
 }
 
 /** The jobs of one task that failed with the same error, apart from the numbers and ids in its message. */
@@ -112,7 +122,7 @@ export class FailureGroups {
   }
 
   /** Adds a failure to its group. */
-  add({ task, id, lane, attempts, finishedAt = 0, error }: JobSnapshot): void {
+  add({ task, id, queue, lane, attempts, finishedAt = 0, error }: JobSnapshot): void {
     const { name, message } = nameOfError(error);
     const key = failureKey(task, name, message);
     let group = this.#groups.get(key);
@@ -124,7 +134,7 @@ export class FailureGroups {
     let at = group.jobs.length;
     while (at > 0 && group.jobs[at - 1]!.failedAt < finishedAt) at--;
     if (at >= this.#limit) return;
-    group.jobs.splice(at, 0, { id, lane, attempts, failedAt: finishedAt, error });
+    group.jobs.splice(at, 0, { id, queue, lane, attempts, failedAt: finishedAt, error });
     if (group.jobs.length > this.#limit) group.jobs.pop();
   }
 
@@ -136,7 +146,7 @@ export class FailureGroups {
   }
 }
 
-/** Reads all failures of queues in groups, with up to `limit` jobs of each group. */
+/** Reads all failures of queues in groups, with up to `limit` jobs of each group, and the arguments of these jobs. */
 export async function groupedFailures(
   engine: Engine,
   queues: readonly string[],
@@ -145,7 +155,44 @@ export async function groupedFailures(
   const groups = new FailureGroups(limit);
   for await (const { failures } of pages(({ cursor }) => readFailures(engine, queues, cursor)))
     for (const failure of failures) groups.add(failure);
-  return groups.all();
+  return await withArguments(engine, groups.all());
+}
+
+/**
+ * Returns groups whose jobs have their arguments. They are read after the grouping, so only those of the listed jobs are read,
+ * and up to a bound of bytes.
+ */
+export async function withArguments(
+  engine: Engine,
+  groups: readonly FailureGroup[],
+): Promise<FailureGroup[]> {
+  const found = new Map<FailedJob, FailedJob>();
+  const all = groups.flatMap(({ jobs }) => jobs);
+  let bytes = 0;
+  for (let at = 0; at < all.length && bytes < PAGE_BYTES; at += MAX_BLOCK) {
+    const block = Map.groupBy(all.slice(at, at + MAX_BLOCK), ({ queue, lane }) => laneQueueName(queue, lane));
+    for (const [name, jobs] of block) {
+      const ids = jobs.map(({ id }) => storedId(id));
+      for (const [index, record] of (await engine.readRecords(name, ids, ARGUMENTS)).entries()) {
+        if (record === undefined) continue;
+        bytes += bytesRead(record);
+        const args = argumentsIn(record);
+        if (args !== undefined) found.set(jobs[index]!, { ...jobs[index]!, args });
+      }
+    }
+  }
+  return groups.map((group) => ({ ...group, jobs: group.jobs.map((job) => found.get(job) ?? job) }));
+}
+
+/** Returns the arguments of a submission. Any client can have written the record. */
+function argumentsIn({ texts: { data } }: JobRecord): readonly unknown[] | undefined {
+  if (data.text === undefined) return undefined;
+  try {
+    const stored: unknown = JSON.parse(data.text);
+    return isSubmission(stored) ? decodeArguments(stored) : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Returns a message with placeholders for numbers, ids and quoted values. */

@@ -1,6 +1,10 @@
-import type { LaneQueue, StoredSchedule } from "../contract/lane-queue.ts";
-import { lanes } from "../contract/lane.ts";
+import type { LaneQueue, NewJob, StoredSchedule } from "../contract/lane-queue.ts";
+import type { JobsOptions } from "bullmq";
+import { jobId, lanes } from "../contract/lane.ts";
 import type { Lane } from "../contract/lane.ts";
+import { ulid } from "../contract/ulid.ts";
+import { TaskOptionsError } from "../errors.ts";
+import type { JobData } from "../wire/job-data.ts";
 import type { LaneQueues } from "./lane-queues.ts";
 import { hasEnded } from "./schedule-times.ts";
 
@@ -75,6 +79,42 @@ export async function removeSchedule(
   await queues.engine.connect();
   for (const lane of from) if (await queues.lane(lane).removeJobScheduler(id)) return true;
   return false;
+}
+
+/** Returns the job of an extra run of a schedule, without its id: the task, the arguments and the options of its own runs. */
+export function extraRun({ name, template }: StoredSchedule): NewJob {
+  const { attempts, backoff, priority } = template?.opts ?? {};
+  const opts: JobsOptions = {
+    ...(attempts === undefined ? {} : { attempts }),
+    ...(backoff === undefined ? {} : { backoff }),
+    ...(priority === undefined ? {} : { priority }),
+  };
+  const empty: JobData = { v: 1, version: 1, args: [] };
+  return { name, data: { ...empty, ...template?.data }, opts };
+}
+
+/**
+ * Runs a schedule once more at once, in addition to its times.
+ *
+ * @returns the id of the job.
+ * @throws {@link TaskOptionsError} if the queue has no such schedule.
+ */
+export async function runSchedule(queues: LaneQueues, id: string): Promise<string> {
+  const { engine, queueName } = queues;
+  await engine.connect();
+  const found = await queues.each(async (queue, lane) => [lane, await queue.getJobScheduler(id)] as const);
+  for (const [lane, stored] of found) {
+    if (stored == null) continue;
+    const { name, data, opts } = extraRun(stored);
+    await engine.recordQueue(queueName);
+    // An addition whose answer was lost can be repeated, since the id is chosen here.
+    const job = jobId(lane, ulid(Math.trunc(localNow(queues))));
+    await queues.lane(lane).add(name, data, { ...opts, jobId: job });
+    return job;
+  }
+  throw new TaskOptionsError(
+    `There is no schedule ${JSON.stringify(id)} in the queue ${queueName}; \`schedules()\` lists those that it has`,
+  );
 }
 
 /**

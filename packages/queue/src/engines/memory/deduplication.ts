@@ -71,4 +71,10 @@ export class Deduplication {
     if (holding.until === Number.POSITIVE_INFINITY) this.#holdings.delete(key);
     return holding.next;
   }
+
+  /** Releases the key of an ended job that is removed, also if its time to live is not over. */
+  drop(job: MemoryJob): void {
+    const key = job.opts.deduplication?.id;
+    if (key !== undefined && this.#holdings.get(key)?.job === job) this.#holdings.delete(key);
+  }
 }

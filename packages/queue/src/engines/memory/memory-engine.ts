@@ -224,6 +224,10 @@ export class MemoryEngine implements Engine {
     });
   }
 
+  async removeEnded(laneName: string, ids: readonly string[]): Promise<string[]> {
+    return this.#lane(laneName).removeEnded(ids);
+  }
+
   async renewAttempts(laneName: string, id: string): Promise<void> {
     const job = this.#lane(laneName).find(id);
     if (job?.state === "failed") delete job.deferredFailure;

@@ -17,6 +17,7 @@ export interface JobMoves {
   wait(job: MemoryJob): void;
   waitLast(job: MemoryJob): void;
   complete(job: MemoryJob, value: unknown): void;
+  promote(job: MemoryJob): void;
   retry(job: MemoryJob): void;
 }
 
@@ -89,6 +90,11 @@ export class MemoryJob implements BullJob, LaneJob {
   async moveToCompleted(value: unknown, token: string): Promise<void> {
     if (this.token !== token) throw new Error(`Missing lock for job ${this.id}`);
     this.#lane.complete(this, value);
+  }
+
+  async promote(): Promise<void> {
+    if (this.state !== "delayed") throw new Error(`Job ${this.id} is not in the delayed state`);
+    this.#lane.promote(this);
   }
 
   async retry(): Promise<void> {

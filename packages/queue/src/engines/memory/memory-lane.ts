@@ -248,6 +248,16 @@ export class MemoryLane implements LaneQueue, JobMoves {
     this.waitLast(job);
   }
 
+  /** Removes ended jobs, and returns the ids of those that were removed. */
+  removeEnded(ids: readonly string[]): string[] {
+    return ids.filter((id) => {
+      const job = this.find(id);
+      if (job === undefined || (job.state !== "completed" && job.state !== "failed")) return false;
+      this.#deduplication.drop(job);
+      return this.jobs.delete(id);
+    });
+  }
+
   /** Drops the jobs whose retention is over. */
   removeExpired(now: number = this.#now()): void {
     for (let due = this.#finished.take(now); due !== undefined; due = this.#finished.take(now)) {

@@ -35,7 +35,7 @@ import type { SqlPool } from "./job-table.ts";
 import { claimLane, createLaneClaims, removeLapsedClaims } from "./lane-claims.ts";
 import { dropKept, findKept } from "./kept-submission.ts";
 import { patientQuery } from "./patient-query.ts";
-import { createRetention, recordRetention, removeExpired } from "./retention.ts";
+import { createRetention, recordRetention, removeEnded, removeExpired } from "./retention.ts";
 import { postgresBackend } from "./postgres-backend.ts";
 import { postgresTransient } from "./postgres-transient.ts";
 import type { Transient } from "../../contract/transient.ts";
@@ -235,6 +235,10 @@ export class PostgresEngine extends SqlEngine implements Engine {
     limits: FieldLimits,
   ): Promise<(JobRecord | undefined)[]> {
     return readRecords(this.#pool, laneName, ids, limits);
+  }
+
+  removeEnded(laneName: string, ids: readonly string[]): Promise<string[]> {
+    return removeEnded(this.#pool, laneName, ids);
   }
 
   renewAttempts(laneName: string, id: string): Promise<void> {

@@ -1,3 +1,4 @@
+import { MAX_REMOVED } from "../../contract/engine.ts";
 import { DEFAULT_KEEP } from "../../contract/retention.ts";
 import type { JobEnd } from "../../contract/retention.ts";
 import { SCHEMA } from "./job-table.ts";
@@ -5,8 +6,6 @@ import type { SqlPool } from "./job-table.ts";
 import { unlessCreatedMeanwhile } from "./own-table.ts";
 
 const TABLE = `${SCHEMA}.taskloom_kept`;
-/** How many rows one statement removes. A longer statement would delay the other work of the server. */
-const MAX_REMOVED = 1_000;
 
 /** Creates the table of the jobs whose retention is not the default. */
 export async function createRetention(pool: SqlPool): Promise<void> {
@@ -99,4 +98,38 @@ async function repeatWhileFull(pool: SqlPool, statement: string, params: readonl
     const { rows } = await pool.query(statement, params);
     count = Number(rows[0]?.["count"] ?? 0);
   } while (count === MAX_REMOVED);
+}
+
+/** Removes ended jobs by their ids. A job that is locked, as by a retry, stays. */
+const REMOVE_ENDED = `
+WITH gone AS (
+  DELETE FROM ${SCHEMA}.job WHERE queue = $1 AND id IN
+      (SELECT id FROM ${SCHEMA}.job WHERE queue = $1 AND id = ANY($2) AND state IN ('completed', 'failed') AND ${IS_FREE}
+        FOR UPDATE SKIP LOCKED)
+    RETURNING id, dedup_id
+), ${FORGOTTEN}, kept AS (DELETE FROM ${TABLE} WHERE queue = $1 AND id IN (SELECT id FROM gone))
+SELECT id, dedup_id FROM gone`;
+
+/** BullMQ locks the row of a key before that of its job, so the keys are not released in the statement that removes the jobs. */
+const RELEASE_KEYS = `
+WITH held AS (DELETE FROM ${SCHEMA}.dedup USING unnest($2::text[], $3::text[]) AS gone(id, key)
+  WHERE dedup.queue = $1 AND dedup_id = key AND job_id = id
+    AND NOT EXISTS (SELECT 1 FROM ${SCHEMA}.job WHERE job.queue = $1 AND job.id = gone.id) RETURNING dedup_id)
+DELETE FROM ${SCHEMA}.dedup_next WHERE queue = $1 AND dedup_id IN (SELECT dedup_id FROM held)`;
+
+/** {@link Engine.removeEnded} on BullMQ's job table. */
+export async function removeEnded(
+  pool: SqlPool,
+  laneName: string,
+  ids: readonly string[],
+): Promise<string[]> {
+  const { rows } = await pool.query(REMOVE_ENDED, [laneName, [...ids]]);
+  const holders = rows.filter(({ dedup_id: key }) => typeof key === "string");
+  if (holders.length > 0)
+    await pool.query(RELEASE_KEYS, [
+      laneName,
+      holders.map(({ id }) => id),
+      holders.map(({ dedup_id: key }) => key),
+    ]);
+  return rows.map(({ id }) => String(id));
 }

@@ -42,6 +42,7 @@ import { EventStreams } from "./event-streams.ts";
 import { FlowConnection } from "./flow-connection.ts";
 import { idsIn, readRecords } from "./job-records.ts";
 import { ReadableQueue, listOf, parsedOr, takeUnreadable } from "./readable-jobs.ts";
+import { removeEndedScript } from "./remove-ended-script.ts";
 import { renewAttemptsScript } from "./renew-attempts-script.ts";
 import { renewalModule } from "./renewal-connection.ts";
 import type { RenewalServer } from "./renewal-connection.ts";
@@ -83,6 +84,7 @@ export class RedisEngine extends BullEngine implements Engine {
   readonly #serving: ServingKeys;
   readonly #claimLane: Script<(0 | 1)[]>;
   readonly #renewAttempts: Script<number>;
+  readonly #removeEnded: Script<string[]>;
   readonly #warnOfLayout: (laneName: string) => void = unknownLayoutWarning();
   #warnings: ReadonlySet<string> = new Set();
   #clockTimer: NodeJS.Timeout | undefined;
@@ -112,6 +114,7 @@ export class RedisEngine extends BullEngine implements Engine {
     this.#client.on("ready", () => this.recordAnswer(true));
     this.#claimLane = defineScript(this.#client, "taskloomClaimLane", claimLaneScript);
     this.#renewAttempts = defineScript(this.#client, "taskloomRenewAttempts", renewAttemptsScript, 2);
+    this.#removeEnded = defineScript(this.#client, "taskloomRemoveEnded", removeEndedScript, 6);
     const scripts = () => ({ ...driverScripts(), taskloomReply: sendBehindScript });
     this.#turns = new UnrepeatedConnection(() => unrepeating(this.#client), scripts, MAX_SILENT_BEATS);
     this.#serving = new ServingKeys(this.#client, this.#prefix);
@@ -344,6 +347,16 @@ export class RedisEngine extends BullEngine implements Engine {
     limits: FieldLimits,
   ): Promise<(JobRecord | undefined)[]> {
     return readRecords(this.#client, `${this.#prefix}:${laneName}`, ids, limits);
+  }
+
+  async removeEnded(laneName: string, ids: readonly string[]): Promise<string[]> {
+    const base = `${this.#prefix}:${laneName}`;
+    const keys = ["completed", "failed", "taskloom-cancelled", "events", "meta"].map(
+      (key) => `${base}:${key}`,
+    );
+    const removed = await this.#removeEnded(`${base}:`, ...keys, ...ids);
+    if (removed.length > 0) await this.journal.forget(laneName, removed);
+    return removed;
   }
 
   async renewAttempts(laneName: string, id: string): Promise<void> {

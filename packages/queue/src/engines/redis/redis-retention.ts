@@ -1,10 +1,8 @@
 import type { Queue } from "bullmq";
+import { MAX_REMOVED } from "../../contract/engine.ts";
 import { DEFAULT_KEEP } from "../../contract/retention.ts";
 import type { JobEnd } from "../../contract/retention.ts";
 import type { RedisClient } from "./redis-client.ts";
-
-/** How many jobs one command removes. */
-const MAX_REMOVED = 1_000;
 
 /** The parts of the engine that the retention needs. */
 export interface RetentionParts {

@@ -32,6 +32,7 @@ import {
   dropKept,
   findKept,
   recordRetention,
+  removeEnded,
   removeExpired,
   serve,
   servingWorkers,
@@ -236,6 +237,10 @@ export class EmbeddedEngine extends SqlEngine implements Engine {
     limits: FieldLimits,
   ): Promise<(JobRecord | undefined)[]> {
     return await readRecords(this.#connected(), laneName, ids, limits);
+  }
+
+  async removeEnded(laneName: string, ids: readonly string[]): Promise<string[]> {
+    return await removeEnded(this.#connected(), laneName, ids);
   }
 
   async renewAttempts(laneName: string, id: string): Promise<void> {

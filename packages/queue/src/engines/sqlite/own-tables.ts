@@ -3,15 +3,12 @@ import type { Database, Statement } from "@taskloom/bullmq-sqlite";
 import type { TaskLane } from "../../contract/lane.ts";
 import { DEFAULT_KEEP } from "../../contract/retention.ts";
 import type { JobEnd } from "../../contract/retention.ts";
-import { LANE_CLAIM_MS } from "../../contract/engine.ts";
+import { LANE_CLAIM_MS, MAX_REMOVED } from "../../contract/engine.ts";
 import type { KeptSubmission } from "../../contract/stored-job.ts";
 import { SERVING_TTL_MS } from "../../contract/serving.ts";
 import type { ServingWorker } from "../../contract/serving.ts";
 import { textIn } from "../sql/rows.ts";
 import { CREATE_CANCELLED_INDEX, THIS_QUEUE, rowsOf } from "./job-statements.ts";
-
-/** How many jobs one step removes. A longer step would delay the other commands of the database. */
-const MAX_REMOVED = 1_000;
 
 /** Creates Taskloom's own tables beside BullMQ's. */
 export async function createOwnTables(database: Database): Promise<void> {
@@ -75,6 +72,28 @@ export async function removeExpired(database: Database, laneName: string, now: n
       ],
     ]);
   }
+}
+
+/** The ended jobs whose ids are in the second parameter. */
+const ENDED = `q = ${THIS_QUEUE} AND id IN (SELECT value FROM json_each(?2)) AND state IN (${COMPLETED}, ${FAILED})`;
+
+/** {@link Engine.removeEnded} on BullMQ's job table. The statements are one transaction. */
+export async function removeEnded(
+  database: Database,
+  laneName: string,
+  ids: readonly string[],
+): Promise<string[]> {
+  const parameters = [laneName, JSON.stringify(ids)];
+  const results = await database.statements([
+    [
+      `DELETE FROM dedup WHERE q = ${THIS_QUEUE} AND (dedup_id, job_id) IN
+          (SELECT dedup_id, id FROM job WHERE ${ENDED} AND dedup_id IS NOT NULL)`,
+      parameters,
+    ],
+    [`DELETE FROM taskloom_kept WHERE queue = ?1 AND id IN (SELECT id FROM job WHERE ${ENDED})`, parameters],
+    [`DELETE FROM job WHERE ${ENDED} RETURNING id`, parameters],
+  ]);
+  return (results.at(-1)?.rows ?? []).map(({ id }) => String(id));
 }
 
 async function repeatWhileFull(database: Database, statements: readonly Statement[]): Promise<void> {
