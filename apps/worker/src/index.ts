@@ -3,7 +3,7 @@ export { DashboardError } from "./errors/dashboard-error.ts";
 export { Dashboard, dashboard } from "./service/dashboard.ts";
 export { version } from "./version.ts";
 
-export type { TaskloomConfig } from "./config/config-file.ts";
+export type { TaskloomConfig, WorkerHooks } from "./config/config-file.ts";
 export type {
   DashboardAccess,
   DashboardOptions,

@@ -8,6 +8,7 @@ export { TaskWorker } from "./worker/task-worker.ts";
 export { WireError } from "./wire/wire-error.ts";
 export { EmbeddedDatabaseError } from "./engines/sqlite/embedded-error.ts";
 export { propagate } from "@taskloom/offload/context";
+export { reportProgress } from "@taskloom/loop";
 export { openEngine } from "./engines/open-engine.ts";
 export {
   EngineFullError,
@@ -24,7 +25,8 @@ export {
   WorkerDiedError,
 } from "./errors.ts";
 
-export type { Backoff, ResolvedTaskOptions, TaskDefinition, TaskOptions } from "./definition/define-task.ts";
+export type { Backoff, BackoffFunction } from "./definition/backoff.ts";
+export type { ResolvedTaskOptions, TaskDefinition, TaskOptions } from "./definition/define-task.ts";
 export type { CleanQuery, CleanedState } from "./operate/clean.ts";
 export type { JobSummary } from "./operate/job-states.ts";
 export type { RemoteTaskState } from "./client/remote-task.ts";
@@ -36,9 +38,9 @@ export type { RateLimit } from "./operate/limits.ts";
 export type { When } from "./operate/schedule-times.ts";
 export type { Schedule } from "./client/schedules.ts";
 export type { Deduplicate, SubmitOptions } from "./client/submit-options.ts";
-export type { Submitter, TaskQueueOptions } from "./client/task-queue.ts";
+export type { MapItem, Submitter, TaskQueueOptions } from "./client/task-queue.ts";
 export type { CurrentJob } from "./worker/current-job.ts";
-export type { JobEvent, JobStart, StepEvent } from "./worker/job-events.ts";
+export type { JobEvent, JobStart, StepEvent, WorkerListeners } from "./worker/job-events.ts";
 export type { TaskWorkerOptions, WorkerStats } from "./worker/task-worker.ts";
 export type { LoopStall, Stall } from "./locks/lock-renewal.ts";
 export type { EmbeddedErrorCode } from "./engines/sqlite/embedded-error.ts";

@@ -10,6 +10,7 @@ export { EarlyCancels } from "./worker/early-cancels.ts";
 export { ReportedIds } from "./worker/reported-ids.ts";
 export { JobLog } from "./worker/job-log.ts";
 export { notifyListener } from "./worker/notify-listener.ts";
+export { backoffDelay } from "./definition/backoff.ts";
 export { checkArguments } from "./definition/check-arguments.ts";
 export { workerOfToken } from "./contract/cancellation.ts";
 export { cancelStored, terminateStored } from "./operate/cancel.ts";

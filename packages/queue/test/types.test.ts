@@ -1,4 +1,4 @@
-import { getRunningLoop } from "@taskloom/loop";
+import { getRunningLoop, sleep } from "@taskloom/loop";
 import type { Executor, Task } from "@taskloom/loop";
 import { call, defineTask } from "@taskloom/queue";
 import type { RemoteMap, RemoteTask, TaskQueue, TaskWorkerOptions } from "@taskloom/queue";
@@ -15,6 +15,7 @@ const later = defineTask({ name: "types.later" }, function* (label: string): Gen
 > {
   return label;
 });
+const list = defineTask({ name: "types.list" }, async (numbers: number[]) => numbers.length);
 const plain = defineTask({ name: "types.plain" }, (flag: boolean) => [flag]);
 
 /** Never called: what is in here is only compiled. */
@@ -44,8 +45,19 @@ export async function compiles(queue: TaskQueue): Promise<void> {
   const wrong: RemoteTask<string> = queue.submit(add, 1, 2);
   // @ts-expect-error -- an item with an argument of the wrong type
   queue.map(add, [[1, "2"]]);
-  // @ts-expect-error -- an item that is no list of arguments
-  queue.map(later, ["x"]);
+  expectTypeOf(queue.map(later, ["x"])).toEqualTypeOf<RemoteMap<string>>();
+  expectTypeOf(queue.map(later, [["x"]])).toEqualTypeOf<RemoteMap<string>>();
+  // @ts-expect-error -- an item that is no argument of the task
+  queue.map(later, [1]);
+  // @ts-expect-error -- a task of two arguments needs lists of them
+  queue.map(add, [1]);
+  // @ts-expect-error -- an argument that is an array stands in a list
+  queue.map(list, [[1]]);
+  expectTypeOf(queue.submit(add, 1, 2).then(null, () => "")).toEqualTypeOf<Promise<number | string>>();
+  expectTypeOf(sleep(1, "x").then(null, () => 1)).toEqualTypeOf<Promise<string | number>>();
+  defineTask({ name: "x", backoff: (attempt, error) => attempt + String(error).length }, async () => {});
+  // @ts-expect-error -- a function belongs to the task
+  queue.with({ backoff: () => 1 });
   // @ts-expect-error -- there is no such option
   queue.with({ prority: 1 });
   // @ts-expect-error -- a mode that does not exist

@@ -25,6 +25,8 @@ export async function workerCommand(
     return EXIT_CODES.ok;
   }
   const { settings } = loaded;
+  // The processes of the workers read the hooks from the same file.
+  if (typeof flags["config"] === "string") process.env["TASKLOOM_CONFIG"] = flags["config"];
   if (settings.modules.length === 0) {
     throw new CliFailure(
       "MODULE",
@@ -44,9 +46,9 @@ export async function workerCommand(
   }
   const slot = process.env["TASKLOOM_SLOT"];
   if (slot !== undefined && process.send !== undefined)
-    return await runWorkerChild(settings, objects, Number(slot), logger);
+    return await runWorkerChild(settings, objects, Number(slot), logger, loaded.hooks);
   const portIsNamed = loaded.sources.port !== "default";
-  return await runWorkerService(settings, objects, logger, { portIsNamed });
+  return await runWorkerService(settings, objects, logger, { portIsNamed, hooks: loaded.hooks });
 }
 
 /**

@@ -1,6 +1,6 @@
 import Table from "cli-table3";
 import { loadConfigFile } from "./config-file.ts";
-import type { ConfigFile } from "./config-file.ts";
+import type { ConfigFile, WorkerHooks } from "./config-file.ts";
 import { readSetting, SETTING_RULES } from "./settings.ts";
 import type { SettingName, SettingRule, Settings } from "./settings.ts";
 
@@ -8,6 +8,8 @@ import type { SettingName, SettingRule, Settings } from "./settings.ts";
 export interface LoadedSettings {
   readonly settings: Settings;
   readonly sources: Readonly<Record<SettingName, string>>;
+  /** The listeners of the config file. */
+  readonly hooks: WorkerHooks;
 }
 
 /**
@@ -29,7 +31,11 @@ export async function loadSettings(
     settings[rule.name] = value === undefined ? rule.fallback : readSetting(rule, value, source);
     sources[rule.name] = value === undefined ? "default" : source;
   }
-  return { settings: settings as Settings, sources: sources as LoadedSettings["sources"] };
+  return {
+    settings: settings as Settings,
+    sources: sources as LoadedSettings["sources"],
+    hooks: file?.hooks ?? {},
+  };
 }
 
 function pick(

@@ -2,11 +2,13 @@ import { resolve as resolvePath } from "node:path";
 import { StopSignals } from "@taskloom/loop/stop-signals";
 import type { Engine } from "@taskloom/queue";
 import type { Logger } from "pino";
+import type { WorkerHooks } from "../config/config-file.ts";
 import type { Settings } from "../config/settings.ts";
 import { EXIT_CODES } from "../errors/cli-failure.ts";
 import { connectPatiently } from "../workers/connect.ts";
 import type { MetricsSnapshot } from "../workers/job-metrics.ts";
 import { workHere, workInProcesses } from "../workers/worker-set.ts";
+import type { WatchedWorkerOptions } from "../workers/watched-worker.ts";
 import type { WorkerSet } from "../workers/worker-set.ts";
 import { HttpAddress } from "./http-address.ts";
 
@@ -18,7 +20,7 @@ export async function runWorkerService(
   settings: Settings,
   modules: readonly object[],
   logger: Logger,
-  { portIsNamed }: { readonly portIsNamed: boolean },
+  { portIsNamed, hooks }: { readonly portIsNamed: boolean; readonly hooks: WorkerHooks },
 ): Promise<number> {
   let workers: WorkerSet | undefined;
   const signals = new StopSignals({
@@ -40,7 +42,7 @@ export async function runWorkerService(
     metrics: async () => (await workers?.metrics()) ?? [],
   });
   try {
-    workers = startWorkers(engine, settings, modules, logger);
+    workers = startWorkers(engine, settings, { modules, hooks, logger });
     const first = await Promise.race([workers.ready, workers.broken, signals.asked]);
     if (first === undefined) {
       isReady = true;
@@ -70,11 +72,11 @@ export async function runWorkerService(
 function startWorkers(
   engine: Engine,
   settings: Settings,
-  modules: readonly object[],
-  logger: Logger,
+  parts: Pick<WatchedWorkerOptions, "modules" | "hooks" | "logger">,
 ): WorkerSet {
+  const { logger } = parts;
   if (settings.workers === 1)
-    return workHere({ ...settings, engine, modules, slot: 0, logger, drain: settings.drain * 1_000 });
+    return workHere({ ...settings, ...parts, engine, slot: 0, drain: settings.drain * 1_000 });
   return workInProcesses(settings.workers, settings, (slot, reason, restartIn) =>
     logger.error(
       { event: "died", slot, reason },

@@ -5,7 +5,7 @@ import type { Task } from "@taskloom/loop";
 import { Lifecycle } from "@taskloom/loop/lifecycle";
 import type { Life, LifeState } from "@taskloom/loop/lifecycle";
 import { QueueClosedError, RemoteTask, TaskWorker } from "@taskloom/queue";
-import type { Engine, JobEvent, JobStart, WorkerStats } from "@taskloom/queue";
+import type { Engine, JobEvent, JobStart, WorkerListeners, WorkerStats } from "@taskloom/queue";
 import type { Logger } from "pino";
 import { version } from "../version.ts";
 import { Admission } from "./admission.ts";
@@ -49,6 +49,8 @@ export interface WatchedWorkerOptions {
   readonly logger: Logger;
   /** Receives each error of the engine; the worker repeats the refused operation by itself. */
   readonly onEngineError?: ((error: Error) => void) | undefined;
+  /** The user's listeners, which are notified after the worker's own. */
+  readonly hooks?: Pick<WorkerListeners, "onStart" | "onJob" | "onStep">;
 }
 
 /** A TaskWorker with a log, metrics, spans, admission, and a record that shows it to other processes. */
@@ -87,6 +89,7 @@ export class WatchedWorker implements Life {
     this.#presence = new Presence(options.engine);
     this.#watch = new TaskWatch((task) => task === this.#running || task instanceof RemoteTask);
     this.#startedAt = Date.now();
+    const { hooks = {} } = options;
     this.#worker = new TaskWorker({
       engine: options.engine,
       queues: options.queues,
@@ -95,9 +98,18 @@ export class WatchedWorker implements Life {
       concurrency: options.concurrency,
       ...(options.runs === undefined ? {} : { runs: options.runs }),
       drain: options.drain,
-      onStart: (start) => this.#started(start),
-      onJob: (event) => this.#ended(event),
-      onStep: (event) => this.#spans.step(event),
+      onStart: (start) => {
+        this.#started(start);
+        return hooks.onStart?.(start);
+      },
+      onJob: (event) => {
+        this.#ended(event);
+        return hooks.onJob?.(event);
+      },
+      onStep: (event) => {
+        this.#spans.step(event);
+        return hooks.onStep?.(event);
+      },
       onStall: (stall) => {
         this.#metrics.record((metrics) => metrics.stalled());
         options.logger.warn({ event: "stall", ...stall }, "the event loop was blocked by a task");

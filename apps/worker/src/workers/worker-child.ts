@@ -1,4 +1,5 @@
 import type { Logger } from "pino";
+import type { WorkerHooks } from "../config/config-file.ts";
 import type { Settings } from "../config/settings.ts";
 import { EXIT_CODES } from "../errors/cli-failure.ts";
 import { connectPatiently } from "./connect.ts";
@@ -16,6 +17,7 @@ export async function runWorkerChild(
   modules: readonly object[],
   slot: number,
   logger: Logger,
+  hooks: WorkerHooks,
 ): Promise<number> {
   const stop = Promise.withResolvers<void>();
   // The signal can come twice: from the parent, and from a supervisor that ends all processes of a group.
@@ -30,6 +32,7 @@ export async function runWorkerChild(
     slot,
     service: process.ppid,
     logger,
+    hooks,
     drain: settings.drain * 1_000,
   });
   const meter = new LoopDelayMeter(() => threadsAreBusy(worker.stats()));

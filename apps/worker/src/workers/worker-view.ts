@@ -84,7 +84,9 @@ export function workerTree({ jobs, tree }: Pick<WorkerView, "jobs" | "tree">): s
 /** Returns the tasks that modules export, in the form that a worker stores. */
 export function knownTasks(modules: readonly object[]): KnownTask[] {
   return taskDefinitions(modules).map(({ task }) => {
-    const { name, version, runsOn, timeout, attempts, backoff } = task;
+    const { name, version, runsOn, timeout, attempts } = task;
+    // A function stays in the worker, which calls it.
+    const backoff = typeof task.backoff === "function" ? undefined : task.backoff;
     return { name, version, runsOn, timeout, attempts, backoff };
   });
 }

@@ -18,7 +18,7 @@ const NATIVE = "function () { [native code] }";
 
 /** An object for a native `await`: a future, or a routine that is driven inline. */
 export interface NativeAwaitable<T> {
-  then<A, B>(
+  then<A = T, B = never>(
     onFulfilled?: ((value: T) => A | PromiseLike<A>) | null,
     onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B>;

@@ -24,15 +24,13 @@ export interface RemoteMapOptions {
   readonly ahead?: number;
 }
 
-type Arguments = readonly unknown[];
-
 /**
  * The results of {@link TaskQueue.map}, in the order of the items. An iteration throws the error of an item at its
  * place and cancels the rest; {@link settled} continues after an error. When an iteration stops, all items without a
  * read result are cancelled.
  */
 export class RemoteMap<R> implements AsyncIterableIterator<R> {
-  readonly #packs: Prefetch<Arguments, Promise<Pack<R>>>;
+  readonly #packs: Prefetch<unknown, Promise<Pack<R>>>;
   /** The pack whose results are awaited. */
   #reading: Promise<Pack<R>> | undefined;
   #results: Settled<R>[] = [];
@@ -42,8 +40,8 @@ export class RemoteMap<R> implements AsyncIterableIterator<R> {
 
   /** Called by {@link TaskQueue.map}. */
   constructor(
-    items: Iterable<Arguments> | AsyncIterable<Arguments>,
-    start: (chunk: readonly Arguments[]) => Promise<Pack<R>>,
+    items: Iterable<unknown> | AsyncIterable<unknown>,
+    start: (chunk: readonly unknown[]) => Promise<Pack<R>>,
     { chunkSize = 500, ahead = 64 }: RemoteMapOptions,
   ) {
     this.#packs = new Prefetch(items, { start, ahead, chunkSize: () => chunkSize });

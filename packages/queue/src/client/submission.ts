@@ -1,5 +1,6 @@
 import type { JobsOptions } from "bullmq";
-import type { Backoff, ResolvedTaskOptions } from "../definition/define-task.ts";
+import type { Backoff } from "../definition/backoff.ts";
+import type { ResolvedTaskOptions } from "../definition/define-task.ts";
 import { laneOfJobId } from "../contract/lane.ts";
 import type { Lane } from "../contract/lane.ts";
 import type { JobData } from "../wire/job-data.ts";
@@ -142,7 +143,9 @@ export class Submission {
 
 /** Returns BullMQ's options of a job: the options of the submission, and for the others those of the task. */
 export function jobOptions(task: ResolvedTaskOptions, options: SubmitOptions): JobsOptions {
-  const backoff: Backoff | undefined = options.backoff ?? task.backoff;
+  // A function stays with the task: the worker calls it.
+  const own = typeof task.backoff === "function" ? undefined : task.backoff;
+  const backoff: Backoff | undefined = options.backoff ?? own;
   return {
     attempts: options.attempts ?? task.attempts,
     ...(backoff === undefined ? {} : { backoff: { ...backoff } }),

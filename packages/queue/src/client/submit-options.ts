@@ -1,6 +1,6 @@
 import type { DeduplicationOptions } from "bullmq";
-import { resolveBackoff } from "../definition/define-task.ts";
-import type { Backoff } from "../definition/define-task.ts";
+import { resolveBackoff } from "../definition/backoff.ts";
+import type { Backoff } from "../definition/backoff.ts";
 import { TaskOptionsError } from "../errors.ts";
 import { isPlainText } from "../wire/plain-text.ts";
 import { wholeMilliseconds } from "../milliseconds.ts";

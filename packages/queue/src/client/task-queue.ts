@@ -52,13 +52,25 @@ export interface TaskQueueOptions {
 
 type Arguments = readonly unknown[];
 
+/**
+ * An item of {@link TaskQueue.map}: the list of arguments of a call, or its only argument, as `pool.map` takes it. An argument
+ * that is an array itself stands in a list.
+ */
+export type MapItem<A extends unknown[]> =
+  | A
+  | (A extends [infer Only] ? (Only extends readonly unknown[] ? never : Only) : never);
+
+function argumentsOf(item: unknown): Arguments {
+  return Array.isArray(item) ? item : [item];
+}
+
 /** A queue with options for each submission; made by {@link TaskQueue.with}. */
 export interface Submitter {
   /** See {@link TaskQueue.submit}. */
   submit<A extends unknown[], R>(task: TaskDefinition<A, R>, ...args: A): RemoteTask<Awaited<R>>;
   map<A extends unknown[], R>(
     task: TaskDefinition<A, R>,
-    items: Iterable<NoInfer<A>> | AsyncIterable<NoInfer<A>>,
+    items: Iterable<MapItem<NoInfer<A>>> | AsyncIterable<MapItem<NoInfer<A>>>,
     options?: RemoteMapOptions,
   ): RemoteMap<Awaited<R>>;
   /** See {@link TaskQueue.schedule}. */
@@ -198,8 +210,8 @@ export class TaskQueue implements Life {
   }
 
   /**
-   * Calls a task with each of many lists of arguments, and sends many calls as one job (a pack): for calls that are too
-   * small for jobs of their own. Results arrive in the order of the items, and an error belongs to its item. Attempts and
+   * Calls a task for each of many items, and sends many calls as one job (a pack): for calls that are too small for jobs
+   * of their own. An item is the only argument of the task, as in `pool.map`, or the list of its arguments. Results arrive in the order of the items, and an error belongs to its item. Attempts and
    * `timeout` hold for each item. An item that has ended runs again only if its worker dies.
    *
    * @throws {@link TaskOptionsError} if `task` was not made by `defineTask` or is a durable run, and for the options `id`
@@ -211,13 +223,13 @@ export class TaskQueue implements Life {
    * const square = defineTask({ name: "square" }, (n: number) => n * n);
    * const worker = new TaskWorker({ engine: "memory:", tasks: [square] }).run();
    * await using queue = new TaskQueue({ engine: "memory:" });
-   * for await (const result of queue.map(square, [[1], [2], [3]])) console.log(result); // 1, 4, 9
+   * for await (const result of queue.map(square, [1, 2, 3])) console.log(result); // 1, 4, 9
    * worker.cancel();
    * ```
    */
   map<A extends unknown[], R>(
     task: TaskDefinition<A, R>,
-    items: Iterable<NoInfer<A>> | AsyncIterable<NoInfer<A>>,
+    items: Iterable<MapItem<NoInfer<A>>> | AsyncIterable<MapItem<NoInfer<A>>>,
     options?: RemoteMapOptions,
   ): RemoteMap<Awaited<R>> {
     return this.#map(task, items, options, {});
@@ -225,7 +237,7 @@ export class TaskQueue implements Life {
 
   #map<A extends unknown[], R>(
     task: TaskDefinition<A, R>,
-    items: Iterable<A> | AsyncIterable<A>,
+    items: Iterable<unknown> | AsyncIterable<unknown>,
     mapOptions: RemoteMapOptions = {},
     options: SubmitOptions,
   ): RemoteMap<Awaited<R>> {
@@ -241,7 +253,13 @@ export class TaskQueue implements Life {
     const context = this.#jobs.captureContext(options);
     return new RemoteMap<Awaited<R>>(
       items,
-      (chunk) => startPack(this.#client, this.#jobs, { task: task.task, chunk, options, context }),
+      (chunk) =>
+        startPack(this.#client, this.#jobs, {
+          task: task.task,
+          chunk: chunk.map(argumentsOf),
+          options,
+          context,
+        }),
       mapOptions,
     );
   }

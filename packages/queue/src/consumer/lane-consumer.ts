@@ -24,6 +24,7 @@ import { ScheduledRuns } from "./scheduled-runs.ts";
 import { StalledCheck } from "./stalled-check.ts";
 import { TurnLoop } from "./turn-loop.ts";
 import { asError } from "../as-error.ts";
+import { StoredFailure } from "../wire/outcome.ts";
 
 /** The time for which a closing worker tries to store ends that the engine refuses. */
 const CLOSING_STORE_MS = 2_000;
@@ -263,6 +264,8 @@ export class LaneConsumer extends EventEmitter implements EngineWorker, WorkerLa
   async #retry(job: ClaimedJob, token: string, error: Error): Promise<false> {
     const wasStored = await this.#ends.untilStored(job, error, this, async () => {
       const bullJob = job.bullJob(); // Each call adds the error to its stacktraces.
+      if (error instanceof StoredFailure && error.retryAfter !== undefined)
+        bullJob.opts = { ...bullJob.opts, backoff: { type: "fixed", delay: error.retryAfter } };
       await bullJob.moveToFailed(error, token, false);
       if (bullJob.finishedOn !== undefined) job.finishedOn = bullJob.finishedOn;
     });

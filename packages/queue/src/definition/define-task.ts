@@ -1,23 +1,12 @@
 import { coroutine } from "@taskloom/loop";
 import type { Coroutine } from "@taskloom/loop";
-import { unknownOption } from "@taskloom/loop/did-you-mean";
 import { functionAddress } from "@taskloom/offload/function-address";
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { TaskOptionsError } from "../errors.ts";
+import { checkOptionNames, resolveBackoff } from "./backoff.ts";
+import type { Backoff, BackoffFunction } from "./backoff.ts";
 import type { Lane, TaskLane } from "../contract/lane.ts";
 import { wholeMilliseconds } from "../milliseconds.ts";
-
-/** The wait before the next attempt: always `delay` ms, or `delay` ms doubled at each attempt. */
-export interface Backoff {
-  readonly type: "fixed" | "exponential";
-  /** Milliseconds before the second attempt. */
-  readonly delay: number;
-  /**
-   * The random part of the delay, 0 to 1: the wait is between `delay * (1 - jitter)` and `delay`, so that jobs that fail
-   * together are not retried together. Default 0.
-   */
-  readonly jitter?: number;
-}
 
 /** The options of {@link defineTask}. */
 export interface TaskOptions<A extends readonly unknown[] = readonly unknown[]> {
@@ -36,8 +25,11 @@ export interface TaskOptions<A extends readonly unknown[] = readonly unknown[]> 
   readonly timeout?: number;
   /** The number of attempts in all. Default 1. */
   readonly attempts?: number;
-  /** The wait between attempts. Default: none. */
-  readonly backoff?: Backoff;
+  /**
+   * The wait between attempts, or a function that returns it in milliseconds for the number of the failed attempt and its
+   * error. The worker calls the function. Default: none.
+   */
+  readonly backoff?: Backoff | BackoffFunction;
   /**
    * If true, a job never ends with a result after the engine has accepted its cancellation. Each job then costs one more
    * round trip, which seals it before its end. Default false: a job that has done its work keeps its result.
@@ -56,7 +48,7 @@ export interface ResolvedTaskOptions {
   readonly runsOn: Lane;
   readonly timeout: number | undefined;
   readonly attempts: number;
-  readonly backoff: Backoff | undefined;
+  readonly backoff: Backoff | BackoffFunction | undefined;
   readonly strict: boolean;
   readonly args: StandardSchemaV1<unknown, readonly unknown[]> | undefined;
 }
@@ -173,12 +165,6 @@ const OPTIONS: Readonly<Record<keyof TaskOptions, true>> = {
   strict: true,
   args: true,
 };
-const BACKOFF_OPTIONS: Readonly<Record<keyof Backoff, true>> = { type: true, delay: true, jitter: true };
-
-function checkOptionNames(options: object, known: object, of: string): void {
-  const message = unknownOption(options, Object.keys(known), of);
-  if (message !== undefined) throw new TaskOptionsError(message);
-}
 
 /**
  * Returns the options of a task with all defaults.
@@ -232,27 +218,13 @@ export function resolveTaskOptions(options: TaskOptions, by: string): ResolvedTa
         ? undefined
         : wholeMilliseconds(`\`timeout\` of task ${name}`, timeout, { from: 1 }),
     attempts,
-    backoff: backoff === undefined ? undefined : resolveBackoff(`of task ${name}`, backoff),
+    backoff:
+      backoff === undefined || typeof backoff === "function"
+        ? backoff
+        : resolveBackoff(`of task ${name}`, backoff),
     strict,
     args,
   };
-}
-
-/**
- * Returns the back-off with whole milliseconds.
- *
- * @param owner names the task or submission in error messages, as in "of task x".
- * @throws {@link TaskOptionsError} for an invalid back-off.
- */
-export function resolveBackoff(owner: string, backoff: Backoff): Backoff {
-  checkOptionNames(backoff, BACKOFF_OPTIONS, `\`backoff\` ${owner}`);
-  const { type, delay, jitter = 0 } = backoff;
-  if (!((type === "fixed" || type === "exponential") && delay >= 0 && jitter >= 0 && jitter <= 1)) {
-    throw new TaskOptionsError(
-      `Expected \`backoff\` ${owner} to be { type: "fixed" | "exponential", delay: ms, jitter?: 0 to 1 }, got ${JSON.stringify({ type, delay, jitter })}`,
-    );
-  }
-  return { ...backoff, delay: wholeMilliseconds(`\`backoff.delay\` ${owner}`, delay) };
 }
 
 function positiveInteger(task: string, option: string, value: number): void {

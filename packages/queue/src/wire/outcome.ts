@@ -47,12 +47,19 @@ const RATE_LIMIT_MESSAGE = "bullmq:rateLimitExceeded";
  * before that line are for people, and hold only text that every engine stores.
  */
 export class StoredFailure extends Error {
-  constructor(thrown: unknown, options: { readonly final: boolean }) {
+  /** The milliseconds before the next attempt, if BullMQ's rules do not know them. */
+  readonly retryAfter: number | undefined;
+
+  constructor(
+    thrown: unknown,
+    options: { readonly final: boolean; readonly retryAfter?: number | undefined },
+  ) {
     const { name, message, stack } = textsOf(thrown);
     super(message === RATE_LIMIT_MESSAGE ? `The task failed: ${message}` : message, { cause: thrown });
     // By the name UnrecoverableError, a lane's worker recognizes an error that is not retried, as BullMQ does. For other
     // names, such as WaitingError, it would leave the job active for ever, so the name of a task's error is never passed on.
     this.name = options.final || name === "UnrecoverableError" ? "UnrecoverableError" : "Error";
+    this.retryAfter = options.retryAfter;
     this.stack = `${stack}${ERROR_LINE}${JSON.stringify(encodeError(thrown))}`;
   }
 }

@@ -1,6 +1,7 @@
 import { CancelledError, TimeoutError, createTask } from "@taskloom/loop";
 import type { Task } from "@taskloom/loop";
 import type { ThreadPoolExecutor } from "@taskloom/offload";
+import { backoffDelay } from "../definition/backoff.ts";
 import type { RunnableTask } from "../definition/define-task.ts";
 import type { CancelRequest } from "../contract/cancellation.ts";
 import type { WorkerLane } from "../contract/engine-worker.ts";
@@ -24,6 +25,7 @@ import { JobLog } from "./job-log.ts";
 import type { LaneRunner } from "./lane-runner.ts";
 import type { LaneSlots } from "./lane-slots.ts";
 import type { OutcomeReplies } from "./outcome-replies.ts";
+import { ownBackoff } from "./own-backoff.ts";
 import { ProgressRelay } from "./progress-relay.ts";
 import { runLimit, withinLimit } from "./run-limit.ts";
 import type { RunLimit } from "./run-limit.ts";
@@ -128,7 +130,7 @@ export class JobRunner implements LaneRunner {
   }
 
   async #run(runnable: RunnableJob, lane: WorkerLane | undefined): Promise<unknown> {
-    const { job, lock, left } = runnable;
+    const { job, lock } = runnable;
     const { strict } = runnable.definition.task;
     const id = job.id!;
     const { task, end } = this.#start(runnable);
@@ -165,7 +167,7 @@ export class JobRunner implements LaneRunner {
         const cancelledBefore = await this.#seal(run, job);
         if (cancelledBefore !== undefined) return cancelledBefore;
       }
-      return await this.#ended(error, run, job, left);
+      return await this.#ended(error, run, runnable);
     } finally {
       stopProgress();
       this.#runs.delete(id);
@@ -212,7 +214,9 @@ export class JobRunner implements LaneRunner {
         this.abandon(job.id!);
         throw new CancelledError("the lock on this job was lost before it started");
       }
-      const run = `Attempt ${current.attempt} of job ${current.id} (${job.name})`;
+      const { attempts = 1 } = job.opts;
+      const count = attempts > 1 ? `${current.attempt} of ${attempts}` : `${current.attempt}`;
+      const run = `Attempt ${count} of job ${current.id} (${job.name})`;
       const value = await this.#inPlace(run, limit, call);
       resolve(log.settled()?.then(() => value) ?? value);
     };
@@ -246,7 +250,7 @@ export class JobRunner implements LaneRunner {
     onProgress: (value: unknown) => void,
   ): unknown {
     if (job.data.pack === true)
-      return runPack(definition, args.filter(isList), itemOptions(job), this.#threads);
+      return runPack(definition, args.filter(isList), itemOptions(job, definition), this.#threads);
     if (this.#threads === undefined) return definition(...args);
     const running = this.#threads.submit(definition, ...args);
     running.onProgress(onProgress);
@@ -254,7 +258,7 @@ export class JobRunner implements LaneRunner {
   }
 
   /** Returns the value to store for a run that did not return, or throws the error by which the lane's worker ends the job. */
-  async #ended(error: unknown, run: Run, job: BullJob, left: number | undefined): Promise<unknown> {
+  async #ended(error: unknown, run: Run, { job, definition, left }: RunnableJob): Promise<unknown> {
     // The worker that has the job now stores its end. For a WaitingError, the lane's worker leaves the job alone.
     if (run.stop?.kind === "lost" || error instanceof WaitingError) throw new WaitingError();
     if (error instanceof CancelledError) {
@@ -266,7 +270,11 @@ export class JobRunner implements LaneRunner {
     const isLate =
       left !== undefined && error instanceof TimeoutError && job.data.deadline! <= this.#engine.now();
     const final = error instanceof UnrecoverableError || isLate || job.data.pack === true;
-    throw new StoredFailure(error, { final });
+    const attempt = job.attemptsMade + 1;
+    const isRetried = !final && attempt < (job.opts.attempts ?? 1);
+    const backoff = isRetried ? ownBackoff(job.opts.backoff, definition) : undefined;
+    const retryAfter = backoff && backoffDelay(backoff, attempt, error);
+    throw new StoredFailure(error, { final, retryAfter });
   }
 
   /**
@@ -329,6 +337,7 @@ function isList(item: unknown): item is readonly unknown[] {
 }
 
 /** Returns the options of a pack's items: each has those of a job of its own. */
-function itemOptions({ opts, data }: BullJob): ItemOptions {
-  return { attempts: opts.attempts ?? 1, backoff: opts.backoff, timeout: data.timeout };
+function itemOptions({ opts, data }: BullJob, definition: RunnableTask): ItemOptions {
+  const backoff = ownBackoff(opts.backoff, definition) ?? opts.backoff;
+  return { attempts: opts.attempts ?? 1, backoff, timeout: data.timeout };
 }

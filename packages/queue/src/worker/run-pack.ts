@@ -1,6 +1,8 @@
 import { CancelledError, gather, sleep } from "@taskloom/loop";
 import type { ThreadPoolExecutor } from "@taskloom/offload";
 import type { BackoffOptions, JobsOptions } from "bullmq";
+import { backoffDelay } from "../definition/backoff.ts";
+import type { Backoff, BackoffFunction } from "../definition/backoff.ts";
 import { checkEach } from "../definition/check-arguments.ts";
 import type { RunnableTask } from "../definition/define-task.ts";
 import { TaskArgumentsError, UnrecoverableError } from "../errors.ts";
@@ -13,7 +15,7 @@ const SLICE_MS = 5;
 /** The options of each item of a pack: its attempts and its timeout are those of a job of its own. */
 export interface ItemOptions {
   readonly attempts: number;
-  readonly backoff: JobsOptions["backoff"];
+  readonly backoff: JobsOptions["backoff"] | Backoff | BackoffFunction;
   readonly timeout: number | undefined;
 }
 
@@ -86,12 +88,14 @@ function isFinal(error: unknown): boolean {
   return error instanceof UnrecoverableError || error instanceof TaskArgumentsError;
 }
 
-/** Returns the back-off of an item in milliseconds, by BullMQ's rules; undefined without a back-off. */
+/** Returns the back-off of an item in milliseconds; undefined without a back-off. */
 async function pauseAfter(
   attempt: number,
-  option: JobsOptions["backoff"],
+  option: ItemOptions["backoff"],
   error: unknown,
 ): Promise<number | undefined> {
+  if (typeof option === "function" || (typeof option === "object" && "maxDelay" in option))
+    return backoffDelay(option, attempt, error);
   if (option === undefined) return undefined;
   // Loaded here, since a process that only submits needs no worker.
   const { Backoffs } = await import("bullmq");

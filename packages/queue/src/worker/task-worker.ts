@@ -205,6 +205,11 @@ export class TaskWorker implements Life {
     await this.#stopOnce();
   }
 
+  /** Does the same as {@link TaskWorker.stop}, by the name that queues and engines have. */
+  close(): Promise<void> {
+    return this.stop();
+  }
+
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop();
   }

@@ -2,6 +2,7 @@ import { Future } from "@taskloom/loop";
 import type { EventLoop } from "@taskloom/loop";
 import { TaskArgumentsError, UnrecoverableError } from "@taskloom/queue";
 import type { TaskDefinition } from "@taskloom/queue";
+import { backoffDelay } from "@taskloom/queue/lane";
 import { decodeError, decodeValue, encodeError } from "@taskloom/queue/wire";
 import type { Json } from "@taskloom/queue/wire";
 import { StepInterruptedError } from "../errors.ts";
@@ -79,18 +80,17 @@ export class Call {
   admit(end: EndRecord, now: number, runId: string): EndRecord | AttemptRecord {
     if (end[1] !== FAILED || this.kind !== "s" || this.isCancelled || this.isOnce) return end;
     const attempts = this.options.attempts ?? this.task.task.attempts;
-    if (this.attempt >= attempts || isFinal(decodeError(end[2]))) return end;
-    return [this.command, "a", this.attempt, now + this.#backoff(runId), end[2]];
+    const error = decodeError(end[2]);
+    if (this.attempt >= attempts || isFinal(error)) return end;
+    return [this.command, "a", this.attempt, now + this.#backoff(runId, error), end[2]];
   }
 
   /** The jitter is made of the attempt's name, so that the same run has one journal wherever it runs. */
-  #backoff(runId: string): number {
-    const backoff = this.task.task.backoff;
+  #backoff(runId: string, error: unknown): number {
+    const { backoff } = this.task.task;
     if (backoff === undefined) return 0;
-    const { type, delay, jitter = 0 } = backoff;
-    const whole = type === "fixed" ? delay : delay * 2 ** (this.attempt - 1);
-    if (jitter === 0) return whole;
-    return Math.round(whole * (1 - jitter * new Seeded(`${runId}/${this.command}/${this.attempt}`).random()));
+    const random = (): number => new Seeded(`${runId}/${this.command}/${this.attempt}`).random();
+    return backoffDelay(backoff, this.attempt, error, random);
   }
 
   /** Settles the future with the end. The coroutine gets a value that the codec has decoded, in a first run as in a replay. */

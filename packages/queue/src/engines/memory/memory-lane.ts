@@ -7,6 +7,7 @@ import type { JobData } from "../../wire/job-data.ts";
 import type { LaneQueue, NewJob, StoredSchedule } from "../../contract/lane-queue.ts";
 import type { KeptSubmission } from "../../contract/stored-job.ts";
 import { endOf } from "../../contract/retention.ts";
+import { StoredFailure } from "../../wire/outcome.ts";
 import { Deduplication } from "./deduplication.ts";
 import { DueHeap } from "./due-heap.ts";
 import { MemoryJob } from "./memory-job.ts";
@@ -197,9 +198,11 @@ export class MemoryLane implements LaneQueue, JobMoves {
     if (error.name !== "UnrecoverableError" && job.attemptsMade < (job.opts.attempts ?? 1)) {
       const backoff = Backoffs.normalize(job.opts.backoff as number);
       const wait =
-        backoff === undefined
-          ? 0
-          : (Backoffs.calculate(backoff, job.attemptsMade, error, job as never) as number);
+        error instanceof StoredFailure && error.retryAfter !== undefined
+          ? error.retryAfter
+          : backoff === undefined
+            ? 0
+            : (Backoffs.calculate(backoff, job.attemptsMade, error, job as never) as number);
       if (wait > 0) this.delay(job, wait);
       else this.waitLast(job);
       return;
