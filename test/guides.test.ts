@@ -17,7 +17,7 @@ afterAll(() => runner[Symbol.dispose]());
 
 const read = (page: string): string => readFileSync(join(root, page), "utf8");
 
-const docs = ["docs"].flatMap((folder) =>
+const docs = ["docs", "docs/recipes"].flatMap((folder) =>
   readdirSync(join(root, folder))
     .filter((name) => name.endsWith(".md"))
     .map((name) => `${folder}/${name}`),

@@ -1,4 +1,7 @@
-import { Presets, SingleBar } from "cli-progress";
+import { Format, Presets, SingleBar } from "cli-progress";
+
+/** A rate from a shorter time than this says little about the rest. */
+const MIN_MEASURED_MS = 1_000;
 
 /** A progress bar on a terminal, and nothing elsewhere. */
 export class Progress {
@@ -8,7 +11,11 @@ export class Progress {
     if (!process.stderr.isTTY) return;
     this.#bar = new SingleBar(
       {
-        format: `{bar} {percentage}%  {value}/{total} ${unit}  {eta_formatted} left`,
+        format: (options, { progress, startTime, value, total: all }) => {
+          const left = timeLeft(Date.now() - startTime, value, all);
+          const bar = Format.BarFormat(progress, options);
+          return `${bar} ${Math.floor(progress * 100)}%  ${value}/${all} ${unit}  ${left}`;
+        },
         clearOnComplete: true,
       },
       Presets.shades_classic,
@@ -23,4 +30,17 @@ export class Progress {
   stop(): void {
     this.#bar?.stop();
   }
+}
+
+/**
+ * Returns the expected rest of a run as a text, from the rate of the whole run so far. cli-progress takes the rate of the
+ * last ten steps, which jumps from seconds to minutes and back if steps end in groups.
+ *
+ * @param elapsed is in milliseconds.
+ */
+export function timeLeft(elapsed: number, value: number, total: number): string {
+  if (value === 0 || elapsed < MIN_MEASURED_MS) return "…";
+  const seconds = Math.ceil((elapsed / value) * ((total - value) / 1_000));
+  if (seconds < 60) return `${seconds} s left`;
+  return `${Math.floor(seconds / 60)} min ${seconds % 60} s left`;
 }
