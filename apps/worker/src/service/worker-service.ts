@@ -6,6 +6,7 @@ import type { WorkerHooks } from "../config/config-file.ts";
 import type { Settings } from "../config/settings.ts";
 import { EXIT_CODES } from "../errors/cli-failure.ts";
 import { connectPatiently } from "../workers/connect.ts";
+import { hasMeterProvider } from "../workers/meter-provider.ts";
 import type { MetricsSnapshot } from "../workers/job-metrics.ts";
 import { workHere, workInProcesses } from "../workers/worker-set.ts";
 import type { WatchedWorkerOptions } from "../workers/watched-worker.ts";
@@ -41,6 +42,7 @@ export async function runWorkerService(
     isReady: () => isReady,
     metrics: async () => (await workers?.metrics()) ?? [],
   });
+  const stopMeters = await openMeters(engine, settings);
   try {
     workers = startWorkers(engine, settings, { modules, hooks, logger });
     const first = await Promise.race([workers.ready, workers.broken, signals.asked]);
@@ -60,6 +62,7 @@ export async function runWorkerService(
   } finally {
     isReady = false;
     await workers?.stop();
+    await stopMeters();
     await http?.service.close();
     await engine.close();
     signals.dispose();
@@ -67,6 +70,13 @@ export async function runWorkerService(
     await flushed(logger);
   }
   return EXIT_CODES.ok;
+}
+
+/** Opens the metrics of the queues for the OpenTelemetry SDK of the process; returns a function that ends them. */
+async function openMeters(engine: Engine, { queues }: Settings): Promise<() => Promise<void>> {
+  if (!hasMeterProvider()) return async () => {};
+  const { openQueueMeters } = await import("./queue-meters.ts");
+  return openQueueMeters(engine, queues);
 }
 
 function startWorkers(

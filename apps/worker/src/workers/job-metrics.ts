@@ -1,11 +1,10 @@
 import type { JobEvent, JobStart, WorkerStats } from "@taskloom/queue";
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from "prom-client";
 import type { MetricObjectWithValues, MetricValue } from "prom-client";
+import { SECONDS } from "./seconds.ts";
 
 /** The metrics of one registry, as a worker process sends them to its service. */
 export type MetricsSnapshot = readonly MetricObjectWithValues<MetricValue<string>>[];
-
-const SECONDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
 
 /** The Prometheus metrics of a worker: its jobs, its lanes, its event loop and its process. */
 export class JobMetrics {

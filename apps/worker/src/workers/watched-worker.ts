@@ -9,9 +9,11 @@ import type { Engine, JobEvent, JobStart, WorkerListeners, WorkerStats } from "@
 import type { Logger } from "pino";
 import { version } from "../version.ts";
 import { Admission } from "./admission.ts";
+import type { JobMeters } from "./job-meters.ts";
 import type { JobMetrics, MetricsSnapshot } from "./job-metrics.ts";
 import { JobSpans } from "./job-spans.ts";
 import { LateMetrics } from "./late-metrics.ts";
+import { hasMeterProvider } from "./meter-provider.ts";
 import { PID_SPACE } from "./pid-space.ts";
 import { Presence } from "./presence.ts";
 import { TaskWatch } from "./task-tree.ts";
@@ -58,6 +60,8 @@ export class WatchedWorker implements Life {
   readonly #options: WatchedWorkerOptions;
   readonly #worker: TaskWorker;
   readonly #metrics: LateMetrics;
+  /** Undefined in a process without an OpenTelemetry SDK for metrics. */
+  #meters: JobMeters | undefined;
   readonly #spans = new JobSpans();
   readonly #admission: Admission;
   readonly #presence: Presence;
@@ -66,6 +70,8 @@ export class WatchedWorker implements Life {
   readonly #startedAt: number;
   readonly #id: string;
   readonly #slot: string;
+  /** The label `worker` of its metrics. */
+  readonly #label: string;
   #running: Task<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #loop: WorkerView["loop"] = { delayP50: 0, delayP99: 0, delayMax: 0, utilization: 0 };
@@ -80,7 +86,8 @@ export class WatchedWorker implements Life {
     this.#slot = `${hostname()}:${options.service ?? process.pid}/${options.slot}`;
     this.#id = `worker-${hostname()}-${process.pid}`.replaceAll(":", "-");
     // The label leaves out the service's process id, which would begin a new series at each restart.
-    this.#metrics = new LateMetrics(`${hostname()}/${options.slot}`);
+    this.#label = `${hostname()}/${options.slot}`;
+    this.#metrics = new LateMetrics(this.#label);
     this.#admission = new Admission({
       concurrency: options.concurrency,
       maxDelay: options.maxLoopDelay,
@@ -112,6 +119,7 @@ export class WatchedWorker implements Life {
       },
       onStall: (stall) => {
         this.#metrics.record((metrics) => metrics.stalled());
+        this.#meters?.stalled();
         options.logger.warn({ event: "stall", ...stall }, "the event loop was blocked by a task");
       },
       onEngineError: (error) => {
@@ -121,6 +129,7 @@ export class WatchedWorker implements Life {
       onUnknown: ({ id, name, version: wanted }) => {
         this.#jobs.delete(id);
         this.#metrics.record((metrics) => metrics.unknown(name));
+        this.#meters?.unknown(name);
         options.logger.warn(
           { event: "unknown", id, task: name, version: wanted },
           `job ${id} needs ${wanted === undefined ? "" : `version ${wanted} of `}task ${name}, which no module exports; the job waits`,
@@ -145,11 +154,20 @@ export class WatchedWorker implements Life {
 
   async #start(): Promise<void> {
     getEventLoop().metrics(); // The first call starts the measurement of the loop's delay.
+    if (hasMeterProvider()) this.#meters = await this.#openMeters();
     this.#running = this.#worker.run();
     await this.#worker.ready();
     if (!this.#life.isOpen) return;
     this.#sample();
     this.#timer = setInterval(() => this.#sample(), SAMPLE_INTERVAL_MS).unref();
+  }
+
+  async #openMeters(): Promise<JobMeters> {
+    const { JobMeters } = await import("./job-meters.ts");
+    return new JobMeters(this.#label, () => ({
+      view: this.#view,
+      runCounts: this.#worker.stats().runCounts,
+    }));
   }
 
   /**
@@ -187,6 +205,7 @@ export class WatchedWorker implements Life {
     await this.#worker.stop();
     await this.#life.startEnded();
     clearInterval(this.#timer);
+    this.#meters?.stop();
     await Promise.race([
       this.#presence.remove(this.#id).then(() => this.#presence.close()),
       new Promise((resolve) => setTimeout(resolve, 1_000)),
@@ -198,6 +217,7 @@ export class WatchedWorker implements Life {
     const pack = calls === undefined ? {} : { calls };
     this.#jobs.set(id, { id, task: name, queue, lane, attempt, ...pack, startedAt: Date.now() });
     this.#metrics.record((metrics) => metrics.started(start));
+    this.#meters?.started(start);
     this.#spans.started(start);
     const { logger } = this.#options;
     if (!logger.isLevelEnabled("debug")) return;
@@ -213,6 +233,7 @@ export class WatchedWorker implements Life {
     const { id, name, queue, lane, state, attempt, duration, calls, error } = event;
     this.#jobs.delete(id);
     this.#metrics.record((metrics) => metrics.ended(event));
+    this.#meters?.ended(event);
     this.#spans.ended(event);
     const pack = calls === undefined ? {} : { calls };
     const line = { event: state, id, task: name, queue, lane, attempt, duration, ...pack };

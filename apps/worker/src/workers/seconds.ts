@@ -1,0 +1,4 @@
+/** The bounds of the buckets of a histogram of durations, in seconds. */
+export const SECONDS: number[] = [
+  0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300,
+];
