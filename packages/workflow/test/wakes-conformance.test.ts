@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { createTask, sleep } from "@taskloom/loop";
 import { defineTask, TaskWorker } from "@taskloom/queue";
 import type { Engine, TaskQueue } from "@taskloom/queue";
@@ -16,6 +17,9 @@ const double = defineTask({ name: "wakes.double" }, async (n: number) => 2 * n);
 const hears = defineWorkflow({ name: "wakes.hears", residentFor: 0 }, function* () {
   return yield* note.receive();
 });
+const hearsTwo = defineWorkflow({ name: "wakes.hears-two", residentFor: 0 }, function* () {
+  return (yield* note.receive()) + (yield* note.receive());
+});
 const stays = defineWorkflow({ name: "wakes.stays", residentFor: LONG_MS }, function* (count: number) {
   let sum = 0;
   for (let n = 0; n < count; n++) sum += yield* note.receive();
@@ -30,7 +34,7 @@ const steps = defineWorkflow({ name: "wakes.steps" }, function* () {
 const asks = defineWorkflow({ name: "wakes.asks", residentFor: 0 }, function* (n: number) {
   return yield* submit(double, n);
 });
-const tasks = [endless, double, hears, stays, steps, asks];
+const tasks = [endless, double, hears, hearsTwo, stays, steps, asks];
 
 /** Runs a worker whose journal is changed, and whose sweep wakes nothing. */
 async function withWorker(
@@ -108,6 +112,26 @@ describe.each(engines)("wakes on $name", ({ name, test: engineTest }) => {
       expect(late).toHaveLength(rounds);
       expect(Math.max(...late)).toBeLessThan(SOON_MS);
     });
+  }, 120_000);
+
+  test("no signal is left behind that the worker has read, and not given to the run, at the moment of a park", async ({
+    pair: { queue, engine: url },
+  }) => {
+    await withWorker(
+      queue,
+      url,
+      () => {},
+      async () => {
+        const sum = async (round: number): Promise<number> => {
+          const run = workflowRun(queue, queue.submit(hearsTwo));
+          await run.signal(note, 1);
+          for (let turn = round % 20; turn > 0; turn--) await setImmediate();
+          await run.signal(note, 2);
+          return await run.result();
+        };
+        for (let round = 0; round < rounds / 4; round++) expect(await soon(sum(round), 5_000)).toBe(3);
+      },
+    );
   }, 120_000);
 
   test("a signal that comes while a worker opens the run is read at once", async ({

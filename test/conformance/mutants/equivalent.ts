@@ -99,10 +99,10 @@ export const equivalents: readonly Equivalents[] = [
       ["kernel/ring-buffer.ts", "this.#ring = emptyRing(8);", ";"],
       ["kernel/ring-buffer.ts", "this.#mask = 7;", ";"],
       ["kernel/scheduler.ts", "this.#todo = 0;", ";"],
-      ["kernel/timer-heap.ts", "this.#keys = new Float64Array(START);", ";"],
+      ["kernel/timer-heap.ts", "this.#keys = NONE;", ";"],
       ["kernel/timer-heap.ts", "this.#timers = [];", ";"],
       ["event-loop/event-loop.ts", "this.#executor = null;", ";"],
-      ["event-loop/event-loop.ts", "this.#shutdownHooks.delete(hook);", ";"],
+      ["event-loop/event-loop.ts", "hooks!.delete(hook);", ";"],
     ],
   },
   {

@@ -20,10 +20,9 @@ interface WatchedFailure {
 export class Failures {
   readonly #loop: Loop;
   #fresh: FutureCore<unknown>[] = [];
-  readonly #watched = new Set<WatchedFailure>();
-  readonly #registry = new FinalizationRegistry<WatchedFailure>((record) => {
-    if (this.#watched.delete(record)) this.#report(record, undefined);
-  });
+  /** Made for the first failure: most loops have none. */
+  #watched: Set<WatchedFailure> | null = null;
+  #registry: FinalizationRegistry<WatchedFailure> | null = null;
 
   constructor(loop: Loop) {
     this.#loop = loop;
@@ -50,21 +49,29 @@ export class Failures {
         message: future._message,
       };
       future._message = record;
-      this.#watched.add(record);
-      this.#registry.register(future, record);
+      this.#watch(future, record);
     }
+  }
+
+  #watch(future: FutureCore<unknown>, record: WatchedFailure): void {
+    this.#watched ??= new Set();
+    this.#registry ??= new FinalizationRegistry((collected) => {
+      if (this.#watched?.delete(collected) === true) this.#report(collected, undefined);
+    });
+    this.#watched.add(record);
+    this.#registry.register(future, record);
   }
 
   /** Notes that the error of a failure was read. */
   retrieved(future: FutureCore<unknown>): void {
     const record = future._message as WatchedFailure;
-    if (this.#watched.delete(record)) future._message = record.message;
+    if (this.#watched?.delete(record) === true) future._message = record.message;
   }
 
   reportAll(): void {
     this.watchUnretrieved();
-    for (const record of this.#watched) this.#report(record, record.future.deref());
-    this.#watched.clear();
+    for (const record of this.#watched ?? []) this.#report(record, record.future.deref());
+    this.#watched?.clear();
   }
 
   #report(record: WatchedFailure, future: FutureCore<unknown> | undefined): void {

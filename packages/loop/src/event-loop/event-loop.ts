@@ -63,9 +63,7 @@ export class EventLoop extends LoopIo implements Loop {
   /** @internal */
   readonly _failures: Failures = new Failures(this);
   /** @internal */
-  readonly _asyncGenerators: Set<AsyncGenerator<unknown, unknown, never>> = new Set<
-    AsyncGenerator<unknown, unknown, never>
-  >();
+  _asyncGenerators: Set<AsyncGenerator<unknown, unknown, never>> | null = null;
   #running: { resolve: () => void; reject: (error: Error) => void; isUntilComplete: boolean } | null = null;
   #isClosed = false;
   #debug = false;
@@ -73,7 +71,7 @@ export class EventLoop extends LoopIo implements Loop {
   #taskFactory: TaskFactory | null = null;
   #executor: Executor | null = null;
   readonly #metrics = new ThreadMetrics();
-  readonly #shutdownHooks = new Set<() => Promise<void> | void>();
+  #shutdownHooks: Set<() => Promise<void> | void> | null = null;
 
   constructor(options: EventLoopOptions = {}) {
     super(options.clock ?? systemClock);
@@ -345,8 +343,8 @@ export class EventLoop extends LoopIo implements Loop {
 
   /** Closes the unfinished async generators of `asyncGenerator(fn)`. */
   async shutdownAsyncgens(): Promise<void> {
-    const generators = [...this._asyncGenerators];
-    this._asyncGenerators.clear();
+    const generators = [...(this._asyncGenerators ?? [])];
+    this._asyncGenerators = null;
     const outcomes = await Promise.allSettled(generators.map((generator) => generator.return(undefined)));
     for (const [i, outcome] of outcomes.entries()) {
       if (outcome.status === "rejected") {
@@ -367,8 +365,9 @@ export class EventLoop extends LoopIo implements Loop {
 
   /** Adds a function that `run()` awaits when it shuts the loop down. Returns a function that removes `hook`. */
   addShutdownHook(hook: () => Promise<void> | void): () => void {
-    this.#shutdownHooks.add(hook);
-    return () => this.#shutdownHooks.delete(hook);
+    const hooks = (this.#shutdownHooks ??= new Set());
+    hooks.add(hook);
+    return () => hooks.delete(hook);
   }
 
   /**
@@ -393,8 +392,9 @@ export class EventLoop extends LoopIo implements Loop {
   async _shutdown(): Promise<void> {
     await this.shutdownAsyncgens();
     await this.shutdownDefaultExecutor();
-    for (const hook of this.#shutdownHooks) {
-      this.#shutdownHooks.delete(hook);
+    const hooks = this.#shutdownHooks;
+    for (const hook of hooks ?? []) {
+      hooks!.delete(hook);
       // oxlint-disable-next-line no-await-in-loop -- one after the other, in the order they were added
       await hook();
     }

@@ -13,7 +13,8 @@ export interface OpenResource {
  */
 export class OpenResources {
   readonly #loop: Loop;
-  readonly #open = new Set<OpenResource>();
+  /** Made for the first resource: the loops of durable runs have none. */
+  #open: Set<OpenResource> | null = null;
   #emptied: (() => void) | null = null;
 
   constructor(loop: Loop) {
@@ -21,27 +22,28 @@ export class OpenResources {
   }
 
   add(resource: OpenResource): void {
+    this.#open ??= new Set();
     this.#open.add(resource);
     this.#loop._beginOutside();
   }
 
   delete(resource: OpenResource): void {
-    if (!this.#open.delete(resource)) return;
+    if (this.#open?.delete(resource) !== true) return;
     this.#loop._endOutside();
-    if (this.#open.size === 0) this.#emptied?.();
+    if (this.size === 0) this.#emptied?.();
   }
 
   get size(): number {
-    return this.#open.size;
+    return this.#open?.size ?? 0;
   }
 
   abortAll(): void {
-    for (const resource of this.#open) resource.abort();
+    for (const resource of this.#open ?? []) resource.abort();
   }
 
   /** Aborts all resources, and resolves when Node has closed them. */
   async closeAll(): Promise<void> {
-    if (this.#open.size === 0) return;
+    if (this.size === 0) return;
     const emptied = new Promise<void>((resolve) => {
       this.#emptied = resolve;
     });

@@ -8,14 +8,15 @@ const REFUSED = new Set<string>(["SIGKILL", "SIGSTOP", "SIGPROF"]);
 /** The signal handlers of a loop, at most one for each signal. */
 export class SignalHandlers {
   readonly #loop: Loop;
-  readonly #listeners = new Map<NodeJS.Signals, () => void>();
+  /** Made for the first handler: few loops have one. */
+  #listeners: Map<NodeJS.Signals, () => void> | null = null;
 
   constructor(loop: Loop) {
     this.#loop = loop;
   }
 
   has(signal: NodeJS.Signals): boolean {
-    return this.#listeners.has(signal);
+    return this.#listeners?.has(signal) === true;
   }
 
   add(signal: NodeJS.Signals, callback: () => unknown): void {
@@ -28,18 +29,19 @@ export class SignalHandlers {
     const listener = (): void => {
       this.#loop.callSoon(callback);
     };
+    this.#listeners ??= new Map();
     this.#listeners.set(signal, listener);
     process.on(signal, listener);
   }
 
   remove(signal: NodeJS.Signals): boolean {
-    const listener = this.#listeners.get(signal);
+    const listener = this.#listeners?.get(signal);
     if (listener === undefined) return false;
     process.off(signal, listener);
-    return this.#listeners.delete(signal);
+    return this.#listeners!.delete(signal);
   }
 
   removeAll(): void {
-    for (const signal of this.#listeners.keys()) this.remove(signal);
+    for (const signal of this.#listeners?.keys() ?? []) this.remove(signal);
   }
 }

@@ -77,8 +77,15 @@ export class RingBuffer<T> {
   }
 }
 
-/** `Array.from({ length })` takes ten times as long, and a durable run makes a buffer of its own. */
+/**
+ * Returns an array of this length. `Array.from({ length })` takes ten times as long. A durable run has several buffers, most of
+ * which stay empty: an array that grows from nothing has room for 17 items in V8, and one of the literal has none of its own
+ * before its first write.
+ */
 function emptyRing<T>(capacity: number): (T | undefined)[] {
+  if (capacity === 8) {
+    return [undefined, undefined, undefined, undefined, undefined, undefined, undefined, undefined];
+  }
   const ring: (T | undefined)[] = [];
   for (let i = 0; i < capacity; i++) ring.push(undefined);
   return ring;

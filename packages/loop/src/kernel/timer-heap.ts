@@ -10,6 +10,8 @@ export interface Timer extends Runnable {
 
 /** V8 keeps 64 bytes within the typed array. A larger one takes 3 µs, which a loop of few timers need not pay. */
 const START = 8;
+/** A loop without timers, such as that of most durable runs, has no array of its own. */
+const NONE = new Float64Array(0);
 
 /**
  * Timers by (deadline, sequence number): a binary heap whose keys are in a Float64Array, so that sifting
@@ -17,7 +19,7 @@ const START = 8;
  * is rebuilt because most of it is dead (asyncio's rule: more than 100 entries, more than half of them cancelled).
  */
 export class TimerHeap {
-  #keys: Float64Array = new Float64Array(START);
+  #keys: Float64Array = NONE;
   #timers: Timer[] = [];
   #sequence = 0;
   #cancelled = 0;
@@ -40,7 +42,7 @@ export class TimerHeap {
     const timers = this.#timers;
     let index = timers.length;
     if (index === this.#keys.length) {
-      const keys = new Float64Array(index * 2);
+      const keys = new Float64Array(index === 0 ? START : index * 2);
       keys.set(this.#keys);
       this.#keys = keys;
     }
@@ -101,7 +103,7 @@ export class TimerHeap {
   }
 
   clear(): void {
-    this.#keys = new Float64Array(START);
+    this.#keys = NONE;
     this.#timers = [];
     this.#cancelled = 0;
   }

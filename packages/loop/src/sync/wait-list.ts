@@ -3,32 +3,35 @@
  * when it is cancelled. Removing the first waiter costs the same for every length of the list.
  */
 export class WaitList<W extends object> {
-  readonly #waiters = new Set<W>();
+  /** Made for the first waiter: a primitive that no task waits for is small. */
+  #waiters: Set<W> | null = null;
 
   get size(): number {
-    return this.#waiters.size;
+    return this.#waiters?.size ?? 0;
   }
 
   add(waiter: W): void {
+    this.#waiters ??= new Set();
     this.#waiters.add(waiter);
   }
 
   delete(waiter: W): boolean {
-    return this.#waiters.delete(waiter);
+    return this.#waiters?.delete(waiter) === true;
   }
 
   first(): W | undefined {
+    if (this.#waiters === null) return undefined;
     for (const waiter of this.#waiters) return waiter;
     return undefined;
   }
 
   shift(): W | undefined {
     const waiter = this.first();
-    if (waiter !== undefined) this.#waiters.delete(waiter);
+    if (waiter !== undefined) this.#waiters!.delete(waiter);
     return waiter;
   }
 
-  [Symbol.iterator](): SetIterator<W> {
-    return this.#waiters.values();
+  [Symbol.iterator](): Iterator<W> {
+    return (this.#waiters ?? []).values();
   }
 }

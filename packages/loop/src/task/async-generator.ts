@@ -41,7 +41,7 @@ class Tracked<T, R, N> implements AsyncGenerator<T, R, N> {
   next(...args: [] | [N]): Promise<IteratorResult<T, R>> {
     if (this.#loop === null) {
       this.#loop = currentLoop();
-      this.#loop._asyncGenerators.add(this);
+      (this.#loop._asyncGenerators ??= new Set()).add(this);
     }
     return this.#watch(this.#inner.next(...args));
   }
@@ -61,7 +61,7 @@ class Tracked<T, R, N> implements AsyncGenerator<T, R, N> {
       isOver = result.done === true;
       return result;
     } finally {
-      if (isOver) this.#loop?._asyncGenerators.delete(this);
+      if (isOver) this.#loop?._asyncGenerators?.delete(this);
     }
   }
 

@@ -454,7 +454,7 @@ declare module "../kernel/loop.ts" {
       recorded(future: FutureCore<unknown>): void;
       retrieved(future: FutureCore<unknown>): void;
     };
-    /** @internal */
-    readonly _asyncGenerators: Set<AsyncGenerator<unknown, unknown, never>>;
+    /** @internal Made for the first one. */
+    _asyncGenerators: Set<AsyncGenerator<unknown, unknown, never>> | null;
   }
 }

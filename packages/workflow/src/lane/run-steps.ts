@@ -57,8 +57,9 @@ export interface RunStepsOptions {
  */
 export class RunSteps implements RunHost {
   readonly #options: RunStepsOptions;
-  readonly #steps = new Map<number, Task<unknown>>();
-  #jobs = new Map<number, PendingJob>();
+  /** Both are made for the first entry: many runs only wait for a signal or a time. */
+  #steps: Map<number, Task<unknown>> | null = null;
+  #jobs: Map<number, PendingJob> | null = null;
   readonly #log: JobLog;
   #mode: "open" | "draining" | "closed" = "open";
   #asking: Handle | undefined;
@@ -71,12 +72,12 @@ export class RunSteps implements RunHost {
 
   /** The number of steps that run here. */
   get running(): number {
-    return this.#steps.size;
+    return this.#steps?.size ?? 0;
   }
 
   /** The number of jobs and children without an end. */
   get jobs(): number {
-    return this.#jobs.size;
+    return this.#jobs?.size ?? 0;
   }
 
   /** Starts no step any more, except one that may start only here: its command says that it has started. */
@@ -88,7 +89,7 @@ export class RunSteps implements RunHost {
   async close(message: string): Promise<void> {
     this.#mode = "closed";
     this.#asking?.cancel();
-    const steps = [...this.#steps.values()];
+    const steps = [...(this.#steps?.values() ?? [])];
     for (const step of steps) step.cancel(message);
     await Promise.allSettled(steps);
   }
@@ -100,7 +101,7 @@ export class RunSteps implements RunHost {
 
   /** Drops a job whose end the run has received. */
   ended(command: number): void {
-    this.#jobs.delete(command);
+    this.#jobs?.delete(command);
   }
 
   startStep(step: StepStart): void {
@@ -117,9 +118,9 @@ export class RunSteps implements RunHost {
 
   #startChecked(step: StepStart, checking: Promise<readonly unknown[]>): void {
     const start = getEventLoop().createTask(async () => await checking, { name: step.key });
-    this.#steps.set(step.command, start);
+    (this.#steps ??= new Map()).set(step.command, start);
     start.addDoneCallback(() => {
-      this.#steps.delete(step.command);
+      this.#steps?.delete(step.command);
       if (start.cancelled() || start.exception() !== undefined) this.#report(this.#endOf(step, start));
       else if (this.#mode !== "closed") this.#run(step, start.result());
     });
@@ -137,10 +138,10 @@ export class RunSteps implements RunHost {
       context: job().data.context,
       log: (line) => this.#log.write(line),
     });
-    this.#steps.set(command, running);
+    (this.#steps ??= new Map()).set(command, running);
     const startedAt = Date.now();
     running.addDoneCallback(() => {
-      this.#steps.delete(command);
+      this.#steps?.delete(command);
       this.#notify(step, running, startedAt);
       this.#report(this.#endOf(step, running));
     });
@@ -177,7 +178,7 @@ export class RunSteps implements RunHost {
   submit(start: JobStart): void {
     if (this.#mode === "closed") return;
     const pending = this.#place(start);
-    this.#jobs.set(start.command, pending);
+    (this.#jobs ??= new Map()).set(start.command, pending);
     this.#add(pending);
   }
 
@@ -214,13 +215,13 @@ export class RunSteps implements RunHost {
   }
 
   cancel(command: number, message: string | undefined): void {
-    const step = this.#steps.get(command);
+    const step = this.#steps?.get(command);
     if (step !== undefined) {
       step.cancel(message);
       return;
     }
     if (this.#mode === "closed") return;
-    const pending = this.#jobs.get(command);
+    const pending = this.#jobs?.get(command);
     if (pending === undefined || pending.isCancelled) return;
     pending.isCancelled = true;
     void this.#cancelJob(command, pending, message ?? "");
@@ -233,7 +234,7 @@ export class RunSteps implements RunHost {
     const key = `c:${job().id!}:${generation()}:${command}`;
     try {
       const result = await this.#options.jobs.cancel(queue, lane, id, message, key);
-      if (result === "delivered" || !this.#jobs.has(command)) return;
+      if (result === "delivered" || this.#jobs?.has(command) !== true) return;
       if (result === "ended") {
         const [end] = await this.#options.jobs.ends(queue, lane, [id]);
         this.#report(
@@ -242,7 +243,7 @@ export class RunSteps implements RunHost {
         return;
       }
       getEventLoop().callLater(ASK_AGAIN_MS, () => {
-        if (this.#mode !== "closed" && this.#jobs.has(command))
+        if (this.#mode !== "closed" && this.#jobs?.has(command) === true)
           void this.#cancelJob(command, pending, message);
       });
     } catch (error) {
@@ -256,7 +257,7 @@ export class RunSteps implements RunHost {
    */
   async look(): Promise<void> {
     const places = new Map<string, [number, PendingJob][]>();
-    for (const entry of this.#jobs) {
+    for (const entry of this.#jobs ?? []) {
       const place = `${entry[1].lane} ${entry[1].queue ?? ""}`;
       const there = places.get(place);
       if (there === undefined) places.set(place, [entry]);
@@ -271,7 +272,7 @@ export class RunSteps implements RunHost {
       );
       for (const [index, end] of ends.entries()) {
         const [command, pending] = jobs[index]!;
-        if (end === undefined || this.#jobs.get(command) !== pending) continue;
+        if (end === undefined || this.#jobs?.get(command) !== pending) continue;
         if (end === null) this.#addAgain(pending);
         else this.#report(endRecord(command, end));
       }

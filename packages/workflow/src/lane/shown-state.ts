@@ -9,34 +9,40 @@ const MAX_ANSWERS = 100;
 /** The values of a run's views, and its last answers to updates: the stored text that others read without the run. */
 export class ShownState {
   readonly #views: Record<string, Json>;
-  readonly #answers: Map<string, AnswerRecord>;
+  /** Made for the first answer. */
+  #answers: Map<string, AnswerRecord> | null;
 
   /** @param stored the text that is stored; undefined for a new run. */
   constructor(stored: string | undefined) {
     const { v, a } = readViewText(stored);
     this.#views = { ...v };
-    this.#answers = new Map(a.map((answer) => [answer[0], answer]));
+    this.#answers = a.length === 0 ? null : new Map(a.map((answer) => [answer[0], answer]));
   }
 
   /** Returns whether a tick has changed the text. */
   take(entry: string, views: ReadonlyMap<string, Json>): boolean {
     for (const [name, value] of views) this.#views[name] = value;
     const answers = answersOf(entry);
-    for (const answer of answers) this.#answers.set(answer[0], answer);
-    for (const id of this.#answers.keys()) {
-      if (this.#answers.size <= MAX_ANSWERS) break;
-      this.#answers.delete(id);
-    }
+    if (answers.length > 0) this.#keep(answers);
     return views.size > 0 || answers.length > 0;
+  }
+
+  #keep(answers: readonly AnswerRecord[]): void {
+    const kept = (this.#answers ??= new Map());
+    for (const answer of answers) kept.set(answer[0], answer);
+    for (const id of kept.keys()) {
+      if (kept.size <= MAX_ANSWERS) break;
+      kept.delete(id);
+    }
   }
 
   /** Returns the answer to an update that was sent again. */
   answerTo(update: string): AnswerRecord | undefined {
-    return this.#answers.get(update);
+    return this.#answers?.get(update);
   }
 
   toString(): string {
-    return JSON.stringify({ v: this.#views, a: [...this.#answers.values()] } satisfies ViewText);
+    return JSON.stringify({ v: this.#views, a: [...(this.#answers?.values() ?? [])] } satisfies ViewText);
   }
 }
 

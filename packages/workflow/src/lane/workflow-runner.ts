@@ -50,7 +50,8 @@ interface Seat {
   readonly id: string;
   readonly token: string;
   readonly attemptsStarted: number;
-  readonly left: Promise<void>;
+  /** Resolves when the job has left; made for a worker that hands all its jobs back. */
+  left: PromiseWithResolvers<void> | undefined;
   run: ResidentRun | undefined;
   stop: Leaving | undefined;
   /** Whether a delivery was notified while no run was here to read it. */
@@ -136,13 +137,12 @@ export class WorkflowRunner implements LaneRunner {
     this.#listening = { worker, stop };
   }
 
-  async process(job: BullJob, token: string | undefined, lane?: WorkerLane): Promise<unknown> {
-    const left = Promise.withResolvers<void>();
+  process(job: BullJob, token: string | undefined, lane?: WorkerLane): Promise<unknown> {
     const seat: Seat = {
       id: job.id!,
       token: token!, // A lane's worker passes the token of the lock with every job.
       attemptsStarted: job.attemptsStarted,
-      left: left.promise,
+      left: undefined,
       run: undefined,
       stop: undefined,
       hasNews: false,
@@ -153,25 +153,19 @@ export class WorkflowRunner implements LaneRunner {
     this.#byId.set(seat.id, seat);
     const early = this.#early.of(seat.id);
     if (early !== undefined) this.cancel(early);
-    try {
-      const admission = await this.#context.admit(job, seat.token, lane);
-      if (admission.kind === "end") return admission.result;
-      const workflow = admission.definition as unknown as WorkflowDefinition;
-      return await this.#reside(seat, job, argumentsOf(workflow, job, admission.args), workflow, lane);
-    } finally {
+    return this.#reside(seat, job, lane).finally(() => {
       this.#seats.delete(seat);
       if (this.#byId.get(seat.id) === seat) this.#byId.delete(seat.id);
-      left.resolve();
-    }
+      seat.left?.resolve();
+    });
   }
 
-  async #reside(
-    seat: Seat,
-    job: BullJob,
-    data: JobData,
-    workflow: WorkflowDefinition,
-    lane: WorkerLane | undefined,
-  ): Promise<unknown> {
+  /** One async function for the whole residence: each further one would cost half a kilobyte of memory per resident run. */
+  async #reside(seat: Seat, job: BullJob, lane: WorkerLane | undefined): Promise<unknown> {
+    const admission = await this.#context.admit(job, seat.token, lane);
+    if (admission.kind === "end") return admission.result;
+    const workflow = admission.definition as unknown as WorkflowDefinition;
+    const data = argumentsOf(workflow, job, admission.args);
     let run = await this.#open(seat, job, data, workflow, lane);
     let current = data;
     for (;;) {
@@ -193,13 +187,12 @@ export class WorkflowRunner implements LaneRunner {
   }
 
   /** Drives a run in a task of the worker's loop, whose name shows tools where the run is. */
-  async #drive(seat: Seat, run: ResidentRun): Promise<Leaving> {
+  #drive(seat: Seat, run: ResidentRun): Task<Leaving> {
     if (seat.stop !== undefined) run.stop(seat.stop);
     if (this.#isDraining) run.drain();
     if (seat.hasNews) run.news();
     seat.hasNews = false;
-    const task: Task<Leaving> = getEventLoop().createTask(() => run.drive(), { name: seat.id });
-    return await task;
+    return getEventLoop().createTask(() => run.drive(), { name: seat.id });
   }
 
   async #open(
@@ -309,7 +302,7 @@ export class WorkflowRunner implements LaneRunner {
     const { place, inbox } = run.record;
     await run.logged();
     seat.isLeaving = true;
-    const terms = { ...place, token: seat.token, read: inbox.known, until };
+    const terms = { ...place, token: seat.token, read: inbox.read, until };
     const answer = await untilAnswered(engine, () => engine.journal.park(laneName, seat.id, terms));
     if (answer === "news") {
       seat.isLeaving = false;
@@ -425,9 +418,9 @@ export class WorkflowRunner implements LaneRunner {
 
   async handBackAll(): Promise<void> {
     this.#isDraining = true;
-    const seats = [...this.#seats];
-    for (const seat of seats) this.#stop(seat, { kind: "hand back" });
-    await Promise.all(seats.map(({ left }) => left));
+    const left = [...this.#seats].map((seat) => (seat.left ??= Promise.withResolvers()).promise);
+    for (const seat of this.#seats) this.#stop(seat, { kind: "hand back" });
+    await Promise.all(left);
   }
 
   async close(): Promise<void> {

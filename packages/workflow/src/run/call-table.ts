@@ -10,7 +10,8 @@ import type { StepOptions, ChildOptions } from "./host.ts";
 
 /** The steps, jobs and children of a run that have not ended, in the order in which they were issued. */
 export class CallTable {
-  readonly #calls = new Map<number, Call>();
+  /** Made for the first call: many runs only wait for a signal or a time. */
+  #calls: Map<number, Call> | null = null;
   readonly #runId: string;
   readonly #effects: Effects;
   readonly #note: (command: CommandRecord) => void;
@@ -26,7 +27,7 @@ export class CallTable {
   }
 
   get size(): number {
-    return this.#calls.size;
+    return this.#calls?.size ?? 0;
   }
 
   get found(): number {
@@ -36,7 +37,7 @@ export class CallTable {
   /** The time of the earliest next attempt; undefined if no step waits for one. */
   get nextAttempt(): number | undefined {
     let earliest: number | undefined;
-    for (const { phase, due, isCancelled } of this.#calls.values()) {
+    for (const { phase, due, isCancelled } of this.#calls?.values() ?? []) {
       if (phase === "waiting" && !isCancelled && (earliest === undefined || due < earliest)) earliest = due;
     }
     return earliest;
@@ -44,7 +45,7 @@ export class CallTable {
 
   /** Whether a call that has not begun may run once only. Its command has to be stored before. */
   get hasNewOnce(): boolean {
-    for (const call of this.#calls.values()) if (call.phase === "new" && call.isOnce) return true;
+    for (const call of this.#calls?.values() ?? []) if (call.phase === "new" && call.isOnce) return true;
     return false;
   }
 
@@ -64,7 +65,7 @@ export class CallTable {
     const command = ++this.#issued;
     const future = new CallFuture(loop, (message) => this.#requestCancel(command, message));
     const call = new Call(command, kind, task, encoded, loop.time(), options, future);
-    this.#calls.set(command, call);
+    (this.#calls ??= new Map()).set(command, call);
     this.#note([command, kind, task.task.name, task.task.version, argumentsText(encoded)]);
     this.#effects.add(() => this.#start(call));
     return future;
@@ -72,7 +73,7 @@ export class CallTable {
 
   #start(call: Call): void {
     // An end may have come meanwhile, or the coroutine may have cancelled the call before it could start.
-    if (call.phase === "running" || this.#calls.get(call.command) !== call) return;
+    if (call.phase === "running" || this.#calls?.get(call.command) !== call) return;
     if (call.isCancelled) return;
     call.phase = "running";
     if (call.kind === "s") this.#effects.host.startStep(call.stepStart(this.#runId));
@@ -80,7 +81,7 @@ export class CallTable {
   }
 
   #requestCancel(command: number, message: string | undefined): void {
-    const call = this.#calls.get(command);
+    const call = this.#calls?.get(command);
     if (call === undefined || call.isCancelled) return;
     call.isCancelled = true;
     call.message = message;
@@ -100,20 +101,20 @@ export class CallTable {
 
   /** Returns the record of an end, or null if the call has ended already. */
   admit(end: EndRecord, now: number): EndRecord | AttemptRecord | null {
-    return this.#calls.get(end[0])?.admit(end, now, this.#runId) ?? null;
+    return this.#calls?.get(end[0])?.admit(end, now, this.#runId) ?? null;
   }
 
   /** Settles the future of a call with its end. */
   settle(end: EndRecord): void {
-    const call = this.#calls.get(end[0]);
+    const call = this.#calls?.get(end[0]);
     if (call === undefined) return;
-    this.#calls.delete(end[0]);
+    this.#calls?.delete(end[0]);
     call.settle(end);
   }
 
   /** Notes a failed attempt that another one follows. */
   attemptFailed([command, , attempt, due]: AttemptRecord): void {
-    const call = this.#calls.get(command);
+    const call = this.#calls?.get(command);
     if (call === undefined) return;
     call.attempt = attempt + 1;
     call.due = due;
@@ -124,7 +125,7 @@ export class CallTable {
 
   /** Begins the attempts that are due. */
   startDue(now: number): void {
-    for (const call of this.#calls.values()) {
+    for (const call of this.#calls?.values() ?? []) {
       if (call.phase !== "waiting" || call.due > now || call.isCancelled) continue;
       call.phase = "new";
       this.#effects.add(() => this.#start(call));
@@ -133,7 +134,7 @@ export class CallTable {
 
   /** Takes up the calls of a replayed history that have no end. */
   takeUp(now: number): void {
-    for (const call of this.#calls.values()) {
+    for (const call of this.#calls?.values() ?? []) {
       if (call.isCancelled && call.kind === "s") {
         // The step died with its worker, and is not run again.
         this.#found.push(call.cancelledEnd());
@@ -156,10 +157,10 @@ export class CallTable {
 
   /** Cancels the work of a run that has ended, or that another worker has taken. */
   abandon(message: string): void {
-    for (const call of this.#calls.values()) {
+    for (const call of this.#calls?.values() ?? []) {
       if (call.phase === "running") this.#effects.host.cancel(call.command, message);
     }
-    this.#calls.clear();
+    this.#calls?.clear();
     this.#found = [];
   }
 }
