@@ -36,7 +36,7 @@ async function writeApi() {
     // The sources have been checked by `pnpm run typecheck`, with the TypeScript of the repository.
     skipErrorChecking: true,
     readme: "none",
-    router: "module",
+    router: "member",
     entryFileName: "index",
     excludeInternal: true,
     excludePrivate: true,
