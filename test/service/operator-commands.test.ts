@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Readable } from "node:stream";
 import { TaskQueue } from "@taskloom/queue";
 import { test as base, describe, expect, vi } from "vitest";
 import { ServiceError } from "../../apps/worker/src/errors/service-error.ts";
@@ -40,6 +41,33 @@ const places = ["an engine", "a service"].map((name) => ({
 }));
 
 describe.each(places)("through $name", ({ test }) => {
+  test("submit has the options of a submission, and reads an argument from standard input", async ({
+    operated: { run, queue },
+    service,
+  }) => {
+    await queue.pause();
+    const stdin = vi.spyOn(process, "stdin", "get").mockReturnValue(Readable.from(["40\n"]) as never);
+    const flags = ["--run-timeout", "5", "--attempts", "3", "--backoff", "exponential:1:60"];
+    const folded = ["--deduplicate", "sum", "--deduplicate-for", "60", "--tag", "eu,new"];
+    const { stdout } = await run("submit", "test.add", "-", "2", ...flags, ...folded);
+    stdin.mockRestore();
+    const id = stdout.trim();
+    expect((await run("submit", "test.add", "1", "1", ...folded)).stdout.trim()).toBe(id);
+    const job = await service.operations.lane("default", "loop").getJob(id);
+    expect(job?.data).toMatchObject({ args: [40, 2], tags: ["eu", "new"] });
+    await queue.resume();
+    expect(await queue.attach(id)).toBe(42);
+    for (const [message, ...wrong] of [
+      ["Expected fixed:SECONDS or exponential:SECONDS", "--backoff", "linear:1"],
+      ["--deduplicate KEY", "--deduplicate-for", "5"],
+      ["Only one argument can be -", "-", "-"],
+    ])
+      expect(await run("submit", "test.add", ...wrong), message).toMatchObject({
+        code: 2,
+        stderr: expect.stringContaining(message!) as string,
+      });
+  });
+
   test("limit sets, shows and lifts the rate limit of a queue", async ({ operated: { run } }) => {
     expect(await run("limit", "default", "100", "--per", "60")).toMatchObject({
       code: 0,

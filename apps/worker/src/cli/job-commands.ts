@@ -1,7 +1,16 @@
+import { text as readText } from "node:stream/consumers";
+import type { Backoff } from "@taskloom/queue";
 import { lanes } from "@taskloom/queue/operating";
 import { allFailures, allFrom, findAll, retryAll } from "../operations/all-pages.ts";
 import { hasEnded } from "../operations/operations.ts";
-import type { FailedGroup, JobView, Operations, RetryPage, RetrySearch } from "../operations/operations.ts";
+import type {
+  FailedGroup,
+  JobView,
+  Operations,
+  RetryPage,
+  RetrySearch,
+  SubmitRequest,
+} from "../operations/operations.ts";
 import { ServiceError } from "../errors/service-error.ts";
 import { Progress } from "../terminal/progress.ts";
 import { CliFailure, EXIT_CODES } from "../errors/cli-failure.ts";
@@ -23,23 +32,50 @@ export interface SubmitFlags extends OperatorFlags {
   readonly delay?: number;
   readonly priority?: number;
   readonly attempts?: number;
+  readonly backoff?: Backoff;
+  /** Seconds, as the next two. */
+  readonly runTimeout?: number;
+  readonly deadline?: number;
+  readonly deduplicateFor?: number;
+  readonly deduplicate?: string;
+  readonly tag?: readonly string[];
 }
 
-/** Runs `taskloom submit TASK [ARG…]`, whose arguments are JSON. */
+/** Returns the options of a submission that the flags ask for. */
+function submitRequest(flags: SubmitFlags): SubmitRequest {
+  const { id, delay, priority, attempts, backoff, runTimeout, deadline, deduplicate: key, tag: tags } = flags;
+  const ttl = flags.deduplicateFor;
+  if (ttl !== undefined && key === undefined) {
+    throw new CliFailure("USAGE", "Name the key of the work: --deduplicate KEY --deduplicate-for SECONDS", {
+      exitCode: EXIT_CODES.usage,
+    });
+  }
+  const deduplicate = key === undefined || ttl === undefined ? key : { key, ttl: ttl * 1_000 };
+  return {
+    ...(id === undefined ? {} : { id }),
+    ...(delay === undefined ? {} : { delay: delay * 1_000 }),
+    ...(priority === undefined ? {} : { priority }),
+    ...(attempts === undefined ? {} : { attempts }),
+    ...(backoff === undefined ? {} : { backoff }),
+    ...(runTimeout === undefined ? {} : { timeout: runTimeout * 1_000 }),
+    ...(deadline === undefined ? {} : { deadline: deadline * 1_000 }),
+    ...(deduplicate === undefined ? {} : { deduplicate }),
+    ...(tags === undefined ? {} : { tags }),
+  };
+}
+
+/** Runs `taskloom submit TASK [ARG…]`, whose arguments are JSON. The argument `-` is read from standard input. */
 export async function submitCommand(
   task: string,
   words: readonly string[],
   flags: SubmitFlags,
 ): Promise<number> {
-  const args = words.map(parseArgument);
+  const request = submitRequest(flags);
+  const args = await readArguments(words);
   return await withOperations(flags, async ({ operations, queue }) => {
-    const { id, delay, priority, attempts } = flags;
     const job = await operations.submit(task, args, {
       ...(queue === undefined ? {} : { queue }),
-      ...(id === undefined ? {} : { id }),
-      ...(delay === undefined ? {} : { delay: delay * 1_000 }),
-      ...(priority === undefined ? {} : { priority }),
-      ...(attempts === undefined ? {} : { attempts }),
+      ...request,
     });
     if (job.notice !== undefined) err(`taskloom: ${job.notice}`);
     if (flags.wait !== true) {
@@ -56,6 +92,19 @@ export async function submitCommand(
     );
     return reportEnd(ended, flags);
   });
+}
+
+/** The word in whose place an argument is read from standard input. */
+const FROM_STDIN = "-";
+
+async function readArguments(words: readonly string[]): Promise<unknown[]> {
+  if (words.filter((word) => word === FROM_STDIN).length > 1) {
+    throw new CliFailure("ARGUMENT", "Only one argument can be -, since standard input is read once", {
+      exitCode: EXIT_CODES.usage,
+    });
+  }
+  const input = words.includes(FROM_STDIN) ? await readText(process.stdin) : "";
+  return words.map((word) => parseArgument(word === FROM_STDIN ? input : word));
 }
 
 /**

@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { SETTING_RULES } from "../config/settings.ts";
 import type { JobView } from "../operations/operations.ts";
 import { addQueueCommands, addScheduleCommands } from "./add-queue-commands.ts";
-import { collect, seconds, whole } from "./flag-parsers.ts";
+import { backoff, collect, seconds, whole } from "./flag-parsers.ts";
 import type { SubmitFlags } from "./job-commands.ts";
 import type { OperatorFlags } from "./open-operations.ts";
 import { examplesText, operator, watched } from "./operator-command.ts";
@@ -117,9 +117,10 @@ function addSubmission(taskloom: Command, ended: Ended): void {
   operator(
     taskloom,
     "submit <task> [args...]",
-    "Submits a call of a task. Every argument is JSON.",
+    "Submits a call of a task. Every argument is JSON; - reads one from standard input.",
     `submit image.thumbnail '"a.jpg"' 200 --wait`,
     'submit mail.send \'{"to":"ada@example.com"}\' --delay 60 --id welcome-ada',
+    "submit orders.import - --run-timeout 600 --attempts 5 --backoff exponential:1:60 < orders.json",
   )
     .option("--module <files>", "task modules; needed if no running worker knows the task", collect)
     .option("--wait", "wait for the end of the job, and print its value")
@@ -132,6 +133,16 @@ function addSubmission(taskloom: Command, ended: Ended): void {
       whole(1),
     )
     .option("--attempts <number>", "number of attempts in all", whole(1))
+    .option(
+      "--backoff <wait>",
+      "the wait between attempts: fixed:5, exponential:1, exponential:1:60 (seconds)",
+      backoff,
+    )
+    .option("--run-timeout <seconds>", "the time that one attempt may run", seconds)
+    .option("--deadline <seconds>", "the time from now on after which the result is of no use", seconds)
+    .option("--deduplicate <key>", "fold the call into a job with this key that has not ended")
+    .option("--deduplicate-for <seconds>", "hold the key for this time, even if its job ends sooner", seconds)
+    .option("--tag <tags>", "tags by which the job is found", collect)
     .action(async (task: string, args: string[], flags: SubmitFlags) =>
       ended(await (await jobCommands()).submitCommand(task, args, flags)),
     );

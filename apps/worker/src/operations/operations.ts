@@ -1,4 +1,4 @@
-import type { Lane, QueueCounts } from "@taskloom/queue";
+import type { Backoff, Deduplicate, Lane, QueueCounts } from "@taskloom/queue";
 import type {
   JobPage,
   JobQuery,
@@ -30,6 +30,9 @@ export interface SubmitRequest {
   readonly attempts?: number;
   readonly timeout?: number;
   readonly deadline?: number;
+  readonly backoff?: Backoff;
+  readonly deduplicate?: string | Deduplicate;
+  readonly tags?: readonly string[];
 }
 
 /** One queue with its lanes. */

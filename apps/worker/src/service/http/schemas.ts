@@ -71,6 +71,38 @@ export const submitBody: Schema = {
     attempts: { type: "integer", minimum: 1, maximum: 1_000 },
     timeout: milliseconds,
     deadline: milliseconds,
+    backoff: {
+      type: "object",
+      additionalProperties: false,
+      required: ["type", "delay"],
+      properties: {
+        type: { type: "string", enum: ["fixed", "exponential"] },
+        delay: milliseconds,
+        jitter: { type: "number", minimum: 0, maximum: 1 },
+        maxDelay: milliseconds,
+      },
+    },
+    deduplicate: {
+      description:
+        "The key of the work, or an object with the key: a duplicate is folded into the job of the key.",
+      oneOf: [
+        { type: "string", minLength: 1, maxLength: 200 },
+        {
+          type: "object",
+          additionalProperties: false,
+          required: ["key"],
+          properties: {
+            key: { type: "string", minLength: 1, maxLength: 200 },
+            ttl: { ...milliseconds, minimum: 1 },
+            extend: { type: "boolean" },
+            replace: { type: "boolean" },
+            reschedule: { type: "boolean" },
+            keepLastIfActive: { type: "boolean" },
+          },
+        },
+      ],
+    },
+    tags: { type: "array", maxItems: 16, items: { type: "string", minLength: 1, maxLength: 64 } },
   },
 };
 
