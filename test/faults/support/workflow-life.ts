@@ -6,11 +6,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { onTestFinished } from "vitest";
+import type { CommandDeath } from "./die-at-command.ts";
 
 /** The life of a worker of durable runs in a process of its own. */
 export interface WorkerLife {
-  /** The append at which the worker kills itself, counted over its runs, and the side of it; undefined for never. */
-  readonly dies?: { readonly append: number; readonly when: "before" | "after" } | undefined;
+  /** The append, counted over its runs, or the command at which the worker kills itself; undefined for never. */
+  readonly dies?: { readonly append: number; readonly when: "before" | "after" } | CommandDeath | undefined;
   /** The number of runs that the worker has in memory at once. */
   readonly runs?: number | undefined;
 }
@@ -18,6 +19,8 @@ export interface WorkerLife {
 /** The facts that a worker leaves when it kills itself. */
 export interface WorkerDeath {
   readonly pid: number;
+  /** Milliseconds since 1970. */
+  readonly at: number;
   /** The number of appends of runs in its life. */
   readonly appended: number;
   /** The runs that it had in memory, with the lengths of their logs. */
@@ -30,7 +33,7 @@ const flags = [
   `--import=${new URL("../../support/end-with-parent.ts", import.meta.url).href}`,
 ];
 
-/** Starts a script of this folder, which writes `ready` to its output, and is killed after the test. */
+/** Starts a script of this folder, which writes `ready` to its output, and is killed after the test at the latest. */
 export async function startScript(
   name: string,
   args: readonly string[],
@@ -44,7 +47,11 @@ export async function startScript(
   onTestFinished(() => void child.kill("SIGKILL"));
   await new Promise<void>((resolve, reject) => {
     child.stdout!.once("data", () => resolve());
-    child.once("exit", (code) => reject(new Error(`${name} ended with ${code} before it was ready`)));
+    child.once("exit", (code, signal) => {
+      // One that kills itself may do so at its first commands.
+      if (signal === "SIGKILL") resolve();
+      else reject(new Error(`${name} ended with ${code} before it was ready`));
+    });
   });
   return child;
 }
@@ -59,12 +66,12 @@ export const endOf = (child: ChildProcess): Promise<NodeJS.Signals | null> =>
 export class RunWorkers {
   readonly #engine: string;
   readonly #queue: string;
-  readonly #folder: string;
+  readonly folder: string;
 
   private constructor(engine: string, queue: string, folder: string) {
     this.#engine = engine;
     this.#queue = queue;
-    this.#folder = folder;
+    this.folder = folder;
   }
 
   static async of(engine: string, queue: string): Promise<RunWorkers> {
@@ -77,13 +84,13 @@ export class RunWorkers {
   async start(life: WorkerLife = {}): Promise<ChildProcess> {
     const args = [this.#engine, this.#queue, JSON.stringify(life)];
     return await startScript("workflow-worker.ts", args, {
-      TASKLOOM_LEDGER: join(this.#folder, "effects"),
-      TASKLOOM_DEATHS: join(this.#folder, "deaths"),
+      TASKLOOM_LEDGER: join(this.folder, "effects"),
+      TASKLOOM_DEATHS: join(this.folder, "deaths"),
     });
   }
 
   #lines(name: string): string[] {
-    return readFileSync(join(this.#folder, name), "utf8").split("\n").slice(0, -1);
+    return readFileSync(join(this.folder, name), "utf8").split("\n").slice(0, -1);
   }
 
   /** The effects of steps and jobs: the process, and the step or job that had it. */
