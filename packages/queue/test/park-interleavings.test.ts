@@ -10,7 +10,7 @@ function interleavings(scripts: readonly (readonly string[])[]): string[][] {
   return scripts.flatMap((script, n) => {
     if (script.length === 0) return [];
     const [first, ...rest] = script;
-    return interleavings(scripts.with(n, rest)).map((order) => [first!, ...order]);
+    return interleavings(scripts.with(n, rest)).map((order) => [first!].concat(order));
   });
 }
 

@@ -38,9 +38,9 @@ async function once(what: string, request: () => Promise<void>): Promise<void> {
 
 async function send([id, waits]: [id: string, waits: Waits]): Promise<void> {
   const run = workflowRun(queue, id);
-  for (const [n, wait] of [...waits].entries()) {
+  for (const [n, wait] of waits.entries()) {
     if (wait === "x") await once(`${id} cancel`, () => run.cancel("enough"));
-    if ("sx".includes(wait)) await once(`${id} ${n}`, () => run.signal(numbered, n));
+    if (wait === "s" || wait === "x") await once(`${id} ${n}`, () => run.signal(numbered, n));
   }
 }
 

@@ -7,7 +7,7 @@ import { defineSignal, defineWorkflow, step, submit } from "@taskloom/workflow";
  * The waits of a run, one after the other, and the run parks at each: for a signal (`s`), a job (`j`), a child (`c`), and at
  * the end for a cancel (`x`).
  */
-export type Waits = string;
+export type Waits = readonly ("s" | "j" | "c" | "x")[];
 
 /** A signal with its number, so that a repeated one is noticed: a sender that was killed sends it again. */
 export const numbered = defineSignal<number>("numbered");
@@ -26,7 +26,7 @@ const slept = defineWorkflow({ name: "waits.slept", residentFor: 0 }, function* 
 export const waiter = defineWorkflow({ name: "waits.waiter", residentFor: 0 }, function* (waits: Waits) {
   const done: number[] = [];
   try {
-    for (const [n, wait] of [...waits].entries()) {
+    for (const [n, wait] of waits.entries()) {
       if (wait === "j") done.push(yield* submit(quick, n));
       else if (wait === "c") done.push(yield* submit(slept, n));
       else {
