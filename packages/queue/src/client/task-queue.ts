@@ -23,6 +23,8 @@ import { limitRate } from "../operate/limits.ts";
 import type { RateLimit } from "../operate/limits.ts";
 import { pages } from "../operate/pages.ts";
 import { retryFailed } from "../operate/retry.ts";
+import { EventStream } from "./event-stream.ts";
+import type { EventOptions } from "./event-stream.ts";
 import { attachToJob, laneIn, retryJob } from "./existing-job.ts";
 import type { FlowTask, TaskCall } from "./flow.ts";
 import { planFlow } from "./flow-plan.ts";
@@ -108,6 +110,8 @@ export class TaskQueue implements Life {
   readonly #jobs: JobFactory;
   readonly #schedules: Schedules;
   #flows: FlowAdder | undefined;
+  /** The event streams that have not ended. */
+  readonly #streams = new Set<EventStream>();
   readonly #life = new Lifecycle(
     () => new QueueClosedError(`Queue ${this.name} is closed; make a new TaskQueue to submit to it`),
   );
@@ -549,6 +553,37 @@ export class TaskQueue implements Life {
   }
 
   /**
+   * Reads the events of the queue, in all lanes, from this call on: jobs that are added, start, report progress, end and are
+   * removed, whichever process does it. Up to `buffer` events wait for the reader; for more, the oldest are dropped, and an
+   * event `missed` has their number. The iteration ends with its `signal`, and when the queue is closed.
+   *
+   * @throws {@link QueueClosedError} if the queue is closed; {@link TaskOptionsError} for an invalid `buffer`.
+   * @example
+   * ```ts
+   * import { TaskQueue, TaskWorker, defineTask } from "@taskloom/queue";
+   *
+   * const add = defineTask({ name: "add" }, async (a: number, b: number) => a + b);
+   * const worker = new TaskWorker({ engine: "memory:", tasks: [add] }).run();
+   * await using queue = new TaskQueue({ engine: "memory:" });
+   * const events = queue.events();
+   * await events.ready();
+   * const sum = queue.submit(add, 1, 2);
+   * for await (const event of events) if (event.type === "completed") break;
+   * console.log(await sum); // 3
+   * worker.cancel();
+   * ```
+   */
+  events(options: EventOptions = {}): EventStream {
+    this.#life.assertUsable();
+    const { buffer = 1_000 } = options;
+    if (!(Number.isSafeInteger(buffer) && buffer > 0))
+      throw new TaskOptionsError(`Expected \`buffer\` to be a whole number above 0, got ${String(buffer)}`);
+    const stream = new EventStream(this.#client.queues, options, (ended) => this.#streams.delete(ended));
+    this.#streams.add(stream);
+    return stream;
+  }
+
+  /**
    * Takes no more submissions, waits for the pending tasks of this queue, and closes. With `cancelPending`, these tasks
    * are cancelled first. By this method a queue is an `Executor` of `@taskloom/loop`, as in
    * `loop.runInExecutor(queue, task, …)`.
@@ -570,6 +605,7 @@ export class TaskQueue implements Life {
   }
 
   async #close(): Promise<void> {
+    await Promise.all([...this.#streams].map((stream) => stream.return()));
     await this.#client.close();
     await this.#flows?.close();
     if (this.#ownsEngine) await this.engine.close();

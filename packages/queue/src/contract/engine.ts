@@ -6,6 +6,7 @@ import type { CancelAnswer, CancelRequest, SealAnswer } from "./cancellation.ts"
 import type { FieldLimits, JobRecord, StateOrder, StoredState } from "./job-record.ts";
 import type { EngineWorker, LaneProcessor, LaneWorkerOptions } from "./engine-worker.ts";
 import type { FlowAdder, LaneQueue } from "./lane-queue.ts";
+import type { LaneEventListener, LaneEvents } from "./lane-events.ts";
 import type { LockTerms } from "./lock-terms.ts";
 import type { ReplyChannel } from "./replies.ts";
 import type { RunJournal } from "./run-journal.ts";
@@ -61,6 +62,8 @@ export interface Engine extends Life {
   openLane(name: string): LaneQueue;
   openFlows(): FlowAdder;
   openWorker(name: string, processor: LaneProcessor, options: LaneWorkerOptions): EngineWorker;
+  /** Begins to read the events of a lane; resolves when each later event is reported. */
+  openEvents(laneName: string, listener: LaneEventListener): Promise<LaneEvents>;
   /** Calls back at the end of the turn, so that the submissions and replies of one turn travel together. */
   defer(callback: () => void): void;
   /** Whether jobs run on the loop that waits for them. A virtual clock must not wait for such jobs. */

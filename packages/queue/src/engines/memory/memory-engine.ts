@@ -16,6 +16,7 @@ import {
 import type { CancelAnswer, CancelRequest, SealAnswer } from "../../contract/cancellation.ts";
 import type { LaneProcessor } from "../../contract/engine-worker.ts";
 import type { Engine } from "../../contract/engine.ts";
+import type { LaneEventListener, LaneEvents } from "../../contract/lane-events.ts";
 import type { LockTerms } from "../../contract/lock-terms.ts";
 import type { KeptSubmission, StoredJob } from "../../contract/stored-job.ts";
 import { countedAttempts } from "../../contract/job-record.ts";
@@ -125,6 +126,11 @@ export class MemoryEngine implements Engine {
 
   openLane(name: string): LaneQueue {
     return this.#lane(name);
+  }
+
+  async openEvents(laneName: string, listener: LaneEventListener): Promise<LaneEvents> {
+    const stop = this.#lane(laneName).onEvent(listener);
+    return { close: async () => stop() };
   }
 
   openWorker(

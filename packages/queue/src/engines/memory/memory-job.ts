@@ -17,6 +17,7 @@ export interface JobMoves {
   wait(job: MemoryJob): void;
   waitLast(job: MemoryJob): void;
   complete(job: MemoryJob, value: unknown): void;
+  progressed(job: MemoryJob): void;
   promote(job: MemoryJob): void;
   retry(job: MemoryJob): void;
 }
@@ -72,6 +73,7 @@ export class MemoryJob implements BullJob, LaneJob {
 
   async updateProgress(progress: unknown): Promise<void> {
     this.progress = JSON.parse(JSON.stringify(progress));
+    this.#lane.progressed(this);
   }
 
   async updateData(data: JobData): Promise<void> {

@@ -5,6 +5,7 @@ import type { JobState, RepeatOptions } from "bullmq";
 import { nextRunToStore } from "../../cron/repeat-strategy.ts";
 import type { JobData } from "../../wire/job-data.ts";
 import type { LaneQueue, NewJob, StoredSchedule } from "../../contract/lane-queue.ts";
+import type { LANE_EVENTS, LaneEventListener } from "../../contract/lane-events.ts";
 import type { KeptSubmission } from "../../contract/stored-job.ts";
 import { endOf } from "../../contract/retention.ts";
 import { StoredFailure } from "../../wire/outcome.ts";
@@ -41,6 +42,7 @@ export class MemoryLane implements LaneQueue, JobMoves {
   readonly #schedules = new Map<string, MemorySchedule>();
   readonly #deduplication: Deduplication;
   readonly #wakes = new Set<() => void>();
+  readonly #listeners = new Set<LaneEventListener>();
   #limit: MemoryRateLimit | undefined;
   #paused = false;
   #sequence = 0;
@@ -55,6 +57,20 @@ export class MemoryLane implements LaneQueue, JobMoves {
   onJob(wake: () => void): () => void {
     this.#wakes.add(wake);
     return () => this.#wakes.delete(wake);
+  }
+
+  /** Notifies `listener` of the events of the lane, and returns a function that stops that. */
+  onEvent(listener: LaneEventListener): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  #notify(event: (typeof LANE_EVENTS)[number], job: MemoryJob, fields: object = {}): void {
+    for (const listener of this.#listeners) listener(event, { jobId: job.id, ...fields });
+  }
+
+  progressed(job: MemoryJob): void {
+    this.#notify("progress", job, { data: job.progress });
   }
 
   #wake(): void {
@@ -78,6 +94,7 @@ export class MemoryLane implements LaneQueue, JobMoves {
     if (existing !== undefined) return existing;
     const added = new MemoryJob(this, id, job, this.#now(), this.#sequence++);
     this.jobs.set(id, added);
+    this.#notify("added", added, { name: job.name });
     if (job.opts.deduplication !== undefined) this.#deduplication.hold(job.opts.deduplication, added);
     for (const child of children ?? []) {
       const key = `${child.name}:${child.id}`;
@@ -110,6 +127,7 @@ export class MemoryLane implements LaneQueue, JobMoves {
     job.state = "waiting";
     job.token = undefined;
     this.#ready.add(job);
+    this.#notify("waiting", job);
     this.#wake();
   }
 
@@ -129,6 +147,7 @@ export class MemoryLane implements LaneQueue, JobMoves {
       this.wait(job);
     });
     this.#timers.set(job, timer);
+    this.#notify("delayed", job, { delay: this.#now() + Math.max(0, milliseconds) });
   }
 
   /** Makes a delayed job ready to be taken behind all others of its priority. */
@@ -157,6 +176,7 @@ export class MemoryLane implements LaneQueue, JobMoves {
     this.#hold(job, token);
     job.attemptsStarted++;
     job.processedOn = this.#now();
+    this.#notify("active", job);
     if (job.schedule !== undefined) this.#scheduleNext(job.schedule);
     return job;
   }
@@ -220,6 +240,8 @@ export class MemoryLane implements LaneQueue, JobMoves {
     job.token = undefined;
     job.finishedOn = this.#now();
     job.keptUntil = endOf(job, state).until;
+    const { returnvalue, failedReason } = job;
+    this.#notify(state, job, state === "completed" ? { returnvalue } : { failedReason });
     this.#finished.push(job.keptUntil, job);
     const next = this.#deduplication.release(job);
     if (next !== undefined) this.insert(next);
@@ -257,6 +279,7 @@ export class MemoryLane implements LaneQueue, JobMoves {
       const job = this.find(id);
       if (job === undefined || (job.state !== "completed" && job.state !== "failed")) return false;
       this.#deduplication.drop(job);
+      this.#notify("removed", job);
       return this.jobs.delete(id);
     });
   }

@@ -89,6 +89,7 @@ export class PostgresEngine extends SqlEngine implements Engine {
     this.#pool.query = ((...args: Parameters<typeof query>) =>
       patientQuery(() => query(...args))) as pg.Pool["query"];
     this.connection = this.#pool;
+    this.#pool.setMaxListeners(0); // Each queue and each reader of events of BullMQ listens for errors.
     this.#pool.on("error", () => {}); // An idle connection was lost, and the pool opens another one.
     this.#channel = new NotificationChannel(config, () => this.replies.gap());
     this.replies = new NotifyReplies(this.#pool, this.#channel);
@@ -121,6 +122,14 @@ export class PostgresEngine extends SqlEngine implements Engine {
       },
       onUnknown: () => this.#warnOfLayout(name),
     });
+  }
+
+  protected override async lastEvent(laneName: string): Promise<number> {
+    const { rows } = await this.#pool.query<{ last: string | null }>(
+      `SELECT max(id) AS last FROM ${SCHEMA}.event WHERE queue = $1`,
+      [laneName],
+    );
+    return Number(rows[0]?.last ?? 0);
   }
 
   static open(url: string): PostgresEngine {

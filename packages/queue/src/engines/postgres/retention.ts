@@ -117,6 +117,9 @@ WITH held AS (DELETE FROM ${SCHEMA}.dedup USING unnest($2::text[], $3::text[]) A
     AND NOT EXISTS (SELECT 1 FROM ${SCHEMA}.job WHERE job.queue = $1 AND job.id = gone.id) RETURNING dedup_id)
 DELETE FROM ${SCHEMA}.dedup_next WHERE queue = $1 AND dedup_id IN (SELECT dedup_id FROM held)`;
 
+/** Stores the event of each removal, as BullMQ's own removal does. */
+const NOTE_REMOVED = `SELECT ${SCHEMA}.publish_event($1, 'removed', jsonb_build_object('jobId', id)) FROM unnest($2::text[]) AS gone(id)`;
+
 /** {@link Engine.removeEnded} on BullMQ's job table. */
 export async function removeEnded(
   pool: SqlPool,
@@ -131,5 +134,7 @@ export async function removeEnded(
       holders.map(({ id }) => id),
       holders.map(({ dedup_id: key }) => key),
     ]);
-  return rows.map(({ id }) => String(id));
+  const removed = rows.map(({ id }) => String(id));
+  if (removed.length > 0) await pool.query(NOTE_REMOVED, [laneName, removed]);
+  return removed;
 }

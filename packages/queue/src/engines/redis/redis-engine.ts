@@ -9,8 +9,10 @@ import type { CancelAnswer, CancelRequest, SealAnswer } from "../../contract/can
 import type { LaneProcessor, LaneWorkerOptions } from "../../contract/engine-worker.ts";
 import type { Engine } from "../../contract/engine.ts";
 import type { LaneTurns } from "../../contract/lane-driver.ts";
+import type { LaneEventListener, LaneEvents } from "../../contract/lane-events.ts";
 import type { LockTerms } from "../../contract/lock-terms.ts";
 import type { KeptSubmission, StoredJob } from "../../contract/stored-job.ts";
+import { readEvents } from "../../bullmq/read-events.ts";
 import { BullEngine } from "../../bullmq/bull-engine.ts";
 import { settleWithin } from "@taskloom/loop/timer";
 import { countedAttempts } from "../../contract/job-record.ts";
@@ -239,6 +241,16 @@ export class RedisEngine extends BullEngine implements Engine {
     this.#keepsTrying = true;
     if (this.#client.status === "wait" || this.#client.status === "end")
       this.#client.connect().catch(() => {});
+  }
+
+  async openEvents(laneName: string, listener: LaneEventListener): Promise<LaneEvents> {
+    const key = `${this.#prefix}:${laneName}:events`;
+    const [newest] = await this.#client.xrevrange(key, "+", "-", "COUNT", 1);
+    return readEvents(laneName, listener, {
+      connection: this.#client,
+      prefix: this.#prefix,
+      lastEventId: newest?.[0] ?? "0-0",
+    });
   }
 
   openFlows(): FlowAdder {

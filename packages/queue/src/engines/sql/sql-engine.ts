@@ -4,10 +4,12 @@ import { BullEngine } from "../../bullmq/bull-engine.ts";
 import type { AnyBackend } from "../../bullmq/any-backend.ts";
 import { BackendDriver } from "../../consumer/backend-driver.ts";
 import { LaneConsumer } from "../../consumer/lane-consumer.ts";
+import { readEvents } from "../../bullmq/read-events.ts";
 import { ObjectDataQueue } from "../../bullmq/object-data-queue.ts";
 import type { EngineWorker, LaneProcessor, LaneWorkerOptions } from "../../contract/engine-worker.ts";
 import type { LaneTurns } from "../../contract/lane-driver.ts";
 import type { FlowAdder } from "../../contract/lane-queue.ts";
+import type { LaneEventListener, LaneEvents } from "../../contract/lane-events.ts";
 import type { Transient } from "../../contract/transient.ts";
 import { repeatSettings } from "../../cron/repeat-strategy.ts";
 
@@ -24,6 +26,14 @@ export abstract class SqlEngine extends BullEngine {
     queue.on("error", () => {});
     return queue;
   }
+
+  async openEvents(laneName: string, listener: LaneEventListener): Promise<LaneEvents> {
+    const lastEventId = String(await this.lastEvent(laneName));
+    return readEvents(laneName, listener, { connection: this.connection, lastEventId }, this.backend);
+  }
+
+  /** Returns the id of the newest event of a lane; 0 without one. */
+  protected abstract lastEvent(laneName: string): Promise<number>;
 
   openFlows(): FlowAdder {
     const flows = new FlowProducer({ connection: this.connection }, this.backend);

@@ -25,7 +25,7 @@ import { EmbeddedDatabaseError } from "./embedded-error.ts";
 import { embeddedError } from "./embedded-failure.ts";
 import { readEmbeddedUrl } from "./embedded-url.ts";
 import { FolderReplies } from "./folder-replies.ts";
-import { countCancelled, lookupJobs, markCancelled, sealRun } from "./job-statements.ts";
+import { countCancelled, lookupJobs, markCancelled, rowsOf, sealRun } from "./job-statements.ts";
 import {
   claimLane,
   createOwnTables,
@@ -181,6 +181,14 @@ export class EmbeddedEngine extends SqlEngine implements Engine {
 
   protected override turnsOf(_name: string, backend: IQueueBackend): LaneTurns {
     return new SqliteTurns(sqliteBackendOf(backend));
+  }
+
+  protected override async lastEvent(laneName: string): Promise<number> {
+    const [row] = await rowsOf(this.#connected(), [
+      "SELECT last_event AS last FROM queue WHERE name = ?",
+      [laneName],
+    ]);
+    return Number(row?.["last"] ?? 0);
   }
 
   warnings(): readonly string[] {

@@ -93,7 +93,9 @@ export async function removeEnded(
     [`DELETE FROM taskloom_kept WHERE queue = ?1 AND id IN (SELECT id FROM job WHERE ${ENDED})`, parameters],
     [`DELETE FROM job WHERE ${ENDED} RETURNING id`, parameters],
   ]);
-  return (results.at(-1)?.rows ?? []).map(({ id }) => String(id));
+  const removed = (results.at(-1)?.rows ?? []).map(({ id }) => String(id));
+  for (const jobId of removed) database.callLater("publishEvent", laneName, "removed", { jobId });
+  return removed;
 }
 
 async function repeatWhileFull(database: Database, statements: readonly Statement[]): Promise<void> {
