@@ -1,4 +1,6 @@
-import { Format, Presets, SingleBar } from "cli-progress";
+// Node finds only some of the names of this CommonJS module as named exports, and `Format` is not among them.
+import cliProgress from "cli-progress";
+import type { SingleBar } from "cli-progress";
 
 /** A rate from a shorter time than this says little about the rest. */
 const MIN_MEASURED_MS = 1_000;
@@ -9,16 +11,16 @@ export class Progress {
 
   constructor(total: number, unit = "files") {
     if (!process.stderr.isTTY) return;
-    this.#bar = new SingleBar(
+    this.#bar = new cliProgress.SingleBar(
       {
         format: (options, { progress, startTime, value, total: all }) => {
           const left = timeLeft(Date.now() - startTime, value, all);
-          const bar = Format.BarFormat(progress, options);
+          const bar = cliProgress.Format.BarFormat(progress, options);
           return `${bar} ${Math.floor(progress * 100)}%  ${value}/${all} ${unit}  ${left}`;
         },
         clearOnComplete: true,
       },
-      Presets.shades_classic,
+      cliProgress.Presets.shades_classic,
     );
     this.#bar.start(total, 0);
   }
