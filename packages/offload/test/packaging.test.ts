@@ -50,6 +50,9 @@ async function install(name: "loop" | "offload"): Promise<void> {
 beforeAll(async () => {
   project = await mkdtemp(join(tmpdir(), "taskloom-packaging-"));
   await execute(process.execPath, [tsc, "-b", here]);
+  const bundle = join(here, "../../scripts/bundle.mjs");
+  for (const name of ["loop", "offload"])
+    await execute(process.execPath, [bundle], { cwd: join(here, "..", name) });
   await install("loop");
   await install("offload");
   for (const dependency of ["piscina", "comlink"])

@@ -62,6 +62,8 @@ export class EngineOperations implements Operations {
   readonly #queues = new Map<string, TaskQueue>();
   readonly #laneQueues = new Map<string, LaneQueues>();
   readonly #lanes = new Map<string, Queue>();
+  /** The jobs that were submitted here and have not ended; each promise resolves when the reply of its end arrives. */
+  readonly #submitted = new Map<string, Promise<unknown>>();
 
   /**
    * @param queues the queues that are shown even while they are empty; a submission without a queue goes to the first.
@@ -95,7 +97,14 @@ export class EngineOperations implements Operations {
     const submitted = this.#queue(queue)
       .with(options satisfies SubmitOptions)
       .submit(definition, ...args);
-    submitted.catch(() => {}); // The stored job has the error.
+    const { id } = submitted;
+    const ended = submitted
+      .then(
+        () => {},
+        () => {}, // The stored job has the error.
+      )
+      .then(() => this.#submitted.delete(id));
+    this.#submitted.set(id, ended);
     await submitted.sent();
     const notice = await this.#known.whyNotServed(queue, task);
     return {
@@ -143,7 +152,7 @@ export class EngineOperations implements Operations {
       const left = end - performance.now();
       if (record === undefined || record.finishedOn !== undefined || left <= 0)
         return await this.#view(found);
-      await new Promise((resolve) => setTimeout(resolve, Math.min(pause, left)));
+      await within(Math.min(pause, left), this.#submitted.get(id));
     }
   }
 
@@ -302,6 +311,14 @@ export class EngineOperations implements Operations {
     const open = [...this.#queues.values(), ...this.#laneQueues.values(), ...this.#lanes.values()];
     await Promise.allSettled([...open.map((each) => each.close()), this.#presence.close()]);
   }
+}
+
+/** Resolves after so many milliseconds, or when the promise resolves, if there is one. */
+async function within(milliseconds: number, promise: Promise<unknown> | undefined): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const pause = new Promise((resolve) => (timer = setTimeout(resolve, milliseconds)));
+  await Promise.race([pause, ...(promise === undefined ? [] : [promise])]);
+  clearTimeout(timer);
 }
 
 function opened<T>(open: Map<string, T>, name: string, make: () => T): T {

@@ -1,22 +1,8 @@
-import { createRequire } from "node:module";
 import { inspect } from "node:util";
 import type { Link, Span } from "@opentelemetry/api";
 import type { JobEvent, JobStart, StepEvent } from "@taskloom/queue";
-
-const require = createRequire(import.meta.url);
-/** The place at which each copy of the OpenTelemetry API, major version 1, finds the provider of the process. */
-const PROVIDERS = Symbol.for("opentelemetry.js.api.1");
-
-/**
- * Returns the OpenTelemetry API, once the process has a provider of tracers. Without one each span would be dropped, so
- * the API is not even loaded. It is loaded by `require`, because a span begins with its job and cannot wait.
- */
-function tracing(): Api | undefined {
-  const providers: { readonly trace?: unknown } | undefined = Reflect.get(globalThis, PROVIDERS);
-  return providers?.trace === undefined ? undefined : (require("@opentelemetry/api") as Api);
-}
-
-type Api = typeof import("@opentelemetry/api");
+import { tracing } from "./tracing.ts";
+import type { TracingApi } from "./tracing.ts";
 
 /**
  * Records a span for each attempt of a job or step, linked to the span that submitted the job or run. The steps of a run
@@ -90,12 +76,12 @@ export class JobSpans {
   }
 }
 
-function linksOfSubmitter({ trace, context }: Api): Link[] {
+function linksOfSubmitter({ trace, context }: TracingApi): Link[] {
   const submitter = trace.getSpanContext(context.active());
   return submitter === undefined ? [] : [{ context: submitter }];
 }
 
-function recordError(span: Span, error: unknown, api: Api | undefined): void {
+function recordError(span: Span, error: unknown, api: TracingApi | undefined): void {
   span.recordException(error instanceof Error ? error : inspect(error));
   if (api !== undefined) span.setStatus({ code: api.SpanStatusCode.ERROR });
 }

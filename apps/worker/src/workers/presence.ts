@@ -9,7 +9,7 @@ import type { WorkerView } from "./worker-view.ts";
 const QUEUE_NAME = "taskloom-workers";
 /** A record that is older than this is not shown, and other workers remove it. */
 const EXPIRY_MS = 30_000;
-/** A worker stores its record every second. A record that is older than this makes its worker silent. */
+/** A worker stores its record every second, or every two while it is idle. A record that is older than this makes its worker silent. */
 const SILENT_MS = 4_000;
 /** If a record is older than this, and its worker is on this machine, its process is checked. */
 const MISSED_MS = 1_200;

@@ -20,7 +20,7 @@ import { TaskWatch } from "./task-tree.ts";
 import { knownTasks } from "./worker-view.ts";
 import type { RunningJob, WorkerLane, WorkerView } from "./worker-view.ts";
 
-/** The interval at which a worker samples its loop and stores its record. */
+/** The interval at which a worker samples its loop and stores its record; an idle worker stores every second one. */
 const SAMPLE_INTERVAL_MS = 1_000;
 /** The characters of a job's arguments that the log shows at the level debug. */
 const MAX_SHOWN_ARGUMENTS = 1_000;
@@ -77,6 +77,7 @@ export class WatchedWorker implements Life {
   #loop: WorkerView["loop"] = { delayP50: 0, delayP99: 0, delayMax: 0, utilization: 0 };
   #view: WorkerView | undefined;
   #isStoring = false;
+  #hasSkipped = false;
   #sweptAt = 0;
   readonly #life = new Lifecycle(() => new QueueClosedError("The worker has stopped: make a new one"));
   #lastError: { readonly message: string; readonly at: number } | undefined;
@@ -268,9 +269,19 @@ export class WatchedWorker implements Life {
         `the loop lane now runs up to ${this.#admission.limit} jobs at once`,
       );
     }
+    if (this.#isQuiet() && !this.#hasSkipped) {
+      this.#hasSkipped = true;
+      return;
+    }
+    this.#hasSkipped = false;
     this.#view = this.#makeView();
     if (this.#metrics.loaded !== undefined) this.#update(this.#metrics.loaded);
     void this.#store(this.#view);
+  }
+
+  /** Whether nothing runs here and the record says so already: every second sample is then left out. */
+  #isQuiet(): boolean {
+    return this.#life.isOpen && this.#jobs.size === 0 && this.#view?.jobs.length === 0;
   }
 
   #makeView(): WorkerView {

@@ -1,4 +1,5 @@
 import { userInfo } from "node:os";
+import { extname } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { runMigrations } from "bullmq";
 import type { IQueueBackend, Queue } from "bullmq";
@@ -45,10 +46,12 @@ import type { JobEnd } from "../../contract/retention.ts";
 import { withoutPassword } from "../../contract/without-password.ts";
 import { NotificationChannel } from "./notification-channel.ts";
 import { NotifyReplies } from "./notify-replies.ts";
-import { renewalModule } from "./renewal-connection.ts";
 import { Session } from "./session.ts";
 
 const CONNECT_TIMEOUT_MS = 5_000;
+/** The module that the renewing thread imports. */
+const RENEWAL_MODULE = new URL(`./renewal-connection${extname(import.meta.url)}`, import.meta.url).href;
+
 /** How often the engine asks whether the server still answers. */
 const HEARTBEAT_MS = 1_000;
 /** How long closing waits for the connections of the pool. */
@@ -81,7 +84,7 @@ export class PostgresEngine extends SqlEngine implements Engine {
       options: `-c search_path=${SCHEMA}`,
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     };
-    this.locks = serverLocks(1_000, { module: renewalModule, server: config });
+    this.locks = serverLocks(1_000, { module: RENEWAL_MODULE, server: config });
     this.#pool = new pg.Pool({ ...config, max: 20, keepAlive: true, Client: Session });
     const query = this.#pool.query.bind(this.#pool) as SqlPool["query"];
     this.#session = sessionOf({ query });

@@ -5,9 +5,6 @@ import type { ConnectToRenew } from "../../contract/lock-terms.ts";
 import { postgresBackend } from "./postgres-backend.ts";
 import { Session } from "./session.ts";
 
-/** This module's own URL: the renewing thread imports it. */
-export const renewalModule: string = import.meta.url;
-
 export const connectToRenew: ConnectToRenew<PoolConfig> = (config, queues, patience) => {
   const backend = postgresBackend(async () => {}); // The engine of this process has made the tables.
   const connection = new pg.Pool({

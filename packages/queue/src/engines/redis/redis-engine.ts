@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
+import { extname } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { IQueueBackend, Queue, RedisQueueBackend } from "bullmq";
 import { Cluster } from "ioredis";
@@ -46,7 +47,6 @@ import { idsIn, readRecords } from "./job-records.ts";
 import { ReadableQueue, listOf, parsedOr, takeUnreadable } from "./readable-jobs.ts";
 import { removeEndedScript } from "./remove-ended-script.ts";
 import { renewAttemptsScript } from "./renew-attempts-script.ts";
-import { renewalModule } from "./renewal-connection.ts";
 import type { RenewalServer } from "./renewal-connection.ts";
 import { defineScript } from "./script.ts";
 import type { Script } from "./script.ts";
@@ -60,6 +60,9 @@ import type { RedisClient } from "./redis-client.ts";
 import { redisTransient } from "./redis-transient.ts";
 import { RedisRetention } from "./redis-retention.ts";
 import { ReplyStream, sendBehindScript } from "./reply-stream.ts";
+
+/** The module that the renewing thread imports. */
+const RENEWAL_MODULE = new URL(`./renewal-connection${extname(import.meta.url)}`, import.meta.url).href;
 
 /** How long closing waits for the answers to earlier commands. */
 const QUIT_TIMEOUT_MS = 500;
@@ -101,7 +104,7 @@ export class RedisEngine extends BullEngine implements Engine {
     this.url = withoutPassword(url);
     this.#prefix = prefixAt(url);
     const server: RenewalServer = { url, prefix: this.#prefix };
-    this.locks = serverLocks(500, { module: renewalModule, server });
+    this.locks = serverLocks(500, { module: RENEWAL_MODULE, server });
     this.#client = openRedis(url, {
       connectTimeout: CONNECT_TIMEOUT_MS,
       // If the first connection fails, connect() rejects, and the next use connects again.

@@ -9,9 +9,6 @@ export interface RenewalServer {
   readonly prefix: string;
 }
 
-/** This module's own URL: the renewing thread imports it. */
-export const renewalModule: string = import.meta.url;
-
 export const connectToRenew: ConnectToRenew<RenewalServer> = ({ url, prefix }, queues, patience) => {
   const connection = openRedis(url, { retryStrategy: () => 100, socketTimeout: patience });
   // The client connects again by itself. Locks that lapse meanwhile are reported as lost.

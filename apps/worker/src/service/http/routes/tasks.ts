@@ -1,7 +1,8 @@
-import { context, propagation } from "@opentelemetry/api";
+import type { IncomingHttpHeaders } from "node:http";
 import type { FastifyInstance } from "fastify";
 import type { Operations, SubmitRequest } from "../../../operations/operations.ts";
 import { jobSchema } from "../answer-schemas.ts";
+import { tracing } from "../../../workers/tracing.ts";
 import { answers } from "../answers.ts";
 import { nameParams, submitBody, waitQuery } from "../schemas.ts";
 import type { WaitQuery } from "../schemas.ts";
@@ -32,9 +33,7 @@ export function addTaskRoutes(app: FastifyInstance, operations: Operations, wait
       // The wait begins before the job is stored, so a refused wait submits nothing.
       const wait = query.wait === undefined ? undefined : waits.enter(reply.raw);
       try {
-        // The job continues the trace of the caller.
-        const trace = propagation.extract(context.active(), headers);
-        const job = await context.with(trace, () =>
+        const job = await inTraceOf(headers, () =>
           operations.submit(params.name, args, { ...request, ...(queue === undefined ? {} : { queue }) }),
         );
         reply.header("location", `/jobs/${encodeURIComponent(job.id)}?queue=${job.queue}`);
@@ -45,4 +44,12 @@ export function addTaskRoutes(app: FastifyInstance, operations: Operations, wait
       }
     },
   );
+}
+
+/** Runs `body` in the trace of the caller, so that the job continues it. */
+function inTraceOf<T>(headers: IncomingHttpHeaders, body: () => Promise<T>): Promise<T> {
+  const api = tracing();
+  if (api === undefined) return body();
+  const { context, propagation } = api;
+  return context.with(propagation.extract(context.active(), headers), body);
 }
