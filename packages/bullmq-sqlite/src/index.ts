@@ -6,4 +6,4 @@ export { SqliteError } from "./database/errors.ts";
 export type { ClaimTerms, RunEnd, TurnAnswer } from "./backend/turn.ts";
 export type { SqliteConnectionOptions } from "./backend-options.ts";
 export type { Statement, StatementResult } from "./operations/statements.ts";
-export type { JobFacts, Transaction } from "./operations/user-function.ts";
+export type { JobFacts, Transaction, UserCall } from "./operations/user-function.ts";

@@ -69,6 +69,35 @@ test("a turn stores ends and claims the next jobs in their order", async ({ back
   expect(await backend.getState("two")).toBe("failed");
 });
 
+test("a function of a user runs in the step of a stored end, and its error undoes nothing else", async ({
+  path,
+  backend,
+}) => {
+  const module = new URL("./fixtures/totals.ts", import.meta.url).href;
+  const adds = (amount: number) => ({ module, name: "add", args: ["turn", amount, 3] });
+  await addMany(backend, "one", "two", "three");
+  await backend.addJob({ ...(job as object), delay: 60_000, opts: { delay: 60_000 } } as never, "later");
+  await backend.turn([], { count: 3, token: "a" });
+  const database = Database.use({ path, sync: "full" });
+  const messages: string[][] = [];
+  database.on("message", (channel, text) => messages.push([channel, text]));
+  const ends = [
+    { ...endOf("one", "a"), call: adds(2) },
+    { ...endOf("two", "other"), call: adds(1) }, // Refused, so its function does not run.
+    { ...endOf("three", "a"), call: adds(5) },
+  ];
+  const { refusals, callErrors } = await backend.turn(ends, undefined);
+  expect(refusals.map((error) => error === undefined)).toEqual([true, false, true]);
+  expect(callErrors?.map((error) => error?.message)).toEqual([undefined, undefined, "7 is more than 3"]);
+  expect(await backend.getState("three")).toBe("completed");
+  expect(messages).toEqual([["totals", "2"]]);
+  // The function promotes a job before the same turn claims.
+  const last = await backend.turn([{ ...endOf("two", "a"), call: adds(1) }], { count: 1, token: "b" });
+  expect(last.callErrors).toBeUndefined();
+  expect(ids(last.jobs)).toEqual(["later"]);
+  await database.close();
+});
+
 test("a turn refuses each end alone, with BullMQ's error", async ({ backend }) => {
   await addMany(backend, "one", "two");
   await backend.turn([], { count: 1, token: "a" });

@@ -7,13 +7,16 @@ import { bullText } from "../src/engines/redis/driver/bullmq-texts.ts";
 import type { CalledScript } from "../src/engines/redis/driver/bullmq-texts.ts";
 import { RedisJournal, journalScripts } from "../src/engines/redis/journal/redis-journal.ts";
 import { RepeatingScripts } from "../src/engines/redis/repeating-scripts.ts";
+import { childTest, endFor } from "./child-lane.ts";
 import { JournalLane, append, laneTest } from "./journal-lane.ts";
 
 const NEVER = Number.POSITIVE_INFINITY;
 
-const test = laneTest(
-  redisTest.extend<{ engine: string }>({ engine: async ({ redis }, use) => await use(redis.url) }),
-).extend<{ observer: Redis }>({
+const engineTest = redisTest.extend<{ engine: string }>({
+  engine: async ({ redis }, use) => await use(redis.url),
+});
+const endTest = childTest(engineTest);
+const test = laneTest(engineTest).extend<{ observer: Redis }>({
   observer: async ({ engine }, use) => {
     const observer = new Redis(engine);
     await use(observer);
@@ -54,6 +57,34 @@ test("an append call is one script, and 128 runs share it", async ({ lane, obser
   expect(names).toHaveLength(1 + Math.ceil(299 / 128));
   for (const { end } of claims) end();
 });
+
+endTest(
+  "a delivery that fails leaves the end, and the deliveries beside it",
+  async ({ engine, lane, children }) => {
+    const { journal, name } = lane;
+    const broken = await lane.started();
+    const whole = await lane.started();
+    const observer = new Redis(engine);
+    await observer.set(`taskloom:${name}:${broken.id}:tl-in`, "no list");
+    const both = Promise.withResolvers<void>();
+    let count = 0;
+    await children.add([endFor(lane, broken.id, 1), endFor(lane, whole.id, 2)], {
+      run: async () => {
+        if (++count === 2) both.resolve();
+        await both.promise;
+      },
+    });
+    const ends = [await children.ended.get(), await children.ended.get()];
+    expect(ends.map(({ state }) => state)).toEqual(["completed", "completed"]);
+    expect(ends.map(({ isDelivered }) => isDelivered)).toEqual([false, true]);
+    expect(await journal.readInbox(name, whole.id, 0, 5)).toEqual([endFor(lane, whole.id, 2).item]);
+    expect(children.refused).toEqual([]);
+    await observer.del(`taskloom:${name}:${broken.id}:tl-in`);
+    observer.disconnect();
+    broken.end();
+    whole.end();
+  },
+);
 
 test("the journal goes on after the server has dropped all scripts", async ({ lane, observer }) => {
   const { journal, name } = lane;

@@ -13,7 +13,12 @@ const LONG_MS = 60_000;
 const ITEM = JSON.stringify(["s", "note", 7]);
 const note = defineSignal<number>("note");
 const endless = defineTask({ name: "wakes.endless" }, async () => await sleep(LONG_MS));
-const double = defineTask({ name: "wakes.double" }, async (n: number) => 2 * n);
+/** The times between the ends of jobs and the next step of their runs, in milliseconds. */
+const wakes: number[] = [];
+const double = defineTask({ name: "wakes.double" }, async (n: number) => [2 * n, Date.now()] as const);
+const refuses = defineTask({ name: "wakes.refuses" }, async () => {
+  throw new Error("no");
+});
 const hears = defineWorkflow({ name: "wakes.hears", residentFor: 0 }, function* () {
   return yield* note.receive();
 });
@@ -32,9 +37,22 @@ const steps = defineWorkflow({ name: "wakes.steps" }, function* () {
   return n;
 });
 const asks = defineWorkflow({ name: "wakes.asks", residentFor: 0 }, function* (n: number) {
-  return yield* submit(double, n);
+  const [doubled, endedAt] = yield* submit(double, n);
+  wakes.push(Date.now() - endedAt);
+  return doubled;
 });
-const tasks = [endless, double, hears, hearsTwo, stays, steps, asks];
+const asksChild = defineWorkflow({ name: "wakes.asks-child", residentFor: 0 }, function* (n: number) {
+  return yield* submit(asks, n);
+});
+const catches = defineWorkflow({ name: "wakes.catches", residentFor: 0 }, function* () {
+  try {
+    yield* submit(refuses);
+  } catch (error) {
+    return (error as Error).message;
+  }
+  return "";
+});
+const tasks = [endless, double, refuses, hears, hearsTwo, stays, steps, asks, asksChild, catches];
 
 /** Runs a worker whose journal is changed, and whose sweep wakes nothing. */
 async function withWorker(
@@ -44,15 +62,17 @@ async function withWorker(
   use: () => Promise<void>,
 ): Promise<void> {
   const worker = new TaskWorker({ engine: url, queues: [queue.name], tasks });
-  const { journal } = worker.engine;
+  const { engine } = worker;
+  const { journal } = engine;
   const original = {
     open: journal.open.bind(journal),
     park: journal.park.bind(journal),
     deliver: journal.deliver.bind(journal),
     sweep: journal.sweep.bind(journal),
   };
+  const changed = { openWorker: engine.openWorker.bind(engine), lookup: engine.lookup.bind(engine) };
   journal.sweep = async () => 0;
-  change(worker.engine);
+  change(engine);
   const running = worker.run();
   try {
     await worker.ready();
@@ -61,6 +81,7 @@ async function withWorker(
     running.cancel();
     await Promise.allSettled([running]);
     Object.assign(journal, original);
+    Object.assign(engine, changed);
   }
 }
 
@@ -174,20 +195,57 @@ describe.each(engines)("wakes on $name", ({ name, test: engineTest }) => {
     );
   });
 
-  test("the end of a job whose worker dies before it is delivered is found soon", async ({
+  /** Lets no command deliver, as if the worker had died behind the turn; returns the number of such commands. */
+  const withoutDeliveries = ({ journal }: Engine): (() => number) => {
+    let lost = 0;
+    journal.deliver = async () => {
+      lost++;
+      return { kind: "gone" };
+    };
+    return () => lost;
+  };
+
+  test("the end of a job wakes its run without a second command, and without a look", async ({
     pair: { queue, engine: url },
   }) => {
     if (name === "memory") return; // Nobody dies alone in one process.
-    let lost = 0;
-    const change = ({ journal }: Engine): void => {
-      journal.deliver = async () => {
-        lost++;
-        return { kind: "gone" };
+    let lost = (): number => 0;
+    const submitted = new Set<string>();
+    wakes.length = 0;
+    const change = (engine: Engine): void => {
+      lost = withoutDeliveries(engine);
+      const lookup = engine.lookup.bind(engine);
+      // A look of a run finds nothing; those of the submitter do.
+      engine.lookup = async (lane, ids) => {
+        const found = await lookup(lane, ids);
+        return ids.map((id, at) => (submitted.has(id) ? found[at]! : { kind: "pending" }));
       };
     };
     await withWorker(queue, url, change, async () => {
+      // A job, a child workflow with that job, and a job that fails.
+      const runs = [queue.submit(asks, 4), queue.submit(asksChild, 4), queue.submit(catches)];
+      for (const { id } of runs) submitted.add(id);
+      expect(await soon(Promise.all(runs), 9_500)).toEqual([8, 8, "no"]);
+    });
+    expect(lost()).toBe(0);
+    expect(Math.max(...wakes)).toBeLessThan(SOON_MS);
+  });
+
+  test("the end of a job whose delivery was lost is found by a look soon", async ({
+    pair: { queue, engine: url },
+  }) => {
+    if (name === "memory") return;
+    let lost = (): number => 0;
+    const change = (engine: Engine): void => {
+      lost = withoutDeliveries(engine);
+      // As on an engine whose turns cannot deliver.
+      const openWorker = engine.openWorker.bind(engine);
+      engine.openWorker = (lane, processor, options) =>
+        openWorker(lane, processor, { ...options, deliveryOf: () => undefined });
+    };
+    await withWorker(queue, url, change, async () => {
       expect(await soon(queue.submit(asks, 4), 9_500)).toBe(8);
-      expect(lost).toBe(1);
+      expect(lost()).toBe(1);
     });
   });
 });

@@ -1,6 +1,7 @@
 import type { JobJson, KeepJobs } from "bullmq";
 import { bullmqError } from "../database/errors.ts";
 import type { TurnEnd } from "../operations/end-batch.ts";
+import type { UserCall } from "../operations/user-function.ts";
 import type { TurnClaim, TurnDone } from "../operations/turn.ts";
 import type { BackendOptions } from "./options.ts";
 import { claimOf, keepOf } from "./runs.ts";
@@ -18,6 +19,11 @@ export interface RunEnd {
   readonly finishedOn: number;
   /** BullMQ's retention of the finished jobs of this outcome; true removes this job alone. */
   readonly keep: KeepJobs | true;
+  /**
+   * A function of yours that runs in the same step, behind all ends of the turn and before its claim, if this end is stored.
+   * An error of the function undoes its own changes, and leaves the end.
+   */
+  readonly call?: UserCall | undefined;
 }
 
 /** The terms on which a worker takes jobs. */
@@ -35,6 +41,8 @@ export interface ClaimTerms {
 export interface TurnAnswer {
   /** For each end, in order: undefined if it is stored, or BullMQ's error if it is refused. */
   readonly refusals: readonly (Error | undefined)[];
+  /** For each end, in order: the error of its function. Absent if no function failed. */
+  readonly callErrors?: readonly (Error | undefined)[];
   /** The jobs that were claimed, in their order. */
   readonly jobs: readonly { readonly id: string; readonly record: JobJson }[];
   /** The error of a claim that failed behind a job that was claimed before. */
@@ -48,7 +56,7 @@ export interface TurnAnswer {
 /** Returns an end as the database thread stores it. */
 export function turnEndOf(
   { metrics }: BackendOptions,
-  { id, token, outcome, text, stacktrace, finishedOn, keep }: RunEnd,
+  { id, token, outcome, text, stacktrace, finishedOn, keep, call }: RunEnd,
 ): TurnEnd {
   // A count of 0 without an age is BullMQ's other spelling on Redis.
   const removesThisJob = keep === true || (keep.count === 0 && !("age" in keep));
@@ -61,6 +69,7 @@ export function turnEndOf(
     finishedOn,
     keep: keepOf(removesThisJob ? true : keep),
     metrics: metrics?.maxDataPoints,
+    ...(call && { call }),
   };
 }
 
@@ -79,7 +88,7 @@ export function turnClaimOf(
 export function turnAnswerOf(
   ends: readonly RunEnd[],
   before: readonly JobJson[],
-  { codes, jobs, limitedFor, nextDue }: TurnDone,
+  { codes, failedCalls, jobs, limitedFor, nextDue }: TurnDone,
 ): TurnAnswer {
   const refusals = ends.map(({ id }, at) => {
     const code = codes[at] ?? 0;
@@ -88,5 +97,12 @@ export function turnAnswerOf(
       : bullmqError({ code, command: "moveToFinished", jobId: id, state: "active" });
   });
   const claimed = [...before, ...jobs].map((record) => ({ id: record.id, record }));
-  return { refusals, jobs: claimed, limitedFor, nextDue };
+  const answer = { refusals, jobs: claimed, limitedFor, nextDue };
+  if (failedCalls.length === 0) return answer;
+  const errors = new Map(failedCalls);
+  const callErrors = ends.map((_, at) => {
+    const message = errors.get(at);
+    return message === undefined ? undefined : new Error(message);
+  });
+  return { ...answer, callErrors };
 }

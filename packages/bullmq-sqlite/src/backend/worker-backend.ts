@@ -80,7 +80,7 @@ export class WorkerBackend extends ReadingBackend {
         ? undefined
         : turnClaimOf(this.options, claim, claim.count - before.length);
     if (ends.length === 0 && next === undefined)
-      return turnAnswerOf(ends, before, { codes: [], jobs: [], limitedFor, nextDue: 0 });
+      return turnAnswerOf(ends, before, { codes: [], failedCalls: [], jobs: [], limitedFor, nextDue: 0 });
     const sent = ends.map((end) => turnEndOf(this.options, end));
     try {
       const done = await this.operations.run("turn", this.qualifiedName, sent, next);
@@ -88,7 +88,13 @@ export class WorkerBackend extends ReadingBackend {
     } catch (error) {
       if (before.length === 0 || !(error instanceof Error)) throw error;
       // The worker has to run the job that is claimed already.
-      const answer = turnAnswerOf([], before, { codes: [], jobs: [], limitedFor: 0, nextDue: 0 });
+      const answer = turnAnswerOf([], before, {
+        codes: [],
+        failedCalls: [],
+        jobs: [],
+        limitedFor: 0,
+        nextDue: 0,
+      });
       return { ...answer, refusals: ends.map(() => error), ...(next && { claimFailure: error }) };
     }
   }

@@ -255,10 +255,8 @@ export class Database extends EventEmitter<{
    * Posts a text if a statement returns a row, and resolves with whether it did. The statement runs after all operations
    * that were called before. Other processes receive the text together with the changes of that turn.
    */
-  async postIf(statement: Statement, channel: string, text: string): Promise<boolean> {
-    const isPosted = await this.call("postIf", statement, channel, text);
-    if (isPosted) this.emit("message", channel, text);
-    return isPosted;
+  postIf(statement: Statement, channel: string, text: string): Promise<boolean> {
+    return this.call("postIf", statement, channel, text);
   }
 
   #deliver(): void {
@@ -309,6 +307,7 @@ export class Database extends EventEmitter<{
       case "turn":
         this.#settle(reply.results);
         this.#unrefIfIdle();
+        for (const [channel, text] of reply.messages ?? []) this.emit("message", channel, text);
         for (const queue of reply.events) this.emit("events", queue);
     }
   }

@@ -4,6 +4,7 @@ import type { Store } from "../store/store.ts";
 import { moveToCompleted, moveToFailed, publishIfIdle, retain } from "./finish.ts";
 import type { End, Keep } from "./finish.ts";
 import { collectMetrics } from "./metrics.ts";
+import type { UserCall } from "./user-function.ts";
 
 /** The end of a run among the ends of a turn. */
 export interface TurnEnd extends Omit<End, "next"> {
@@ -12,6 +13,8 @@ export interface TurnEnd extends Omit<End, "next"> {
   readonly text: string;
   /** The stacktraces of a failed job as a JSON text; null leaves those of earlier attempts. */
   readonly stacktrace: string | null;
+  /** A user's function that runs behind the ends of the turn, if this end is stored. */
+  readonly call?: UserCall | undefined;
 }
 
 /** The jobs that end without consequences for other jobs, and whose locks have the token of their end. */

@@ -4,6 +4,7 @@ import { claimAll, hasNothing } from "./claim.ts";
 import type { Claim } from "./claim.ts";
 import { EndBatch } from "./end-batch.ts";
 import type { TurnEnd } from "./end-batch.ts";
+import { callFunction } from "./user-function.ts";
 
 /** The terms on which a worker takes up to `count` jobs. */
 export interface TurnClaim extends Claim {
@@ -14,6 +15,8 @@ export interface TurnClaim extends Claim {
 export interface TurnDone {
   /** For each end 0, or the code of BullMQ with which it was refused. */
   readonly codes: readonly number[];
+  /** The places of the ends whose functions failed, and the message of each error. */
+  readonly failedCalls: readonly (readonly [at: number, message: string])[];
   readonly jobs: readonly JobJson[];
   /** Milliseconds; 0 without a rate limit. */
   readonly limitedFor: number;
@@ -31,8 +34,29 @@ export function turn(
   const batch = new EndBatch(store, queue);
   const codes = ends.map((end) => batch.add(end));
   batch.finish();
-  if (claim === undefined || claim.count <= 0) return { codes, jobs: [], limitedFor: 0, nextDue: 0 };
-  return { codes, ...claimAll(store, queue, claim, claim.count) };
+  const failedCalls = callAll(store, ends, codes);
+  if (claim === undefined || claim.count <= 0)
+    return { codes, failedCalls, jobs: [], limitedFor: 0, nextDue: 0 };
+  return { codes, failedCalls, ...claimAll(store, queue, claim, claim.count) };
+}
+
+/** Calls the functions of the stored ends. An error of a function undoes its own changes alone. */
+function callAll(
+  store: Store,
+  ends: readonly TurnEnd[],
+  codes: readonly number[],
+): (readonly [at: number, message: string])[] {
+  const failed: (readonly [number, string])[] = [];
+  for (const [at, { call }] of ends.entries()) {
+    if (call === undefined || codes[at] !== 0) continue;
+    try {
+      store.operation(() => callFunction(store, call.module, call.name, call.args));
+    } catch (error) {
+      if (!store.database.isTransaction) throw error; // SQLite has rolled all of it back.
+      failed.push([at, error instanceof Error ? error.message : String(error)]);
+    }
+  }
+  return failed;
 }
 
 /** Returns the answer to a turn without ends that finds no job, as `hasNothing` does; undefined if it may find one. */
@@ -44,5 +68,5 @@ export function turnHasNothing(
 ): TurnDone | undefined {
   if (ends.length > 0 || claim === undefined) return undefined;
   const nothing = hasNothing(store, queue, claim);
-  return nothing && { codes: [], jobs: [], limitedFor: 0, nextDue: nothing[3] };
+  return nothing && { codes: [], failedCalls: [], jobs: [], limitedFor: 0, nextDue: nothing[3] };
 }

@@ -5,6 +5,15 @@ import { STATE_NAMES } from "../schema/states.ts";
 import type { Row, Store } from "../store/store.ts";
 import { moveToDelayed, promote } from "./move.ts";
 
+/** The call of an exported function of a module of yours, which runs on the database thread; see `callFunction`. */
+export interface UserCall {
+  /** The URL of the module. */
+  readonly module: string;
+  readonly name: string;
+  /** The arguments behind the {@link Transaction}. They are copied by structured clone. */
+  readonly args: readonly unknown[];
+}
+
 /** The facts about a stored job that a function of yours can decide on. */
 export interface JobFacts {
   /** The state by BullMQ's names. A prioritized job is `waiting`. */
@@ -34,6 +43,8 @@ export interface Transaction {
   moveToDelayed(queue: string, id: string, token: string, due: number, delay: number): void;
   /** Lets a delayed job wait to run at once. */
   promote(queue: string, id: string): void;
+  /** Posts a text after the commit, as `Database.post` does. */
+  post(channel: string, text: string): void;
 }
 
 const load = createRequire(import.meta.url);
@@ -59,6 +70,7 @@ function transactionOf(store: Store): Transaction {
       moveToDelayed: (queue, id, token, due, delay) =>
         moveToDelayed(store, queue, id, token, due, delay, true, { reason: null, stacktrace: null }),
       promote: (queue, id) => promote(store, queue, id),
+      post: (channel, text) => store.post(channel, text),
     };
     transactions.set(store, transaction);
   }

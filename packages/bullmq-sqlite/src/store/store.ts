@@ -115,6 +115,7 @@ export class Store {
   operation<T>(body: () => T): T {
     this.prepare("SAVEPOINT operation").run();
     const published = new Map([...this.#events].map(([queue, events]) => [queue, events.length]));
+    const posted = this.signals.messages.length;
     const ord = this.#ord;
     try {
       const result = body();
@@ -128,6 +129,7 @@ export class Store {
       }
       this.forgetCaches();
       this.#ord = ord;
+      this.signals.messages.length = posted;
       for (const [queue, events] of this.#events) events.length = published.get(queue) ?? 0;
       throw error;
     }
@@ -220,7 +222,7 @@ export class Store {
     this.signals.jobs.add(queue);
   }
 
-  /** Sends a text to the other processes after the commit. */
+  /** Sends a text to all processes after the commit. */
   post(channel: string, text: string): void {
     this.signals.messages.push([channel, text]);
   }

@@ -35,6 +35,8 @@ export type DatabaseReply =
       readonly kind: "turn";
       readonly results: readonly SentResult[];
       readonly events: readonly string[];
+      /** The texts that the operations have posted. */
+      readonly messages?: readonly PostedMessage[];
     }
   /** Another process has published events of these queues. Without a list it may have, of any queue. */
   | {

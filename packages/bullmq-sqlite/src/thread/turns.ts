@@ -128,7 +128,12 @@ export class Turns {
     // News for a process that waits go first; a claim has only events, for which nobody may listen.
     const isAwaitedElsewhere = jobs.size > 0 || messages.length > 0;
     if (isAwaitedElsewhere) this.#notifyPeers();
-    this.#reply({ kind: "turn", results, events: [...events] });
+    this.#reply({
+      kind: "turn",
+      results,
+      events: [...events],
+      ...(messages.length > 0 && { messages }),
+    });
     this.#deliver(claims);
     if (!isAwaitedElsewhere) this.#notifyPeers();
   }

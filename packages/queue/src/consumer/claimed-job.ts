@@ -26,6 +26,7 @@ export class ClaimedJob implements BullJob {
   processedOn?: number;
   finishedOn?: number;
   returnvalue: unknown = undefined;
+  isDelivered = false;
   /** The end that was decided before the job's start. */
   deferredFailure?: string;
   readonly #source: LaneSource;

@@ -9,7 +9,7 @@ import type {
   LaneWorkerOptions,
   WorkerLane,
 } from "../contract/engine-worker.ts";
-import type { ClaimedRecord, LaneTurns, RunEnd } from "../contract/lane-driver.ts";
+import type { ClaimedRecord, EndDelivery, LaneTurns, RunEnd } from "../contract/lane-driver.ts";
 import type { LaneLockHolder, LockedLane } from "../contract/lock-holder.ts";
 import { untilAnswered } from "../contract/transient.ts";
 import type { Transient } from "../contract/transient.ts";
@@ -212,16 +212,18 @@ export class LaneConsumer extends EventEmitter implements EngineWorker, WorkerLa
   async #run(job: ClaimedJob, token: string): Promise<boolean> {
     let result: unknown;
     let text: string;
+    let delivery: EndDelivery | undefined;
     try {
       result = await this.#processor(job, token, this);
       text = JSON.stringify(result) ?? "null";
+      delivery = this.#options.deliveryOf?.(job, { outcome: "completed", result });
     } catch (error) {
       return await this.#fail(job, token, asError(error));
     }
     const keep = keepOf(job.opts.removeOnComplete);
-    const end = endOf(job, { token, outcome: "completed", text, keep });
+    const end = endOf(job, { token, outcome: "completed", text, keep, delivery });
     try {
-      await this.#loop.store(end);
+      job.isDelivered = await this.#loop.store(end);
     } catch (refusal) {
       try {
         if (!(await this.#storeAgain(end, job, undefined, refusal))) return false;
@@ -243,9 +245,10 @@ export class LaneConsumer extends EventEmitter implements EngineWorker, WorkerLa
       return await this.#retry(job, token, error);
     const stacktrace = job.stacktraceWith(error.stack);
     const keep = keepOf(job.opts.removeOnFail);
-    const end = endOf(job, { token, outcome: "failed", text: error.message, stacktrace, keep });
+    const delivery = this.#options.deliveryOf?.(job, { outcome: "failed", error });
+    const end = endOf(job, { token, outcome: "failed", text: error.message, stacktrace, keep, delivery });
     try {
-      await this.#loop.store(end);
+      job.isDelivered = await this.#loop.store(end);
     } catch (refusal) {
       if (!(await this.#storeAgain(end, job, error, refusal))) return false;
     }
@@ -257,7 +260,10 @@ export class LaneConsumer extends EventEmitter implements EngineWorker, WorkerLa
 
   /** Stores an end that was refused once; see {@link EndStore.untilStored}. */
   #storeAgain(end: RunEnd, job: ClaimedJob, error: Error | undefined, refusal: unknown): Promise<boolean> {
-    return this.#ends.untilStored(job, error, this, () => this.#loop.store(end), refusal);
+    const store = async (): Promise<void> => {
+      job.isDelivered = await this.#loop.store(end);
+    };
+    return this.#ends.untilStored(job, error, this, store, refusal);
   }
 
   /** Stores a failed attempt by BullMQ's own command, which knows the rules of its back-off. */
@@ -298,10 +304,10 @@ export class LaneConsumer extends EventEmitter implements EngineWorker, WorkerLa
 
 function endOf(
   { id, opts }: ClaimedJob,
-  end: Pick<RunEnd, "token" | "outcome" | "text" | "keep"> & { readonly stacktrace?: string },
+  end: Pick<RunEnd, "token" | "outcome" | "text" | "keep" | "delivery"> & { readonly stacktrace?: string },
 ): RunEnd {
-  const { token, outcome, text, stacktrace, keep } = end;
-  return { id, token, outcome, text, stacktrace, finishedOn: Date.now(), keep, opts };
+  const { token, outcome, text, stacktrace, keep, delivery } = end;
+  return { id, token, outcome, text, stacktrace, finishedOn: Date.now(), keep, opts, delivery };
 }
 
 /** Returns BullMQ's retention of a finished job: true removes it, and a number keeps that many. */

@@ -24,7 +24,7 @@ export interface TurnLoopOptions {
 /** An end that waits for its turn. */
 interface Ending {
   readonly end: RunEnd;
-  readonly resolve: () => void;
+  readonly resolve: (isDelivered: boolean) => void;
   readonly reject: (error: Error) => void;
   /** Whether the end has a turn of its own, since the engine refused a turn with several. */
   isAlone: boolean;
@@ -84,11 +84,12 @@ export class TurnLoop {
   }
 
   /**
-   * Stores the end of a run with the next turn, which frees the place of its job.
+   * Stores the end of a run with the next turn, which frees the place of its job. Resolves with whether the turn has
+   * executed the delivery of the end.
    *
    * @throws the error with which the engine refused it. The job keeps its place then.
    */
-  store(end: RunEnd): Promise<void> {
+  store(end: RunEnd): Promise<boolean> {
     return new Promise((resolve, reject) => {
       this.#ends.push({ end, resolve, reject, isAlone: false });
       // The end of a lone job leaves at once. Ends of many jobs come in the same turn of the event loop.
@@ -169,13 +170,13 @@ export class TurnLoop {
     this.#tellIdle();
   }
 
-  #settle(ends: readonly Ending[], { refusals }: TurnAnswer): void {
+  #settle(ends: readonly Ending[], { refusals, delivered }: TurnAnswer): void {
     for (const [at, { resolve, reject }] of ends.entries()) {
       const refusal = refusals[at];
       if (refusal !== undefined) reject(refusal);
       else {
         this.#running--;
-        resolve();
+        resolve(delivered?.[at] === true);
       }
     }
   }

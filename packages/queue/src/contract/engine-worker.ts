@@ -1,5 +1,6 @@
 import type { WorkerOptions } from "bullmq";
 import type { BullJob } from "./lane-queue.ts";
+import type { EndDelivery } from "./lane-driver.ts";
 import type { LockHolder } from "./lock-holder.ts";
 
 /** A lane of a worker, for the processor of its jobs. */
@@ -13,9 +14,16 @@ export interface WorkerLane {
 /** Runs one job of a worker lane, with the arguments of a BullMQ processor and the lane. */
 export type LaneProcessor = (job: BullJob, token: string | undefined, lane?: WorkerLane) => Promise<unknown>;
 
+/** The end of a job as its processor has left it. */
+export type ProcessedEnd =
+  | { readonly outcome: "completed"; readonly result: unknown }
+  | { readonly outcome: "failed"; readonly error: Error };
+
 /** The options with which a lane's worker is opened. */
 export interface LaneWorkerOptions extends Omit<WorkerOptions, "connection"> {
   readonly renewal?: LockHolder;
+  /** Returns the delivery of the end of a job to the durable run that waits for it; undefined for any other job. */
+  readonly deliveryOf?: (job: BullJob, end: ProcessedEnd) => EndDelivery | undefined;
 }
 
 /** The worker of one lane. Its members and events have the names of BullMQ's Worker. */

@@ -1,6 +1,18 @@
 import type { JobJson, JobsOptions, KeepJobs } from "bullmq";
 import type { NewJob } from "./lane-queue.ts";
 
+/** The delivery of the end of a job to the durable run that waits for it. */
+export interface EndDelivery {
+  /** The name of the lane of the run at the engine. */
+  readonly lane: string;
+  /** The id under which the run is stored. */
+  readonly id: string;
+  /** The item for the inbox of the run, a JSON text. */
+  readonly item: string;
+  /** The name of the delivery, as `RunJournal.deliver` takes it. */
+  readonly key: string;
+}
+
 /** The end of one run, which is stored only under the lock that the token names. */
 export interface RunEnd {
   readonly id: string;
@@ -23,6 +35,8 @@ export interface RunEnd {
     | "ignoreDependencyOnFailure"
     | "removeDependencyOnFailure"
   >;
+  /** The delivery of the end, if a durable run waits for it. */
+  readonly delivery?: EndDelivery | undefined;
 }
 
 /** The greatest number of jobs of one claim: other workers wait for the engine meanwhile. */
@@ -49,6 +63,8 @@ export interface ClaimedRecord {
 export interface TurnAnswer {
   /** For each end, in order: undefined if it is stored, or the error with which the engine refused it. */
   readonly refusals: readonly (Error | undefined)[];
+  /** For each end, in order: whether its delivery was executed in the step that stored it. Absent if none was. */
+  readonly delivered?: readonly boolean[] | undefined;
   readonly jobs: readonly ClaimedRecord[];
   /** The error with which the claim failed, or failed after it had taken some jobs. */
   readonly claimFailure?: Error | undefined;
@@ -65,6 +81,11 @@ export interface LaneTurns {
   /**
    * Stores the ends of runs, and then claims jobs, in one step. A turn without ends or without a claim is allowed. The
    * command leaves within the microtasks of the call. A claim that takes fewer jobs than asked has left none that can run.
+   *
+   * The delivery of an end is executed in the same step, before the claim, with the result of `RunJournal.deliver`. It never
+   * fails the end: a run that is gone or has ended needs none, and a run whose inbox is full finds the end by itself. A
+   * driver that cannot deliver, or whose delivery has failed, says so in {@link TurnAnswer.delivered}. The caller then
+   * delivers the end by a command of its own.
    *
    * @throws if nothing was stored, or if it is not known whether the turn was.
    */

@@ -18,7 +18,11 @@ export interface PlainJob {
  * A job of a worker: the part of BullMQ's Job that is needed to run it. `plain` is set, and `data` is empty, if BullMQ's own
  * client has added the job.
  */
-export type BullJob = { readonly plain?: PlainJob } & Partial<Pick<Job, "extendLock">> &
+export type BullJob = {
+  readonly plain?: PlainJob;
+  /** Whether the end of the job was delivered to the durable run that waits for it, in the step that stored the end. */
+  readonly isDelivered?: boolean;
+} & Partial<Pick<Job, "extendLock">> &
   Pick<
     Job<JobData, unknown, string>,
     | "id"

@@ -176,8 +176,9 @@ export interface Delivery {
  * key shows that an operation was executed before. Only `park` then answers `lost`, since the lock is free.
  *
  * Deliberately out of the interface: the end of a run, which is stored by the turn of its lane under the token of its lock,
- * after the answer to the last append; and the delivery of that end to a parent, which follows it. A sender that dies
- * between both has stored the end, so a parent reads its children when it is opened.
+ * after the answer to the last append. The turn also delivers the end to a parent, as {@link deliver} does. Where a driver
+ * cannot do so, the delivery is a command that follows. A sender that dies between both has stored the end, so a parent
+ * reads its jobs when it is opened, and from time to time.
  */
 export interface RunJournal {
   /**

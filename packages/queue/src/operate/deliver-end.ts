@@ -1,7 +1,9 @@
 import type { Engine } from "../contract/engine.ts";
+import type { EndDelivery } from "../contract/lane-driver.ts";
 import { untilAnswered } from "../contract/transient.ts";
 import type { JobData } from "../wire/job-data.ts";
 import type { Outcome } from "../wire/outcome.ts";
+import { isPlainText } from "../wire/plain-text.ts";
 
 /** The states of an end in the inbox of a run. */
 const STATES = { completed: 0, failed: 1, cancelled: 2 } as const;
@@ -23,22 +25,40 @@ function valueOf(outcome: Outcome): unknown {
   return outcome.state === "failed" ? outcome.error : (outcome.message ?? null);
 }
 
+/** Returns the delivery of the end of a job to the durable run that has submitted it; undefined for any other job. */
+export function endDelivery({ run }: Pick<JobData, "run">, outcome: Outcome): EndDelivery | undefined {
+  if (run === undefined) return undefined;
+  const { lane, id, n, generation = 0 } = run;
+  // Another client can have stored any value, and the end must not be refused for it.
+  if (!isName(lane) || !isName(id) || !Number.isSafeInteger(n) || !Number.isSafeInteger(generation))
+    return undefined;
+  return {
+    lane,
+    id,
+    item: JSON.stringify(endItem(n, outcome, generation)),
+    key: generation === 0 ? `end:${n}` : `end:${n}:${generation}`,
+  };
+}
+
+function isName(value: unknown): boolean {
+  return typeof value === "string" && isPlainText(value);
+}
+
 /**
- * Delivers the end of a job to the durable run that has submitted it. The end is stored before. If this process dies in
- * between, or the inbox is full, the run finds the end by itself when it reads the states of its jobs. A run that is gone needs none.
+ * Delivers the end of a job to the durable run that has submitted it, if the step that stored the end did not. If this
+ * process dies in between, or the inbox is full, the run finds the end by itself when it reads the states of its jobs. A run
+ * that is gone needs none.
  *
  * @param isWanted returns whether to repeat the command while the engine does not answer.
  */
 export async function deliverEnd(
   engine: Engine,
-  { run }: Pick<JobData, "run">,
+  data: Pick<JobData, "run">,
   outcome: Outcome,
   isWanted: () => boolean = () => true,
 ): Promise<void> {
-  // Another client can have stored any value.
-  if (run === undefined || typeof run.id !== "string" || typeof run.lane !== "string") return;
-  const { lane, id, n, generation = 0 } = run;
-  const item = JSON.stringify(endItem(n, outcome, generation));
-  const key = generation === 0 ? `end:${n}` : `end:${n}:${generation}`;
+  const delivery = endDelivery(data, outcome);
+  if (delivery === undefined) return;
+  const { lane, id, item, key } = delivery;
   await untilAnswered(engine, () => engine.journal.deliver(lane, id, [item], key), isWanted);
 }

@@ -1,12 +1,12 @@
 import { asError } from "../as-error.ts";
 import type { Engine } from "../contract/engine.ts";
-import type { EngineWorker } from "../contract/engine-worker.ts";
+import type { EngineWorker, ProcessedEnd } from "../contract/engine-worker.ts";
 import type { BullJob } from "../contract/lane-queue.ts";
 import { laneQueueName } from "../contract/lane.ts";
 import type { Lane } from "../contract/lane.ts";
 import type { LockHolder } from "../contract/lock-holder.ts";
 import { endOf } from "../contract/retention.ts";
-import { deliverEnd } from "../operate/deliver-end.ts";
+import { deliverEnd, endDelivery } from "../operate/deliver-end.ts";
 import { encodeError } from "../wire/encode.ts";
 import { StoredFailure, outcomeOfResult } from "../wire/outcome.ts";
 import type { Outcome } from "../wire/outcome.ts";
@@ -48,7 +48,7 @@ export class ServedLane {
   readonly #slots: LaneSlots | undefined;
   readonly #worker: EngineWorker;
   readonly #stopListening: () => void;
-  /** The ends that are on their way to the durable runs that wait for them. */
+  /** The ends that are on their way to the durable runs that wait for them, behind the turns that stored them. */
   readonly #deliveries = new Set<Promise<void>>();
   #isClosed = false;
   #finished = 0;
@@ -73,6 +73,8 @@ export class ServedLane {
       maximumRateLimitDelay: RATE_LIMIT_PAUSE_MS,
       // BullMQ's own limit on the deaths of a job's workers is out of reach: JobRunner applies the limit of the job.
       maxStalledCount: 1_000_000,
+      deliveryOf: (job, end) =>
+        job.data.run === undefined ? undefined : endDelivery(job.data, outcomeOfEnd(end)),
     });
     slots?.onRoom((jobs) => (this.#worker.concurrency = jobs));
     this.#listen();
@@ -85,9 +87,8 @@ export class ServedLane {
     worker.on("completed", (job, result) => this.#onEnd(job, outcomeOfResult(result), undefined));
     worker.on("failed", (job, error) => {
       if (job === undefined) return;
-      const cause = error instanceof StoredFailure ? error.cause : error;
-      if (job.finishedOn == null) this.#notifyJob(job, "retrying", cause);
-      else this.#onEnd(job, { state: "failed", error: encodeError(cause) }, cause);
+      if (job.finishedOn == null) this.#notifyJob(job, "retrying", causeOf(error));
+      else this.#onEnd(job, outcomeOfEnd({ outcome: "failed", error }), causeOf(error));
     });
     worker.on("error", (error) => notifyListener("onEngineError", this.#listeners.onEngineError, error));
     worker.on("lockRenewalFailed", (ids) => {
@@ -107,7 +108,7 @@ export class ServedLane {
     this.#finished++;
     this.#replies.onEnd(job, outcome);
     this.#engine.recordEnd(this.#laneName, endOf(job, outcome.state));
-    if (job.data.run !== undefined) this.#deliver(job, outcome);
+    if (job.data.run !== undefined && job.isDelivered !== true) this.#deliver(job, outcome);
     this.#notifyJob(job, outcome.state, error);
   }
 
@@ -187,4 +188,14 @@ export class ServedLane {
       await this.#runner.close?.();
     }
   }
+}
+
+function outcomeOfEnd(end: ProcessedEnd): Outcome {
+  if (end.outcome === "completed") return outcomeOfResult(end.result);
+  return { state: "failed", error: encodeError(causeOf(end.error)) };
+}
+
+/** Returns the error that a task has thrown. */
+function causeOf(error: Error): unknown {
+  return error instanceof StoredFailure ? error.cause : error;
 }

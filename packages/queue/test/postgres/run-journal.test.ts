@@ -5,15 +5,19 @@ import { postgresTest, testPool } from "../../../../test/support/postgres.ts";
 import { sessionOf } from "../../src/engines/postgres/driver/sql-session.ts";
 import { JOURNAL_MIGRATIONS, installJournal } from "../../src/engines/postgres/journal/install-journal.ts";
 import { PostgresJournal } from "../../src/engines/postgres/journal/postgres-journal.ts";
+import type { EndDelivery } from "../../src/contract/lane-driver.ts";
+import { ChildLane, childTest, endFor } from "../child-lane.ts";
 import { append, laneTest } from "../journal-lane.ts";
 import { Refusals } from "./once-refused.ts";
 
 const NEVER = Number.POSITIVE_INFINITY;
 const SCHEMA = "bullmq";
 
-const test = laneTest(
-  postgresTest.extend<{ engine: string }>({ engine: async ({ postgres }, use) => await use(postgres) }),
-).extend<{ pool: pg.Pool }>({
+const engineTest = postgresTest.extend<{ engine: string }>({
+  engine: async ({ postgres }, use) => await use(postgres),
+});
+const endTest = childTest(engineTest);
+const test = laneTest(engineTest).extend<{ pool: pg.Pool }>({
   pool: async ({ engine }, use) => {
     const pool = testPool({ connectionString: engine, options: `-c search_path=${SCHEMA}` });
     await use(pool);
@@ -43,6 +47,7 @@ function countedJournal(pool: pg.Pool): { journal: PostgresJournal; statements: 
 plainTest("a released migration of the journal does not change", () => {
   expect(JOURNAL_MIGRATIONS.map((text) => createHash("sha256").update(text).digest("hex"))).toEqual([
     "eb8c95a6e41e90486d80bf10ff81ef4c686c58180238e9a8301e2731f7abd60e",
+    "0792d1d02570a3aaf969f29c0594d016bef3b54fdccdccc28c0bc633cf9e69af",
   ]);
 });
 
@@ -61,7 +66,7 @@ test("processes that start at once install the journal once", async ({ pool, lan
   await Promise.all(sessions.map((session) => installJournal(sessionOf(session), SCHEMA)));
   for (const session of sessions) session.release();
   const { rows } = await pool.query("SELECT version FROM taskloom_journal_migration");
-  expect(rows).toEqual([{ version: 1 }]);
+  expect(rows).toEqual([{ version: 1 }, { version: 2 }]);
 });
 
 test("an append call is one statement, and a large one is split", async ({ pool, lane }) => {
@@ -118,6 +123,37 @@ test("a statement that the server refuses is repeated", async ({ engine, lane })
   );
   leave();
 });
+
+endTest("a delivery that fails leaves the end, without a delivery", async ({ engine, lane, children }) => {
+  const { journal, name } = lane;
+  const { id, end } = await lane.started();
+  await using refusals = await Refusals.at(engine);
+  await refusals.add({ table: "taskloom_inbox", event: "INSERT", when: "true", code: "40P01" });
+  expect(await children.end(endFor(lane, id, 1))).toMatchObject({ state: "completed", isDelivered: false });
+  expect(await journal.head(name, id)).toBeUndefined();
+  expect(await children.end(endFor(lane, id, 2))).toMatchObject({ isDelivered: true });
+  expect(await journal.head(name, id)).toMatchObject({ unread: 1 });
+  end();
+});
+
+endTest(
+  "turns that deliver to the same runs in any order do not wait for each other",
+  async ({ lane, children }) => {
+    const runs = await Promise.all(Array.from({ length: 10 }, () => lane.started()));
+    const other = new ChildLane(lane);
+    await other.start();
+    const ends = (from: number): EndDelivery[] => runs.map(({ id }, n) => endFor(lane, id, from + n));
+    for (let round = 0; round < 10; round++) {
+      await Promise.all([children.add(ends(round * 20)), other.add(ends(round * 20 + 10).toReversed())]);
+      const all = Array.from({ length: 20 }, (_, n) => (n % 2 === 0 ? children : other).ended.get());
+      for (const stored of all) expect(await stored).toMatchObject({ isDelivered: true });
+    }
+    expect([...children.refused, ...other.refused]).toEqual([]);
+    expect(await lane.journal.head(lane.name, runs[3]!.id)).toMatchObject({ unread: 20 });
+    await other.close();
+    for (const { end } of runs) end();
+  },
+);
 
 test("nothing of a journal stays when its job is removed", async ({ pool, lane }) => {
   const { journal, name, engine } = lane;

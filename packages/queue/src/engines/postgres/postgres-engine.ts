@@ -20,7 +20,7 @@ import type { LaneTurns } from "../../contract/lane-driver.ts";
 import type { LaneQueue } from "../../contract/lane-queue.ts";
 import { installFunctions } from "./driver/install-functions.ts";
 import { installJournal } from "./journal/install-journal.ts";
-import { PostgresJournal } from "./journal/postgres-journal.ts";
+import { DELIVER_CHANNEL, PostgresJournal } from "./journal/postgres-journal.ts";
 import { knowsLayout } from "./driver/layout.ts";
 import { PostgresDriver } from "./driver/postgres-driver.ts";
 import { sessionOf } from "./driver/sql-session.ts";
@@ -116,7 +116,12 @@ export class PostgresEngine extends SqlEngine implements Engine {
 
   #driverOf(name: string, queue: Queue, backend: IQueueBackend): CheckedDriver {
     return new CheckedDriver({
-      driver: new PostgresDriver({ pool: this.#session, schema: SCHEMA, queue }),
+      driver: new PostgresDriver({
+        pool: this.#session,
+        schema: SCHEMA,
+        queue,
+        deliverChannel: DELIVER_CHANNEL,
+      }),
       fallback: new BackendDriver(backend),
       addByBullMQ: addByBullMQ(queue),
       isKnown: async () => {

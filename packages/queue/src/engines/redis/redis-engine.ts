@@ -29,6 +29,7 @@ import type { TaskLane } from "../../contract/lane.ts";
 import type { JobEnd } from "../../contract/retention.ts";
 import { repeatSettings } from "../../cron/repeat-strategy.ts";
 import { BackendDriver } from "../../consumer/backend-driver.ts";
+import { deliveringTurnScript } from "./journal/delivering-turn.ts";
 import { RedisJournal, journalScripts } from "./journal/redis-journal.ts";
 import { RepeatingScripts } from "./repeating-scripts.ts";
 import { WorkerMessages } from "./worker-messages.ts";
@@ -67,6 +68,8 @@ const RENEWAL_MODULE = new URL(`./renewal-connection${extname(import.meta.url)}`
 /** How long closing waits for the answers to earlier commands. */
 const QUIT_TIMEOUT_MS = 500;
 const CONNECT_TIMEOUT_MS = 5_000;
+/** The name of the script of a turn that delivers ends to durable runs. */
+const DELIVERING_TURN = "taskloomTurnDelivering";
 /** How often the offset of the server's clock is measured. */
 const CLOCK_INTERVAL_MS = 60_000;
 /** A connection that has been silent for so many heartbeats is closed. */
@@ -120,7 +123,11 @@ export class RedisEngine extends BullEngine implements Engine {
     this.#claimLane = defineScript(this.#client, "taskloomClaimLane", claimLaneScript);
     this.#renewAttempts = defineScript(this.#client, "taskloomRenewAttempts", renewAttemptsScript, 2);
     this.#removeEnded = defineScript(this.#client, "taskloomRemoveEnded", removeEndedScript, 6);
-    const scripts = () => ({ ...driverScripts(), taskloomReply: sendBehindScript });
+    const scripts = () => ({
+      ...driverScripts(),
+      [DELIVERING_TURN]: deliveringTurnScript(),
+      taskloomReply: sendBehindScript,
+    });
     this.#turns = new UnrepeatedConnection(() => unrepeating(this.#client), scripts, MAX_SILENT_BEATS);
     this.#serving = new ServingKeys(this.#client, this.#prefix);
     this.#messages = new WorkerMessages(this.#client, MAX_SILENT_BEATS);
@@ -142,7 +149,7 @@ export class RedisEngine extends BullEngine implements Engine {
 
   #openJournal(): RedisJournal {
     const client = this.#client;
-    const channel = `${this.#prefix}:deliver:`;
+    const channel = this.#deliverChannel();
     return new RedisJournal({
       prefix: this.#prefix,
       scripts: new RepeatingScripts(client, journalScripts),
@@ -151,6 +158,11 @@ export class RedisEngine extends BullEngine implements Engine {
       channel,
       now: () => this.now(),
     });
+  }
+
+  /** Returns the start of the channels on which the owners of durable runs are notified of deliveries. */
+  #deliverChannel(): string {
+    return `${this.#prefix}:deliver:`;
   }
 
   static open(url: string): RedisEngine {
@@ -289,8 +301,13 @@ export class RedisEngine extends BullEngine implements Engine {
   }
 
   #driverOf(name: string, queue: Queue, backend: IQueueBackend): CheckedDriver {
+    const deliveries = {
+      script: DELIVERING_TURN,
+      prefix: `${this.#prefix}:`,
+      channel: this.#deliverChannel(),
+    };
     return new CheckedDriver({
-      driver: new RedisDriver(queue, { connection: this.#turns }),
+      driver: new RedisDriver(queue, { connection: this.#turns, deliveries }),
       fallback: new BackendDriver(backend),
       addByBullMQ: addByBullMQ(queue),
       isKnown: () => knowsLayout(backend),

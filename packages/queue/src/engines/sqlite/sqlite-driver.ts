@@ -6,6 +6,7 @@ import { MAX_CLAIMED } from "../../contract/lane-driver.ts";
 import type { ClaimTerms, LaneDriver, LaneTurns, RunEnd, TurnAnswer } from "../../contract/lane-driver.ts";
 import type { NewJob } from "../../contract/lane-queue.ts";
 import { asError } from "../../as-error.ts";
+import { deliveryCall } from "./journal/sqlite-journal.ts";
 
 /** The greatest number of ends of one operation. The thread stores about two such operations in one transaction. */
 const MAX_ENDS = 250;
@@ -24,7 +25,22 @@ export class SqliteTurns implements LaneTurns {
   }
 
   turn(ends: readonly RunEnd[], claim: ClaimTerms | undefined): Promise<TurnAnswer> {
-    return ends.length <= MAX_ENDS ? this.backend.turn(ends, claim) : this.#turnInParts(ends, claim);
+    return ends.length <= MAX_ENDS ? this.#turn(ends, claim) : this.#turnInParts(ends, claim);
+  }
+
+  /** Runs a turn in one operation, which also delivers its ends to durable runs. */
+  #turn(ends: readonly RunEnd[], claim: ClaimTerms | undefined): Promise<TurnAnswer> {
+    if (ends.every(({ delivery }) => delivery === undefined)) return this.backend.turn(ends, claim);
+    const delivering = ends.map((end) =>
+      end.delivery === undefined ? end : { ...end, call: deliveryCall(end.delivery) },
+    );
+    return this.backend.turn(delivering, claim).then(({ callErrors, ...answer }) => ({
+      ...answer,
+      delivered: ends.map(
+        ({ delivery }, at) =>
+          delivery !== undefined && answer.refusals[at] === undefined && callErrors?.[at] === undefined,
+      ),
+    }));
   }
 
   /** Runs the operations of a large turn. All of them leave at once, and the last one claims. */
@@ -33,33 +49,42 @@ export class SqliteTurns implements LaneTurns {
       ends.slice(at * MAX_ENDS, (at + 1) * MAX_ENDS),
     );
     const last = parts.length - 1;
-    const running = parts.map((part, at) => this.backend.turn(part, at === last ? claim : undefined));
+    const running = parts.map((part, at) => this.#turn(part, at === last ? claim : undefined));
     const answers = await Promise.allSettled(running);
     if (answers.every(({ status }) => status === "rejected")) await running[0]; // Throws: nothing was stored.
     const refusals: (Error | undefined)[] = [];
-    let claimed: Omit<TurnAnswer, "refusals"> = { jobs: [], limitedFor: 0, nextDue: 0 };
+    const delivered: boolean[] = [];
+    let claimed: Omit<TurnAnswer, "refusals" | "delivered"> = { jobs: [], limitedFor: 0, nextDue: 0 };
     for (const [at, answer] of answers.entries()) {
+      const part = parts[at]!;
       if (answer.status === "fulfilled") {
         refusals.push(...answer.value.refusals);
+        delivered.push(...part.map((_, place) => answer.value.delivered?.[place] === true));
         if (at === last) claimed = answer.value;
       } else {
         const error = asError(answer.reason);
-        refusals.push(...(await this.#storeSingly(parts[at]!, error)));
+        for (const single of await this.#storeSingly(part, error)) {
+          refusals.push(single.refusals[0]);
+          delivered.push(single.delivered?.[0] === true);
+        }
         if (at === last && claim !== undefined) claimed = { ...claimed, claimFailure: error };
       }
     }
-    return { ...claimed, refusals };
+    return { ...claimed, refusals, delivered };
   }
 
   /** Stores the ends of an operation that failed, so that an end that cannot be stored is refused alone. */
-  async #storeSingly(ends: readonly RunEnd[], error: Error): Promise<readonly (Error | undefined)[]> {
+  async #storeSingly(
+    ends: readonly RunEnd[],
+    error: Error,
+  ): Promise<readonly Pick<TurnAnswer, "refusals" | "delivered">[]> {
     // A full disk, for instance, refuses all of them. The worker repeats them.
-    if (!isCausedByOneJob(error)) return ends.map(() => error);
-    const single = async (end: RunEnd): Promise<Error | undefined> => {
+    if (!isCausedByOneJob(error)) return ends.map(() => ({ refusals: [error] }));
+    const single = async (end: RunEnd): Promise<Pick<TurnAnswer, "refusals" | "delivered">> => {
       try {
-        return (await this.backend.turn([end], undefined)).refusals[0];
+        return await this.#turn([end], undefined);
       } catch (refusal) {
-        return asError(refusal);
+        return { refusals: [asError(refusal)] };
       }
     };
     return await Promise.all(ends.map(single));

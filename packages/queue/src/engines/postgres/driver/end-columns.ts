@@ -29,6 +29,20 @@ export function endColumns(ends: readonly RunEnd[]): unknown[] {
   ];
 }
 
+/** Returns the deliveries of ends as the parameters of `taskloom_run_end_v1`: one array for each column. */
+export function deliveryColumns(ends: readonly RunEnd[]): unknown[] {
+  const deliveries = ends.flatMap(({ delivery }, at) =>
+    delivery === undefined ? [] : [{ at, ...delivery }],
+  );
+  return [
+    deliveries.map(({ at }) => at + 1),
+    deliveries.map(({ lane }) => lane),
+    deliveries.map(({ id }) => id),
+    deliveries.map(({ key }) => key),
+    deliveries.map(({ item }) => item),
+  ];
+}
+
 /**
  * Returns the number of each end's group. In a group, the ends of one outcome have the same terms of retention, and their
  * times do not decrease. The retention of a group can therefore be applied once.

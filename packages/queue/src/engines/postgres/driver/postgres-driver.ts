@@ -7,7 +7,7 @@ import type { SqlSession } from "./sql-session.ts";
 import { addedColumns, addedJob } from "./added-columns.ts";
 import type { AddedJob } from "./added-columns.ts";
 import { claimedOfRow } from "./claimed-row.ts";
-import { endColumns } from "./end-columns.ts";
+import { deliveryColumns, endColumns } from "./end-columns.ts";
 import { partsOf } from "./parts.ts";
 import { addRefusal, endRefusal, isCausedByOneJob } from "./refusal.ts";
 import { asError } from "../../../as-error.ts";
@@ -23,6 +23,11 @@ export interface PostgresDriverOptions {
   readonly limiter?: { readonly max: number; readonly duration: number } | undefined;
   /** The number of points that the metrics keep; no metrics are stored without it. */
   readonly maxMetricsSize?: number | undefined;
+  /**
+   * The start of the channels of the owners of durable runs, if the functions of the journal are installed, too. Without it,
+   * no turn delivers.
+   */
+  readonly deliverChannel?: string | undefined;
   /** Returns the time, in milliseconds of the epoch. The default is `Date.now`. */
   readonly now?: () => number;
 }
@@ -42,6 +47,8 @@ export class PostgresDriver implements LaneDriver {
   readonly #maxMetricsSize: number | undefined;
   readonly #now: () => number;
   readonly #turnText: string;
+  readonly #deliverChannel: string | undefined;
+  readonly #deliveringText: string;
   readonly #addText: string;
 
   constructor({
@@ -50,6 +57,7 @@ export class PostgresDriver implements LaneDriver {
     queue,
     limiter,
     maxMetricsSize,
+    deliverChannel,
     now = () => Date.now(),
   }: PostgresDriverOptions) {
     this.#pool = pool;
@@ -59,6 +67,12 @@ export class PostgresDriver implements LaneDriver {
     this.#now = now;
     const quoted = quoteSchemaName(schema);
     this.#turnText = `SELECT * FROM ${quoted}.taskloom_turn_v1(${placeholders(19)})`;
+    this.#deliverChannel = deliverChannel;
+    // The claim depends on the row of the ends, so it is executed behind them.
+    this.#deliveringText = `SELECT turn.*, ended.end_codes, ended.delivered
+      FROM ${quoted}.taskloom_run_end_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $16, $20, $21, $22, $23, $24, $25) AS ended
+        CROSS JOIN LATERAL ${quoted}.taskloom_turn_v1($1, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+          $12, ended.claim, $14, $15, $16, $17, $18, $19) AS turn`;
     this.#addText = `SELECT * FROM ${quoted}.taskloom_add_v1(${placeholders(15)})`;
   }
 
@@ -101,10 +115,11 @@ export class PostgresDriver implements LaneDriver {
     for (const end of removing) removed.set(end, await this.#remove(end));
     const rest = ends.filter((end) => !removed.has(end));
     const answer = await this.#turn(rest, claim);
-    const refusals = [...answer.refusals];
+    const places = new Map(rest.map((end, at) => [end, at]));
     return {
       ...answer,
-      refusals: ends.map((end) => (removed.has(end) ? removed.get(end) : refusals.shift())),
+      refusals: ends.map((end) => (removed.has(end) ? removed.get(end) : answer.refusals[places.get(end)!])),
+      delivered: ends.map((end) => answer.delivered?.[places.get(end) ?? -1] === true),
     };
   }
 
@@ -122,23 +137,27 @@ export class PostgresDriver implements LaneDriver {
   }
 
   async #turn(ends: readonly RunEnd[], claim: ClaimTerms | undefined): Promise<TurnAnswer> {
-    const parts = partsOf(ends, ({ text, stacktrace }) => text.length + (stacktrace?.length ?? 0));
+    const parts = partsOf(ends, sizeOfEnd);
     if (parts.length === 0) parts.push([]);
+    if (parts.length === 1) return await this.#turnPart(parts[0]!, claim);
     const refusals: (Error | undefined)[] = [];
+    const delivered: boolean[] = [];
     let answer: TurnAnswer = NOTHING;
     for (const [at, part] of parts.entries()) {
       const isLast = at === parts.length - 1;
       try {
         answer = await this.#turnPart(part, isLast ? claim : undefined);
         refusals.push(...answer.refusals);
+        delivered.push(...(answer.delivered ?? part.map(() => false)));
       } catch (error) {
         // Ends of an earlier statement are stored, so the whole turn must not fail.
         if (at === 0) throw error;
         while (refusals.length < ends.length) refusals.push(asError(error));
-        return { ...NOTHING, refusals, claimFailure: claim === undefined ? undefined : asError(error) };
+        const claimFailure = claim === undefined ? undefined : asError(error);
+        return { ...NOTHING, refusals, delivered, claimFailure };
       }
     }
-    return { ...answer, refusals };
+    return { ...answer, refusals, delivered };
   }
 
   /** Runs a turn in one statement, or each end in its own if the data of one of them cannot be stored. */
@@ -149,26 +168,31 @@ export class PostgresDriver implements LaneDriver {
       if (ends.length === 0 || !isCausedByOneJob(error)) throw error;
     }
     const refusals: (Error | undefined)[] = [];
-    for (const end of ends) refusals.push(await this.#endAlone(end));
+    const delivered: boolean[] = [];
+    for (const end of ends) {
+      const alone = await this.#endAlone(end);
+      refusals.push(alone.refusals[0]);
+      delivered.push(alone.delivered?.[0] === true);
+    }
     try {
-      return { ...(await this.#turnStatement([], claim)), refusals };
+      return { ...(await this.#turnStatement([], claim)), refusals, delivered };
     } catch (error) {
-      return { ...NOTHING, refusals, claimFailure: asError(error) };
+      return { ...NOTHING, refusals, delivered, claimFailure: asError(error) };
     }
   }
 
-  /** Stores one end, and returns the error with which the database refuses it. */
-  async #endAlone(end: RunEnd): Promise<Error | undefined> {
+  /** Stores one end; the error with which the database refuses it is in the answer. */
+  async #endAlone(end: RunEnd): Promise<TurnAnswer> {
     try {
-      return (await this.#turnStatement([end], undefined)).refusals[0];
+      return await this.#turnStatement([end], undefined);
     } catch (error) {
-      return asError(error);
+      return { ...NOTHING, refusals: [asError(error)] };
     }
   }
 
   async #turnStatement(ends: readonly RunEnd[], claim: ClaimTerms | undefined): Promise<TurnAnswer> {
     if (ends.length === 0 && claim === undefined) return NOTHING;
-    const { rows } = await this.#pool.query(this.#turnText, [
+    const params = [
       this.#queue.name,
       ...endColumns(ends),
       this.#maxMetricsSize ?? null,
@@ -179,23 +203,45 @@ export class PostgresDriver implements LaneDriver {
       claim?.workerName ?? null,
       this.#limiter?.max ?? null,
       this.#limiter?.duration ?? null,
-    ]);
-    return answerOf(rows, ends);
+    ];
+    const isDelivering =
+      this.#deliverChannel !== undefined && ends.some(({ delivery }) => delivery !== undefined);
+    if (!isDelivering) return answerOf((await this.#pool.query(this.#turnText, params)).rows, ends);
+    params.push(...deliveryColumns(ends), this.#deliverChannel);
+    const { rows } = await this.#pool.query(this.#deliveringText, params);
+    return deliveringAnswerOf(rows, ends);
   }
+}
+
+function sizeOfEnd({ text, stacktrace, delivery }: RunEnd): number {
+  return text.length + (stacktrace?.length ?? 0) + (delivery?.item.length ?? 0);
 }
 
 /** The answer to a turn without ends that claims nothing. */
 const NOTHING: TurnAnswer = { refusals: [], jobs: [], limitedFor: 0, nextDue: 0 };
 
 /** Returns the answer of the rows of a turn: the jobs, and then one row without a job. */
-function answerOf(rows: readonly Row[], ends: readonly RunEnd[]): TurnAnswer {
+function answerOf(
+  rows: readonly Row[],
+  ends: readonly RunEnd[],
+  codes: readonly number[] = rows.at(-1)!["codes"] as readonly number[],
+): TurnAnswer {
   const summary = rows.at(-1)!;
-  const codes = summary["codes"] as readonly number[];
   return {
     refusals: ends.map(({ id }, index) => (codes[index] === 0 ? undefined : endRefusal(codes[index]!, id))),
     jobs: rows.slice(0, -1).map(claimedOfRow),
     limitedFor: Number(summary["limited_for"]),
     nextDue: Number(summary["next_due"]),
+  };
+}
+
+/** Returns the answer of the rows of a turn with deliveries, each of which also has the answers to the ends. */
+function deliveringAnswerOf(rows: readonly Row[], ends: readonly RunEnd[]): TurnAnswer {
+  const row = rows.at(-1)!;
+  const delivered = new Set(row["delivered"] as readonly number[]);
+  return {
+    ...answerOf(rows, ends, row["end_codes"] as readonly number[]),
+    delivered: ends.map((_, at) => delivered.has(at + 1)),
   };
 }
 

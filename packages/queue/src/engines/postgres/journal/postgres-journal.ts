@@ -19,7 +19,7 @@ import { appendAnswers, appendColumns, headOfRow, openedRun, sizeOfAppend, texts
 import { MAX_SWEPT } from "./other-functions.ts";
 
 /** The start of the channels of owners. The id of a worker follows. */
-const CHANNEL = "taskloom_deliver_";
+export const DELIVER_CHANNEL = "taskloom_deliver_";
 
 /** The parts of the engine that the journal needs. */
 export interface JournalParts {
@@ -94,7 +94,7 @@ export class PostgresJournal implements RunJournal {
   }
 
   async deliver(lane: string, id: string, items: readonly string[], key?: string): Promise<DeliverAnswer> {
-    const [row] = await this.#call("run_deliver", lane, id, items, key ?? null, CHANNEL);
+    const [row] = await this.#call("run_deliver", lane, id, items, key ?? null, DELIVER_CHANNEL);
     switch (row?.["kind"]) {
       case "stored":
         return { kind: "stored", unread: Number(row["unread"]) };
@@ -107,7 +107,7 @@ export class PostgresJournal implements RunJournal {
   }
 
   onDelivery(workerId: string, listener: (delivery: Delivery) => void): () => void {
-    return this.#parts.listen(`${CHANNEL}${workerId}`, (payload) => {
+    return this.#parts.listen(`${DELIVER_CHANNEL}${workerId}`, (payload) => {
       const delivery: Delivery = JSON.parse(payload);
       listener(delivery);
     });

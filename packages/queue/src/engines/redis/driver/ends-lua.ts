@@ -21,7 +21,7 @@ function t.readEnds(t, count)
     }
     at = at + 6
   end
-  while at < #values do
+  while at < t.last do
     n = n + 1
     local kind, id = kinds[tonumber(values[at])], values[at + 1]
     local isFailed = kind.isFailed

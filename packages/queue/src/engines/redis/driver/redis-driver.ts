@@ -7,7 +7,7 @@ import { bullValues } from "./bull-job.ts";
 import { plainValues } from "./plain-job.ts";
 import { turnParts } from "./turn-parts.ts";
 import { TURN_KEYS, turnScript } from "./turn-script.ts";
-import { readTurn, turnValues } from "./turn-values.ts";
+import { deliveryValues, readTurn, turnValues } from "./turn-values.ts";
 import type { TurnOptions } from "./turn-values.ts";
 import type { ScriptConnection, ScriptValue } from "./script-connection.ts";
 import { asError } from "../../../as-error.ts";
@@ -20,8 +20,15 @@ const MAX_TEXT = 1_000_000;
 /** How many jobs one script claims. */
 const MAX_CLAIMED = 256;
 
-/** The answer of one script to a part of a turn, without the refusals. */
-type PartAnswer = Omit<TurnAnswer, "refusals">;
+/** The answer of one script to a part of a turn, without those to its ends. */
+type PartAnswer = Omit<TurnAnswer, "refusals" | "delivered">;
+
+/** The answers to the ends of a turn so far. */
+interface EndAnswers {
+  readonly refusals: (Error | undefined)[];
+  /** Undefined as long as no end had a delivery. */
+  delivered: boolean[] | undefined;
+}
 
 /** The scripts of the driver, by the names under which it runs them. */
 export function driverScripts(): Readonly<Record<"taskloomAdd" | "taskloomTurn", string>> {
@@ -36,6 +43,18 @@ export interface RedisDriverOptions extends TurnOptions {
   readonly connection: ScriptConnection;
   /** Returns the time of claims and of new jobs, in milliseconds of the epoch. BullMQ uses the process's clock. */
   readonly now?: () => number;
+  /** The terms of deliveries to durable runs. Without them, no turn delivers. */
+  readonly deliveries?: RedisDeliveries;
+}
+
+/** The terms on which a turn delivers ends to durable runs. */
+export interface RedisDeliveries {
+  /** The name of the turn's script that delivers, at the connection. */
+  readonly script: string;
+  /** The start of the keys of all lanes. */
+  readonly prefix: string;
+  /** The start of the channels of the owners of runs. */
+  readonly channel: string;
 }
 
 /**
@@ -48,16 +67,21 @@ export class RedisDriver implements LaneDriver {
   readonly #queue: Queue;
   readonly #connection: ScriptConnection;
   readonly #options: TurnOptions;
+  readonly #deliveries: RedisDeliveries | undefined;
   readonly #now: () => number;
   readonly #prefix: string;
   readonly #addKeys: readonly string[];
   readonly #turnKeys: readonly string[];
 
   /** @param queue BullMQ's queue of the lane; its options are the defaults of the jobs. */
-  constructor(queue: Queue, { connection, now = () => Date.now(), ...options }: RedisDriverOptions) {
+  constructor(
+    queue: Queue,
+    { connection, now = () => Date.now(), deliveries, ...options }: RedisDriverOptions,
+  ) {
     this.#queue = queue;
     this.#connection = connection;
     this.#options = options;
+    this.#deliveries = deliveries;
     this.#now = now;
     this.#prefix = queue.toKey("");
     this.#addKeys = ADD_KEYS.map((name) => queue.toKey(name));
@@ -126,49 +150,59 @@ export class RedisDriver implements LaneDriver {
   }
 
   async turn(ends: readonly RunEnd[], claim: ClaimTerms | undefined): Promise<TurnAnswer> {
-    const refusals: (Error | undefined)[] = [];
+    const own: EndAnswers = { refusals: [], delivered: undefined };
+    const { refusals } = own;
     const wanted = claim?.count ?? 0;
     const first = claim === undefined ? undefined : { ...claim, count: Math.min(wanted, MAX_CLAIMED) };
     const parts = turnParts(ends);
     let answer: PartAnswer = { jobs: [], limitedFor: 0, nextDue: 0 };
     for (const [at, part] of parts.entries()) {
       try {
-        answer = await this.#turnPart(part, at === parts.length - 1 ? first : undefined, refusals);
+        answer = await this.#turnPart(part, at === parts.length - 1 ? first : undefined, own);
       } catch (error) {
         // Ends of an earlier script are stored, so the whole turn must not fail.
         if (at === 0 || !(error instanceof Error)) throw error;
         while (refusals.length < ends.length) refusals.push(error);
-        return { ...answer, refusals, ...(claim === undefined ? {} : { claimFailure: error }) };
+        return { ...answer, ...own, ...(claim === undefined ? {} : { claimFailure: error }) };
       }
     }
-    if (claim === undefined || wanted <= MAX_CLAIMED) return { ...answer, refusals };
+    if (claim === undefined || wanted <= MAX_CLAIMED) return { ...answer, ...own };
     const jobs = [...answer.jobs];
     // More jobs than one script claims.
     while (jobs.length < wanted && answer.jobs.length === MAX_CLAIMED) {
       const rest = { ...claim, count: Math.min(wanted - jobs.length, MAX_CLAIMED) };
       try {
-        answer = await this.#turnPart([], rest, []);
+        answer = await this.#turnPart([], rest, { refusals: [], delivered: undefined });
       } catch (error) {
-        return { ...answer, jobs, refusals, claimFailure: asError(error) };
+        return { ...answer, ...own, jobs, claimFailure: asError(error) };
       }
       jobs.push(...answer.jobs);
     }
-    return { ...answer, jobs, refusals };
+    return { ...answer, ...own, jobs };
   }
 
+  /** Runs a part of a turn, and adds the answers to its ends. */
   async #turnPart(
     ends: readonly RunEnd[],
     claim: ClaimTerms | undefined,
-    refusals: (Error | undefined)[],
+    before: EndAnswers,
   ): Promise<PartAnswer> {
     const now = this.#now();
     const values = turnValues(this.#prefix, now, ends, claim, this.#options);
-    const answer = readTurn(await this.#connection.run("taskloomTurn", this.#turnKeys, values), now, claim);
+    let script = "taskloomTurn";
+    const deliveries = ends.some(({ delivery }) => delivery !== undefined) ? this.#deliveries : undefined;
+    if (deliveries !== undefined) {
+      ({ script } = deliveries);
+      values.push(...deliveryValues(deliveries, ends));
+    }
+    const answer = readTurn(await this.#connection.run(script, this.#turnKeys, values), now, claim);
+    const places = before.refusals.length;
+    for (const number of answer.delivered) (before.delivered ??= [])[places + number - 1] = true;
     const own = new Map(answer.refusals);
     for (const [at, { id }] of ends.entries()) {
       const why = own.get(at + 1);
       if (typeof why === "number")
-        refusals.push(
+        before.refusals.push(
           this.#queue.backend.finishedErrors({
             code: why,
             jobId: id,
@@ -176,7 +210,7 @@ export class RedisDriver implements LaneDriver {
             state: "active",
           }),
         );
-      else refusals.push(why === undefined ? undefined : new ReplyError(why));
+      else before.refusals.push(why === undefined ? undefined : new ReplyError(why));
     }
     const { jobs, limitedFor, nextDue, claimFault } = answer;
     const claimFailure = claimFault === undefined ? {} : { claimFailure: new ReplyError(claimFault) };

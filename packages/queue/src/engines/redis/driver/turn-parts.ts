@@ -16,7 +16,7 @@ export function turnParts(ends: readonly RunEnd[]): RunEnd[][] {
   let size = 0;
   for (const end of ends) {
     const { length } = end.text;
-    const own = length + (end.stacktrace?.length ?? 0);
+    const own = length + (end.stacktrace?.length ?? 0) + (end.delivery?.item.length ?? 0);
     if (part.length > 0 && (part.length === MAX_ENDS || size + own > MAX_TEXT || ids.has(end.id))) {
       parts.push((part = []));
       ids = new Set();

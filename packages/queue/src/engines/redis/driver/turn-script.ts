@@ -40,26 +40,30 @@ export const TURN_KEYS = [
  * 2. the claim: the number of jobs, the lock's token and duration, "=" and the worker's name or "", and the maximum and the
  *    duration of the worker's own rate limit or "" twice;
  * 3. the number of kinds of ends, and for each its token, outcome, retention (count, age, limit) and number of attempts;
- * 4. for each end the number of its kind, the job's id, the time, the text, and, if the job failed, the stacktraces.
+ * 4. for each end the number of its kind, the job's id, the time, the text, and, if the job failed, the stacktraces;
+ * 5. the deliveries of the ends, as `deliveriesLua` describes, if the script delivers.
  *
  * The answer is: the numbers of the refused ends, each with its code or the text of an error; the claimed ids, each with its
  * hash before the claim; the time for which a rate limit holds; the time of the next delayed job; the text of an error of
- * the claim, if it failed.
+ * the claim, if it failed; and the numbers of the ends whose deliveries were executed, if the script delivers.
+ *
+ * @param deliveries the part of the script that delivers ends to durable runs; none by default.
  */
-export const turnScript = (): string => `
+export const turnScript = (deliveries?: string): string => `
 local t = {
   prefix = ARGV[1], now = ARGV[3], wait = KEYS[1], active = KEYS[2], prioritized = KEYS[3], events = KEYS[4],
   stalled = KEYS[5], limiter = KEYS[6], delayed = KEYS[7], paused = KEYS[8], metaKey = KEYS[9], counter = KEYS[10],
   marker = KEYS[11], completed = KEYS[12], failed = KEYS[13],
   meta = redis.call('HMGET', KEYS[9], 'paused', 'concurrency', 'max', 'duration', 'opts.maxLenEvents'),
   kinds = {}, run = {}, refusals = {}, stored = 0, fault = false, claimFault = false, jobs = {}, limitedFor = 0, nextDue = 0,
+  last = ${deliveries === undefined ? "#ARGV" : "#ARGV - 3 - 5 * ARGV[#ARGV], delivered = {}"},
 }
 ${rareLua()}
 if ARGV[10] ~= '0' then
 ${retentionLua}
 ${endsLua}
   t.storeEnds(t, tonumber(ARGV[10]))
-end
+${deliveries ?? ""}end
 if ARGV[4] ~= '0' then
 ${claimLua}
   local ok, err = pcall(t.claim, t, tonumber(ARGV[4]))
@@ -70,5 +74,5 @@ ${claimLua}
 end
 local fault = t.fault or t.claimFault
 if fault and t.stored == 0 and #t.jobs == 0 then return redis.error_reply(fault) end
-return { t.refusals, t.jobs, t.limitedFor, t.nextDue, t.claimFault }
+return { t.refusals, t.jobs, t.limitedFor, t.nextDue, t.claimFault${deliveries === undefined ? "" : ", t.delivered"} }
 `;

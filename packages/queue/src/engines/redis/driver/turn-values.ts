@@ -51,6 +51,21 @@ export function turnValues(
   ];
 }
 
+/** Returns the values behind those of the ends, for a script that delivers. */
+export function deliveryValues(
+  { prefix, channel }: { readonly prefix: string; readonly channel: string },
+  ends: readonly RunEnd[],
+): string[] {
+  const values: string[] = [];
+  let count = 0;
+  for (const [at, { delivery }] of ends.entries()) {
+    if (delivery === undefined) continue;
+    count++;
+    values.push(String(at + 1), delivery.lane, delivery.id, delivery.key, delivery.item);
+  }
+  return [prefix, channel, ...values, String(count)];
+}
+
 /** Returns the values that ends of one worker and one task have in common. */
 function kindOf({ token, outcome, keep: retention, opts }: RunEnd): string[] {
   const keep = retention === true ? { count: 0 } : retention;
@@ -73,17 +88,22 @@ export interface ScriptTurn {
   readonly nextDue: number;
   /** The text of the error with which the claim failed; undefined if it did not. */
   readonly claimFault: string | undefined;
+  /** The number of each end whose delivery was executed. */
+  readonly delivered: readonly number[];
 }
 
 /** Reads the answer of the turn's script. */
 export function readTurn(answer: unknown, now: number, claim: ClaimTerms | undefined): ScriptTurn {
-  const [refusals, jobs, limitedFor, nextDue, claimFault]: unknown[] = Array.isArray(answer) ? answer : [];
+  const [refusals, jobs, limitedFor, nextDue, claimFault, delivered]: unknown[] = Array.isArray(answer)
+    ? answer
+    : [];
   return {
     refusals: pairsOf(refusals).map(([at, why]) => [Number(at), typeof why === "number" ? why : String(why)]),
     jobs: pairsOf(jobs).map(([id, hash]) => claimedRecord(String(id), hash, now, claim?.workerName)),
     limitedFor: Number(limitedFor),
     nextDue: Number(nextDue),
     claimFault: typeof claimFault === "string" ? claimFault : undefined,
+    delivered: Array.isArray(delivered) ? delivered.map(Number) : [],
   };
 }
 

@@ -1,15 +1,15 @@
 import type { Transaction } from "@taskloom/bullmq-sqlite";
+import { workerOfToken } from "../../../contract/cancellation.ts";
 import { KEPT_KEYS, MAX_UNREAD } from "../../../contract/run-journal.ts";
-import type { DeliverAnswer, RunHead } from "../../../contract/run-journal.ts";
+import type { DeliverAnswer, Delivery, RunHead } from "../../../contract/run-journal.ts";
 import { clear, entriesFrom, findRun, headOf, itemsFrom, runOf, save } from "./stored-run.ts";
 import type { StoredRun } from "./stored-run.ts";
 
 // The database thread loads this module, so it imports no other package.
 
-/** The answer to a delivery, and the token of the owner that has to be notified. */
-export interface Delivered {
-  readonly answer: DeliverAnswer;
-  readonly token?: string | undefined;
+/** Returns the channel on which the owners of runs in a worker are notified of deliveries. */
+export function deliverChannel(workerId: string): string {
+  return `deliver:${workerId}`;
 }
 
 export function deliver(
@@ -18,22 +18,26 @@ export function deliver(
   id: string,
   items: readonly string[],
   key: string | undefined,
-): Delivered {
+): DeliverAnswer {
   const job = transaction.job(queue, id);
-  if (job === undefined) return { answer: { kind: "gone" } };
-  if (job.finished !== undefined) return { answer: { kind: "ended" } };
+  if (job === undefined) return { kind: "gone" };
+  if (job.finished !== undefined) return { kind: "ended" };
   const run = runOf(transaction, queue, id, job.added);
   const unread = run.delivered - run.consumed;
   const keys: string[] = JSON.parse(run.keys);
-  if (key !== undefined && keys.includes(key)) return { answer: { kind: "stored", unread } };
-  if (unread + items.length > MAX_UNREAD) return { answer: { kind: "full" } };
+  if (key !== undefined && keys.includes(key)) return { kind: "stored", unread };
+  if (unread + items.length > MAX_UNREAD) return { kind: "full" };
   for (const [index, item] of items.entries())
     transaction.run("INSERT INTO taskloom_inbox VALUES (?, ?, ?, ?)", queue, id, run.delivered + index, item);
   run.delivered += items.length;
   if (key !== undefined) run.keys = JSON.stringify([...keys, key].slice(-KEPT_KEYS));
   save(transaction, run);
   if (job.state === "delayed" && job.attemptsStarted > 0) transaction.promote(queue, id);
-  return { answer: { kind: "stored", unread: unread + items.length }, token: job.token };
+  if (job.token !== undefined) {
+    const delivery: Delivery = { lane: queue, id };
+    transaction.post(deliverChannel(workerOfToken(job.token)), JSON.stringify(delivery));
+  }
+  return { kind: "stored", unread: unread + items.length };
 }
 
 /** Reads some of the runs with unread items, and promotes the parked ones. */

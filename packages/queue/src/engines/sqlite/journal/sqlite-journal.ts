@@ -1,6 +1,6 @@
 import { extname } from "node:path";
-import type { Database, Transaction } from "@taskloom/bullmq-sqlite";
-import { workerOfToken } from "../../../contract/cancellation.ts";
+import type { Database, Transaction, UserCall } from "@taskloom/bullmq-sqlite";
+import type { EndDelivery } from "../../../contract/lane-driver.ts";
 import { JOURNAL_PAGE, parkedUntil } from "../../../contract/run-journal.ts";
 import type {
   AppendAnswer,
@@ -14,6 +14,7 @@ import type {
   RunHead,
   RunJournal,
 } from "../../../contract/run-journal.ts";
+import { deliverChannel } from "./other-functions.ts";
 import type * as threadFunctions from "./thread-functions.ts";
 
 type ThreadFunctions = typeof threadFunctions;
@@ -94,19 +95,15 @@ export class SqliteJournal implements RunJournal {
     return this.#call("append", lane, appends.map(plainAppend));
   }
 
-  async deliver(lane: string, id: string, items: readonly string[], key?: string): Promise<DeliverAnswer> {
-    const { answer, token } = await this.#call("deliver", lane, id, items, key);
-    if (token !== undefined) {
-      const delivery: Delivery = { lane, id };
-      this.#database().post(channelOf(workerOfToken(token)), JSON.stringify(delivery));
-    }
-    return answer;
+  deliver(lane: string, id: string, items: readonly string[], key?: string): Promise<DeliverAnswer> {
+    return this.#call("deliver", lane, id, items, key);
   }
 
   onDelivery(workerId: string, listener: (delivery: Delivery) => void): () => void {
     const database = this.#database();
+    const own = deliverChannel(workerId);
     const onMessage = (channel: string, text: string): void => {
-      if (channel !== channelOf(workerId)) return;
+      if (channel !== own) return;
       const delivery: Delivery = JSON.parse(text);
       listener(delivery);
     };
@@ -164,6 +161,11 @@ function plainAppend({ id, epoch, generation, at, entries, consume, known, view 
   return view === undefined ? plain : { ...plain, view };
 }
 
-function channelOf(workerId: string): string {
-  return `deliver:${workerId}`;
+/** Returns the call by which a turn delivers an end in the step that stores it. */
+export function deliveryCall({ lane, id, item, key }: EndDelivery): UserCall {
+  return {
+    module: THREAD_MODULE,
+    name: "deliver" satisfies keyof ThreadFunctions,
+    args: [lane, id, [item], key],
+  };
 }
