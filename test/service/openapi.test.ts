@@ -174,6 +174,11 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
       default: { limit: { max: 1_000, per: 1_000 } },
     });
     await ask("DELETE", "/queues/{name}/limit", "/queues/default/limit");
+    const none = { state: "completed", task: "test.none", limit: 1 };
+    await ask("POST", "/queues/{name}/clean", "/queues/default/clean", none);
+    const removed = await service.submit("test.add", 1, 2);
+    await service.job(removed.id, 10);
+    await ask("POST", "/jobs/{id}/remove", `/jobs/${removed.id}/remove`);
     expect(await (await ask("POST", "/queues/{name}/drain", "/queues/default/drain")).json()).toEqual({
       drained: 0,
     });

@@ -106,6 +106,39 @@ describe.each(places)("through $name", ({ test }) => {
     await queue.resume();
   });
 
+  test("remove and clean take out jobs that do not run", async ({ operated: { run, queue } }) => {
+    await queue.pause();
+    const jobs = [0, 0, 0, 60_000].map((delay) => queue.with({ delay }).submit(tasks.add, 1, 2));
+    const ends = Promise.allSettled(jobs);
+    await Promise.all(jobs.map((job) => job.sent()));
+    expect(await run("remove", jobs[0]!.id)).toMatchObject({ code: 0, stdout: "1 removed\n" });
+    expect(await run("remove", jobs[0]!.id)).toMatchObject({ code: 4 });
+    expect(await run("clean", "default", "--state", "waiting", "--limit", "1")).toMatchObject({
+      code: 0,
+      stdout: "1 waiting jobs of queue default removed\n",
+    });
+    expect(JSON.parse((await run("clean", "default", "--state", "waiting", "--json")).stdout)).toEqual({
+      queue: "default",
+      removed: 1,
+    });
+    const older = ["clean", "default", "--state", "delayed"];
+    expect((await run(...older, "--older-than", "3600")).stdout).toMatch(/^0 delayed/);
+    expect((await run(...older, "--task", "test.none")).stdout).toMatch(/^0 delayed/);
+    expect((await run(...older)).stdout).toMatch(/^1 delayed/);
+    await ends;
+    await queue.resume();
+    const running = queue.submit(tasks.wait, 60_000);
+    await expect.poll(() => running.state(), { timeout: 10_000 }).toBe("active");
+    expect(await run("remove", running.id, "loop.none")).toMatchObject({
+      code: 3,
+      stdout: "0 removed\n",
+      stderr: expect.stringMatching(/cannot be removed while it is active[^]*no job loop\.none/) as string,
+    });
+    running.cancel();
+    await Promise.allSettled([running]);
+    expect(await run("clean", "default")).toMatchObject({ code: 2 });
+  });
+
   test("logs prints the lines of a job, and follows a running one to its end", async ({
     operated: { run, queue },
   }) => {

@@ -1,9 +1,10 @@
+import { Option } from "commander";
 import type { Command } from "commander";
 import { seconds, whole } from "./flag-parsers.ts";
 import type { OperatorFlags } from "./open-operations.ts";
 import { operator, operatorOfQueue, watched } from "./operator-command.ts";
 import type { Ended } from "./operator-command.ts";
-import type { LimitFlags } from "./queue-commands.ts";
+import type { CleanFlags, LimitFlags } from "./queue-commands.ts";
 import type { ScheduleFlags } from "./schedule-commands.ts";
 import type { WatchFlags } from "./shown-view.ts";
 
@@ -35,6 +36,24 @@ export function addQueueCommands(taskloom: Command, ended: Ended): void {
     .option("--delayed", "also cancel the delayed jobs, such as those that wait for their next attempt")
     .action(async (queue: string, flags: OperatorFlags & { delayed?: boolean }) =>
       ended(await (await queueCommands()).drainCommand(queue, flags)),
+    );
+  operatorOfQueue(
+    taskloom,
+    "clean <queue>",
+    "Removes the jobs of a queue in one state, with all that is stored about them, the oldest first.",
+    "clean mail --state failed --older-than 604800",
+    "clean mail --state waiting --task mail.send --limit 100",
+  )
+    .addOption(
+      new Option("--state <state>", "the state of the jobs")
+        .choices(["completed", "failed", "cancelled", "waiting", "delayed"])
+        .makeOptionMandatory(),
+    )
+    .option("--older-than <seconds>", "only jobs that ended (or were submitted) so long ago", seconds)
+    .option("--task <name>", "only jobs of this task")
+    .option("--limit <number>", "the greatest number of jobs", whole(1))
+    .action(async (queue: string, flags: CleanFlags) =>
+      ended(await (await queueCommands()).cleanCommand(queue, flags)),
     );
   operatorOfQueue(
     taskloom,

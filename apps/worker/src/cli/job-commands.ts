@@ -311,6 +311,25 @@ export async function retryCommand(
   });
 }
 
+/** Runs `taskloom remove ID…` and `taskloom promote ID…`. */
+export async function changeCommand(
+  action: "remove",
+  ids: readonly string[],
+  flags: OperatorFlags,
+): Promise<number> {
+  const done = { remove: "removed" }[action];
+  return await withOperations(flags, async ({ operations, queue }) => {
+    const { done: changed, skipped } = await forEach(ids, async (id) => {
+      await operations[action](id, queue);
+      return id;
+    });
+    if (flags.json === true) printJson({ [done]: changed, skipped });
+    else out(`${changed.length} ${done}`);
+    reportSkipped(skipped, done);
+    return skipped.length === 0 ? EXIT_CODES.ok : EXIT_CODES.partial;
+  });
+}
+
 /** The skipped jobs that are named one by one. */
 const MAX_SHOWN_SKIPS = 10;
 

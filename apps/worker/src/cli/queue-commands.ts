@@ -1,6 +1,6 @@
 import type { Lane } from "@taskloom/queue";
-import { lanes } from "@taskloom/queue/operating";
-import type { RateLimit } from "@taskloom/queue/operating";
+import { lanes, pages } from "@taskloom/queue/operating";
+import type { CleanedState, RateLimit } from "@taskloom/queue/operating";
 import { CliFailure, EXIT_CODES } from "../errors/cli-failure.ts";
 import { countAll } from "../operations/operations.ts";
 import type { QueueView } from "../operations/operations.ts";
@@ -108,6 +108,42 @@ export async function limitCommand(
           ? `Queue ${queue} has no limit`
           : `Each lane of queue ${queue} starts at most ${limitText(limit)}, on all workers together`,
       );
+    return EXIT_CODES.ok;
+  });
+}
+
+/** The flags of `taskloom clean`. */
+export interface CleanFlags extends OperatorFlags {
+  readonly state: CleanedState;
+  /** Seconds. */
+  readonly olderThan?: number;
+  readonly task?: string;
+  readonly limit?: number;
+}
+
+/** The jobs that one request removes at most. */
+const CLEANED_AT_ONCE = 1_000;
+
+/** Runs `taskloom clean QUEUE`, which removes jobs of one state page by page. */
+export async function cleanCommand(queue: string, flags: CleanFlags): Promise<number> {
+  return await withOperations(flags, async ({ operations }) => {
+    const { state, olderThan, task, limit = Infinity } = flags;
+    let removed = 0;
+    const cleaned = pages((at) =>
+      operations.clean(queue, {
+        state,
+        limit: Math.min(limit - removed, CLEANED_AT_ONCE),
+        ...(olderThan === undefined ? {} : { olderThan: olderThan * 1_000 }),
+        ...(task === undefined ? {} : { task }),
+        ...at,
+      }),
+    );
+    for await (const page of cleaned) {
+      removed += page.removed.length;
+      if (removed >= limit) break;
+    }
+    if (flags.json === true) printJson({ queue, removed });
+    else out(`${removed.toLocaleString("en-US")} ${state} jobs of queue ${queue} removed`);
     return EXIT_CODES.ok;
   });
 }

@@ -208,6 +208,14 @@ function addJobs(taskloom: Command, ended: Ended): void {
     .action(async (ids: string[], flags: OperatorFlags & { reason?: string }) =>
       ended(await (await jobCommands()).cancelCommand(ids, flags)),
     );
+  operator(
+    taskloom,
+    "remove <ids...>",
+    "Removes jobs that do not run, with all that is stored about them. Waiting jobs are cancelled first.",
+    "remove loop.0198c2f0-…",
+  ).action(async (ids: string[], flags: OperatorFlags) =>
+    ended(await (await jobCommands()).changeCommand("remove", ids, flags)),
+  );
 }
 
 function addFailures(taskloom: Command, ended: Ended): void {

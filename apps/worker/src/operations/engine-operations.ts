@@ -3,6 +3,7 @@ import type { Engine, Lane, SubmitOptions, When } from "@taskloom/queue";
 import {
   FailureGroups,
   LaneQueues,
+  cleanJobs,
   failureKey,
   findJob,
   laneQueueName,
@@ -14,10 +15,11 @@ import {
   readFailures,
   readJob,
   readRateLimit,
+  removeStored,
   retryFailed,
   retryStored,
 } from "@taskloom/queue/operating";
-import type { JobPlace, RateLimit, RetryPage } from "@taskloom/queue/operating";
+import type { CleanPage, JobPlace, RateLimit, RetryPage } from "@taskloom/queue/operating";
 import type { Queue } from "bullmq";
 import { ServiceError } from "../errors/service-error.ts";
 import { Presence } from "../workers/presence.ts";
@@ -29,6 +31,7 @@ import { KnownTasks } from "./known-tasks.ts";
 import { countAll } from "./operations.ts";
 import { EngineRunOperations } from "./run-operations.ts";
 import type {
+  CleanSearch,
   FailedPage,
   JobPage,
   JobSearch,
@@ -256,6 +259,21 @@ export class EngineOperations implements Operations {
       if (code === "JOB_LOST") throw new ServiceError(404, "JOB_UNKNOWN", message, { cause: error });
       throw error;
     }
+  }
+
+  async remove(id: string, queue?: string): Promise<void> {
+    const { queue: name, lane, stored } = await this.#find(id, queue);
+    try {
+      await removeStored(this.#stored(name), lane, stored);
+    } catch (error) {
+      const { code, message } = error as Error & { code?: string };
+      if (code === "TASK_OPTIONS") throw new ServiceError(409, "JOB_IN_USE", message, { cause: error });
+      throw error;
+    }
+  }
+
+  async clean(queue: string, query: CleanSearch): Promise<CleanPage> {
+    return await cleanJobs(this.#engine, (name) => this.#stored(name), await this.#known.scope(queue), query);
   }
 
   async retryFailed({ queue, ...search }: RetrySearch): Promise<RetryPage> {

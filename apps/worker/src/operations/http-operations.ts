@@ -1,5 +1,6 @@
-import type { RateLimit } from "@taskloom/queue/operating";
+import type { CleanPage, RateLimit } from "@taskloom/queue/operating";
 import type {
+  CleanSearch,
   FailedPage,
   JobPage,
   JobSearch,
@@ -138,6 +139,14 @@ export class HttpOperations implements Operations {
 
   retry(id: string, queue?: string): Promise<void> {
     return this.#request("POST", `/jobs/${encodeURIComponent(id)}/retry`, { queue });
+  }
+
+  remove(id: string, queue?: string): Promise<void> {
+    return this.#request("POST", `/jobs/${encodeURIComponent(id)}/remove`, { queue });
+  }
+
+  clean(queue: string, query: CleanSearch): Promise<CleanPage> {
+    return this.#request("POST", `/queues/${encodeURIComponent(queue)}/clean`, {}, query);
   }
 
   retryFailed({ queue, ...search }: RetrySearch): Promise<RetryPage> {

@@ -1,5 +1,7 @@
 import type { Backoff, Deduplicate, Lane, QueueCounts } from "@taskloom/queue";
 import type {
+  CleanPage,
+  CleanQuery,
   JobPage,
   JobQuery,
   JobSnapshot,
@@ -105,6 +107,12 @@ export interface JobSearch extends Partial<JobQuery> {
   readonly queue?: string;
 }
 
+/** The jobs that {@link Operations.clean} removes. */
+export interface CleanSearch extends CleanQuery {
+  /** The `next` of an earlier page. */
+  readonly cursor?: string;
+}
+
 /** The failed jobs that {@link Operations.retryFailed} retries. */
 export interface RetrySearch extends RetryQuery {
   readonly queue?: string;
@@ -136,6 +144,10 @@ export interface Operations {
   workers(): Promise<readonly WorkerView[]>;
   failed(queue?: string, cursor?: string): Promise<FailedPage>;
   retry(id: string, queue?: string): Promise<void>;
+  /** Removes a job that does not run, with all that is stored about it. A waiting or delayed job is cancelled first. */
+  remove(id: string, queue?: string): Promise<void>;
+  /** Removes up to 1,000 jobs of one state; `next` continues with the others. */
+  clean(queue: string, query: CleanSearch): Promise<CleanPage>;
   /** Retries up to 1,000 failed jobs; `next` continues with the others. */
   retryFailed(search: RetrySearch): Promise<RetryPage>;
   schedules(queue?: string): Promise<readonly ScheduleView[]>;

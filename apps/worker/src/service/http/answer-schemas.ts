@@ -194,6 +194,8 @@ export const drainedSchema: Schema = object({
   drained: { ...count, description: "The number of cancelled jobs." },
 });
 
+export const cleanedSchema: Schema = object({ removed: list(text), next }, "next");
+
 const runningJob = object(
   { id: text, task: text, queue: text, lane, attempt: count, calls: count, startedAt: time },
   "calls",

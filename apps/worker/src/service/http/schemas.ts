@@ -231,6 +231,19 @@ export const limitBody: Schema = {
   },
 };
 
+export const cleanBody: Schema = {
+  type: "object",
+  additionalProperties: false,
+  required: ["state"],
+  properties: {
+    state: { type: "string", enum: ["completed", "failed", "cancelled", "waiting", "delayed"] },
+    olderThan: { ...milliseconds, description: "Milliseconds since the end, or since the submission." },
+    task: text,
+    limit: { type: "integer", minimum: 1, maximum: 1_000 },
+    cursor,
+  },
+};
+
 export const drainBody: Schema = {
   type: ["object", "null"], // A request without a body leaves the delayed jobs alone.
   additionalProperties: false,

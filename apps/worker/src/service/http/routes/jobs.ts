@@ -124,6 +124,23 @@ function addChanges(app: FastifyInstance, operations: Operations): void {
   );
 
   app.post<{ Params: Id; Querystring: InQueue }>(
+    "/jobs/:id/remove",
+    {
+      schema: {
+        summary: "Removes a job that does not run. A waiting or delayed job is cancelled first.",
+        tags: ["jobs"],
+        params: idParams,
+        querystring: queueQuery,
+        response: answers({ 204: nothing }, 404, 409, 414, 507),
+      },
+    },
+    async ({ params, query }, reply) => {
+      await operations.remove(params.id, query.queue);
+      return await reply.status(204).send();
+    },
+  );
+
+  app.post<{ Params: Id; Querystring: InQueue }>(
     "/jobs/:id/retry",
     {
       schema: {

@@ -1,9 +1,9 @@
 import type { RateLimit } from "@taskloom/queue/operating";
 import type { FastifyInstance } from "fastify";
-import type { Operations } from "../../../operations/operations.ts";
-import { drainedSchema, queuesSchema } from "../answer-schemas.ts";
+import type { CleanSearch, Operations } from "../../../operations/operations.ts";
+import { cleanedSchema, drainedSchema, queuesSchema } from "../answer-schemas.ts";
 import { answers, nothing } from "../answers.ts";
-import { drainBody, limitBody, nameParams, pauseBody } from "../schemas.ts";
+import { cleanBody, drainBody, limitBody, nameParams, pauseBody } from "../schemas.ts";
 import type { Turns } from "../turns.ts";
 
 /** Adds the routes of queues. */
@@ -84,5 +84,19 @@ export function addQueueRoutes(app: FastifyInstance, operations: Operations, lis
     async ({ params, body }) => ({
       drained: await operations.drain(params.name, { delayed: body?.delayed === true }),
     }),
+  );
+
+  app.post<{ Params: { readonly name: string }; Body: CleanSearch }>(
+    "/queues/:name/clean",
+    {
+      schema: {
+        summary: "Removes up to 1,000 jobs of one state, the oldest first; next continues with the others.",
+        tags: ["queues"],
+        params: nameParams,
+        body: cleanBody,
+        response: answers({ 200: cleanedSchema }, 404, 413, 414, 415, 507),
+      },
+    },
+    ({ params, body }) => lists.take(() => operations.clean(params.name, body)),
   );
 }
