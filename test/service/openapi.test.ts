@@ -194,6 +194,10 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
       timezone: "Europe/Paris",
     });
     expect(await (await ask("GET", "/schedules")).json()).toHaveLength(2);
+    await ask("POST", "/schedules/{id}/run", "/schedules/nightly/run");
+    for (const paused of [true, false])
+      await ask("PUT", "/schedules/{id}/paused", "/schedules/nightly/paused", { paused });
+    await refused(404, "SCHEDULE_UNKNOWN", ask("POST", "/schedules/{id}/run", "/schedules/none/run"));
     for (const each of ["hourly", "nightly"]) await ask("DELETE", "/schedules/{id}", `/schedules/${each}`);
     await engineOf(engine, async (owner) => {
       const at = "/runs/workflow.shop";
@@ -258,6 +262,11 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
     const plain = { "content-type": "text/plain" };
     await refused(415, "MEDIA_TYPE", ask("PUT", "/queues/{name}", "/queues/default", "x", plain));
     await refused(404, "TASK_UNKNOWN", ask("POST", "/tasks/{name}", "/tasks/none", {}));
+    const later = { args: [1, 2], delay: 3_600_000 };
+    const delayed = (await (await ask("POST", "/tasks/{name}", "/tasks/test.add", later)).json()) as Job;
+    await ask("POST", "/jobs/{id}/promote", `/jobs/${delayed.id}/promote`);
+    await refused(409, "JOB_NOT_DELAYED", ask("POST", "/jobs/{id}/promote", `/jobs/${id}/promote`));
+    await refused(404, "JOB_UNKNOWN", ask("POST", "/jobs/{id}/promote", "/jobs/loop.none/promote"));
     await refused(409, "JOB_NOT_FAILED", ask("POST", "/jobs/{id}/retry", `/jobs/${id}/retry`));
     await refused(404, "WORKER_UNKNOWN", ask("GET", "/workers/{id}/tree", "/workers/none/tree"));
     await refused(404, "SCHEDULE_UNKNOWN", ask("DELETE", "/schedules/{id}", "/schedules/none"));
@@ -311,6 +320,16 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
     const other = { "sec-fetch-site": "cross-site" };
     await refused(403, "OTHER_SITE", ask("GET", "/queues", "/queues", undefined, other));
 
+    // The worker writes the history every ten seconds.
+    await expect
+      .poll(
+        async () => ((await (await ask("GET", "/activity")).json()) as { points: unknown[] }).points.length,
+        { timeout: 30_000, interval: 500 },
+      )
+      .toBeGreaterThan(0);
+    await ask("GET", "/activity", "/activity?last=86400000&queue=default&from=0");
+    await refused(400, "TASK_OPTIONS", ask("GET", "/activity", "/activity?last=1000000000000"));
+
     const routes = Object.entries(document.paths).flatMap(([path, methods]) =>
       Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
     );
@@ -319,7 +338,7 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
       const good = [...checked.seen.get(route)!].filter((status) => status < 300);
       expect(good, `${route} was never answered well`).not.toEqual([]);
     }
-    expect(routes).toHaveLength(31);
+    expect(routes).toHaveLength(37);
   });
 
   test("every route of the document describes its answers: a good one with a schema, and the failures", async ({

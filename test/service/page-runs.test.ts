@@ -1,6 +1,6 @@
 import type { Locator, Page } from "playwright-core";
 import { expect } from "vitest";
-import { axe, contrastsOfText, test } from "./browser-page.ts";
+import { faintTexts, test, violationsOf } from "./browser-page.ts";
 import type { Service } from "./service.ts";
 
 /** Submits an order whose run waits for `pause` ms after its first step. */
@@ -11,9 +11,9 @@ async function submitOrder(service: Service, id: string, pause: number): Promise
 }
 
 async function openRun(page: Page, service: Service, id: string): Promise<Locator> {
-  await page.goto(service.address);
-  await page.getByRole("button", { name: `Open run ${id}` }).click();
-  const run = page.getByRole("article", { name: `test.order ${id}` });
+  await page.goto(`${service.address}/#/runs`);
+  await page.getByRole("link", { name: new RegExp(id) }).click();
+  const run = page.getByRole("article", { name: `Run ${id}` });
   await run.waitFor();
   return run;
 }
@@ -60,8 +60,8 @@ test("a run opens with its timeline and views, and receives a signal from the pa
   expect(gap[2]).toBeCloseTo(refuse[1], 0);
   expect(places.every(([, left, right]) => left >= 0 && right <= 100.01)).toBe(true);
 
-  await run.getByRole("button", { name: `Close run ${id}` }).click();
-  expect(await page.evaluate<string>("document.activeElement.textContent")).toBe(id);
+  await page.goBack();
+  await page.getByRole("link", { name: new RegExp(id) }).waitFor();
 });
 
 test("runs are cancelled and terminated after a confirmation, by keyboard", async ({ page, service }) => {
@@ -126,10 +126,10 @@ test("runs are searched by name, state, tag and text, and an error of the routes
           : { runs: [run("workflow.b")], searched: 1 },
     });
   });
-  await page.goto(service.address);
-  await page.getByRole("button", { name: "Open run workflow.a" }).waitFor();
-  await page.getByRole("button", { name: "Show more runs" }).click();
-  await page.getByRole("button", { name: "Open run workflow.b" }).waitFor();
+  await page.goto(`${service.address}/#/runs`);
+  await page.getByRole("link", { name: /workflow\.a/ }).waitFor();
+  await page.getByRole("link", { name: "Older" }).click();
+  await page.getByRole("link", { name: /workflow\.b/ }).waitFor();
   const form = page.getByRole("search", { name: "Durable runs" });
   await form.getByLabel("Text in a run").fill("ada");
   await form.getByLabel("Workflow").fill("test.order");
@@ -141,7 +141,7 @@ test("runs are searched by name, state, tag and text, and an error of the routes
     .toContainEqual({ text: "ada", name: "test.order", tag: "eu", state: "parked", limit: "25" });
   // The run is not at the engine: the page shows the message of the route.
   page.removeAllListeners("console");
-  await page.getByRole("button", { name: "Open run workflow.a" }).click();
+  await page.getByRole("link", { name: /workflow\.a/ }).click();
   await page
     .getByText(/There is no run workflow\.a in queue/)
     .first()
@@ -167,20 +167,12 @@ test("axe finds nothing in an open run, in light and in dark, and nothing is wid
     const run = await openRun(examined, service, id);
     await line(run, /test\.refuse.*failed/).waitFor();
     expect(await examined.evaluate<number>("document.documentElement.scrollWidth")).toBe(width);
-    const contrasts = await examined.evaluate<{ text: string; contrast: number }[]>(contrastsOfText);
-    expect(contrasts.filter(({ contrast }) => contrast < 4.5)).toEqual([]);
+    expect(await faintTexts(examined)).toEqual([]);
     await run.getByRole("button", { name: "Cancel run" }).click();
     await examined.getByRole("dialog").waitFor();
-    await examined.addScriptTag({ content: axe });
-    const examine = async (): Promise<unknown> => {
-      const { violations } = await examined.evaluate<{
-        violations: { id: string; nodes: { html: string }[] }[];
-      }>("axe.run()");
-      return violations.map((found) => [found.id, found.nodes.map(({ html }) => html)]);
-    };
-    expect(await examine()).toEqual([]);
+    expect(await violationsOf(examined)).toEqual([]);
     await examined.getByRole("button", { name: "Back" }).click();
-    expect(await examine()).toEqual([]);
+    expect(await violationsOf(examined)).toEqual([]);
     await examined.close();
   }
 });

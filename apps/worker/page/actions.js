@@ -3,6 +3,11 @@ import { element } from "./elements.js";
 
 export const place = (id) => document.getElementById(id);
 
+/** The permission of the person; buttons that change something are left out for a reader. */
+let access = "operate";
+export const setAccess = (given) => void (access = given);
+export const canOperate = () => access === "operate";
+
 /**
  * Sends a request to the API; its paths are relative to the page, which can be mounted below any prefix. @throws an
  * Error with the message of the API.
@@ -15,28 +20,76 @@ export async function request(path, options = {}) {
   return answer;
 }
 
-/** Sends the request of a button and shows the result. Meanwhile the button is disabled. */
-export async function act(button, done, path, options) {
+/** Returns the options of a request with a JSON body. */
+export const withBody = (method, body) => ({
+  method,
+  headers: { "content-type": "application/json" },
+  body: JSON.stringify(body),
+});
+
+/** Runs the work of a button and shows its result, a text. Meanwhile the button is disabled. */
+export async function work(button, body) {
   button.disabled = true;
   try {
-    await request(path, options);
-    say(done);
+    say(await body());
   } catch (error) {
-    say(`The request failed: ${error.message}`);
+    say(`The request failed: ${error.message}`, "bad");
   }
   button.disabled = false;
 }
 
-export function say(text) {
-  place("said").textContent = text;
-  place("status").textContent = text;
+/** Sends the request of a button and shows the result. */
+export async function act(button, done, path, options) {
+  await work(button, async () => {
+    await request(path, options);
+    return done;
+  });
 }
 
-export function action(label, name, onClick) {
-  const button = element("button", { type: "button", "aria-label": name }, label);
+let hiding;
+
+/** Shows a message for some seconds, and reads it to a screen reader. */
+export function say(text, style = "") {
+  const said = place("said");
+  said.textContent = text;
+  said.className = `toast shown ${style}`;
+  clearTimeout(hiding);
+  hiding = setTimeout(() => (said.className = "toast"), 8_000);
+}
+
+export function action(label, name, onClick, style = "") {
+  const button = element("button", { type: "button", "aria-label": name, class: style }, label);
   button.addEventListener("click", () => onClick(button));
   return button;
 }
 
 /** Returns a line that shows an error in place of a list. */
 export const problem = (error) => element("p", { class: "bad", "data-key": "problem" }, error.message);
+
+/**
+ * Asks before an action that cannot be taken back, and calls `onYes` with the text of the reason, if one is asked for.
+ * The focus begins on the button that changes nothing, and returns to `button`.
+ */
+export function confirm({ title, text, yes, reason = false }, button, onYes) {
+  const input = element("input", { name: "reason", autocomplete: "off", maxlength: "500" });
+  const dialog = element(
+    "dialog",
+    { "aria-labelledby": "confirm-heading" },
+    element(
+      "form",
+      { method: "dialog" },
+      element("h3", { id: "confirm-heading" }, title),
+      element("p", {}, text),
+      ...(reason ? [element("label", { class: "wide" }, "Reason ", input)] : []),
+      element("button", { value: "yes", class: "primary" }, yes),
+      element("button", { value: "", autofocus: "" }, "Back"),
+    ),
+  );
+  dialog.addEventListener("close", () => {
+    dialog.remove();
+    button.focus();
+    if (dialog.returnValue === "yes") void onYes(input.value);
+  });
+  document.body.append(dialog);
+  dialog.showModal();
+}

@@ -4,21 +4,22 @@ export { laneOfJobId, laneQueueName, lanes, publicId } from "./contract/lane.ts"
 export { LaneQueues } from "./operate/lane-queues.ts";
 export { cancelStored, terminateStored } from "./operate/cancel.ts";
 export { CLEANED_STATES, cleanJobs } from "./operate/clean.ts";
+export { readActivity } from "./operate/activity.ts";
 export { countJobs, oldestWait } from "./operate/counts.ts";
 export { drainQueue } from "./operate/drain.ts";
 export { jobState, jobStates } from "./operate/job-states.ts";
 export { limitRate, readRateLimit } from "./operate/limits.ts";
 export { pauseQueue, resumeQueue } from "./operate/pause.ts";
 export { promoteStored } from "./operate/promote.ts";
-export { readSchedules, removeSchedule, runSchedule, scheduleRecord } from "./operate/schedules.ts";
 export {
-  FailureGroups,
-  failureKey,
-  groupedFailures,
-  nameOfError,
-  readFailures,
-  withArguments,
-} from "./operate/failures.ts";
+  pauseSchedule,
+  readSchedules,
+  removeSchedule,
+  runSchedule,
+  scheduleRecord,
+} from "./operate/schedules.ts";
+export { failureKey, nameOfError } from "./operate/failure-key.ts";
+export { FailureGroups, groupedFailures, readFailures, withArguments } from "./operate/failures.ts";
 export { removeStored } from "./operate/remove.ts";
 export { readSnapshot } from "./operate/job-snapshot.ts";
 export { LISTING_LIMITS, listJobs } from "./operate/list-jobs.ts";
@@ -35,6 +36,7 @@ export { embeddedFolder } from "./engines/sqlite/embedded-url.ts";
 export { isEngineFull } from "./contract/engine-full.ts";
 export { withoutPassword, withoutPasswords } from "./contract/without-password.ts";
 
+export type { Activity, ActivityPoint, ActivityQuery, Percentiles } from "./operate/activity.ts";
 export type { CleanPage, CleanQuery, CleanedState } from "./operate/clean.ts";
 export type { FailedJob, FailureGroup, FailurePage } from "./operate/failures.ts";
 export type { JobSnapshot, JobState } from "./operate/job-snapshot.ts";

@@ -11,15 +11,26 @@ import {
   listJobs,
   logPage,
   oldestWait,
+  pauseSchedule,
+  promoteStored,
   publicId,
+  readActivity,
   readFailures,
   readJob,
   readRateLimit,
   removeStored,
   retryFailed,
   retryStored,
+  runSchedule,
 } from "@taskloom/queue/operating";
-import type { CleanPage, JobPlace, RateLimit, RetryPage } from "@taskloom/queue/operating";
+import type {
+  Activity,
+  ActivityQuery,
+  CleanPage,
+  JobPlace,
+  RateLimit,
+  RetryPage,
+} from "@taskloom/queue/operating";
 import type { Queue } from "bullmq";
 import { ServiceError } from "../errors/service-error.ts";
 import { Presence } from "../workers/presence.ts";
@@ -227,6 +238,11 @@ export class EngineOperations implements Operations {
     return await this.#queue(queue).drain(options);
   }
 
+  async activity({ queue, ...query }: ActivityQuery & { readonly queue?: string }): Promise<Activity> {
+    const queues = queue === undefined ? undefined : await this.#known.scope(queue);
+    return await readActivity(this.#engine, queues, query);
+  }
+
   async workers(): Promise<readonly WorkerView[]> {
     return (await this.#presence.all()).toSorted((a, b) => a.slot.localeCompare(b.slot));
   }
@@ -272,6 +288,18 @@ export class EngineOperations implements Operations {
     }
   }
 
+  async promote(id: string, queue?: string): Promise<void> {
+    const { queue: name, lane, stored } = await this.#find(id, queue);
+    try {
+      await promoteStored(this.#stored(name), lane, stored);
+    } catch (error) {
+      const { code, message } = error as Error & { code?: string };
+      if (code === "TASK_OPTIONS") throw new ServiceError(409, "JOB_NOT_DELAYED", message, { cause: error });
+      if (code === "JOB_LOST") throw new ServiceError(404, "JOB_UNKNOWN", message, { cause: error });
+      throw error;
+    }
+  }
+
   async clean(queue: string, query: CleanSearch): Promise<CleanPage> {
     return await cleanJobs(this.#engine, (name) => this.#stored(name), await this.#known.scope(queue), query);
   }
@@ -284,12 +312,14 @@ export class EngineOperations implements Operations {
   async schedules(queue?: string): Promise<readonly ScheduleView[]> {
     const views: ScheduleView[] = [];
     for (const name of await this.#known.scope(queue)) {
-      for (const { id, task, lane, cron, every, timezone, next } of await this.#queue(name).schedules()) {
+      for (const schedule of await this.#queue(name).schedules()) {
+        const { id, task, lane, cron, every, timezone, next, isPaused } = schedule;
         views.push({
           id,
           task,
           queue: name,
           lane,
+          isPaused,
           ...(cron === undefined ? {} : { cron }),
           ...(every === undefined ? {} : { every }),
           ...(timezone === undefined ? {} : { timezone }),
@@ -314,15 +344,28 @@ export class EngineOperations implements Operations {
     await this.#queue(queue).schedule(id, when, definition, ...args);
   }
 
+  async runNow(id: string, queue?: string): Promise<string> {
+    return await runSchedule(this.#stored(await this.#queueOfSchedule(id, queue)), id);
+  }
+
+  async pauseSchedule(id: string, isPaused: boolean, queue?: string): Promise<void> {
+    await pauseSchedule(this.#stored(await this.#queueOfSchedule(id, queue)), id, isPaused);
+  }
+
   async unschedule(id: string, queue?: string): Promise<void> {
     for (const name of await this.#known.scope(queue)) {
       for (const lane of lanes) if (await this.#stored(name).lane(lane).removeJobScheduler(id)) return;
     }
-    throw new ServiceError(
-      404,
-      "SCHEDULE_UNKNOWN",
-      `There is no schedule ${id}; taskloom schedule lists the schedules`,
-    );
+    throw unknownSchedule(id);
+  }
+
+  async #queueOfSchedule(id: string, queue: string | undefined): Promise<string> {
+    await this.#engine.connect();
+    for (const name of await this.#known.scope(queue)) {
+      const found = await this.#stored(name).each((lane) => lane.getJobScheduler(id));
+      if (found.some((schedule) => schedule != null)) return name;
+    }
+    throw unknownSchedule(id);
   }
 
   async close(): Promise<void> {
@@ -337,6 +380,14 @@ async function within(milliseconds: number, promise: Promise<unknown> | undefine
   const pause = new Promise((resolve) => (timer = setTimeout(resolve, milliseconds)));
   await Promise.race([pause, ...(promise === undefined ? [] : [promise])]);
   clearTimeout(timer);
+}
+
+function unknownSchedule(id: string): ServiceError {
+  return new ServiceError(
+    404,
+    "SCHEDULE_UNKNOWN",
+    `There is no schedule ${id}; taskloom schedule lists the schedules`,
+  );
 }
 
 function opened<T>(open: Map<string, T>, name: string, make: () => T): T {

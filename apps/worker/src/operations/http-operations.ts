@@ -1,4 +1,4 @@
-import type { CleanPage, RateLimit } from "@taskloom/queue/operating";
+import type { Activity, ActivityQuery, CleanPage, RateLimit } from "@taskloom/queue/operating";
 import type {
   CleanSearch,
   FailedPage,
@@ -24,6 +24,11 @@ import type { WorkerView } from "../workers/worker-view.ts";
 const MAX_WAIT_SECONDS = 60;
 /** The pause after an answer that came before its time. */
 const EARLY_PAUSE_MS = 500;
+
+/** The answer to an addition. */
+interface Id {
+  readonly id: string;
+}
 
 /** Operations through the HTTP address of a service. */
 export class HttpOperations implements Operations {
@@ -129,6 +134,10 @@ export class HttpOperations implements Operations {
     return (await this.#request<{ readonly drained: number }>("POST", path, {}, options)).drained;
   }
 
+  activity(query: ActivityQuery & { readonly queue?: string }): Promise<Activity> {
+    return this.#request("GET", "/activity", { ...query });
+  }
+
   workers(): Promise<readonly WorkerView[]> {
     return this.#request("GET", "/workers");
   }
@@ -149,6 +158,10 @@ export class HttpOperations implements Operations {
     return this.#request("POST", `/queues/${encodeURIComponent(queue)}/clean`, {}, query);
   }
 
+  promote(id: string, queue?: string): Promise<void> {
+    return this.#request("POST", `/jobs/${encodeURIComponent(id)}/promote`, { queue });
+  }
+
   retryFailed({ queue, ...search }: RetrySearch): Promise<RetryPage> {
     return this.#request("POST", "/failed/retry", { queue }, search);
   }
@@ -159,6 +172,15 @@ export class HttpOperations implements Operations {
 
   schedule(id: string, request: ScheduleRequest): Promise<void> {
     return this.#request("PUT", `/schedules/${encodeURIComponent(id)}`, {}, request);
+  }
+
+  async runNow(id: string, queue?: string): Promise<string> {
+    return (await this.#request<Id>("POST", `/schedules/${encodeURIComponent(id)}/run`, { queue })).id;
+  }
+
+  pauseSchedule(id: string, isPaused: boolean, queue?: string): Promise<void> {
+    const path = `/schedules/${encodeURIComponent(id)}/paused`;
+    return this.#request("PUT", path, { queue }, { paused: isPaused });
   }
 
   unschedule(id: string, queue?: string): Promise<void> {

@@ -3,6 +3,10 @@ import { viewError } from "./error-view.ts";
 import type { JobView } from "./operations.ts";
 
 /** Returns a stored job in the form for people and programs. */
-export function viewJob({ error, ...snapshot }: JobSnapshot): JobView {
-  return error === undefined ? snapshot : { ...snapshot, error: viewError(error) };
+export function viewJob({ error, failures, ...snapshot }: JobSnapshot): JobView {
+  return {
+    ...snapshot,
+    ...(error === undefined ? {} : { error: viewError(error) }),
+    ...(failures === undefined ? {} : { failures: failures.map(viewError) }),
+  };
 }

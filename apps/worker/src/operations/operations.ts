@@ -1,5 +1,7 @@
 import type { Backoff, Deduplicate, Lane, QueueCounts } from "@taskloom/queue";
 import type {
+  Activity,
+  ActivityQuery,
   CleanPage,
   CleanQuery,
   JobPage,
@@ -14,11 +16,13 @@ import type { WorkerView } from "../workers/worker-view.ts";
 import type { ErrorView } from "./error-view.ts";
 import type { RunOperations } from "./run-operations.ts";
 
-export type { ErrorView, JobPage, JobState, RetryPage };
+export type { Activity, ErrorView, JobPage, JobState, RetryPage };
 
 /** A job in the form for people and programs: a {@link JobSnapshot} with an {@link ErrorView}. */
-export interface JobView extends Omit<JobSnapshot, "error"> {
+export interface JobView extends Omit<JobSnapshot, "error" | "failures"> {
   readonly error?: ErrorView;
+  /** The errors of the failed attempts, the first one first, if one job is read. */
+  readonly failures?: readonly ErrorView[];
   /** The reason why no worker runs the job for now, such as a queue without a live worker. Set after a submission. */
   readonly notice?: string;
 }
@@ -89,6 +93,7 @@ export interface ScheduleView {
   readonly every?: number;
   readonly timezone?: string;
   readonly next?: number;
+  readonly isPaused: boolean;
 }
 
 /** A schedule to store. */
@@ -141,6 +146,8 @@ export interface Operations {
   limit(queue: string, limit: RateLimit | undefined): Promise<void>;
   /** Cancels the waiting jobs of a queue, and with `delayed` the delayed ones, too; returns their number. */
   drain(queue: string, options: { readonly delayed: boolean }): Promise<number>;
+  /** Returns the activity of one queue, or of all, over the last so many milliseconds. */
+  activity(query: ActivityQuery & { readonly queue?: string }): Promise<Activity>;
   workers(): Promise<readonly WorkerView[]>;
   failed(queue?: string, cursor?: string): Promise<FailedPage>;
   retry(id: string, queue?: string): Promise<void>;
@@ -148,10 +155,15 @@ export interface Operations {
   remove(id: string, queue?: string): Promise<void>;
   /** Removes up to 1,000 jobs of one state; `next` continues with the others. */
   clean(queue: string, query: CleanSearch): Promise<CleanPage>;
+  /** Lets a delayed job run now. */
+  promote(id: string, queue?: string): Promise<void>;
   /** Retries up to 1,000 failed jobs; `next` continues with the others. */
   retryFailed(search: RetrySearch): Promise<RetryPage>;
   schedules(queue?: string): Promise<readonly ScheduleView[]>;
   schedule(id: string, request: ScheduleRequest): Promise<void>;
+  /** Runs a schedule once more now, and returns the id of the job. */
+  runNow(id: string, queue?: string): Promise<string>;
+  pauseSchedule(id: string, isPaused: boolean, queue?: string): Promise<void>;
   unschedule(id: string, queue?: string): Promise<void>;
   close(): Promise<void>;
 }

@@ -5,6 +5,7 @@ import { TaskOptionsError } from "../errors.ts";
 import type { Lane } from "../contract/lane.ts";
 import {
   extraRun,
+  pauseSchedule,
   putSchedule,
   readSchedules,
   removeSchedule,
@@ -23,6 +24,10 @@ import type { SubmitOptions } from "./submit-options.ts";
 export interface Schedule extends ScheduleRecord {
   /** Runs the task once now, in addition to its times. */
   run(): RemoteTask<unknown>;
+  /** Pauses the schedule: it makes no jobs by itself until {@link resume}, even if a program stores it again. */
+  pause(): Promise<void>;
+  /** Lets a paused schedule go on. An interval begins anew, with a run at once. */
+  resume(): Promise<void>;
   /** Ends the schedule. A running job continues. Resolves with false if the schedule had ended already. */
   remove(): Promise<boolean>;
 }
@@ -70,6 +75,8 @@ export class Schedules {
     return {
       ...scheduleRecord(placed),
       run: () => this.#run(lane, stored),
+      pause: () => pauseSchedule(this.#client.queues, stored.key, true),
+      resume: () => pauseSchedule(this.#client.queues, stored.key, false),
       remove: () => removeSchedule(this.#client.queues, stored.key, [lane]),
     };
   }

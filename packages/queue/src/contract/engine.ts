@@ -5,6 +5,7 @@ import type { JobEnd } from "./retention.ts";
 import type { CancelAnswer, CancelRequest, SealAnswer } from "./cancellation.ts";
 import type { FieldLimits, JobRecord, StateOrder, StoredState } from "./job-record.ts";
 import type { EngineWorker, LaneProcessor, LaneWorkerOptions } from "./engine-worker.ts";
+import type { HistoryBucket, HistoryEntry, HistoryRange } from "./history.ts";
 import type { FlowAdder, LaneQueue } from "./lane-queue.ts";
 import type { LaneEventListener, LaneEvents } from "./lane-events.ts";
 import type { LockTerms } from "./lock-terms.ts";
@@ -28,7 +29,8 @@ import type { ServingWorker } from "./serving.ts";
  * - the lanes: {@link openLane}, {@link openWorker} and {@link openFlows} return objects with the names of BullMQ's Queue,
  *   Worker and FlowProducer;
  * - the functions that BullMQ does not have: replies to one process, the journals of durable runs, cancellation, the
- *   retention of single jobs, claims of ids over the lanes of tasks, the list of live workers, and reads of many records in one round trip;
+ *   retention of single jobs, claims of ids over the lanes of tasks, the list of live workers, the history of queues, and
+ *   reads of many records in one round trip;
  * - the conditions of the engine: its clock, its locks, whether it answers, and which of its errors pass.
  *
  * Deliberately out of it:
@@ -141,6 +143,10 @@ export interface Engine extends Life {
   removeExpired(laneName: string, now?: number): Promise<void>;
   /** Returns the number of jobs that are stored as completed and were cancelled. */
   countCancelled(laneName: string): Promise<number>;
+  /** Adds figures to the present buckets of the history, and removes old buckets. */
+  addHistory(entries: readonly HistoryEntry[]): Promise<void>;
+  /** Reads the buckets of all queues that have figures, the oldest first. */
+  readHistory(range: HistoryRange): Promise<HistoryBucket[]>;
   /** Returns the time of the engine's clock, in milliseconds of the epoch. All machines agree on this clock. */
   now(): number;
   /** The lead of the engine's clock over this machine's clock, in milliseconds; known once {@link connect} has resolved. */

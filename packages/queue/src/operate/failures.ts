@@ -4,6 +4,7 @@ import type { FieldLimits, JobRecord } from "../contract/job-record.ts";
 import { laneQueueName, storedId } from "../contract/lane.ts";
 import type { Lane } from "../contract/lane.ts";
 import { decodeArguments, isSubmission } from "../wire/job-data.ts";
+import { failureKey, nameOfError } from "./failure-key.ts";
 import { readSnapshot } from "./job-snapshot.ts";
 import type { JobSnapshot } from "./job-snapshot.ts";
 import { readBlock } from "./list-jobs.ts";
@@ -88,24 +89,6 @@ export async function readFailures(
   }
   const next = await walk.cursor();
   return { failures, searched, ...(next === undefined ? {} : { next }) };
-}
-
-/** Returns the name and the message of a thrown value. */
-export function nameOfError(error: unknown): { readonly name: string; readonly message: string } {
-  return error instanceof Error
-    ? { name: error.name, message: error.message }
-    : { name: "thrown", message: String(error) };
-}
-
-/** Returns the key of a failure's group; see {@link failureKey}. */
-export function keyOfFailure({ task, error }: JobSnapshot): string {
-  const { name, message } = nameOfError(error);
-  return failureKey(task, name, message);
-}
-
-/** Returns the key of a group of failures. This is the only rule by which failures are grouped. */
-export function failureKey(task: string, name: string, message: string): string {
-  return JSON.stringify([task, name, kindOf(message)]);
 }
 
 /** Collects failures into groups, with the latest jobs of each group. */
@@ -193,12 +176,4 @@ function argumentsIn({ texts: { data } }: JobRecord): readonly unknown[] | undef
   } catch {
     return undefined;
   }
-}
-
-/** Returns a message with placeholders for numbers, ids and quoted values. */
-function kindOf(message: string): string {
-  return message.replaceAll(
-    /"[^"]*"|'[^']*'|[\da-f]{8}-[\da-f-]{27}|\b[\dA-HJKMNP-TV-Z]{26}\b|0x[\da-f]+|\d+/gi,
-    "#",
-  );
 }

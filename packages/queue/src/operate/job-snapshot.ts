@@ -41,12 +41,18 @@ export interface JobSnapshot {
   readonly version?: number;
   readonly progress?: unknown;
   readonly submittedAt: number;
+  /** The milliseconds from the submission to the first start, as the submitter asked for them. */
+  readonly delay?: number;
+  /** The priority; 1 goes first. Jobs without a priority go before them. */
+  readonly priority?: number;
   readonly startedAt?: number;
   readonly finishedAt?: number;
   /** The result, in the wire's JSON. */
   readonly value?: unknown;
   /** The error of a job that failed for good. */
   readonly error?: unknown;
+  /** The errors of the failed attempts, the first one first, if one job is read. */
+  readonly failures?: readonly unknown[];
   /** The reason of a cancelled job, if its canceller passed one. */
   readonly reason?: string;
   /** The fields that are omitted because they are large, with the size of each in bytes. */
@@ -90,7 +96,7 @@ export function readSnapshot(
   const call = omitted["data"] === undefined ? callOf(data, texts.data, faults) : { args: [] };
   const opts = parse("opts", texts.opts);
   const progress = parse("progress", texts.progress);
-  const attempts = isObject(opts) ? opts["attempts"] : undefined;
+  const { attempts, delay, priority } = isObject(opts) ? opts : {};
   if (texts.opts.text !== undefined && !isObject(opts) && faults.every((fault) => !fault.includes("opts")))
     faults.push("its opts is not an object");
   return {
@@ -107,6 +113,8 @@ export function readSnapshot(
     ...versionOf(data, lane),
     ...(isEmpty(progress) ? {} : { progress }),
     submittedAt: record.timestamp,
+    ...(typeof delay === "number" && delay > 0 ? { delay } : {}),
+    ...(typeof priority === "number" && priority > 0 ? { priority } : {}),
     ...(record.processedOn === undefined ? {} : { startedAt: record.processedOn }),
     ...(record.finishedOn === undefined ? {} : { finishedAt: record.finishedOn }),
     ...(Object.keys(omitted).length === 0 ? {} : { omitted }),
@@ -180,6 +188,24 @@ function endOf(
         ? { state: "cancelled" }
         : { state: "cancelled", reason: outcome.message };
   }
+}
+
+/** Returns the errors of the failed attempts of a job, as its stacks have them. */
+export function failuresOf({ texts: { stacktrace } }: JobRecord): unknown[] {
+  let stacks: unknown;
+  try {
+    stacks = JSON.parse(stacktrace.text ?? "[]");
+  } catch {
+    return []; // Another client wrote it. The snapshot names the fault.
+  }
+  if (!Array.isArray(stacks)) return [];
+  return stacks
+    .filter((stack): stack is string => typeof stack === "string")
+    .map((stack) => {
+      const [failedReason] = stack.split("\n", 1);
+      const outcome = outcomeOf({ failed: true, returnvalue: undefined, failedReason, stacktrace: [stack] });
+      return outcome.state === "failed" ? safelyDecoded(outcome.error) : undefined;
+    });
 }
 
 function safelyDecoded(error: unknown): unknown {

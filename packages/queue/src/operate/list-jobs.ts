@@ -3,6 +3,7 @@ import { bytesRead } from "../contract/job-record.ts";
 import type { FieldLimits, JobRecord, StoredState } from "../contract/job-record.ts";
 import { laneQueueName } from "../contract/lane.ts";
 import type { Lane } from "../contract/lane.ts";
+import { keyOfFailure } from "./failure-key.ts";
 import { plainState, readSnapshot } from "./job-snapshot.ts";
 import type { JobSnapshot, JobState } from "./job-snapshot.ts";
 import { JobWalk, STORED_STATES } from "./job-walk.ts";
@@ -39,6 +40,8 @@ export interface JobQuery {
   readonly tag?: string;
   /** Only jobs that were submitted at this time or later, in milliseconds of the epoch. */
   readonly since?: number;
+  /** Only failed jobs of this group; the key is that of `failureKey`. */
+  readonly failure?: string;
   readonly limit: number;
   /** The `next` of an earlier page. */
   readonly cursor?: string;
@@ -62,7 +65,7 @@ export interface JobPage<T = JobSnapshot> {
 export async function listJobs(
   engine: Engine,
   queues: readonly string[],
-  { state, text = "", lane: only, task, tag, since = -Infinity, limit, cursor }: JobQuery,
+  { state, text = "", lane: only, task, tag, since = -Infinity, failure, limit, cursor }: JobQuery,
 ): Promise<JobPage> {
   await engine.connect();
   const walk = new JobWalk(engine, queues, statesOf(state), cursor, only === undefined ? undefined : [only]);
@@ -71,7 +74,8 @@ export async function listJobs(
   let searched = 0;
   let unsearched = 0;
   let bytes = 0;
-  const isFiltered = wanted !== "" || task !== undefined || tag !== undefined || since > -Infinity;
+  const isFiltered =
+    [task, tag, failure].some((each) => each !== undefined) || wanted !== "" || since > -Infinity;
   while (jobs.length < limit && bytes < PAGE_BYTES && searched < MAX_SEARCHED) {
     const block = await walk.next(Math.min(MAX_BLOCK, isFiltered ? MAX_BLOCK : limit - jobs.length));
     if (block.length === 0) break;
@@ -91,6 +95,8 @@ export async function listJobs(
       const { queue, lane } = walked.section;
       const snapshot = readSnapshot(record, walked.section.state, queue, lane);
       if (state !== undefined && snapshot.state !== state) continue;
+      if (failure !== undefined && (snapshot.state !== "failed" || keyOfFailure(snapshot) !== failure))
+        continue;
       const isMatch = (each: JobSnapshot): boolean =>
         (tag === undefined || each.tags?.includes(tag) === true) && (wanted === "" || matches(each, wanted));
       if (!isMatch(snapshot)) {

@@ -2,7 +2,7 @@ import type { Engine } from "../contract/engine.ts";
 import type { FieldLimits } from "../contract/job-record.ts";
 import { jobId, laneOfJobId, laneQueueName, lanes, storedId } from "../contract/lane.ts";
 import type { Lane } from "../contract/lane.ts";
-import { readSnapshot } from "./job-snapshot.ts";
+import { failuresOf, readSnapshot } from "./job-snapshot.ts";
 import type { JobSnapshot } from "./job-snapshot.ts";
 import type { LaneQueues } from "./lane-queues.ts";
 
@@ -58,5 +58,8 @@ export async function readJob(
 ): Promise<JobSnapshot | undefined> {
   const state = await queues.lane(lane).getJobState(stored);
   const [record] = await queues.engine.readRecords(queues.nameOf(lane), [stored], WHOLE_JOB);
-  return record === undefined ? undefined : readSnapshot(record, state, queues.queueName, lane);
+  if (record === undefined) return undefined;
+  const failures = failuresOf(record);
+  const snapshot = readSnapshot(record, state, queues.queueName, lane);
+  return failures.length === 0 ? snapshot : { ...snapshot, failures };
 }

@@ -4,7 +4,8 @@ import { lanes, publicId } from "../contract/lane.ts";
 import type { Lane } from "../contract/lane.ts";
 import type { JobData, RetriedRun } from "../wire/job-data.ts";
 import { readCursor, writeCursor } from "./cursor.ts";
-import { FAILURE_LIMITS, failureKey, keyOfFailure } from "./failures.ts";
+import { failureKey, keyOfFailure } from "./failure-key.ts";
+import { FAILURE_LIMITS } from "./failures.ts";
 import { readSnapshot } from "./job-snapshot.ts";
 import type { LaneQueues } from "./lane-queues.ts";
 

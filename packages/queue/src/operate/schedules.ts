@@ -4,7 +4,7 @@ import { jobId, lanes } from "../contract/lane.ts";
 import type { Lane } from "../contract/lane.ts";
 import { ulid } from "../contract/ulid.ts";
 import { TaskOptionsError } from "../errors.ts";
-import type { JobData } from "../wire/job-data.ts";
+import type { JobData, PausedTimes } from "../wire/job-data.ts";
 import type { LaneQueues } from "./lane-queues.ts";
 import { hasEnded } from "./schedule-times.ts";
 
@@ -28,8 +28,10 @@ export interface ScheduleRecord {
   readonly every: number | undefined;
   /** Milliseconds of the epoch. */
   readonly until: number | undefined;
-  /** The time of the next run, in milliseconds of the epoch. */
+  /** The time of the next run, in milliseconds of the epoch; undefined while the schedule is paused. */
   readonly next: number | undefined;
+  /** Whether the schedule is paused: it runs only by hand, until it is resumed. */
+  readonly isPaused: boolean;
 }
 
 /** A stored schedule and the lane that has it. */
@@ -40,30 +42,59 @@ export interface PlacedSchedule {
 
 /** Returns a stored schedule as an operator sees it. */
 export function scheduleRecord({ lane, stored }: PlacedSchedule): ScheduleRecord {
+  const paused = stored.template?.data?.paused;
+  const { pattern, tz, every, endDate } = paused ?? stored;
   return {
     id: stored.key,
     task: stored.name,
     lane,
-    cron: stored.pattern,
-    timezone: stored.tz,
-    every: stored.every,
-    until: stored.endDate,
-    next: stored.next ?? undefined,
+    cron: pattern,
+    timezone: tz,
+    every,
+    until: endDate,
+    next: paused === undefined ? (stored.next ?? undefined) : undefined,
+    isPaused: paused !== undefined,
   };
 }
 
-/** Stores a schedule in a lane. A schedule whose time is over removes any other schedule of its id. */
+type Repeat = Parameters<LaneQueue["upsertJobScheduler"]>[1];
+type Template = Parameters<LaneQueue["upsertJobScheduler"]>[2];
+
+/**
+ * The times of a paused schedule. BullMQ has no pause, and a schedule that is removed and added again could be lost in
+ * between. A paused schedule therefore stays stored, with a first run that nobody will see, and its own times in its data.
+ */
+const NEVER: Repeat = { pattern: "0 0 1 1 *", tz: "UTC", startDate: Date.UTC(2100, 0) };
+
+/** Returns the times and the template under which a paused schedule is stored. */
+function pausedForm({ pattern, every, tz, endDate }: Repeat, template: Template): [Repeat, Template] {
+  const paused: PausedTimes = {
+    ...(pattern === undefined ? {} : { pattern }),
+    ...(every === undefined ? {} : { every }),
+    ...(tz === undefined ? {} : { tz }),
+    ...(endDate === undefined ? {} : { endDate: Number(endDate) }),
+  };
+  return [NEVER, { ...template, data: { ...template.data, paused } }];
+}
+
+/**
+ * Stores a schedule in a lane. A schedule whose time is over removes any other schedule of its id. A schedule that is paused
+ * stays paused: programs store their schedules whenever they start.
+ */
 export async function putSchedule(
   queues: LaneQueues,
   lane: Lane,
   id: string,
-  repeat: Parameters<LaneQueue["upsertJobScheduler"]>[1],
-  template: Parameters<LaneQueue["upsertJobScheduler"]>[2],
+  repeat: Repeat,
+  template: Template,
 ): Promise<PlacedSchedule> {
   await queues.engine.connect();
   const queue = queues.lane(lane);
-  if (hasEnded(repeat, localNow(queues))) await queue.removeJobScheduler(id);
-  else await queue.upsertJobScheduler(id, repeat, template);
+  const before = await queues.each((each) => each.getJobScheduler(id));
+  const isPaused = before.some((stored) => stored?.template?.data?.paused !== undefined);
+  if (isPaused && !hasEnded(repeat, localNow(queues)))
+    await queue.upsertJobScheduler(id, ...pausedForm(repeat, template));
+  else await putTimes(queues, lane, id, repeat, template);
   // A schedule whose task ran in another lane before was stored there.
   const others = lanes.filter((other) => other !== lane);
   await Promise.all(others.map((other) => queues.lane(other).removeJobScheduler(id)));
@@ -90,7 +121,61 @@ export function extraRun({ name, template }: StoredSchedule): NewJob {
     ...(priority === undefined ? {} : { priority }),
   };
   const empty: JobData = { v: 1, version: 1, args: [] };
-  return { name, data: { ...empty, ...template?.data }, opts };
+  const { paused: _times, ...data } = { ...empty, ...template?.data };
+  return { name, data, opts };
+}
+
+/**
+ * Pauses a schedule, or lets it go on. A paused schedule makes no jobs by itself. A resumed interval begins anew, with a run at
+ * once; a resumed pattern has its own times.
+ *
+ * @throws {@link TaskOptionsError} if the queue has no such schedule.
+ */
+export async function pauseSchedule(queues: LaneQueues, id: string, isPaused: boolean): Promise<void> {
+  const { lane, stored } = await findSchedule(queues, id);
+  const { paused, ...data } = { v: 1 as const, version: 1, args: [], ...stored.template?.data };
+  if ((paused !== undefined) === isPaused) return;
+  const plain: Template = { name: stored.name, data, opts: stored.template?.opts ?? {} };
+  try {
+    if (isPaused) await queues.lane(lane).upsertJobScheduler(id, ...pausedForm(timesOf(stored), plain));
+    else await putTimes(queues, lane, id, timesOf(paused!), plain);
+  } catch (error) {
+    // On PostgreSQL, BullMQ refuses one of two changes that meet. It need not be repeated if the other one did the same.
+    const now = await findSchedule(queues, id);
+    if ((now.stored.template?.data?.paused !== undefined) !== isPaused) throw error;
+  }
+}
+
+/** Stores the times of a schedule again. They can be over by now, and the schedule then ends. */
+async function putTimes(
+  queues: LaneQueues,
+  lane: Lane,
+  id: string,
+  repeat: Repeat,
+  template: Template,
+): Promise<void> {
+  const queue = queues.lane(lane);
+  if (hasEnded(repeat, localNow(queues))) await queue.removeJobScheduler(id);
+  else await queue.upsertJobScheduler(id, repeat, template);
+}
+
+/** Returns the fields of a schedule that determine its times. */
+function timesOf({ pattern, every, tz, endDate }: PausedTimes): Repeat {
+  return {
+    ...(pattern === undefined ? {} : { pattern }),
+    ...(every === undefined ? {} : { every }),
+    ...(tz === undefined ? {} : { tz }),
+    ...(endDate === undefined ? {} : { endDate }),
+  };
+}
+
+async function findSchedule(queues: LaneQueues, id: string): Promise<PlacedSchedule> {
+  await queues.engine.connect();
+  const found = await queues.each(async (queue, lane) => ({ lane, stored: await queue.getJobScheduler(id) }));
+  for (const { lane, stored } of found) if (stored != null) return { lane, stored };
+  throw new TaskOptionsError(
+    `There is no schedule ${JSON.stringify(id)} in the queue ${queues.queueName}; \`schedules()\` lists those that it has`,
+  );
 }
 
 /**
@@ -101,20 +186,13 @@ export function extraRun({ name, template }: StoredSchedule): NewJob {
  */
 export async function runSchedule(queues: LaneQueues, id: string): Promise<string> {
   const { engine, queueName } = queues;
-  await engine.connect();
-  const found = await queues.each(async (queue, lane) => [lane, await queue.getJobScheduler(id)] as const);
-  for (const [lane, stored] of found) {
-    if (stored == null) continue;
-    const { name, data, opts } = extraRun(stored);
-    await engine.recordQueue(queueName);
-    // An addition whose answer was lost can be repeated, since the id is chosen here.
-    const job = jobId(lane, ulid(Math.trunc(localNow(queues))));
-    await queues.lane(lane).add(name, data, { ...opts, jobId: job });
-    return job;
-  }
-  throw new TaskOptionsError(
-    `There is no schedule ${JSON.stringify(id)} in the queue ${queueName}; \`schedules()\` lists those that it has`,
-  );
+  const { lane, stored } = await findSchedule(queues, id);
+  const { name, data, opts } = extraRun(stored);
+  await engine.recordQueue(queueName);
+  // An addition whose answer was lost can be repeated, since the id is chosen here.
+  const job = jobId(lane, ulid(Math.trunc(localNow(queues))));
+  await queues.lane(lane).add(name, data, { ...opts, jobId: job });
+  return job;
 }
 
 /**

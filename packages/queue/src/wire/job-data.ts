@@ -36,6 +36,16 @@ export interface JobData {
   readonly continued?: ContinuedRun;
   /** The place of a durable run at its last retry. */
   readonly retried?: RetriedRun;
+  /** The times of a schedule that is paused. Only the template of a schedule has it. */
+  readonly paused?: PausedTimes;
+}
+
+/** The times that a paused schedule has when it goes on, by BullMQ's names. */
+export interface PausedTimes {
+  readonly pattern?: string;
+  readonly every?: number;
+  readonly tz?: string;
+  readonly endDate?: number;
 }
 
 /**

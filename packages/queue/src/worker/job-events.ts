@@ -111,7 +111,7 @@ export function startOf(job: BullJob, queue: string, lane: Lane): JobStart {
 }
 
 /** A durable run that starts again was parked meanwhile, and the time of its wake is not stored. */
-function waitedOf({ processedOn, timestamp, opts, attemptsStarted }: BullJob, lane: Lane): number {
+export function waitedOf({ processedOn, timestamp, opts, attemptsStarted }: BullJob, lane: Lane): number {
   if (lane === "workflow" && attemptsStarted > 1) return 0;
   return Math.max(0, (processedOn ?? Date.now()) - timestamp - (opts.delay ?? 0));
 }
@@ -131,10 +131,15 @@ export function endOfAttempt(
     lane,
     state,
     attempt: job.attemptsMade,
-    duration: (job.finishedOn ?? Date.now()) - (job.processedOn ?? Date.now()),
+    duration: durationOf(job),
     ...callsOf(job),
     ...(error === undefined ? {} : { error }),
   };
+}
+
+/** Returns the milliseconds that the last attempt of a job has run. */
+export function durationOf({ finishedOn, processedOn }: BullJob): number {
+  return (finishedOn ?? Date.now()) - (processedOn ?? Date.now());
 }
 
 function callsOf({ data }: BullJob): { readonly calls?: number } {

@@ -4,6 +4,7 @@ import { laneQueueName, lanes } from "../contract/lane.ts";
 import type { Lane } from "../contract/lane.ts";
 import type { LockHolder } from "../contract/lock-holder.ts";
 import type { RunnableTask } from "../definition/define-task.ts";
+import type { QueueFigures } from "./history-recorder.ts";
 import { JobAdmission } from "./job-admission.ts";
 import type { ReportUnknown, WorkerListeners } from "./job-events.ts";
 import { JobRunner } from "./job-runner.ts";
@@ -30,6 +31,8 @@ export interface ServedQueueOptions {
   /** Returns the number of jobs that a lane runs at once now. */
   readonly concurrency: (lane: Lane) => number;
   readonly listeners: WorkerListeners;
+  /** The figures of the queue's history. */
+  readonly figures: QueueFigures;
 }
 
 /**
@@ -91,6 +94,7 @@ export function serveQueue(options: ServedQueueOptions): ServedLane[] {
         renewal,
         concurrency: concurrency(lane),
         listeners,
+        figures: options.figures,
         open: (replies) =>
           lane === "workflow" ? broughtRunner(brought!, replies) : jobRunner(lane, replies),
       }),

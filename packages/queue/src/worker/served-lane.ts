@@ -10,7 +10,8 @@ import { deliverEnd, endDelivery } from "../operate/deliver-end.ts";
 import { encodeError } from "../wire/encode.ts";
 import { StoredFailure, outcomeOfResult } from "../wire/outcome.ts";
 import type { Outcome } from "../wire/outcome.ts";
-import { endOfAttempt, startOf } from "./job-events.ts";
+import type { QueueFigures } from "./history-recorder.ts";
+import { durationOf, endOfAttempt, startOf, waitedOf } from "./job-events.ts";
 import type { JobEvent, WorkerListeners } from "./job-events.ts";
 import type { LaneRunner, RunCounts } from "./lane-runner.ts";
 import type { LaneSlots } from "./lane-slots.ts";
@@ -32,6 +33,8 @@ export interface ServedLaneOptions {
   /** The number of jobs that run at once. */
   readonly concurrency: number;
   readonly listeners: WorkerListeners;
+  /** The figures of the queue's history. */
+  readonly figures: QueueFigures;
   /** Opens the runner of the jobs. */
   readonly open: (replies: OutcomeReplies) => LaneRunner;
 }
@@ -43,6 +46,7 @@ export class ServedLane {
   readonly #queue: string;
   readonly #laneName: string;
   readonly #listeners: WorkerListeners;
+  readonly #figures: QueueFigures;
   readonly #replies: OutcomeReplies;
   readonly #runner: LaneRunner;
   readonly #slots: LaneSlots | undefined;
@@ -60,6 +64,7 @@ export class ServedLane {
     this.#queue = queue;
     this.#laneName = laneQueueName(queue, lane);
     this.#listeners = listeners;
+    this.#figures = options.figures;
     this.#replies = new OutcomeReplies(engine, this.#laneName, lane);
     const runner = options.open(this.#replies);
     this.#runner = runner;
@@ -97,6 +102,7 @@ export class ServedLane {
   }
 
   #onActive(job: BullJob): void {
+    if (job.attemptsStarted <= 1) this.#figures.started(waitedOf(job, this.lane));
     const { onStart } = this.#listeners;
     if (onStart === undefined) return;
     const start = startOf(job, this.#queue, this.lane);
@@ -122,6 +128,7 @@ export class ServedLane {
   }
 
   #notifyJob(job: BullJob, state: JobEvent["state"], error: unknown): void {
+    this.#figures.ended(state, durationOf(job));
     const { onJob } = this.#listeners;
     if (onJob === undefined) return;
     notifyListener("onJob", onJob, endOfAttempt(job, this.#queue, this.lane, state, error));

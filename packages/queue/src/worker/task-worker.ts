@@ -16,6 +16,8 @@ import type { Lane } from "../contract/lane.ts";
 import { DEFAULT_ENGINE, openEngine } from "../engines/open-engine.ts";
 import { QueueClosedError, TaskOptionsError } from "../errors.ts";
 import { settleWithin } from "@taskloom/loop/timer";
+import { HistoryRecorder } from "./history-recorder.ts";
+import type { QueueFigures } from "./history-recorder.ts";
 import type { WorkerListeners } from "./job-events.ts";
 import { laneRunnerOf } from "./lane-runner.ts";
 import type { LaneRunnerFactory, RunCounts } from "./lane-runner.ts";
@@ -120,6 +122,7 @@ export class TaskWorker implements Life {
   #running: Task<void> | undefined;
   #stopRemoving: (() => void) | undefined;
   #stopServing: (() => Promise<void>) | undefined;
+  #history: HistoryRecorder | undefined;
 
   /**
    * @throws {@link TaskOptionsError} for an invalid option, if two tasks have one name, or if two tasks bring different
@@ -229,14 +232,17 @@ export class TaskWorker implements Life {
     const names = queues.flatMap((queue) => served.map((lane) => laneQueueName(queue, lane)));
     const jobsOfQueue = served.reduce((sum, lane) => sum + this.#concurrency[lane], 0);
     this.#renewal = this.#openRenewal(names, queues.length * jobsOfQueue);
-    for (const queue of queues) this.#lanes.push(...this.#serve(queue, threads));
+    const id = randomUUID();
+    this.#history = new HistoryRecorder(this.engine, queues, id);
+    for (const queue of queues) this.#lanes.push(...this.#serve(queue, threads, this.#history.of(queue)));
     await Promise.all(this.#lanes.map((lane) => lane.ready()));
     this.#stopRemoving = removeRegularly(this.engine, names);
     this.#stopServing = await serveRegularly(this.engine, {
-      id: randomUUID(),
+      id,
       queues,
       tasks: Object.fromEntries(tasks.map(({ task }) => [task.name, task.version])),
     });
+    this.#history.start();
     // Outside this task, since a cancel of this task would reach the jobs that run inside it.
     for (const lane of this.#lanes) outsideTasks(() => void lane.run().catch(() => {}));
   }
@@ -254,7 +260,7 @@ export class TaskWorker implements Life {
     });
   }
 
-  #serve(queue: string, threads: ThreadPoolExecutor | undefined): ServedLane[] {
+  #serve(queue: string, threads: ThreadPoolExecutor | undefined, figures: QueueFigures): ServedLane[] {
     return serveQueue({
       engine: this.engine,
       queue,
@@ -265,6 +271,7 @@ export class TaskWorker implements Life {
       renewal: this.#renewal,
       concurrency: (lane) => this.#concurrency[lane],
       listeners: this.#options,
+      figures,
     });
   }
 
@@ -334,7 +341,7 @@ export class TaskWorker implements Life {
     }
     this.#lanes = [];
     this.#stopRemoving?.();
-    await settleWithin(CLOSE_PATIENCE_MS, stopServing);
+    await settleWithin(CLOSE_PATIENCE_MS, Promise.all([stopServing, this.#history?.stop()]));
     await this.#renewal?.close();
     // A thread in a native call cannot be stopped, and does not delay the worker either.
     const threads = this.#threads?.then((pool) =>

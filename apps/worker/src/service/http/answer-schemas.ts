@@ -38,6 +38,8 @@ export const jobSchema: Schema = object(
     calls: { ...count, description: "The number of its calls, if the job is a pack of queue.map." },
     progress: {},
     submittedAt: time,
+    delay: milliseconds,
+    priority: count,
     startedAt: time,
     finishedAt: time,
     value: {
@@ -45,6 +47,7 @@ export const jobSchema: Schema = object(
         "The value that the task returned; a value that JSON cannot express is an object with the key $taskloom.",
     },
     error,
+    failures: { ...list(error), description: "The errors of the failed attempts, if one job is read." },
     reason: { ...text, description: "The reason of the cancellation." },
     omitted: {
       type: "object",
@@ -61,10 +64,13 @@ export const jobSchema: Schema = object(
   "version",
   "calls",
   "progress",
+  "delay",
+  "priority",
   "startedAt",
   "finishedAt",
   "value",
   "error",
+  "failures",
   "reason",
   "omitted",
   "unreadable",
@@ -258,9 +264,21 @@ export const treeSchema: Schema = {
   },
 };
 
+export const idSchema: Schema = object({ id: { ...text, description: "The id of the job." } });
+
 export const schedulesSchema: Schema = list(
   object(
-    { id: text, task: text, queue: text, lane, cron: text, every: milliseconds, timezone: text, next: time },
+    {
+      id: text,
+      task: text,
+      queue: text,
+      lane,
+      cron: text,
+      every: milliseconds,
+      timezone: text,
+      next: time,
+      isPaused: { type: "boolean" },
+    },
     "cron",
     "every",
     "timezone",
@@ -276,4 +294,33 @@ export const aboutSchema: Schema = object({
   access: { type: "string", enum: ["operate", "read"] },
   hasBoard: flag,
   hasMetrics: flag,
+});
+
+const percentiles = object({ p50: milliseconds, p95: milliseconds });
+
+export const activitySchema: Schema = object({
+  length: { ...milliseconds, description: "The length of each span, in milliseconds." },
+  from: time,
+  to: time,
+  points: list(
+    object(
+      {
+        time,
+        completed: count,
+        failed: count,
+        cancelled: count,
+        retrying: count,
+        waiting: {
+          ...count,
+          description: "The greatest number that was counted in the span, as of the next two.",
+        },
+        delayed: count,
+        active: count,
+        wait: percentiles,
+        run: percentiles,
+      },
+      "wait",
+      "run",
+    ),
+  ),
 });

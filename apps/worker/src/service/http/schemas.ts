@@ -34,6 +34,19 @@ const limit = { type: "integer", minimum: 1, maximum: 1_000, default: 50 };
 const seconds = { type: "number", minimum: 0, maximum: 300 };
 const cursor = { type: "string", maxLength: 8_192, description: "The next of an earlier page." };
 
+const tag = { type: "string", minLength: 1, maxLength: 64 };
+const since = { type: "number", minimum: 0, description: "Milliseconds since 1970." };
+
+export const activityQuery: Schema = {
+  type: "object",
+  additionalProperties: false,
+  properties: {
+    queue: text,
+    last: { ...milliseconds, minimum: 1, default: 3_600_000 },
+    from: { ...since, description: "Only spans that begin then or later; milliseconds since 1970." },
+  },
+};
+
 export const failedQuery: Schema = {
   type: "object",
   additionalProperties: false,
@@ -141,6 +154,15 @@ export const searchQuery: Schema = {
       maxLength: 256,
       description: "A text in the id, the name of the task or the arguments.",
     },
+    task: { ...text, description: "The name of the task." },
+    tag,
+    lane: { type: "string", enum: ["loop", "thread", "workflow"] },
+    since: { ...since, description: "Only jobs that were submitted since then; milliseconds since 1970." },
+    failure: {
+      type: "string",
+      maxLength: 8_192,
+      description: "The key of a group of GET /failed: only its jobs.",
+    },
     limit,
     cursor,
   },
@@ -153,8 +175,8 @@ export const runsQuery: Schema = {
     queue: text,
     name: { ...text, description: "The name of the workflow." },
     state: runState,
-    tag: { type: "string", minLength: 1, maxLength: 64 },
-    since: { type: "number", minimum: 0, description: "Milliseconds since 1970." },
+    tag,
+    since,
     text: { type: "string", maxLength: 256, description: "A text in the id, name, tags or arguments." },
     limit,
     cursor,

@@ -23,10 +23,12 @@ import { countedAttempts } from "../../contract/job-record.ts";
 import type { FieldLimits, JobRecord, StateOrder, StoredState } from "../../contract/job-record.ts";
 import type { EngineWorker } from "../../contract/engine-worker.ts";
 import type { FlowAdder, LaneQueue, NewJob } from "../../contract/lane-queue.ts";
+import { LocalHistory } from "./local-history.ts";
 import { LocalLaneClaims } from "./local-lane-claims.ts";
 import { LocalReplies } from "./local-replies.ts";
 import { LocalServing } from "./local-serving.ts";
 import { LocalJournal } from "./local-journal.ts";
+import type { HistoryBucket, HistoryEntry, HistoryRange } from "../../contract/history.ts";
 import type { RunJournal } from "../../contract/run-journal.ts";
 import type { ServingWorker } from "../../contract/serving.ts";
 import { isCancelledEnvelope } from "../../wire/outcome.ts";
@@ -47,6 +49,7 @@ interface Memory {
   readonly journal: LocalJournal;
   readonly laneClaims: LocalLaneClaims;
   readonly serving: LocalServing;
+  readonly history: LocalHistory;
   readonly cancelListeners: Map<string, (request: CancelRequest) => void>;
 }
 
@@ -85,6 +88,7 @@ export class MemoryEngine implements Engine {
         journal: new LocalJournal((name) => lanes.get(name), engineNow, defer),
         laneClaims: new LocalLaneClaims(),
         serving: new LocalServing(),
+        history: new LocalHistory(),
         cancelListeners: new Map(),
       };
       open.set(url, memory);
@@ -283,6 +287,14 @@ export class MemoryEngine implements Engine {
     return [...this.#lane(laneName).jobs.values()].filter(({ returnvalue }) =>
       isCancelledEnvelope(returnvalue),
     ).length;
+  }
+
+  async addHistory(entries: readonly HistoryEntry[]): Promise<void> {
+    this.#shared.history.add(entries, this.now());
+  }
+
+  async readHistory(range: HistoryRange): Promise<HistoryBucket[]> {
+    return this.#shared.history.read(range);
   }
 
   now(): number {

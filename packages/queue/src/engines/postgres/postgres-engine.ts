@@ -30,6 +30,8 @@ import { settleWithin } from "@taskloom/loop/timer";
 import type { FieldLimits, JobRecord, StateOrder, StoredState } from "../../contract/job-record.ts";
 import { serverLocks } from "../../contract/lock-terms.ts";
 import type { ServingWorker } from "../../contract/serving.ts";
+import type { HistoryBucket, HistoryEntry, HistoryRange } from "../../contract/history.ts";
+import { addHistory, createHistory, readHistory } from "./history-table.ts";
 import { idsIn, queueNames, readRecords, renewAttempts } from "./job-records.ts";
 import { countCancelled, lookupJobs, markCancelled, sealRun, SCHEMA } from "./job-table.ts";
 import type { SqlPool } from "./job-table.ts";
@@ -173,6 +175,7 @@ export class PostgresEngine extends SqlEngine implements Engine {
       await createLaneClaims(client);
       await createRetention(client);
       await createServing(client);
+      await createHistory(client);
       await this.#readClock(client);
       const { rows } = await client.query<{ synchronous_commit: string }>("SHOW synchronous_commit");
       if (rows[0]?.synchronous_commit === "off") {
@@ -301,6 +304,14 @@ export class PostgresEngine extends SqlEngine implements Engine {
 
   countCancelled(laneName: string): Promise<number> {
     return countCancelled(this.#pool, laneName);
+  }
+
+  addHistory(entries: readonly HistoryEntry[]): Promise<void> {
+    return addHistory(this.#pool, entries, this.now());
+  }
+
+  readHistory(range: HistoryRange): Promise<HistoryBucket[]> {
+    return readHistory(this.#pool, range);
   }
 
   transient(error: unknown): Transient | undefined {

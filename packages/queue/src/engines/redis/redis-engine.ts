@@ -44,6 +44,8 @@ import { RedisCancellation } from "./redis-cancellation.ts";
 import { dropKept, findKept } from "./kept-submission.ts";
 import { EventStreams } from "./event-streams.ts";
 import { FlowConnection } from "./flow-connection.ts";
+import { HistoryKeys } from "./history-keys.ts";
+import type { HistoryBucket, HistoryEntry, HistoryRange } from "../../contract/history.ts";
 import { idsIn, readRecords } from "./job-records.ts";
 import { ReadableQueue, listOf, parsedOr, takeUnreadable } from "./readable-jobs.ts";
 import { removeEndedScript } from "./remove-ended-script.ts";
@@ -90,6 +92,7 @@ export class RedisEngine extends BullEngine implements Engine {
   readonly #turns: UnrepeatedConnection;
   readonly #prefix: string;
   readonly #serving: ServingKeys;
+  readonly #history: HistoryKeys;
   readonly #claimLane: Script<(0 | 1)[]>;
   readonly #renewAttempts: Script<number>;
   readonly #removeEnded: Script<string[]>;
@@ -130,6 +133,7 @@ export class RedisEngine extends BullEngine implements Engine {
     });
     this.#turns = new UnrepeatedConnection(() => unrepeating(this.#client), scripts, MAX_SILENT_BEATS);
     this.#serving = new ServingKeys(this.#client, this.#prefix);
+    this.#history = new HistoryKeys(this.#client, this.#prefix);
     this.#messages = new WorkerMessages(this.#client, MAX_SILENT_BEATS);
     this.#cancellation = new RedisCancellation(this.#client, this.#prefix, this.#messages);
     this.journal = this.#openJournal();
@@ -441,6 +445,14 @@ export class RedisEngine extends BullEngine implements Engine {
 
   countCancelled(laneName: string): Promise<number> {
     return this.#retention.countCancelled(laneName);
+  }
+
+  addHistory(entries: readonly HistoryEntry[]): Promise<void> {
+    return this.#history.add(entries, this.now());
+  }
+
+  readHistory(range: HistoryRange): Promise<HistoryBucket[]> {
+    return this.#history.read(range);
   }
 
   transient(error: unknown): Transient | undefined {

@@ -23,6 +23,8 @@ import type { ServingWorker } from "../../contract/serving.ts";
 import type { Transient } from "../../contract/transient.ts";
 import { EmbeddedDatabaseError } from "./embedded-error.ts";
 import { embeddedError } from "./embedded-failure.ts";
+import type { HistoryBucket, HistoryEntry, HistoryRange } from "../../contract/history.ts";
+import { addHistory, readHistory } from "./history-table.ts";
 import { readEmbeddedUrl } from "./embedded-url.ts";
 import { FolderReplies } from "./folder-replies.ts";
 import { countCancelled, lookupJobs, markCancelled, rowsOf, sealRun } from "./job-statements.ts";
@@ -294,6 +296,14 @@ export class EmbeddedEngine extends SqlEngine implements Engine {
 
   async countCancelled(laneName: string): Promise<number> {
     return await countCancelled(this.#connected(), laneName);
+  }
+
+  async addHistory(entries: readonly HistoryEntry[]): Promise<void> {
+    await addHistory(this.#connected(), entries, this.now());
+  }
+
+  async readHistory(range: HistoryRange): Promise<HistoryBucket[]> {
+    return await readHistory(this.#connected(), range);
   }
 
   async backup(path: string): Promise<void> {

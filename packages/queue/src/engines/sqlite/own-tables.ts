@@ -8,6 +8,7 @@ import type { KeptSubmission } from "../../contract/stored-job.ts";
 import { SERVING_TTL_MS } from "../../contract/serving.ts";
 import type { ServingWorker } from "../../contract/serving.ts";
 import { textIn } from "../sql/rows.ts";
+import { CREATE_HISTORY } from "./history-table.ts";
 import { CREATE_CANCELLED_INDEX, THIS_QUEUE, rowsOf } from "./job-statements.ts";
 
 /** Creates Taskloom's own tables beside BullMQ's. */
@@ -23,6 +24,7 @@ export async function createOwnTables(database: Database): Promise<void> {
     [
       "CREATE TABLE IF NOT EXISTS taskloom_serving (id TEXT PRIMARY KEY, worker TEXT NOT NULL, until INTEGER NOT NULL) STRICT, WITHOUT ROWID",
     ],
+    [CREATE_HISTORY],
     [CREATE_CANCELLED_INDEX],
   ]);
 }

@@ -124,6 +124,23 @@ function addChanges(app: FastifyInstance, operations: Operations): void {
   );
 
   app.post<{ Params: Id; Querystring: InQueue }>(
+    "/jobs/:id/promote",
+    {
+      schema: {
+        summary: "Lets a delayed job run now.",
+        tags: ["jobs"],
+        params: idParams,
+        querystring: queueQuery,
+        response: answers({ 204: nothing }, 404, 409, 414, 507),
+      },
+    },
+    async ({ params, query }, reply) => {
+      await operations.promote(params.id, query.queue);
+      return await reply.status(204).send();
+    },
+  );
+
+  app.post<{ Params: Id; Querystring: InQueue }>(
     "/jobs/:id/remove",
     {
       schema: {

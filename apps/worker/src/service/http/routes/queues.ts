@@ -1,9 +1,10 @@
-import type { RateLimit } from "@taskloom/queue/operating";
+import type { ActivityQuery, RateLimit } from "@taskloom/queue/operating";
 import type { FastifyInstance } from "fastify";
 import type { CleanSearch, Operations } from "../../../operations/operations.ts";
-import { cleanedSchema, drainedSchema, queuesSchema } from "../answer-schemas.ts";
+import { activitySchema, cleanedSchema, drainedSchema, queuesSchema } from "../answer-schemas.ts";
 import { answers, nothing } from "../answers.ts";
-import { cleanBody, drainBody, limitBody, nameParams, pauseBody } from "../schemas.ts";
+import { activityQuery, cleanBody, drainBody, limitBody, nameParams, pauseBody } from "../schemas.ts";
+import type { InQueue } from "../schemas.ts";
 import type { Turns } from "../turns.ts";
 
 /** Adds the routes of queues. */
@@ -18,6 +19,20 @@ export function addQueueRoutes(app: FastifyInstance, operations: Operations, lis
       },
     },
     () => lists.take(() => operations.queues()),
+  );
+
+  app.get<{ Querystring: ActivityQuery & InQueue }>(
+    "/activity",
+    {
+      schema: {
+        summary:
+          "Ends, waits, run times and depth of one queue, or of all, in spans of 10 s (the last hour), 5 min (a day) or 1 h (14 days).",
+        tags: ["queues"],
+        querystring: activityQuery,
+        response: answers({ 200: activitySchema }, 404),
+      },
+    },
+    ({ query }) => lists.take(() => operations.activity(query)),
   );
 
   app.put<{ Params: { readonly name: string }; Body: { readonly paused: boolean } }>(

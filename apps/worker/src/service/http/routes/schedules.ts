@@ -1,8 +1,8 @@
 import type { FastifyInstance } from "fastify";
 import type { Operations, ScheduleRequest } from "../../../operations/operations.ts";
-import { schedulesSchema } from "../answer-schemas.ts";
+import { idSchema, schedulesSchema } from "../answer-schemas.ts";
 import { answers, nothing } from "../answers.ts";
-import { idParams, queueQuery, scheduleBody } from "../schemas.ts";
+import { idParams, pauseBody, queueQuery, scheduleBody } from "../schemas.ts";
 import type { Id, InQueue } from "../schemas.ts";
 import type { Turns } from "../turns.ts";
 
@@ -34,6 +34,41 @@ export function addScheduleRoutes(app: FastifyInstance, operations: Operations, 
     },
     async ({ params, body }, reply) => {
       await operations.schedule(params.id, body);
+      return await reply.status(204).send();
+    },
+  );
+
+  app.post<{ Params: Id; Querystring: InQueue }>(
+    "/schedules/:id/run",
+    {
+      schema: {
+        summary: "Runs a schedule once more now, in addition to its times.",
+        tags: ["schedules"],
+        params: idParams,
+        querystring: queueQuery,
+        response: answers({ 201: idSchema }, 404, 414, 507),
+      },
+    },
+    async ({ params, query }, reply) => {
+      const id = await operations.runNow(params.id, query.queue);
+      return await reply.status(201).send({ id });
+    },
+  );
+
+  app.put<{ Params: Id; Querystring: InQueue; Body: { readonly paused: boolean } }>(
+    "/schedules/:id/paused",
+    {
+      schema: {
+        summary: "Pauses a schedule, or lets it go on. A schedule that is stored again stays paused.",
+        tags: ["schedules"],
+        params: idParams,
+        querystring: queueQuery,
+        body: pauseBody,
+        response: answers({ 204: nothing }, 404, 413, 414, 415, 507),
+      },
+    },
+    async ({ params, query, body }, reply) => {
+      await operations.pauseSchedule(params.id, body.paused, query.queue);
       return await reply.status(204).send();
     },
   );

@@ -1,4 +1,5 @@
-import { element, milliseconds, taskLabel } from "./elements.js";
+import { element, milliseconds, taskLabel } from "../elements.js";
+import { linkOf } from "./job-rows.js";
 
 const closed = new Set();
 let focusedKey;
@@ -53,7 +54,9 @@ function item(node, key, level, jobs, cancel) {
     "div",
     { class: "row" },
     element("strong", {}, job === undefined ? node.name : taskLabel(job)),
-    ...(job === undefined ? [] : [element("code", {}, job.id)]),
+    ...(job === undefined
+      ? []
+      : [element("a", { href: linkOf(job), tabindex: "-1", class: "mono" }, job.id)]),
     element(
       "span",
       { class: "soft" },
@@ -86,7 +89,7 @@ function item(node, key, level, jobs, cancel) {
       ),
     );
     row.addEventListener("click", (event) => {
-      if (event.target.tagName !== "BUTTON") open(made, closed.has(ownKey));
+      if (event.target.closest("button, a") === null) open(made, closed.has(ownKey));
     });
   }
   made.addEventListener("keydown", (event) => onKey(event, made));

@@ -1,5 +1,5 @@
 // Makes a timeline of the history of a durable run: bars for its calls, gaps for its waits, marks for its messages.
-import { element, milliseconds, replace } from "./elements.js";
+import { element, milliseconds, replace } from "../elements.js";
 
 /** Shorter waits are left out: between any two steps there is the time of an append. */
 const MIN_WAIT_MS = 20;

@@ -1,49 +1,38 @@
 // One durable run: its facts and views, its timeline, and the controls that send it messages.
-import { act, action, place, problem, request, say } from "./actions.js";
-import { element, number, replace } from "./elements.js";
-import { showTimeline, valueText } from "./timeline.js";
+import { act, action, canOperate, confirm, place, problem, request, say, withBody } from "../actions.js";
+import { element, facts, number, replace, section, stateMark } from "../elements.js";
+import { linkTo } from "../links.js";
+import { showTimeline, valueText } from "./run-timeline.js";
 
 /** The service answers with at most so many ticks. */
 const PAGE_TICKS = 500;
-export const RUN_STYLES = { failed: "bad", completed: "good", cancelled: "warn" };
 const ENDED = new Set(["completed", "failed", "cancelled"]);
 
 /** The run that is open, with the ticks that are loaded: from tick `from` on. */
 let shown;
 
 const path = ({ id, queue }, rest = "", query = {}) =>
-  `/runs/${encodeURIComponent(id)}${rest}?${new URLSearchParams({ queue, ...query })}`;
+  `/runs/${encodeURIComponent(id)}${rest}?${new URLSearchParams({ ...(queue ? { queue } : {}), ...query })}`;
 
-const post = (body) => ({
-  method: "POST",
-  headers: { "content-type": "application/json" },
-  body: JSON.stringify(body),
-});
-
-/** Shows a run below the list. `onClose` is called when it is closed. */
-export function openRun(run, onClose) {
-  shown = { run, generation: undefined, from: 0, ticks: [], isReading: false };
-  const heading = element("h3", { id: "run-heading", tabindex: "-1" }, `${run.task} `);
-  heading.append(element("code", {}, run.id));
-  const close = action("Close", `Close run ${run.id}`, () => {
-    shown = undefined;
-    place("run").replaceChildren();
-    onClose();
-  });
+export function open(root, { id, query }) {
+  const run = { id, queue: query.get("queue") ?? undefined };
+  const opened = { run, generation: undefined, from: 0, ticks: [], isReading: false };
+  shown = opened;
   const view = element(
     "article",
-    { "aria-labelledby": "run-heading" },
-    element("div", { class: "run-head" }, heading, close),
+    { "aria-labelledby": "run-heading", id: "run" },
     element("div", { id: "run-facts" }),
-    messages(run),
+    ...(canOperate() ? [messages(run)] : []),
     element("p", { id: "run-note", class: "soft" }),
-    element("h4", { id: "timeline-heading" }, "Timeline"),
+    element("h3", { id: "timeline-heading" }, "Timeline"),
     element("p", { id: "run-earlier" }),
     element("ol", { id: "timeline", class: "timeline", "aria-labelledby": "timeline-heading" }, ""),
   );
-  place("run").replaceChildren(view);
-  heading.focus();
-  void refreshShownRun();
+  root.append(section("run", "Run ", view));
+  const heading = place("run-heading");
+  heading.append(element("code", {}, id));
+  heading.before(element("a", { href: linkTo("runs"), class: "back" }, "Runs"));
+  return { title: `Run ${id}`, refresh: () => refreshRun(opened), close: () => (shown = undefined) };
 }
 
 /** Returns the controls of a run: a signal, a cancel and a terminate. */
@@ -87,9 +76,9 @@ function note(text) {
 
 /** Sends a request of the open run, and shows the result beside its buttons. */
 async function send(button, run, done, rest, body) {
-  await act(button, done, path(run, rest), post(body));
+  await act(button, done, path(run, rest), withBody("POST", body));
   note(place("said").textContent);
-  await refreshShownRun();
+  if (shown !== undefined) await refreshRun(shown);
 }
 
 async function signal(run, form, button) {
@@ -105,36 +94,17 @@ async function signal(run, form, button) {
   await send(button, run, `Signal ${name} is sent.`, `/signals/${encodeURIComponent(name)}`, body);
 }
 
-function confirmEnd(run, kind, label, question, button) {
-  const reason = element("input", { name: "reason", autocomplete: "off", maxlength: "1000" });
-  const dialog = element(
-    "dialog",
-    { "aria-labelledby": "confirm-heading" },
-    element(
-      "form",
-      { method: "dialog" },
-      element("h3", { id: "confirm-heading" }, `${label} ${run.id}?`),
-      element("p", {}, question),
-      element("label", { class: "wide" }, "Reason ", reason),
-      element("button", { value: "yes" }, `Yes, ${label.toLowerCase()}`),
-      element("button", { value: "", autofocus: "" }, "Back"),
-    ),
-  );
-  dialog.addEventListener("close", () => {
-    dialog.remove();
-    button.focus();
-    if (dialog.returnValue !== "yes") return;
+function confirmEnd(run, kind, label, text, button) {
+  const asked = { title: `${label} ${run.id}?`, text, yes: `Yes, ${label.toLowerCase()}`, reason: true };
+  confirm(asked, button, (reason) => {
     const done = kind === "cancel" ? "The run is asked to end." : "The run is terminated.";
-    void send(button, run, done, `/${kind}`, { message: reason.value || "live page" });
+    return send(button, run, done, `/${kind}`, { message: reason || "live page" });
   });
-  document.body.append(dialog);
-  dialog.showModal();
 }
 
 /** Reads the open run, and the ticks that it has got since. */
-export async function refreshShownRun() {
-  const opened = shown;
-  if (opened === undefined || opened.isReading) return;
+async function refreshRun(opened) {
+  if (opened.isReading) return;
   opened.isReading = true;
   try {
     const run = await request(path(opened.run));
@@ -168,7 +138,7 @@ async function readEarlier(opened) {
   } catch (error) {
     note(`The request failed: ${error.message}`);
   }
-  await refreshShownRun();
+  await refreshRun(opened);
 }
 
 /** Returns the last value of each view in these ticks. */
@@ -188,8 +158,9 @@ function show(opened, run) {
     failed: valueText(errorText(run.error)),
     cancelled: run.reason,
   };
-  const facts = [
-    ["state", element("span", { class: RUN_STYLES[run.state] ?? "" }, run.state)],
+  const list = [
+    ["workflow", run.version === undefined ? run.task : `${run.task}@${run.version}`],
+    ["state", stateMark(run.state)],
     ["arguments", element("span", { class: "mono" }, valueText(run.args))],
     [
       "ticks",
@@ -205,13 +176,9 @@ function show(opened, run) {
       element("span", { class: "mono" }, valueText(value)),
     ]),
   ];
-  const list = element(
-    "dl",
-    { "data-key": "facts" },
-    ...facts.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]),
-  );
-  replace(place("run-facts"), [list]);
-  place("run-messages").hidden = isOver;
+  replace(place("run-facts"), [facts(list)]);
+  const form = document.getElementById("run-messages");
+  if (form !== null) form.hidden = isOver;
   const earlier =
     from === 0
       ? []

@@ -1,38 +1,34 @@
-import uPlot from "./uplot/uPlot.esm.js";
+import uPlot from "../uplot/uPlot.esm.js";
+import { chartStyle, onSchemeChange } from "./chart-style.js";
 
 /** The readings of ten minutes, one a second. */
 const MAX_READINGS = 600;
 /** The shortest time that a chart shows, in seconds. */
 const MIN_SPAN = 60;
 
-const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-
-/** Returns a colour for the canvas, which does not know light-dark(). */
-function colour(name) {
-  const probe = document.createElement("span");
-  probe.style.color = style(name);
-  document.body.append(probe);
-  const { color } = getComputedStyle(probe);
-  probe.remove();
-  return color;
-}
-
 /** One chart for each worker: loop delay and busy share over time. */
-export class Charts {
+export class WorkerCharts {
   #charts = new Map();
+  #end = new AbortController();
 
   constructor() {
-    // A canvas keeps its colours, so the charts are drawn again if the system turns dark or light.
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+    const { signal } = this.#end;
+    onSchemeChange(signal, () => {
       for (const [id, { place, slot, data, plot }] of this.#charts) {
         plot.destroy();
         this.#charts.set(id, { place, slot, data, plot: this.#make(place, slot, data) });
       }
     });
-    addEventListener("resize", () => {
+    const resize = () => {
       for (const { place, plot } of this.#charts.values())
         plot.setSize({ width: place.clientWidth, height: 150 });
-    });
+    };
+    addEventListener("resize", resize, { signal });
+  }
+
+  close() {
+    this.#end.abort();
+    for (const id of this.#charts.keys()) this.drop(id);
   }
 
   add(id, place, slot) {
@@ -42,9 +38,7 @@ export class Charts {
   }
 
   #make(place, slot, data) {
-    const ink = colour("--soft");
-    const grid = { stroke: colour("--line"), width: 1 };
-    const axis = { stroke: ink, grid, ticks: grid };
+    const { axis, colour } = chartStyle();
     return new uPlot(
       {
         width: place.clientWidth || 600,
