@@ -6,8 +6,8 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 
-// From 22.22 on, because the two processes of the project share an embedded engine (docs/embedded-engine.md).
-const NODES = ["22.22.0", "24"];
+// From 22.23 on, because the two processes of the project share an embedded engine (docs/embedded-engine.md).
+const NODES = ["22.23.0", "24"];
 const TYPESCRIPTS = ["5.9", "7.0"];
 const STOP_MS = 60_000;
 

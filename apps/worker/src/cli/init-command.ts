@@ -35,7 +35,7 @@ export async function initCommand(directory: string): Promise<number> {
   out("  npm start    # a worker and a web server, until Ctrl-C");
   if (!canShareFolder()) {
     out(
-      `The two processes share the folder .taskloom. This is Node ${process.version}, whose SQLite ${process.versions["sqlite"]} cannot do that: install Node 22.22 or 24.21, or set TASKLOOM_ENGINE=redis://HOST:6379.`,
+      `The two processes share the folder .taskloom. This is Node ${process.version}, whose SQLite ${process.versions["sqlite"]} cannot do that: install Node 22.23 or 24.21, or set TASKLOOM_ENGINE=redis://HOST:6379.`,
     );
   }
   return EXIT_CODES.ok;

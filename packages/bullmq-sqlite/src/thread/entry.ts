@@ -79,7 +79,7 @@ async function join(path: string, store: Store, turns: Turns): Promise<Peers> {
     peers.leave(transaction);
     throw new OpenRefusal(
       "SQLITE_ONE_PROCESS",
-      `Another process has ${path} open, and SQLite ${sqliteVersion(store)} can damage a file that two processes write: use a Node with SQLite 3.51.3 or later, such as Node 22.22 or 24.21`,
+      `Another process has ${path} open, and SQLite ${sqliteVersion(store)} can damage a file that two processes write: use a Node with SQLite 3.51.3 or later, such as Node 22.23 or 24.21`,
     );
   }
   return peers;
