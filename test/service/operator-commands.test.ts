@@ -155,6 +155,26 @@ describe.each(places)("through $name", ({ test }) => {
     expect(await run("logs", "loop.none")).toMatchObject({ code: 4 });
   });
 
+  test("promote lets delayed jobs run, and a schedule runs now, pauses, resumes and goes", async ({
+    operated: { run, queue },
+  }) => {
+    const delayed = queue.with({ delay: 3_600_000 }).submit(tasks.add, 40, 2);
+    await delayed.sent();
+    expect(await run("promote", delayed.id)).toMatchObject({ code: 0, stdout: "1 promoted\n" });
+    expect(await delayed).toBe(42);
+    expect(await run("promote", "loop.none")).toMatchObject({ code: 4 });
+    await run("schedule", "yearly", "test.add", "1", "2", "--cron", "0 0 1 1 *");
+    const { stdout } = await run("run-now", "yearly");
+    expect(await queue.attach(stdout.trim())).toBe(3);
+    expect((await run("schedule", "yearly", "--pause")).stdout).toContain("is paused");
+    expect((await run("schedule")).stdout).toMatch(/yearly.*paused/);
+    expect((await run("schedule", "yearly", "--resume")).code).toBe(0);
+    expect((await run("schedule")).stdout).not.toMatch(/yearly.*paused/);
+    expect((await run("schedule", "--pause")).stderr).toContain("Name the schedule");
+    expect(await run("run-now", "none")).toMatchObject({ code: 4 });
+    expect((await run("schedule", "yearly", "--remove")).code).toBe(0);
+  });
+
   test("a watch shows its view again until a signal, and goes on after a failure", async ({
     operated: { run },
     service,

@@ -81,14 +81,25 @@ export function addScheduleCommands(taskloom: Command, ended: Ended): void {
       "schedule [id] [task] [args...]",
       "Lists the schedules, sets a schedule, or removes one.",
       `schedule nightly report.send '"all"' --cron '0 3 * * *' --timezone Europe/Paris`,
+      "schedule nightly --pause",
       "schedule nightly --remove",
     ),
   )
     .option("--cron <pattern>", "the times of the runs, such as '0 3 * * *'")
     .option("--every <seconds>", "the interval of the runs", seconds)
     .option("--timezone <name>", "the time zone of the cron pattern, such as Europe/Paris")
-    .option("--remove", "remove the schedule")
+    .addOption(new Option("--pause", "run the schedule no more until it is resumed"))
+    .addOption(new Option("--resume", "run a paused schedule again").conflicts("pause"))
+    .addOption(new Option("--remove", "remove the schedule").conflicts(["pause", "resume"]))
     .action(async (id: string | undefined, task: string | undefined, args: string[], flags: ScheduleFlags) =>
       ended(await (await scheduleCommands()).scheduleCommand(id, task, args, flags)),
     );
+  operator(
+    taskloom,
+    "run-now <schedule>",
+    "Runs a schedule once more now, and prints the id of the job. The times of its other runs stay.",
+    "run-now nightly",
+  ).action(async (id: string, flags: OperatorFlags) =>
+    ended(await (await scheduleCommands()).runNowCommand(id, flags)),
+  );
 }

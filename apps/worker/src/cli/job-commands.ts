@@ -313,11 +313,11 @@ export async function retryCommand(
 
 /** Runs `taskloom remove ID…` and `taskloom promote ID…`. */
 export async function changeCommand(
-  action: "remove",
+  action: "remove" | "promote",
   ids: readonly string[],
   flags: OperatorFlags,
 ): Promise<number> {
-  const done = { remove: "removed" }[action];
+  const done = { remove: "removed", promote: "promoted" }[action];
   return await withOperations(flags, async ({ operations, queue }) => {
     const { done: changed, skipped } = await forEach(ids, async (id) => {
       await operations[action](id, queue);

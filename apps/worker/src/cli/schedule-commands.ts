@@ -16,17 +16,28 @@ export interface ScheduleFlags extends WatchFlags {
   readonly every?: number;
   readonly timezone?: string;
   readonly remove?: boolean;
+  readonly pause?: boolean;
+  readonly resume?: boolean;
 }
 
-/** Runs `taskloom schedule [ID] [TASK] [ARG…]`, which lists, sets or removes schedules. */
+/** Runs `taskloom schedule [ID] [TASK] [ARG…]`, which lists, sets, pauses, resumes or removes schedules. */
 export async function scheduleCommand(
   id: string | undefined,
   task: string | undefined,
   words: readonly string[],
   flags: ScheduleFlags,
 ): Promise<number> {
-  const request = id === undefined || flags.remove === true ? undefined : scheduleRequest(task, words, flags);
-  if (id !== undefined && request === undefined) return await unschedule(id, flags);
+  const { remove, pause, resume } = flags;
+  if (remove === true || pause === true || resume === true) {
+    if (id === undefined)
+      throw usage("Name the schedule: taskloom schedule ID --pause, --resume or --remove");
+    return await changeSchedule(
+      id,
+      remove === true ? "removed" : pause === true ? "paused" : "resumed",
+      flags,
+    );
+  }
+  const request = id === undefined ? undefined : scheduleRequest(task, words, flags);
   let isStored = id === undefined;
   return await showView(flags, "taskloom schedule", async ({ operations, queue }) => {
     // A watch stores the schedule once.
@@ -37,27 +48,52 @@ export async function scheduleCommand(
   });
 }
 
-async function unschedule(id: string, flags: OperatorFlags): Promise<number> {
+const CHANGED = {
+  removed: "is no longer scheduled; jobs that it has submitted go on",
+  paused: "is paused; jobs that it has submitted go on",
+  resumed: "runs again at its times",
+} as const;
+
+async function changeSchedule(
+  id: string,
+  change: keyof typeof CHANGED,
+  flags: OperatorFlags,
+): Promise<number> {
   return await withOperations(flags, async ({ operations, queue }) => {
-    await operations.unschedule(id, queue);
-    if (flags.json === true) printJson({ removed: id });
-    else out(`${id} is no longer scheduled; jobs that it has submitted go on`);
+    if (change === "removed") await operations.unschedule(id, queue);
+    else await operations.pauseSchedule(id, change === "paused", queue);
+    if (flags.json === true) printJson({ [change]: id });
+    else out(`${id} ${CHANGED[change]}`);
     return EXIT_CODES.ok;
   });
+}
+
+/** Runs `taskloom run-now SCHEDULE`. */
+export async function runNowCommand(id: string, flags: OperatorFlags): Promise<number> {
+  return await withOperations(flags, async ({ operations, queue }) => {
+    const job = await operations.runNow(id, queue);
+    if (flags.json === true) printJson({ id: job });
+    else out(job);
+    return EXIT_CODES.ok;
+  });
+}
+
+function usage(message: string): CliFailure {
+  return new CliFailure("USAGE", message, { exitCode: EXIT_CODES.usage });
 }
 
 function schedulesText(schedules: readonly ScheduleView[]): string {
   if (schedules.length === 0) return "nothing is scheduled";
   return tableText(
     ["schedule", "task", "queue", "when", "next"],
-    schedules.map(({ id, task, queue, lane, cron, every, timezone, next }) => [
+    schedules.map(({ id, task, queue, lane, cron, every, timezone, next, isPaused }) => [
       id,
       task,
       `${queue}.${lane}`,
       cron === undefined
         ? `every ${duration(every ?? 0)}`
         : `${cron}${timezone === undefined ? "" : ` ${timezone}`}`,
-      next === undefined ? "-" : new Date(next).toLocaleString(),
+      isPaused ? "paused" : next === undefined ? "-" : new Date(next).toLocaleString(),
     ]),
   );
 }
@@ -72,8 +108,6 @@ function scheduleRequest(
   words: readonly string[],
   { cron, every, timezone }: ScheduleFlags,
 ): ScheduleRequest {
-  const usage = (message: string): CliFailure =>
-    new CliFailure("USAGE", message, { exitCode: EXIT_CODES.usage });
   if (task === undefined) throw usage("Name the task to run: taskloom schedule ID TASK --cron '0 3 * * *'");
   if (cron === undefined && every === undefined)
     throw usage("Name the times of the runs: --cron '0 3 * * *', or --every SECONDS");

@@ -216,6 +216,14 @@ function addJobs(taskloom: Command, ended: Ended): void {
   ).action(async (ids: string[], flags: OperatorFlags) =>
     ended(await (await jobCommands()).changeCommand("remove", ids, flags)),
   );
+  operator(
+    taskloom,
+    "promote <ids...>",
+    "Lets delayed jobs run now, such as those that wait for their next attempt.",
+    "promote loop.0198c2f0-…",
+  ).action(async (ids: string[], flags: OperatorFlags) =>
+    ended(await (await jobCommands()).changeCommand("promote", ids, flags)),
+  );
 }
 
 function addFailures(taskloom: Command, ended: Ended): void {
