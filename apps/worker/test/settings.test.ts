@@ -23,6 +23,7 @@ const written: Readonly<Record<string, string>> = {
   maxLoopDelay: "19",
   maxUtilization: "0.5",
   logLevel: "debug",
+  logFormat: "json",
 };
 const flags = SETTING_RULES.filter(({ flag }) => flag !== undefined && !flag.startsWith("--no-"));
 

@@ -6,6 +6,7 @@ import type { Settings } from "../config/settings.ts";
 import { CliFailure, EXIT_CODES } from "../errors/cli-failure.ts";
 import { LogOutput } from "../service/log-output.ts";
 import { runWorkerService } from "../service/worker-service.ts";
+import { humanLine } from "../terminal/human-log.ts";
 import { out, printJson } from "../terminal/output.ts";
 import { visibleJson } from "../terminal/visible-text.ts";
 import { runWorkerChild } from "../workers/worker-child.ts";
@@ -58,9 +59,13 @@ function shownLine(line: string): string {
   return `${visibleJson(withoutPasswords(line.slice(0, -1)))}\n`;
 }
 
-function makeLogger({ logLevel }: Settings): Logger {
+function makeLogger({ logLevel, logFormat }: Settings): Logger {
+  const { isTTY } = process.stdout;
+  const colors = isTTY && process.stdout.hasColors();
+  const isHuman = logFormat === "human" || (logFormat === "auto" && isTTY);
+  const humanly = (line: string): string => `${humanLine(withoutPasswords(line.slice(0, -1)), colors)}\n`;
   return pino(
-    { level: logLevel, base: { pid: process.pid }, hooks: { streamWrite: shownLine } },
+    { level: logLevel, base: { pid: process.pid }, hooks: { streamWrite: isHuman ? humanly : shownLine } },
     new LogOutput(),
   );
 }

@@ -38,6 +38,8 @@ export interface Settings {
   /** Seconds. */
   readonly patience: number;
   readonly logLevel: string;
+  /** `auto` is `human` on a terminal, and `json` elsewhere. */
+  readonly logFormat: "auto" | "human" | "json";
 }
 
 export type SettingName = keyof Settings;
@@ -179,6 +181,13 @@ export const SETTING_RULES: readonly SettingRule[] = [
     share,
   ),
   rule("logLevel", "--log-level <level>", "trace, debug, info, warn, error, fatal or silent", "info", level),
+  rule(
+    "logFormat",
+    "--log-format <format>",
+    "human, json, or auto: human on a terminal, JSON elsewhere",
+    "auto",
+    logFormat,
+  ),
 ];
 
 function rule(
@@ -247,6 +256,12 @@ function yesOrNo(value: unknown): boolean {
 }
 
 const LEVELS: readonly string[] = ["trace", "debug", "info", "warn", "error", "fatal", "silent"];
+
+function logFormat(value: unknown): string {
+  if (value !== "auto" && value !== "human" && value !== "json")
+    throw new TypeError("one of auto, human, json");
+  return value;
+}
 
 function level(value: unknown): string {
   if (typeof value !== "string" || !LEVELS.includes(value))
