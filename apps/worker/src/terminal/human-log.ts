@@ -37,7 +37,7 @@ export function humanLine(line: string, colors: boolean): string {
   const head = [
     paint("gray", timeOfDay(Number(time))),
     paint(style, name.padEnd(5)),
-    visibleText(String(msg ?? "")),
+    visibleText(typeof msg === "string" ? msg : ""),
     ...(details.length === 0 ? [] : [paint("gray", visibleText(details.join(" ")))]),
   ].join(" ");
   const stack = stackOf(err);
