@@ -97,8 +97,9 @@ test("the ends of one turn of the event loop leave together, with a claim for al
   expect(turns).toHaveLength(1);
   await turnOfLoop();
   expect(turns[1]).toMatchObject({ ends: ["a", "b"], count: 2, token: "worker:1" });
-  await turns[1]!.answer(["d", "e"]);
-  expect(await Promise.all(stored)).toEqual([undefined, undefined]);
+  await turns[1]!.answer(["d", "e"], { delivered: [true, false] });
+  // Each end resolves with whether its turn has delivered it to a durable run.
+  expect(await Promise.all(stored)).toEqual([true, false]);
   expect(loop.running).toBe(3);
 });
 
@@ -155,7 +156,7 @@ test("an end that the engine refuses fails alone, and its job keeps its place", 
   const stored = [end("a"), end("b")];
   await turnOfLoop();
   await turns[1]!.answer([], { refusals: [refusal, undefined] });
-  expect(await Promise.all(stored)).toEqual([refusal, undefined]);
+  expect(await Promise.all(stored)).toEqual([refusal, false]);
   expect(loop.running).toBe(1);
   loop.release();
   expect(loop.running).toBe(0);
@@ -176,7 +177,7 @@ test("after a turn that the engine refuses for good, each end has a turn of its 
   await turns[3]!.fail(poison);
   expect(turns[4]).toMatchObject({ ends: ["c"] });
   await turns[4]!.answer([]);
-  expect(await Promise.all(stored)).toEqual([undefined, poison, undefined]);
+  expect(await Promise.all(stored)).toEqual([false, poison, false]);
 });
 
 test("a turn that fails for now rejects its ends, whose owner repeats them, and claims after a pause", async () => {
