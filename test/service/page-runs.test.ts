@@ -1,7 +1,10 @@
 import type { Locator, Page } from "playwright-core";
-import { expect } from "vitest";
+import { expect, vi } from "vitest";
 import { faintTexts, test, violationsOf } from "./browser-page.ts";
 import type { Service } from "./service.ts";
+
+// A browser on a loaded machine of two cores takes minutes for what takes seconds on a quiet one.
+vi.setConfig({ testTimeout: 300_000 });
 
 /** Submits an order whose run waits for `pause` ms after its first step. */
 async function submitOrder(service: Service, id: string, pause: number): Promise<string> {

@@ -1,8 +1,11 @@
 import type { Page } from "playwright-core";
-import { expect } from "vitest";
+import { expect, vi } from "vitest";
 import { faintTexts, test, violationsOf } from "./browser-page.ts";
 import type { Mounted } from "./browser-page.ts";
 import { add, count, fail, flaky, wait } from "./fixtures/tasks.ts";
+
+// A browser on a loaded machine of two cores takes minutes for what takes seconds on a quiet one.
+vi.setConfig({ testTimeout: 300_000 });
 
 const view = (mounted: Mounted, path: string): string => `${mounted.address}#/${path}`;
 
