@@ -54,7 +54,7 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
     expect(seen.get(late.id)?.find(({ type }) => type === "cancelled")).toMatchObject({ reason: "removed" });
   });
 
-  test("a slow reader misses the oldest events and is told how many, and a signal ends its stream", async ({
+  test("a slow reader misses the oldest events and receives their number, and a signal ends its stream", async ({
     pair,
   }) => {
     const { queue } = pair;

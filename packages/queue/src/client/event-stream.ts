@@ -1,6 +1,7 @@
 import { lanes, publicId } from "../contract/lane.ts";
 import type { Lane } from "../contract/lane.ts";
 import type { LaneEvents } from "../contract/lane-events.ts";
+import { TaskOptionsError } from "../errors.ts";
 import type { LaneQueues } from "../operate/lane-queues.ts";
 import { decodeValue } from "../wire/decode.ts";
 import { outcomeOfResult } from "../wire/outcome.ts";
@@ -55,12 +56,14 @@ export class EventStream implements AsyncIterableIterator<QueueEvent> {
   readonly #onEnd: (stream: EventStream) => void;
   #closing: Promise<void> | undefined;
 
-  /** Called by {@link TaskQueue.events}. */
+  /** Called by {@link TaskQueue.events}, which describes the errors. */
   constructor(
     queues: LaneQueues,
     { signal, buffer = 1_000 }: EventOptions,
     onEnd: (stream: EventStream) => void,
   ) {
+    if (!(Number.isSafeInteger(buffer) && buffer > 0))
+      throw new TaskOptionsError(`Expected \`buffer\` to be a whole number above 0, got ${String(buffer)}`);
     this.#buffer = buffer;
     this.#onEnd = onEnd;
     this.#ready = this.#open(queues);

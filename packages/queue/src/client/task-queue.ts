@@ -575,9 +575,6 @@ export class TaskQueue implements Life {
    */
   events(options: EventOptions = {}): EventStream {
     this.#life.assertUsable();
-    const { buffer = 1_000 } = options;
-    if (!(Number.isSafeInteger(buffer) && buffer > 0))
-      throw new TaskOptionsError(`Expected \`buffer\` to be a whole number above 0, got ${String(buffer)}`);
     const stream = new EventStream(this.#client.queues, options, (ended) => this.#streams.delete(ended));
     this.#streams.add(stream);
     return stream;

@@ -43,9 +43,14 @@ export function storedId(id: string): string {
   return scheduled?.[1] ?? id;
 }
 
+/** Returns whether a stored id is that of a run of a schedule, which BullMQ has made. */
+export function isScheduledRun(stored: string): boolean {
+  return stored.startsWith("repeat:");
+}
+
 /** Returns the id by which users know a stored job. */
 export function publicId(lane: Lane, stored: string): string {
-  return stored.startsWith("repeat:") ? jobId(lane, stored) : stored;
+  return isScheduledRun(stored) ? jobId(lane, stored) : stored;
 }
 
 /** Returns the lane in a job's id; undefined for a bare key that a user chose. */

@@ -1,12 +1,12 @@
 import type { Engine } from "../contract/engine.ts";
 import { MAX_REMOVED } from "../contract/engine.ts";
 import type { FieldLimits, JobRecord, StoredState } from "../contract/job-record.ts";
-import { lanes, publicId } from "../contract/lane.ts";
+import { isScheduledRun, lanes, publicId } from "../contract/lane.ts";
 import type { Lane } from "../contract/lane.ts";
 import { TaskOptionsError } from "../errors.ts";
 import { wholeMilliseconds } from "../milliseconds.ts";
 import { terminateStored } from "./cancel.ts";
-import { readCursor, writeCursor } from "./cursor.ts";
+import { placesIn, writeCursor } from "./cursor.ts";
 import { plainState, readSnapshot } from "./job-snapshot.ts";
 import type { LaneQueues } from "./lane-queues.ts";
 
@@ -74,7 +74,7 @@ export async function cleanJobs(
       storedStates(state).map((each): Section => ({ queues: opened, lane, state: each })),
     );
   });
-  const from = cursor === undefined ? { section: 0, passed: 0 } : placeAt(cursor);
+  const from = cursor === undefined ? { section: 0, passed: 0 } : placesIn(cursor, ["section", "passed"]);
   await engine.connect();
   const before = engine.now() - olderThan;
   const removed: string[] = [];
@@ -145,7 +145,7 @@ async function chosenOf(
 
 /** Whether a job that does not run belongs to something that goes on: a schedule, or a durable run that has begun. */
 function isNeeded({ id, attemptsStarted }: JobRecord, lane: Lane): boolean {
-  return id.startsWith("repeat:") || (lane === "workflow" && attemptsStarted > 0);
+  return isScheduledRun(id) || (lane === "workflow" && attemptsStarted > 0);
 }
 
 async function removeAll(
@@ -158,10 +158,4 @@ async function removeAll(
         ids.slice(at, at + MAX_AT_ONCE).map((id) => terminateStored(queues, lane, id, "removed")),
       );
   return ids.length === 0 ? [] : await queues.engine.removeEnded(queues.nameOf(lane), ids);
-}
-
-function placeAt(cursor: string): { readonly section: number; readonly passed: number } {
-  const { section, passed } = readCursor(cursor) ?? {};
-  if (section !== undefined && passed !== undefined) return { section, passed };
-  throw new TaskOptionsError("Expected `cursor` to be the `next` of an earlier page");
 }

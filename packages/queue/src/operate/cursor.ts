@@ -1,3 +1,5 @@
+import { TaskOptionsError } from "../errors.ts";
+
 /** The places of a walk in several lists: the number of a row in each, by the name of the list. */
 type Places = Readonly<Record<string, number>>;
 
@@ -14,6 +16,17 @@ export function readCursor(cursor: string): Places | undefined {
   } catch {
     return undefined;
   }
+}
+
+/**
+ * Returns the places of these names that {@link writeCursor} wrote.
+ *
+ * @throws {@link TaskOptionsError} for any other text.
+ */
+export function placesIn<K extends string>(cursor: string, names: readonly K[]): Readonly<Record<K, number>> {
+  const places = readCursor(cursor);
+  if (places !== undefined && names.every((name) => places[name] !== undefined)) return places;
+  throw new TaskOptionsError("Expected `cursor` to be the `next` of an earlier page");
 }
 
 function arePlaces(value: unknown): value is Places {

@@ -1,4 +1,4 @@
-import { lanes } from "../contract/lane.ts";
+import { isScheduledRun, lanes } from "../contract/lane.ts";
 import type { Lane } from "../contract/lane.ts";
 import type { StoredState } from "../contract/job-record.ts";
 import { terminateStored } from "./cancel.ts";
@@ -52,7 +52,7 @@ async function drainState(queues: LaneQueues, lane: Lane, state: StoredState): P
 }
 
 async function drainable(queues: LaneQueues, lane: Lane, all: readonly string[]): Promise<readonly string[]> {
-  const ids = all.filter((id) => !id.startsWith("repeat:"));
+  const ids = all.filter((id) => !isScheduledRun(id));
   if (lane !== "workflow" || ids.length === 0) return ids;
   const records = await queues.engine.readRecords(queues.nameOf(lane), ids, {});
   return ids.filter((_, at) => records[at] !== undefined && records[at].attemptsStarted === 0);

@@ -1,4 +1,4 @@
-import { publicId } from "../contract/lane.ts";
+import { isScheduledRun, publicId } from "../contract/lane.ts";
 import type { Lane } from "../contract/lane.ts";
 import { JobLostError, TaskOptionsError } from "../errors.ts";
 import type { LaneQueues } from "./lane-queues.ts";
@@ -16,7 +16,7 @@ export async function promoteStored(queues: LaneQueues, lane: Lane, stored: stri
   const id = publicId(lane, stored);
   const refuse = (why: string): TaskOptionsError =>
     new TaskOptionsError(`Job ${id} cannot be promoted: ${why}`);
-  if (stored.startsWith("repeat:"))
+  if (isScheduledRun(stored))
     throw refuse("it is the next run of a schedule; run the schedule once more by `runNow`");
   const [record] = await engine.readRecords(queues.nameOf(lane), [stored], {});
   const job = record && (await queue.getJob(stored));

@@ -1,4 +1,4 @@
-import { publicId } from "../contract/lane.ts";
+import { isScheduledRun, publicId } from "../contract/lane.ts";
 import type { Lane } from "../contract/lane.ts";
 import { TaskOptionsError } from "../errors.ts";
 import { terminateStored } from "./cancel.ts";
@@ -18,7 +18,7 @@ export async function removeStored(queues: LaneQueues, lane: Lane, stored: strin
   const { engine } = queues;
   await engine.connect();
   const state = await queues.lane(lane).getJobState(stored);
-  if (IDLE_STATES.has(state) && !stored.startsWith("repeat:"))
+  if (IDLE_STATES.has(state) && !isScheduledRun(stored))
     await terminateStored(queues, lane, stored, "removed");
   const removed = await engine.removeEnded(queues.nameOf(lane), [stored]);
   if (removed.length > 0) return true;
@@ -26,7 +26,7 @@ export async function removeStored(queues: LaneQueues, lane: Lane, stored: strin
   if (now === "unknown") return false;
   const id = publicId(lane, stored);
   throw new TaskOptionsError(
-    stored.startsWith("repeat:")
+    isScheduledRun(stored)
       ? `Job ${id} is the next run of a schedule, which needs it; remove the schedule, or cancel this run`
       : `Job ${id} cannot be removed while it is ${now}; cancel it, and remove it when it has ended`,
   );

@@ -3,7 +3,7 @@ import { JobLostError, TaskOptionsError } from "../errors.ts";
 import { lanes, publicId } from "../contract/lane.ts";
 import type { Lane } from "../contract/lane.ts";
 import type { JobData, RetriedRun } from "../wire/job-data.ts";
-import { readCursor, writeCursor } from "./cursor.ts";
+import { placesIn, writeCursor } from "./cursor.ts";
 import { failureKey, keyOfFailure } from "./failure-key.ts";
 import { FAILURE_LIMITS } from "./failures.ts";
 import { readSnapshot } from "./job-snapshot.ts";
@@ -119,7 +119,8 @@ export async function retryFailed(
   const all = queues.flatMap((queue) => lanes.map((lane) => ({ queues: open(queue), lane })));
   const retried: string[] = [];
   const skipped: { id: string; code: string; message: string }[] = [];
-  let place: RetryPlace | undefined = cursor === undefined ? undefined : placeAt(cursor);
+  let place: RetryPlace | undefined =
+    cursor === undefined ? undefined : placesIn(cursor, ["lane", "skipped", "left"]);
   for (let at = place?.lane ?? 0; at < all.length; at++, place = undefined) {
     const { queues: of, lane } = all[at]!;
     const name = of.nameOf(lane);
@@ -167,10 +168,4 @@ async function chosenOf(
     const failure = readSnapshot(record, "failed", queues.queueName, lane);
     return keyOfFailure(failure) === failureKey(record.name, error.name, error.message);
   });
-}
-
-function placeAt(cursor: string): RetryPlace {
-  const { lane, skipped, left } = readCursor(cursor) ?? {};
-  if (lane !== undefined && skipped !== undefined && left !== undefined) return { lane, skipped, left };
-  throw new TaskOptionsError("Expected `cursor` to be the `next` of an earlier page");
 }

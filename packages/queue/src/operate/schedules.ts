@@ -67,14 +67,8 @@ type Template = Parameters<LaneQueue["upsertJobScheduler"]>[2];
 const NEVER: Repeat = { pattern: "0 0 1 1 *", tz: "UTC", startDate: Date.UTC(2100, 0) };
 
 /** Returns the times and the template under which a paused schedule is stored. */
-function pausedForm({ pattern, every, tz, endDate }: Repeat, template: Template): [Repeat, Template] {
-  const paused: PausedTimes = {
-    ...(pattern === undefined ? {} : { pattern }),
-    ...(every === undefined ? {} : { every }),
-    ...(tz === undefined ? {} : { tz }),
-    ...(endDate === undefined ? {} : { endDate: Number(endDate) }),
-  };
-  return [NEVER, { ...template, data: { ...template.data, paused } }];
+function pausedForm(repeat: Repeat, template: Template): [Repeat, Template] {
+  return [NEVER, { ...template, data: { ...template.data, paused: timesOf(repeat) } }];
 }
 
 /**
@@ -160,12 +154,12 @@ async function putTimes(
 }
 
 /** Returns the fields of a schedule that determine its times. */
-function timesOf({ pattern, every, tz, endDate }: PausedTimes): Repeat {
+function timesOf({ pattern, every, tz, endDate }: Repeat): PausedTimes {
   return {
     ...(pattern === undefined ? {} : { pattern }),
     ...(every === undefined ? {} : { every }),
     ...(tz === undefined ? {} : { tz }),
-    ...(endDate === undefined ? {} : { endDate }),
+    ...(endDate === undefined ? {} : { endDate: Number(endDate) }),
   };
 }
 

@@ -252,8 +252,8 @@ export class WorkflowRunner implements LaneRunner {
     lane: WorkerLane | undefined,
   ): Promise<ResidentRun> {
     const carried = (data.continued?.carried ?? []) as Delivery[];
-    const { version, deadline: _passed, ...rest } = data;
-    const again = { ...rest, version };
+    const { deadline: _passed, ...again } = data;
+    const { version } = again;
     const end = { state: "continued" as const, name: job.name, version, args: data.args as Json, carried };
     const { run } = await this.#continueAs(seat, record, job.timestamp, job, again, end, lane);
     return run;

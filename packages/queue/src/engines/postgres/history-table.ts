@@ -1,5 +1,6 @@
-import { HISTORY_LENGTHS, bucketsOf, storedFigures } from "../../contract/history.ts";
+import { HISTORY_LENGTHS, storedFigures } from "../../contract/history.ts";
 import type { HistoryBucket, HistoryEntry, HistoryRange } from "../../contract/history.ts";
+import { bucketsOfRows } from "../sql/rows.ts";
 import { SCHEMA } from "./job-table.ts";
 import type { SqlPool } from "./job-table.ts";
 import { NOW, unlessCreatedMeanwhile } from "./own-table.ts";
@@ -66,15 +67,8 @@ export async function readHistory(
   { length, from, to }: HistoryRange,
 ): Promise<HistoryBucket[]> {
   const { rows } = await pool.query(
-    `SELECT start_ms, queue, name, value FROM ${TABLE} WHERE length_ms = $1 AND start_ms BETWEEN $2 AND $3`,
+    `SELECT start_ms AS start, queue, name, value FROM ${TABLE} WHERE length_ms = $1 AND start_ms BETWEEN $2 AND $3`,
     [length, Math.floor(from), Math.floor(to)],
   );
-  return bucketsOf(
-    rows.map(({ start_ms: start, queue, name, value }) => ({
-      start: Number(start),
-      queue: String(queue),
-      name: String(name),
-      value: Number(value),
-    })),
-  );
+  return bucketsOfRows(rows);
 }

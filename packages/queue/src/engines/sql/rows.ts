@@ -1,10 +1,24 @@
 import { ABSENT_TEXT, countedAttempts, textsBy } from "../../contract/job-record.ts";
 import type { JobRecord, StateOrder, StoredText, TextField } from "../../contract/job-record.ts";
+import { bucketsOf } from "../../contract/history.ts";
+import type { HistoryBucket } from "../../contract/history.ts";
 import { queueOfLaneName } from "../../contract/lane.ts";
 import type { StoredJob } from "../../contract/stored-job.ts";
 
 /** A row as a statement of a SQL engine returns it. */
 export type Row = Readonly<Record<string, unknown>>;
+
+/** Returns the buckets of rows with the columns `start`, `queue`, `name` and `value`. */
+export function bucketsOfRows(rows: readonly Row[]): HistoryBucket[] {
+  return bucketsOf(
+    rows.map(({ start, queue, name, value }) => ({
+      start: Number(start),
+      queue: String(queue),
+      name: String(name),
+      value: Number(value),
+    })),
+  );
+}
 
 /** Returns a column's text; undefined for NULL and for a column that was not read. */
 export function textIn(row: Row, column: string): string | undefined {

@@ -1,6 +1,7 @@
 import type { Database } from "@taskloom/bullmq-sqlite";
-import { HISTORY_LENGTHS, bucketsOf, storedFigures } from "../../contract/history.ts";
+import { HISTORY_LENGTHS, storedFigures } from "../../contract/history.ts";
 import type { HistoryBucket, HistoryEntry, HistoryRange } from "../../contract/history.ts";
+import { bucketsOfRows } from "../sql/rows.ts";
 import { rowsOf } from "./job-statements.ts";
 
 /** Creates the table of the history: a row for each figure of a bucket. */
@@ -47,12 +48,5 @@ export async function readHistory(
     "SELECT start, queue, name, value FROM taskloom_history WHERE length = ? AND start BETWEEN ? AND ?",
     [length, Math.floor(from), Math.floor(to)],
   ]);
-  return bucketsOf(
-    rows.map(({ start, queue, name, value }) => ({
-      start: Number(start),
-      queue: String(queue),
-      name: String(name),
-      value: Number(value),
-    })),
-  );
+  return bucketsOfRows(rows);
 }
