@@ -4,7 +4,7 @@ import type { Histogram, MetricData } from "@opentelemetry/sdk-metrics";
 import { afterAll, expect, test } from "vitest";
 import { addQueueMeters } from "../src/service/queue-meters.ts";
 import { JobMeters } from "../src/workers/job-meters.ts";
-import { hasMeterProvider } from "../src/workers/meter-provider.ts";
+import { hasProvider } from "../src/workers/otel-providers.ts";
 import { exportedMetrics, operations, recordAll, sample } from "./exported-metrics.ts";
 import type { Exported } from "./exported-metrics.ts";
 
@@ -14,7 +14,7 @@ class Reader extends MetricReader {
 }
 
 const reader = new Reader();
-const hadProvider = hasMeterProvider();
+const hadProvider = hasProvider("metrics");
 metrics.setGlobalMeterProvider(new MeterProvider({ readers: [reader] }));
 afterAll(() => metrics.disable());
 
@@ -43,7 +43,7 @@ async function collected(): Promise<Exported[]> {
 const byName = (a: Exported, b: Exported): number => a.name.localeCompare(b.name);
 
 test("OpenTelemetry has each metric of Prometheus, with the same labels and values", async () => {
-  expect([hadProvider, hasMeterProvider()]).toEqual([false, true]);
+  expect([hadProvider, hasProvider("metrics")]).toEqual([false, true]);
   let reads = 0;
   const meters = new JobMeters("host/0", () => {
     reads++;

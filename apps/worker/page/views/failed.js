@@ -2,6 +2,7 @@
 import { action, canOperate, confirm, place, problem, request, say, withBody, work } from "../actions.js";
 import { counted, element, number, replace, section, when } from "../elements.js";
 import { linkHere, linkTo } from "../links.js";
+import { groupLink } from "./group-link.js";
 import { jobTable } from "./job-rows.js";
 
 /** The jobs of an open group that are shown. */
@@ -131,25 +132,13 @@ export function open(root, { query: first }) {
   }
 
   function groupItem(group) {
-    const { key, task, error, count, lastAt } = group;
+    const { key, lastAt } = group;
     const isOpen = query.get("open") === key;
-    const head = element(
-      "a",
-      {
-        href: linkHere({ open: isOpen ? "" : key }),
-        class: "group",
-        "aria-expanded": String(isOpen),
-        role: "button",
-      },
-      element("span", { class: "count" }, number(count)),
-      element("strong", {}, task),
-      element(
-        "span",
-        { class: "message" },
-        element("span", { class: "bad" }, error.name),
-        ` ${error.message}`,
-      ),
-    );
+    const head = groupLink(group, {
+      href: linkHere({ open: isOpen ? "" : key }),
+      "aria-expanded": String(isOpen),
+      role: "button",
+    });
     return element(
       "li",
       { "data-key": key },

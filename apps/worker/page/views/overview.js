@@ -1,9 +1,10 @@
 // The overview: the activity over time, the queues, the jobs that run now, and the latest failures.
 import { place, problem, request } from "../actions.js";
-import { element, number, replace, section, when } from "../elements.js";
+import { element, replace, section, when } from "../elements.js";
 import { linkTo } from "../links.js";
 import { readQueues } from "../live.js";
 import { activity } from "./activity.js";
+import { groupLink } from "./group-link.js";
 import { jobTable } from "./job-rows.js";
 import { queuesTable } from "./queues-table.js";
 
@@ -47,26 +48,15 @@ export function open(root, { query }) {
     }
     const items = groups
       .slice(0, FAILURES)
-      .map(({ key, task, error, count, lastAt }) =>
+      .map((group) =>
         element(
           "li",
-          { "data-key": key },
+          { "data-key": group.key },
           element(
             "div",
             { class: "group-row" },
-            element(
-              "a",
-              { href: linkTo("failed", { open: key }), class: "group" },
-              element("span", { class: "count" }, number(count)),
-              element("strong", {}, task),
-              element(
-                "span",
-                { class: "message" },
-                element("span", { class: "bad" }, error.name),
-                ` ${error.message}`,
-              ),
-            ),
-            element("span", { class: "soft time" }, when(lastAt)),
+            groupLink(group, { href: linkTo("failed", { open: group.key }) }),
+            element("span", { class: "soft time" }, when(group.lastAt)),
           ),
         ),
       );

@@ -13,7 +13,7 @@ import type {
 } from "../operations/operations.ts";
 import { ServiceError } from "../errors/service-error.ts";
 import { Progress } from "../terminal/progress.ts";
-import { CliFailure, EXIT_CODES } from "../errors/cli-failure.ts";
+import { CliFailure, EXIT_CODES, usageFailure } from "../errors/cli-failure.ts";
 import { endedWithProgress } from "./job-progress.ts";
 import { withOperations } from "./open-operations.ts";
 import type { OperatorFlags } from "./open-operations.ts";
@@ -46,9 +46,7 @@ function submitRequest(flags: SubmitFlags): SubmitRequest {
   const { id, delay, priority, attempts, backoff, runTimeout, deadline, deduplicate: key, tag: tags } = flags;
   const ttl = flags.deduplicateFor;
   if (ttl !== undefined && key === undefined) {
-    throw new CliFailure("USAGE", "Name the key of the work: --deduplicate KEY --deduplicate-for SECONDS", {
-      exitCode: EXIT_CODES.usage,
-    });
+    throw usageFailure("Name the key of the work: --deduplicate KEY --deduplicate-for SECONDS");
   }
   const deduplicate = key === undefined || ttl === undefined ? key : { key, ttl: ttl * 1_000 };
   return {
@@ -289,9 +287,7 @@ export async function retryCommand(
   flags: OperatorFlags & { task?: string; all?: boolean },
 ): Promise<number> {
   if (ids.length === 0 && flags.task === undefined && flags.all !== true) {
-    throw new CliFailure("USAGE", "Name the jobs to retry: ids, --task NAME, or --all", {
-      exitCode: EXIT_CODES.usage,
-    });
+    throw usageFailure("Name the jobs to retry: ids, --task NAME, or --all");
   }
   return await withOperations(flags, async ({ operations, queue }) => {
     const { retried, skipped } =

@@ -1,7 +1,7 @@
 import type { Lane } from "@taskloom/queue";
 import { lanes, pages } from "@taskloom/queue/operating";
 import type { CleanedState, RateLimit } from "@taskloom/queue/operating";
-import { CliFailure, EXIT_CODES } from "../errors/cli-failure.ts";
+import { EXIT_CODES, usageFailure } from "../errors/cli-failure.ts";
 import { countAll } from "../operations/operations.ts";
 import type { QueueView } from "../operations/operations.ts";
 import { duration } from "../terminal/duration.ts";
@@ -91,10 +91,8 @@ export async function limitCommand(
 ): Promise<number> {
   const { per = 1, off } = flags;
   if (max === undefined ? flags.per !== undefined : off === true) {
-    throw new CliFailure(
-      "USAGE",
+    throw usageFailure(
       "Name the number of jobs and their time, as in taskloom limit mail 100 --per 60, or --off to lift the limit",
-      { exitCode: EXIT_CODES.usage },
     );
   }
   return await withOperations(flags, async ({ operations }) => {

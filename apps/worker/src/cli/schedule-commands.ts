@@ -1,4 +1,4 @@
-import { CliFailure, EXIT_CODES } from "../errors/cli-failure.ts";
+import { EXIT_CODES, usageFailure } from "../errors/cli-failure.ts";
 import type { ScheduleRequest, ScheduleView } from "../operations/operations.ts";
 import { duration } from "../terminal/duration.ts";
 import { out, printJson } from "../terminal/output.ts";
@@ -30,7 +30,7 @@ export async function scheduleCommand(
   const { remove, pause, resume } = flags;
   if (remove === true || pause === true || resume === true) {
     if (id === undefined)
-      throw usage("Name the schedule: taskloom schedule ID --pause, --resume or --remove");
+      throw usageFailure("Name the schedule: taskloom schedule ID --pause, --resume or --remove");
     return await changeSchedule(
       id,
       remove === true ? "removed" : pause === true ? "paused" : "resumed",
@@ -78,10 +78,6 @@ export async function runNowCommand(id: string, flags: OperatorFlags): Promise<n
   });
 }
 
-function usage(message: string): CliFailure {
-  return new CliFailure("USAGE", message, { exitCode: EXIT_CODES.usage });
-}
-
 function schedulesText(schedules: readonly ScheduleView[]): string {
   if (schedules.length === 0) return "nothing is scheduled";
   return tableText(
@@ -101,16 +97,17 @@ function schedulesText(schedules: readonly ScheduleView[]): string {
 /**
  * Returns the schedule that the command line asks for, before an engine is opened.
  *
- * @throws {@link CliFailure} with the code `USAGE` if the task or the times are missing.
+ * @throws CliFailure with the code `USAGE` if the task or the times are missing.
  */
 function scheduleRequest(
   task: string | undefined,
   words: readonly string[],
   { cron, every, timezone }: ScheduleFlags,
 ): ScheduleRequest {
-  if (task === undefined) throw usage("Name the task to run: taskloom schedule ID TASK --cron '0 3 * * *'");
+  if (task === undefined)
+    throw usageFailure("Name the task to run: taskloom schedule ID TASK --cron '0 3 * * *'");
   if (cron === undefined && every === undefined)
-    throw usage("Name the times of the runs: --cron '0 3 * * *', or --every SECONDS");
+    throw usageFailure("Name the times of the runs: --cron '0 3 * * *', or --every SECONDS");
   return {
     task,
     args: words.map(parseArgument),

@@ -31,3 +31,8 @@ export class CliFailure extends TaskloomError {
     this.exitCode = options.exitCode ?? EXIT_CODES.failure;
   }
 }
+
+/** Returns the failure of a command line that does not say what to do. */
+export function usageFailure(message: string): CliFailure {
+  return new CliFailure("USAGE", message, { exitCode: EXIT_CODES.usage });
+}

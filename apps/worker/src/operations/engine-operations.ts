@@ -1,3 +1,4 @@
+import { settleWithin } from "@taskloom/loop/timer";
 import { TaskQueue } from "@taskloom/queue";
 import type { Engine, Lane, SubmitOptions, When } from "@taskloom/queue";
 import {
@@ -166,7 +167,7 @@ export class EngineOperations implements Operations {
       const left = end - performance.now();
       if (record === undefined || record.finishedOn !== undefined || left <= 0)
         return await this.#view(found);
-      await within(Math.min(pause, left), this.#submitted.get(id));
+      await settleWithin(Math.min(pause, left), this.#submitted.get(id) ?? new Promise(() => {}));
     }
   }
 
@@ -266,35 +267,30 @@ export class EngineOperations implements Operations {
   }
 
   async retry(id: string, queue?: string): Promise<void> {
-    const { queue: name, lane, stored } = await this.#find(id, queue);
-    try {
-      await retryStored(this.#stored(name), lane, stored);
-    } catch (error) {
-      const { code, message } = error as Error & { code?: string };
-      if (code === "TASK_OPTIONS") throw new ServiceError(409, "JOB_NOT_FAILED", message, { cause: error });
-      if (code === "JOB_LOST") throw new ServiceError(404, "JOB_UNKNOWN", message, { cause: error });
-      throw error;
-    }
+    await this.#change(id, queue, retryStored, "JOB_NOT_FAILED");
   }
 
   async remove(id: string, queue?: string): Promise<void> {
-    const { queue: name, lane, stored } = await this.#find(id, queue);
-    try {
-      await removeStored(this.#stored(name), lane, stored);
-    } catch (error) {
-      const { code, message } = error as Error & { code?: string };
-      if (code === "TASK_OPTIONS") throw new ServiceError(409, "JOB_IN_USE", message, { cause: error });
-      throw error;
-    }
+    await this.#change(id, queue, removeStored, "JOB_IN_USE");
   }
 
   async promote(id: string, queue?: string): Promise<void> {
+    await this.#change(id, queue, promoteStored, "JOB_NOT_DELAYED");
+  }
+
+  /** Changes a stored job. A job whose state does not allow the change is answered with `refusal`. */
+  async #change(
+    id: string,
+    queue: string | undefined,
+    change: (queues: LaneQueues, lane: Lane, stored: string) => Promise<unknown>,
+    refusal: string,
+  ): Promise<void> {
     const { queue: name, lane, stored } = await this.#find(id, queue);
     try {
-      await promoteStored(this.#stored(name), lane, stored);
+      await change(this.#stored(name), lane, stored);
     } catch (error) {
       const { code, message } = error as Error & { code?: string };
-      if (code === "TASK_OPTIONS") throw new ServiceError(409, "JOB_NOT_DELAYED", message, { cause: error });
+      if (code === "TASK_OPTIONS") throw new ServiceError(409, refusal, message, { cause: error });
       if (code === "JOB_LOST") throw new ServiceError(404, "JOB_UNKNOWN", message, { cause: error });
       throw error;
     }
@@ -372,14 +368,6 @@ export class EngineOperations implements Operations {
     const open = [...this.#queues.values(), ...this.#laneQueues.values(), ...this.#lanes.values()];
     await Promise.allSettled([...open.map((each) => each.close()), this.#presence.close()]);
   }
-}
-
-/** Resolves after so many milliseconds, or when the promise resolves, if there is one. */
-async function within(milliseconds: number, promise: Promise<unknown> | undefined): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const pause = new Promise((resolve) => (timer = setTimeout(resolve, milliseconds)));
-  await Promise.race([pause, ...(promise === undefined ? [] : [promise])]);
-  clearTimeout(timer);
 }
 
 function unknownSchedule(id: string): ServiceError {

@@ -9,14 +9,14 @@ import { ServiceError } from "../errors/service-error.ts";
 import { isRead, readOnly, setAccess } from "./http/access.ts";
 import type { Access } from "./http/access.ts";
 import { answerWithoutEngine } from "./http/engine-patience.ts";
-import { answerError, answerErrors } from "./http/errors.ts";
+import { answerError } from "./http/errors.ts";
 import type { ErrorLog } from "./http/errors.ts";
 import { refuseOtherSites } from "./http/guard.ts";
+import { makeJsonApi } from "./http/json-api.ts";
 import { addAbout } from "./http/routes/about.ts";
 import { addRoutes } from "./http/routes/add-routes.ts";
 import { addPage } from "./http/routes/page.ts";
 import { addSafeHeaders } from "./http/safe-headers.ts";
-import { validateRequests } from "./http/validation.ts";
 import { Waits } from "./http/waits.ts";
 
 /** The time that open event streams have when the dashboard closes. */
@@ -53,9 +53,7 @@ export class DashboardApp {
       routerOptions: { maxParamLength: 300 },
       frameworkErrors: (error, request, reply) => void answerError(error, request, reply, log),
     });
-    app.removeContentTypeParser("text/plain");
-    validateRequests(app);
-    answerErrors(app, log);
+    makeJsonApi(app, log);
     app.addHook("onRequest", (request) => admit(request, options));
     app.addHook("preParsing", async ({ raw }, _reply, payload) => parsedBefore(raw) ?? payload);
     addSafeHeaders(app);

@@ -9,15 +9,15 @@ import { ServiceError } from "../errors/service-error.ts";
 import { setAccess } from "./http/access.ts";
 import { addBullBoard } from "./http/bull-board.ts";
 import { answerWithoutEngine } from "./http/engine-patience.ts";
-import { answerError, answerErrors } from "./http/errors.ts";
+import { answerError } from "./http/errors.ts";
 import { Guard, clientOf } from "./http/guard.ts";
 import { addAbout } from "./http/routes/about.ts";
+import { makeJsonApi } from "./http/json-api.ts";
 import { addHealth } from "./http/routes/health.ts";
 import { addPage } from "./http/routes/page.ts";
 import { addRoutes } from "./http/routes/add-routes.ts";
 import { addSafeHeaders } from "./http/safe-headers.ts";
 import { trustedProxies } from "../config/trusted-proxies.ts";
-import { validateRequests } from "./http/validation.ts";
 import { ServiceMetrics } from "./http/service-metrics.ts";
 import type { Waits } from "./http/waits.ts";
 import type { HttpOptions } from "./http-options.ts";
@@ -76,10 +76,7 @@ function makeApp({ bodyLimit, trustProxy, logger }: HttpOptions, guard: Guard): 
 }
 
 function addHooks(app: FastifyInstance, { engine, logger }: HttpOptions, guard: Guard): void {
-  // A form on another site can send plain text without a preflight request, so only JSON is accepted.
-  app.removeContentTypeParser("text/plain");
-  validateRequests(app);
-  answerErrors(app, logger);
+  makeJsonApi(app, logger);
   app.addHook("onRequest", async (request, reply) => setAccess(request, guard.check(request, reply)));
   answerWithoutEngine(app, engine);
   addSafeHeaders(app);

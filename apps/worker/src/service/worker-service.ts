@@ -6,7 +6,7 @@ import type { WorkerHooks } from "../config/config-file.ts";
 import type { Settings } from "../config/settings.ts";
 import { EXIT_CODES } from "../errors/cli-failure.ts";
 import { connectPatiently } from "../workers/connect.ts";
-import { hasMeterProvider } from "../workers/meter-provider.ts";
+import { hasProvider } from "../workers/otel-providers.ts";
 import type { MetricsSnapshot } from "../workers/job-metrics.ts";
 import { workHere, workInProcesses } from "../workers/worker-set.ts";
 import type { WatchedWorkerOptions } from "../workers/watched-worker.ts";
@@ -74,7 +74,7 @@ export async function runWorkerService(
 
 /** Opens the metrics of the queues for the OpenTelemetry SDK of the process; returns a function that ends them. */
 async function openMeters(engine: Engine, { queues }: Settings): Promise<() => Promise<void>> {
-  if (!hasMeterProvider()) return async () => {};
+  if (!hasProvider("metrics")) return async () => {};
   const { openQueueMeters } = await import("./queue-meters.ts");
   return openQueueMeters(engine, queues);
 }

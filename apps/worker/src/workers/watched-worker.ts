@@ -13,7 +13,7 @@ import type { JobMeters } from "./job-meters.ts";
 import type { JobMetrics, MetricsSnapshot } from "./job-metrics.ts";
 import { JobSpans } from "./job-spans.ts";
 import { LateMetrics } from "./late-metrics.ts";
-import { hasMeterProvider } from "./meter-provider.ts";
+import { hasProvider } from "./otel-providers.ts";
 import { PID_SPACE } from "./pid-space.ts";
 import { Presence } from "./presence.ts";
 import { TaskWatch } from "./task-tree.ts";
@@ -155,7 +155,7 @@ export class WatchedWorker implements Life {
 
   async #start(): Promise<void> {
     getEventLoop().metrics(); // The first call starts the measurement of the loop's delay.
-    if (hasMeterProvider()) this.#meters = await this.#openMeters();
+    if (hasProvider("metrics")) this.#meters = await this.#openMeters();
     this.#running = this.#worker.run();
     await this.#worker.ready();
     if (!this.#life.isOpen) return;

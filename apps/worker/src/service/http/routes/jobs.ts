@@ -123,54 +123,27 @@ function addChanges(app: FastifyInstance, operations: Operations): void {
     ({ params, query }) => operations.cancel(params.id, query.reason ?? "", query.queue),
   );
 
-  app.post<{ Params: Id; Querystring: InQueue }>(
-    "/jobs/:id/promote",
-    {
-      schema: {
-        summary: "Lets a delayed job run now.",
-        tags: ["jobs"],
-        params: idParams,
-        querystring: queueQuery,
-        response: answers({ 204: nothing }, 404, 409, 414, 507),
+  const changes = {
+    promote: "Lets a delayed job run now.",
+    remove: "Removes a job that does not run. A waiting or delayed job is cancelled first.",
+    retry: "Retries a failed job, with all of its attempts.",
+  } as const;
+  for (const change of ["promote", "remove", "retry"] as const) {
+    app.post<{ Params: Id; Querystring: InQueue }>(
+      `/jobs/:id/${change}`,
+      {
+        schema: {
+          summary: changes[change],
+          tags: ["jobs"],
+          params: idParams,
+          querystring: queueQuery,
+          response: answers({ 204: nothing }, 404, 409, 414, 507),
+        },
       },
-    },
-    async ({ params, query }, reply) => {
-      await operations.promote(params.id, query.queue);
-      return await reply.status(204).send();
-    },
-  );
-
-  app.post<{ Params: Id; Querystring: InQueue }>(
-    "/jobs/:id/remove",
-    {
-      schema: {
-        summary: "Removes a job that does not run. A waiting or delayed job is cancelled first.",
-        tags: ["jobs"],
-        params: idParams,
-        querystring: queueQuery,
-        response: answers({ 204: nothing }, 404, 409, 414, 507),
+      async ({ params, query }, reply) => {
+        await operations[change](params.id, query.queue);
+        return await reply.status(204).send();
       },
-    },
-    async ({ params, query }, reply) => {
-      await operations.remove(params.id, query.queue);
-      return await reply.status(204).send();
-    },
-  );
-
-  app.post<{ Params: Id; Querystring: InQueue }>(
-    "/jobs/:id/retry",
-    {
-      schema: {
-        summary: "Retries a failed job, with all of its attempts.",
-        tags: ["jobs"],
-        params: idParams,
-        querystring: queueQuery,
-        response: answers({ 204: nothing }, 404, 409, 414, 507),
-      },
-    },
-    async ({ params, query }, reply) => {
-      await operations.retry(params.id, query.queue);
-      return await reply.status(204).send();
-    },
-  );
+    );
+  }
 }
