@@ -1,6 +1,6 @@
 // Writes the JavaScript of a package into its dist: `node ../../scripts/bundle.mjs` in the folder of the package, after
 // `tsc -b` has written the declarations. A module costs an installation a block of the disk and an import a read, so the
-// modules of a folder share a file where a package has many. docs/decisions/0017 has the reasons.
+// modules of a folder share a file where a package has many. docs/decisions/0019 has the reasons.
 import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, relative, sep } from "node:path";
 import { rolldown } from "rolldown";
