@@ -57,9 +57,20 @@ class BothKinds {
 
   async #kill(victim: TaskloomProcess | PlainProcess): Promise<void> {
     const { pid } = victim.child;
+    await this.#stopWhileRunning(victim);
     await victim.kill();
     this.killed.add(pid!);
     this.cutOff += this.ledger.cutOff(pid!).length;
+  }
+
+  /** Stops a worker at a moment at which it runs a job: a worker whose jobs have all ended would make an easy death. */
+  async #stopWhileRunning({ child }: TaskloomProcess | PlainProcess): Promise<void> {
+    await until("the worker runs a job", () => {
+      child.kill("SIGSTOP");
+      const isRunning = this.ledger.cutOff(child.pid!).length > 0;
+      if (!isRunning) child.kill("SIGCONT");
+      return isRunning;
+    });
   }
 
   /** Returns the address of a Taskloom worker, which serves bull-board. */

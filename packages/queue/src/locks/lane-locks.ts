@@ -5,8 +5,11 @@ import type { LockTable } from "./lock-table.ts";
 export interface RenewingThread {
   readonly queue: number;
   readonly table: LockTable;
-  /** `begin` starts the thread, once. `renews` is false once the thread has ended. */
-  readonly thread: { readonly renews: boolean; begin(): void };
+  /**
+   * `begin` starts the thread, once. `renews` is false until the thread has begun to renew, and once it has ended.
+   * `interval` is the one at which the loop renews until then; undefined if the thread renews no locks.
+   */
+  readonly thread: { readonly renews: boolean; readonly interval: number | undefined; begin(): void };
 }
 
 /** A lock that a run of this lane holds. */
@@ -24,12 +27,16 @@ export class LaneLocks implements LaneLockHolder {
   readonly #lane: LockedLane;
   readonly #thread: RenewingThread | undefined;
   readonly #held = new Set<RunLock>();
-  readonly #timer: NodeJS.Timeout;
+  /** The interval of the loop's renewals, in milliseconds. */
+  readonly #interval: number;
+  /** Undefined while no lock is held, since a timer costs an idle worker processor time. */
+  #timer: NodeJS.Timeout | undefined;
+  #isRenewing = false;
 
   constructor(lane: LockedLane, thread?: RenewingThread) {
     this.#lane = lane;
     this.#thread = thread;
-    this.#timer = setInterval(() => void this.#renew(), lane.lockDuration / 4).unref();
+    this.#interval = thread?.thread.interval ?? lane.lockDuration / 4;
   }
 
   hold(id: string, token: string, name: string): RunLock {
@@ -38,6 +45,7 @@ export class LaneLocks implements LaneLockHolder {
     const sequence = slot === undefined ? undefined : this.#thread?.table.sequenceOf(slot);
     const lock = { id, token, slot, sequence, renewedAt: performance.now() };
     this.#held.add(lock);
+    this.#timer ??= setInterval(() => void this.#renew(), this.#interval).unref();
     return lock;
   }
 
@@ -57,14 +65,17 @@ export class LaneLocks implements LaneLockHolder {
     return [...this.#held].findLast((lock) => lock.id === id);
   }
 
+  /** Renews the locks that the thread does not renew. */
   async #renew(): Promise<void> {
+    if (this.#held.size === 0) return this.#stop();
+    if (this.#isRenewing) return;
     const now = performance.now();
     const isDue = ({ slot, renewedAt }: RunLock): boolean =>
-      (slot === undefined || this.#thread?.thread.renews !== true) &&
-      renewedAt + this.#lane.lockDuration / 4 <= now;
+      (slot === undefined || this.#thread?.thread.renews !== true) && now - renewedAt >= this.#interval / 2;
     const due = [...this.#held].filter(isDue);
     if (due.length === 0) return;
     for (const lock of due) lock.renewedAt = now;
+    this.#isRenewing = true;
     try {
       const lost = await this.#lane.extend(
         due.map(({ id }) => id),
@@ -76,11 +87,18 @@ export class LaneLocks implements LaneLockHolder {
       }
     } catch {
       for (const lock of due) lock.renewedAt = -Infinity; // The next round renews again.
+    } finally {
+      this.#isRenewing = false;
     }
   }
 
-  close(): void {
+  #stop(): void {
     clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  close(): void {
+    this.#stop();
     for (const lock of this.#held) this.release(lock);
   }
 }

@@ -20,6 +20,8 @@ export interface RenewalThreadData {
 
 /** A message of the thread. */
 export type RenewalThreadMessage =
+  /** The thread has begun to renew the locks in the table. */
+  | { readonly type: "renews" }
   | { readonly type: "lost"; readonly queue: number; readonly id: string; readonly sequence: number }
   | {
       readonly type: "stall";
@@ -90,9 +92,9 @@ async function renew(queue: number, locks: readonly HeldLock[]): Promise<void> {
   }
 }
 
-setInterval(() => {
+function renewAll(): void {
   // A loop that is blocked for too long may never turn again, so its jobs go to another worker.
-  if (address === undefined || performance.now() - turnedAt > stallLimit) return;
+  if (performance.now() - turnedAt > stallLimit) return;
   const byQueue = new Map<number, HeldLock[]>();
   for (const lock of table.entries()) {
     const locks = byQueue.get(lock.queue);
@@ -100,4 +102,10 @@ setInterval(() => {
     else locks.push(lock);
   }
   for (const [queue, locks] of byQueue) if (!renewing.has(queue)) void renew(queue, newestOfEach(locks));
-}, interval);
+}
+
+if (address !== undefined) {
+  renewAll();
+  setInterval(renewAll, interval);
+  post({ type: "renews" });
+}

@@ -24,7 +24,7 @@ export interface LoopStall {
 export interface LockRenewalOptions {
   readonly address: RenewalAddress | undefined;
   readonly queues: readonly string[];
-  /** The greatest number of jobs that run at once. */
+  /** The greatest number of locks that are held at once. The loop renews those above it, less often. */
   readonly slots: number;
   readonly duration: number;
   readonly interval: number;
@@ -41,8 +41,9 @@ export interface LockRenewalOptions {
  * the lock, a job ran twice, and the first result was dropped. The thread renews while the process lives and the loop is
  * not blocked for longer than `stallLimit`.
  *
- * The thread starts with the first lock: a worker that has run no job needs neither its memory nor its timers. A lock
- * lasts many times longer than the start, and Node starts a thread even while the loop is blocked.
+ * The thread starts with the first lock: a worker that has run no job needs neither its memory nor its timers. Until the
+ * thread renews, the loop renews as often, since a lost connection may take most of the time of a lock. Node starts a
+ * thread even while the loop is blocked.
  */
 export class LockRenewal implements LockHolder {
   readonly table: LockTable;
@@ -53,11 +54,10 @@ export class LockRenewal implements LockHolder {
   #thread: Thread | undefined;
   #timer: NodeJS.Timeout | undefined;
   #exited: Promise<void> = Promise.resolve();
-  #renews: boolean;
+  #renews = false;
 
   constructor({ slots, onStall, ...data }: LockRenewalOptions) {
     this.#queues = data.queues;
-    this.#renews = data.address !== undefined;
     this.table = LockTable.withSlots(slots);
     this.#data = { ...data, memory: this.table.memory };
     this.#onStall = onStall;
@@ -77,6 +77,7 @@ export class LockRenewal implements LockHolder {
     thread.unref();
     thread.on("message", (message: RenewalThreadMessage) => {
       if (message.type === "stall") this.#onStall({ duration: message.duration, jobs: message.jobs });
+      else if (message.type === "renews") this.#renews = true;
       else this.#lanes.get(message.queue)?.lost(message.id, message.sequence);
     });
     // Without the thread the loop renews.
@@ -93,6 +94,11 @@ export class LockRenewal implements LockHolder {
   /** Whether the thread renews the locks in its table; if not, the loop does. */
   get renews(): boolean {
     return this.#renews;
+  }
+
+  /** The interval at which the loop renews while the thread starts; undefined if the thread renews no locks. */
+  get interval(): number | undefined {
+    return this.#data.address === undefined ? undefined : this.#data.interval;
   }
 
   locksOf(lane: LockedLane): LaneLocks {

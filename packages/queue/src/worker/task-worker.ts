@@ -231,7 +231,8 @@ export class TaskWorker implements Life {
     const served = servedLanes(this.#brought);
     const names = queues.flatMap((queue) => served.map((lane) => laneQueueName(queue, lane)));
     const jobsOfQueue = served.reduce((sum, lane) => sum + this.#concurrency[lane], 0);
-    this.#renewal = this.#openRenewal(names, queues.length * jobsOfQueue);
+    // The jobs of a claim take their locks before the jobs that ended in the same turn leave theirs.
+    this.#renewal = this.#openRenewal(names, 2 * queues.length * jobsOfQueue);
     const id = randomUUID();
     this.#history = new HistoryRecorder(this.engine, queues, id);
     for (const queue of queues) this.#lanes.push(...this.#serve(queue, threads, this.#history.of(queue)));
