@@ -15,6 +15,7 @@ import type {
 import type { Row } from "../../sql/rows.ts";
 import { partsOf } from "../driver/parts.ts";
 import type { SqlSession } from "../driver/sql-session.ts";
+import { GatheredCalls } from "./gathered-calls.ts";
 import { appendAnswers, appendColumns, headOfRow, openedRun, sizeOfAppend, textsIn } from "./journal-rows.ts";
 import { MAX_SWEPT } from "./other-functions.ts";
 
@@ -33,10 +34,31 @@ export interface JournalParts {
   readonly now: () => number;
 }
 
-/** The journals of the runs in PostgreSQL: one statement and one commit for each operation. */
+interface OpenCall {
+  readonly id: string;
+  readonly token: string;
+  readonly from: number;
+}
+
+interface ParkCall {
+  readonly id: string;
+  readonly terms: ParkTerms;
+}
+
+/** The calls of one lane whose statements carry many runs. */
+interface LaneCalls {
+  readonly open: GatheredCalls<OpenCall, OpenedRun | undefined>;
+  readonly park: GatheredCalls<ParkCall, ParkAnswer>;
+}
+
+/**
+ * The journals of the runs in PostgreSQL: one statement and one commit for each operation, and for all runs of a lane that
+ * are opened, or parked, at about the same time.
+ */
 export class PostgresJournal implements RunJournal {
   readonly #parts: JournalParts;
   readonly #schema: string;
+  readonly #calls = new Map<string, LaneCalls>();
   /** The run up to which each lane was searched for journals without a job. */
   readonly #searched = new Map<string, string>();
 
@@ -56,9 +78,54 @@ export class PostgresJournal implements RunJournal {
     return this.#query(`SELECT * FROM ${this.#schema}.taskloom_${name}_v1(${places}) AS result`, params);
   }
 
+  /**
+   * Calls a function for many runs of one lane, and returns its rows by the place of their run. The rows of the runs are
+   * locked by the bytes of their ids, as all functions of the journal do.
+   *
+   * @param columns the types and the values of the arguments behind the lane; the first one is the id.
+   */
+  async #callForEach(
+    name: string,
+    lane: string,
+    columns: readonly (readonly [type: string, values: readonly unknown[]])[],
+  ): Promise<Map<number, Row>> {
+    const arrays = columns.map(([type], at) => `$${at + 2}::${type}[]`).join(", ");
+    const names = columns.map((_, at) => `arg${at}`);
+    const rows = await this.#query(
+      `SELECT call.place, result.* FROM (SELECT * FROM unnest(${arrays}) WITH ORDINALITY AS each(${names.join(", ")}, place)
+          ORDER BY arg0 COLLATE "C", place) AS call
+        CROSS JOIN LATERAL ${this.#schema}.taskloom_${name}_v1($1, ${names.map((each) => `call.${each}`).join(", ")}) AS result`,
+      [lane, ...columns.map(([, values]) => values)],
+    );
+    return new Map(rows.map((row) => [Number(row["place"]) - 1, row]));
+  }
+
+  #callsOf(lane: string): LaneCalls {
+    let calls = this.#calls.get(lane);
+    if (calls === undefined) {
+      calls = {
+        open: new GatheredCalls((each) => this.#openAll(lane, each)),
+        park: new GatheredCalls((each) => this.#parkAll(lane, each)),
+      };
+      this.#calls.set(lane, calls);
+    }
+    return calls;
+  }
+
   async open(lane: string, id: string, token: string, from = 0): Promise<OpenedRun | undefined> {
-    const [row] = await this.#call("run_open", lane, id, token, from);
-    return row && openedRun(row);
+    return await this.#callsOf(lane).open.call({ id, token, from });
+  }
+
+  async #openAll(lane: string, calls: readonly OpenCall[]): Promise<(OpenedRun | undefined)[]> {
+    const rows = await this.#callForEach("run_open", lane, [
+      ["text", calls.map(({ id }) => id)],
+      ["text", calls.map(({ token }) => token)],
+      ["integer", calls.map(({ from }) => from)],
+    ]);
+    return calls.map((_, at) => {
+      const row = rows.get(at);
+      return row && openedRun(row);
+    });
   }
 
   async read(lane: string, id: string, from: number, count: number): Promise<string[]> {
@@ -114,14 +181,26 @@ export class PostgresJournal implements RunJournal {
   }
 
   async park(lane: string, id: string, terms: ParkTerms): Promise<ParkAnswer> {
-    const { token, epoch, generation, read, until } = terms;
+    return await this.#callsOf(lane).park.call({ id, terms });
+  }
+
+  async #parkAll(lane: string, calls: readonly ParkCall[]): Promise<ParkAnswer[]> {
     const now = this.#parts.now();
     // BullMQ compares the time of a delayed job with the clocks of the workers' machines.
-    const delay = Math.max(0, parkedUntil(until, now) - Math.floor(now));
-    const due = Date.now() + delay;
-    const [row] = await this.#call("run_park", lane, id, token, epoch, generation, read, due, delay);
-    const answer = row?.["result"];
-    return answer === "parked" || answer === "news" ? answer : "lost";
+    const delays = calls.map(({ terms }) => Math.max(0, parkedUntil(terms.until, now) - Math.floor(now)));
+    const rows = await this.#callForEach("run_park", lane, [
+      ["text", calls.map(({ id }) => id)],
+      ["text", calls.map(({ terms }) => terms.token)],
+      ["integer", calls.map(({ terms }) => terms.epoch)],
+      ["integer", calls.map(({ terms }) => terms.generation)],
+      ["bigint", calls.map(({ terms }) => terms.read)],
+      ["bigint", delays.map((delay) => Date.now() + delay)],
+      ["bigint", delays],
+    ]);
+    return calls.map((_, at) => {
+      const answer = rows.get(at)?.["result"];
+      return answer === "parked" || answer === "news" ? answer : "lost";
+    });
   }
 
   async release(lane: string, id: string, epoch: number): Promise<void> {
