@@ -33,7 +33,9 @@ redisTest(
           .submit(basket)
           .catch(() => {});
         await expect.poll(() => owner.residents, { timeout: 20_000 }).toContain(`workflow.${id}`);
-        expect(await run("runs", "signal", id, "item", "5")).toMatchObject({ code: 0 });
+        // The second one has the same key, so the size stays 1.
+        for (let times = 0; times < 2; times++)
+          expect(await run("runs", "signal", id, "item", "5", "--key", "five")).toMatchObject({ code: 0 });
         expect((await run("runs", "update", id, "size")).stdout.trim()).toBe("1");
         expect(await run("runs", "update", id, "refuse")).toMatchObject({ code: 5 });
         expect(await run("runs", "update", id, "none", "--timeout", "0.1")).toMatchObject({ code: 7 });

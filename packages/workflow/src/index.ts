@@ -9,6 +9,7 @@ export { continueAs, patched } from "./authoring/versions.ts";
 export { undoing } from "./authoring/undoing.ts";
 export { currentRun } from "./authoring/current-run.ts";
 export { workflowRun, WorkflowRun } from "./client/workflow-run.ts";
+export type { SendOptions } from "./client/workflow-run.ts";
 export { checkHistories, runs, treeOf } from "./client/runs.ts";
 export {
   HistoryFullError,

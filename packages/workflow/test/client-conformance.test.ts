@@ -86,20 +86,22 @@ describe.each(engines)("runs from outside on $name", ({ test: engineTest }) => {
       for await (const value of run.views(count)) seen.push(value);
     })();
     for (const n of [1, 2, 3]) await run.signal(item, { n });
-    await expect.poll(() => seen.at(-1), UNTIL).toBe(3);
-    expect(await run.view(count)).toBe(3);
+    // A sender that died before it had an answer sends again.
+    for (const key of ["fourth", "fourth"]) await run.with({ key }).signal(item, { n: 4 });
+    await expect.poll(() => seen.at(-1), UNTIL).toBe(4);
+    expect(await run.view(count)).toBe(4);
     owner.park(run.id);
     await expect.poll(async () => (await run.status()).state, UNTIL).toBe("parked");
     await run.signal(item, { n: -1 });
-    expect(await run.result()).toBe("a: 1 2 3");
+    expect(await run.result()).toBe("a: 1 2 3 4");
     await watching;
     expect(seen).toEqual(seen.toSorted((a, b) => a - b));
     const ticks = await run.history();
     const payloads = ticks.flatMap(({ deliveries }) =>
       deliveries.map((each) => (each.kind === "signal" ? each.payload : each.kind)),
     );
-    expect(payloads).toEqual([{ n: 1 }, { n: 2 }, { n: 3 }, { n: -1 }]);
-    expect(ticks.at(-1)!.commands).toContainEqual({ kind: "end", state: "completed", value: '"a: 1 2 3"' });
+    expect(payloads).toEqual([{ n: 1 }, { n: 2 }, { n: 3 }, { n: 4 }, { n: -1 }]);
+    expect(ticks.at(-1)!.commands).toContainEqual({ kind: "end", state: "completed", value: '"a: 1 2 3 4"' });
     expect(await run.status()).toMatchObject({
       state: "completed",
       unread: 0,
@@ -109,6 +111,7 @@ describe.each(engines)("runs from outside on $name", ({ test: engineTest }) => {
     await expect(run.signal(item, { n: 4 })).rejects.toMatchObject({ code: "RUN_ENDED" });
     await expect(run.update(rename, "x")).rejects.toMatchObject({ code: "RUN_ENDED" });
     await expect(run.cancel()).rejects.toMatchObject({ code: "RUN_ENDED" });
+    expect(() => run.with({ key: "" })).toThrow(expect.objectContaining({ code: "WORKFLOW_USAGE" }));
     const none = workflowRun(queue, basket, "none");
     expect(none.id).toBe("workflow.none");
     await expect(none.signal(item, { n: 1 })).rejects.toMatchObject({ code: "RUN_UNKNOWN" });

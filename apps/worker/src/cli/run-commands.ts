@@ -216,11 +216,11 @@ export async function signalCommand(
   id: string,
   name: string,
   payload: string | undefined,
-  flags: OperatorFlags,
+  flags: OperatorFlags & { readonly key?: string },
 ): Promise<number> {
   const value = payload === undefined ? undefined : parseArgument(payload);
   return await changed(flags, `signal ${name} is stored`, (runs, queue) =>
-    runs.signal(id, name, value, queue),
+    runs.signal(id, name, value, queue, flags.key),
   );
 }
 

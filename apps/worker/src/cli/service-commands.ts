@@ -287,10 +287,17 @@ function addRuns(taskloom: Command, ended: Ended): void {
     runs,
     "signal <id> <name> [payload]",
     "Sends a signal. The payload is JSON.",
-    `runs signal order-7 approved '{"by":"ada"}'`,
-  ).action(async (id: string, name: string, payload: string | undefined, flags: OperatorFlags) =>
-    ended(await (await runCommands()).signalCommand(id, name, payload, flags)),
-  );
+    `runs signal order-7 approved '{"by":"ada"}' --key approval-7`,
+  )
+    .option("--key <key>", "the name of the signal; a repeated one with the same key is stored once")
+    .action(
+      async (
+        id: string,
+        name: string,
+        payload: string | undefined,
+        flags: OperatorFlags & { key?: string },
+      ) => ended(await (await runCommands()).signalCommand(id, name, payload, flags)),
+    );
   operator(
     runs,
     "update <id> <name> [args...]",

@@ -36,8 +36,8 @@ export class HttpRunOperations implements RunOperations {
     return this.#request("GET", pathOf(id, "log"), { queue, from });
   }
 
-  signal(id: string, name: string, payload: unknown, queue?: string): Promise<void> {
-    return this.#request("POST", pathOf(id, "signals", name), { queue }, { payload });
+  signal(id: string, name: string, payload: unknown, queue?: string, key?: string): Promise<void> {
+    return this.#request("POST", pathOf(id, "signals", name), { queue }, { payload, key });
   }
 
   update(

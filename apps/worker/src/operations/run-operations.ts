@@ -47,7 +47,8 @@ export interface RunOperations {
   history(id: string, from: number, queue?: string): Promise<readonly HistoryTick[]>;
   /** Returns a page of the stored entries, for a replay. */
   log(id: string, from: number, queue?: string): Promise<readonly string[]>;
-  signal(id: string, name: string, payload: unknown, queue?: string): Promise<void>;
+  /** @param key the name of the signal, with which a repeated one is stored once. */
+  signal(id: string, name: string, payload: unknown, queue?: string, key?: string): Promise<void>;
   update(
     id: string,
     name: string,
@@ -101,8 +102,10 @@ export class EngineRunOperations implements RunOperations {
     return page.map((text, index) => historyTick(text, from + index, ENCODED));
   }
 
-  async signal(id: string, name: string, payload: unknown, queue?: string): Promise<void> {
-    await this.#on(id, queue, (run) => run.signal(defineSignal<unknown>(name), payload));
+  async signal(id: string, name: string, payload: unknown, queue?: string, key?: string): Promise<void> {
+    await this.#on(id, queue, (run) =>
+      run.with(key === undefined ? {} : { key }).signal(defineSignal<unknown>(name), payload),
+    );
   }
 
   async update(

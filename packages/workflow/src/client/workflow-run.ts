@@ -31,17 +31,56 @@ import { sendUpdate } from "./sent-update.ts";
 const VIEW_INTERVAL_MS = 250;
 const TERMINATE_PAUSE_MS = 200;
 
+/** The options of {@link WorkflowRun.with}. */
+export interface SendOptions {
+  /**
+   * The name of a signal, of 1 to 200 characters. A signal whose key one of the last 100 deliveries to the run has is stored
+   * already, and is not stored again: a sender that died before it had an answer sends it again.
+   */
+  readonly key?: string;
+}
+
+/** The longest {@link SendOptions.key}. */
+const MAX_KEY = 200;
+
 /** A durable run as others see it: {@link workflowRun} makes it. It holds nothing open, and needs no worker to read. */
 export class WorkflowRun<R> {
   readonly #queue: TaskQueue;
   readonly #task: RemoteTask<R> | undefined;
   readonly #chosen: string;
+  readonly #options: SendOptions;
 
   /** @internal */
-  constructor(queue: TaskQueue, task: RemoteTask<R> | undefined, id: string) {
+  constructor(queue: TaskQueue, task: RemoteTask<R> | undefined, id: string, options: SendOptions = {}) {
     this.#queue = queue;
     this.#task = task;
     this.#chosen = id;
+    this.#options = options;
+  }
+
+  /**
+   * Returns the same run, whose {@link signal} has these options.
+   *
+   * @throws {@link WorkflowUsageError} for a key that is no text of 1 to 200 characters.
+   * @example
+   * ```ts
+   * import { TaskQueue } from "@taskloom/queue";
+   * import { defineSignal, workflowRun } from "@taskloom/workflow";
+   *
+   * const paid = defineSignal<{ cents: number }>("paid");
+   * await using queue = new TaskQueue({ engine: "memory:" });
+   * const order = workflowRun(queue, "workflow.order-7").with({ key: "payment-93" });
+   * // The provider reports a payment until it has an answer; the run receives it once.
+   * await order.signal(paid, { cents: 1250 }).catch((error: Error) => console.log(error.name)); // RunUnknownError
+   * ```
+   */
+  with(options: SendOptions): WorkflowRun<R> {
+    const { key } = options;
+    if (key !== undefined && (typeof key !== "string" || key.length === 0 || key.length > MAX_KEY))
+      throw new WorkflowUsageError(
+        `Expected a key of 1 to ${MAX_KEY} characters, got ${JSON.stringify(key)?.slice(0, 80)}`,
+      );
+    return new WorkflowRun(this.#queue, this.#task, this.#chosen, { ...this.#options, ...options });
   }
 
   /** The id of the run's job. */
@@ -61,7 +100,8 @@ export class WorkflowRun<R> {
 
   /**
    * Sends a signal. It is stored when the promise resolves. Signals of one sender arrive in their order if each is awaited. A
-   * call stores one signal, also if the engine's answer is lost and it sends again; a new call stores another one.
+   * call stores one signal, also if the engine's answer is lost and it sends again; a new call stores another one, unless it
+   * has the same key ({@link with}).
    *
    * @throws {@link RunUnknownError} if there is no such run, {@link RunEndedError} if it has ended, {@link RunFullError} if
    *   it has not read 10 000 others, WireError for a payload that cannot be sent.
@@ -72,7 +112,8 @@ export class WorkflowRun<R> {
   ): Promise<void> {
     const encoded = encodeValue(payload, { name: `payload of signal ${signal.name}` }) as never;
     await this.#submitted();
-    const key = `s:${randomUUID()}`;
+    const { key: chosen } = this.#options;
+    const key = chosen === undefined ? `s:${randomUUID()}` : `k:${chosen}`;
     await deliver(this.#queue.engine, this.#address, ["s", signal.name, encoded, key], key);
   }
 

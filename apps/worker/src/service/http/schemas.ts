@@ -192,7 +192,15 @@ export const namedRunParams: Schema = {
 export const signalBody: Schema = {
   type: ["object", "null"], // A signal without a body has no payload.
   additionalProperties: false,
-  properties: { payload: {} },
+  properties: {
+    payload: {},
+    key: {
+      type: "string",
+      minLength: 1,
+      maxLength: 200,
+      description: "The name of the signal: a repeated signal with the same key is stored once.",
+    },
+  },
 };
 
 export const updateBody: Schema = {

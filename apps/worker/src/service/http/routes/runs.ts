@@ -96,7 +96,11 @@ function addReads(app: FastifyInstance, runs: RunOperations, searches: Turns, li
 }
 
 function addMessages(app: FastifyInstance, runs: RunOperations, waits: Waits): void {
-  app.post<{ Params: Named; Querystring: InQueue; Body: { readonly payload?: unknown } | null }>(
+  app.post<{
+    Params: Named;
+    Querystring: InQueue;
+    Body: { readonly payload?: unknown; readonly key?: string } | null;
+  }>(
     "/runs/:id/signals/:name",
     {
       schema: {
@@ -109,7 +113,7 @@ function addMessages(app: FastifyInstance, runs: RunOperations, waits: Waits): v
       },
     },
     async ({ params, query, body }, reply) => {
-      await runs.signal(params.id, params.name, body?.payload, query.queue);
+      await runs.signal(params.id, params.name, body?.payload, query.queue, body?.key);
       return await reply.status(204).send();
     },
   );
