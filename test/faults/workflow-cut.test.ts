@@ -4,7 +4,7 @@ import { decodeEntry } from "@taskloom/workflow/running";
 import { expect, onTestFinished } from "vitest";
 import { postgresTest } from "../support/postgres.ts";
 import { redisTest } from "../support/redis.ts";
-import { full, measured } from "./support/fault-test.ts";
+import { full, measured, until } from "./support/fault-test.ts";
 import { TcpProxy } from "./support/tcp-proxy.ts";
 import type { CutWhen } from "./support/tcp-proxy.ts";
 import { RunWorkers } from "./support/workflow-life.ts";
@@ -32,22 +32,22 @@ async function cuts(engine: string, append: () => string): Promise<void> {
   await using queue = new TaskQueue({ engine, name });
   const trees = Array.from({ length: PROGRAMS }, (_, n) => treeOf(n + 1));
   const runs = trees.map((tree) => queue.submit(program, tree));
-  let isOver = false;
-  const all = Promise.all(runs).finally(() => (isOver = true));
+  let ended = 0;
+  for (const run of runs) run.addDoneCallback(() => ended++);
+  const all = Promise.all(runs);
   await Promise.all(runs.map((run) => run.sent()));
   const worker = await workers.start({ runs: RUNS });
   let count = 0;
   const over = all.then(() => undefined);
-  while (!isOver) {
+  for (;;) {
     await Promise.race([proxy.cutAt(append(), MOMENTS[count % MOMENTS.length]!), over]);
-    if (isOver) break;
+    if (ended === PROGRAMS) break;
     count++;
     await delay(20);
     proxy.mend();
     // The append whose connection was cut is repeated after a pause, and must not be cut each time.
-    const before = workers.effects().length;
-    const progress = before + EFFECTS_BETWEEN * Math.random();
-    while (!isOver && workers.effects().length <= progress) await delay(20);
+    const enough = workers.effects().length + EFFECTS_BETWEEN * Math.random();
+    await until("the worker goes on", () => ended === PROGRAMS || workers.effects().length > enough);
   }
   expect(await all).toEqual(trees.map(resultOf));
   expect(worker.exitCode).toBeNull();
