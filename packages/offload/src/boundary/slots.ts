@@ -40,7 +40,19 @@ const WORDS = 4;
  * The milliseconds between `performance.now()` of this thread and a clock that all threads of the process share.
  * `performance.now()` starts anew in each thread.
  */
-export const sharedClockOffset: number = Number(process.hrtime.bigint()) / 1e6 - performance.now();
+export const sharedClockOffset: number = readSharedClockOffset();
+
+/** Reads both clocks some times, since the system can suspend the thread between two reads. The closest reads count. */
+function readSharedClockOffset(): number {
+  let [offset, closest] = [0, Infinity];
+  for (let times = 0; times < 5; times++) {
+    const before = performance.now();
+    const shared = Number(process.hrtime.bigint()) / 1e6;
+    const apart = performance.now() - before;
+    if (apart < closest) [offset, closest] = [shared - before - apart / 2, apart];
+  }
+  return offset;
+}
 
 /** The slots of one thread. Both sides make an object of this class over the same buffer. */
 export class Slots {
