@@ -27,11 +27,14 @@ export const postgresTest = test.extend<{
     async ({}, use) => {
       const url = new URL(process.env["TASKLOOM_TEST_POSTGRES_URL"] ?? "postgres://127.0.0.1:5432/postgres");
       if (url.username === "") url.username = userInfo().username;
-      const server = new pg.Client({ connectionString: url.href, connectionTimeoutMillis: 2_000 });
+      // A missing server refuses at once; a busy one takes its time to start a process for the connection.
+      const server = new pg.Client({ connectionString: url.href, connectionTimeoutMillis: 30_000 });
       const name = `taskloom_test_${randomUUID().slice(0, 8)}`;
       const made = await server
         .connect()
         .then(() => server.query(`CREATE DATABASE ${name}`))
+        // No test of a shared server kills it, so no commit has to wait for the disk.
+        .then(() => server.query(`ALTER DATABASE ${name} SET synchronous_commit = off`))
         .then(() => true)
         .catch(() => false);
       const database = new URL(`/${name}`, url).href;

@@ -1,6 +1,8 @@
 import { TaskQueue, TaskWorker, defineTask } from "@taskloom/queue";
+import { Redis } from "ioredis";
 import { afterEach, expect, test, vi } from "vitest";
 import { redisTest } from "../../../test/support/redis.ts";
+import { connectToRenew } from "../src/engines/redis/renewal-connection.ts";
 import { LaneLocks } from "../src/locks/lane-locks.ts";
 import { LockTable } from "../src/locks/lock-table.ts";
 
@@ -83,5 +85,26 @@ redisTest(
     put.mockRestore();
     expect(slots).toHaveLength(60);
     expect(slots).not.toContain(undefined);
+  },
+);
+
+redisTest(
+  "the thread's script renews a lock as BullMQ's does, and names those that are lost",
+  async ({ redis }) => {
+    const client = new Redis(redis.url);
+    const keys = "taskloom:renewed:";
+    await client.set(`${keys}held:lock`, "mine", "PX", 1_000);
+    await client.set(`${keys}taken:lock`, "other", "PX", 1_000);
+    await client.sadd(`${keys}stalled`, "held", "taken", "gone");
+    const [locks] = connectToRenew({ url: redis.url, prefix: "taskloom" }, ["renewed"], 1_000);
+    expect(await locks!.extend(["held", "taken", "gone"], ["mine", "mine", "mine"], 60_000)).toEqual([
+      "taken",
+      "gone",
+    ]);
+    expect(await client.pttl(`${keys}held:lock`)).toBeGreaterThan(50_000);
+    expect(await client.pttl(`${keys}taken:lock`)).toBeLessThanOrEqual(1_000);
+    expect((await client.smembers(`${keys}stalled`)).toSorted()).toEqual(["gone", "taken"]);
+    expect(await locks!.extend([], [], 1_000)).toEqual([]);
+    client.disconnect();
   },
 );

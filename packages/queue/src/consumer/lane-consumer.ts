@@ -156,10 +156,25 @@ export class LaneConsumer extends EventEmitter implements EngineWorker, WorkerLa
   async run(): Promise<void> {
     if (this.#closing !== undefined) return;
     this.#isOpen = true;
-    const { stalledInterval = 30_000 } = this.#options;
-    const recover = (): Promise<unknown> => this.backend.moveStalledJobsToWait();
-    this.#stalledCheck = new StalledCheck(stalledInterval, recover, (error) => this.#onError(error));
+    const { stalledInterval = 30_000, restingInterval } = this.#options;
+    const { backend } = this;
+    this.#stalledCheck = new StalledCheck({
+      interval: stalledInterval,
+      recover: () => backend.moveStalledJobsToWait(),
+      onError: (error) => this.#onError(error),
+      resting:
+        restingInterval === undefined
+          ? undefined
+          : { interval: restingInterval, isIdle: () => this.#isIdle() },
+    });
     this.#loop.open();
+  }
+
+  /** Returns whether no job of the lane runs, here or in another worker. */
+  async #isIdle(): Promise<boolean> {
+    if (this.#loop.running > 0) return false;
+    const [active] = await this.backend.getCounts(["active"]);
+    return active === 0;
   }
 
   #onJobs(records: readonly ClaimedRecord[], token: string): void {

@@ -1,3 +1,4 @@
+import type { LockTerms } from "./lock-terms.ts";
 import type { WorkerOptions } from "bullmq";
 import type { BullJob } from "./lane-queue.ts";
 import type { EndDelivery } from "./lane-driver.ts";
@@ -22,6 +23,8 @@ export type ProcessedEnd =
 /** The options with which a lane's worker is opened. */
 export interface LaneWorkerOptions extends Omit<WorkerOptions, "connection"> {
   readonly renewal?: LockHolder;
+  /** {@link LockTerms.restingInterval}. */
+  readonly restingInterval?: number;
   /** Returns the delivery of the end of a job to the durable run that waits for it; undefined for any other job. */
   readonly deliveryOf?: (job: BullJob, end: ProcessedEnd) => EndDelivery | undefined;
 }

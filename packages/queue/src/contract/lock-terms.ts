@@ -1,11 +1,14 @@
-import type { IQueueBackend } from "bullmq";
-
 /** The times and the renewal of a worker's locks, in milliseconds. docs/decisions/0004-locks.md has the reasons. */
 export interface LockTerms {
   /** The time for which a lock lasts without renewal. */
   readonly duration: number;
   /** The interval at which workers check for jobs whose lock has lapsed. */
   readonly stalledInterval: number;
+  /**
+   * The time until the next check of a lane that had no running job at the last one: a job that began since then keeps its
+   * lock for longer. Undefined if the checks also find jobs whose lock has not lapsed.
+   */
+  readonly restingInterval?: number;
   /**
    * The work of the thread beside the loop. The thread renews locks at `address`; without an address it only detects that
    * the loop is blocked. Undefined if there is no such thread.
@@ -24,15 +27,26 @@ export interface RenewalAddress {
   readonly server: unknown;
 }
 
+/** Renews locks of one lane. */
+export interface LockExtender {
+  /**
+   * Makes locks last for `duration` milliseconds from now, and returns the ids of the jobs whose lock is lost.
+   *
+   * @param tokens the token of each lock, in the order of the ids.
+   */
+  extend(ids: readonly string[], tokens: readonly string[], duration: number): Promise<string[]>;
+}
+
 /**
- * Connects to an engine's server from the renewing thread, and returns the backend of each queue. A command fails after
- * `patience` milliseconds without an answer, before the locks lapse.
+ * Connects to an engine's server from the renewing thread, and returns the extender of each queue. A command fails after
+ * `patience` milliseconds without an answer, before the locks lapse. The module loads little, and so no BullMQ: the thread
+ * starts with the first job of a worker, and closing waits for it.
  */
 export type ConnectToRenew<Server> = (
   server: Server,
   queues: readonly string[],
   patience: number,
-) => IQueueBackend[];
+) => LockExtender[];
 
 /**
  * Returns the locks of a server that many processes share. A worker's death is noticed when its lock has lapsed and another
@@ -43,9 +57,12 @@ export type ConnectToRenew<Server> = (
  *   PostgreSQL every worker sends a query of its own.
  */
 export function serverLocks(stalledInterval: number, address: RenewalAddress): LockTerms {
+  const duration = 8_000;
   return {
-    duration: 8_000,
+    duration,
     stalledInterval,
+    // BullMQ recovers a job at the second check that finds it, so one check comes before the first lock can lapse.
+    restingInterval: duration - 2 * stalledInterval,
     renewal: { address, interval: 500 },
   };
 }

@@ -1,6 +1,5 @@
 import { parentPort, workerData } from "node:worker_threads";
-import type { IQueueBackend } from "bullmq";
-import type { ConnectToRenew, RenewalAddress } from "../contract/lock-terms.ts";
+import type { ConnectToRenew, LockExtender, RenewalAddress } from "../contract/lock-terms.ts";
 import { LockTable, newestOfEach } from "./lock-table.ts";
 import type { HeldLock } from "./lock-table.ts";
 
@@ -40,7 +39,7 @@ const table = LockTable.reading(memory);
 const post = (message: RenewalThreadMessage): void => parentPort?.postMessage(message);
 
 /** Opens a connection of the thread's own: the event loop serves the one of the engine, and can be blocked. */
-async function connect({ module, server }: RenewalAddress): Promise<IQueueBackend[]> {
+async function connect({ module, server }: RenewalAddress): Promise<LockExtender[]> {
   const loaded: { readonly connectToRenew: ConnectToRenew<unknown> } = await import(module);
   // A connection that was lost in silence is closed before the locks lapse.
   return loaded.connectToRenew(server, queues, duration / 8);
@@ -49,8 +48,7 @@ async function connect({ module, server }: RenewalAddress): Promise<IQueueBacken
 // The thread exits by itself, because V8 can crash if a thread is terminated while it loads its modules.
 parentPort?.once("message", () => process.exit());
 
-const backends = address === undefined ? [] : await connect(address);
-for (const backend of backends) backend.on("error", () => {});
+const extenders = address === undefined ? [] : await connect(address);
 
 let ticks = table.ticks;
 let turnedAt = performance.now();
@@ -75,7 +73,7 @@ const renewing = new Set<number>();
 async function renew(queue: number, locks: readonly HeldLock[]): Promise<void> {
   renewing.add(queue);
   try {
-    const failed = await backends[queue]!.extendLocks(
+    const failed = await extenders[queue]!.extend(
       locks.map(({ id }) => id),
       locks.map(({ token }) => token),
       duration,

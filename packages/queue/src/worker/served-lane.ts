@@ -74,6 +74,7 @@ export class ServedLane {
       concurrency,
       lockDuration: engine.locks.duration,
       stalledInterval: engine.locks.stalledInterval,
+      ...(engine.locks.restingInterval !== undefined && { restingInterval: engine.locks.restingInterval }),
       ...(renewal === undefined ? {} : { renewal }),
       maximumRateLimitDelay: RATE_LIMIT_PAUSE_MS,
       // BullMQ's own limit on the deaths of a job's workers is out of reach: JobRunner applies the limit of the job.

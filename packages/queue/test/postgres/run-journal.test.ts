@@ -71,7 +71,10 @@ test("processes that start at once install the journal once", async ({ pool, lan
 
 test("an append call is one statement, and a large one is split", async ({ pool, lane }) => {
   const { journal, statements } = countedJournal(pool);
-  const claims = await Promise.all(Array.from({ length: 600 }, () => lane.started()));
+  const claims: Awaited<ReturnType<typeof lane.started>>[] = [];
+  // A busy machine does not store 600 jobs within the time that a pool waits for a free connection.
+  while (claims.length < 600)
+    claims.push(...(await Promise.all(Array.from({ length: 50 }, () => lane.started()))));
   await journal.append(lane.name, [append(claims[0]!.id, 0, ['"1"'])]);
   expect(statements).toHaveLength(1);
   const first = claims.slice(1).map(({ id }) => append(id, 0, ['"1"', '"2"']));

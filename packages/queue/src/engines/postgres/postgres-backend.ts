@@ -2,6 +2,7 @@ import { createPostgresBackend } from "bullmq";
 import type { PostgresQueueBackend } from "bullmq";
 import { anyBackend } from "../../bullmq/any-backend.ts";
 import type { AnyBackend } from "../../bullmq/any-backend.ts";
+import { extendLocks } from "./extend-locks.ts";
 import { SCHEMA } from "./job-table.ts";
 import type { SqlPool } from "./job-table.ts";
 
@@ -38,24 +39,6 @@ SELECT ${SCHEMA}.publish_event($1, 'waiting', jsonb_build_object('jobId', id, 'p
     pg_notify('bullmq_jobs', $1)
   FROM moved`;
 
-/**
- * Renews locks, and returns the ids of those that are lost. The rows are locked by the bytes of their ids, as ends do:
- * BullMQ locks them in the order of its plan, and a renewal and a turn could each wait for a row of the other.
- */
-const EXTEND = `
-WITH input AS (
-  SELECT * FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS lock(id, token, ord)
-), held AS (
-  SELECT job.id FROM ${SCHEMA}.job JOIN input ON input.id = job.id AND input.token = job.lock_token
-    WHERE job.queue = $1 AND job.state = 'active'
-    ORDER BY job.id COLLATE "C" FOR NO KEY UPDATE OF job
-), extended AS (
-  UPDATE ${SCHEMA}.job SET locked_until_ms = $5::bigint + $4::bigint
-    FROM held WHERE job.queue = $1 AND job.id = held.id
-    RETURNING job.id
-)
-SELECT input.id FROM input LEFT JOIN extended USING (id) WHERE extended.id IS NULL ORDER BY input.ord`;
-
 /** The end of the current rate limit, which BullMQ returns when a job is handed back. */
 const LIMIT_END = `SELECT expire_at_ms::float8 AS until FROM ${SCHEMA}.rate_limit WHERE queue = $1`;
 
@@ -76,10 +59,9 @@ export function postgresBackend(connect: () => Promise<unknown>): AnyBackend {
       const { rows } = await pool.query(RECOVER, [name, Date.now()]);
       return rows.map(({ id }) => String(id));
     };
-    backend.extendLocks = async (ids, tokens, duration) => {
+    backend.extendLocks = async (...locks) => {
       await connect();
-      const { rows } = await pool.query(EXTEND, [name, ids, tokens, duration, Date.now()]);
-      return rows.map(({ id }) => String(id));
+      return await extendLocks(pool, name, ...locks);
     };
     backend.moveJobFromActiveToWait = async (id, token = "0") => {
       await connect();

@@ -1,7 +1,7 @@
-import { createRedisBackend } from "bullmq";
-import type { IQueueBackend } from "bullmq";
-import type { ConnectToRenew } from "../../contract/lock-terms.ts";
+import type { ConnectToRenew, LockExtender } from "../../contract/lock-terms.ts";
 import { openRedis } from "./redis-client.ts";
+import { RENEW_LOCKS } from "./renew-locks-script.ts";
+import { RepeatingScripts } from "./repeating-scripts.ts";
 
 /** The server whose locks the renewing thread renews. */
 export interface RenewalServer {
@@ -10,11 +10,19 @@ export interface RenewalServer {
 }
 
 export const connectToRenew: ConnectToRenew<RenewalServer> = ({ url, prefix }, queues, patience) => {
-  const connection = openRedis(url, { retryStrategy: () => 100, socketTimeout: patience });
+  const client = openRedis(url, { retryStrategy: () => 100, socketTimeout: patience });
   // The client connects again by itself. Locks that lapse meanwhile are reported as lost.
-  connection.on("error", () => {});
-  // A backend that connects the client itself would keep the failure of the first try for ever.
-  connection.connect().catch(() => {});
-  const options = { connection, prefix };
-  return queues.map((name): IQueueBackend => createRedisBackend(name, options));
+  client.on("error", () => {});
+  client.connect().catch(() => {});
+  const scripts = new RepeatingScripts(client, () => ({ renewLocks: RENEW_LOCKS }));
+  return queues.map((name): LockExtender => {
+    const keys = `${prefix}:${name}:`;
+    return {
+      extend: async (ids, tokens, duration) => {
+        const locks = ids.flatMap((id, at) => [id, tokens[at]!]);
+        const lost = await scripts.run("renewLocks", [`${keys}stalled`], [keys, duration, ...locks]);
+        return (lost as unknown[]).map(String);
+      },
+    };
+  });
 };
