@@ -26,6 +26,22 @@ const ONE_BY_ONE = ["@taskloom/worker"];
 /** Folders and modules that keep their files: light ones beside heavy ones, and one that looks at its own address. */
 const ALONE = new Set(["boundary", "bullmq/deferred-end", "engines/sqlite/embedded-error", "own-frames"]);
 
+/** The modules of the renewing thread, which starts beside the first job and loads nothing else. */
+const RENEWING = {
+  "engines/redis/renewing": [
+    "batching-redis",
+    "redis-client",
+    "renew-locks-script",
+    "repeating-scripts",
+    "silent-start",
+    "watched-cluster",
+    "writable-redis",
+  ].map((name) => `engines/redis/${name}`),
+  "engines/postgres/renewing": ["extend-locks", "schema", "session"].map(
+    (name) => `engines/postgres/${name}`,
+  ),
+};
+
 const manifest = JSON.parse(readFileSync("package.json", "utf8"));
 const sources = join(process.cwd(), "src");
 const exported = Object.values(manifest.exports).map((each) => each["@taskloom/source"]);
@@ -38,6 +54,7 @@ const entries = [
 function fileOf(id) {
   const path = relative(sources, id).replace(/\.ts$/, "").replaceAll(sep, "/");
   if (path.startsWith("..") || entries.includes(path)) return null;
+  for (const [file, modules] of Object.entries(RENEWING)) if (modules.includes(path)) return file;
   const folder = dirname(path);
   if (ALONE.has(path) || ALONE.has(folder)) return path;
   return folder === "." ? "shared" : `${folder}/${basename(folder)}`;

@@ -1,4 +1,4 @@
-import { SCHEMA } from "./job-table.ts";
+import { SCHEMA } from "./schema.ts";
 import type { SqlPool } from "./job-table.ts";
 
 const EXTEND = `

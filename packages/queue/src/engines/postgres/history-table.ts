@@ -1,7 +1,7 @@
 import { HISTORY_LENGTHS, storedFigures } from "../../contract/history.ts";
 import type { HistoryBucket, HistoryEntry, HistoryRange } from "../../contract/history.ts";
 import { bucketsOfRows } from "../sql/rows.ts";
-import { SCHEMA } from "./job-table.ts";
+import { SCHEMA } from "./schema.ts";
 import type { SqlPool } from "./job-table.ts";
 import { NOW, unlessCreatedMeanwhile } from "./own-table.ts";
 

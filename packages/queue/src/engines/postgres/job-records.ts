@@ -7,7 +7,7 @@ import type {
   TextField,
 } from "../../contract/job-record.ts";
 import { orderBy, queuesOfLanes, recordOfRow, rowsInOrder } from "../sql/rows.ts";
-import { SCHEMA } from "./job-table.ts";
+import { SCHEMA } from "./schema.ts";
 import type { SqlPool } from "./job-table.ts";
 
 /** The condition of each state, and the columns that order its jobs. BullMQ's own listings use the same, so each has an index. */

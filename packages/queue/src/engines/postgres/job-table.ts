@@ -1,3 +1,4 @@
+import { SCHEMA } from "./schema.ts";
 import { TAG } from "../../wire/format.ts";
 import {
   CANCELLER_LOCK_MS,
@@ -12,9 +13,6 @@ import { cancelMark, refusedSeal } from "../sql/cancel-row.ts";
 import type { CancelMark } from "../sql/cancel-row.ts";
 import { endedJobOfRow, rowsInOrder } from "../sql/rows.ts";
 import type { Row } from "../sql/rows.ts";
-
-/** The schema in which BullMQ's PostgreSQL backend keeps its tables. */
-export const SCHEMA = "bullmq";
 
 /** The part of a `pg.Pool` that statements need. */
 export interface SqlPool {

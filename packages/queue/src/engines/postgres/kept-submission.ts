@@ -1,6 +1,6 @@
 import type { KeptSubmission } from "../../contract/stored-job.ts";
 import { textIn } from "../sql/rows.ts";
-import { SCHEMA } from "./job-table.ts";
+import { SCHEMA } from "./schema.ts";
 import type { SqlPool } from "./job-table.ts";
 
 /** {@link Engine.findKept} on BullMQ's tables. */

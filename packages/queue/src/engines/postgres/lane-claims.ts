@@ -1,6 +1,6 @@
 import type { TaskLane } from "../../contract/lane.ts";
 import { LANE_CLAIM_MS } from "../../contract/engine.ts";
-import { SCHEMA } from "./job-table.ts";
+import { SCHEMA } from "./schema.ts";
 import type { SqlPool } from "./job-table.ts";
 import { NOW, unlessCreatedMeanwhile } from "./own-table.ts";
 

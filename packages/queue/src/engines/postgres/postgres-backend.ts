@@ -3,7 +3,7 @@ import type { PostgresQueueBackend } from "bullmq";
 import { anyBackend } from "../../bullmq/any-backend.ts";
 import type { AnyBackend } from "../../bullmq/any-backend.ts";
 import { extendLocks } from "./extend-locks.ts";
-import { SCHEMA } from "./job-table.ts";
+import { SCHEMA } from "./schema.ts";
 import type { SqlPool } from "./job-table.ts";
 
 /**

@@ -1,7 +1,7 @@
 import { MAX_REMOVED } from "../../contract/engine.ts";
 import { DEFAULT_KEEP } from "../../contract/retention.ts";
 import type { JobEnd } from "../../contract/retention.ts";
-import { SCHEMA } from "./job-table.ts";
+import { SCHEMA } from "./schema.ts";
 import type { SqlPool } from "./job-table.ts";
 import { unlessCreatedMeanwhile } from "./own-table.ts";
 

@@ -1,6 +1,6 @@
 import { SERVING_TTL_MS } from "../../contract/serving.ts";
 import type { ServingWorker } from "../../contract/serving.ts";
-import { SCHEMA } from "./job-table.ts";
+import { SCHEMA } from "./schema.ts";
 import type { SqlPool } from "./job-table.ts";
 import { NOW, unlessCreatedMeanwhile } from "./own-table.ts";
 

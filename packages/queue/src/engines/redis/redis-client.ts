@@ -1,7 +1,5 @@
 import { Cluster } from "ioredis";
 import type { Redis, RedisOptions } from "ioredis";
-import { EngineUrlError } from "../../errors.ts";
-import { withoutPassword } from "../../contract/without-password.ts";
 import { WatchedCluster } from "./watched-cluster.ts";
 import { Refusals, WritableRedis } from "./writable-redis.ts";
 
@@ -37,22 +35,12 @@ export function prefixAt(url: string): string {
   return isClusterUrl(url) ? "{taskloom}" : "taskloom";
 }
 
-/** @throws {@link EngineUrlError} if the URL is neither a server's nor a cluster's. */
-export function checkRedisUrl(url: string): void {
-  if (isClusterUrl(url)) {
-    clusterAddress(url);
-  } else if (
-    !URL.canParse(url) ||
-    !/^\/?\d{0,9}$/.test(new URL(url).pathname) ||
-    new URL(url).hostname === ""
-  ) {
-    throw new EngineUrlError(
-      `${withoutPassword(url)} is not a Redis address; use one such as redis://127.0.0.1:6379, or redis://127.0.0.1:6379/1 for database 1`,
-    );
-  }
-}
-
-/** Opens a client that connects at its first use. If the server is lost, commands wait and do not fail. */
+/**
+ * Opens a client that connects at its first use. If the server is lost, commands wait and do not fail.
+ *
+ * @param url an address that `checkRedisUrl` has accepted. That function is elsewhere, so that the renewing thread, which opens
+ *   a client, need not load the error classes.
+ */
 export function openRedis(url: string, { retryStrategy, ...options }: ClientOptions): RedisClient {
   const common = { ...options, maxRetriesPerRequest: null };
   if (!isClusterUrl(url)) {
@@ -65,6 +53,7 @@ export function openRedis(url: string, { retryStrategy, ...options }: ClientOpti
     });
   }
   const address = clusterAddress(url);
+  if (address === undefined) throw new TypeError("Expected the address of a Redis Cluster");
   return new WatchedCluster(address.nodes, {
     lazyConnect: true,
     clusterRetryStrategy: retryStrategy,
@@ -89,7 +78,8 @@ export function unrepeating(client: RedisClient): RedisClient {
     : client.duplicate({ retryStrategy: () => null, reconnectOnError: null, lazyConnect: true });
 }
 
-function clusterAddress(url: string): ClusterAddress {
+/** Returns the nodes and the credentials of a cluster's address; undefined if it is not one. */
+export function clusterAddress(url: string): ClusterAddress | undefined {
   const [, secure, username, password, hosts] = CLUSTER_URL.exec(url) ?? [];
   try {
     const nodes = hosts!.split(",").map((host) => {
@@ -106,8 +96,6 @@ function clusterAddress(url: string): ClusterAddress {
       },
     };
   } catch {
-    throw new EngineUrlError(
-      `${withoutPassword(url)} is not the address of a Redis Cluster; name nodes of it, as in redis-cluster://USER:PASSWORD@10.0.0.1:6379,10.0.0.2:6379, with what is special in a password percent-encoded. A cluster has no databases to choose from`,
-    );
+    return undefined;
   }
 }
