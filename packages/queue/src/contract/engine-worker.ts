@@ -1,4 +1,3 @@
-import type { LockTerms } from "./lock-terms.ts";
 import type { WorkerOptions } from "bullmq";
 import type { BullJob } from "./lane-queue.ts";
 import type { EndDelivery } from "./lane-driver.ts";
@@ -23,7 +22,7 @@ export type ProcessedEnd =
 /** The options with which a lane's worker is opened. */
 export interface LaneWorkerOptions extends Omit<WorkerOptions, "connection"> {
   readonly renewal?: LockHolder;
-  /** {@link LockTerms.restingInterval}. */
+  /** The time until the next check for lapsed locks of a lane that had no running job at the last one, in milliseconds. */
   readonly restingInterval?: number;
   /** Returns the delivery of the end of a job to the durable run that waits for it; undefined for any other job. */
   readonly deliveryOf?: (job: BullJob, end: ProcessedEnd) => EndDelivery | undefined;
