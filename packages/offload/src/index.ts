@@ -39,6 +39,7 @@ export type { ThreadObject, ThreadObjectOptions } from "./executor/thread-object
 export type { Threaded } from "./executor/threaded.ts";
 export type { ToThread } from "./executor/to-thread.ts";
 export type { PoolStats } from "./pool/pool-stats.ts";
+export type { TimeSummary } from "./pool/time-histogram.ts";
 export type { ThreadOptions } from "./pool/supervisor.ts";
 
 /** @deprecated The name of {@link capturePropagated} until version 0.1. */

@@ -143,6 +143,11 @@ export class CallsInFlight<Thread> {
     return this.slots.durations[this.slots.index(call.seq)]!;
   }
 
+  /** Returns when the thread has claimed a call that has ended, in `performance.now()` milliseconds of this thread. */
+  startedAt(call: ThreadTask<Thread>): number {
+    return this.slots.startedAt[this.slots.index(call.seq)]! - sharedClockOffset;
+  }
+
   all(): ThreadTask<Thread>[] {
     return this.#bySlot.filter((call) => call !== undefined);
   }

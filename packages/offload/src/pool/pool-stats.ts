@@ -1,3 +1,5 @@
+import type { TimeSummary } from "./time-histogram.ts";
+
 /** The state of a pool, and its counts since the pool was made. */
 export interface PoolStats {
   /** Threads that can take calls, the spare ones included. */
@@ -20,6 +22,10 @@ export interface PoolStats {
   readonly died: number;
   /** Threads that were replaced because of their age, their heap, or an error that escaped on them. */
   readonly recycled: number;
+  /** The times from the submission of a call to its start on a thread, of the calls that have completed or failed there. */
+  readonly waitTime: TimeSummary;
+  /** The times from the start of a call to its end on a thread, of the same calls. */
+  readonly runTime: TimeSummary;
 }
 
 /** The part of the stats that a pool counts. */

@@ -23,6 +23,7 @@ import { STACKS, recordDuration } from "./function-ref.ts";
 import type { PoolCounts, PoolStats } from "./pool-stats.ts";
 import type { PoolCall, PoolThread } from "./pool-thread.ts";
 import { Threads } from "./threads.ts";
+import { TimeHistogram } from "./time-histogram.ts";
 import type { ThreadsOptions, ThreadsOwner } from "./threads.ts";
 
 const SHUT_DOWN = "the thread pool was shut down";
@@ -54,6 +55,8 @@ export class Pool implements ThreadsOwner {
   #liveCount = 0;
   #watch: NodeJS.Timeout | undefined;
   readonly #counts: PoolCounts = { completed: 0, failed: 0, cancelled: 0, killed: 0, died: 0, recycled: 0 };
+  readonly #waitTimes = new TimeHistogram();
+  readonly #runTimes = new TimeHistogram();
   /** The calls on whose account a thread is being ended. */
   readonly #victims = new Map<PoolThread, PoolCall>();
 
@@ -95,6 +98,8 @@ export class Pool implements ThreadsOwner {
       queued: this.#queue.size,
       running,
       ...this.#counts,
+      waitTime: this.#waitTimes.summary(),
+      runTime: this.#runTimes.summary(),
     };
   }
 
@@ -120,6 +125,7 @@ export class Pool implements ThreadsOwner {
 
   add(call: PoolCall): void {
     this.#liveCount++;
+    call.addedAt = performance.now();
     if (this.#queue.size === 0 && this.#sendNow(call)) return;
     this.#queue.push(call);
     if (this.#threads.freeCount > 0) this.#dispatch();
@@ -247,6 +253,8 @@ export class Pool implements ThreadsOwner {
 
   #recordDuration(thread: PoolThread, call: PoolCall): void {
     let duration = thread.calls.duration(call);
+    this.#waitTimes.record(thread.calls.startedAt(call) - call.addedAt);
+    this.#runTimes.record(duration);
     if (call.metadata?.isEach === true) {
       const items = call.args[0];
       if (Array.isArray(items)) duration /= Math.max(1, items.length);

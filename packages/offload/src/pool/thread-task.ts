@@ -46,6 +46,8 @@ export class ThreadTask<Thread> extends ExternalTask<unknown> implements QueuedC
   /** The thread to which the call was sent, with its number there. A call that is sent again gets new ones. */
   thread: Thread | null = null;
   seq = 0;
+  /** When the pool got the call, in `performance.now()` milliseconds. */
+  addedAt = 0;
   /** The expected duration in milliseconds. */
   estimate = 0;
   /** The error with which the call ends, once it was asked to stop. */
