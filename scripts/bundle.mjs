@@ -17,6 +17,7 @@ const ADDRESSED = {
     "engines/redis/renewal-connection",
     "engines/sqlite/open",
     "engines/sqlite/journal/thread-functions",
+    "engines/sqlite/limits/thread-limits",
     "locks/lock-renewal-thread",
   ],
   "@taskloom/worker": ["bin", "demo/tasks"],

@@ -27,6 +27,7 @@ export {
 } from "./errors.ts";
 
 export type { Backoff, BackoffFunction } from "./definition/backoff.ts";
+export type { ConcurrencyLimit, LimitKey, ResolvedLimit, StartLimit } from "./definition/limits.ts";
 export type { ResolvedTaskOptions, TaskDefinition, TaskOptions } from "./definition/define-task.ts";
 export type { CleanQuery, CleanedState } from "./operate/clean.ts";
 export type { JobSummary } from "./operate/job-states.ts";
@@ -37,6 +38,7 @@ export type { FlowTask, TaskCall } from "./client/flow.ts";
 export type { RemoteMapOptions, Settled } from "./client/remote-map.ts";
 export type { QueueCounts } from "./operate/counts.ts";
 export type { RateLimit } from "./operate/limits.ts";
+export type { PlacedTaskLimit, TaskLimit } from "./operate/task-limits.ts";
 export type { When } from "./operate/schedule-times.ts";
 export type { Schedule } from "./client/schedules.ts";
 export type { Deduplicate, SubmitOptions } from "./client/submit-options.ts";

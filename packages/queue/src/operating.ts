@@ -9,6 +9,7 @@ export { countJobs, oldestWait } from "./operate/counts.ts";
 export { drainQueue } from "./operate/drain.ts";
 export { jobState, jobStates } from "./operate/job-states.ts";
 export { limitRate, readRateLimit } from "./operate/limits.ts";
+export { readTaskLimits } from "./operate/task-limits.ts";
 export { pauseQueue, resumeQueue } from "./operate/pause.ts";
 export { promoteStored } from "./operate/promote.ts";
 export {
@@ -44,6 +45,7 @@ export type { JobPage, JobQuery } from "./operate/list-jobs.ts";
 export type { JobRecord, StoredText } from "./contract/job-record.ts";
 export type { JobPlace } from "./operate/read-job.ts";
 export type { RateLimit } from "./operate/limits.ts";
+export type { LimitedBy, PlacedTaskLimit, TaskLimit } from "./operate/task-limits.ts";
 export type { RetryPage, RetryQuery } from "./operate/retry.ts";
 export type { PlacedSchedule, ScheduleRecord } from "./operate/schedules.ts";
 export type { ServingWorker } from "./contract/serving.ts";

@@ -56,6 +56,19 @@ export async function compiles(queue: TaskQueue): Promise<void> {
   expectTypeOf(queue.submit(add, 1, 2).then(null, () => "")).toEqualTypeOf<Promise<number | string>>();
   expectTypeOf(sleep(1, "x").then(null, () => 1)).toEqualTypeOf<Promise<string | number>>();
   defineTask({ name: "x", backoff: (attempt, error) => attempt + String(error).length }, async () => {});
+  const mail = defineTask(
+    {
+      name: "types.mail",
+      concurrency: { limit: 1, key: ([to]) => expectTypeOf(to).toEqualTypeOf<string>() && to },
+      rateLimit: { max: 1, duration: 1_000, key: (args) => args[0] },
+    },
+    async (to: string, times: number) => times + to.length,
+  );
+  expectTypeOf(queue.submit(mail, "a", 1)).toEqualTypeOf<RemoteTask<number>>();
+  // @ts-expect-error -- a key is a text
+  defineTask({ name: "x", concurrency: { limit: 1, key: ([n]) => n } }, async (n: number) => n);
+  // @ts-expect-error -- a limit has a number of slots
+  defineTask({ name: "x", concurrency: { key: "limitKey" } }, async () => {});
   // @ts-expect-error -- a function belongs to the task
   queue.with({ backoff: () => 1 });
   // @ts-expect-error -- there is no such option
@@ -102,6 +115,8 @@ async function compilesLane(queue: TaskQueue, open: LaneRunnerFactory): Promise<
   defineTask({ name: "x", runsOn: "workflow" }, async () => {});
   // @ts-expect-error -- the lane is that of the runner
   defineLaneTask("defineOrder", { name: "x", runsOn: "loop" }, open, async () => {});
+  // @ts-expect-error -- a durable run has no limits
+  defineLaneTask("defineOrder", { name: "x", concurrency: 1 }, open, async () => {});
   // @ts-expect-error -- a lane needs its runner
   defineLaneTask("defineOrder", { name: "x" }, async () => {});
   void options;

@@ -33,6 +33,14 @@ const time = (value) =>
   element("span", {}, when(value), ` `, element("span", { class: "soft" }, exact(value)));
 const exact = (value) => new Date(value).toLocaleString();
 
+/** Returns the reason why a parked job waits. */
+function limitText({ kind, key, max, duration, taken, ahead }) {
+  const limit =
+    kind === "rate" ? `${number(max)} starts in ${milliseconds(duration)}` : `${number(max)} at once`;
+  const scope = key === undefined ? "its task" : `the key ${JSON.stringify(key)}`;
+  return `a slot of ${scope} (${limit}, ${number(taken)} taken); ${number(ahead)} before it`;
+}
+
 function factsOf(job) {
   const { queue, lane, attempts, maxAttempts, tags = [], version, priority } = job;
   const list = [
@@ -41,6 +49,7 @@ function factsOf(job) {
     ["task", element("a", { href: linkTo("jobs", { task: job.task }) }, taskLabel(job))],
     ["attempts", `${number(attempts)} of ${number(maxAttempts)}`],
   ];
+  if (job.limitedBy !== undefined) list.push(["waits for", limitText(job.limitedBy)]);
   if (version !== undefined) list.push(["version", number(version)]);
   if (priority !== undefined) list.push(["priority", number(priority)]);
   if (tags.length > 0)

@@ -1,6 +1,7 @@
 import { inspect } from "node:util";
 import { decodeValue } from "@taskloom/queue/operating";
 import { hasEnded } from "../operations/operations.ts";
+import type { LimitedBy } from "@taskloom/queue/operating";
 import type { JobView } from "../operations/operations.ts";
 import { Styled, out } from "../terminal/output.ts";
 import type { Part, Style } from "../terminal/output.ts";
@@ -50,6 +51,14 @@ function attemptText({ attempts, maxAttempts, state, startedAt }: JobView): stri
   return `attempt ${Math.max(1, current)} of ${Math.max(maxAttempts, current)}`;
 }
 
+/** Returns the reason why a parked job waits, for a person. */
+export function limitText({ kind, key, max, duration = 0, taken, ahead }: LimitedBy): string {
+  const count = (n: number): string => n.toLocaleString("en-US");
+  const limit = kind === "rate" ? `${count(max)} starts in ${count(duration)} ms` : `${count(max)} at once`;
+  const scope = key === undefined ? "its task" : `the key ${JSON.stringify(key)}`;
+  return `a slot of ${scope} (${limit}, ${count(taken)} taken); ${count(ahead)} job${ahead === 1 ? "" : "s"} before it`;
+}
+
 /** Writes one job to standard output, for a person. */
 export function printJob(job: JobView): void {
   const lines: [string, ...Part[]][] = [
@@ -59,6 +68,7 @@ export function printJob(job: JobView): void {
     ["state", stateText(job.state), `, ${attemptText(job)}`],
     ["submitted", new Date(job.submittedAt).toLocaleString()],
   ];
+  if (job.limitedBy !== undefined) lines.push(["waits for", limitText(job.limitedBy)]);
   if (job.startedAt !== undefined && job.finishedAt !== undefined)
     lines.push(["ran", `${job.finishedAt - job.startedAt} ms`]);
   if (job.progress !== undefined) lines.push(["progress", brief(job.progress, 200)]);

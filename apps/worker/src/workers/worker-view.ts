@@ -4,7 +4,7 @@ import { formatForest } from "./task-tree.ts";
 import type { TaskForest } from "./task-tree.ts";
 
 /** A task that a worker knows, in the form that it stores: enough to submit the task without its module. */
-export type KnownTask = Omit<ResolvedTaskOptions, "module" | "args" | "strict">;
+export type KnownTask = Omit<ResolvedTaskOptions, "module" | "args" | "strict" | "limits">;
 
 /** A job that a worker runs now. */
 export interface RunningJob {

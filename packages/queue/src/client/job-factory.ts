@@ -5,6 +5,7 @@ import type { ResolvedTaskOptions } from "../definition/define-task.ts";
 import type { Engine } from "../contract/engine.ts";
 import { jobId } from "../contract/lane.ts";
 import { ownKeep } from "../contract/retention.ts";
+import { firstCall, limitTerms } from "../definition/limits.ts";
 import { encodeValue } from "../wire/encode.ts";
 import { encodeArguments } from "../wire/job-data.ts";
 import type { JobData } from "../wire/job-data.ts";
@@ -78,6 +79,7 @@ export class JobFactory {
       ...(timeout === undefined ? {} : { timeout }),
       ...ownKeep(options.keep),
       ...(options.tags === undefined || options.tags.length === 0 ? {} : { tags: options.tags }),
+      ...(options.limitKey === undefined ? {} : { limitKey: options.limitKey }),
       ...(stores === undefined ? {} : { context: encodeValue(stores) }),
     };
   }
@@ -94,6 +96,7 @@ export class JobFactory {
   ): Submission {
     const plain = this.data(task, args, options, stores);
     return new Submission(remote, {
+      limits: joinedLimits(task, args, options, more),
       lane: task.runsOn,
       name: task.name,
       data: more === undefined ? plain : { ...plain, ...more },
@@ -103,4 +106,24 @@ export class JobFactory {
       children,
     });
   }
+}
+
+/**
+ * Returns the names of the limits whose lines a job enters before it is added. A job that is delayed, or may be folded into
+ * another one, would delay the jobs behind it in vain, and one with a priority may go before others. Such a job enters a line
+ * when it asks for a slot.
+ */
+function joinedLimits(
+  task: ResolvedTaskOptions,
+  args: readonly unknown[],
+  { limitKey, delay, deduplicate, priority }: SubmitOptions,
+  more: Pick<JobData, "pack" | "flow"> | undefined,
+): readonly string[] | undefined {
+  if (task.limits === undefined && limitKey === undefined) return undefined;
+  const names = limitTerms(task, more?.pack === true ? firstCall(args) : args, limitKey).map(
+    ({ name }) => name,
+  );
+  const isLater =
+    delay !== undefined || deduplicate !== undefined || priority !== undefined || more?.flow !== undefined;
+  return isLater ? undefined : names;
 }

@@ -1,4 +1,5 @@
 import { checkArguments } from "../definition/check-arguments.ts";
+import { limitTerms } from "../definition/limits.ts";
 import type { ResolvedTaskOptions } from "../definition/define-task.ts";
 import type { StoredSchedule } from "../contract/lane-queue.ts";
 import { TaskOptionsError } from "../errors.ts";
@@ -58,6 +59,7 @@ export class Schedules {
     }
     const repeat = repeatOf(id, when);
     const checked = await checkArguments(task, args);
+    limitTerms(task, checked, options.limitKey);
     this.#client.recordUse();
     const { runsOn, name } = task;
     const { reply: _nobodyWaits, ...data } = this.#jobs.data(task, checked, options, undefined);

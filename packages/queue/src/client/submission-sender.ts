@@ -38,6 +38,8 @@ export class SubmissionSender {
   #collected: Submission[] = [];
   /** The number of batches in a row that the engine did not accept. */
   #failures = 0;
+  /** The entry of the last limited jobs into their lines. */
+  #joining: Promise<void> = Promise.resolve();
   constructor(queues: LaneQueues, pending: PendingJobs, kept: KeptSubmissions, watch: Watch) {
     this.#queues = queues;
     this.#pending = pending;
@@ -174,6 +176,7 @@ export class SubmissionSender {
 
   /** Adds submissions in parts. The next part is encoded while the engine works on the one before. */
   async #addInParts(lane: Lane, submissions: readonly Submission[]): Promise<void> {
+    if (submissions.some(({ limits }) => limits !== undefined)) await this.#joinLines(lane, submissions);
     const adding: Promise<void>[] = [];
     const size = this.#queues.engine.isLocal ? submissions.length : MAX_PART;
     for (let from = 0; from < submissions.length; from += size) {
@@ -207,6 +210,19 @@ export class SubmissionSender {
     } catch (error) {
       await this.#notAdded(lane, all, error);
     }
+  }
+
+  /** Enters the jobs of limited tasks in their lines, in the order of their submissions. Any other job costs nothing here. */
+  async #joinLines(lane: Lane, submissions: readonly Submission[]): Promise<void> {
+    const entries = submissions.flatMap(({ id, limits }) =>
+      limits === undefined ? [] : [{ id: storedId(id), limits }],
+    );
+    const { engine } = this.#queues;
+    const join = (): Promise<void> => engine.limits.join(this.#queues.nameOf(lane), entries);
+    // The commands of two turns could arrive in any order.
+    const joining = this.#joining.then(join, join);
+    this.#joining = joining;
+    await joining;
   }
 
   /**

@@ -37,6 +37,8 @@ export interface SubmittedJob {
   readonly name: string;
   readonly data: JobData;
   readonly options?: JobsOptions;
+  /** The limits whose lines the job enters before it is added; undefined for a job without limits. */
+  readonly limits?: readonly string[] | undefined;
   /** Whether the user chose the id: the job may then exist already, and may even have ended. */
   readonly mayExist: boolean;
   /** The time after which the result is of no use, in milliseconds of this machine's clock. */
@@ -66,6 +68,7 @@ export class Submission {
   readonly mayExist: boolean;
   readonly deadlineAt: number | undefined;
   readonly children: readonly RemoteTask<unknown>[] | undefined;
+  readonly limits: readonly string[] | undefined;
   /** The waiters in this process. There are several if a chosen id is submitted again while its job is pending. */
   readonly tasks: RemoteTask<unknown>[];
   /** Whether the job was sent before, and may have arrived. */
@@ -87,6 +90,7 @@ export class Submission {
     this.mayExist = job.mayExist;
     this.deadlineAt = job.deadlineAt;
     this.children = job.children;
+    this.limits = job.limits;
     this.tasks = [remote];
   }
 

@@ -1,6 +1,7 @@
 import type { DeduplicationOptions } from "bullmq";
 import { resolveBackoff } from "../definition/backoff.ts";
 import type { Backoff } from "../definition/backoff.ts";
+import { checkLimitKey } from "../definition/limits.ts";
 import { TaskOptionsError } from "../errors.ts";
 import { isPlainText } from "../wire/plain-text.ts";
 import { wholeMilliseconds } from "../milliseconds.ts";
@@ -52,6 +53,8 @@ export interface SubmitOptions {
   readonly keep?: { readonly completed?: number; readonly failed?: number };
   /** At most 16 texts of 1 to 64 characters, by which operators find the job. */
   readonly tags?: readonly string[];
+  /** The key under which the limits of the task count the job, for limits that have a `key`. */
+  readonly limitKey?: string;
 }
 
 const MAX_TAGS = 16;
@@ -68,6 +71,7 @@ const OPTIONS: ReadonlySet<string> = new Set<keyof SubmitOptions>([
   "deduplicate",
   "keep",
   "tags",
+  "limitKey",
 ]);
 
 /**
@@ -100,6 +104,7 @@ export function resolveSubmitOptions(options: SubmitOptions): SubmitOptions {
     }
   }
   const tagged = tags === undefined ? {} : { tags: resolveTags(tags) };
+  if (options.limitKey !== undefined) checkLimitKey("`limitKey`", options.limitKey);
   const waits = backoff === undefined ? {} : { backoff: resolveBackoff("of a submission", backoff) };
   const folds = deduplicate === undefined ? {} : { deduplicate: resolveDeduplicate(deduplicate) };
   if (id !== undefined && deduplicate !== undefined) {

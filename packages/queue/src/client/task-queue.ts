@@ -19,6 +19,8 @@ import { removeStored } from "../operate/remove.ts";
 import { runSchedule } from "../operate/schedules.ts";
 import { groupedFailures } from "../operate/failures.ts";
 import type { FailureGroup } from "../operate/failures.ts";
+import { readTaskLimits } from "../operate/task-limits.ts";
+import type { PlacedTaskLimit } from "../operate/task-limits.ts";
 import { limitRate } from "../operate/limits.ts";
 import type { RateLimit } from "../operate/limits.ts";
 import { pages } from "../operate/pages.ts";
@@ -254,6 +256,10 @@ export class TaskQueue implements Life {
       throw new TaskOptionsError(
         "Expected a map to have no `id` and no `deduplicate`, since it consists of many jobs",
       );
+    if (task.task.limits !== undefined && (mapOptions.chunkSize ?? 1) > 1)
+      throw new TaskOptionsError(
+        `Expected a map of task ${task.task.name} to have no \`chunkSize\` above 1, since the task has a limit, which counts each call`,
+      );
     const context = this.#jobs.captureContext(options);
     return new RemoteMap<Awaited<R>>(
       items,
@@ -264,7 +270,7 @@ export class TaskQueue implements Life {
           options,
           context,
         }),
-      mapOptions,
+      task.task.limits === undefined ? mapOptions : { ...mapOptions, chunkSize: 1 },
     );
   }
 
@@ -538,6 +544,31 @@ export class TaskQueue implements Life {
   async limit(limit: RateLimit | undefined): Promise<void> {
     this.#life.assertUsable();
     await limitRate(this.#client.queues, limit);
+  }
+
+  /**
+   * Reads the limits of tasks that are in use, each with the slots that are taken and the jobs that wait for one. The limits of
+   * the whole queue, which {@link limit} sets, are not among them.
+   *
+   * @example
+   * ```ts
+   * import { TaskQueue, TaskWorker, defineTask } from "@taskloom/queue";
+   *
+   * const sync = defineTask(
+   *   { name: "crm.sync", concurrency: { limit: 1, key: ([customer]) => customer } },
+   *   async (customer: string) => {
+   *     console.log((await queue.taskLimits()).map(({ key, taken }) => `${key}: ${taken}`)); // [ 'ada: 1' ]
+   *   },
+   * );
+   * await using queue = new TaskQueue({ engine: "memory:" });
+   * const worker = new TaskWorker({ engine: "memory:", tasks: [sync] }).run();
+   * await queue.submit(sync, "ada");
+   * worker.cancel();
+   * ```
+   */
+  async taskLimits(): Promise<PlacedTaskLimit[]> {
+    this.#life.assertUsable();
+    return await readTaskLimits(this.#client.queues);
   }
 
   /** Pauses all lanes: workers take no more jobs until {@link resume}. Running jobs continue. */

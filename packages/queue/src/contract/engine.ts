@@ -11,6 +11,7 @@ import type { LaneEventListener, LaneEvents } from "./lane-events.ts";
 import type { LockTerms } from "./lock-terms.ts";
 import type { ReplyChannel } from "./replies.ts";
 import type { RunJournal } from "./run-journal.ts";
+import type { TaskLimits } from "./task-limits.ts";
 import type { KeptSubmission, StoredJob } from "./stored-job.ts";
 import type { Transient } from "./transient.ts";
 import type { ServingWorker } from "./serving.ts";
@@ -28,7 +29,7 @@ import type { ServingWorker } from "./serving.ts";
  *
  * - the lanes: {@link openLane}, {@link openWorker} and {@link openFlows} return objects with the names of BullMQ's Queue,
  *   Worker and FlowProducer;
- * - the functions that BullMQ does not have: replies to one process, the journals of durable runs, cancellation, the
+ * - the functions that BullMQ does not have: replies to one process, the journals of durable runs, the limits of tasks, cancellation, the
  *   retention of single jobs, claims of ids over the lanes of tasks, the list of live workers, the history of queues, and
  *   reads of many records in one round trip;
  * - the conditions of the engine: its clock, its locks, whether it answers, and which of its errors pass.
@@ -74,6 +75,8 @@ export interface Engine extends Life {
   readonly replies: ReplyChannel;
   /** The journals of durable runs. */
   readonly journal: RunJournal;
+  /** The limits of tasks: how many jobs of a task or of a key run at once, and how many start in a time. */
+  readonly limits: TaskLimits;
   /** Marks a running job as cancelled, or takes a waiting job for the canceller, in one atomic step. */
   cancel(laneName: string, id: string, reason: string): Promise<CancelAnswer>;
   /**

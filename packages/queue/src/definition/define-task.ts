@@ -7,6 +7,8 @@ import { checkOptionNames, resolveBackoff } from "./backoff.ts";
 import type { Backoff, BackoffFunction } from "./backoff.ts";
 import type { Lane, TaskLane } from "../contract/lane.ts";
 import { wholeMilliseconds } from "../milliseconds.ts";
+import { resolveLimits } from "./limits.ts";
+import type { ConcurrencyLimit, ResolvedLimit, StartLimit } from "./limits.ts";
 
 /** The options of {@link defineTask}. */
 export interface TaskOptions<A extends readonly unknown[] = readonly unknown[]> {
@@ -35,6 +37,13 @@ export interface TaskOptions<A extends readonly unknown[] = readonly unknown[]> 
    * round trip, which seals it before its end. Default false: a job that has done its work keeps its result.
    */
   readonly strict?: boolean;
+  /**
+   * The number of jobs that run at once, on all workers of a queue together, or `{ limit, key }` for a number for each key. A
+   * job without a slot is parked, and other jobs go on. Default: no limit.
+   */
+  readonly concurrency?: number | ConcurrencyLimit<A>;
+  /** The number of jobs that start within a time, on all workers of a queue together. Default: no limit. */
+  readonly rateLimit?: StartLimit<A>;
   /** A Standard Schema (zod, valibot, arktype …) of the array of arguments, which is checked at submission and at each run. */
   readonly args?: StandardSchemaV1<unknown, A>;
 }
@@ -50,6 +59,8 @@ export interface ResolvedTaskOptions {
   readonly attempts: number;
   readonly backoff: Backoff | BackoffFunction | undefined;
   readonly strict: boolean;
+  /** The limits of the task; undefined without any. */
+  readonly limits: readonly ResolvedLimit[] | undefined;
   readonly args: StandardSchemaV1<unknown, readonly unknown[]> | undefined;
 }
 
@@ -163,6 +174,8 @@ const OPTIONS: Readonly<Record<keyof TaskOptions, true>> = {
   attempts: true,
   backoff: true,
   strict: true,
+  concurrency: true,
+  rateLimit: true,
   args: true,
 };
 
@@ -172,7 +185,10 @@ const OPTIONS: Readonly<Record<keyof TaskOptions, true>> = {
  * @param by the name of the function that defines it, for messages.
  * @throws {@link TaskOptionsError} for an invalid or unknown option.
  */
-export function resolveTaskOptions(options: TaskOptions, by: string): ResolvedTaskOptions {
+export function resolveTaskOptions<A extends readonly unknown[]>(
+  options: TaskOptions<A>,
+  by: string,
+): ResolvedTaskOptions {
   checkOptionNames(options, OPTIONS, by);
   const {
     name,
@@ -223,6 +239,7 @@ export function resolveTaskOptions(options: TaskOptions, by: string): ResolvedTa
         ? backoff
         : resolveBackoff(`of task ${name}`, backoff),
     strict,
+    limits: resolveLimits(name, options),
     args,
   };
 }

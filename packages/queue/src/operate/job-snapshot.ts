@@ -4,6 +4,7 @@ import { publicId } from "../contract/lane.ts";
 import type { Lane } from "../contract/lane.ts";
 import { decodeError } from "../wire/decode.ts";
 import { outcomeOf } from "../wire/outcome.ts";
+import type { LimitedBy } from "./task-limits.ts";
 
 /** The state of a job. Other than in BullMQ, `cancelled` is a state of its own. */
 export type JobState =
@@ -45,6 +46,8 @@ export interface JobSnapshot {
   readonly delay?: number;
   /** The priority; 1 goes first. Jobs without a priority go before them. */
   readonly priority?: number;
+  /** The limit for a slot of which a delayed job waits, if one job is read. */
+  readonly limitedBy?: LimitedBy;
   readonly startedAt?: number;
   readonly finishedAt?: number;
   /** The result, in the wire's JSON. */

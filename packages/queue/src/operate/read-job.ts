@@ -5,6 +5,7 @@ import type { Lane } from "../contract/lane.ts";
 import { failuresOf, readSnapshot } from "./job-snapshot.ts";
 import type { JobSnapshot } from "./job-snapshot.ts";
 import type { LaneQueues } from "./lane-queues.ts";
+import { readLimitedBy } from "./task-limits.ts";
 
 /** The bytes that are read of each field of one job: more than the wire's limits let a job have. */
 const WHOLE_JOB: FieldLimits = {
@@ -60,6 +61,10 @@ export async function readJob(
   const [record] = await queues.engine.readRecords(queues.nameOf(lane), [stored], WHOLE_JOB);
   if (record === undefined) return undefined;
   const failures = failuresOf(record);
-  const snapshot = readSnapshot(record, state, queues.queueName, lane);
-  return failures.length === 0 ? snapshot : { ...snapshot, failures };
+  const limitedBy = state === "delayed" ? await readLimitedBy(queues, lane, stored) : undefined;
+  return {
+    ...readSnapshot(record, state, queues.queueName, lane),
+    ...(failures.length === 0 ? {} : { failures }),
+    ...(limitedBy === undefined ? {} : { limitedBy }),
+  };
 }

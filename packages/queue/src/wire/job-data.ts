@@ -24,6 +24,8 @@ export interface JobData {
   readonly keep?: { readonly completed?: number; readonly failed?: number };
   /** The tags of the submission, for operators. */
   readonly tags?: readonly string[];
+  /** The key under which the limits of the task count the job, if the submission named one. */
+  readonly limitKey?: string;
   /** Set for a pack: `args` then holds one list of arguments for each call. */
   readonly pack?: true;
   /** The children of a flow's parent, in the order of their results. */

@@ -1,13 +1,17 @@
 import type { Coroutine } from "@taskloom/loop";
 import { definitionOf, resolveTaskOptions } from "../definition/define-task.ts";
 import type { TaskOptions } from "../definition/define-task.ts";
+import { TaskOptionsError } from "../errors.ts";
 import { laneRunner } from "./lane-runner.ts";
 import type { LaneRunnerFactory, LaneTaskDefinition } from "./lane-runner.ts";
 
-/** The options of a task that brings its lane: those of `defineTask`, without the lane. */
+/**
+ * The options of a task that brings its lane: those of `defineTask`, without the lane, and without limits, which count jobs and
+ * not durable runs.
+ */
 export type LaneTaskOptions<A extends readonly unknown[] = readonly unknown[]> = Omit<
   TaskOptions<A>,
-  "runsOn" | "module"
+  "runsOn" | "module" | "concurrency" | "rateLimit"
 >;
 
 /**
@@ -43,6 +47,11 @@ export function defineLaneTask<A extends unknown[]>(
   open: LaneRunnerFactory,
   fn: (...args: A) => unknown,
 ): LaneTaskDefinition<A> {
+  const limit = (["concurrency", "rateLimit"] as const).find((option) => option in options);
+  if (limit !== undefined)
+    throw new TaskOptionsError(
+      `Expected \`${limit}\` of ${by} to be absent, since a durable run waits most of its time; limit the tasks that it submits`,
+    );
   const task = { ...resolveTaskOptions(options, by), runsOn: "workflow" as const };
   return Object.assign(definitionOf(task, fn, by), { [laneRunner]: open });
 }

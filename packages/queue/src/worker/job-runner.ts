@@ -24,6 +24,8 @@ import type { ReportUnknown } from "./job-events.ts";
 import { JobLog } from "./job-log.ts";
 import type { LaneRunner } from "./lane-runner.ts";
 import type { LaneSlots } from "./lane-slots.ts";
+import { LimitedRuns } from "./limited-runs.ts";
+import type { TakenSlots } from "./limited-runs.ts";
 import type { OutcomeReplies } from "./outcome-replies.ts";
 import { ownBackoff } from "./own-backoff.ts";
 import { ProgressRelay } from "./progress-relay.ts";
@@ -56,6 +58,8 @@ interface Run {
 interface RunnableJob extends AdmittedJob {
   readonly job: BullJob;
   readonly lock: string;
+  /** The slots of a limited job. */
+  readonly slots: TakenSlots | undefined;
 }
 
 /** The parts of a worker that its {@link JobRunner} needs. */
@@ -70,6 +74,8 @@ export interface JobRunnerOptions {
   readonly slots: LaneSlots | undefined;
   readonly replies: OutcomeReplies;
   readonly reportUnknown: ReportUnknown;
+  /** Notified of a limited job that has its slots, and starts. */
+  readonly onStart: (job: BullJob) => void;
 }
 
 /** A run that has begun. */
@@ -88,6 +94,9 @@ export class JobRunner implements LaneRunner {
   readonly #slots: LaneSlots | undefined;
   readonly #replies: OutcomeReplies;
   readonly #admission: JobAdmission;
+  readonly #tasks: ReadonlyMap<string, RunnableTask>;
+  readonly #limits: LimitedRuns;
+  readonly #onStart: (job: BullJob) => void;
   readonly #runs = new Map<string, Run>();
   readonly #early = new EarlyCancels();
   readonly #handBacks = new HandBacks(
@@ -104,6 +113,9 @@ export class JobRunner implements LaneRunner {
     this.#threads = threads;
     this.#slots = slots;
     this.#replies = replies;
+    this.#tasks = options.tasks;
+    this.#limits = new LimitedRuns(engine, laneName);
+    this.#onStart = options.onStart;
     this.#admission = new JobAdmission({ ...options, limits: true });
   }
 
@@ -126,7 +138,16 @@ export class JobRunner implements LaneRunner {
     const answer = this.#admission.admit(job, lock, lane);
     const admission = answer instanceof Promise ? await answer : answer;
     if (admission.kind === "end") return admission.result;
-    return await this.#run({ ...admission, job, lock }, lane);
+    if (admission.definition.task.limits === undefined)
+      return await this.#run({ ...admission, job, lock, slots: undefined }, lane);
+    const slots = await this.#limits.enter(job, lock, admission.definition, admission.args);
+    this.#onStart(job);
+    return await this.#run({ ...admission, job, lock, slots }, lane);
+  }
+
+  /** Whether a job starts only when it has a slot of each of its limits. */
+  isLimited({ name }: BullJob): boolean {
+    return this.#tasks.get(name)?.task.limits !== undefined;
   }
 
   async #run(runnable: RunnableJob, lane: WorkerLane | undefined): Promise<unknown> {
@@ -171,7 +192,12 @@ export class JobRunner implements LaneRunner {
     } finally {
       stopProgress();
       this.#runs.delete(id);
+      if (runnable.slots !== undefined) this.#limits.leave(runnable.slots, run.stop?.kind === "hand back");
     }
+  }
+
+  async close(): Promise<void> {
+    await this.#limits.settled();
   }
 
   #relayOf(job: BullJob, task: Task<unknown>): ProgressRelay {

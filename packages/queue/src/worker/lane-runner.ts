@@ -46,6 +46,8 @@ export interface LaneRunner {
   readonly counts?: RunCounts;
   /** Runs one job. */
   readonly process: LaneProcessor;
+  /** Whether the runner itself notifies of the start of a job, because a job that it has taken may have to wait for a slot. */
+  isLimited?(job: BullJob): boolean;
   /** Ends the run that a request names as cancelled. The engine has stored the request, so the job cannot go on. */
   cancel(request: CancelRequest): void;
   /**

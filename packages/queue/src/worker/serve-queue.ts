@@ -2,6 +2,7 @@ import type { ThreadPoolExecutor } from "@taskloom/offload";
 import type { Engine } from "../contract/engine.ts";
 import { laneQueueName, lanes } from "../contract/lane.ts";
 import type { Lane } from "../contract/lane.ts";
+import type { BullJob } from "../contract/lane-queue.ts";
 import type { LockHolder } from "../contract/lock-holder.ts";
 import type { RunnableTask } from "../definition/define-task.ts";
 import type { QueueFigures } from "./history-recorder.ts";
@@ -54,7 +55,11 @@ export function serveQueue(options: ServedQueueOptions): ServedLane[] {
       ? undefined
       : { loop: new LaneSlots(concurrency("loop")), thread: new LaneSlots(concurrency("thread")) };
 
-  const jobRunner = (lane: "loop" | "thread", replies: OutcomeReplies): LaneRunner =>
+  const jobRunner = (
+    lane: "loop" | "thread",
+    replies: OutcomeReplies,
+    onStart: (job: BullJob) => void,
+  ): LaneRunner =>
     new JobRunner({
       engine,
       lane,
@@ -64,6 +69,7 @@ export function serveQueue(options: ServedQueueOptions): ServedLane[] {
       slots: slots?.[lane],
       replies,
       reportUnknown,
+      onStart,
     });
 
   const broughtRunner = (open: LaneRunnerFactory, replies: OutcomeReplies): LaneRunner => {
@@ -95,8 +101,8 @@ export function serveQueue(options: ServedQueueOptions): ServedLane[] {
         concurrency: concurrency(lane),
         listeners,
         figures: options.figures,
-        open: (replies) =>
-          lane === "workflow" ? broughtRunner(brought!, replies) : jobRunner(lane, replies),
+        open: (replies, onStart) =>
+          lane === "workflow" ? broughtRunner(brought!, replies) : jobRunner(lane, replies, onStart),
       }),
   );
 }

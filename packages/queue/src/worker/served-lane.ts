@@ -36,7 +36,7 @@ export interface ServedLaneOptions {
   /** The figures of the queue's history. */
   readonly figures: QueueFigures;
   /** Opens the runner of the jobs. */
-  readonly open: (replies: OutcomeReplies) => LaneRunner;
+  readonly open: (replies: OutcomeReplies, onStart: (job: BullJob) => void) => LaneRunner;
 }
 
 /** One lane of one queue while a worker serves it: takes its jobs, runs them, and reports their ends. */
@@ -66,7 +66,7 @@ export class ServedLane {
     this.#listeners = listeners;
     this.#figures = options.figures;
     this.#replies = new OutcomeReplies(engine, this.#laneName, lane);
-    const runner = options.open(this.#replies);
+    const runner = options.open(this.#replies, (job) => this.#onStart(job));
     this.#runner = runner;
     this.#slots = slots;
     this.#worker = engine.openWorker(this.#laneName, (...args) => runner.process(...args), {
@@ -103,7 +103,14 @@ export class ServedLane {
   }
 
   #onActive(job: BullJob): void {
-    if (job.attemptsStarted <= 1) this.#figures.started(waitedOf(job, this.lane));
+    if (this.#runner.isLimited?.(job) !== true) this.#onStart(job);
+  }
+
+  #onStart(job: BullJob): void {
+    // A limited job was started before if it was parked, and has made no attempt then.
+    const isFirst =
+      job.attemptsStarted <= 1 || (job.attemptsMade === 0 && this.#runner.isLimited?.(job) === true);
+    if (isFirst) this.#figures.started(waitedOf(job, this.lane));
     const { onStart } = this.#listeners;
     if (onStart === undefined) return;
     const start = startOf(job, this.#queue, this.lane);

@@ -22,6 +22,7 @@ import type { WorkerListeners } from "./job-events.ts";
 import { laneRunnerOf } from "./lane-runner.ts";
 import type { LaneRunnerFactory, RunCounts } from "./lane-runner.ts";
 import { outsideTasks } from "./outside-tasks.ts";
+import { sweepLimits } from "./sweep-limits.ts";
 import { removeRegularly } from "./remove-regularly.ts";
 import type { ServedLane } from "./served-lane.ts";
 import { serveQueue, servedLanes } from "./serve-queue.ts";
@@ -121,6 +122,7 @@ export class TaskWorker implements Life {
   );
   #running: Task<void> | undefined;
   #stopRemoving: (() => void) | undefined;
+  #stopSweeping: (() => void) | undefined;
   #stopServing: (() => Promise<void>) | undefined;
   #history: HistoryRecorder | undefined;
 
@@ -238,6 +240,7 @@ export class TaskWorker implements Life {
     for (const queue of queues) this.#lanes.push(...this.#serve(queue, threads, this.#history.of(queue)));
     await Promise.all(this.#lanes.map((lane) => lane.ready()));
     this.#stopRemoving = removeRegularly(this.engine, names);
+    this.#stopSweeping = sweepLimits(this.engine, names, this.#tasks);
     this.#stopServing = await serveRegularly(this.engine, {
       id,
       queues,
@@ -342,6 +345,7 @@ export class TaskWorker implements Life {
     }
     this.#lanes = [];
     this.#stopRemoving?.();
+    this.#stopSweeping?.();
     await settleWithin(CLOSE_PATIENCE_MS, Promise.all([stopServing, this.#history?.stop()]));
     await this.#renewal?.close();
     // A thread in a native call cannot be stopped, and does not delay the worker either.

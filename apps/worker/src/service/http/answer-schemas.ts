@@ -40,6 +40,23 @@ export const jobSchema: Schema = object(
     submittedAt: time,
     delay: milliseconds,
     priority: count,
+    limitedBy: {
+      ...object(
+        {
+          kind: { type: "string", enum: ["concurrency", "rate"] },
+          task: text,
+          key: text,
+          max: count,
+          duration: milliseconds,
+          taken: count,
+          waiting: count,
+          ahead: { ...count, description: "The number of jobs before it in the line." },
+        },
+        "key",
+        "duration",
+      ),
+      description: "The limit for a slot of which a delayed job waits, if one job is read.",
+    },
     startedAt: time,
     finishedAt: time,
     value: {
@@ -66,6 +83,7 @@ export const jobSchema: Schema = object(
   "progress",
   "delay",
   "priority",
+  "limitedBy",
   "startedAt",
   "finishedAt",
   "value",

@@ -27,9 +27,11 @@ import { LocalHistory } from "./local-history.ts";
 import { LocalLaneClaims } from "./local-lane-claims.ts";
 import { LocalReplies } from "./local-replies.ts";
 import { LocalServing } from "./local-serving.ts";
+import { LocalLimits } from "./local-limits.ts";
 import { LocalJournal } from "./local-journal.ts";
 import type { HistoryBucket, HistoryEntry, HistoryRange } from "../../contract/history.ts";
 import type { RunJournal } from "../../contract/run-journal.ts";
+import type { TaskLimits } from "../../contract/task-limits.ts";
 import type { ServingWorker } from "../../contract/serving.ts";
 import { isCancelledEnvelope } from "../../wire/outcome.ts";
 import { MEMORY_LOCKS } from "../../contract/lock-terms.ts";
@@ -47,6 +49,7 @@ interface Memory {
   readonly replies: LocalReplies;
   readonly lanes: Map<string, MemoryLane>;
   readonly journal: LocalJournal;
+  readonly limits: LocalLimits;
   readonly laneClaims: LocalLaneClaims;
   readonly serving: LocalServing;
   readonly history: LocalHistory;
@@ -63,6 +66,7 @@ export class MemoryEngine implements Engine {
   readonly isLocal = true;
   readonly replies: LocalReplies;
   readonly journal: RunJournal;
+  readonly limits: TaskLimits;
   readonly clockOffset = 0;
   readonly locks: LockTerms = MEMORY_LOCKS;
   readonly #shared: Memory;
@@ -73,6 +77,7 @@ export class MemoryEngine implements Engine {
     this.#shared = shared;
     this.replies = shared.replies;
     this.journal = shared.journal;
+    this.limits = shared.limits;
   }
 
   /** Returns a new engine of a name. The jobs are dropped when the last engine of the name is closed. */
@@ -80,12 +85,14 @@ export class MemoryEngine implements Engine {
     let memory = open.get(url);
     if (memory === undefined) {
       const lanes = new Map<string, MemoryLane>();
+      const laneOf = (name: string): MemoryLane => laneIn(lanes, name);
       const defer = (callback: () => void): void => void getEventLoop().callSoon(callback);
       memory = {
         users: 0,
         replies: new LocalReplies(defer),
         lanes,
         journal: new LocalJournal((name) => lanes.get(name), engineNow, defer),
+        limits: new LocalLimits(laneOf, engineNow),
         laneClaims: new LocalLaneClaims(),
         serving: new LocalServing(),
         history: new LocalHistory(),
@@ -114,12 +121,7 @@ export class MemoryEngine implements Engine {
   }
 
   #lane(name: string): MemoryLane {
-    let lane = this.#shared.lanes.get(name);
-    if (lane === undefined) {
-      lane = new MemoryLane(name, () => this.now());
-      this.#shared.lanes.set(name, lane);
-    }
-    return lane;
+    return laneIn(this.#shared.lanes, name);
   }
 
   openQueue(name: string): Queue {
@@ -322,6 +324,15 @@ export class MemoryEngine implements Engine {
     open.delete(this.url);
     for (const lane of this.#shared.lanes.values()) lane.clear();
   }
+}
+
+function laneIn(lanes: Map<string, MemoryLane>, name: string): MemoryLane {
+  let lane = lanes.get(name);
+  if (lane === undefined) {
+    lane = new MemoryLane(name, engineNow);
+    lanes.set(name, lane);
+  }
+  return lane;
 }
 
 /** Returns the loop's time. A virtual clock counts as milliseconds of the epoch. */

@@ -156,6 +156,12 @@ export class MemoryLane implements LaneQueue, JobMoves {
     this.waitLast(job);
   }
 
+  /** Makes a delayed job ready to be taken, in the place that it had before. */
+  wakeParked(job: MemoryJob): void {
+    this.#stopTimer(job);
+    this.wait(job);
+  }
+
   #stopTimer(job: MemoryJob): void {
     this.#timers.get(job)?.cancel();
     this.#timers.delete(job);

@@ -20,6 +20,7 @@ import type { LaneTurns } from "../../contract/lane-driver.ts";
 import type { LaneQueue } from "../../contract/lane-queue.ts";
 import { installFunctions } from "./driver/install-functions.ts";
 import { installJournal } from "./journal/install-journal.ts";
+import { PostgresLimits, installLimits } from "./limits/postgres-limits.ts";
 import { DELIVER_CHANNEL, PostgresJournal } from "./journal/postgres-journal.ts";
 import { knowsLayout } from "./driver/layout.ts";
 import { PostgresDriver } from "./driver/postgres-driver.ts";
@@ -67,6 +68,7 @@ export class PostgresEngine extends SqlEngine implements Engine {
   readonly url: string;
   readonly replies: NotifyReplies;
   readonly journal: PostgresJournal;
+  readonly limits: PostgresLimits;
   readonly locks: LockTerms;
   readonly #pool: pg.Pool;
   /** The pool without the repetition of statements. */
@@ -104,6 +106,12 @@ export class PostgresEngine extends SqlEngine implements Engine {
       pool: sessionOf(this.#pool),
       ready: () => this.connect(),
       listen: (channel, listener) => this.#channel.listen(channel, listener),
+      now: () => this.now(),
+    });
+    this.limits = new PostgresLimits({
+      schema: SCHEMA,
+      pool: sessionOf(this.#pool),
+      ready: () => this.connect(),
       now: () => this.now(),
     });
   }
@@ -173,6 +181,7 @@ export class PostgresEngine extends SqlEngine implements Engine {
       // A newer layout of BullMQ may not accept the functions, and is used by BullMQ's own commands.
       if (await knowsLayout(sessionOf(client), SCHEMA)) await installFunctions(sessionOf(client), SCHEMA);
       await installJournal(sessionOf(client), SCHEMA);
+      await installLimits(sessionOf(client), SCHEMA);
       await createLaneClaims(client);
       await createRetention(client);
       await createServing(client);

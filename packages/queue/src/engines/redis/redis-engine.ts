@@ -31,6 +31,8 @@ import { repeatSettings } from "../../cron/repeat-strategy.ts";
 import { BackendDriver } from "../../consumer/backend-driver.ts";
 import { deliveringTurnScript } from "./journal/delivering-turn.ts";
 import { RedisJournal, journalScripts } from "./journal/redis-journal.ts";
+import { limitScripts } from "./limits/limit-scripts.ts";
+import { RedisLimits } from "./limits/redis-limits.ts";
 import { RepeatingScripts } from "./repeating-scripts.ts";
 import { WorkerMessages } from "./worker-messages.ts";
 import { knowsLayout } from "./driver/layout.ts";
@@ -83,6 +85,7 @@ export class RedisEngine extends BullEngine implements Engine {
   readonly url: string;
   readonly replies: ReplyStream;
   readonly journal: RedisJournal;
+  readonly limits: RedisLimits;
   readonly #messages: WorkerMessages;
   readonly #cancellation: RedisCancellation;
   readonly #events: EventStreams;
@@ -138,6 +141,7 @@ export class RedisEngine extends BullEngine implements Engine {
     this.#messages = new WorkerMessages(this.#client, MAX_SILENT_BEATS);
     this.#cancellation = new RedisCancellation(this.#client, this.#prefix, this.#messages);
     this.journal = this.#openJournal();
+    this.limits = this.#openLimits();
     this.#events = new EventStreams(this.#client, this.#prefix);
     this.#retention = new RedisRetention(this.#client, this.#prefix, {
       openQueue: (name) => this.openQueue(name),
@@ -161,6 +165,16 @@ export class RedisEngine extends BullEngine implements Engine {
       scan: (key, cursor) => client.sscan(key, cursor, "COUNT", 500),
       listen: (workerId, listener) => this.#messages.listen(`${channel}${workerId}`, listener),
       channel,
+      now: () => this.now(),
+    });
+  }
+
+  #openLimits(): RedisLimits {
+    const client = this.#client;
+    return new RedisLimits({
+      prefix: this.#prefix,
+      scripts: new RepeatingScripts(client, limitScripts),
+      scan: (key, cursor) => client.hscan(key, cursor, "COUNT", 500),
       now: () => this.now(),
     });
   }

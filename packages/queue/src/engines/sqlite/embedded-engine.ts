@@ -40,6 +40,7 @@ import {
   servingWorkers,
   stopServing,
 } from "./own-tables.ts";
+import { SqliteLimits, createLimitTables } from "./limits/sqlite-limits.ts";
 import { SqliteJournal, createJournalTables } from "./journal/sqlite-journal.ts";
 import { idsIn, queueNames, readRecords, renewAttempts } from "./record-statements.ts";
 import { SqliteDriver, SqliteTurns } from "./sqlite-driver.ts";
@@ -57,6 +58,7 @@ export class EmbeddedEngine extends SqlEngine implements Engine {
   readonly folder: string;
   readonly replies: FolderReplies;
   readonly journal: SqliteJournal;
+  readonly limits: SqliteLimits;
   readonly locks: LockTerms = FOLDER_LOCKS;
   readonly #sync: "full" | "normal";
   readonly #brokenListeners = new Set<(error: Error) => void>();
@@ -72,6 +74,10 @@ export class EmbeddedEngine extends SqlEngine implements Engine {
     this.#sync = sync;
     this.replies = new FolderReplies(() => this.#connected());
     this.journal = new SqliteJournal(
+      () => this.#connected(),
+      () => this.now(),
+    );
+    this.limits = new SqliteLimits(
       () => this.#connected(),
       () => this.now(),
     );
@@ -123,6 +129,7 @@ export class EmbeddedEngine extends SqlEngine implements Engine {
       await database.ready();
       await createOwnTables(database);
       await createJournalTables(database);
+      await createLimitTables(database);
     } catch (error) {
       await database.close();
       throw error;
