@@ -1,6 +1,8 @@
 import { CancelledError } from "@taskloom/loop";
 import { valueOr } from "../value-or.ts";
-import { decodeError, decodeValue } from "./decode.ts";
+import { decodeValue } from "./decode.ts";
+import { decodeFailure, withAttempt } from "./failed-attempt.ts";
+import type { FailedAttempt } from "./failed-attempt.ts";
 import { encodeError } from "./encode.ts";
 import { TAG } from "./format.ts";
 import { storableText } from "./plain-text.ts";
@@ -49,10 +51,16 @@ const RATE_LIMIT_MESSAGE = "bullmq:rateLimitExceeded";
 export class StoredFailure extends Error {
   /** The milliseconds before the next attempt, if BullMQ's rules do not know them. */
   readonly retryAfter: number | undefined;
+  /** The thrown error, encoded, with the attempt that it has ended. */
+  readonly encoded: unknown;
 
   constructor(
     thrown: unknown,
-    options: { readonly final: boolean; readonly retryAfter?: number | undefined },
+    options: {
+      readonly final: boolean;
+      readonly retryAfter?: number | undefined;
+      readonly attempt?: FailedAttempt | undefined;
+    },
   ) {
     const { name, message, stack } = textsOf(thrown);
     super(message === RATE_LIMIT_MESSAGE ? `The task failed: ${message}` : message, { cause: thrown });
@@ -60,7 +68,8 @@ export class StoredFailure extends Error {
     // names, such as WaitingError, it would leave the job active for ever, so the name of a task's error is never passed on.
     this.name = options.final || name === "UnrecoverableError" ? "UnrecoverableError" : "Error";
     this.retryAfter = options.retryAfter;
-    this.stack = `${stack}${ERROR_LINE}${JSON.stringify(encodeError(thrown))}`;
+    this.encoded = withAttempt(encodeError(thrown), options.attempt);
+    this.stack = `${stack}${ERROR_LINE}${JSON.stringify(this.encoded)}`;
   }
 }
 
@@ -121,7 +130,7 @@ export function openOutcome(outcome: Outcome | undefined): OpenedOutcome {
     case "completed":
       return { value: decodeValue(outcome.value) };
     case "failed":
-      return { error: decodeError(outcome.error) };
+      return { error: decodeFailure(outcome.error) };
     case "cancelled":
       return {
         error: outcome.message === undefined ? new CancelledError() : new CancelledError(outcome.message),

@@ -300,7 +300,17 @@ export class JobRunner implements LaneRunner {
     const isRetried = !final && attempt < (job.opts.attempts ?? 1);
     const backoff = isRetried ? ownBackoff(job.opts.backoff, definition) : undefined;
     const retryAfter = backoff && backoffDelay(backoff, attempt, error);
-    throw new StoredFailure(error, { final, retryAfter });
+    const failed = {
+      id: publicId(this.#lane, job.id!),
+      task: job.name,
+      attempt,
+      attempts: Math.max(attempt, job.opts.attempts ?? 1),
+    };
+    throw new StoredFailure(error, {
+      final,
+      retryAfter,
+      attempt: job.data.pack === true ? undefined : failed,
+    });
   }
 
   /**

@@ -207,7 +207,8 @@ export class ServedLane {
 
 function outcomeOfEnd(end: ProcessedEnd): Outcome {
   if (end.outcome === "completed") return outcomeOfResult(end.result);
-  return { state: "failed", error: encodeError(causeOf(end.error)) };
+  const { error } = end;
+  return { state: "failed", error: error instanceof StoredFailure ? error.encoded : encodeError(error) };
 }
 
 /** Returns the error that a task has thrown. */

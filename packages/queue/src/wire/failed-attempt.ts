@@ -1,0 +1,81 @@
+import { decodeError } from "./decode.ts";
+import { TAG } from "./format.ts";
+
+/** The attempt of a job that has ended with an error. */
+export interface FailedAttempt {
+  /** The id of the job. */
+  readonly id: string;
+  /** The name of the task. */
+  readonly task: string;
+  /** The number of the attempt; the first is 1. */
+  readonly attempt: number;
+  /** The number of attempts that the job had in all. */
+  readonly attempts: number;
+}
+
+/** The key of the attempt in an encoded error. Readers that do not know it skip it. */
+const ATTEMPT = "attempt";
+
+/** The attempts of the errors that this process has decoded. An error of a user gets no property that its class does not have. */
+const attempts = new WeakMap<Error, FailedAttempt>();
+
+/**
+ * Returns the attempt of a job that has ended with an error, for an error that a RemoteTask has failed with; undefined for any
+ * other value. If the error went through several jobs, the attempt is that of the job that was waited for.
+ *
+ * @example
+ * ```ts
+ * import { TaskQueue, TaskWorker, defineTask, failedAttempt } from "@taskloom/queue";
+ *
+ * const charge = defineTask({ name: "card.charge", attempts: 3 }, async () => {
+ *   throw new Error("the bank does not answer");
+ * });
+ * const worker = new TaskWorker({ engine: "memory:", tasks: [charge] }).run();
+ * await using queue = new TaskQueue({ engine: "memory:" });
+ * try {
+ *   await queue.submit(charge);
+ * } catch (error) {
+ *   const { attempt, attempts } = failedAttempt(error)!;
+ *   console.log(`attempt ${attempt} of ${attempts}`); // attempt 3 of 3
+ * }
+ * worker.cancel();
+ * ```
+ */
+export function failedAttempt(error: unknown): FailedAttempt | undefined {
+  return error instanceof Error ? attempts.get(error) : undefined;
+}
+
+/** Returns an encoded error with the attempt that it has ended, which its stack names in a last line, too. */
+export function withAttempt(encoded: unknown, failed: FailedAttempt | undefined): unknown {
+  if (failed === undefined || !isEncodedError(encoded)) return encoded;
+  const { id, task, attempt, attempts: all } = failed;
+  const line = `    at attempt ${attempt} of ${all} of job ${id} (${task})`;
+  const { stack } = encoded;
+  // A stack that is not plain text is encoded in another form, and stays as it is.
+  const named = typeof stack === "string" ? { stack: `${stack}\n${line}` } : {};
+  return { ...encoded, ...named, [ATTEMPT]: failed };
+}
+
+/** Decodes the error of a failed job. */
+export function decodeFailure(encoded: unknown): unknown {
+  const error = decodeError(encoded);
+  const failed = isEncodedError(encoded) ? encoded[ATTEMPT] : undefined;
+  if (error instanceof Error && isFailedAttempt(failed)) attempts.set(error, failed);
+  return error;
+}
+
+function isEncodedError(encoded: unknown): encoded is Readonly<Record<string, unknown>> {
+  return typeof encoded === "object" && encoded !== null && Reflect.get(encoded, TAG) === "error";
+}
+
+/** Whether a stored value is an attempt: any client of the engine can have written it. */
+function isFailedAttempt(value: unknown): value is FailedAttempt {
+  if (typeof value !== "object" || value === null) return false;
+  const read = (key: keyof FailedAttempt): unknown => Reflect.get(value, key);
+  return (
+    typeof read("id") === "string" &&
+    typeof read("task") === "string" &&
+    Number.isSafeInteger(read("attempt")) &&
+    Number.isSafeInteger(read("attempts"))
+  );
+}

@@ -1,0 +1,88 @@
+import { UnrecoverableError, TaskQueue, defineTask, failedAttempt } from "@taskloom/queue";
+import { describe, expect } from "vitest";
+import { failedAttempt as read, withAttempt, decodeFailure } from "../src/wire/failed-attempt.ts";
+import { encodeError } from "../src/wire/encode.ts";
+import { engines } from "./engines.ts";
+import { pairTest } from "./pair.ts";
+
+class BankError extends Error {
+  override readonly name = "BankError";
+  readonly card = "4242";
+}
+
+async function errorOf(promise: PromiseLike<unknown>): Promise<unknown> {
+  try {
+    await promise;
+  } catch (error) {
+    return error;
+  }
+  throw new Error("expected a failure");
+}
+
+describe.each(engines)("on $name", ({ test: engineTest }) => {
+  const test = pairTest(engineTest);
+
+  test("the error of a waiter tells the attempt, and is otherwise the error of the user", async ({
+    pair,
+  }) => {
+    const charge = defineTask({ name: "test.charge", attempts: 3 }, async () => {
+      throw new BankError("no answer");
+    });
+    await pair.work([charge]);
+    const task = pair.queue.submit(charge);
+    const error = await errorOf(task);
+    const expected = { id: task.id, task: "test.charge", attempt: 3, attempts: 3 };
+    expect(failedAttempt(error)).toEqual(expected);
+    expect(error).toMatchObject({ name: "BankError", message: "no answer", card: "4242" });
+    expect(Object.getOwnPropertyNames(error).toSorted()).toEqual(["card", "message", "name", "stack"]);
+    expect((error as Error).stack).toMatch(
+      new RegExp(
+        `BankError: no answer\\n    at (.|\\n)*\\n    at attempt 3 of 3 of job ${task.id} \\(test.charge\\)`,
+      ),
+    );
+    // Another process reads the stored failure.
+    await using other = new TaskQueue({ engine: pair.engine, name: pair.queue.name });
+    expect(failedAttempt(await errorOf(other.attach(task.id)))).toEqual(expected);
+  });
+
+  test("an error that is not retried tells the attempt that was the last", async ({ pair }) => {
+    const refuse = defineTask({ name: "test.refuse", attempts: 5 }, async () => {
+      throw new UnrecoverableError("there is no card");
+    });
+    const outer = defineTask({ name: "test.outer" }, async () => await pair.queue.submit(refuse));
+    await pair.work([refuse, outer], { concurrency: 2 });
+    expect(failedAttempt(await errorOf(pair.queue.submit(refuse)))).toMatchObject({
+      attempt: 1,
+      attempts: 5,
+    });
+    // The error of a job that waited for the job names both in its stack, and the one that was waited for here.
+    const task = pair.queue.submit(outer);
+    const error = await errorOf(task);
+    expect(error).toBeInstanceOf(UnrecoverableError);
+    expect(failedAttempt(error)).toMatchObject({ id: task.id, task: "test.outer", attempt: 1, attempts: 1 });
+    expect((error as Error).stack).toMatch(
+      /attempt 1 of 5 of job \S+ \(test.refuse\)(.|\n)*attempt 1 of 1 of job/,
+    );
+  });
+
+  test("a thrown value that is no error has no attempt", async ({ pair }) => {
+    const odd = defineTask({ name: "test.odd" }, async () => {
+      // oxlint-disable-next-line typescript/only-throw-error -- a task can throw any value
+      throw "a text";
+    });
+    await pair.work([odd]);
+    const error = await errorOf(pair.queue.submit(odd));
+    expect(error).toBe("a text");
+    expect(failedAttempt(error)).toBeUndefined();
+  });
+
+  test("a stored attempt that is none is not read", async () => {
+    const encoded = encodeError(new Error("x"));
+    const failed = { id: "loop.x", task: "t", attempt: 1, attempts: 2 };
+    expect(read(decodeFailure(withAttempt(encoded, failed)))).toEqual(failed);
+    for (const attempt of [1, null, {}, { ...failed, attempt: "1" }, { ...failed, id: 7 }]) {
+      const stored = { ...(encoded as object), attempt };
+      expect(read(decodeFailure(stored))).toBeUndefined();
+    }
+  });
+});
