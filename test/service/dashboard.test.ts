@@ -3,7 +3,7 @@ import type { AddressInfo } from "node:net";
 import type { Server } from "node:http";
 import { TaskQueue, TaskWorker, UnrecoverableError, defineTask, openEngine } from "@taskloom/queue";
 import type { Engine } from "@taskloom/queue";
-import { dashboard } from "@taskloom/worker";
+import { DashboardError, dashboard } from "@taskloom/worker";
 import type { Dashboard, DashboardOptions, DashboardRequest } from "@taskloom/worker";
 import express from "express";
 import { fastify } from "fastify";
@@ -197,7 +197,10 @@ test("an authorization that fails is answered with its status, and other errors 
   expect(errors).toEqual([]);
   thrown = new TypeError("no session store");
   expect((await app.inject("/queues")).json()).toMatchObject({ code: "INTERNAL" });
-  expect(errors).toMatchObject([{ message: "The dashboard could not answer GET /queues" }]);
+  expect(errors).toMatchObject([
+    { code: "DASHBOARD_FAILED", message: "The dashboard could not answer GET /queues" },
+  ]);
+  expect(errors[0]).toBeInstanceOf(DashboardError);
   expect(errors[0]?.stack).toContain("no session store");
   await app.close();
 });

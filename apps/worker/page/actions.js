@@ -8,16 +8,35 @@ let access = "operate";
 export const setAccess = (given) => void (access = given);
 export const canOperate = () => access === "operate";
 
+/** A request that the API has refused, or that no API has answered: its code and message, and the status of HTTP. */
+export class RequestError extends Error {
+  constructor(status, { code = "HTTP", message = `status ${status}` } = {}) {
+    super(message);
+    this.name = "RequestError";
+    this.code = code;
+    this.status = status;
+  }
+}
+
 /**
- * Sends a request to the API; its paths are relative to the page, which can be mounted below any prefix. @throws an
- * Error with the message of the API.
+ * Sends a request to the API; its paths are relative to the page, which can be mounted below any prefix. @throws
+ * RequestError with the code and the message of the API.
  */
 export async function request(path, options = {}) {
   const response = await fetch(`.${path}`, options);
   const text = await response.text();
-  const answer = text === "" ? undefined : JSON.parse(text);
-  if (!response.ok) throw new Error(answer?.message ?? `status ${response.status}`);
+  const answer = text === "" ? undefined : answerIn(text);
+  if (!response.ok) throw new RequestError(response.status, answer);
   return answer;
+}
+
+/** Returns the answer in a text; undefined for a text that is no JSON, as that of a proxy that has lost the service. */
+function answerIn(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Returns the options of a request with a JSON body. */

@@ -36,7 +36,10 @@ export interface DashboardOptions {
   readonly bodyLimit?: number;
   /** The event streams and waiting requests that can be open at once. Default 1,000. */
   readonly maxStreams?: number;
-  /** Notified of errors that are answered with 500. Default: a process warning. */
+  /**
+   * Notified of errors that are answered with 500: a {@link DashboardError} with the code `DASHBOARD_FAILED` for one of the
+   * page's or the API's own, and the error itself for one of the app around it. Default: a process warning.
+   */
   readonly onError?: (error: Error) => void;
 }
 
@@ -204,9 +207,12 @@ export class Dashboard implements Life {
 }
 
 /** Returns the error of a line of the log, for a listener. */
-function failureOf({ method, path, error }: Readonly<Record<string, unknown>>): Error {
-  const failure = new Error(`The dashboard could not answer ${String(method)} ${String(path)}`);
-  if (typeof error === "string") failure.stack = `${failure.message}\n${error}`;
+function failureOf({ method, path, error }: Readonly<Record<string, unknown>>): DashboardError {
+  const failure = new DashboardError(
+    "DASHBOARD_FAILED",
+    `The dashboard could not answer ${String(method)} ${String(path)}`,
+  );
+  if (typeof error === "string") failure.stack = `${failure.name}: ${failure.message}\n${error}`;
   return failure;
 }
 
