@@ -48,6 +48,14 @@ export class JobClient implements RemoteTaskControl {
 
   /** Takes a submission, which is sent at the end of this turn with all others of the turn. */
   submit(submission: Submission): void {
+    if (!this.#life.isOpen) {
+      // An asynchronous schema has checked the arguments while the queue was closed.
+      const closed = new QueueClosedError(
+        `Queue ${this.queues.queueName} was closed before job ${submission.id} was sent; submit it to another queue`,
+      );
+      for (const task of submission.tasks) task.abandon(closed);
+      return;
+    }
     if (this.#pending.join(submission)) return;
     this.#pending.add(submission);
     this.recordUse();
@@ -163,7 +171,7 @@ export class JobClient implements RemoteTaskControl {
       const error = new QueueClosedError(
         `Queue ${this.queues.queueName} was closed while job ${submission.id} was pending; the job continues, and attach("${submission.id}") finds it again`,
       );
-      this.#pending.end(submission, { error });
+      this.#pending.abandon(submission, error);
     }
     await settleWithin(CLOSE_PATIENCE_MS, this.queues.close());
   }

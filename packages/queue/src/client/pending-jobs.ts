@@ -87,6 +87,15 @@ export class PendingJobs {
     this.end(submission, expiry === undefined ? openOutcome(outcome) : { error: expiry });
   }
 
+  /**
+   * Fails a submission whose queue is closed, while its job goes on. Waiters receive the error. If there are none, nobody is
+   * told of an error that was never retrieved: to close a queue behind a submission that nobody waits for loses nothing.
+   */
+  abandon(submission: Submission, error: unknown): void {
+    for (const task of submission.tasks) task.disregard();
+    this.end(submission, { error });
+  }
+
   fail(submissions: readonly Submission[], error: unknown): void {
     for (const submission of submissions) this.end(submission, { error });
   }

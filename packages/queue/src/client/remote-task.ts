@@ -74,8 +74,13 @@ export class RemoteTask<T> extends ExternalTask<T> {
 
   /** @internal Fails a task that its submitter never receives, since the submission was refused. */
   abandon(reason: unknown): void {
-    this.then(undefined, () => {});
+    this.disregard();
     this.fail(reason);
+  }
+
+  /** @internal Lets the task fail without a report of an error that was never retrieved, if nobody waits for it. */
+  disregard(): void {
+    this.then(undefined, () => {});
   }
 
   /** @internal Changes the id to that of the job that the submission turned out to be. */
