@@ -1,4 +1,5 @@
 export { defineTask, isTaskDefinition } from "./definition/define-task.ts";
+export { defineProgress } from "./definition/progress.ts";
 export { call } from "./client/flow.ts";
 export { RemoteMap } from "./client/remote-map.ts";
 export { RemoteTask } from "./client/remote-task.ts";
@@ -29,6 +30,7 @@ export {
 
 export type { Backoff, BackoffFunction } from "./definition/backoff.ts";
 export type { ConcurrencyLimit, LimitKey, ResolvedLimit, StartLimit } from "./definition/limits.ts";
+export type { Progress } from "./definition/progress.ts";
 export type { ResolvedTaskOptions, TaskDefinition, TaskOptions } from "./definition/define-task.ts";
 export type { CleanQuery, CleanedState } from "./operate/clean.ts";
 export type { JobSummary } from "./operate/job-states.ts";

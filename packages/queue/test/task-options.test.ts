@@ -15,6 +15,7 @@ test.each([
 });
 
 test.each([
+  [{ progress: 5 }, "Expected `progress` of task x to be made by defineProgress, got number"],
   [{ concurrency: 0 }, "Expected `concurrency` of task x to be a whole number from 1 to 1000000, got 0"],
   [{ concurrency: 1.5 }, "Expected `concurrency` of task x to be a whole number from 1"],
   [{ concurrency: "5" }, "Expected `concurrency` of task x to be a whole number, or { limit, key }, got 5"],
@@ -30,7 +31,7 @@ test.each([
   ],
   [{ rateLimit: { max: 1, duration: 0 } }, "Expected `rateLimit.duration` of task x"],
   [{ rateLimit: { max: -1, duration: 1 } }, "Expected `rateLimit.max` of task x to be a whole number from 1"],
-])("defineTask refuses a limit that cannot be kept: %o", (options, message) => {
+])("defineTask refuses a limit or a progress that it cannot use: %o", (options, message) => {
   const attempt = (): unknown => defineTask({ name: "x", ...options } as never, () => 1);
   expect(attempt).toThrow(TaskOptionsError);
   expect(attempt).toThrow(message);

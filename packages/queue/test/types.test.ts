@@ -1,6 +1,6 @@
-import { getRunningLoop, sleep } from "@taskloom/loop";
+import { Future, createTask, getRunningLoop, sleep } from "@taskloom/loop";
 import type { Executor, Task } from "@taskloom/loop";
-import { call, defineTask } from "@taskloom/queue";
+import { call, defineProgress, defineTask } from "@taskloom/queue";
 import type { RemoteMap, RemoteTask, TaskQueue, TaskWorkerOptions } from "@taskloom/queue";
 import { defineLaneTask } from "@taskloom/queue/lane";
 import type { LaneRunnerFactory, LaneTaskDefinition, Step, StepRunner } from "@taskloom/queue/lane";
@@ -55,6 +55,9 @@ export async function compiles(queue: TaskQueue): Promise<void> {
   queue.map(list, [[1]]);
   expectTypeOf(queue.submit(add, 1, 2).then(null, () => "")).toEqualTypeOf<Promise<number | string>>();
   expectTypeOf(sleep(1, "x").then(null, () => 1)).toEqualTypeOf<Promise<string | number>>();
+  expectTypeOf(new Future<Date>().then(null, () => "")).toEqualTypeOf<Promise<Date | string>>();
+  expectTypeOf(createTask(async () => 1).then(null, null)).toEqualTypeOf<Promise<number>>();
+  expectTypeOf(queue.submit(add, 1, 2).then(undefined, () => "")).toEqualTypeOf<Promise<number | string>>();
   defineTask({ name: "x", backoff: (attempt, error) => attempt + String(error).length }, async () => {});
   const mail = defineTask(
     {
@@ -65,6 +68,26 @@ export async function compiles(queue: TaskQueue): Promise<void> {
     async (to: string, times: number) => times + to.length,
   );
   expectTypeOf(queue.submit(mail, "a", 1)).toEqualTypeOf<RemoteTask<number>>();
+  const copied = defineProgress<{ done: number }>();
+  const copy = defineTask({ name: "types.copy", progress: copied, attempts: 2 }, async (parts: number) => {
+    copied.report({ done: parts });
+    // @ts-expect-error -- a value of another type
+    copied.report({ done: "1" });
+    return parts;
+  });
+  const copying = queue.submit(copy, 1);
+  expectTypeOf(copying).toEqualTypeOf<RemoteTask<number, { done: number }>>();
+  copying.onProgress((value) => expectTypeOf(value).toEqualTypeOf<{ done: number }>());
+  for await (const value of copying.progress()) expectTypeOf(value).toEqualTypeOf<{ done: number }>();
+  // @ts-expect-error -- a listener of another type
+  copying.onProgress((value: { percent: string }) => value);
+  expectTypeOf(queue.with({ delay: 1 }).submit(copy, 1)).toEqualTypeOf<typeof copying>();
+  expectTypeOf(queue.attach(copy, "id")).toEqualTypeOf<typeof copying>();
+  queue.submit(add, 1, 2).onProgress((value) => expectTypeOf(value).toBeUnknown());
+  expectTypeOf(copying).toExtend<RemoteTask<unknown>>();
+  expectTypeOf(copying).toExtend<Task<number>>();
+  // @ts-expect-error -- progress is made by defineProgress
+  defineTask({ name: "x", progress: {} }, async () => {});
   // @ts-expect-error -- a key is a text
   defineTask({ name: "x", concurrency: { limit: 1, key: ([n]) => n } }, async (n: number) => n);
   // @ts-expect-error -- a limit has a number of slots

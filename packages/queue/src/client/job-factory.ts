@@ -51,16 +51,16 @@ export class JobFactory {
   }
 
   /** Returns a task for the job of this id. */
-  taskOf<R>(id: string, taskName: string): RemoteTask<R> {
-    return new RemoteTask<R>(id, taskName, this.#control, this.#engine.isLocal);
+  taskOf<R, P = unknown>(id: string, taskName: string): RemoteTask<R, P> {
+    return new RemoteTask<R, P>(id, taskName, this.#control, this.#engine.isLocal);
   }
 
   /** Returns a task for a job that is new, or has the id that the user chose. */
-  newTask<R>(
+  newTask<R, P = unknown>(
     { runsOn, name }: Pick<ResolvedTaskOptions, "runsOn" | "name">,
     { id = ulid() }: SubmitOptions,
-  ): RemoteTask<R> {
-    return this.taskOf<R>(jobId(runsOn, id), name);
+  ): RemoteTask<R, P> {
+    return this.taskOf<R, P>(jobId(runsOn, id), name);
   }
 
   /** Returns the data of a job, without its deadline, which is set when the job is sent. */

@@ -22,7 +22,7 @@ export type RemoteTaskState = StoredJobState;
  * of the scope that waits for it, cancels the job in any state. The task ends when the end of the job is stored, when
  * its queue is closed, or when the engine has lost the job.
  */
-export class RemoteTask<T> extends ExternalTask<T> {
+export class RemoteTask<T, P = unknown> extends ExternalTask<T> {
   #id: string;
   /** The number of attempts so far, as far as this process knows. It is certain when the task is done. */
   attempts = 0;
@@ -98,9 +98,18 @@ export class RemoteTask<T> extends ExternalTask<T> {
     return this.#control.logs(this.id);
   }
 
+  /**
+   * Calls `listener` with each progress value of the job. Returns a function that removes the listener. The type is that of the
+   * task's `progress`.
+   */
+  override onProgress(listener: (value: P) => void): () => void {
+    // Another release of the task can report values of another type: they are checked by nobody, as results are.
+    return super.onProgress((value) => listener(value as P));
+  }
+
   /** Yields the progress from now until the end. A value that arrives while the reader is busy replaces an unread one. */
-  async *progress(): AsyncGenerator<unknown, void, undefined> {
-    let latest: { value: unknown } | undefined;
+  async *progress(): AsyncGenerator<P, void, undefined> {
+    let latest: { value: P } | undefined;
     let wake = (): void => {};
     const stop = this.onProgress((value) => {
       latest = { value };

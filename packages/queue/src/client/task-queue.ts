@@ -71,7 +71,7 @@ function argumentsOf(item: unknown): Arguments {
 /** A queue with options for each submission; made by {@link TaskQueue.with}. */
 export interface Submitter {
   /** See {@link TaskQueue.submit}. */
-  submit<A extends unknown[], R>(task: TaskDefinition<A, R>, ...args: A): RemoteTask<Awaited<R>>;
+  submit<A extends unknown[], R, P>(task: TaskDefinition<A, R, P>, ...args: A): RemoteTask<Awaited<R>, P>;
   map<A extends unknown[], R>(
     task: TaskDefinition<A, R>,
     items: Iterable<MapItem<NoInfer<A>>> | AsyncIterable<MapItem<NoInfer<A>>>,
@@ -158,7 +158,7 @@ export class TaskQueue implements Life {
    * @throws {@link TaskOptionsError} if `task` was not made by `defineTask`, {@link QueueClosedError} if the queue is
    *   closed.
    */
-  submit<A extends unknown[], R>(task: TaskDefinition<A, R>, ...args: A): RemoteTask<Awaited<R>> {
+  submit<A extends unknown[], R, P>(task: TaskDefinition<A, R, P>, ...args: A): RemoteTask<Awaited<R>, P> {
     return this.#submit(task, args, {});
   }
 
@@ -187,14 +187,14 @@ export class TaskQueue implements Life {
     };
   }
 
-  #submit<A extends unknown[], R>(
-    task: TaskDefinition<A, R>,
+  #submit<A extends unknown[], R, P>(
+    task: TaskDefinition<A, R, P>,
     args: A,
     options: SubmitOptions,
-  ): RemoteTask<Awaited<R>> {
+  ): RemoteTask<Awaited<R>, P> {
     this.#checkCall(task);
     const context = this.#jobs.captureContext(options);
-    const remote = this.#jobs.newTask<Awaited<R>>(task.task, options);
+    const remote = this.#jobs.newTask<Awaited<R>, P>(task.task, options);
     const send = (checked: Arguments): void => {
       if (remote.done()) return;
       this.#client.submit(this.#jobs.submission(remote, task.task, checked, options, context));
@@ -367,7 +367,7 @@ export class TaskQueue implements Life {
    * @throws {@link TaskOptionsError} for an id without a lane and without a task.
    */
   attach(id: string): RemoteTask<unknown>;
-  attach<A extends unknown[], R>(task: TaskDefinition<A, R>, id: string): RemoteTask<Awaited<R>>;
+  attach<A extends unknown[], R, P>(task: TaskDefinition<A, R, P>, id: string): RemoteTask<Awaited<R>, P>;
   attach(taskOrId: TaskDefinition | string, chosen?: string): RemoteTask<unknown> {
     const id = typeof taskOrId === "string" ? taskOrId : jobId(taskOrId.task.runsOn, chosen ?? "");
     const name = typeof taskOrId === "string" ? "attached" : taskOrId.task.name;

@@ -8,10 +8,12 @@ import type { Backoff, BackoffFunction } from "./backoff.ts";
 import type { Lane, TaskLane } from "../contract/lane.ts";
 import { wholeMilliseconds } from "../milliseconds.ts";
 import { resolveLimits } from "./limits.ts";
+import { checkProgress } from "./progress.ts";
+import type { Progress } from "./progress.ts";
 import type { ConcurrencyLimit, ResolvedLimit, StartLimit } from "./limits.ts";
 
 /** The options of {@link defineTask}. */
-export interface TaskOptions<A extends readonly unknown[] = readonly unknown[]> {
+export interface TaskOptions<A extends readonly unknown[] = readonly unknown[], P = unknown> {
   /** The name by which workers find the task. The name and the arguments are a contract between processes. */
   readonly name: string;
   /** The module that exports the task, as `import.meta.url`. A task that runs on a thread needs it. */
@@ -44,6 +46,8 @@ export interface TaskOptions<A extends readonly unknown[] = readonly unknown[]> 
   readonly concurrency?: number | ConcurrencyLimit<A>;
   /** The number of jobs that start within a time, on all workers of a queue together. Default: no limit. */
   readonly rateLimit?: StartLimit<A>;
+  /** The progress of the task, made by {@link defineProgress}. Its type is that of the values that listeners receive. */
+  readonly progress?: Progress<P>;
   /** A Standard Schema (zod, valibot, arktype …) of the array of arguments, which is checked at submission and at each run. */
   readonly args?: StandardSchemaV1<unknown, A>;
 }
@@ -65,9 +69,11 @@ export interface ResolvedTaskOptions {
 }
 
 /** A function with the options by which workers find and run it; made by {@link defineTask}. */
-export interface TaskDefinition<A extends unknown[] = never[], R = unknown> {
+export interface TaskDefinition<A extends unknown[] = never[], R = unknown, P = unknown> {
   (...args: A): R;
   readonly task: ResolvedTaskOptions;
+  /** The progress of the task, if its definition names one. It carries the type `P` of the values. */
+  readonly progress?: Progress<P> | undefined;
 }
 
 const NAME_PATTERN = /^[\w@][\w@./-]{0,127}$/;
@@ -87,19 +93,22 @@ const NAME_PATTERN = /^[\w@][\w@./-]{0,127}$/;
  * console.log(await add(1, 2)); // 3
  * ```
  */
-export function defineTask<A extends unknown[], R>(
-  options: TaskOptions<NoInfer<A>>,
+export function defineTask<A extends unknown[], R, P = unknown>(
+  options: TaskOptions<NoInfer<A>, P>,
   fn: (...args: A) => Generator<unknown, R, unknown>,
-): TaskDefinition<A, Coroutine<R>>;
-export function defineTask<A extends unknown[], R>(
-  options: TaskOptions<NoInfer<A>>,
+): TaskDefinition<A, Coroutine<R>, P>;
+export function defineTask<A extends unknown[], R, P = unknown>(
+  options: TaskOptions<NoInfer<A>, P>,
   fn: (...args: A) => R,
-): TaskDefinition<A, R>;
-export function defineTask<A extends unknown[]>(
-  options: TaskOptions<A>,
+): TaskDefinition<A, R, P>;
+export function defineTask<A extends unknown[], P>(
+  options: TaskOptions<A, P>,
   fn: (...args: A) => unknown,
-): TaskDefinition<A> {
-  return definitionOf(resolveTaskOptions(options, "defineTask"), fn, "defineTask");
+): TaskDefinition<A, unknown, P> {
+  const definition = definitionOf(resolveTaskOptions(options, "defineTask"), fn, "defineTask");
+  return options.progress === undefined
+    ? definition
+    : Object.assign(definition, { progress: options.progress });
 }
 
 /**
@@ -176,6 +185,7 @@ const OPTIONS: Readonly<Record<keyof TaskOptions, true>> = {
   strict: true,
   concurrency: true,
   rateLimit: true,
+  progress: true,
   args: true,
 };
 
@@ -186,7 +196,7 @@ const OPTIONS: Readonly<Record<keyof TaskOptions, true>> = {
  * @throws {@link TaskOptionsError} for an invalid or unknown option.
  */
 export function resolveTaskOptions<A extends readonly unknown[]>(
-  options: TaskOptions<A>,
+  options: TaskOptions<A, never>,
   by: string,
 ): ResolvedTaskOptions {
   checkOptionNames(options, OPTIONS, by);
@@ -223,6 +233,7 @@ export function resolveTaskOptions<A extends readonly unknown[]>(
   }
   positiveInteger(name, "version", version);
   positiveInteger(name, "attempts", attempts);
+  checkProgress(name, options.progress);
   return {
     name,
     module,

@@ -6,12 +6,12 @@ import { laneRunner } from "./lane-runner.ts";
 import type { LaneRunnerFactory, LaneTaskDefinition } from "./lane-runner.ts";
 
 /**
- * The options of a task that brings its lane: those of `defineTask`, without the lane, and without limits, which count jobs and
- * not durable runs.
+ * The options of a task that brings its lane: those of `defineTask`, without the lane, without limits, which count jobs and not
+ * durable runs, and without a type of progress.
  */
 export type LaneTaskOptions<A extends readonly unknown[] = readonly unknown[]> = Omit<
   TaskOptions<A>,
-  "runsOn" | "module" | "concurrency" | "rateLimit"
+  "runsOn" | "module" | "concurrency" | "rateLimit" | "progress"
 >;
 
 /**
