@@ -154,7 +154,7 @@ end
 `;
 
 /** Returns when a refused job asks again; nil if the limit has a slot for it. */
-export const REFUSED_UNTIL = `
+export const REFUSED_UNTIL: string = `
 local function refusedUntil(name, max, window, id, rank)
   local left = free(name, max, window)
   if left > 0 then
