@@ -88,8 +88,8 @@ export class PendingJobs {
   }
 
   /**
-   * Fails a submission whose queue is closed, while its job goes on. Waiters receive the error. If there are none, nobody is
-   * told of an error that was never retrieved: to close a queue behind a submission that nobody waits for loses nothing.
+   * Fails a submission whose queue is closed, while its job goes on. Waiters receive the error. Without one, no error is
+   * reported that was never retrieved: to close a queue behind a submission that nobody waits for loses nothing.
    */
   abandon(submission: Submission, error: unknown): void {
     for (const task of submission.tasks) task.disregard();

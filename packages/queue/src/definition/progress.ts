@@ -11,8 +11,8 @@ export interface Progress<P> {
 }
 
 /**
- * Defines the progress of a task. The body reports by it, and the option `progress` of `defineTask` gives its type to the
- * listeners of the submitter. Values are not checked at run time: they travel as `reportProgress` sends them.
+ * Defines the progress of a task. The body reports by it. With the option `progress` of `defineTask`, the listeners of the
+ * submitter receive values of its type. Values are not checked at run time: they travel as `reportProgress` sends them.
  *
  * @example
  * ```ts
