@@ -1,7 +1,7 @@
 import { getEventLoop, run, sleep } from "@taskloom/loop";
 import { virtualClock } from "@taskloom/loop/testing";
 import { TaskQueue, TaskWorker, defineTask } from "@taskloom/queue";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 
 const SECOND = 1_000;
 
@@ -62,4 +62,19 @@ test("the hooks of a worker are notified of the starts of limited jobs, and not 
   );
   expect(started).toEqual(["a 1", "b 1", "c 1"]);
   expect(waited).toEqual([0, SECOND, 2 * SECOND]);
+});
+
+test("a job of a task without limits asks the engine for none", async () => {
+  const free = defineTask({ name: "starts.free", attempts: 2 }, async (n: number) => n);
+  const limited = defineTask({ name: "starts.limited", concurrency: 1 }, async (n: number) => n);
+  await using queue = new TaskQueue({ engine: "memory:free" });
+  const { limits } = queue.engine;
+  const calls = (["join", "ask", "release", "wake"] as const).map((name) => vi.spyOn(limits, name));
+  await using worker = new TaskWorker({ engine: "memory:free", tasks: [free, limited] });
+  worker.run();
+  await Promise.all(Array.from({ length: 10 }, (_, n) => queue.submit(free, n)));
+  await queue.map(free, [1, 2, 3]).toArray();
+  expect(calls.map(({ mock }) => mock.calls.length)).toEqual([0, 0, 0, 0]);
+  await queue.submit(limited, 1);
+  expect(calls.map(({ mock }) => mock.calls.length)).toEqual([1, 1, 1, 0]);
 });
