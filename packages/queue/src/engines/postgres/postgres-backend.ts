@@ -39,6 +39,9 @@ SELECT ${SCHEMA}.publish_event($1, 'waiting', jsonb_build_object('jobId', id, 'p
     pg_notify('bullmq_jobs', $1)
   FROM moved`;
 
+/** The number of running jobs, from the index of these jobs. BullMQ counts all states, and so reads each job of the queue. */
+const COUNT_ACTIVE = `SELECT count(*) FROM ${SCHEMA}.job WHERE queue = $1 AND state = 'active'`;
+
 /** The end of the current rate limit, which BullMQ returns when a job is handed back. */
 const LIMIT_END = `SELECT expire_at_ms::float8 AS until FROM ${SCHEMA}.rate_limit WHERE queue = $1`;
 
@@ -58,6 +61,13 @@ export function postgresBackend(connect: () => Promise<unknown>): AnyBackend {
       await connect();
       const { rows } = await pool.query(RECOVER, [name, Date.now()]);
       return rows.map(({ id }) => String(id));
+    };
+    const getCounts = backend.getCounts.bind(backend);
+    backend.getCounts = async (types, ...rest) => {
+      if (types.length !== 1 || types[0] !== "active") return await getCounts(types, ...rest);
+      await connect();
+      const { rows } = await pool.query(COUNT_ACTIVE, [name]);
+      return [Number(rows[0]?.["count"])];
     };
     backend.extendLocks = async (...locks) => {
       await connect();
