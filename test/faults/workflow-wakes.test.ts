@@ -8,7 +8,7 @@ import { LaneQueues } from "@taskloom/queue/operating";
 import { expect, onTestFinished, test } from "vitest";
 import { postgresTest } from "../support/postgres.ts";
 import { redisTest } from "../support/redis.ts";
-import { full, measured } from "./support/fault-test.ts";
+import { full, greatestLag, measured } from "./support/fault-test.ts";
 import { endOf, RunWorkers, startScript } from "./support/workflow-life.ts";
 import { waiter } from "./support/workflow-waits.ts";
 import type { Waits } from "./support/workflow-waits.ts";
@@ -41,18 +41,6 @@ function waitsOf(n: number): Waits {
   const any = ["s", "s", "j", "c"] as const;
   const waits: Waits = Array.from({ length: 4 }, () => any[Math.floor(Math.random() * any.length)]!);
   return [...waits, n % 4 === 3 ? "x" : "s"];
-}
-
-/** Measures the greatest lateness of a timer of this process. */
-function greatestLag(): () => number {
-  let greatest = 0;
-  let last = performance.now();
-  const timer = setInterval(() => {
-    greatest = Math.max(greatest, performance.now() - last - 50);
-    last = performance.now();
-  }, 50);
-  onTestFinished(() => clearInterval(timer));
-  return () => Math.round(greatest);
 }
 
 /**

@@ -8,7 +8,7 @@ import { engines } from "../../queue/test/engines.ts";
 import { pairTest } from "../../queue/test/pair.ts";
 
 /** A wake within this time comes neither from the look at the inbox each 5 seconds, nor from the first parking's end. */
-const SOON_MS = 2_000;
+const SOON_MS = 4_000;
 const LONG_MS = 60_000;
 const ITEM = JSON.stringify(["s", "note", 7]);
 const note = defineSignal<number>("note");

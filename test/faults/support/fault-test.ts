@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { join } from "node:path";
-import { expect } from "vitest";
+import { expect, onTestFinished } from "vitest";
 import { folderTest } from "../../support/files.ts";
 import { PrivateRedis } from "../../support/private-redis.ts";
 import { TaskloomProcess } from "../../support/taskloom-process.ts";
@@ -87,6 +87,21 @@ export const faultTest = folderTest.extend<{
 /** Adds a measurement to the test's line in the report. */
 export function measured(what: string): void {
   process.stderr.write(`  measured: ${what}\n`);
+}
+
+/**
+ * Measures the greatest lateness of a timer of this process, in milliseconds, until the end of the test. A bound of time adds
+ * it, since a busy machine delays workers as much.
+ */
+export function greatestLag(): () => number {
+  let greatest = 0;
+  let last = performance.now();
+  const timer = setInterval(() => {
+    greatest = Math.max(greatest, performance.now() - last - 50);
+    last = performance.now();
+  }, 50);
+  onTestFinished(() => clearInterval(timer));
+  return () => Math.round(greatest);
 }
 
 /** Polls a condition every few milliseconds; used where an event has no signal of its own. */
