@@ -14,14 +14,21 @@ export const faultsFor = full ? 60_000 : 6_000;
 /** The time in which all jobs must end after the last fault, in milliseconds. */
 const settleWithin = 120_000;
 
+/** The time without an engine that costs no lock: docs/decisions/0004-locks.md. */
+const LOCKS_OUTLAST_MS = 5_000;
+/** The longest time for which a fault waits until a job begins or ends after an outage. */
+const LONGEST_RETURN_MS = 20_000;
+
 /** The workers of a chaos run. A fault kills, stops or replaces them. */
 export class ChaosWorkers {
   readonly absences: Absence[] = [];
   readonly #workers: Workers;
+  readonly #ledger: Ledger;
   readonly #alive: TaskloomProcess[] = [];
 
-  constructor(workers: Workers) {
+  constructor(workers: Workers, ledger: Ledger) {
     this.#workers = workers;
+    this.#ledger = ledger;
   }
 
   async start(count: number): Promise<void> {
@@ -53,6 +60,21 @@ export class ChaosWorkers {
     this.absences.push({ pid: victim.child.pid!, from, until: Date.now() });
   }
 
+  /**
+   * Takes the engine away and brings it back. A worker keeps its locks over 5 s without its engine. A busy machine may need
+   * longer until a server runs and a worker has found it again; the locks of all workers can lapse then.
+   */
+  async withoutEngine(outage: () => Promise<void>): Promise<void> {
+    const from = Date.now();
+    await outage();
+    const before = this.#ledger.size;
+    const patience = Date.now() + LONGEST_RETURN_MS;
+    while (this.#ledger.size === before && Date.now() < patience) await delay(50);
+    const until = Date.now();
+    if (until - from < LOCKS_OUTLAST_MS) return;
+    for (const { child } of this.#alive) this.absences.push({ pid: child.pid!, from, until });
+  }
+
   /** The workers that ended without a kill. */
   died(): number {
     return this.#alive.filter(({ child }) => child.exitCode !== null || child.signalCode !== null).length;
@@ -76,7 +98,7 @@ export async function chaosRun(
   const ledger = new Ledger(join(folder, "ledger"));
   process.env["TASKLOOM_LEDGER"] = ledger.path;
   const started = new Workers(() => engine, ledger);
-  const workers = new ChaosWorkers(started);
+  const workers = new ChaosWorkers(started, ledger);
   const seed = Number(process.env["TASKLOOM_SEED"] ?? Date.now() % 100_000);
   const clients = [1, 2].map((each) => new ChaosClient(engine, `c${each}`, seed + each));
   try {

@@ -67,11 +67,13 @@ const faults: Readonly<Record<string, (postgres: PrivatePostgres) => Fault>> = {
     await asAdmin(postgres.url, terminateAll);
     await delay(1_000);
   },
-  "killed and restarted": (postgres) => async () => {
+  "killed and restarted": (postgres) => async (workers) => {
     await delay(5_000);
-    await postgres.kill();
-    await delay(1_000);
-    await postgres.restart();
+    await workers.withoutEngine(async () => {
+      await postgres.kill();
+      await delay(1_000);
+      await postgres.restart();
+    });
   },
   "statement timeouts": (postgres) => async () => {
     await asAdmin(postgres.url, "ALTER SYSTEM SET statement_timeout = '3ms'", "SELECT pg_reload_conf()");
@@ -100,8 +102,10 @@ test("chaos on PostgreSQL: every fault in turn", { timeout: 600_000 }, async ({ 
     await asAdmin(postgres.url, terminateAll);
     await Promise.all([lockAtRandom(postgres.url), lockAtRandom(postgres.url)]);
     await workers.replaceOldest();
-    await postgres.kill();
-    await postgres.restart();
-    await delay(1_000);
+    await workers.withoutEngine(async () => {
+      await postgres.kill();
+      await postgres.restart();
+      await delay(1_000); // Sessions are opened again.
+    });
   });
 });

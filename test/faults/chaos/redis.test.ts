@@ -19,11 +19,13 @@ const test = faultTest.extend<{ admin: Redis }>({
  * The faults of the full form, each in a run of its own. The short form combines several faults in one run.
  */
 const faults: Readonly<Record<string, (admin: Redis, redis: PrivateRedis) => Fault>> = {
-  "killed and restarted": (_, redis) => async () => {
+  "killed and restarted": (_, redis) => async (workers) => {
     await delay(5_000);
-    await redis.kill();
-    await delay(1_000);
-    await redis.restart();
+    await workers.withoutEngine(async () => {
+      await redis.kill();
+      await delay(1_000);
+      await redis.restart();
+    });
   },
   ...workerFaults,
   "CLIENT KILL every 400 ms": (admin) => async () => {
@@ -74,9 +76,11 @@ test("chaos on Redis: every fault in turn", { timeout: 600_000 }, async ({ redis
       await delay(1_000);
       await admin.call("REPLICAOF", "NO", "ONE");
       await delay(500);
-      await redis.kill();
-      await redis.restart();
-      await delay(500);
+      await workers.withoutEngine(async () => {
+        await redis.kill();
+        await redis.restart();
+        await delay(500);
+      });
     },
     () => mend(admin),
   );

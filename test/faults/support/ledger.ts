@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
 
 /** One run of a job, as the job recorded it. */
 export interface MarkedRun {
@@ -14,6 +14,11 @@ export class Ledger {
   constructor(path: string) {
     this.path = path;
     writeFileSync(path, "");
+  }
+
+  /** The size of the file in bytes, which grows with each record. */
+  get size(): number {
+    return statSync(this.path).size;
   }
 
   /** Every run of every job, by its key, in the order of their starts. */
