@@ -71,7 +71,7 @@ export const layeredPackages: readonly LayeredPackage[] = [
       ["engines/redis/journal", "engines/redis/limits", "engines/postgres/driver"],
       ["engines/redis", "engines/postgres/journal", "engines/sqlite/journal", "engines/sqlite/limits"],
       ["engines/postgres/limits"],
-      ["engines/postgres", "engines/sqlite"],
+      ["engines/postgres", "engines/sqlite", "engines/sharded"],
       ["engines"],
       ["operate"],
       ["client", "worker"],

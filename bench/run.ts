@@ -2,7 +2,7 @@
 const name = process.argv[2];
 if (name === undefined || !/^[a-z-]+$/.test(name)) {
   console.error(
-    "Expected the name of a bench: pnpm bench loop, io, offload, queue, embedded, workflow or adoption",
+    "Expected the name of a bench: pnpm bench loop, io, offload, queue, shards, embedded, workflow or adoption",
   );
   process.exitCode = 2;
 } else {

@@ -15,6 +15,8 @@ const ADDRESSED = {
     "engines/postgres/renewal-connection",
     "engines/redis/open",
     "engines/redis/renewal-connection",
+    "engines/sharded/open",
+    "engines/sharded/renewal-connection",
     "engines/sqlite/open",
     "engines/sqlite/journal/thread-functions",
     "engines/sqlite/limits/thread-limits",

@@ -46,6 +46,8 @@ const examples: Record<string, Error> = {
   FlowChildFailedError: new queue.FlowChildFailedError("m"),
   JobLostError: new queue.JobLostError("m"),
   QueueClosedError: new queue.QueueClosedError("m"),
+  ShardDownError: new queue.ShardDownError("m"),
+  ShardsDifferError: new queue.ShardsDifferError("m"),
   TaskArgumentsError: new queue.TaskArgumentsError("add", []),
   TaskOptionsError: new queue.TaskOptionsError("m"),
   TaskloomQueueError: new queue.TaskloomQueueError("SOME_CODE", "m"),

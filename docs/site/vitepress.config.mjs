@@ -28,6 +28,7 @@ const sidebar = [
       "queue",
       "workflows",
       "service",
+      "scaling",
       "guarantees",
       "embedded-engine",
       "io",

@@ -6,8 +6,9 @@ import type { loadEngine as original } from "../../packages/queue/src/engines/lo
 import { open as memory } from "../../packages/queue/src/engines/memory/open.ts";
 import { open as postgres } from "../../packages/queue/src/engines/postgres/open.ts";
 import { open as redis } from "../../packages/queue/src/engines/redis/open.ts";
+import { openShards, open as sharded } from "../../packages/queue/src/engines/sharded/open.ts";
 import { open as sqlite } from "../../packages/queue/src/engines/sqlite/open.ts";
 
-const engines = { memory, postgres, redis, sqlite };
+const engines = { memory, postgres, redis, sharded, sqlite };
 
-export const loadEngine: typeof original = (name) => ({ open: engines[name] });
+export const loadEngine: typeof original = (name) => ({ open: engines[name], openShards });

@@ -40,6 +40,26 @@ export class EngineUnavailableError extends TaskloomQueueError {
 }
 
 /**
+ * An address with another number of shards, or another order of servers, than the queue has. The message has the command that
+ * changes the number. Code `SHARDS_DIFFER`.
+ */
+export class ShardsDifferError extends TaskloomQueueError {
+  constructor(message: string, options?: ErrorOptions) {
+    super("SHARDS_DIFFER", message, options);
+  }
+}
+
+/**
+ * A request about a shard that does not answer. Its jobs wait, and go on when it answers again; all other shards work. Code
+ * `SHARD_DOWN`.
+ */
+export class ShardDownError extends TaskloomQueueError {
+  constructor(message: string, options?: ErrorOptions) {
+    super("SHARD_DOWN", message, options);
+  }
+}
+
+/**
  * A submission for which the engine has no room: its memory or its disk is full. The job was not stored; submit it again
  * when there is room. `cause` is the engine's own error. Code `ENGINE_FULL`.
  */

@@ -21,6 +21,8 @@ export {
   FlowChildFailedError,
   JobLostError,
   QueueClosedError,
+  ShardDownError,
+  ShardsDifferError,
   TaskArgumentsError,
   TaskOptionsError,
   TaskloomQueueError,

@@ -4,7 +4,7 @@ import { describe, expect } from "vitest";
 import { MAX_UNREAD } from "../src/contract/run-journal.ts";
 import { childTest, endFor } from "./child-lane.ts";
 import type { Run } from "./child-lane.ts";
-import { engines } from "./engines.ts";
+import { unsharded } from "./engines.ts";
 import { append } from "./journal-lane.ts";
 
 const PARKED = { epoch: 0, generation: 0, read: 0, until: Number.POSITIVE_INFINITY };
@@ -13,7 +13,7 @@ const throws = (): never => {
 };
 
 // In memory, a worker stores each end by itself, and one process does not die between two commands.
-const onServers = engines.filter(({ name }) => !/memory|processes/.test(name));
+const onServers = unsharded.filter(({ name }) => !/memory|processes/.test(name));
 
 describe.each(onServers)("ends with deliveries on $name", ({ name: engineName, test: engineTest }) => {
   const test = childTest(engineTest);

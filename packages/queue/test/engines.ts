@@ -8,6 +8,7 @@ import { test } from "vitest";
 import type { TestAPI } from "vitest";
 import { postgresTest } from "../../../test/support/postgres.ts";
 import { redisClusterTest } from "../../../test/support/redis-cluster.ts";
+import { redisShardsTest } from "../../../test/support/redis-shards.ts";
 import { redisTest } from "../../../test/support/redis.ts";
 
 /** A test with the URL of an engine of its file's own. */
@@ -73,6 +74,12 @@ export const engines: readonly { readonly name: string; readonly test: EngineTes
       engine: async ({ postgres }, use) => await use(postgres),
     }),
   },
+  {
+    name: "redis, two shards",
+    test: redisShardsTest.extend<{ engine: string }>({
+      engine: async ({ shards }, use) => await use(shards.url),
+    }),
+  },
   { name: "embedded", test: embeddedTest(0) },
   { name: "embedded, with two other processes", test: embeddedTest(2) },
   {
@@ -83,3 +90,9 @@ export const engines: readonly { readonly name: string; readonly test: EngineTes
     }),
   },
 ];
+
+/**
+ * The engines with one store. On shards an order holds for each shard alone, and BullMQ's own classes see the first shard;
+ * shards/exceptions.test.ts has the tests of that.
+ */
+export const unsharded: typeof engines = engines.filter(({ name }) => !name.includes("shards"));

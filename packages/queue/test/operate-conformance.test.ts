@@ -18,7 +18,7 @@ import {
 import type { JobPage } from "@taskloom/queue/operating";
 import type { Queue } from "bullmq";
 import { describe, expect } from "vitest";
-import { engines } from "./engines.ts";
+import { engines, unsharded } from "./engines.ts";
 import { pairTest } from "./pair.ts";
 
 const echo = defineTask({ name: "test.echo" }, async (value: unknown) => value);
@@ -193,7 +193,7 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
 });
 
 /** Only through BullMQ can anybody write past the client; there is no way to do that in memory. */
-const withBullMQ = engines.filter(({ name }) => name !== "memory");
+const withBullMQ = unsharded.filter(({ name }) => name !== "memory");
 
 describe.each(withBullMQ)("on $name", ({ name: engineName, test: engineTest }) => {
   const test = pairTest(engineTest);

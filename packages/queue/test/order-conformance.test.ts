@@ -1,7 +1,7 @@
 import { sleep } from "@taskloom/loop";
 import { call, defineTask } from "@taskloom/queue";
 import { describe, expect } from "vitest";
-import { engines } from "./engines.ts";
+import { unsharded } from "./engines.ts";
 import { pairTest } from "./pair.ts";
 import type { Pair } from "./pair.ts";
 
@@ -38,7 +38,7 @@ async function submitted(pair: Pair, task: ReturnType<typeof noting>["task"], na
   return tasks;
 }
 
-describe.each(engines)("on $name", ({ name: engineName, test: engineTest }) => {
+describe.each(unsharded)("on $name", ({ name: engineName, test: engineTest }) => {
   const test = pairTest(engineTest);
   const isRedis = engineName.startsWith("redis");
 

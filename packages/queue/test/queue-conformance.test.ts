@@ -24,7 +24,7 @@ const user = propagate(new AsyncLocalStorage<string>(), "test.user");
 /** Long enough to submit something meanwhile on a loaded machine, short enough to wait for. */
 const aWhile = 500;
 
-describe.each(engines)("on $name", ({ test: engineTest }) => {
+describe.each(engines)("on $name", ({ name: engineName, test: engineTest }) => {
   const test = pairTest(engineTest);
 
   describe("map", () => {
@@ -413,17 +413,20 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
     for (const task of tasks) await expect(task).rejects.toThrow(new CancelledError("drained"));
   });
 
-  test("priorities go smaller first, and those without one before all", async ({ pair }) => {
-    const order: number[] = [];
-    const note = defineTask({ name: "test.order" }, async (n: number) => void order.push(n));
-    const { queue } = pair;
-    const tasks = [9, 3, 5].map((priority) => queue.with({ priority }).submit(note, priority));
-    tasks.push(queue.submit(note, 0));
-    for (const task of tasks) await task.sent();
-    await pair.work([note], { concurrency: 1 });
-    for (const task of tasks) await task;
-    expect(order).toEqual([0, 3, 5, 9]);
-  });
+  test.skipIf(engineName.includes("shards"))(
+    "priorities go smaller first, and those without one before all",
+    async ({ pair }) => {
+      const order: number[] = [];
+      const note = defineTask({ name: "test.order" }, async (n: number) => void order.push(n));
+      const { queue } = pair;
+      const tasks = [9, 3, 5].map((priority) => queue.with({ priority }).submit(note, priority));
+      tasks.push(queue.submit(note, 0));
+      for (const task of tasks) await task.sent();
+      await pair.work([note], { concurrency: 1 });
+      for (const task of tasks) await task;
+      expect(order).toEqual([0, 3, 5, 9]);
+    },
+  );
 
   test("a paused queue runs nothing until it is resumed", async ({ pair }) => {
     const queue = await pair.work([echo]);

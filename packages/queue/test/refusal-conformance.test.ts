@@ -30,7 +30,7 @@ function engineThatAdds(
 // An engine of a folder is one object for all of a process, and so for the next test too.
 afterEach(() => vi.restoreAllMocks());
 
-describe.each(engines)("on $name", ({ test }) => {
+describe.each(engines)("on $name", ({ name: engineName, test }) => {
   test("a refusal in one lane is no news about a job of the other lane", async ({ engine: url }) => {
     const engine = engineThatAdds(url, "loop", async () => {
       throw new Error("this lane is refused");
@@ -50,25 +50,27 @@ describe.each(engines)("on $name", ({ test }) => {
     await engine.close();
   });
 
-  test("jobs of a bulk that was refused in the middle are pending if they are stored", async ({
-    engine: url,
-  }) => {
-    const engine = engineThatAdds(url, "loop", async (addBulk, jobs) => {
-      await addBulk(jobs.slice(0, 2));
-      throw new Error("no room for the third");
-    });
-    const name = `test-${randomUUID().slice(0, 8)}`;
-    const queue = new TaskQueue({ engine, name });
-    const [first, second, third] = [1, 2, 3].map((n) => queue.submit(tasks.countTo, n));
-    await expect(third).rejects.toThrow("no room for the third");
-    await first?.sent();
-    await second?.sent();
-    const worker = new TaskWorker({ engine, queues: [name], tasks: [tasks], threads: 1 });
-    const running = worker.run();
-    expect([await first, await second]).toEqual([1, 2]);
-    running.cancel();
-    await running.catch(() => {});
-    await queue.close();
-    await engine.close();
-  });
+  // On shards a bulk has a part for each of them.
+  test.skipIf(engineName.includes("shards"))(
+    "jobs of a bulk that was refused in the middle are pending if they are stored",
+    async ({ engine: url }) => {
+      const engine = engineThatAdds(url, "loop", async (addBulk, jobs) => {
+        await addBulk(jobs.slice(0, 2));
+        throw new Error("no room for the third");
+      });
+      const name = `test-${randomUUID().slice(0, 8)}`;
+      const queue = new TaskQueue({ engine, name });
+      const [first, second, third] = [1, 2, 3].map((n) => queue.submit(tasks.countTo, n));
+      await expect(third).rejects.toThrow("no room for the third");
+      await first?.sent();
+      await second?.sent();
+      const worker = new TaskWorker({ engine, queues: [name], tasks: [tasks], threads: 1 });
+      const running = worker.run();
+      expect([await first, await second]).toEqual([1, 2]);
+      running.cancel();
+      await running.catch(() => {});
+      await queue.close();
+      await engine.close();
+    },
+  );
 });

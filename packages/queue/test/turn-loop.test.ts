@@ -74,7 +74,7 @@ function openLoop(concurrency: number, claimLimit?: number) {
         return promise;
       },
     },
-    wait: wait as JobWait,
+    wait,
     terms: { lockDuration: 1_000, workerName: undefined },
     workerId: "worker",
     concurrency: () => state.concurrency,

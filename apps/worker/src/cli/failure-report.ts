@@ -1,4 +1,4 @@
-import { EngineUrlError, TaskArgumentsError, TaskOptionsError } from "@taskloom/queue";
+import { EngineUrlError, ShardsDifferError, TaskArgumentsError, TaskOptionsError } from "@taskloom/queue";
 import { withoutPasswords } from "@taskloom/queue/operating";
 import { CliFailure, EXIT_CODES } from "../errors/cli-failure.ts";
 import { ServiceError } from "../errors/service-error.ts";
@@ -9,7 +9,8 @@ export function exitCodeOf(error: unknown): number {
   if (
     error instanceof TaskOptionsError ||
     error instanceof TaskArgumentsError ||
-    error instanceof EngineUrlError
+    error instanceof EngineUrlError ||
+    error instanceof ShardsDifferError
   )
     return EXIT_CODES.usage;
   if (!(error instanceof ServiceError)) return EXIT_CODES.failure;

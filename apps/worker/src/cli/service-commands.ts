@@ -9,6 +9,7 @@ import type { OperatorFlags } from "./open-operations.ts";
 import { examplesText, operator, watched } from "./operator-command.ts";
 import type { Ended } from "./operator-command.ts";
 import type { RunsFlags } from "./run-commands.ts";
+import type { ShardsFlags } from "./shards-command.ts";
 import type { WatchFlags } from "./shown-view.ts";
 
 /**
@@ -20,6 +21,7 @@ export function addServiceCommands(taskloom: Command, ended: Ended): void {
   addWorker(taskloom, ended);
   addDoctor(taskloom, ended);
   addBackup(taskloom, ended);
+  addShards(taskloom, ended);
   addSubmission(taskloom, ended);
   addJobs(taskloom, ended);
   addFailures(taskloom, ended);
@@ -79,6 +81,25 @@ function addDoctor(taskloom: Command, ended: Ended): void {
     .action(async (modules: string[], flags: Record<string, unknown>) => {
       const { doctorCommand } = await import("./doctor-command.ts");
       ended(await doctorCommand(modules, flags));
+    });
+}
+
+function addShards(taskloom: Command, ended: Ended): void {
+  addSettings(taskloom.command("shards"), ["engine"])
+    .description("Shows the shards of an engine, or changes their number while workers run.")
+    .option("--set <number>", "the new number of shards", whole(1))
+    .option("--json", "print JSON")
+    .addHelpText(
+      "after",
+      examplesText([
+        "shards --engine redis://10.0.0.1,10.0.0.2",
+        "shards --set 3 --engine redis://10.0.0.1,10.0.0.2,10.0.0.3",
+        "shards --set 8 --engine redis-cluster://10.0.0.1,10.0.0.2",
+      ]),
+    )
+    .action(async (flags: ShardsFlags) => {
+      const { shardsCommand } = await import("./shards-command.ts");
+      ended(await shardsCommand(flags));
     });
 }
 

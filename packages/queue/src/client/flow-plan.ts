@@ -56,7 +56,7 @@ function planCall<R>(
   const { task } = call.task;
   const below = call.children.map((child) => planCall(jobs, child, settings, made, true));
   const children = below.map((plan) => plan.remote);
-  const remote = Object.assign(jobs.newTask<R>(task, {}), { children });
+  const remote = Object.assign(jobs.newTask<R>(task, {}, made[0]?.id), { children });
   made.push(remote);
   const isParent = children.length > 0;
   const checked = checkArguments(task, call.args);

@@ -55,12 +55,19 @@ export class JobFactory {
     return new RemoteTask<R, P>(id, taskName, this.#control, this.#engine.isLocal);
   }
 
-  /** Returns a task for a job that is new, or has the id that the user chose. */
+  /**
+   * Returns a task for a job that is new, or has the id that the user chose.
+   *
+   * @param beside the id of another job of the same flow, if there is one.
+   */
   newTask<R, P = unknown>(
     { runsOn, name }: Pick<ResolvedTaskOptions, "runsOn" | "name">,
-    { id = ulid() }: SubmitOptions,
+    { id, deduplicate }: Pick<SubmitOptions, "id" | "deduplicate">,
+    beside?: string,
   ): RemoteTask<R, P> {
-    return this.taskOf<R, P>(jobId(runsOn, id), name);
+    const key = typeof deduplicate === "object" ? deduplicate.key : deduplicate;
+    const chosen = id ?? this.#engine.newJobId?.({ key, beside }) ?? ulid();
+    return this.taskOf<R, P>(jobId(runsOn, chosen), name);
   }
 
   /** Returns the data of a job, without its deadline, which is set when the job is sent. */

@@ -104,8 +104,14 @@ export class OutcomeWatch {
     const replies = [...this.#unchecked];
     this.#unchecked = new Map();
     for (const lane of lanes) {
-      const ofLane = replies.filter(([submission]) => submission.lane === lane);
-      if (ofLane.length > 0) void this.#checkRepliesOf(lane, ofLane).catch(() => {});
+      const ofLane = replies
+        .filter(([submission]) => submission.lane === lane)
+        .map(([submission]) => submission);
+      for (const group of this.#queues.groups(lane, ofLane)) {
+        const some = new Set(group);
+        const ofGroup = replies.filter(([submission]) => some.has(submission));
+        void this.#checkRepliesOf(lane, ofGroup).catch(() => {});
+      }
     }
   }
 
@@ -142,13 +148,17 @@ export class OutcomeWatch {
   /** Reads the stored state of submissions, and settles those that have ended. */
   async check(submissions: readonly Submission[]): Promise<void> {
     const sent = submissions.filter(({ isStored }) => isStored);
-    for (const lane of lanes) {
+    const groups = lanes.flatMap((lane) => {
       const ofLane = sent.filter((submission) => submission.lane === lane);
-      if (ofLane.length === 0) continue;
-      const ids = ofLane.map(({ id }) => id);
-      const stored = await this.#queues.lookup(lane, ids);
-      for (const [index, job] of stored.entries()) this.#apply(ofLane[index]!, job);
-    }
+      return this.#queues.groups(lane, ofLane).map((group) => this.#checkGroup(lane, group));
+    });
+    await Promise.all(groups);
+  }
+
+  async #checkGroup(lane: Lane, group: readonly Submission[]): Promise<void> {
+    const ids = group.map(({ id }) => id);
+    const stored = await this.#queues.lookup(lane, ids);
+    for (const [index, job] of stored.entries()) this.#apply(group[index]!, job);
   }
 
   #apply(submission: Submission, stored: StoredJob): void {

@@ -109,14 +109,17 @@ export class SubmissionSender {
     if (batch.length === 0) return;
     for (const submission of batch) submission.change(SENDING);
     await this.#connected(batch, async () => {
-      await Promise.all(lanes.map((lane) => this.#sendLane(lane, batch)));
+      await Promise.all(
+        lanes.flatMap((lane) => {
+          const ofLane = batch.filter((submission) => submission.lane === lane);
+          return this.#queues.groups(lane, ofLane).map((group) => this.#sendGroup(lane, group));
+        }),
+      );
     });
   }
 
-  /** Sends the submissions of one lane. An error of one lane does not affect the other lane. */
-  async #sendLane(lane: Lane, batch: readonly Submission[]): Promise<void> {
-    const ofLane = batch.filter((submission) => submission.lane === lane);
-    if (ofLane.length === 0) return;
+  /** Sends submissions of one lane on one shard. An error does not affect the other lanes and shards. */
+  async #sendGroup(lane: Lane, ofLane: readonly Submission[]): Promise<void> {
     try {
       const { jobs: elsewhere, onTheWay, behind } = await askOtherLane(this.#queues, lane, ofLane);
       if (onTheWay.size > 0) this.#collectLater(ON_THE_WAY_PAUSE_MS, onTheWay);

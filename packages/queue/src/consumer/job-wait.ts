@@ -11,6 +11,8 @@ const LONGEST_WAIT_FOR_DUE_S = 10;
  * and any other job for a while after it has put one back. A worker that knows all tasks never waits.
  */
 const LEFT_TO_OTHERS_MS = { own: 100, any: 40 };
+/** A wait that has not ended so long after its time is given up, in milliseconds. BullMQ's own limit is one second. */
+const HUNG_MS = 3_000;
 /** The pause before the same due job is asked for again, in seconds. */
 const PAUSE_FOR_CLOCK_S = 1;
 /** The time for which a put-back is remembered. */
@@ -53,7 +55,7 @@ export class JobWait {
       const seconds = this.#patience(due);
       if (this.#isOver || seconds <= 0) return await this.#leaveDueJobs();
       try {
-        const added = await this.#backend.waitForJob(seconds);
+        const added = await this.#waitFor(seconds);
         this.#failures = 0;
         if (added === null) return await this.#leaveDueJobs();
         // The news can be of a delayed job, with the time at which it is due.
@@ -64,6 +66,22 @@ export class JobWait {
         await this.#recover(error);
         return;
       }
+    }
+  }
+
+  /**
+   * Waits on the connection. While a cluster replaces a node, the reset of its connection may never end, and with it the wait;
+   * the worker then looks for jobs as if nothing had come.
+   */
+  async #waitFor(seconds: number): ReturnType<IQueueBackend["waitForJob"]> {
+    const { promise, resolve } = Promise.withResolvers<null>();
+    const timer = setTimeout(resolve, seconds * 1_000 + HUNG_MS, null);
+    const waiting = this.#backend.waitForJob(seconds);
+    waiting.catch(() => {}); // It may fail after it was given up.
+    try {
+      return await Promise.race([waiting, promise]);
+    } finally {
+      clearTimeout(timer);
     }
   }
 

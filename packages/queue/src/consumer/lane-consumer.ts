@@ -51,7 +51,7 @@ export interface LaneConsumerOptions extends LaneWorkerOptions {
  * as cancelled or failed. A lock is renewed until the end is stored.
  */
 export class LaneConsumer extends EventEmitter implements EngineWorker, WorkerLane, LockedLane {
-  readonly id: string = randomUUID();
+  readonly id: string;
   readonly name: string;
   readonly lockDuration: number;
   readonly #source: LaneSource;
@@ -70,6 +70,7 @@ export class LaneConsumer extends EventEmitter implements EngineWorker, WorkerLa
   constructor(name: string, processor: LaneProcessor, options: LaneConsumerOptions) {
     super();
     const { lockDuration = 30_000, stalledInterval = 30_000, maxStalledCount = 1 } = options;
+    this.id = options.id ?? randomUUID();
     this.name = name;
     this.lockDuration = lockDuration;
     this.#processor = processor;
@@ -86,7 +87,7 @@ export class LaneConsumer extends EventEmitter implements EngineWorker, WorkerLa
   }
 
   #openLoop(): TurnLoop {
-    const { transient, turns, maximumRateLimitDelay = LONGEST_LIMIT_MS } = this.#options;
+    const { transient, turns, places, maximumRateLimitDelay = LONGEST_LIMIT_MS } = this.#options;
     const { backend } = this.#source;
     return new TurnLoop({
       turns: turns?.(backend) ?? new BackendDriver(backend),
@@ -94,6 +95,7 @@ export class LaneConsumer extends EventEmitter implements EngineWorker, WorkerLa
       terms: { lockDuration: this.lockDuration, workerName: undefined },
       workerId: this.id,
       concurrency: () => this.#concurrency,
+      places,
       onJobs: (jobs, token) => this.#onJobs(jobs, token),
       onError: (error) => this.#onError(error),
       longestLimit: maximumRateLimitDelay,
@@ -112,6 +114,11 @@ export class LaneConsumer extends EventEmitter implements EngineWorker, WorkerLa
 
   set concurrency(value: number) {
     this.#concurrency = value;
+    this.#loop.wake();
+  }
+
+  /** Looks for jobs again, after places that several lanes share have become free. */
+  wake(): void {
     this.#loop.wake();
   }
 

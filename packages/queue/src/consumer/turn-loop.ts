@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { pauseBeforeRepeat } from "../contract/transient.ts";
+import type { LanePlaces } from "../contract/engine-worker.ts";
 import type { ClaimTerms, ClaimedRecord, LaneTurns, RunEnd, TurnAnswer } from "../contract/lane-driver.ts";
 import type { JobWait } from "./job-wait.ts";
 import { asError } from "../as-error.ts";
@@ -7,11 +8,13 @@ import { asError } from "../as-error.ts";
 /** The parts of a worker that its turns need. */
 export interface TurnLoopOptions {
   readonly turns: LaneTurns;
-  readonly wait: JobWait;
+  readonly wait: Pick<JobWait, "news">;
   readonly terms: Omit<ClaimTerms, "count" | "token">;
   /** The worker's id, with which the tokens of its locks begin. */
   readonly workerId: string;
   concurrency(): number;
+  /** The places that the lane shares with others; without them, `concurrency` is the only limit. */
+  readonly places?: LanePlaces | undefined;
   /** Receives the jobs of one claim. Each of them counts as running until its end is stored, or {@link TurnLoop.release}. */
   onJobs(jobs: readonly ClaimedRecord[], token: string): void;
   /** Notified of a claim that failed. It is repeated. */
@@ -69,6 +72,7 @@ export class TurnLoop {
   /** Takes no more jobs. Ends are still stored. */
   shut(): void {
     this.#isOpen = false;
+    this.#options.places?.rest();
   }
 
   /** Looks for jobs again if there is room for them. */
@@ -79,6 +83,7 @@ export class TurnLoop {
   /** Frees the place of a job that has no end to store. */
   release(): void {
     this.#running--;
+    this.#options.places?.free(1);
     this.#schedule();
     this.#tellIdle();
   }
@@ -134,14 +139,19 @@ export class TurnLoop {
   }
 
   #hasRoom(): boolean {
-    return this.#running < this.#options.concurrency();
+    return this.#running < this.#options.concurrency() && (this.#options.places?.hasRoom() ?? true);
   }
 
   /** Returns how many jobs to claim together with so many ends. A worker that waits is notified of new jobs. */
   #roomFor(ends: number): number {
-    if (!this.#isOpen || this.#isDrained || this.#isWaiting || this.#isHeld) return 0;
+    const { turns, places } = this.#options;
+    if (!this.#isOpen || this.#isDrained || this.#isWaiting || this.#isHeld) {
+      if (ends > 0) places?.free(ends);
+      return 0;
+    }
     const room = this.#options.concurrency() - this.#running + ends;
-    return Math.max(0, Math.min(room, this.#options.turns.claimLimit ?? Infinity));
+    const wanted = Math.max(0, Math.min(room, turns.claimLimit ?? Infinity));
+    return places === undefined ? wanted : places.reserve(wanted, ends);
   }
 
   async #turn(ends: readonly Ending[], count: number): Promise<void> {
@@ -149,6 +159,7 @@ export class TurnLoop {
     const { turns, terms, workerId } = this.#options;
     const token = `${workerId}:${this.#tokens++}`;
     let started = 0;
+    const { places } = this.#options;
     try {
       const answer = await turns.turn(
         ends.map(({ end }) => end),
@@ -156,8 +167,11 @@ export class TurnLoop {
       );
       this.#settle(ends, answer);
       started = answer.jobs.length;
+      if (count > started) places?.free(count - started);
       if (count > 0) this.#claimed(answer, count, token);
     } catch (error) {
+      // Ends that are not stored keep their places.
+      places?.free(count - ends.length);
       this.#refuse(ends, asError(error));
       if (count > 0) this.#claimFailed(error);
     } finally {
@@ -173,8 +187,10 @@ export class TurnLoop {
   #settle(ends: readonly Ending[], { refusals, delivered }: TurnAnswer): void {
     for (const [at, { resolve, reject }] of ends.entries()) {
       const refusal = refusals[at];
-      if (refusal !== undefined) reject(refusal);
-      else {
+      if (refusal !== undefined) {
+        this.#options.places?.free(-1);
+        reject(refusal);
+      } else {
         this.#running--;
         resolve(delivered?.[at] === true);
       }
@@ -198,6 +214,7 @@ export class TurnLoop {
     this.#failures = 0;
     if (limitedFor > 0) return this.#hold(Math.min(limitedFor, this.#options.longestLimit));
     this.#isDrained = jobs.length < count;
+    if (this.#isDrained) this.#options.places?.rest();
     this.#nextDue = nextDue;
   }
 
@@ -209,6 +226,7 @@ export class TurnLoop {
   /** Claims nothing for a while. */
   #hold(milliseconds: number): void {
     this.#isHeld = true;
+    this.#options.places?.rest();
     void delay(milliseconds, undefined, { ref: false }).then(() => {
       this.#isHeld = false;
       this.#isDrained = false;
@@ -218,9 +236,12 @@ export class TurnLoop {
 
   async #wait(): Promise<void> {
     this.#isWaiting = true;
-    await this.#options.wait.news(this.#nextDue);
+    const { wait, places, turns } = this.#options;
+    await wait.news(this.#nextDue);
     this.#isWaiting = false;
     this.#isDrained = false;
+    // The news reaches one worker. The places of this one were taken by another shard meanwhile.
+    if (places?.hasRoom() === false && this.#isOpen) void turns.passNewsOn?.().catch(() => {});
     this.#pump();
   }
 }

@@ -19,8 +19,34 @@ export type ProcessedEnd =
   | { readonly outcome: "completed"; readonly result: unknown }
   | { readonly outcome: "failed"; readonly error: Error };
 
+/**
+ * The places for jobs that the lanes of several shards share. A lane reserves places with each claim.
+ *
+ * @remarks
+ * A place is held from the reservation until the end of the job is on its way, or until the claim has not used it. An end that
+ * is not stored takes its place again.
+ */
+export interface LanePlaces {
+  /**
+   * Frees the places of `returning` ends, which travel with the claim, and reserves at most `wanted` places.
+   *
+   * @returns the number of reserved places.
+   */
+  reserve(wanted: number, returning: number): number;
+  /** Frees places: of jobs that have ended, or of a claim that has found fewer jobs. A number below 0 takes them again. */
+  free(count: number): void;
+  /** Records that the shard has no jobs that can run, so that the other shards share its places. */
+  rest(): void;
+  /** Returns whether any place is free. If none is, the lane is woken when one is. */
+  hasRoom(): boolean;
+}
+
 /** The options with which a lane's worker is opened. */
 export interface LaneWorkerOptions extends Omit<WorkerOptions, "connection"> {
+  /** The id of the worker, with which the tokens of its locks begin. Default: a new one. */
+  readonly id?: string;
+  /** The places that this worker shares with others; without them, `concurrency` is its own limit. */
+  readonly places?: LanePlaces;
   readonly renewal?: LockHolder;
   /** The time until the next check for lapsed locks of a lane that had no running job at the last one, in milliseconds. */
   readonly restingInterval?: number;

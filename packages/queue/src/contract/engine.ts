@@ -9,6 +9,7 @@ import type { HistoryBucket, HistoryEntry, HistoryRange } from "./history.ts";
 import type { FlowAdder, LaneQueue } from "./lane-queue.ts";
 import type { LaneEventListener, LaneEvents } from "./lane-events.ts";
 import type { LockTerms } from "./lock-terms.ts";
+import type { ShardsReport } from "./shards-report.ts";
 import type { ReplyChannel } from "./replies.ts";
 import type { RunJournal } from "./run-journal.ts";
 import type { TaskLimits } from "./task-limits.ts";
@@ -158,6 +159,17 @@ export interface Engine extends Life {
   transient(error: unknown): Transient | undefined;
   /** Returns for how long the engine has not answered, in milliseconds; 0 while it answers. */
   downFor(): number;
+  /**
+   * Returns a new id for a job, without its lane, that decides its shard. Only an engine with shards has it; on all others an
+   * id is a ULID alone.
+   */
+  newJobId?(place: NewJobPlace): string;
+  /** Returns the number of the shard on which a job is. Commands to different shards succeed and fail independently. */
+  shardOf?(laneName: string, id: string): number;
+  /** Reads the shards for operators, and ends a change of their number of which no job is left. */
+  readShards?(): Promise<ShardsReport>;
+  /** Returns the shards as readers of jobs, each in its own order. */
+  shardViews?(): readonly Pick<Engine, "idsIn" | "readRecords">[];
   /** Writes a copy of all jobs to a new file while they run. Only an engine whose data no server manages has it. */
   backup?(path: string): Promise<void>;
   /**
@@ -169,6 +181,14 @@ export interface Engine extends Life {
   onBroken?(listener: (error: Error) => void): () => void;
   /** Ends the use of the engine, whose connections close. */
   close(): Promise<void>;
+}
+
+/** The conditions for the shard of a new job. */
+export interface NewJobPlace {
+  /** The deduplication key of the job, which decides its shard. */
+  readonly key?: string | undefined;
+  /** The id of another job of the same flow, on whose shard the job has to be. */
+  readonly beside?: string | undefined;
 }
 
 /**

@@ -90,6 +90,8 @@ export interface LaneTurns {
    * @throws if nothing was stored, or if it is not known whether the turn was.
    */
   turn(ends: readonly RunEnd[], claim: ClaimTerms | undefined): Promise<TurnAnswer>;
+  /** Notifies another worker that waits for jobs of the lane, after this worker has received news of jobs and has no place for them. */
+  passNewsOn?(): Promise<void>;
 }
 
 /**

@@ -1,6 +1,7 @@
 import { createRequire } from "node:module";
 import { extname } from "node:path";
 import type { Engine } from "../contract/engine.ts";
+import type { ShardAdmin } from "../contract/shards-report.ts";
 import { EngineUnsupportedError } from "../errors.ts";
 import { messageOf } from "../message-of.ts";
 
@@ -10,6 +11,8 @@ const EXTENSION = extname(import.meta.url);
 /** The module of an engine. */
 interface EngineModule {
   readonly open: (url: string) => Engine;
+  /** Only an engine with shards has it. */
+  readonly openShards?: (url: string) => ShardAdmin;
 }
 
 /**
@@ -21,7 +24,7 @@ interface EngineModule {
  *
  * @throws {@link EngineUnsupportedError} if a library of the engine is not installed.
  */
-export function loadEngine(name: "redis" | "postgres" | "sqlite" | "memory"): EngineModule {
+export function loadEngine(name: "redis" | "sharded" | "postgres" | "sqlite" | "memory"): EngineModule {
   try {
     return require(`./${name}/open${EXTENSION}`) as EngineModule;
   } catch (error) {

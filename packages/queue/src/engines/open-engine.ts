@@ -1,5 +1,6 @@
 import { EngineUrlError } from "../errors.ts";
 import type { Engine } from "../contract/engine.ts";
+import { hasShards } from "../contract/shard-url.ts";
 import { loadEngine } from "./load-engine.ts";
 import { withoutPassword } from "../contract/without-password.ts";
 
@@ -7,7 +8,7 @@ import { withoutPassword } from "../contract/without-password.ts";
 export const DEFAULT_ENGINE = "embedded:.taskloom";
 
 const EXAMPLES =
-  '"redis://HOST:6379", "rediss://…", "redis-cluster://HOST:6379,HOST:6379", "postgres://HOST/DATABASE", "embedded:FOLDER" or "memory:"';
+  '"redis://HOST:6379", "rediss://…", "redis://HOST,HOST" (a shard on each), "redis-cluster://HOST:6379,HOST:6379", "postgres://HOST/DATABASE", "embedded:FOLDER" or "memory:"';
 
 /**
  * Returns the engine that a URL names. The engine connects at its first use.
@@ -22,7 +23,7 @@ export function openEngine(url: string): Engine {
     case "rediss":
     case "redis-cluster":
     case "rediss-cluster":
-      return loadEngine("redis").open(url);
+      return loadEngine(hasShards(url) ? "sharded" : "redis").open(url);
     case "postgres":
     case "postgresql":
       return loadEngine("postgres").open(url);

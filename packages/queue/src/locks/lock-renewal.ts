@@ -49,7 +49,8 @@ export class LockRenewal implements LockHolder {
   readonly table: LockTable;
   readonly #data: RenewalThreadData;
   readonly #onStall: LockRenewalOptions["onStall"];
-  readonly #lanes = new Map<number, LaneLocks>();
+  /** The lanes of each queue: one on each shard. */
+  readonly #lanes = new Map<number, LaneLocks[]>();
   readonly #queues: readonly string[];
   #thread: Thread | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -78,7 +79,7 @@ export class LockRenewal implements LockHolder {
     thread.on("message", (message: RenewalThreadMessage) => {
       if (message.type === "stall") this.#onStall({ duration: message.duration, jobs: message.jobs });
       else if (message.type === "renews") this.#renews = true;
-      else this.#lanes.get(message.queue)?.lost(message.id, message.sequence);
+      else for (const lane of this.#lanes.get(message.queue) ?? []) lane.lost(message.id, message.sequence);
     });
     // Without the thread the loop renews.
     thread.on("error", () => (this.#renews = false));
@@ -104,7 +105,7 @@ export class LockRenewal implements LockHolder {
   locksOf(lane: LockedLane): LaneLocks {
     const queue = this.#queues.indexOf(lane.name);
     const locks = new LaneLocks(lane, queue < 0 ? undefined : { queue, table: this.table, thread: this });
-    this.#lanes.set(queue, locks);
+    this.#lanes.set(queue, [...(this.#lanes.get(queue) ?? []), locks]);
     return locks;
   }
 

@@ -50,7 +50,11 @@ export async function oldestWait(queues: LaneQueues, lane: Lane): Promise<number
   const { engine } = queues;
   const name = queues.nameOf(lane);
   const ids = await Promise.all(
-    (["waiting", "paused", "prioritized"] as const).map((state) => engine.idsIn(name, state, 0, 1, "oldest")),
+    (engine.shardViews?.() ?? [engine]).flatMap((shard) =>
+      (["waiting", "paused", "prioritized"] as const).map((state) =>
+        shard.idsIn(name, state, 0, 1, "oldest"),
+      ),
+    ),
   );
   const records = await engine.readRecords(name, ids.flat(), {});
   const times = records.flatMap((record) => (record === undefined ? [] : [record.timestamp]));

@@ -20,8 +20,11 @@ export const STORED_STATES: readonly StoredState[] = [
 /** The number of ids that are read of a section at once. */
 const IDS_AT_ONCE = 200;
 
-/** The jobs of one lane in one state, which a walk reads from the newest on. */
+/** The jobs of one lane in one state, on one shard, which a walk reads from the newest on. */
 interface Section {
+  readonly reader: Pick<Engine, "idsIn" | "readRecords">;
+  /** The name of the section in a cursor. */
+  readonly name: string;
   readonly queue: string;
   readonly lane: Lane;
   readonly state: StoredState;
@@ -50,7 +53,6 @@ export interface WalkedJob {
  * depend on the size of the jobs. Its cursor is the place at which a later walk continues.
  */
 export class JobWalk {
-  readonly #engine: Engine;
   readonly #sections: readonly Section[];
 
   /**
@@ -64,24 +66,29 @@ export class JobWalk {
     cursor: string | undefined,
     among: readonly Lane[] = lanes,
   ) {
-    this.#engine = engine;
     const places = cursor === undefined ? {} : placesAt(cursor);
+    const readers = engine.shardViews?.() ?? [engine];
     this.#sections = queues.flatMap((queue) =>
       among.flatMap((lane) =>
-        states.map((state): Section => {
-          const passed = places[`${laneQueueName(queue, lane)}:${state}`] ?? 0;
-          return {
-            queue,
-            lane,
-            state,
-            ahead: [],
-            at: 0,
-            from: passed,
-            isOver: false,
-            returned: passed,
-            passed,
-          };
-        }),
+        states.flatMap((state) =>
+          readers.map((reader, shard): Section => {
+            const name = `${laneQueueName(queue, lane)}:${state}${shard === 0 ? "" : `:${shard}`}`;
+            const passed = places[name] ?? 0;
+            return {
+              reader,
+              name,
+              queue,
+              lane,
+              state,
+              ahead: [],
+              at: 0,
+              from: passed,
+              isOver: false,
+              returned: passed,
+              passed,
+            };
+          }),
+        ),
       ),
     );
   }
@@ -108,8 +115,8 @@ export class JobWalk {
       ({ isOver, at, ahead, returned, passed }) => isOver && at >= ahead.length && passed >= returned,
     );
     if (isAll) return undefined;
-    const places = this.#sections.flatMap(({ queue, lane, state, passed }) =>
-      passed === 0 ? [] : [[`${laneQueueName(queue, lane)}:${state}`, passed] as const],
+    const places = this.#sections.flatMap(({ name, passed }) =>
+      passed === 0 ? [] : [[name, passed] as const],
     );
     return writeCursor(Object.fromEntries(places));
   }
@@ -131,8 +138,9 @@ export class JobWalk {
       if (section.at < section.ahead.length || section.isOver) return;
       const name = laneQueueName(section.queue, section.lane);
       section.from += section.ahead.length;
-      const ids = await this.#engine.idsIn(name, section.state, section.from, IDS_AT_ONCE, "newest");
-      section.ahead = ids.length === 0 ? [] : await this.#engine.readRecords(name, ids, {});
+      const { reader } = section;
+      const ids = await reader.idsIn(name, section.state, section.from, IDS_AT_ONCE, "newest");
+      section.ahead = ids.length === 0 ? [] : await reader.readRecords(name, ids, {});
       section.at = 0;
       section.isOver = ids.length < IDS_AT_ONCE;
     }

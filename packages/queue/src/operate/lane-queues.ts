@@ -35,6 +35,15 @@ export class LaneQueues {
     return laneQueueName(this.queueName, lane);
   }
 
+  /** Divides jobs of a lane by their shards, which answer independently. On an engine without shards they are one group. */
+  groups<T extends { readonly id: string }>(lane: Lane, jobs: readonly T[]): (readonly T[])[] {
+    const { engine } = this;
+    if (jobs.length === 0) return [];
+    if (engine.shardOf === undefined) return [jobs];
+    const name = this.nameOf(lane);
+    return [...Map.groupBy(jobs, ({ id }) => engine.shardOf!(name, storedId(id))).values()];
+  }
+
   /** Reads the stored state of one lane's jobs by the ids that users know. */
   async lookup(lane: Lane, ids: readonly string[]): Promise<StoredJob[]> {
     return await untilAnswered(

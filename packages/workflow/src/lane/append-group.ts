@@ -3,6 +3,8 @@ import type { AppendAnswer, Engine, RunAppend } from "@taskloom/queue/lane";
 
 /** A run that has something to store. */
 export interface Appending {
+  /** The id under which its job is stored. */
+  readonly storedId: string;
   /** Returns what is to be stored now; undefined if the run has left meanwhile. */
   nextAppend(): RunAppend | undefined;
   appended(answer: AppendAnswer): void;
@@ -10,15 +12,20 @@ export interface Appending {
   appendFailed(error: unknown): void;
 }
 
+/** The runs of one shard that have something to store. An engine without shards has one. */
+interface Line {
+  waiting: Set<Appending>;
+  isUnderWay: boolean;
+}
+
 /**
- * The appends of all runs of a lane. One call is under way at a time, and everything that comes meanwhile goes with the next
- * one: many runs then share one command, and one flush of the engine's disk.
+ * The appends of all runs of a lane. One call is under way at a time on each shard, and everything that comes meanwhile goes
+ * with the next one: many runs then share one command, and one flush of the engine's disk.
  */
 export class AppendGroup {
   readonly #engine: Engine;
   readonly #lane: string;
-  #waiting = new Set<Appending>();
-  #isUnderWay = false;
+  readonly #lines = new Map<number, Line>();
   #isClosed = false;
   /** The number of calls, for tests. */
   calls = 0;
@@ -32,27 +39,31 @@ export class AppendGroup {
 
   /** Stores what a run has: with the next call. */
   request(run: Appending): void {
-    this.#waiting.add(run);
-    if (this.#isUnderWay) return;
-    this.#isUnderWay = true;
+    const shard = this.#engine.shardOf?.(this.#lane, run.storedId) ?? 0;
+    let line = this.#lines.get(shard);
+    if (line === undefined) this.#lines.set(shard, (line = { waiting: new Set(), isUnderWay: false }));
+    line.waiting.add(run);
+    if (line.isUnderWay) return;
+    line.isUnderWay = true;
+    const sent = line;
     // Everything of this turn goes together.
-    this.#engine.defer(() => void this.#send());
+    this.#engine.defer(() => void this.#send(sent));
   }
 
-  async #send(): Promise<void> {
-    while (this.#waiting.size > 0) {
+  async #send(line: Line): Promise<void> {
+    while (line.waiting.size > 0) {
       const runs: Appending[] = [];
       const appends: RunAppend[] = [];
-      for (const run of this.#waiting) {
+      for (const run of line.waiting) {
         const append = run.nextAppend();
         if (append === undefined) continue;
         runs.push(run);
         appends.push(append);
       }
-      this.#waiting = new Set();
+      line.waiting = new Set();
       if (appends.length > 0) await this.#append(runs, appends);
     }
-    this.#isUnderWay = false;
+    line.isUnderWay = false;
   }
 
   async #append(runs: readonly Appending[], appends: readonly RunAppend[]): Promise<void> {

@@ -116,6 +116,11 @@ export class ResidentRun implements Appending {
     return this.#record;
   }
 
+  /** The id under which the job of the run is stored. */
+  get storedId(): string {
+    return this.#job.id!;
+  }
+
   get length(): number {
     return this.#run.length;
   }

@@ -101,7 +101,7 @@ export function answerTo(error: FastifyError): {
     };
   }
   if (error instanceof TaskloomQueueError) {
-    const isAway = error.code === "ENGINE_UNAVAILABLE" || error.code === "QUEUE_CLOSED";
+    const isAway = ["ENGINE_UNAVAILABLE", "QUEUE_CLOSED", "SHARD_DOWN"].includes(error.code);
     return { status: isAway ? 503 : 400, code: error.code, message };
   }
   if (error.validation !== undefined) return { status: 400, code: "REQUEST", message: capitalized(message) };

@@ -9,6 +9,9 @@ import { redisTransient } from "./redis-transient.ts";
 import { bringScripts } from "./transaction-scripts.ts";
 import { isNotPrimary } from "./writable-redis.ts";
 
+/** A flow without an answer for so long is repeated on another connection, in milliseconds. */
+const HUNG_MS = 10_000;
+
 interface OpenConnection {
   readonly client: RedisClient;
   readonly flows: FlowProducer;
@@ -37,9 +40,14 @@ export class FlowConnection implements FlowAdder {
   async add(flow: FlowJob): Promise<unknown> {
     if (this.#closed) throw new ConnectionCutError("The connection for flows was closed.");
     const { client, flows } = (this.#open ??= this.#openOne());
+    // A cluster that replaces a node may neither connect nor fail. The command is then cut here.
+    const { promise: hung, reject } = Promise.withResolvers<never>();
+    const timer = setTimeout(() => {
+      client.disconnect();
+      reject(new Error("Connection is closed."));
+    }, HUNG_MS);
     try {
-      await flows.waitUntilReady();
-      return await flows.add(flow);
+      return await Promise.race([hung, flows.waitUntilReady().then(() => flows.add(flow))]);
     } catch (error) {
       if (isNotPrimary(error)) client.disconnect(); // The next flow goes to the new primary.
       if (redisTransient(error) === "refused") throw error;
@@ -47,6 +55,8 @@ export class FlowConnection implements FlowAdder {
       const isCut = error instanceof Error && error.message === "Connection is closed.";
       if (client.status === "ready" && !isCut) throw error;
       throw new ConnectionCutError("The connection was cut while a flow was on its way.", { cause: error });
+    } finally {
+      clearTimeout(timer);
     }
   }
 

@@ -1,10 +1,9 @@
-import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { extname } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { IQueueBackend, Queue, RedisQueueBackend } from "bullmq";
 import { Cluster } from "ioredis";
-import { EngineUnavailableError } from "../../errors.ts";
+import { EngineUnavailableError, ShardsDifferError } from "../../errors.ts";
 import { LANE_CLAIM_MS } from "../../contract/engine.ts";
 import type { CancelAnswer, CancelRequest, SealAnswer } from "../../contract/cancellation.ts";
 import type { LaneProcessor, LaneWorkerOptions } from "../../contract/engine-worker.ts";
@@ -65,7 +64,10 @@ import { openRedis, prefixAt, unrepeating } from "./redis-client.ts";
 import type { RedisClient } from "./redis-client.ts";
 import { redisTransient } from "./redis-transient.ts";
 import { RedisRetention } from "./redis-retention.ts";
-import { ReplyStream, sendBehindScript } from "./reply-stream.ts";
+import { ReplyStream, newReplyAddress, sendBehindScript } from "./reply-stream.ts";
+import { readClusterRanges } from "./cluster-ranges.ts";
+import type { ClusterRange } from "./cluster-ranges.ts";
+import { ShardRecordKey, refuseShards } from "./shard-record-key.ts";
 
 /** The module that the renewing thread imports. */
 const RENEWAL_MODULE = new URL(`./renewal-connection${extname(import.meta.url)}`, import.meta.url).href;
@@ -79,6 +81,14 @@ const DELIVERING_TURN = "taskloomTurnDelivering";
 const CLOCK_INTERVAL_MS = 60_000;
 /** A connection that has been silent for so many heartbeats is closed. */
 const MAX_SILENT_BEATS = 3;
+
+/** The settings of an engine that stores one shard of several. */
+export interface ShardSettings {
+  /** The prefix of the keys; in a cluster its hash tag chooses the slot of the shard. */
+  readonly prefix: string;
+  /** The address at which this process receives replies, on all shards. */
+  readonly replyAddress: string;
+}
 
 /** BullMQ on a Redis server or a Redis Cluster, through ioredis. */
 export class RedisEngine extends BullEngine implements Engine {
@@ -95,6 +105,7 @@ export class RedisEngine extends BullEngine implements Engine {
   /** The connection for additions, for turns, and for the replies that go behind them. It repeats no command. */
   readonly #turns: UnrepeatedConnection;
   readonly #prefix: string;
+  readonly #isShard: boolean;
   readonly #serving: ServingKeys;
   readonly #history: HistoryKeys;
   readonly #claimLane: Script<(0 | 1)[]>;
@@ -109,10 +120,11 @@ export class RedisEngine extends BullEngine implements Engine {
   /** Whether a lost connection is opened again. Before the first connection it is, if BullMQ's objects wait for it. */
   #keepsTrying = false;
 
-  private constructor(url: string) {
+  private constructor(url: string, shard: ShardSettings | undefined) {
     super();
     this.url = withoutPassword(url);
-    this.#prefix = prefixAt(url);
+    this.#isShard = shard !== undefined;
+    this.#prefix = shard?.prefix ?? prefixAt(url);
     const server: RenewalServer = { url, prefix: this.#prefix };
     this.locks = serverLocks(500, { module: RENEWAL_MODULE, server });
     this.#client = openRedis(url, {
@@ -147,11 +159,10 @@ export class RedisEngine extends BullEngine implements Engine {
       openQueue: (name) => this.openQueue(name),
       onRemoved: (laneName, ids) => this.journal.forget(laneName, ids),
     });
-    // Every job carries the address: 96 random bits, in fewer characters than a UUID.
     this.replies = new ReplyStream(
       this.#client,
       this.#prefix,
-      randomBytes(12).toString("base64url"),
+      shard?.replyAddress ?? newReplyAddress(),
       (keys, values) => this.#turns.run("taskloomReply", keys, values),
     );
   }
@@ -184,9 +195,26 @@ export class RedisEngine extends BullEngine implements Engine {
     return `${this.#prefix}:deliver:`;
   }
 
-  static open(url: string): RedisEngine {
+  /** @throws {@link EngineUrlError} if the URL is neither a server's nor a cluster's. */
+  static open(url: string, shard?: ShardSettings): RedisEngine {
     checkRedisUrl(url);
-    return new RedisEngine(url);
+    return new RedisEngine(url, shard);
+  }
+
+  /** Returns the record of the queue's shards under a prefix; without one, under that of this engine. */
+  shardRecord(prefix: string = this.#prefix): ShardRecordKey {
+    this.#beginToConnect();
+    return new ShardRecordKey(this.#client, prefix);
+  }
+
+  /** Adds to the marker of a lane, so that another worker that waits for its jobs looks for them. */
+  async passNewsOn(laneName: string): Promise<void> {
+    await this.#client.zadd(`${this.#prefix}:${laneName}:marker`, 0, "0");
+  }
+
+  /** Returns the masters of a cluster with their slots; undefined for a single server. */
+  async clusterSlots(): Promise<readonly ClusterRange[] | undefined> {
+    return this.#client instanceof Cluster ? await readClusterRanges(this.#client) : undefined;
   }
 
   protected async open(): Promise<void> {
@@ -200,11 +228,13 @@ export class RedisEngine extends BullEngine implements Engine {
       ]);
       this.#lastError = undefined;
       await refuseNodeOfCluster(this.#client, this.url);
+      if (!this.#isShard) await refuseShards(new ShardRecordKey(this.#client, this.#prefix), this.url);
       await this.#readClock();
       this.#warnings = await inspectServers(this.#client, this.url);
     } catch (error) {
       const cause = this.#lastError ?? error;
       if (!this.#keepsTrying) await this.#closeFailed();
+      if (error instanceof ShardsDifferError) throw error;
       const { reason, next } = connectionFailure(cause, this.url);
       throw new EngineUnavailableError(`Redis at ${this.url} cannot be used (${reason}); ${next}`, {
         cause,
@@ -312,6 +342,7 @@ export class RedisEngine extends BullEngine implements Engine {
       get claimLimit() {
         return driver.claimLimit;
       },
+      passNewsOn: () => this.passNewsOn(name),
       turn: (ends, claim) => {
         if (ends.length > 0) this.#events.added(name, ends);
         return driver.turn(ends, claim);

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { Cluster } from "ioredis";
 import type { EndingRun, ReplyChannel, ReplyMessage } from "../../contract/replies.ts";
 import { watchClient, watchConnection } from "./heartbeat.ts";
@@ -186,6 +187,11 @@ export class ReplyStream implements ReplyChannel {
   #key(address: string): string {
     return `${this.#prefix}:replies:${address}`;
   }
+}
+
+/** Returns a new address of a process. Every job carries it: 96 random bits, in fewer characters than a UUID. */
+export function newReplyAddress(): string {
+  return randomBytes(12).toString("base64url");
 }
 
 /** Returns the number of entries of this size that a stream may have within the bound of bytes. */

@@ -1,0 +1,236 @@
+/**
+ * One queue on one, four and eight Redis servers.
+ *
+ * 1. **Counted**: the processor time of Redis and the commands for each job, with one and with four shards, and the evenness
+ *    of the load. These figures do not depend on the speed of the machine.
+ * 2. **Throttled**: each server is held to an eighth of a core (`throttle.ts`), so that a machine with two cores shows what
+ *    more servers would do. A backlog is completed for some seconds by one worker process. BullMQ is the peer, with a queue
+ *    and a worker for each server, since it has no shards.
+ */
+import { fork, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { TaskQueue, defineTask } from "@taskloom/queue";
+import { Queue } from "bullmq";
+import { Redis } from "ioredis";
+import { kill, told } from "../child-process.ts";
+
+const SHARE = Number(process.env["BENCH_SHARE"] ?? 1 / 8);
+const SECONDS = Number(process.env["BENCH_SECONDS"] ?? 5);
+const JOBS = Number(process.env["BENCH_JOBS"] ?? 40_000);
+const only = process.argv.slice(3);
+const sides = ["Taskloom", "BullMQ"] as const;
+const work = defineTask({ name: "bench.shards" }, async (n: number) => n);
+let missed = 0;
+
+interface Server {
+  readonly url: string;
+  readonly process: ChildProcess;
+  readonly folder: string;
+}
+
+let port = 21_000 + Math.floor(Math.random() * 10_000);
+
+async function startServer(): Promise<Server> {
+  const folder = await mkdtemp(join(tmpdir(), "taskloom-bench-"));
+  const own = port++;
+  const flags = [
+    "--port",
+    String(own),
+    "--bind",
+    "127.0.0.1",
+    "--dir",
+    folder,
+    "--save",
+    "",
+    "--appendonly",
+    "no",
+  ];
+  const child = spawn("redis-server", flags, { stdio: ["ignore", "pipe", "inherit"] });
+  await new Promise<void>((resolve, reject) => {
+    child.once("error", reject);
+    child.once("exit", (code) => reject(new Error(`redis-server ended with ${code}`)));
+    child.stdout.setEncoding("utf8").on("data", (text: string) => {
+      if (text.includes("Ready to accept connections")) resolve();
+    });
+  });
+  child.removeAllListeners("exit");
+  return { url: `redis://127.0.0.1:${own}`, process: child, folder };
+}
+
+async function withServers<T>(count: number, body: (servers: readonly Server[]) => Promise<T>): Promise<T> {
+  const servers: Server[] = [];
+  try {
+    for (let at = 0; at < count; at++) servers.push(await startServer());
+    return await body(servers);
+  } finally {
+    for (const { process: child, folder } of servers) {
+      await kill(child);
+      await rm(folder, { recursive: true, force: true });
+    }
+  }
+}
+
+const addressOf = (servers: readonly Server[]): string =>
+  `redis://${servers.map(({ url }) => url.slice("redis://".length)).join(",")}`;
+
+async function fill(side: (typeof sides)[number], servers: readonly Server[], count: number): Promise<void> {
+  if (side === "Taskloom") {
+    const queue = new TaskQueue({ engine: addressOf(servers) });
+    await queue.connect();
+    for (let from = 0; from < count; from += 5_000) {
+      const tasks = Array.from({ length: Math.min(5_000, count - from) }, (_, n) => queue.submit(work, n));
+      for (const task of tasks) task.then(undefined, () => {});
+      await Promise.all(tasks.map((task) => task.sent()));
+    }
+    await queue.close();
+    return;
+  }
+  for (const { url } of servers) {
+    const connection = new Redis(url, { maxRetriesPerRequest: null });
+    const queue = new Queue("raw", { connection });
+    const opts = { removeOnComplete: { age: 3_600 } };
+    for (let left = Math.ceil(count / servers.length); left > 0; left -= 1_000)
+      await queue.addBulk(
+        Array.from({ length: Math.min(1_000, left) }, (_, n) => ({ name: "job", data: n, opts })),
+      );
+    await queue.close();
+    connection.disconnect();
+  }
+}
+
+function startWorker(side: (typeof sides)[number], servers: readonly Server[]): ChildProcess {
+  return fork(fileURLToPath(new URL("child.ts", import.meta.url)), [side, ...servers.map(({ url }) => url)], {
+    execArgv: ["--conditions=@taskloom/source"],
+  });
+}
+
+async function completedBy(worker: ChildProcess): Promise<number> {
+  const answer = told(worker, "completed");
+  worker.send({});
+  return Number(await answer);
+}
+
+/** Returns the processor time in microseconds, the commands and the completed jobs of each server. */
+async function usage(
+  servers: readonly Server[],
+): Promise<{ cpu: number; commands: number; completed: number }[]> {
+  return await Promise.all(
+    servers.map(async ({ url }) => {
+      const redis = new Redis(url);
+      const info = `${await redis.info("cpu")}${await redis.info("stats")}${await redis.info("commandstats")}`;
+      const number = (name: string): number => Number(new RegExp(`${name}:([\\d.]+)`).exec(info)?.[1] ?? 0);
+      const scripts = [...info.matchAll(/cmdstat_(?:evalsha|eval|bzpopmin|xread):calls=(\d+)/g)];
+      const completed = await redis.zcard("taskloom:default.loop:completed");
+      redis.disconnect();
+      return {
+        cpu: (number("used_cpu_user") + number("used_cpu_sys")) * 1e6,
+        commands: scripts.reduce((sum, [, calls]) => sum + Number(calls), 0),
+        completed,
+      };
+    }),
+  );
+}
+
+async function counted(count: number): Promise<{ cpu: number; trips: number; spread: number }> {
+  return await withServers(count, async (servers) => {
+    const worker = startWorker("Taskloom", servers);
+    await told(worker, "ready");
+    const finish = async (count: number): Promise<void> => {
+      await fill("Taskloom", servers, count);
+      while ((await completedBy(worker)) < total + count) await delay(50);
+      total += count;
+    };
+    let total = 0;
+    // The connections are open and the scripts are loaded before the measurement.
+    await finish(1_000);
+    const before = await usage(servers);
+    await finish(JOBS);
+    await delay(500); // The last ends are on their way.
+    const after = await usage(servers);
+    await kill(worker);
+    const sum = (key: "cpu" | "commands"): number =>
+      after.reduce((total, each, at) => total + each[key] - before[at]![key], 0);
+    const loads = after.map(({ completed }, at) => completed - before[at]!.completed);
+    return {
+      cpu: sum("cpu") / JOBS,
+      trips: sum("commands") / JOBS,
+      spread: Math.max(...loads) / Math.min(...loads) - 1,
+    };
+  });
+}
+
+async function throttled(
+  side: (typeof sides)[number],
+  count: number,
+): Promise<{ rate: number; share: number }> {
+  return await withServers(count, async (servers) => {
+    await fill(side, servers, Math.ceil(SECONDS * 2 * 8_000 * count * SHARE * 8));
+    const pids = servers.map(({ process: child }) => String(child.pid));
+    const throttle = fork(fileURLToPath(new URL("throttle.ts", import.meta.url)), [String(SHARE), ...pids]);
+    const worker = startWorker(side, servers);
+    try {
+      await told(worker, "ready");
+      await delay(1_500);
+      const [cpuBefore, doneBefore, begun] = [
+        await usage(servers),
+        await completedBy(worker),
+        performance.now(),
+      ];
+      await delay(SECONDS * 1_000);
+      const [done, ended, cpuAfter] = [await completedBy(worker), performance.now(), await usage(servers)];
+      const cpu = cpuAfter.reduce((sum, each, at) => sum + each.cpu - cpuBefore[at]!.cpu, 0) / servers.length;
+      return { rate: ((done - doneBefore) / (ended - begun)) * 1_000, share: cpu / 1_000 / (ended - begun) };
+    } finally {
+      await kill(worker);
+      await kill(throttle);
+      for (const { process: child } of servers) child.kill("SIGCONT");
+    }
+  });
+}
+
+/** Prints a ratio and its bound. */
+function bound(name: string, value: number, limit: number, isLeast: boolean): void {
+  const holds = isLeast ? value >= limit : value <= limit;
+  if (!holds) missed++;
+  console.log(
+    `  ${name}: ${value.toFixed(3)} (${isLeast ? "at least" : "at most"} ${limit})${holds ? "" : "  MISSED"}`,
+  );
+}
+
+if (only.length === 0 || only.includes("counted")) {
+  console.log(`Counted, ${JOBS} jobs, processor time of Redis and commands for each job`);
+  const rows = [];
+  for (const shards of [1, 4]) {
+    const row = await counted(shards);
+    rows.push(row);
+    console.log(
+      `  ${shards} shard(s): ${row.cpu.toFixed(1)} µs, ${row.trips.toFixed(3)} commands, load even within ${(row.spread * 100).toFixed(1)} %`,
+    );
+  }
+  bound("processor time of four shards / one", rows[1]!.cpu / rows[0]!.cpu, 1.05, false);
+  bound("commands of four shards / one", rows[1]!.trips / rows[0]!.trips, 1.05, false);
+  bound("spread of the load", rows[1]!.spread, 0.1, false);
+}
+if (only.length === 0 || only.includes("throttled")) {
+  console.log(`Throttled, each server at ${(SHARE * 100).toFixed(1)} % of a core, ${SECONDS} s of a backlog`);
+  for (const side of sides) {
+    const rates: number[] = [];
+    for (const shards of [1, 4, 8]) {
+      const { rate, share } = await throttled(side, shards);
+      rates.push(rate);
+      console.log(
+        `  ${side}, ${shards} server(s): ${Math.round(rate)} jobs/s, ${(rate / rates[0]!).toFixed(2)}x one; each server used ${(share * 100).toFixed(1)} % of a core`,
+      );
+    }
+    if (side === "Taskloom") {
+      bound("four shards / one", rates[1]! / rates[0]!, 3.4, true);
+      bound("eight shards / one", rates[2]! / rates[0]!, 6, true);
+    }
+  }
+}
+if (missed > 0) process.exitCode = 1;

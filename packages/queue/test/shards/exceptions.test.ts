@@ -1,0 +1,105 @@
+import { TaskQueue, TaskWorker, call, currentJob, defineTask, openEngine } from "@taskloom/queue";
+import { LaneQueues, readRateLimit } from "@taskloom/queue/operating";
+import { Redis } from "ioredis";
+import { expect } from "vitest";
+import { shardsTest as test } from "./shards-test.ts";
+
+// The exceptions of docs/scaling.md: what holds on each shard, and not for the whole queue.
+
+const shardIn = (id: string): number => Number(/~s(\d+)$/.exec(id)?.[1]);
+
+test("order and priorities hold on each shard", async ({ startServers }) => {
+  const { url } = await startServers(2);
+  const order: number[][] = [[], []];
+  const note = defineTask(
+    { name: "except.order" },
+    async (shard: number, n: number) => void order[shard]!.push(n),
+  );
+  await using engine = openEngine(url);
+  await using queue = new TaskQueue({ engine });
+  await queue.connect();
+  const jobs = [];
+  for (const priority of [9, 3, 5]) {
+    for (let each = 0; each < 2; each++) {
+      const id = engine.newJobId!({});
+      jobs.push(queue.with({ id, priority }).submit(note, shardIn(id), priority));
+    }
+  }
+  for (const job of jobs) await job.sent();
+  await using worker = new TaskWorker({ engine: url, tasks: [note], concurrency: 1 });
+  worker.run().catch(() => {});
+  await Promise.all(jobs);
+  expect(order).toEqual([
+    [3, 5, 9],
+    [3, 5, 9],
+  ]);
+});
+
+test("a rate limit is divided, and below the number of shards it is a longer time on each", async ({
+  startServers,
+}) => {
+  const { url, servers } = await startServers(4);
+  await using queue = new TaskQueue({ engine: url });
+  const queues = new LaneQueues(queue.engine, queue.name);
+  const limits = async (): Promise<unknown[]> =>
+    await Promise.all(
+      servers.map(async (server) => {
+        const redis = new Redis(server.url);
+        const limit = await redis.hmget("taskloom:default.loop:meta", "max", "duration");
+        redis.disconnect();
+        return limit.map(Number);
+      }),
+    );
+  await queue.limit({ max: 10, per: 1_000 });
+  expect(await limits()).toEqual([
+    [3, 1_000],
+    [3, 1_000],
+    [2, 1_000],
+    [2, 1_000],
+  ]);
+  expect(await readRateLimit(queues)).toEqual({ max: 10, per: 1_000 });
+  await queue.limit({ max: 1, per: 500 });
+  expect(await limits()).toEqual(Array.from({ length: 4 }, () => [1, 2_000]));
+  expect(await readRateLimit(queues)).toEqual({ max: 1, per: 500 });
+  await queue.limit(undefined);
+  expect(await readRateLimit(queues)).toBeUndefined();
+  await queues.close();
+});
+
+test("a deduplication key, a chosen id and a flow are each on one shard of the whole queue", async ({
+  startServers,
+}) => {
+  const { url, servers } = await startServers(4);
+  const part = defineTask({ name: "except.part" }, async (n: number) => n);
+  const sum = defineTask({ name: "except.sum" }, async () => currentJob()?.childResults);
+  await using queue = new TaskQueue({ engine: url });
+  await using other = new TaskQueue({ engine: url });
+  const keyed = Array.from({ length: 8 }, (_, n) =>
+    (n % 2 ? queue : other).with({ deduplicate: "key" }).submit(part, n),
+  );
+  const chosen = Array.from({ length: 8 }, (_, n) =>
+    (n % 2 ? queue : other).with({ id: "chosen" }).submit(part, n),
+  );
+  const flow = queue.flow(call(sum), [call(part, 1), call(part, 2), call(part, 3)]);
+  for (const job of [...keyed, ...chosen, flow]) await job.sent();
+  expect((await queue.counts()).waiting).toBe(1 + 1 + 4);
+  expect(new Set([flow, ...flow.children].map(({ id }) => shardIn(id))).size).toBe(1);
+  await using worker = new TaskWorker({ engine: url, tasks: [part, sum] });
+  worker.run().catch(() => {});
+  expect(await flow).toEqual([1, 2, 3]);
+  expect(new Set(await Promise.all(keyed)).size).toBe(1);
+  expect(new Set(await Promise.all(chosen)).size).toBe(1);
+  expect(servers).toHaveLength(4);
+});
+
+test("BullMQ's own classes see the first shard", async ({ startServers }) => {
+  const { url } = await startServers(2);
+  const part = defineTask({ name: "except.bullmq" }, async (n: number) => n);
+  await using engine = openEngine(url);
+  await using queue = new TaskQueue({ engine });
+  const jobs = Array.from({ length: 6 }, (_, n) => queue.submit(part, n));
+  for (const job of jobs) await job.sent();
+  const first = engine.openQueue("default.loop");
+  expect(await first.getWaitingCount()).toBe(3);
+  await first.close();
+});
