@@ -92,7 +92,7 @@ export const engines: readonly { readonly name: string; readonly test: EngineTes
 ];
 
 /**
- * The engines with one store. On shards an order holds for each shard alone, and BullMQ's own classes see the first shard;
- * shards/exceptions.test.ts has the tests of that.
+ * The engines with one store. On shards an order holds for each shard alone, BullMQ's own classes see the first shard, and
+ * limits of tasks are refused; shards/exceptions.test.ts has the tests of that.
  */
 export const unsharded: typeof engines = engines.filter(({ name }) => !name.includes("shards"));

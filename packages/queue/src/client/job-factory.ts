@@ -70,13 +70,18 @@ export class JobFactory {
     return this.taskOf<R, P>(jobId(runsOn, chosen), name);
   }
 
-  /** Returns the data of a job, without its deadline, which is set when the job is sent. */
+  /**
+   * Returns the data of a job, without its deadline, which is set when the job is sent.
+   *
+   * @throws {@link EngineUnsupportedError} for a limited job on an engine without limits of tasks.
+   */
   data(
     task: ResolvedTaskOptions,
     args: readonly unknown[],
     options: SubmitOptions,
     stores: Propagated | undefined,
   ): JobData {
+    if (task.limits !== undefined || options.limitKey !== undefined) this.#engine.limits.refuse?.(task.name);
     const timeout = options.timeout ?? task.timeout;
     return {
       v: 1,

@@ -68,6 +68,11 @@ export interface LimitPlace extends LimitState {
  *   time at which a parked job asks again.
  */
 export interface TaskLimits {
+  /**
+   * Throws an EngineUnsupportedError for a task that has limits. Only an engine without limits of tasks has this function: a
+   * client calls it before it stores a job or a schedule, and a worker before it takes jobs.
+   */
+  readonly refuse?: (task: string) => never;
   /** Enters jobs that are about to be added. A job that is in the line, or has a slot, keeps its place. */
   join(lane: string, entries: readonly LimitEntry[]): Promise<void>;
   /** Asks for a slot of each limit. A repeated call has the same answer. */

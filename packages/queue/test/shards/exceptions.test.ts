@@ -92,6 +92,47 @@ test("a deduplication key, a chosen id and a flow are each on one shard of the w
   expect(servers).toHaveLength(4);
 });
 
+test("a task with limits is refused before a job, a schedule or a worker of it exists", async ({
+  startServers,
+}) => {
+  const { url } = await startServers(2);
+  const plain = defineTask({ name: "except.plain" }, async (n: number) => n);
+  const limited = [
+    defineTask({ name: "except.one", concurrency: 1 }, async (n: number) => n),
+    defineTask({ name: "except.key", concurrency: { limit: 1, key: ([n]) => `${n}` } }, async (n: number) => n),
+    defineTask({ name: "except.rate", rateLimit: { max: 1, duration: 1_000 } }, async (n: number) => n),
+  ];
+  // A queue with one shard can grow, so it refuses, too.
+  for (const engine of [url, `${(await startServers(1)).url}?shards=1`]) {
+    await using queue = new TaskQueue({ engine });
+    const refused = async (submit: () => unknown): Promise<void> => {
+      const refusal = expect(async () => await submit());
+      await refusal.rejects.toMatchObject({
+        code: "ENGINE_UNSUPPORTED",
+        message: expect.stringContaining("Use an engine on one server") as string,
+      });
+    };
+    for (const task of limited) {
+      await refused(() => queue.submit(task, 1));
+      await refused(() => queue.with({ delay: 10 }).submit(task, 1));
+      await refused(() => queue.with({ deduplicate: "key" }).submit(task, 1));
+      await refused(() => Array.fromAsync(queue.map(task, [1, 2])));
+      await refused(() => queue.flow(call(plain, 0), [call(task, 1)]));
+      await refused(() => queue.schedule("tick", { every: 1_000 }, task, 1));
+      expect(() => new TaskWorker({ engine, tasks: [plain, task] })).toThrow(
+        expect.objectContaining({ code: "ENGINE_UNSUPPORTED" }) as Error,
+      );
+    }
+    await refused(() => queue.with({ limitKey: "ada" }).submit(plain, 1));
+    expect(await queue.counts()).toMatchObject({ waiting: 0, delayed: 0, active: 0, failed: 0 });
+    expect(await queue.schedules()).toEqual([]);
+    expect(await queue.taskLimits()).toEqual([]);
+    await using worker = new TaskWorker({ engine, tasks: [plain] });
+    worker.run().catch(() => {});
+    expect(await queue.submit(plain, 7)).toBe(7);
+  }
+});
+
 test("BullMQ's own classes see the first shard", async ({ startServers }) => {
   const { url } = await startServers(2);
   const part = defineTask({ name: "except.bullmq" }, async (n: number) => n);

@@ -17,6 +17,7 @@ import type { JobEnd } from "../../contract/retention.ts";
 import type { ServingWorker } from "../../contract/serving.ts";
 import { idOfKey, idOnShard, placeOfId, placeOfKey } from "../../contract/shard-id.ts";
 import type { KeptSubmission, StoredJob } from "../../contract/stored-job.ts";
+import type { TaskLimits } from "../../contract/task-limits.ts";
 import type { Transient } from "../../contract/transient.ts";
 import type { ShardsReport } from "../../contract/shards-report.ts";
 import { ShardDownError } from "../../errors.ts";
@@ -27,6 +28,7 @@ import { eachGroup } from "./by-shard.ts";
 import { readShards } from "./change-shards.ts";
 import { JobPlaces } from "./job-places.ts";
 import { mergedBuckets } from "./merged-buckets.ts";
+import { refusedLimits } from "./refused-limits.ts";
 import { ShardedFlows } from "./sharded-flows.ts";
 import { ShardedJournal } from "./sharded-journal.ts";
 import { ShardedLane } from "./sharded-lane.ts";
@@ -48,6 +50,7 @@ export class ShardedEngine implements Engine {
   readonly isLocal = false;
   readonly replies: ShardedReplies;
   readonly journal: ShardedJournal;
+  readonly limits: TaskLimits;
   readonly shards: Shards;
   readonly #places: JobPlaces;
   readonly #life: Lifecycle;
@@ -61,6 +64,7 @@ export class ShardedEngine implements Engine {
     this.#places = new JobPlaces(this.shards);
     this.replies = new ShardedReplies(replyAddress, this.shards, this.#places);
     this.journal = new ShardedJournal(this.shards, this.#places);
+    this.limits = refusedLimits(this.url);
   }
 
   /** @throws {@link EngineUrlError} if the URL names no servers, or an impossible number of shards. */
