@@ -99,7 +99,10 @@ test("a task with limits is refused before a job, a schedule or a worker of it e
   const plain = defineTask({ name: "except.plain" }, async (n: number) => n);
   const limited = [
     defineTask({ name: "except.one", concurrency: 1 }, async (n: number) => n),
-    defineTask({ name: "except.key", concurrency: { limit: 1, key: ([n]) => `${n}` } }, async (n: number) => n),
+    defineTask(
+      { name: "except.key", concurrency: { limit: 1, key: ([n]) => `${n}` } },
+      async (n: number) => n,
+    ),
     defineTask({ name: "except.rate", rateLimit: { max: 1, duration: 1_000 } }, async (n: number) => n),
   ];
   // A queue with one shard can grow, so it refuses, too.
