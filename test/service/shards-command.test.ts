@@ -16,7 +16,7 @@ test("shards shows the shards, and changes their number", async ({ startServers 
       .sent();
   const shown = await command("shards", "--engine", two);
   expect(shown).toMatchObject({ code: 0 });
-  expect(shown.stdout).toMatch(/shard +place +state +open jobs +left/);
+  expect(shown.stdout).toMatch(/shard │ place +│ state │ open jobs │ left/);
   expect(shown.stdout.trimEnd().endsWith("2 shards")).toBe(true);
   const changed = await command("shards", "--set", "3", "--engine", three);
   expect(changed.stdout).toMatch(/3 shards; \d+ jobs and schedules of the layout with 2 are left/);

@@ -119,7 +119,7 @@ test("a task with limits is refused before a job, a schedule or a worker of it e
       await refused(() => queue.submit(task, 1));
       await refused(() => queue.with({ delay: 10 }).submit(task, 1));
       await refused(() => queue.with({ deduplicate: "key" }).submit(task, 1));
-      await refused(() => Array.fromAsync(queue.map(task, [1, 2])));
+      await refused(() => queue.map(task, [1, 2])[Symbol.asyncIterator]().next());
       await refused(() => queue.flow(call(plain, 0), [call(task, 1)]));
       await refused(() => queue.schedule("tick", { every: 1_000 }, task, 1));
       expect(() => new TaskWorker({ engine, tasks: [plain, task] })).toThrow(
