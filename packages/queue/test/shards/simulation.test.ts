@@ -7,7 +7,7 @@ const SHARDS = 64;
 const quantile = (sorted: readonly number[], share: number): number =>
   sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
 
-// Virtual time, and some 20 seconds of processor time: a loaded machine takes several times as long.
+// Virtual time, and much processor time: a test has taken 45 seconds on two busy cores.
 const PATIENT = { timeout: 300_000 };
 
 test("64 shards and 1,000 workers: an even load is even, and no shard starves", PATIENT, async () => {
