@@ -140,10 +140,10 @@ async function counted(count: number): Promise<{ cpu: number; trips: number; spr
   return await withServers(count, async (servers) => {
     const worker = startWorker("Taskloom", servers);
     await told(worker, "ready");
-    const finish = async (count: number): Promise<void> => {
-      await fill("Taskloom", servers, count);
-      while ((await completedBy(worker)) < total + count) await delay(50);
-      total += count;
+    const finish = async (jobs: number): Promise<void> => {
+      await fill("Taskloom", servers, jobs);
+      while ((await completedBy(worker)) < total + jobs) await delay(50);
+      total += jobs;
     };
     let total = 0;
     // The connections are open and the scripts are loaded before the measurement.
@@ -154,7 +154,7 @@ async function counted(count: number): Promise<{ cpu: number; trips: number; spr
     const after = await usage(servers);
     await kill(worker);
     const sum = (key: "cpu" | "commands"): number =>
-      after.reduce((total, each, at) => total + each[key] - before[at]![key], 0);
+      after.reduce((whole, each, at) => whole + each[key] - before[at]![key], 0);
     const loads = after.map(({ completed }, at) => completed - before[at]!.completed);
     return {
       cpu: sum("cpu") / JOBS,

@@ -109,8 +109,7 @@ test("a task with limits is refused before a job, a schedule or a worker of it e
   for (const engine of [url, `${(await startServers(1)).url}?shards=1`]) {
     await using queue = new TaskQueue({ engine });
     const refused = async (submit: () => unknown): Promise<void> => {
-      const refusal = expect(async () => await submit());
-      await refusal.rejects.toMatchObject({
+      await expect(async () => await submit()).rejects.toMatchObject({
         code: "ENGINE_UNSUPPORTED",
         message: expect.stringContaining("Use an engine on one server") as string,
       });
