@@ -1,13 +1,13 @@
 import { randomUUID } from "node:crypto";
 import { TaskQueue, TaskWorker, currentJob, defineTask, openEngine } from "@taskloom/queue";
 import { describe, expect, vi } from "vitest";
-import { engines } from "./engines.ts";
+import { engines, unsharded } from "./engines.ts";
 import { Pair } from "./pair.ts";
 
 const echo = defineTask({ name: "test.echo" }, async (value: unknown) => value);
 const tellDeadline = defineTask({ name: "test.tell-deadline" }, async () => currentJob()?.deadline);
 
-describe.each(engines)("on $name", ({ name: engineName, test }) => {
+describe.each(unsharded)("BullMQ's queue on $name", ({ name: engineName, test }) => {
   test("BullMQ's queue can be opened before the engine is connected, and shows what is submitted then", async ({
     engine: url,
   }) => {
@@ -34,7 +34,9 @@ describe.each(engines)("on $name", ({ name: engineName, test }) => {
     await bull.close();
     await engine.close();
   });
+});
 
+describe.each(engines)("on $name", ({ test }) => {
   test("a deadline is meant in the engine's clock from the first submission on", async ({ engine: url }) => {
     // This machine is an hour ahead of the engine, where the engine has a clock of its own.
     const ahead = engineName.startsWith("redis") || engineName === "postgres" ? 3_600_000 : 0;

@@ -10,7 +10,7 @@ const LOST = { kind: "lost" };
 const ok = (unread = 0, inbox: string[] = []): object => ({ kind: "ok", unread, inbox });
 const texts = (count: number, from = 0): string[] => Array.from({ length: count }, (_, n) => `"${from + n}"`);
 
-describe.each(engines)("the journal on $name", ({ test: engineTest }) => {
+describe.each(engines)("the journal on $name", ({ name: engineName, test: engineTest }) => {
   const test = laneTest(engineTest);
 
   test("a first start appends without an opening, and the next owner reads it", async ({ lane }) => {
@@ -314,7 +314,8 @@ describe.each(engines)("the journal on $name", ({ test: engineTest }) => {
     );
     claim.leave();
     expect(await lane.state(id)).toBe("delayed");
-    if (!engine.isLocal) {
+    // BullMQ's own queue shows the first shard alone.
+    if (!engine.isLocal && !engineName.includes("shards")) {
       const queue = engine.openQueue(name);
       const [job] = await queue.getDelayed();
       expect(job?.id).toBe(id);
