@@ -1,7 +1,6 @@
 import type { ReplyMessage } from "../contract/replies.ts";
 import type { StoredJob } from "../contract/stored-job.ts";
 import { JobLostError, QueueClosedError } from "../errors.ts";
-import { lanes } from "../contract/lane.ts";
 import type { Lane } from "../contract/lane.ts";
 import { keptForCertain } from "../contract/retention.ts";
 import { outcomeOf } from "../wire/outcome.ts";
@@ -103,16 +102,8 @@ export class OutcomeWatch {
   #checkReplies(): void {
     const replies = [...this.#unchecked];
     this.#unchecked = new Map();
-    for (const lane of lanes) {
-      const ofLane = replies
-        .filter(([submission]) => submission.lane === lane)
-        .map(([submission]) => submission);
-      for (const group of this.#queues.groups(lane, ofLane)) {
-        const some = new Set(group);
-        const ofGroup = replies.filter(([submission]) => some.has(submission));
-        void this.#checkRepliesOf(lane, ofGroup).catch(() => {});
-      }
-    }
+    for (const { lane, items } of this.#queues.groups(replies, ([submission]) => submission))
+      void this.#checkRepliesOf(lane, items).catch(() => {});
   }
 
   async #checkRepliesOf(
@@ -148,11 +139,8 @@ export class OutcomeWatch {
   /** Reads the stored state of submissions, and settles those that have ended. */
   async check(submissions: readonly Submission[]): Promise<void> {
     const sent = submissions.filter(({ isStored }) => isStored);
-    const groups = lanes.flatMap((lane) => {
-      const ofLane = sent.filter((submission) => submission.lane === lane);
-      return this.#queues.groups(lane, ofLane).map((group) => this.#checkGroup(lane, group));
-    });
-    await Promise.all(groups);
+    const groups = this.#queues.groups(sent, (submission) => submission);
+    await Promise.all(groups.map(({ lane, items }) => this.#checkGroup(lane, items)));
   }
 
   async #checkGroup(lane: Lane, group: readonly Submission[]): Promise<void> {

@@ -1,7 +1,7 @@
 import { getEventLoop } from "@taskloom/loop";
 import { pauseBeforeRepeat } from "../contract/transient.ts";
 import { EngineFullError } from "../errors.ts";
-import { lanes, storedId } from "../contract/lane.ts";
+import { storedId } from "../contract/lane.ts";
 import type { Lane } from "../contract/lane.ts";
 import { messageOf } from "../message-of.ts";
 import type { LaneQueues } from "../operate/lane-queues.ts";
@@ -109,12 +109,8 @@ export class SubmissionSender {
     if (batch.length === 0) return;
     for (const submission of batch) submission.change(SENDING);
     await this.#connected(batch, async () => {
-      await Promise.all(
-        lanes.flatMap((lane) => {
-          const ofLane = batch.filter((submission) => submission.lane === lane);
-          return this.#queues.groups(lane, ofLane).map((group) => this.#sendGroup(lane, group));
-        }),
-      );
+      const groups = this.#queues.groups(batch, (submission) => submission);
+      await Promise.all(groups.map(({ lane, items }) => this.#sendGroup(lane, items)));
     });
   }
 

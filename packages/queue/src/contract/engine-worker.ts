@@ -49,7 +49,7 @@ export interface LaneWorkerOptions extends Omit<WorkerOptions, "connection"> {
   readonly places?: LanePlaces;
   readonly renewal?: LockHolder;
   /** The time until the next check for lapsed locks of a lane that had no running job at the last one, in milliseconds. */
-  readonly restingInterval?: number;
+  readonly restingInterval?: number | undefined;
   /** Returns the delivery of the end of a job to the durable run that waits for it; undefined for any other job. */
   readonly deliveryOf?: (job: BullJob, end: ProcessedEnd) => EndDelivery | undefined;
 }

@@ -9,6 +9,18 @@ export type StoredState =
   | "failed"
   | "completed";
 
+/** All stored states. Those that operators search most come first. */
+export const STORED_STATES: readonly StoredState[] = [
+  "active",
+  "waiting",
+  "paused",
+  "prioritized",
+  "delayed",
+  "waiting-children",
+  "failed",
+  "completed",
+];
+
 /** The end from which a state is read, in the order in which jobs came to the state. */
 export type StateOrder = "newest" | "oldest";
 

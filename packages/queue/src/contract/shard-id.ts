@@ -51,7 +51,7 @@ export function placeOfId(stored: string): ShardPlace {
 }
 
 /** Returns the place of a deduplication key or of a schedule. */
-export function placeOfKey(key: string): ShardPlace {
+export function placeOfKey(key: string): Extract<ShardPlace, { kind: "hashed" }> {
   return { kind: "hashed", hash: hashOf(key) };
 }
 

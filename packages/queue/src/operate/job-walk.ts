@@ -5,18 +5,6 @@ import { laneQueueName, lanes } from "../contract/lane.ts";
 import type { Lane } from "../contract/lane.ts";
 import { readCursor, writeCursor } from "./cursor.ts";
 
-/** All stored states. Those that operators search most come first. */
-export const STORED_STATES: readonly StoredState[] = [
-  "active",
-  "waiting",
-  "paused",
-  "prioritized",
-  "delayed",
-  "waiting-children",
-  "failed",
-  "completed",
-];
-
 /** The number of ids that are read of a section at once. */
 const IDS_AT_ONCE = 200;
 

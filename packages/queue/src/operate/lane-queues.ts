@@ -8,6 +8,12 @@ import type { Lane } from "../contract/lane.ts";
 /** The largest number of jobs that one lookup reads. A reader of more jobs makes several lookups. */
 export const MAX_LOOKUP = 2_000;
 
+/** The lane of a job, and the id that users know. */
+interface LaneJobId {
+  readonly lane: Lane;
+  readonly id: string;
+}
+
 /** The lanes of one queue at an engine, each opened at its first use. */
 export class LaneQueues {
   readonly engine: Engine;
@@ -35,13 +41,21 @@ export class LaneQueues {
     return laneQueueName(this.queueName, lane);
   }
 
-  /** Divides jobs of a lane by their shards, which answer independently. On an engine without shards they are one group. */
-  groups<T extends { readonly id: string }>(lane: Lane, jobs: readonly T[]): (readonly T[])[] {
+  /** Divides items by the lanes and the shards of their jobs, which answer independently. */
+  groups<T>(
+    items: readonly T[],
+    jobOf: (item: T) => LaneJobId,
+  ): { readonly lane: Lane; readonly items: T[] }[] {
     const { engine } = this;
-    if (jobs.length === 0) return [];
-    if (engine.shardOf === undefined) return [jobs];
-    const name = this.nameOf(lane);
-    return [...Map.groupBy(jobs, ({ id }) => engine.shardOf!(name, storedId(id))).values()];
+    const byLane = Map.groupBy(items, (item) => jobOf(item).lane);
+    return lanes.flatMap((lane) => {
+      const ofLane = byLane.get(lane);
+      if (ofLane === undefined) return [];
+      if (engine.shardOf === undefined) return [{ lane, items: ofLane }];
+      const name = this.nameOf(lane);
+      const shards = Map.groupBy(ofLane, (item) => engine.shardOf!(name, storedId(jobOf(item).id)));
+      return [...shards.values()].map((ofShard) => ({ lane, items: ofShard }));
+    });
   }
 
   /** Reads the stored state of one lane's jobs by the ids that users know. */

@@ -1,12 +1,12 @@
 import type { Engine } from "../contract/engine.ts";
-import { bytesRead } from "../contract/job-record.ts";
+import { STORED_STATES, bytesRead } from "../contract/job-record.ts";
 import type { FieldLimits, JobRecord, StoredState } from "../contract/job-record.ts";
 import { laneQueueName } from "../contract/lane.ts";
 import type { Lane } from "../contract/lane.ts";
 import { keyOfFailure } from "./failure-key.ts";
 import { plainState, readSnapshot } from "./job-snapshot.ts";
 import type { JobSnapshot, JobState } from "./job-snapshot.ts";
-import { JobWalk, STORED_STATES } from "./job-walk.ts";
+import { JobWalk } from "./job-walk.ts";
 import type { WalkedJob } from "./job-walk.ts";
 
 /** The bytes that a listing reads of each field. Of a larger field, the size alone is shown. */

@@ -2,9 +2,10 @@ import type { LaneQueue, NewJob, StoredSchedule } from "../contract/lane-queue.t
 import type { JobsOptions } from "bullmq";
 import { jobId, lanes } from "../contract/lane.ts";
 import type { Lane } from "../contract/lane.ts";
+import { timesOf } from "../contract/times-of.ts";
 import { ulid } from "../contract/ulid.ts";
 import { TaskOptionsError } from "../errors.ts";
-import type { JobData, PausedTimes } from "../wire/job-data.ts";
+import type { JobData } from "../wire/job-data.ts";
 import type { LaneQueues } from "./lane-queues.ts";
 import { hasEnded } from "./schedule-times.ts";
 
@@ -151,16 +152,6 @@ async function putTimes(
   const queue = queues.lane(lane);
   if (hasEnded(repeat, localNow(queues))) await queue.removeJobScheduler(id);
   else await queue.upsertJobScheduler(id, repeat, template);
-}
-
-/** Returns the fields of a schedule that determine its times. */
-function timesOf({ pattern, every, tz, endDate }: Repeat): PausedTimes {
-  return {
-    ...(pattern === undefined ? {} : { pattern }),
-    ...(every === undefined ? {} : { every }),
-    ...(tz === undefined ? {} : { tz }),
-    ...(endDate === undefined ? {} : { endDate: Number(endDate) }),
-  };
 }
 
 async function findSchedule(queues: LaneQueues, id: string): Promise<PlacedSchedule> {

@@ -1,32 +1,28 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { laneQueueName, lanes } from "../../contract/lane.ts";
-import type { RateLimiterOptions } from "bullmq";
 import type { Engine } from "../../contract/engine.ts";
+import { STORED_STATES } from "../../contract/job-record.ts";
 import type { StoredState } from "../../contract/job-record.ts";
-import { MAX_SHARDS, placeOfId, shardOfHash } from "../../contract/shard-id.ts";
+import { MAX_SHARDS, placeOfId, placeOfKey, shardOfHash } from "../../contract/shard-id.ts";
+import type { ShardPlace } from "../../contract/shard-id.ts";
 import type { ShardReport, ShardsReport } from "../../contract/shards-report.ts";
 import { serverOfUrl } from "../../contract/shard-url.ts";
 import { EngineUrlError, ShardsDifferError, TaskOptionsError } from "../../errors.ts";
 import { slotOfTag } from "./cluster-tags.ts";
-import { limitOfShard } from "./shard-limits.ts";
+import { setLimitPart, wholeLimit } from "./shard-limits.ts";
 import { LAYOUT_LEASE_MS, allShards } from "./shard-layout.ts";
 import type { Shards } from "./shards.ts";
 import { moveSchedules } from "./moved-schedules.ts";
+import { withLane } from "./with-lane.ts";
 
 /** The part of a sharded engine that a change of its shards needs. */
 export interface ShardedQueues extends Pick<Engine, "url" | "connect" | "now" | "queueNames" | "serving"> {
   readonly shards: Shards;
 }
 
-const OPEN_STATES: readonly StoredState[] = [
-  "active",
-  "waiting",
-  "paused",
-  "prioritized",
-  "delayed",
-  "waiting-children",
-];
-const STATES: readonly StoredState[] = [...OPEN_STATES, "failed", "completed"];
+const OPEN_STATES: readonly StoredState[] = STORED_STATES.filter(
+  (state) => state !== "failed" && state !== "completed",
+);
 const IDS_AT_ONCE = 1_000;
 /** The time after a change by which every client adds hashed ids by the new layout alone. */
 const KEYS_AFTER_MS = 1.5 * LAYOUT_LEASE_MS;
@@ -95,14 +91,10 @@ async function copySettings({ shards }: ShardedQueues, before: number, count: nu
       try {
         if (await opened[0]!.isPaused()) for (const lane of opened.slice(before)) await lane.pause();
         const text = await shards.engine(0).shardRecord().limit(name);
-        const limit =
-          text === null ? await opened[0]!.getGlobalRateLimit() : (JSON.parse(text) as RateLimiterOptions);
+        const limit = await wholeLimit(text, () => opened[0]!.getGlobalRateLimit());
         if (limit === null) continue;
-        for (const [shard, lane] of opened.entries()) {
-          const part = limitOfShard(limit, shard % count, count);
-          await shards.engine(shard).shardRecord().keepLimit(name, JSON.stringify(limit));
-          await lane.setGlobalRateLimit(part.max, part.duration);
-        }
+        for (const [shard, lane] of opened.entries())
+          await setLimitPart(limit, { shards, laneName: name, lane, shard, count });
       } finally {
         await Promise.all(opened.map((lane) => lane.close()));
       }
@@ -156,17 +148,14 @@ async function countOn(
   for (const queue of queues) {
     for (const lane of lanes) {
       const name = laneQueueName(queue, lane);
-      const opened = shards.engine(shard).openLane(name);
-      try {
+      await withLane(shards.engine(shard), name, async (opened) => {
         const counts = await shards.ask(shard, () => opened.getJobCounts(...OPEN_STATES));
         for (const count of Object.values(counts)) open += count;
-        if (!isChanging) continue;
+        if (!isChanging) return;
         const schedules = await shards.ask(shard, () => opened.getJobSchedulers(0, -1, true));
-        left += schedules.filter(({ key }) => isLeft(shards, shard, `repeat:${key}:0`)).length;
+        left += schedules.filter(({ key }) => isLeft(shards, shard, placeOfKey(key))).length;
         left += await leftIn(shards, shard, name);
-      } finally {
-        await opened.close();
-      }
+      });
     }
   }
   return { open, left };
@@ -175,21 +164,20 @@ async function countOn(
 /** Counts the jobs of a lane that the present layout would not store on this shard. */
 async function leftIn(shards: Shards, shard: number, laneName: string): Promise<number> {
   let left = 0;
-  for (const state of STATES) {
+  for (const state of STORED_STATES) {
     for (let from = 0; ; from += IDS_AT_ONCE) {
       const ids = await shards.ask(shard, (engine) =>
         engine.idsIn(laneName, state, from, IDS_AT_ONCE, "oldest"),
       );
-      left += ids.filter((id) => isLeft(shards, shard, id)).length;
+      left += ids.filter((id) => isLeft(shards, shard, placeOfId(id))).length;
       if (ids.length < IDS_AT_ONCE) break;
     }
   }
   return left;
 }
 
-function isLeft({ layout }: Shards, shard: number, id: string): boolean {
+function isLeft({ layout }: Shards, shard: number, place: ShardPlace): boolean {
   if (shard >= layout.count) return true;
-  const place = placeOfId(id);
   return place.kind === "hashed" && shardOfHash(place.hash, layout.count) !== shard;
 }
 

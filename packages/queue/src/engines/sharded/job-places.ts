@@ -36,20 +36,18 @@ export class JobPlaces {
 
   /** Returns the shard that has each job, or that would take it if no shard has it. */
   async find(laneName: string, ids: readonly string[]): Promise<number[]> {
-    const found: number[] = [];
-    const open = new Map<number, number[]>();
-    for (const [at, id] of ids.entries()) {
-      const [target, ...others] = this.#shards.candidates(placeOfId(id));
-      found.push(target!);
-      for (const shard of others) open.set(shard, [...(open.get(shard) ?? []), at]);
-    }
+    const candidates = ids.map((id) => this.#shards.candidates(placeOfId(id)));
+    const found = candidates.map(([target]) => target!);
+    const others = candidates.flatMap(([, ...shards], at) => shards.map((shard) => ({ shard, at })));
+    if (others.length === 0) return found;
     // Another shard has the job only if an earlier layout has stored it there.
-    for (const [shard, places] of open) {
-      const some = places.map((at) => ids[at]!);
+    for (const [shard, group] of Map.groupBy(others, (other) => other.shard)) {
+      const some = group.map(({ at }) => ids[at]!);
       const stored = await this.#shards.ask(shard, (engine) => engine.lookup(laneName, some));
-      for (const [index, { kind }] of stored.entries()) if (kind !== "missing") found[places[index]!] = shard;
+      for (const [index, { kind }] of stored.entries())
+        if (kind !== "missing") found[group[index]!.at] = shard;
     }
-    for (const [at, id] of ids.entries()) if (open.size > 0) this.saw(laneName, id, found[at]!);
+    for (const [at, id] of ids.entries()) this.saw(laneName, id, found[at]!);
     return found;
   }
 

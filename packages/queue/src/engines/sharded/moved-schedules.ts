@@ -1,8 +1,10 @@
 import { laneQueueName, lanes } from "../../contract/lane.ts";
 import type { LaneQueue, StoredSchedule } from "../../contract/lane-queue.ts";
+import { timesOf } from "../../contract/times-of.ts";
 import { placeOfKey, shardOfHash } from "../../contract/shard-id.ts";
 import type { RedisEngine } from "../redis/redis-engine.ts";
 import type { Shards } from "./shards.ts";
+import { withLane } from "./with-lane.ts";
 
 /** The number of schedules of a lane that are moved in one step. */
 const AT_ONCE = 50;
@@ -34,8 +36,7 @@ async function moveFrom(shards: Shards, shard: number, laneName: string): Promis
     for (let from = 0; ;) {
       const some = await lane.getJobSchedulers(from, from + AT_ONCE - 1, true);
       for (const schedule of some) {
-        const place = placeOfKey(schedule.key);
-        const target = place.kind === "hashed" ? shardOfHash(place.hash, shards.layout.count) : shard;
+        const target = shardOfHash(placeOfKey(schedule.key).hash, shards.layout.count);
         if (target === shard) from++;
         else {
           const engine = shards.engine(target);
@@ -67,30 +68,14 @@ async function finishMoves(engine: RedisEngine): Promise<void> {
 
 /** Stores a schedule, with its next run at the time that it had before. */
 async function store(lane: LaneQueue, schedule: StoredSchedule): Promise<void> {
-  const { key, name, next, pattern, every, tz, endDate, template } = schedule;
+  const { key, name, next, pattern, template } = schedule;
   await lane.upsertJobScheduler(
     key,
     {
-      ...(pattern === undefined ? {} : { pattern }),
-      ...(every === undefined ? {} : { every }),
-      ...(tz === undefined ? {} : { tz }),
-      ...(endDate === undefined ? {} : { endDate }),
+      ...timesOf(schedule),
       // The times of a pattern lie after the start, and those of an interval begin with it.
       ...(next == null ? {} : { startDate: pattern === undefined ? next : next - 1 }),
     },
     { name, data: template?.data ?? { v: 1, version: 1, args: [] }, opts: template?.opts ?? {} },
   );
-}
-
-async function withLane(
-  engine: RedisEngine,
-  laneName: string,
-  body: (lane: LaneQueue) => Promise<void>,
-): Promise<void> {
-  const lane = engine.openLane(laneName);
-  try {
-    await body(lane);
-  } finally {
-    await lane.close();
-  }
 }

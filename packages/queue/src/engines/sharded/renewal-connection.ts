@@ -39,13 +39,14 @@ export const connectToRenew: ConnectToRenew<readonly RenewalServer[]> = (servers
     };
     return {
       async extend(ids, tokens, duration) {
+        const locks = ids.map((id, at) => ({ id, token: tokens[at]! }));
         const shards = tokens.map((token) => shardOfWorker(token) ?? 0);
         const lost = await Promise.all(
-          [...byShard(shards)].map(([shard, places]) =>
+          [...byShard(locks, shards)].map(([shard, some]) =>
             extendOn(
               shard,
-              places.map((at) => ids[at]!),
-              places.map((at) => tokens[at]!),
+              some.map(({ id }) => id),
+              some.map(({ token }) => token),
               duration,
             ),
           ),

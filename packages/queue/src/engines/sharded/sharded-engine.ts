@@ -24,7 +24,7 @@ import { ShardDownError } from "../../errors.ts";
 import { redisTransient } from "../redis/redis-transient.ts";
 import type { RedisEngine } from "../redis/redis-engine.ts";
 import { newReplyAddress } from "../redis/reply-stream.ts";
-import { eachGroup } from "./by-shard.ts";
+import { byShard, eachGroup } from "./by-shard.ts";
 import { readShards } from "./change-shards.ts";
 import { JobPlaces } from "./job-places.ts";
 import { mergedBuckets } from "./merged-buckets.ts";
@@ -36,6 +36,7 @@ import { ShardedReplies } from "./sharded-replies.ts";
 import { ShardedWorker } from "./sharded-worker.ts";
 import { shardAddress } from "../../contract/shard-url.ts";
 import { Shards } from "./shards.ts";
+import { withLane } from "./with-lane.ts";
 import { shardOfWorker, workerOnShard } from "./worker-ids.ts";
 
 /** The module that the renewing thread imports. */
@@ -111,12 +112,7 @@ export class ShardedEngine implements Engine {
   }
 
   openWorker(name: string, processor: LaneProcessor, options: LaneWorkerOptions): EngineWorker {
-    const { shards } = this;
-    return new ShardedWorker(name, processor, options, {
-      shards,
-      places: this.#places,
-      renewedShards: this.#renewedShards,
-    });
+    return new ShardedWorker(name, processor, options, { shards: this.shards, places: this.#places });
   }
 
   async openEvents(laneName: string, listener: LaneEventListener): Promise<LaneEvents> {
@@ -143,15 +139,11 @@ export class ShardedEngine implements Engine {
     process.nextTick(callback);
   }
 
-  /** The number of shards that the renewing thread of a worker connects to. */
-  #renewedShards = 0;
-
   get locks(): LockTerms {
     const servers = this.shards.all.flatMap((engine) => {
       const address = engine.locks.renewal?.address;
       return address === undefined ? [] : [address.server];
     });
-    this.#renewedShards = servers.length;
     return serverLocks(500, { module: RENEWAL_MODULE, server: servers });
   }
 
@@ -200,10 +192,9 @@ export class ShardedEngine implements Engine {
     kind: "read" | "write" = "read",
   ): Promise<T[]> {
     const shards = await this.#places.find(laneName, ids);
-    return await eachGroup(shards, async (shard, places) => {
-      const some = places.map((at) => ids[at]!);
-      return await this.shards.ask(shard, (engine) => request(engine, some), kind);
-    });
+    return await eachGroup(ids, shards, (shard, some) =>
+      this.shards.ask(shard, (engine) => request(engine, some), kind),
+    );
   }
 
   async cancel(laneName: string, id: string, reason: string): Promise<CancelAnswer> {
@@ -220,16 +211,9 @@ export class ShardedEngine implements Engine {
   }
 
   onCancelRequest(workerId: string, listener: (request: CancelRequest) => void): () => void {
-    const stops: (() => void)[] = [];
-    const stopWatching = this.shards.watch({
-      joins: (shard) => {
-        stops.push(this.shards.engine(shard).onCancelRequest(workerOnShard(workerId, shard), listener));
-      },
-    });
-    return () => {
-      stopWatching();
-      for (const stop of stops) stop();
-    };
+    return this.shards.subscribe((engine, shard) =>
+      engine.onCancelRequest(workerOnShard(workerId, shard), listener),
+    );
   }
 
   async lookup(laneName: string, ids: readonly string[]): Promise<StoredJob[]> {
@@ -259,13 +243,10 @@ export class ShardedEngine implements Engine {
   }
 
   async #lengthOf(shard: number, laneName: string, state: StoredState): Promise<number> {
-    const lane = this.shards.engine(shard).openLane(laneName);
-    try {
+    return await withLane(this.shards.engine(shard), laneName, async (lane) => {
       const counts = await this.shards.ask(shard, () => lane.getJobCounts(state));
       return Object.values(counts).reduce((sum, each) => sum + each, 0);
-    } finally {
-      await lane.close();
-    }
+    });
   }
 
   async readShards(): Promise<ShardsReport> {
@@ -291,15 +272,10 @@ export class ShardedEngine implements Engine {
 
   async removeEnded(laneName: string, ids: readonly string[]): Promise<string[]> {
     const shards = await this.#places.find(laneName, ids);
-    const removed: string[] = [];
-    await eachGroup(shards, async (shard, places) => {
-      const some = places.map((at) => ids[at]!);
-      removed.push(
-        ...(await this.shards.ask(shard, (engine) => engine.removeEnded(laneName, some), "write")),
-      );
-      return [];
-    });
-    return removed;
+    const removed = [...byShard(ids, shards)].map(([shard, some]) =>
+      this.shards.ask(shard, (engine) => engine.removeEnded(laneName, some), "write"),
+    );
+    return (await Promise.all(removed)).flat();
   }
 
   async renewAttempts(laneName: string, id: string): Promise<void> {
@@ -332,8 +308,7 @@ export class ShardedEngine implements Engine {
   async claimLane(queue: string, lane: TaskLane, ids: readonly string[]): Promise<ReadonlySet<string>> {
     await this.shards.fresh();
     const shards = ids.map((id) => this.shards.candidates(placeOfKey(id))[0]!);
-    const claimed = await eachGroup(shards, async (shard, places) => {
-      const some = places.map((at) => ids[at]!);
+    const claimed = await eachGroup(ids, shards, async (shard, some) => {
       const taken = await this.shards.ask(shard, (engine) => engine.claimLane(queue, lane, some), "write");
       return some.map((id) => taken.has(id));
     });

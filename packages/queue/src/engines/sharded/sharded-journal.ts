@@ -10,10 +10,10 @@ import type {
   RunHead,
   RunJournal,
 } from "../../contract/run-journal.ts";
-import { eachGroup } from "./by-shard.ts";
+import { byShard, eachGroup } from "./by-shard.ts";
 import type { JobPlaces } from "./job-places.ts";
 import type { Shards } from "./shards.ts";
-import { shardOfWorker, workerOnShard } from "./worker-ids.ts";
+import { shardOfWorker, workerOf, workerOnShard } from "./worker-ids.ts";
 
 /** The journals of durable runs, each on the shard of its run. */
 export class ShardedJournal implements RunJournal {
@@ -52,10 +52,9 @@ export class ShardedJournal implements RunJournal {
 
   async append(lane: string, appends: readonly RunAppend[]): Promise<AppendAnswer[]> {
     const shards = appends.map(({ id }) => this.#places.likely(lane, id));
-    return await eachGroup(shards, async (shard, places) => {
-      const some = places.map((at) => appends[at]!);
-      return await this.#shards.ask(shard, ({ journal }) => journal.append(lane, some), "write");
-    });
+    return await eachGroup(appends, shards, (shard, some) =>
+      this.#shards.ask(shard, ({ journal }) => journal.append(lane, some), "write"),
+    );
   }
 
   async deliver(lane: string, id: string, items: readonly string[], key?: string): Promise<DeliverAnswer> {
@@ -64,18 +63,10 @@ export class ShardedJournal implements RunJournal {
 
   onDelivery(workerId: string, listener: (delivery: Delivery) => void): () => void {
     // A token names the consumer of one shard, and its worker has runs of all shards.
-    const worker = workerId.replace(/~\d+$/, "");
-    const stops: (() => void)[] = [];
-    const stopWatching = this.#shards.watch({
-      joins: (shard) => {
-        const { journal } = this.#shards.engine(shard);
-        stops.push(journal.onDelivery(workerOnShard(worker, shard), listener));
-      },
-    });
-    return () => {
-      stopWatching();
-      for (const stop of stops) stop();
-    };
+    const worker = workerOf(workerId);
+    return this.#shards.subscribe(({ journal }, shard) =>
+      journal.onDelivery(workerOnShard(worker, shard), listener),
+    );
   }
 
   async park(lane: string, id: string, terms: ParkTerms): Promise<ParkAnswer> {
@@ -101,10 +92,9 @@ export class ShardedJournal implements RunJournal {
 
   async view(lane: string, ids: readonly string[]): Promise<(string | undefined)[]> {
     const shards = await this.#places.find(lane, ids);
-    return await eachGroup(shards, async (shard, places) => {
-      const some = places.map((at) => ids[at]!);
-      return await this.#shards.ask(shard, ({ journal }) => journal.view(lane, some));
-    });
+    return await eachGroup(ids, shards, (shard, some) =>
+      this.#shards.ask(shard, ({ journal }) => journal.view(lane, some)),
+    );
   }
 
   async head(lane: string, id: string): Promise<RunHead | undefined> {
@@ -113,10 +103,9 @@ export class ShardedJournal implements RunJournal {
 
   async forget(lane: string, ids: readonly string[]): Promise<void> {
     const shards = await this.#places.find(lane, ids);
-    await eachGroup(shards, async (shard, places) => {
-      const some = places.map((at) => ids[at]!);
-      await this.#shards.ask(shard, ({ journal }) => journal.forget(lane, some), "write");
-      return [];
-    });
+    const forgotten = [...byShard(ids, shards)].map(([shard, some]) =>
+      this.#shards.ask(shard, ({ journal }) => journal.forget(lane, some), "write"),
+    );
+    await Promise.all(forgotten);
   }
 }

@@ -4,11 +4,11 @@ import { placeOfId } from "../../contract/shard-id.ts";
 import type { JobData } from "../../wire/job-data.ts";
 import { eachGroup } from "./by-shard.ts";
 import type { JobPlaces } from "./job-places.ts";
-import { limitOfShard } from "./shard-limits.ts";
+import { setLimitPart, wholeLimit } from "./shard-limits.ts";
 import type { Shards } from "./shards.ts";
 
-/** The states of a job that holds no deduplication key any more, unless the key has a time of its own. */
-const NONE = "unknown";
+/** The state of a job that is not stored. */
+const GONE = "unknown";
 
 /** One lane of a queue on all its shards. */
 export class ShardedLane implements LaneQueue {
@@ -87,24 +87,18 @@ export class ShardedLane implements LaneQueue {
 
   async getGlobalRateLimit(): Promise<RateLimiterOptions | null> {
     const texts = await this.#each((_, shard) => this.#shards.engine(shard).shardRecord().limit(this.#name));
-    const text = texts.find((each) => each !== null);
-    if (text !== undefined) return JSON.parse(text) as RateLimiterOptions;
-    // The limit of a queue that had no shards.
-    return await this.#read(0, (lane) => lane.getGlobalRateLimit());
+    return await wholeLimit(
+      texts.find((text) => text !== null),
+      () => this.#read(0, (lane) => lane.getGlobalRateLimit()),
+    );
   }
 
   async setGlobalRateLimit(max: number, duration: number): Promise<number> {
     const { count } = this.#shards.layout;
-    const set = await this.#each((lane, shard) => {
-      return this.#setPart({ max, duration }, lane, shard, count);
-    });
+    const set = await this.#each((lane, shard) =>
+      setLimitPart({ max, duration }, { shards: this.#shards, laneName: this.#name, lane, shard, count }),
+    );
     return Math.max(...set);
-  }
-
-  async #setPart(limit: RateLimiterOptions, lane: LaneQueue, shard: number, count: number): Promise<number> {
-    const part = limitOfShard(limit, shard % count, count);
-    await this.#shards.engine(shard).shardRecord().keepLimit(this.#name, JSON.stringify(limit));
-    return await lane.setGlobalRateLimit(part.max, part.duration);
   }
 
   async removeGlobalRateLimit(): Promise<number> {
@@ -129,13 +123,14 @@ export class ShardedLane implements LaneQueue {
 
   async addBulk(jobs: NewJob[]): Promise<{ readonly id?: string | undefined }[]> {
     const shards = await this.#shardsOf(jobs);
-    return await eachGroup(shards, async (shard, places) => {
-      const some = places.map((at) => jobs[at]!);
-      const [only] = some;
-      return await this.#write(shard, async (lane) =>
-        some.length === 1 ? [await lane.add(only!.name, only!.data, only!.opts)] : await lane.addBulk(some),
-      );
-    });
+    return await eachGroup(jobs, shards, (shard, some) =>
+      this.#write(shard, async (lane) => {
+        const [only, ...others] = some;
+        return others.length === 0
+          ? [await lane.add(only!.name, only!.data, only!.opts)]
+          : await lane.addBulk([...some]);
+      }),
+    );
   }
 
   /**
@@ -159,7 +154,7 @@ export class ShardedLane implements LaneQueue {
     for (const shard of this.#places.ofKey(key).toReversed()) {
       const holder = await this.#read(shard, (lane) => lane.getDeduplicationJobId(key));
       if (holder === null) continue;
-      if ((await this.#read(shard, (lane) => lane.getJobState(holder))) !== NONE) return shard;
+      if ((await this.#read(shard, (lane) => lane.getJobState(holder))) !== GONE) return shard;
     }
     return target;
   }

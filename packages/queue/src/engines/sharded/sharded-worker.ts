@@ -18,8 +18,6 @@ import { workerOnShard } from "./worker-ids.ts";
 export interface ShardedWorkerParts {
   readonly shards: Shards;
   readonly places: JobPlaces;
-  /** The number of shards whose locks the renewing thread renews. The loop renews those of shards that came later. */
-  readonly renewedShards: number;
 }
 
 /** The events that a lane's worker reports. */
@@ -38,6 +36,8 @@ export class ShardedWorker extends EventEmitter implements EngineWorker {
   readonly #shared: SharedPlaces;
   /** The consumers of the shards that have been connected. */
   readonly #consumers = new Map<number, LaneConsumer>();
+  /** The number of shards whose locks the renewing thread renews. The loop renews those of shards that came later. */
+  readonly #renewedShards: number;
   readonly #stopWatching: () => void;
   #concurrency: number;
   #isRunning = false;
@@ -48,6 +48,7 @@ export class ShardedWorker extends EventEmitter implements EngineWorker {
     this.#processor = processor;
     this.#options = options;
     this.#parts = parts;
+    this.#renewedShards = parts.shards.all.length;
     this.#concurrency = options.concurrency ?? 1;
     this.#shared = new SharedPlaces(this.#concurrency);
     this.on("error", () => {});
@@ -58,7 +59,7 @@ export class ShardedWorker extends EventEmitter implements EngineWorker {
   }
 
   #join(shard: number): void {
-    const { shards, places, renewedShards } = this.#parts;
+    const { shards, places } = this.#parts;
     const { renewal, deliveryOf, ...options } = this.#options;
     let bodies = 0;
     const shared = this.#shared.join({
@@ -81,7 +82,7 @@ export class ShardedWorker extends EventEmitter implements EngineWorker {
       // Each lane may have all places. Those that the shards share are the limit.
       concurrency: this.#concurrency,
       places: shared,
-      ...(renewal === undefined || shard >= renewedShards ? {} : { renewal }),
+      ...(renewal === undefined || shard >= this.#renewedShards ? {} : { renewal }),
       ...(deliveryOf === undefined ? {} : { deliveryOf: this.#deliveryWithin(shard, deliveryOf) }),
     }) as LaneConsumer;
     for (const event of EVENTS) consumer.on(event, (...args: unknown[]) => void this.emit(event, ...args));

@@ -90,6 +90,21 @@ export class Shards {
     return () => void this.#joined.delete(listener);
   }
 
+  /**
+   * Subscribes to something on each shard, and on those that join.
+   *
+   * @param begin subscribes on one shard, and returns a function that ends that.
+   * @returns a function that ends all subscriptions.
+   */
+  subscribe(begin: (engine: RedisEngine, shard: number) => () => void): () => void {
+    const ends: (() => void)[] = [];
+    const stopWatching = this.watch({ joins: (shard) => void ends.push(begin(this.engine(shard), shard)) });
+    return () => {
+      stopWatching();
+      for (const end of ends) end();
+    };
+  }
+
   /** Whether a shard answers. A shard that is about to be connected counts as one that does. */
   isUp(shard: number): boolean {
     return this.downFor(shard) === 0;
@@ -327,9 +342,10 @@ export class Shards {
 
   /** Resolves when the layout is recent enough to add a job whose shard is not a part of its id. */
   async fresh(): Promise<void> {
-    while (performance.now() - this.#readAt > LAYOUT_LEASE_MS / 2) {
+    const isOld = (): boolean => performance.now() - this.#readAt > LAYOUT_LEASE_MS / 2;
+    while (isOld()) {
       await this.refresh().catch(() => {});
-      if (performance.now() - this.#readAt > LAYOUT_LEASE_MS / 2) await delay(CHECK_INTERVAL_MS);
+      if (isOld()) await delay(CHECK_INTERVAL_MS);
     }
   }
 
