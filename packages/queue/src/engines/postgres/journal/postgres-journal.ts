@@ -1,4 +1,3 @@
-import { quoteSchemaName } from "bullmq";
 import { JOURNAL_PAGE, parkedUntil } from "../../../contract/run-journal.ts";
 import type {
   AppendAnswer,
@@ -13,8 +12,9 @@ import type {
   RunJournal,
 } from "../../../contract/run-journal.ts";
 import type { Row } from "../../sql/rows.ts";
+import { OwnFunctions } from "../driver/own-functions.ts";
+import type { FunctionParts } from "../driver/own-functions.ts";
 import { partsOf } from "../driver/parts.ts";
-import type { SqlSession } from "../driver/sql-session.ts";
 import { GatheredCalls } from "./gathered-calls.ts";
 import { appendAnswers, appendColumns, headOfRow, openedRun, sizeOfAppend, textsIn } from "./journal-rows.ts";
 import { MAX_SWEPT } from "./other-functions.ts";
@@ -23,12 +23,7 @@ import { MAX_SWEPT } from "./other-functions.ts";
 export const DELIVER_CHANNEL = "taskloom_deliver_";
 
 /** The parts of the engine that the journal needs. */
-export interface JournalParts {
-  readonly schema: string;
-  /** A pool that may repeat statements that the server refused. */
-  readonly pool: SqlSession;
-  /** Resolves when the functions of the journal are installed. */
-  readonly ready: () => Promise<void>;
+export interface JournalParts extends FunctionParts {
   /** Notifies a listener of the payloads of a channel. */
   readonly listen: (channel: string, listener: (payload: string) => void) => () => void;
   readonly now: () => number;
@@ -57,25 +52,14 @@ interface LaneCalls {
  */
 export class PostgresJournal implements RunJournal {
   readonly #parts: JournalParts;
-  readonly #schema: string;
+  readonly #functions: OwnFunctions;
   readonly #calls = new Map<string, LaneCalls>();
   /** The run up to which each lane was searched for journals without a job. */
   readonly #searched = new Map<string, string>();
 
   constructor(parts: JournalParts) {
     this.#parts = parts;
-    this.#schema = quoteSchemaName(parts.schema);
-  }
-
-  async #query(text: string, params: readonly unknown[]): Promise<Row[]> {
-    await this.#parts.ready();
-    return (await this.#parts.pool.query(text, params)).rows;
-  }
-
-  /** Calls a function of the journal. */
-  #call(name: string, ...params: readonly unknown[]): Promise<Row[]> {
-    const places = params.map((_, at) => `$${at + 1}`).join(", ");
-    return this.#query(`SELECT * FROM ${this.#schema}.taskloom_${name}_v1(${places}) AS result`, params);
+    this.#functions = new OwnFunctions(parts);
   }
 
   /**
@@ -91,10 +75,10 @@ export class PostgresJournal implements RunJournal {
   ): Promise<Map<number, Row>> {
     const arrays = columns.map(([type], at) => `$${at + 2}::${type}[]`).join(", ");
     const names = columns.map((_, at) => `arg${at}`);
-    const rows = await this.#query(
+    const rows = await this.#functions.query(
       `SELECT call.place, result.* FROM (SELECT * FROM unnest(${arrays}) WITH ORDINALITY AS each(${names.join(", ")}, place)
           ORDER BY arg0 COLLATE "C", place) AS call
-        CROSS JOIN LATERAL ${this.#schema}.taskloom_${name}_v1($1, ${names.map((each) => `call.${each}`).join(", ")}) AS result`,
+        CROSS JOIN LATERAL ${this.#functions.schema}.taskloom_${name}_v1($1, ${names.map((each) => `call.${each}`).join(", ")}) AS result`,
       [lane, ...columns.map(([, values]) => values)],
     );
     return new Map(rows.map((row) => [Number(row["place"]) - 1, row]));
@@ -129,8 +113,8 @@ export class PostgresJournal implements RunJournal {
   }
 
   async read(lane: string, id: string, from: number, count: number): Promise<string[]> {
-    const rows = await this.#query(
-      `SELECT entry FROM ${this.#runOfJob()} JOIN ${this.#schema}.taskloom_log AS log USING (queue, id, generation)
+    const rows = await this.#functions.query(
+      `SELECT entry FROM ${this.#runOfJob()} JOIN ${this.#functions.schema}.taskloom_log AS log USING (queue, id, generation)
         WHERE seq >= $3 ORDER BY seq LIMIT $4`,
       [lane, id, from, Math.min(count, JOURNAL_PAGE)],
     );
@@ -138,8 +122,8 @@ export class PostgresJournal implements RunJournal {
   }
 
   async readInbox(lane: string, id: string, from: number, count: number): Promise<string[]> {
-    const rows = await this.#query(
-      `SELECT item FROM ${this.#runOfJob()} JOIN ${this.#schema}.taskloom_inbox AS inbox USING (queue, id)
+    const rows = await this.#functions.query(
+      `SELECT item FROM ${this.#runOfJob()} JOIN ${this.#functions.schema}.taskloom_inbox AS inbox USING (queue, id)
         WHERE seq >= $3 ORDER BY seq LIMIT $4`,
       [lane, id, from, Math.min(count, JOURNAL_PAGE)],
     );
@@ -148,7 +132,7 @@ export class PostgresJournal implements RunJournal {
 
   /** Returns a table with the row of run $2, if it belongs to the stored job. */
   #runOfJob(): string {
-    return `(SELECT run.* FROM ${this.#schema}.taskloom_run AS run JOIN ${this.#schema}.job AS job
+    return `(SELECT run.* FROM ${this.#functions.schema}.taskloom_run AS run JOIN ${this.#functions.schema}.job AS job
       ON job.queue = run.queue AND job.id = run.id AND job.added_at_ms = run.born
       WHERE run.queue = $1 AND run.id = $2) AS run`;
   }
@@ -156,12 +140,12 @@ export class PostgresJournal implements RunJournal {
   async append(lane: string, appends: readonly RunAppend[]): Promise<AppendAnswer[]> {
     const answers: AppendAnswer[] = [];
     for (const part of partsOf(appends, sizeOfAppend))
-      answers.push(...appendAnswers(await this.#call("append", lane, ...appendColumns(part))));
+      answers.push(...appendAnswers(await this.#functions.call("append", lane, ...appendColumns(part))));
     return answers;
   }
 
   async deliver(lane: string, id: string, items: readonly string[], key?: string): Promise<DeliverAnswer> {
-    const [row] = await this.#call("run_deliver", lane, id, items, key ?? null, DELIVER_CHANNEL);
+    const [row] = await this.#functions.call("run_deliver", lane, id, items, key ?? null, DELIVER_CHANNEL);
     switch (row?.["kind"]) {
       case "stored":
         return { kind: "stored", unread: Number(row["unread"]) };
@@ -204,8 +188,8 @@ export class PostgresJournal implements RunJournal {
   }
 
   async release(lane: string, id: string, epoch: number): Promise<void> {
-    await this.#query(
-      `UPDATE ${this.#schema}.taskloom_run SET owner = NULL WHERE queue = $1 AND id = $2 AND epoch = $3`,
+    await this.#functions.query(
+      `UPDATE ${this.#functions.schema}.taskloom_run SET owner = NULL WHERE queue = $1 AND id = $2 AND epoch = $3`,
       [lane, id, epoch],
     );
   }
@@ -214,7 +198,7 @@ export class PostgresJournal implements RunJournal {
     let promoted = 0;
     let last: number;
     do {
-      const [row] = await this.#call("run_sweep", lane);
+      const [row] = await this.#functions.call("run_sweep", lane);
       last = Number(row?.["result"]);
       promoted += last;
     } while (last === MAX_SWEPT);
@@ -224,10 +208,10 @@ export class PostgresJournal implements RunJournal {
 
   /** Reads some of the journals, and removes those whose job is gone. */
   async #search(lane: string): Promise<void> {
-    const [row] = await this.#query(
+    const [row] = await this.#functions.query(
       `SELECT count(*)::integer AS count, max(id) AS last, array_agg(id) FILTER (WHERE is_gone) AS gone FROM
-        (SELECT id, NOT EXISTS (SELECT 1 FROM ${this.#schema}.job WHERE job.queue = run.queue AND job.id = run.id) AS is_gone
-          FROM ${this.#schema}.taskloom_run AS run WHERE queue = $1 AND id > $2 ORDER BY id LIMIT ${MAX_SWEPT}) AS page`,
+        (SELECT id, NOT EXISTS (SELECT 1 FROM ${this.#functions.schema}.job WHERE job.queue = run.queue AND job.id = run.id) AS is_gone
+          FROM ${this.#functions.schema}.taskloom_run AS run WHERE queue = $1 AND id > $2 ORDER BY id LIMIT ${MAX_SWEPT}) AS page`,
       [lane, this.#searched.get(lane) ?? ""],
     );
     this.#searched.set(lane, row?.["count"] === MAX_SWEPT ? String(row["last"]) : "");
@@ -238,13 +222,13 @@ export class PostgresJournal implements RunJournal {
   async continueAs(lane: string, id: string, next: Continuation): Promise<boolean> {
     const { token, epoch, generation, consume, data, name = null } = next;
     const params = [token, epoch, generation, consume, JSON.stringify(data), name];
-    const [row] = await this.#call("run_continue", lane, id, ...params);
+    const [row] = await this.#functions.call("run_continue", lane, id, ...params);
     return row?.["result"] === true;
   }
 
   async view(lane: string, ids: readonly string[]): Promise<(string | undefined)[]> {
-    const rows = await this.#query(
-      `SELECT run.id, view FROM ${this.#schema}.taskloom_run AS run JOIN ${this.#schema}.job AS job
+    const rows = await this.#functions.query(
+      `SELECT run.id, view FROM ${this.#functions.schema}.taskloom_run AS run JOIN ${this.#functions.schema}.job AS job
         ON job.queue = run.queue AND job.id = run.id AND job.added_at_ms = run.born
         WHERE run.queue = $1 AND run.id = ANY($2) AND view IS NOT NULL`,
       [lane, [...ids]],
@@ -254,8 +238,8 @@ export class PostgresJournal implements RunJournal {
   }
 
   async head(lane: string, id: string): Promise<RunHead | undefined> {
-    const [row] = await this.#query(
-      `SELECT run.*, (SELECT count(*) FROM ${this.#schema}.taskloom_log AS log WHERE log.queue = run.queue
+    const [row] = await this.#functions.query(
+      `SELECT run.*, (SELECT count(*) FROM ${this.#functions.schema}.taskloom_log AS log WHERE log.queue = run.queue
           AND log.id = run.id AND log.generation = run.generation) AS length FROM ${this.#runOfJob()}`,
       [lane, id],
     );
@@ -263,6 +247,6 @@ export class PostgresJournal implements RunJournal {
   }
 
   async forget(lane: string, ids: readonly string[]): Promise<void> {
-    await this.#call("run_forget", lane, [...ids]);
+    await this.#functions.call("run_forget", lane, [...ids]);
   }
 }

@@ -1,4 +1,3 @@
-import { quoteSchemaName } from "bullmq";
 import { MAX_LIMITS_SWEPT } from "../../../contract/task-limits.ts";
 import type {
   AskedLimit,
@@ -9,6 +8,8 @@ import type {
   TaskLimits,
 } from "../../../contract/task-limits.ts";
 import { migrate } from "../driver/install-functions.ts";
+import { OwnFunctions } from "../driver/own-functions.ts";
+import type { FunctionParts } from "../driver/own-functions.ts";
 import type { SqlSession } from "../driver/sql-session.ts";
 import type { Row } from "../../sql/rows.ts";
 import { LIMIT_FUNCTIONS } from "./limit-functions.ts";
@@ -30,41 +31,27 @@ export async function installLimits(session: SqlSession, schema: string): Promis
 }
 
 /** The parts of the engine that the limits need. */
-export interface LimitParts {
-  readonly schema: string;
-  /** A pool that may repeat statements that the server refused. */
-  readonly pool: SqlSession;
-  /** Resolves when the functions of the limits are installed. */
-  readonly ready: () => Promise<void>;
+export interface LimitParts extends FunctionParts {
   readonly now: () => number;
 }
 
 /** The limits of tasks in PostgreSQL: one statement and one commit for each operation. */
 export class PostgresLimits implements TaskLimits {
-  readonly #parts: LimitParts;
-  readonly #schema: string;
+  readonly #functions: OwnFunctions;
+  readonly #engineNow: () => number;
 
-  constructor(parts: LimitParts) {
-    this.#parts = parts;
-    this.#schema = quoteSchemaName(parts.schema);
-  }
-
-  async #query(text: string, params: readonly unknown[]): Promise<Row[]> {
-    await this.#parts.ready();
-    return (await this.#parts.pool.query(text, params)).rows;
+  constructor({ now, ...parts }: LimitParts) {
+    this.#functions = new OwnFunctions(parts);
+    this.#engineNow = now;
   }
 
   /** Calls a function of the limits. */
   #call(name: string, ...params: readonly unknown[]): Promise<Row[]> {
-    const places = params.map((_, at) => `$${at + 1}`).join(", ");
-    return this.#query(
-      `SELECT * FROM ${this.#schema}.taskloom_limit_${name}_v1(${places}) AS result`,
-      params,
-    );
+    return this.#functions.call(`limit_${name}`, ...params);
   }
 
   #now(): number {
-    return Math.floor(this.#parts.now());
+    return Math.floor(this.#engineNow());
   }
 
   async join(lane: string, entries: readonly LimitEntry[]): Promise<void> {
@@ -107,8 +94,8 @@ export class PostgresLimits implements TaskLimits {
 
   async sweep(lane: string): Promise<void> {
     for (let after = "", size = MAX_LIMITS_SWEPT; size === MAX_LIMITS_SWEPT;) {
-      const rows = await this.#query(
-        `SELECT name FROM ${this.#schema}.taskloom_limit WHERE queue = $1 AND name > $2 ORDER BY name LIMIT ${MAX_LIMITS_SWEPT}`,
+      const rows = await this.#functions.query(
+        `SELECT name FROM ${this.#functions.schema}.taskloom_limit WHERE queue = $1 AND name > $2 ORDER BY name LIMIT ${MAX_LIMITS_SWEPT}`,
         [lane, after],
       );
       // Each limit is a transaction of its own, since one with many would hold many locks.
@@ -123,7 +110,7 @@ export class PostgresLimits implements TaskLimits {
   }
 
   async list(lane: string): Promise<LimitState[]> {
-    const rows = await this.#query(`${this.#states()} WHERE queue = $1 ORDER BY name COLLATE "C"`, [
+    const rows = await this.#functions.query(`${this.#states()} WHERE queue = $1 ORDER BY name COLLATE "C"`, [
       lane,
       this.#now(),
     ]);
@@ -132,7 +119,7 @@ export class PostgresLimits implements TaskLimits {
 
   async place(lane: string, id: string): Promise<LimitPlace | undefined> {
     const { line } = this.#tables();
-    const [row] = await this.#query(
+    const [row] = await this.#functions.query(
       `SELECT states.*, (SELECT count(*) FROM ${line} AS ahead
           WHERE ahead.queue = own.queue AND ahead.name = own.name AND ahead.rank < own.rank)::integer AS ahead
         FROM ${line} AS own JOIN (${this.#states()}) AS states USING (queue, name)
@@ -144,8 +131,8 @@ export class PostgresLimits implements TaskLimits {
 
   #tables(): { readonly taken: string; readonly line: string } {
     return {
-      taken: `${this.#schema}.taskloom_limit_slot`,
-      line: `${this.#schema}.taskloom_limit_line`,
+      taken: `${this.#functions.schema}.taskloom_limit_slot`,
+      line: `${this.#functions.schema}.taskloom_limit_line`,
     };
   }
 
@@ -154,12 +141,12 @@ export class PostgresLimits implements TaskLimits {
     const { taken, line } = this.#tables();
     return `SELECT terms.queue, terms.name, max, window_ms::float8 AS window_ms,
         (SELECT count(*) FROM ${taken} AS slot WHERE slot.queue = terms.queue AND slot.name = terms.name
-          AND CASE WHEN until_ms > 0 THEN until_ms > $2 ELSE EXISTS (SELECT 1 FROM ${this.#schema}.job AS job
+          AND CASE WHEN until_ms > 0 THEN until_ms > $2 ELSE EXISTS (SELECT 1 FROM ${this.#functions.schema}.job AS job
             WHERE job.queue = slot.queue AND job.id = slot.id AND job.state = 'active' AND job.lock_token = slot.token)
           END)::integer AS taken,
         (SELECT count(*) FROM ${line} AS line
           WHERE line.queue = terms.queue AND line.name = terms.name)::integer AS waiting
-      FROM ${this.#schema}.taskloom_limit AS terms`;
+      FROM ${this.#functions.schema}.taskloom_limit AS terms`;
   }
 }
 
