@@ -156,10 +156,9 @@ export class TurnLoop {
 
   async #turn(ends: readonly Ending[], count: number): Promise<void> {
     this.#isTurning = true;
-    const { turns, terms, workerId } = this.#options;
+    const { turns, terms, workerId, places } = this.#options;
     const token = `${workerId}:${this.#tokens++}`;
     let started = 0;
-    const { places } = this.#options;
     try {
       const answer = await turns.turn(
         ends.map(({ end }) => end),

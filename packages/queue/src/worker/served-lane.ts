@@ -59,6 +59,7 @@ export class ServedLane {
 
   constructor(engine: Engine, options: ServedLaneOptions) {
     const { queue, lane, slots, renewal, concurrency, listeners } = options;
+    const { locks } = engine;
     this.lane = lane;
     this.#engine = engine;
     this.#queue = queue;
@@ -72,9 +73,9 @@ export class ServedLane {
     this.#worker = engine.openWorker(this.#laneName, (...args) => runner.process(...args), {
       autorun: false,
       concurrency,
-      lockDuration: engine.locks.duration,
-      stalledInterval: engine.locks.stalledInterval,
-      ...(engine.locks.restingInterval !== undefined && { restingInterval: engine.locks.restingInterval }),
+      lockDuration: locks.duration,
+      stalledInterval: locks.stalledInterval,
+      restingInterval: locks.restingInterval,
       ...(renewal === undefined ? {} : { renewal }),
       maximumRateLimitDelay: RATE_LIMIT_PAUSE_MS,
       // BullMQ's own limit on the deaths of a job's workers is out of reach: JobRunner applies the limit of the job.

@@ -1,6 +1,7 @@
 import type { Engine } from "../contract/engine.ts";
 import { limitNameParts } from "../contract/task-limits.ts";
 import type { RunnableTask } from "../definition/define-task.ts";
+import { regularly } from "./regularly.ts";
 
 /** The time between two sweeps of a worker that has limited tasks. */
 const INTERVAL_MS = 5_000;
@@ -17,26 +18,17 @@ export function sweepLimits(
   tasks: ReadonlyMap<string, RunnableTask>,
 ): () => void {
   const isLimiting = [...tasks.values()].some(({ task }) => task.limits !== undefined);
-  let isSweeping = false;
   let intervals = 0;
-  const sweep = async (): Promise<void> => {
-    if (isSweeping || (!isLimiting && intervals++ % RARELY > 0)) return;
-    isSweeping = true;
-    try {
-      for (const lane of laneNames) {
-        await engine.limits.sweep(lane);
-        for (const { name } of await engine.limits.list(lane))
-          if (isGone(name, tasks)) await engine.limits.drop(lane, name);
-      }
-    } catch {
-      // The engine does not answer. The next sweep makes up for this one.
-    } finally {
-      isSweeping = false;
+  const sweeping = regularly(INTERVAL_MS, async () => {
+    if (!isLimiting && intervals++ % RARELY > 0) return;
+    for (const lane of laneNames) {
+      await engine.limits.sweep(lane);
+      for (const { name } of await engine.limits.list(lane))
+        if (isGone(name, tasks)) await engine.limits.drop(lane, name);
     }
-  };
-  void sweep();
-  const timer = setInterval(() => void sweep(), INTERVAL_MS).unref();
-  return () => clearInterval(timer);
+  });
+  sweeping.begin();
+  return sweeping.stop;
 }
 
 /** Whether a stored limit belongs to a task of this worker that has no such limit. */
