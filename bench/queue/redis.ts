@@ -5,6 +5,13 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
+/** A server of the bench. */
+export interface PrivateServer {
+  readonly url: string;
+  readonly pid: number;
+  stop(): Promise<void>;
+}
+
 /**
  * Starts a Redis of the bench's own. Other programs on the machine do not use it, and the bench does not
  * disturb them.
@@ -13,7 +20,7 @@ import { join } from "node:path";
  */
 export async function privateRedis(
   durability: readonly string[] = ["--appendonly", "no"],
-): Promise<{ readonly url: string; stop(): Promise<void> }> {
+): Promise<PrivateServer> {
   const folder = await mkdtemp(join(tmpdir(), "taskloom-bench-"));
   const probe = createServer();
   await new Promise<void>((resolve) => probe.listen(0, "127.0.0.1", resolve));
@@ -39,6 +46,7 @@ export async function privateRedis(
   });
   return {
     url: `redis://127.0.0.1:${port}`,
+    pid: server.pid!,
     stop: async () => {
       const gone = new Promise((resolve) => server.once("exit", resolve));
       server.kill();

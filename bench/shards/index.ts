@@ -7,17 +7,16 @@
  *    more servers would do. A backlog is completed for some seconds by one worker process. BullMQ is the peer, with a queue
  *    and a worker for each server, since it has no shards.
  */
-import { fork, spawn } from "node:child_process";
+import { fork } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { TaskQueue, defineTask } from "@taskloom/queue";
 import { Queue } from "bullmq";
 import { Redis } from "ioredis";
 import { kill, told } from "../child-process.ts";
+import { privateRedis } from "../queue/redis.ts";
+import type { PrivateServer } from "../queue/redis.ts";
 
 const SHARE = Number(process.env["BENCH_SHARE"] ?? 1 / 8);
 const SECONDS = Number(process.env["BENCH_SECONDS"] ?? 5);
@@ -27,58 +26,27 @@ const sides = ["Taskloom", "BullMQ"] as const;
 const work = defineTask({ name: "bench.shards" }, async (n: number) => n);
 let missed = 0;
 
-interface Server {
-  readonly url: string;
-  readonly process: ChildProcess;
-  readonly folder: string;
-}
-
-let port = 21_000 + Math.floor(Math.random() * 10_000);
-
-async function startServer(): Promise<Server> {
-  const folder = await mkdtemp(join(tmpdir(), "taskloom-bench-"));
-  const own = port++;
-  const flags = [
-    "--port",
-    String(own),
-    "--bind",
-    "127.0.0.1",
-    "--dir",
-    folder,
-    "--save",
-    "",
-    "--appendonly",
-    "no",
-  ];
-  const child = spawn("redis-server", flags, { stdio: ["ignore", "pipe", "inherit"] });
-  await new Promise<void>((resolve, reject) => {
-    child.once("error", reject);
-    child.once("exit", (code) => reject(new Error(`redis-server ended with ${code}`)));
-    child.stdout.setEncoding("utf8").on("data", (text: string) => {
-      if (text.includes("Ready to accept connections")) resolve();
-    });
-  });
-  child.removeAllListeners("exit");
-  return { url: `redis://127.0.0.1:${own}`, process: child, folder };
-}
-
-async function withServers<T>(count: number, body: (servers: readonly Server[]) => Promise<T>): Promise<T> {
-  const servers: Server[] = [];
+async function withServers<T>(
+  count: number,
+  body: (servers: readonly PrivateServer[]) => Promise<T>,
+): Promise<T> {
+  const servers: PrivateServer[] = [];
   try {
-    for (let at = 0; at < count; at++) servers.push(await startServer());
+    for (let at = 0; at < count; at++) servers.push(await privateRedis());
     return await body(servers);
   } finally {
-    for (const { process: child, folder } of servers) {
-      await kill(child);
-      await rm(folder, { recursive: true, force: true });
-    }
+    for (const server of servers) await server.stop();
   }
 }
 
-const addressOf = (servers: readonly Server[]): string =>
+const addressOf = (servers: readonly PrivateServer[]): string =>
   `redis://${servers.map(({ url }) => url.slice("redis://".length)).join(",")}`;
 
-async function fill(side: (typeof sides)[number], servers: readonly Server[], count: number): Promise<void> {
+async function fill(
+  side: (typeof sides)[number],
+  servers: readonly PrivateServer[],
+  count: number,
+): Promise<void> {
   if (side === "Taskloom") {
     const queue = new TaskQueue({ engine: addressOf(servers) });
     await queue.connect();
@@ -103,7 +71,7 @@ async function fill(side: (typeof sides)[number], servers: readonly Server[], co
   }
 }
 
-function startWorker(side: (typeof sides)[number], servers: readonly Server[]): ChildProcess {
+function startWorker(side: (typeof sides)[number], servers: readonly PrivateServer[]): ChildProcess {
   return fork(fileURLToPath(new URL("child.ts", import.meta.url)), [side, ...servers.map(({ url }) => url)], {
     execArgv: ["--conditions=@taskloom/source"],
   });
@@ -117,7 +85,7 @@ async function completedBy(worker: ChildProcess): Promise<number> {
 
 /** Returns the processor time in microseconds, the commands and the completed jobs of each server. */
 async function usage(
-  servers: readonly Server[],
+  servers: readonly PrivateServer[],
 ): Promise<{ cpu: number; commands: number; completed: number }[]> {
   return await Promise.all(
     servers.map(async ({ url }) => {
@@ -170,7 +138,7 @@ async function throttled(
 ): Promise<{ rate: number; share: number }> {
   return await withServers(count, async (servers) => {
     await fill(side, servers, Math.ceil(SECONDS * 2 * 8_000 * count * SHARE * 8));
-    const pids = servers.map(({ process: child }) => String(child.pid));
+    const pids = servers.map(({ pid }) => String(pid));
     const throttle = fork(fileURLToPath(new URL("throttle.ts", import.meta.url)), [String(SHARE), ...pids]);
     const worker = startWorker(side, servers);
     try {
@@ -188,7 +156,7 @@ async function throttled(
     } finally {
       await kill(worker);
       await kill(throttle);
-      for (const { process: child } of servers) child.kill("SIGCONT");
+      for (const { pid } of servers) process.kill(pid, "SIGCONT");
     }
   });
 }

@@ -8,7 +8,7 @@ import { full, measured, until } from "./support/fault-test.ts";
 import { TcpProxy } from "./support/tcp-proxy.ts";
 import type { CutWhen } from "./support/tcp-proxy.ts";
 import { RunWorkers } from "./support/workflow-life.ts";
-import { program, resultOf, treeOf } from "./support/workflow-programs.ts";
+import { resultOf, submitPrograms } from "./support/workflow-programs.ts";
 
 const PROGRAMS = full ? 2_000 : 60;
 const TIMEOUT_MS = full ? 3_600_000 : 300_000;
@@ -30,24 +30,19 @@ async function cuts(engine: string, append: () => string): Promise<void> {
   onTestFinished(() => proxy.close());
   const workers = await RunWorkers.of(proxy.url, name);
   await using queue = new TaskQueue({ engine, name });
-  const trees = Array.from({ length: PROGRAMS }, (_, n) => treeOf(n + 1));
-  const runs = trees.map((tree) => queue.submit(program, tree));
-  let ended = 0;
-  for (const run of runs) run.addDoneCallback(() => ended++);
-  const all = Promise.all(runs);
-  await Promise.all(runs.map((run) => run.sent()));
+  const { trees, runs, all, ended } = await submitPrograms(queue, PROGRAMS);
   const worker = await workers.start({ runs: RUNS });
   let count = 0;
   const over = all.then(() => undefined);
   for (;;) {
     await Promise.race([proxy.cutAt(append(), MOMENTS[count % MOMENTS.length]!), over]);
-    if (ended === PROGRAMS) break;
+    if (ended() === PROGRAMS) break;
     count++;
     await delay(20);
     proxy.mend();
     // The append whose connection was cut is repeated after a pause, and must not be cut each time.
     const enough = workers.effects().length + EFFECTS_BETWEEN * Math.random();
-    await until("the worker goes on", () => ended === PROGRAMS || workers.effects().length > enough);
+    await until("the worker goes on", () => ended() === PROGRAMS || workers.effects().length > enough);
   }
   expect(await all).toEqual(trees.map(resultOf));
   expect(worker.exitCode).toBeNull();

@@ -8,7 +8,7 @@ import { postgresTest } from "../support/postgres.ts";
 import { redisTest } from "../support/redis.ts";
 import { full, measured } from "./support/fault-test.ts";
 import { endOf, RunWorkers } from "./support/workflow-life.ts";
-import { appendsOf, program, resultOf, steps, treeOf } from "./support/workflow-programs.ts";
+import { appendsOf, resultOf, steps, submitPrograms } from "./support/workflow-programs.ts";
 
 const PROGRAMS = full ? 5_000 : 200;
 const DEATHS = full ? 200 : 6;
@@ -31,12 +31,7 @@ async function dies(engine: string): Promise<void> {
   const name = `death-${Math.random().toString(36).slice(2)}`;
   const workers = await RunWorkers.of(engine, name);
   await using queue = new TaskQueue({ engine, name });
-  const trees = Array.from({ length: PROGRAMS }, (_, n) => treeOf(n + 1));
-  const runs = trees.map((tree) => queue.submit(program, tree));
-  let ended = 0;
-  for (const run of runs) run.addDoneCallback(() => ended++);
-  const all = Promise.all(runs);
-  await Promise.all(runs.map((run) => run.sent()));
+  const { trees, all, ended } = await submitPrograms(queue, PROGRAMS);
 
   const lives = deathsOver(trees.reduce((sum, tree) => sum + appendsOf(tree), 0));
   /** The programs that had ended at each death. */
@@ -44,13 +39,13 @@ async function dies(engine: string): Promise<void> {
   const occupy = async (): Promise<void> => {
     for (;;) {
       const append = lives.shift();
-      if (append === undefined || ended === PROGRAMS) break;
+      if (append === undefined || ended() === PROGRAMS) break;
       const when = endedAt.length % 2 === 0 ? "before" : "after";
       const worker = await workers.start({ runs: RUNS, dies: { append, when } });
       const signal = await Promise.race([endOf(worker), all.then(() => "all ended")]);
       if (signal === "all ended") return;
       expect(signal).toBe("SIGKILL");
-      endedAt.push(ended);
+      endedAt.push(ended());
     }
     await workers.start({ runs: RUNS });
   };

@@ -1,6 +1,7 @@
 import { appendFileSync } from "node:fs";
 import { gather, sleep } from "@taskloom/loop";
 import { currentJob, defineTask } from "@taskloom/queue";
+import type { RemoteTask, TaskQueue } from "@taskloom/queue";
 import { defineWorkflow, step, submit } from "@taskloom/workflow";
 
 /** A program whose result does not depend on times. */
@@ -42,6 +43,25 @@ export function resultOf(tree: Tree): number {
   if ("failing" in tree) return tree.failing;
   const parts = "all" in tree ? tree.all : tree.each;
   return parts.reduce((sum, part) => sum + resultOf(part), 0);
+}
+
+/** The programs of the first seeds on their way, and the number of those that have ended. */
+export interface SubmittedPrograms {
+  readonly trees: readonly Tree[];
+  readonly runs: readonly RemoteTask<number>[];
+  readonly all: Promise<number[]>;
+  readonly ended: () => number;
+}
+
+/** Submits the programs of so many seeds, and resolves when the engine has them. */
+export async function submitPrograms(queue: TaskQueue, count: number): Promise<SubmittedPrograms> {
+  const trees = Array.from({ length: count }, (_, n) => treeOf(n + 1));
+  const runs = trees.map((tree) => queue.submit(program, tree));
+  let ended = 0;
+  for (const run of runs) run.addDoneCallback(() => ended++);
+  const all = Promise.all(runs);
+  await Promise.all(runs.map((run) => run.sent()));
+  return { trees, runs, all, ended: () => ended };
 }
 
 /**
