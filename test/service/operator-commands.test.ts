@@ -68,6 +68,36 @@ describe.each(places)("through $name", ({ test }) => {
       });
   });
 
+  test("submit names the key under which the limits of a task count the job", async ({
+    operated: { run, queue },
+  }) => {
+    const submit = async (...flags: string[]): Promise<string> =>
+      (await run("submit", "test.sync", '"ada"', "60000", ...flags)).stdout.trim();
+    // The function of the worker has the key of a submission without one.
+    const ids = [
+      await submit("--limit-key", "eu: ada"),
+      await submit("--limit-key", "eu: ada"),
+      await submit(),
+    ];
+    const limit = { kind: "concurrency", task: "test.sync", max: 1, taken: 1, lane: "loop" };
+    await expect
+      .poll(() => queue.taskLimits(), { timeout: 10_000 })
+      .toEqual([
+        { ...limit, key: "ada", waiting: 0 },
+        { ...limit, key: "eu: ada", waiting: 1 },
+      ]);
+    await run("cancel", ...ids);
+    await expect.poll(() => queue.taskLimits(), { timeout: 10_000 }).toEqual([]);
+    for (const [key, message] of [
+      ["ada", "Expected task test.add to have a limit with a `key`"],
+      ["a".repeat(257), "limitKey"],
+    ])
+      expect(await run("submit", "test.add", "1", "2", "--limit-key", key!)).toMatchObject({
+        code: 2,
+        stderr: expect.stringContaining(message!) as string,
+      });
+  });
+
   test("limit sets, shows and lifts the rate limit of a queue", async ({ operated: { run } }) => {
     expect(await run("limit", "default", "100", "--per", "60")).toMatchObject({
       code: 0,

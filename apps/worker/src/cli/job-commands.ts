@@ -39,11 +39,23 @@ export interface SubmitFlags extends OperatorFlags {
   readonly deduplicateFor?: number;
   readonly deduplicate?: string;
   readonly tag?: readonly string[];
+  readonly limitKey?: string;
 }
 
 /** Returns the options of a submission that the flags ask for. */
 function submitRequest(flags: SubmitFlags): SubmitRequest {
-  const { id, delay, priority, attempts, backoff, runTimeout, deadline, deduplicate: key, tag: tags } = flags;
+  const {
+    id,
+    delay,
+    priority,
+    attempts,
+    backoff,
+    runTimeout,
+    deadline,
+    deduplicate: key,
+    tag: tags,
+    limitKey,
+  } = flags;
   const ttl = flags.deduplicateFor;
   if (ttl !== undefined && key === undefined) {
     throw usageFailure("Name the key of the work: --deduplicate KEY --deduplicate-for SECONDS");
@@ -59,6 +71,7 @@ function submitRequest(flags: SubmitFlags): SubmitRequest {
     ...(deadline === undefined ? {} : { deadline: deadline * 1_000 }),
     ...(deduplicate === undefined ? {} : { deduplicate }),
     ...(tags === undefined ? {} : { tags }),
+    ...(limitKey === undefined ? {} : { limitKey }),
   };
 }
 

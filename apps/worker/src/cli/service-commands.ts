@@ -164,6 +164,7 @@ function addSubmission(taskloom: Command, ended: Ended): void {
     .option("--deduplicate <key>", "fold the call into a job with this key that has not ended")
     .option("--deduplicate-for <seconds>", "hold the key for this time, even if its job ends sooner", seconds)
     .option("--tag <tags>", "tags by which the job is found", collect)
+    .option("--limit-key <key>", "the key under which the limits of the task count the job")
     .action(async (task: string, args: string[], flags: SubmitFlags) =>
       ended(await (await jobCommands()).submitCommand(task, args, flags)),
     );

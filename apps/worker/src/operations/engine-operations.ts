@@ -108,7 +108,7 @@ export class EngineOperations implements Operations {
 
   async submit(task: string, args: readonly unknown[], request: SubmitRequest = {}): Promise<JobView> {
     const { queue = this.#known.default, ...options } = request;
-    const definition = await this.#tasks.find(task);
+    const definition = await this.#tasks.find(task, options.limitKey !== undefined);
     const submitted = this.#queue(queue)
       .with(options satisfies SubmitOptions)
       .submit(definition, ...args);

@@ -9,11 +9,19 @@ import { KNOWN_FOR_MS } from "./known-queues.ts";
 /** A task whose arguments come from JSON. */
 export type SubmittableTask = TaskDefinition<unknown[]>;
 
+/** A task that a worker knows, as a definition of this process. */
+interface RemoteTask {
+  /** The definition of a submission with a `limitKey`. */
+  readonly keyed: SubmittableTask;
+  /** The definition of any other submission. */
+  readonly plain: SubmittableTask;
+}
+
 /** The tasks of this process, and the tasks that the workers of an engine know. */
 export class KnownTasks {
   readonly #local: ReadonlyMap<string, SubmittableTask>;
   readonly #workers: () => Promise<readonly WorkerView[]>;
-  #remote: { readonly at: number; readonly tasks: Promise<ReadonlyMap<string, SubmittableTask>> } | undefined;
+  #remote: { readonly at: number; readonly tasks: Promise<ReadonlyMap<string, RemoteTask>> } | undefined;
 
   /** @param modules task modules of this process; the arguments of their tasks are checked before they are sent. */
   constructor(modules: readonly object[], workers: () => Promise<readonly WorkerView[]>) {
@@ -24,9 +32,10 @@ export class KnownTasks {
   /**
    * Returns a task by its name.
    *
+   * @param hasLimitKey whether the submission has a `limitKey`.
    * @throws {@link ServiceError} with the code `TASK_UNKNOWN` if neither this process nor a worker knows it.
    */
-  async find(name: string): Promise<SubmittableTask> {
+  async find(name: string, hasLimitKey = false): Promise<SubmittableTask> {
     const local = this.#local.get(name);
     if (local !== undefined) return local;
     if (this.#remote === undefined || performance.now() - this.#remote.at > KNOWN_FOR_MS) {
@@ -34,7 +43,7 @@ export class KnownTasks {
     }
     const remote = await this.#remote.tasks;
     const found = remote.get(name);
-    if (found !== undefined) return found;
+    if (found !== undefined) return hasLimitKey ? found.keyed : found.plain;
     const names = [...new Set([...this.#local.keys(), ...remote.keys()])].toSorted();
     throw new ServiceError(
       404,
@@ -45,21 +54,40 @@ export class KnownTasks {
     );
   }
 
-  async #readWorkers(): Promise<ReadonlyMap<string, SubmittableTask>> {
-    const tasks = new Map<string, SubmittableTask>();
+  async #readWorkers(): Promise<ReadonlyMap<string, RemoteTask>> {
+    const tasks = new Map<string, RemoteTask>();
     for (const worker of await this.#workers()) {
       for (const task of worker.tasks) {
         const known = tasks.get(task.name);
-        if (known === undefined || known.task.version < task.version)
-          tasks.set(task.name, definitionOf(task));
+        if (known === undefined || known.plain.task.version < task.version)
+          tasks.set(task.name, remoteTask(task));
       }
     }
     return tasks;
   }
 }
 
+/**
+ * Returns the definitions of a known task. The function of a limit's key is in the worker alone. Without a `limitKey` this
+ * process cannot compute such a key, so the definition has no limits, and the job enters the line of its limit when a worker
+ * takes it.
+ */
+function remoteTask(task: KnownTask): RemoteTask {
+  const keyed = definitionOf(task);
+  const isComputable = task.limits?.every(({ key }) => key !== "function") ?? true;
+  return { keyed, plain: isComputable ? keyed : definitionOf({ ...task, limits: undefined }) };
+}
+
 /** Returns a definition that can be submitted, and that cannot run here. */
-function definitionOf({ name, version, runsOn, attempts, timeout, backoff }: KnownTask): SubmittableTask {
+function definitionOf({
+  name,
+  version,
+  runsOn,
+  attempts,
+  timeout,
+  backoff,
+  limits,
+}: KnownTask): SubmittableTask {
   const options = {
     name,
     version,
@@ -72,6 +100,11 @@ function definitionOf({ name, version, runsOn, attempts, timeout, backoff }: Kno
   const definition = defineTask(options, (..._args: unknown[]): never => {
     throw new TypeError(`Task ${name} is known by its name only and cannot run here; submit it`);
   });
+  // A `limitKey` replaces the result of each function, so any limit with a key is one of the `limitKey`.
+  const named = limits?.map((limit) => ({
+    ...limit,
+    key: limit.key === undefined ? undefined : ("limitKey" as const),
+  }));
   // Only a definition with the runner of the lane runs there. A submitter needs no runner.
-  return Object.assign(definition, { task: { ...definition.task, runsOn } });
+  return Object.assign(definition, { task: { ...definition.task, runsOn, limits: named } });
 }

@@ -39,6 +39,8 @@ export interface SubmitRequest {
   readonly backoff?: Backoff;
   readonly deduplicate?: string | Deduplicate;
   readonly tags?: readonly string[];
+  /** The key under which the limits of the task count the job. */
+  readonly limitKey?: string;
 }
 
 /** One queue with its lanes. */

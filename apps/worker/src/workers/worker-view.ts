@@ -4,7 +4,22 @@ import { formatForest } from "./task-tree.ts";
 import type { TaskForest } from "./task-tree.ts";
 
 /** A task that a worker knows, in the form that it stores: enough to submit the task without its module. */
-export type KnownTask = Omit<ResolvedTaskOptions, "module" | "args" | "strict" | "limits">;
+export interface KnownTask extends Omit<ResolvedTaskOptions, "module" | "args" | "strict" | "limits"> {
+  /** The limits of the task; undefined without any, and in the record of a worker that does not store them. */
+  readonly limits: readonly KnownLimit[] | undefined;
+}
+
+/** A limit of a task that a worker knows. */
+export interface KnownLimit {
+  readonly kind: "concurrency" | "rate";
+  readonly max: number;
+  /** Milliseconds; 0 for a limit of the concurrency. */
+  readonly window: number;
+  /** The origin of its key, if it has one: the `limitKey` of the submission, or a function of the worker's own. */
+  readonly key?: "limitKey" | "function";
+}
+
+type Limit = NonNullable<ResolvedTaskOptions["limits"]>[number];
 
 /** A job that a worker runs now. */
 export interface RunningJob {
@@ -87,8 +102,14 @@ export function knownTasks(modules: readonly object[]): KnownTask[] {
     const { name, version, runsOn, timeout, attempts } = task;
     // A function stays in the worker, which calls it.
     const backoff = typeof task.backoff === "function" ? undefined : task.backoff;
-    return { name, version, runsOn, timeout, attempts, backoff };
+    const limits = task.limits?.map(knownLimit);
+    return { name, version, runsOn, timeout, attempts, backoff, limits };
   });
+}
+
+function knownLimit({ kind, max, window, key }: Limit): KnownLimit {
+  const limit = { kind, max, window };
+  return key === undefined ? limit : { ...limit, key: typeof key === "function" ? "function" : key };
 }
 
 /** Returns the task definitions that modules export. */

@@ -8,6 +8,7 @@ const lane: Schema = { type: "string", enum: ["loop", "thread", "workflow"] };
 const text: Schema = { type: "string" };
 const count: Schema = { type: "integer", minimum: 0 };
 const time: Schema = { type: "number", description: "Milliseconds since 1970." };
+const limitKind: Schema = { type: "string", enum: ["concurrency", "rate"] };
 const milliseconds: Schema = { type: "number", minimum: 0, description: "Milliseconds." };
 
 function object(properties: Readonly<Record<string, Schema>>, ...optional: readonly string[]): Schema {
@@ -43,7 +44,7 @@ export const jobSchema: Schema = object(
     limitedBy: {
       ...object(
         {
-          kind: { type: "string", enum: ["concurrency", "rate"] },
+          kind: limitKind,
           task: text,
           key: text,
           max: count,
@@ -257,7 +258,28 @@ export const workersSchema: Schema = list(
       silentFor: milliseconds,
       state: { type: "string", enum: ["running", "draining", "dead"] },
       queues: list(text),
-      tasks: list(object({ name: text, version: count, runsOn: lane, attempts: count })),
+      tasks: list(
+        object(
+          {
+            name: text,
+            version: count,
+            runsOn: lane,
+            attempts: count,
+            limits: list(
+              object(
+                {
+                  kind: limitKind,
+                  max: count,
+                  window: { ...milliseconds, description: "Milliseconds of a rate, 0 of a concurrency." },
+                  key: { type: "string", enum: ["limitKey", "function"] },
+                },
+                "key",
+              ),
+            ),
+          },
+          "limits",
+        ),
+      ),
       lanes: object({ loop: laneView, thread: laneView, workflow: laneView }, "workflow"),
       loop: object({
         delayP50: milliseconds,

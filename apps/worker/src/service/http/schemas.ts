@@ -116,6 +116,11 @@ export const submitBody: Schema = {
       ],
     },
     tags: { type: "array", maxItems: 16, items: { type: "string", minLength: 1, maxLength: 64 } },
+    limitKey: {
+      type: "string",
+      maxLength: 256,
+      description: "The key under which the limits of the task count the job, for limits that have a key.",
+    },
   },
 };
 
