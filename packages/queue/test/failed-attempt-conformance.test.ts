@@ -65,6 +65,40 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
     );
   });
 
+  test("the error of an item of a map tells the attempts of the item", async ({ pair }) => {
+    const shared = new BankError("for all");
+    const charge = defineTask({ name: "test.charge", attempts: 3 }, async (fault: string) => {
+      // oxlint-disable-next-line typescript/only-throw-error -- a task can throw any value
+      if (fault === "odd") throw fault;
+      if (fault === "shared") throw shared;
+      if (fault === "final") throw new UnrecoverableError("no card");
+      if (fault !== "") throw new BankError(fault);
+      return "charged";
+    });
+    await pair.work([charge]);
+    const faults = ["", "no answer", "final", "odd", "shared", "shared"];
+    const ends: unknown[] = [];
+    for await (const end of pair.queue.map(charge, faults).settled())
+      ends.push(end.status === "rejected" ? end.reason : end.value);
+    const [charged, answer, final, odd, first, second] = ends;
+    expect(charged).toBe("charged");
+    const { id } = failedAttempt(answer)!;
+    expect(await pair.queue.attach(id)).toBeDefined();
+    expect(failedAttempt(answer)).toEqual({ id, task: "test.charge", attempt: 3, attempts: 3 });
+    expect(answer).toMatchObject({ name: "BankError", message: "no answer", card: "4242" });
+    expect(Object.getOwnPropertyNames(answer).toSorted()).toEqual(["card", "message", "name", "stack"]);
+    const last = (error: unknown): string => (error as Error).stack!.split("\n").at(-1)!;
+    expect(last(answer)).toBe(`    at attempt 3 of 3 of job ${id} (test.charge)`);
+    expect(failedAttempt(final)).toEqual({ id, task: "test.charge", attempt: 1, attempts: 3 });
+    expect(odd).toBe("odd");
+    // The calls have thrown one object, whose stack names the attempt once.
+    expect(second).toBe(first);
+    expect((first as Error).stack!.match(/at attempt/g)).toHaveLength(1);
+    // A pack of one item, and an error that ends the iteration.
+    const thrown = await errorOf(pair.queue.map(charge, ["no answer"], { chunkSize: 1 }).toArray());
+    expect(failedAttempt(thrown)).toMatchObject({ task: "test.charge", attempt: 3, attempts: 3 });
+  });
+
   test("a thrown value that is no error has no attempt", async ({ pair }) => {
     const odd = defineTask({ name: "test.odd" }, async () => {
       // oxlint-disable-next-line typescript/only-throw-error -- a task can throw any value

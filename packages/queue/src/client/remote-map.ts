@@ -1,7 +1,9 @@
 import { createTask } from "@taskloom/loop";
 import type { Task } from "@taskloom/loop";
 import { Prefetch } from "@taskloom/loop/prefetch";
-import type { PackResult } from "../wire/pack.ts";
+import { recordAttempt } from "../wire/failed-attempt.ts";
+import type { PackError, PackResult } from "../wire/pack.ts";
+import type { RemoteTask } from "./remote-task.ts";
 
 /** The outcome of one item: its value or its error. */
 export type Settled<R> = PromiseSettledResult<R>;
@@ -13,7 +15,9 @@ export interface Pack<R> {
   /** The errors of items that were not sent, by their index. */
   readonly refused: ReadonlyMap<number, unknown>;
   /** The job of the other items; undefined if every item was refused. */
-  readonly task: Task<PackResult<R>> | undefined;
+  readonly task: RemoteTask<PackResult<R>> | undefined;
+  /** The name of the task that each item calls. */
+  readonly name: string;
 }
 
 /** The options of {@link TaskQueue.map}. */
@@ -152,18 +156,22 @@ export class RemoteMap<R> implements AsyncIterableIterator<R> {
 }
 
 /** Resolves with the results of a pack in the order of its items. If the pack as a whole failed, each item has failed. */
-async function unpack<R>({ size, refused, task }: Pack<R>): Promise<Settled<R>[]> {
+async function unpack<R>({ size, refused, task, name }: Pack<R>): Promise<Settled<R>[]> {
   const results: Settled<R>[] = Array.from({ length: size });
   for (const [index, reason] of refused) results[index] = { status: "rejected", reason };
   if (task === undefined) return results;
   let sent: (index: number) => Settled<R>;
   try {
-    const { values, errors } = await task;
-    const failures = new Map(errors);
-    sent = (index) =>
-      failures.has(index)
-        ? { status: "rejected", reason: failures.get(index) }
-        : { status: "fulfilled", value: values[index]! };
+    const { values, errors, attempts = 1 } = await task;
+    const failures = new Map(errors.map((failure): [number, PackError] => [failure[0], failure]));
+    sent = (index) => {
+      const failure = failures.get(index);
+      if (failure === undefined) return { status: "fulfilled", value: values[index]! };
+      const [, reason, attempt] = failure;
+      if (attempt !== undefined)
+        recordAttempt(reason, { id: task.id, task: name, attempt, attempts: Math.max(attempt, attempts) });
+      return { status: "rejected", reason };
+    };
   } catch (reason) {
     sent = () => ({ status: "rejected", reason });
   }

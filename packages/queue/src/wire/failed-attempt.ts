@@ -21,7 +21,8 @@ const attempts = new WeakMap<Error, FailedAttempt>();
 
 /**
  * Returns the attempt of a job that has ended with an error, for an error that a RemoteTask has failed with; undefined for any
- * other value. If the error went through several jobs, the attempt is that of the job that was waited for.
+ * other value. If the error went through several jobs, the attempt is that of the job that was waited for. The error of one
+ * item of {@link TaskQueue.map} has the attempt of this item, and the id of the job that carried it.
  *
  * @example
  * ```ts
@@ -48,12 +49,24 @@ export function failedAttempt(error: unknown): FailedAttempt | undefined {
 /** Returns an encoded error with the attempt that it has ended, which its stack names in a last line, too. */
 export function withAttempt(encoded: unknown, failed: FailedAttempt | undefined): unknown {
   if (failed === undefined || !isEncodedError(encoded)) return encoded;
-  const { id, task, attempt, attempts: all } = failed;
-  const line = `    at attempt ${attempt} of ${all} of job ${id} (${task})`;
   const { stack } = encoded;
   // A stack that is not plain text is encoded in another form, and stays as it is.
-  const named = typeof stack === "string" ? { stack: `${stack}\n${line}` } : {};
+  const named = typeof stack === "string" ? { stack: stackWith(stack, failed) } : {};
   return { ...encoded, ...named, [ATTEMPT]: failed };
+}
+
+function stackWith(stack: string, { id, task, attempt, attempts: all }: FailedAttempt): string {
+  return `${stack}\n    at attempt ${attempt} of ${all} of job ${id} (${task})`;
+}
+
+/**
+ * Records the attempt of a decoded error that one call of a pack has ended with. Its stack names the attempt in a last line.
+ * If several calls have thrown one object, they share one decoded error, too, which keeps the attempt of the first call.
+ */
+export function recordAttempt(error: unknown, failed: FailedAttempt): void {
+  if (!(error instanceof Error) || attempts.has(error)) return;
+  attempts.set(error, failed);
+  if (error.stack !== undefined) error.stack = stackWith(error.stack, failed);
 }
 
 /** Decodes the error of a failed job. */

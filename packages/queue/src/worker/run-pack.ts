@@ -6,7 +6,7 @@ import type { Backoff, BackoffFunction } from "../definition/backoff.ts";
 import { checkEach } from "../definition/check-arguments.ts";
 import type { RunnableTask } from "../definition/define-task.ts";
 import { TaskArgumentsError, UnrecoverableError } from "../errors.ts";
-import type { PackResult } from "../wire/pack.ts";
+import type { PackError, PackResult } from "../wire/pack.ts";
 import { withinLimit } from "./run-limit.ts";
 
 /** Items run one after the other for this long before the rest of the loop has a turn. */
@@ -31,7 +31,7 @@ export async function runPack(
 ): Promise<PackResult> {
   const values: unknown[] = Array.from({ length: items.length }, () => null);
   const { checked, refused } = await checkEach(definition.task, items);
-  const errors: [number, unknown][] = [...refused];
+  const errors: PackError[] = [...refused].map(([index, error]) => [index, error, 1]);
   const run = async (args: readonly unknown[], index: number): Promise<void> => {
     for (let attempt = 1; ; attempt++) {
       try {
@@ -40,7 +40,7 @@ export async function runPack(
       } catch (error) {
         if (error instanceof CancelledError) throw error;
         if (attempt >= options.attempts || isFinal(error)) {
-          errors.push([index, error]);
+          errors.push([index, error, attempt]);
           return;
         }
         const pause = await pauseAfter(attempt, options.backoff, error);
@@ -51,7 +51,8 @@ export async function runPack(
   if (threads === undefined) await runInSlices(checked, run);
   else await gather(checked.flatMap((args, index) => (args === undefined ? [] : [() => run(args, index)])));
   errors.sort(([a], [b]) => a - b);
-  return { values, errors };
+  // A pack without errors, which is the usual one, stores nothing for them.
+  return errors.length === 0 ? { values, errors } : { values, errors, attempts: options.attempts };
 }
 
 /** Runs items one after the other. After each slice of time, the rest of the loop has a turn. */
