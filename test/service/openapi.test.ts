@@ -173,6 +173,11 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
     expect(await (await ask("GET", "/queues")).json()).toMatchObject({
       default: { limit: { max: 1_000, per: 1_000 } },
     });
+    expect(await (await ask("GET", "/limits")).json()).toEqual({
+      queues: [{ queue: "default", max: 1_000, per: 1_000 }],
+      tasks: [],
+      total: 0,
+    });
     await ask("DELETE", "/queues/{name}/limit", "/queues/default/limit");
     const none = { state: "completed", task: "test.none", limit: 1 };
     await ask("POST", "/queues/{name}/clean", "/queues/default/clean", none);
@@ -301,7 +306,7 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
       await refused(404, "JOB_UNKNOWN", ask("GET", "/jobs/{id}/events", `${path}/events`));
       await refused(404, "JOB_UNKNOWN", ask("POST", "/jobs/{id}/retry", `${path}/retry`));
     }
-    for (const route of ["/jobs", "/failed", "/schedules"]) {
+    for (const route of ["/jobs", "/failed", "/schedules", "/limits"]) {
       await refused(404, "QUEUE_UNKNOWN", ask("GET", route, `${route}?queue=a:b`));
       await refused(400, "REQUEST", ask("GET", route, `${route}?queue=a&queue=b`));
       await refused(400, "REQUEST", ask("GET", route, `${route}?nothing=1`));
@@ -312,8 +317,10 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
     expect((await ask("POST", "/failed/retry", "/failed/retry", { cursor: "x" })).status).toBe(400);
     for (const body of ["0", '""', "[]", '{"task":0}', '{"error":{"name":"x"}}'])
       expect((await ask("POST", "/failed/retry", "/failed/retry", body, json)).status, body).toBe(400);
-    for (const query of ["limit=0", "limit=x", "limit=1001", "state=odd"])
+    for (const query of ["limit=0", "limit=x", "limit=1001", "state=odd"]) {
       await refused(400, "REQUEST", ask("GET", "/jobs", `/jobs?${query}`));
+      await refused(400, "REQUEST", ask("GET", "/limits", `/limits?${query}`));
+    }
     for (const query of ["wait=", "wait=-1", "wait=x", "wait=301"])
       await refused(400, "REQUEST", ask("GET", "/jobs/{id}", `/jobs/${id}?${query}`));
     await refused(414, "URL_TOO_LONG", ask("GET", "/jobs/{id}", `/jobs/${"a".repeat(400)}`));
@@ -338,7 +345,7 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
       const good = [...checked.seen.get(route)!].filter((status) => status < 300);
       expect(good, `${route} was never answered well`).not.toEqual([]);
     }
-    expect(routes).toHaveLength(37);
+    expect(routes).toHaveLength(38);
   });
 
   test("every route of the document describes its answers: a good one with a schema, and the failures", async ({

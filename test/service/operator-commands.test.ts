@@ -68,7 +68,7 @@ describe.each(places)("through $name", ({ test }) => {
       });
   });
 
-  test("submit names the key under which the limits of a task count the job", async ({
+  test("submit names the key of the limits of a task, and limits shows their slots and their waiting jobs", async ({
     operated: { run, queue },
   }) => {
     const submit = async (...flags: string[]): Promise<string> =>
@@ -86,6 +86,21 @@ describe.each(places)("through $name", ({ test }) => {
         { ...limit, key: "ada", waiting: 0 },
         { ...limit, key: "eu: ada", waiting: 1 },
       ]);
+    const { stdout } = await run("limits");
+    expect(stdout).toMatch(
+      /test\.sync .* "eu: ada" .* default\.loop .* 1 at once .* 1 .* 1 [^]*test\.sync .* "ada"/,
+    );
+    expect(await run("limits", "--limit", "1")).toMatchObject({
+      stdout: expect.not.stringContaining('"ada"') as string,
+      stderr: "taskloom: There are 2 limits of tasks in use; --limit shows more\n",
+    });
+    expect(JSON.parse((await run("limits", "--limit", "1", "--json")).stdout)).toEqual({
+      queues: [],
+      tasks: [{ ...limit, queue: "default", key: "eu: ada", waiting: 1 }],
+      total: 2,
+    });
+    expect((await run("limits", "--task", "test.add")).stdout).toBe("no limit of a task is in use\n");
+    expect(await run("limits", "--queue", "mial")).toMatchObject({ code: 4 });
     await run("cancel", ...ids);
     await expect.poll(() => queue.taskLimits(), { timeout: 10_000 }).toEqual([]);
     for (const [key, message] of [
@@ -106,6 +121,9 @@ describe.each(places)("through $name", ({ test }) => {
     expect((await run("queues")).stdout).toMatch(/default\.loop .* 100 per 60\.0 s/);
     expect((await run("limit", "default", "--json")).stdout).toBe(
       `${JSON.stringify({ queue: "default", limit: { max: 100, per: 60_000 } }, null, 2)}\n`,
+    );
+    expect((await run("limits")).stdout).toBe(
+      "Each lane of queue default starts at most 100 per 60.0 s, on all workers together\nno limit of a task is in use\n",
     );
     expect((await run("limit", "default", "--off")).stdout).toBe("Queue default has no limit\n");
     expect(await run("limit", "mial", "1")).toMatchObject({

@@ -4,7 +4,7 @@ import { seconds, whole } from "./flag-parsers.ts";
 import type { OperatorFlags } from "./open-operations.ts";
 import { operator, operatorOfQueue, watched } from "./operator-command.ts";
 import type { Ended } from "./operator-command.ts";
-import type { CleanFlags, LimitFlags } from "./queue-commands.ts";
+import type { CleanFlags, LimitFlags, LimitsFlags } from "./queue-commands.ts";
 import type { ScheduleFlags } from "./schedule-commands.ts";
 import type { WatchFlags } from "./shown-view.ts";
 
@@ -58,7 +58,7 @@ export function addQueueCommands(taskloom: Command, ended: Ended): void {
   operatorOfQueue(
     taskloom,
     "limit <queue>",
-    "Limits the jobs that each lane of a queue starts in a time, on all workers together.",
+    "Limits the jobs that each lane of a queue starts in a time, on all workers together. taskloom limits shows all limits.",
     "limit mail 100 --per 60",
     "limit mail --off",
   )
@@ -68,6 +68,18 @@ export function addQueueCommands(taskloom: Command, ended: Ended): void {
     .action(async (queue: string, max: number | undefined, flags: LimitFlags) =>
       ended(await (await queueCommands()).limitCommand(queue, max, flags)),
     );
+  watched(
+    operator(
+      taskloom,
+      "limits",
+      "Shows the limits of tasks in use, with the taken slots and the waiting jobs, and the rate limits of queues.",
+      "limits --task crm.sync",
+      "limits --watch",
+    ),
+  )
+    .option("--task <name>", "only limits of this task")
+    .option("--limit <number>", "the greatest number of limits of tasks", whole(1), 50)
+    .action(async (flags: LimitsFlags) => ended(await (await queueCommands()).limitsCommand(flags)));
 }
 
 const scheduleCommands = (): Promise<typeof import("./schedule-commands.ts")> =>

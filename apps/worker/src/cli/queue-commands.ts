@@ -3,7 +3,7 @@ import { lanes, pages } from "@taskloom/queue/operating";
 import type { CleanedState, RateLimit } from "@taskloom/queue/operating";
 import { EXIT_CODES, usageFailure } from "../errors/cli-failure.ts";
 import { countAll } from "../operations/operations.ts";
-import type { QueueView } from "../operations/operations.ts";
+import type { LimitsView, QueueView } from "../operations/operations.ts";
 import { duration } from "../terminal/duration.ts";
 import { Styled, out, printJson } from "../terminal/output.ts";
 import { tableText } from "../terminal/table.ts";
@@ -62,6 +62,10 @@ function limitText({ max, per }: RateLimit): string {
   return `${max.toLocaleString("en-US")} per ${duration(per)}`;
 }
 
+function queueLimitText(queue: string, limit: RateLimit): string {
+  return `Each lane of queue ${queue} starts at most ${limitText(limit)}, on all workers together`;
+}
+
 /** Runs `taskloom drain QUEUE`, which cancels the jobs that have not started. */
 export async function drainCommand(
   queue: string,
@@ -100,14 +104,48 @@ export async function limitCommand(
     else if (off === true) await operations.limit(queue, undefined);
     const limit = (await operations.queues())[queue]?.limit;
     if (flags.json === true) printJson({ queue, limit: limit ?? null });
-    else
-      out(
-        limit === undefined
-          ? `Queue ${queue} has no limit`
-          : `Each lane of queue ${queue} starts at most ${limitText(limit)}, on all workers together`,
-      );
+    else out(limit === undefined ? `Queue ${queue} has no limit` : queueLimitText(queue, limit));
     return EXIT_CODES.ok;
   });
+}
+
+/** The flags of `taskloom limits`. */
+export interface LimitsFlags extends WatchFlags {
+  readonly task?: string;
+  readonly limit: number;
+}
+
+/** Runs `taskloom limits`, which shows the rate limits of queues and the limits of tasks that are in use. */
+export async function limitsCommand(flags: LimitsFlags): Promise<number> {
+  return await showView(flags, "taskloom limits", async ({ operations, queue }) => {
+    const { task, limit } = flags;
+    const limits = await operations.limits({
+      limit,
+      ...(queue === undefined ? {} : { queue }),
+      ...(task === undefined ? {} : { task }),
+    });
+    const isCut = limits.total > limits.tasks.length && flags.json !== true;
+    const count = limits.total.toLocaleString("en-US");
+    const notes = isCut ? [`There are ${count} limits of tasks in use; --limit shows more`] : [];
+    return { json: limits, text: () => limitsText(limits), notes };
+  });
+}
+
+function limitsText({ queues, tasks }: LimitsView): string {
+  const ofQueues = queues.map(({ queue, ...limit }) => queueLimitText(queue, limit));
+  if (tasks.length === 0) return [...ofQueues, "no limit of a task is in use"].join("\n");
+  const table = tableText(
+    ["task", "key", "queue", "limit", "taken", "waiting"],
+    tasks.map(({ task, key, queue, lane, kind, max, duration: per = 0, taken, waiting }) => [
+      task,
+      key === undefined ? "" : JSON.stringify(key),
+      `${queue}.${lane}`,
+      kind === "rate" ? limitText({ max, per }) : `${max.toLocaleString("en-US")} at once`,
+      taken,
+      waiting,
+    ]),
+  );
+  return [...ofQueues, table].join("\n");
 }
 
 /** The flags of `taskloom clean`. */

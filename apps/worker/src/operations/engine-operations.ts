@@ -19,6 +19,7 @@ import {
   readFailures,
   readJob,
   readRateLimit,
+  readTaskLimits,
   removeStored,
   retryFailed,
   retryStored,
@@ -49,12 +50,15 @@ import type {
   JobSearch,
   JobView,
   LaneCounts,
+  LimitSearch,
+  LimitsView,
   Operations,
   QueueView,
   RetrySearch,
   ScheduleRequest,
   ScheduleView,
   SubmitRequest,
+  TaskLimitView,
 } from "./operations.ts";
 
 /** The jobs of a listing without a limit. */
@@ -232,6 +236,29 @@ export class EngineOperations implements Operations {
   async limit(queue: string, limit: RateLimit | undefined): Promise<void> {
     await this.#known.scope(queue);
     await this.#queue(queue).limit(limit);
+  }
+
+  async limits({ queue, task, limit = DEFAULT_LIMIT }: LimitSearch): Promise<LimitsView> {
+    const read = await Promise.all(
+      (await this.#known.scope(queue)).map(async (name) => {
+        const [ofQueue, ofTasks] = await Promise.all([
+          readRateLimit(this.#stored(name)),
+          readTaskLimits(this.#stored(name)),
+        ]);
+        const found = ofTasks.filter((each) => task === undefined || each.task === task);
+        return {
+          queues: ofQueue === undefined ? [] : [{ queue: name, ...ofQueue }],
+          tasks: found.map((each): TaskLimitView => Object.assign(each, { queue: name })),
+        };
+      }),
+    );
+    // The sort is stable, so equal limits stay in the order of their names.
+    const tasks = read.flatMap((each) => each.tasks).toSorted((a, b) => b.waiting - a.waiting);
+    return {
+      queues: read.flatMap((each) => each.queues),
+      tasks: tasks.slice(0, limit),
+      total: tasks.length,
+    };
   }
 
   async drain(queue: string, options: { readonly delayed: boolean }): Promise<number> {

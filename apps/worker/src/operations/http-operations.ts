@@ -5,6 +5,8 @@ import type {
   JobPage,
   JobSearch,
   JobView,
+  LimitSearch,
+  LimitsView,
   Operations,
   QueueView,
   RetryPage,
@@ -127,6 +129,10 @@ export class HttpOperations implements Operations {
   limit(queue: string, limit: RateLimit | undefined): Promise<void> {
     const path = `/queues/${encodeURIComponent(queue)}/limit`;
     return limit === undefined ? this.#request("DELETE", path) : this.#request("PUT", path, {}, limit);
+  }
+
+  limits(search: LimitSearch): Promise<LimitsView> {
+    return this.#request("GET", "/limits", { ...search });
   }
 
   async drain(queue: string, options: { readonly delayed: boolean }): Promise<number> {

@@ -8,6 +8,7 @@ import type {
   JobQuery,
   JobSnapshot,
   JobState,
+  PlacedTaskLimit,
   RateLimit,
   RetryPage,
   RetryQuery,
@@ -50,6 +51,35 @@ export interface QueueView extends Readonly<Record<Lane, LaneCounts>> {
   readonly workers: number;
   /** The rate limit of each lane, if there is one. */
   readonly limit?: RateLimit;
+}
+
+/** The limits that {@link Operations.limits} reads. */
+export interface LimitSearch {
+  readonly queue?: string;
+  /** Only limits of this task. */
+  readonly task?: string;
+  /** The greatest number of limits of tasks. */
+  readonly limit?: number;
+}
+
+/** The limits of queues and of tasks. */
+export interface LimitsView {
+  /** The queues with a rate limit, which each lane of the queue has. */
+  readonly queues: readonly QueueLimitView[];
+  /** The limits of tasks that are in use. Those for which the most jobs wait come first. */
+  readonly tasks: readonly TaskLimitView[];
+  /** The number of limits of tasks that are in use, of which `tasks` has at most `limit`. */
+  readonly total: number;
+}
+
+/** The rate limit of each lane of a queue. */
+export interface QueueLimitView extends RateLimit {
+  readonly queue: string;
+}
+
+/** A limit of a task with its queue. */
+export interface TaskLimitView extends PlacedTaskLimit {
+  readonly queue: string;
 }
 
 /** The jobs of one lane by state. */
@@ -146,6 +176,8 @@ export interface Operations {
   pause(queue: string, isPaused: boolean): Promise<void>;
   /** Sets the rate limit of each lane of a queue; undefined lifts it. */
   limit(queue: string, limit: RateLimit | undefined): Promise<void>;
+  /** Reads the limits of queues, and the limits of tasks that are in use. */
+  limits(search: LimitSearch): Promise<LimitsView>;
   /** Cancels the waiting jobs of a queue, and with `delayed` the delayed ones, too; returns their number. */
   drain(queue: string, options: { readonly delayed: boolean }): Promise<number>;
   /** Returns the activity of one queue, or of all, over the last so many milliseconds. */

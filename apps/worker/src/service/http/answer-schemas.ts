@@ -8,7 +8,6 @@ const lane: Schema = { type: "string", enum: ["loop", "thread", "workflow"] };
 const text: Schema = { type: "string" };
 const count: Schema = { type: "integer", minimum: 0 };
 const time: Schema = { type: "number", description: "Milliseconds since 1970." };
-const limitKind: Schema = { type: "string", enum: ["concurrency", "rate"] };
 const milliseconds: Schema = { type: "number", minimum: 0, description: "Milliseconds." };
 
 function object(properties: Readonly<Record<string, Schema>>, ...optional: readonly string[]): Schema {
@@ -21,6 +20,16 @@ function list(items: Schema): Schema {
 }
 
 const error = object({ name: text, message: text, code: text, stack: text }, "code", "stack");
+
+const taskLimit = {
+  kind: { type: "string", enum: ["concurrency", "rate"], description: "Of the runs, or of the starts." },
+  task: text,
+  key: { ...text, description: "The key whose jobs are counted; absent if all jobs of the task are." },
+  max: count,
+  duration: { ...milliseconds, description: "The milliseconds of a rate." },
+  taken: { ...count, description: "The number of slots that are taken." },
+  waiting: { ...count, description: "The number of jobs that wait for a slot." },
+};
 
 export const jobSchema: Schema = object(
   {
@@ -43,16 +52,7 @@ export const jobSchema: Schema = object(
     priority: count,
     limitedBy: {
       ...object(
-        {
-          kind: limitKind,
-          task: text,
-          key: text,
-          max: count,
-          duration: milliseconds,
-          taken: count,
-          waiting: count,
-          ahead: { ...count, description: "The number of jobs before it in the line." },
-        },
+        { ...taskLimit, ahead: { ...count, description: "The number of jobs before it in the line." } },
         "key",
         "duration",
       ),
@@ -215,6 +215,18 @@ export const queuesSchema: Schema = {
   ),
 };
 
+export const limitsSchema: Schema = object({
+  queues: {
+    ...list(object({ queue: text, max: count, per: milliseconds })),
+    description: "The queues with a rate limit, which each lane of the queue has.",
+  },
+  tasks: {
+    ...list(object({ ...taskLimit, queue: text, lane }, "key", "duration")),
+    description: "The limits of tasks that are in use; those for which the most jobs wait come first.",
+  },
+  total: { ...count, description: "The number of limits of tasks that are in use." },
+});
+
 export const drainedSchema: Schema = object({
   drained: { ...count, description: "The number of cancelled jobs." },
 });
@@ -268,7 +280,7 @@ export const workersSchema: Schema = list(
             limits: list(
               object(
                 {
-                  kind: limitKind,
+                  kind: taskLimit.kind,
                   max: count,
                   window: { ...milliseconds, description: "Milliseconds of a rate, 0 of a concurrency." },
                   key: { type: "string", enum: ["limitKey", "function"] },

@@ -266,6 +266,12 @@ export const limitBody: Schema = {
   },
 };
 
+export const limitsQuery: Schema = {
+  type: "object",
+  additionalProperties: false,
+  properties: { queue: text, task: text, limit },
+};
+
 export const cleanBody: Schema = {
   type: "object",
   additionalProperties: false,

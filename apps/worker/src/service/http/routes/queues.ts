@@ -1,9 +1,23 @@
 import type { ActivityQuery, RateLimit } from "@taskloom/queue/operating";
 import type { FastifyInstance } from "fastify";
-import type { CleanSearch, Operations } from "../../../operations/operations.ts";
-import { activitySchema, cleanedSchema, drainedSchema, queuesSchema } from "../answer-schemas.ts";
+import type { CleanSearch, LimitSearch, Operations } from "../../../operations/operations.ts";
+import {
+  activitySchema,
+  cleanedSchema,
+  drainedSchema,
+  limitsSchema,
+  queuesSchema,
+} from "../answer-schemas.ts";
 import { answers, nothing } from "../answers.ts";
-import { activityQuery, cleanBody, drainBody, limitBody, nameParams, pauseBody } from "../schemas.ts";
+import {
+  activityQuery,
+  cleanBody,
+  drainBody,
+  limitBody,
+  limitsQuery,
+  nameParams,
+  pauseBody,
+} from "../schemas.ts";
 import type { InQueue } from "../schemas.ts";
 import type { Turns } from "../turns.ts";
 
@@ -83,6 +97,20 @@ export function addQueueRoutes(app: FastifyInstance, operations: Operations, lis
       await operations.limit(params.name, undefined);
       return await reply.status(204).send();
     },
+  );
+
+  app.get<{ Querystring: LimitSearch }>(
+    "/limits",
+    {
+      schema: {
+        summary:
+          "The rate limits of queues, and the limits of tasks in use with their taken slots and waiting jobs.",
+        tags: ["queues"],
+        querystring: limitsQuery,
+        response: answers({ 200: limitsSchema }, 404),
+      },
+    },
+    ({ query }) => lists.take(() => operations.limits(query)),
   );
 
   app.post<{ Params: { readonly name: string }; Body: { readonly delayed?: boolean } | null }>(
