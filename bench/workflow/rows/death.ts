@@ -2,6 +2,7 @@ import type { ChildProcess } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Redis } from "ioredis";
 import { kill } from "../../child-process.ts";
 import { spawned, started, told as message } from "../processes.ts";
 import type { Reported } from "../protocol.ts";
@@ -32,6 +33,10 @@ export async function death(stage: Stage): Promise<void> {
     median(times.embedded) / 1_000,
     { atMost: 1, unit: " s" },
   );
+  // The endless runs would go on in the workers of the next rows.
+  const redis = new Redis(url);
+  await redis.flushall();
+  redis.disconnect();
 }
 
 const paced = async (child: ChildProcess): Promise<number> =>

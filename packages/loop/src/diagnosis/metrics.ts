@@ -13,7 +13,7 @@ export interface LoopMetrics {
   tasks: number;
   /** The delay of the thread's event loop in milliseconds since the previous call; zeros at the first call. */
   delay: { min: number; mean: number; p50: number; p99: number; max: number };
-  /** The share of time for which the thread was busy since the previous call, from 0 to 1. */
+  /** The share of time for which the thread was busy since the previous call, or since its start at the first; from 0 to 1. */
   utilization: number;
 }
 
@@ -32,7 +32,7 @@ const QUIET_READINGS = 3;
  */
 export class ThreadMetrics {
   #histogram: ReturnType<typeof monitorEventLoopDelay> | null = null;
-  #utilization: EventLoopUtilization = performance.eventLoopUtilization();
+  #utilization: EventLoopUtilization = { idle: 0, active: 0, utilization: 0 };
   #quietReadings = 0;
   #hasBegun = false;
 

@@ -70,7 +70,7 @@ export class EventLoop extends LoopIo implements Loop {
   #exceptionHandler: ExceptionHandler | null = null;
   #taskFactory: TaskFactory | null = null;
   #executor: Executor | null = null;
-  readonly #metrics = new ThreadMetrics();
+  #metrics: ThreadMetrics | null = null;
   #shutdownHooks: Set<() => Promise<void> | void> | null = null;
 
   constructor(options: EventLoopOptions = {}) {
@@ -257,7 +257,7 @@ export class EventLoop extends LoopIo implements Loop {
     this._failures.reportAll();
     this._closeIo();
     this.#isClosed = true;
-    this.#metrics.stop();
+    this.#metrics?.stop();
     this._clearQueues();
   }
 
@@ -384,7 +384,7 @@ export class EventLoop extends LoopIo implements Loop {
       ready: this._readySize,
       timers: this._timers.size,
       tasks: this._tasks.size,
-      ...this.#metrics.read(),
+      ...(this.#metrics ??= new ThreadMetrics()).read(),
     };
   }
 

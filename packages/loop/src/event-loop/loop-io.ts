@@ -21,15 +21,22 @@ import type { Transport } from "../io/transport.ts";
 
 /** The input and output of a loop. Everything that its methods open is closed when `run` ends. */
 export abstract class LoopIo extends Scheduler {
-  /** @internal */
-  readonly _resources: OpenResources;
-  /** @internal */
-  readonly _signalHandlers: SignalHandlers;
+  /** Both are made for the first use: the loops of durable runs have none. */
+  #resources: OpenResources | null = null;
+  #signalHandlers: SignalHandlers | null = null;
 
   protected constructor(clock: Clock) {
     super(clock);
-    this._resources = new OpenResources(this._asEventLoop());
-    this._signalHandlers = new SignalHandlers(this._asEventLoop());
+  }
+
+  /** @internal */
+  get _resources(): OpenResources {
+    return (this.#resources ??= new OpenResources(this._asEventLoop()));
+  }
+
+  /** @internal Returns whether the program handles a signal on this loop. */
+  _handlesSignal(signal: NodeJS.Signals): boolean {
+    return this.#signalHandlers?.has(signal) === true;
   }
 
   /**
@@ -262,7 +269,7 @@ export abstract class LoopIo extends Scheduler {
     callback: (...args: A) => unknown,
     ...args: A
   ): void {
-    this._signalHandlers.add(signal, () => callback(...args));
+    (this.#signalHandlers ??= new SignalHandlers(this._asEventLoop())).add(signal, () => callback(...args));
   }
 
   /**
@@ -279,18 +286,18 @@ export abstract class LoopIo extends Scheduler {
    * ```
    */
   removeSignalHandler(signal: NodeJS.Signals): boolean {
-    return this._signalHandlers.remove(signal);
+    return this.#signalHandlers?.remove(signal) === true;
   }
 
   /** @internal Closes everything when the loop ends, because open resources would keep the process alive. */
   _closeIo(): void {
-    this._signalHandlers.removeAll();
-    this._resources.abortAll();
+    this.#signalHandlers?.removeAll();
+    this.#resources?.abortAll();
   }
 
   /** @internal Closes everything, and waits until Node has closed it. */
   async _shutdownIo(): Promise<void> {
-    this._signalHandlers.removeAll();
-    await this._resources.closeAll();
+    this.#signalHandlers?.removeAll();
+    await this.#resources?.closeAll();
   }
 }

@@ -21,7 +21,7 @@ export function onStopSignals(task: Task<unknown>, isAsked: boolean): RunSignals
   const exit = (signal: StopSignal): void => process.exit(exitCodeOf(signal));
   const signals = new StopSignals({
     signals: STOP_SIGNALS.filter((signal) => isAsked || process.listenerCount(signal) === 0),
-    ignores: (signal) => task.getLoop()._signalHandlers.has(signal), // The program handles this one itself.
+    ignores: (signal) => task.getLoop()._handlesSignal(signal), // The program handles this one itself.
     onFirst: (signal) => {
       if (task.done()) exit(signal);
       else task.cancel(`cancelled by ${signal}`);

@@ -13,8 +13,7 @@ export interface OpenResource {
  */
 export class OpenResources {
   readonly #loop: Loop;
-  /** Made for the first resource: the loops of durable runs have none. */
-  #open: Set<OpenResource> | null = null;
+  readonly #open = new Set<OpenResource>();
   #emptied: (() => void) | null = null;
 
   constructor(loop: Loop) {
@@ -22,23 +21,22 @@ export class OpenResources {
   }
 
   add(resource: OpenResource): void {
-    this.#open ??= new Set();
     this.#open.add(resource);
     this.#loop._beginOutside();
   }
 
   delete(resource: OpenResource): void {
-    if (this.#open?.delete(resource) !== true) return;
+    if (!this.#open.delete(resource)) return;
     this.#loop._endOutside();
     if (this.size === 0) this.#emptied?.();
   }
 
   get size(): number {
-    return this.#open?.size ?? 0;
+    return this.#open.size;
   }
 
   abortAll(): void {
-    for (const resource of this.#open ?? []) resource.abort();
+    for (const resource of this.#open) resource.abort();
   }
 
   /** Aborts all resources, and resolves when Node has closed them. */

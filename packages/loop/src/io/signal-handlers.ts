@@ -8,15 +8,14 @@ const REFUSED = new Set<string>(["SIGKILL", "SIGSTOP", "SIGPROF"]);
 /** The signal handlers of a loop, at most one for each signal. */
 export class SignalHandlers {
   readonly #loop: Loop;
-  /** Made for the first handler: few loops have one. */
-  #listeners: Map<NodeJS.Signals, () => void> | null = null;
+  readonly #listeners = new Map<NodeJS.Signals, () => void>();
 
   constructor(loop: Loop) {
     this.#loop = loop;
   }
 
   has(signal: NodeJS.Signals): boolean {
-    return this.#listeners?.has(signal) === true;
+    return this.#listeners.has(signal);
   }
 
   add(signal: NodeJS.Signals, callback: () => unknown): void {
@@ -29,19 +28,18 @@ export class SignalHandlers {
     const listener = (): void => {
       this.#loop.callSoon(callback);
     };
-    this.#listeners ??= new Map();
     this.#listeners.set(signal, listener);
     process.on(signal, listener);
   }
 
   remove(signal: NodeJS.Signals): boolean {
-    const listener = this.#listeners?.get(signal);
+    const listener = this.#listeners.get(signal);
     if (listener === undefined) return false;
     process.off(signal, listener);
-    return this.#listeners!.delete(signal);
+    return this.#listeners.delete(signal);
   }
 
   removeAll(): void {
-    for (const signal of this.#listeners?.keys() ?? []) this.remove(signal);
+    for (const signal of this.#listeners.keys()) this.remove(signal);
   }
 }

@@ -4,16 +4,11 @@
  * subclasses, so that V8 sees one shape in `push` and `shift`, the hottest methods of a loop.
  */
 export class RingBuffer<T> {
-  #ring: (T | undefined)[];
-  #mask: number;
+  /** Without items until the first push: a durable run has several buffers, most of which stay empty. */
+  #ring: (T | undefined)[] = NOTHING;
+  #mask = -1;
   #head = 0;
   #size = 0;
-
-  /** @param capacity the number of items before the buffer grows; a power of two. */
-  constructor(capacity = 8) {
-    this.#ring = emptyRing(capacity);
-    this.#mask = capacity - 1;
-  }
 
   get size(): number {
     return this.#size;
@@ -62,14 +57,14 @@ export class RingBuffer<T> {
   }
 
   clear(): void {
-    this.#ring = emptyRing(8);
-    this.#mask = 7;
+    this.#ring = NOTHING;
+    this.#mask = -1;
     this.#head = this.#size = 0;
   }
 
   #grow(): void {
     const old = this.#ring;
-    const ring = emptyRing<T>(old.length * 2);
+    const ring = emptyRing<T>(old.length === 0 ? FIRST : old.length * 2);
     for (let i = 0; i < old.length; i++) ring[i] = old[(this.#head + i) & this.#mask];
     this.#ring = ring;
     this.#mask = ring.length - 1;
@@ -77,13 +72,17 @@ export class RingBuffer<T> {
   }
 }
 
+/** The ring of each empty buffer. Nothing is written to it: a push into it grows first. */
+const NOTHING: never[] = [];
+/** The number of items before the buffer grows again: powers of two. */
+const FIRST = 8;
+
 /**
- * Returns an array of this length. `Array.from({ length })` takes ten times as long. A durable run has several buffers, most of
- * which stay empty: an array that grows from nothing has room for 17 items in V8, and one of the literal has none of its own
- * before its first write.
+ * Returns an array of this length. `Array.from({ length })` takes ten times as long, and an array that grows from nothing has
+ * room for 17 items in V8.
  */
 function emptyRing<T>(capacity: number): (T | undefined)[] {
-  if (capacity === 8) {
+  if (capacity === FIRST) {
     return [undefined, undefined, undefined, undefined, undefined, undefined, undefined, undefined];
   }
   const ring: (T | undefined)[] = [];

@@ -21,6 +21,15 @@ const LOOK = 128;
 /** Returns a random integer below `n`, by which a seeded exploration orders the ready entries of an iteration. */
 export type Chooser = (n: number) => number;
 
+/** The functions by which Node enters a loop. */
+interface Entries {
+  /** Begins a turn with a time budget of its own. */
+  readonly fresh: () => void;
+  /** Continues with the same budget, when the microtasks have drained. */
+  readonly byTick: () => void;
+  readonly byTimer: () => void;
+}
+
 /**
  * Turns and iterations.
  *
@@ -52,7 +61,7 @@ export abstract class Scheduler extends OneThread {
   /** @internal */
   protected _stopping = false;
   protected readonly _clock: Clock;
-  readonly #ready = new RingBuffer<Runnable>(64);
+  readonly #ready = new RingBuffer<Runnable>();
   #awake = false;
   #todo = 0;
   #now = 0;
@@ -64,19 +73,7 @@ export abstract class Scheduler extends OneThread {
   #keepAlive: NodeJS.Timeout | null = null;
   #timer: NodeJS.Timeout | null = null;
   #armedFor = Infinity;
-  readonly #enterFresh = (): void => {
-    this.#budgetEnd = 0;
-    this.#enter();
-  };
-  readonly #enter = (): void => baseContext.runInAsyncScope(this.#turn);
-  readonly #enterByTick = (): void => process.nextTick(this.#enter);
-  readonly #enterByTimer = (): void => {
-    this.#timer = null;
-    this.#armedFor = Infinity;
-    if (this.#awake || !this._active()) return;
-    this.#awake = true;
-    this.#enterFresh();
-  };
+  #entries: Entries | null = null;
 
   protected constructor(clock: Clock) {
     super();
@@ -139,7 +136,7 @@ export abstract class Scheduler extends OneThread {
   _nudge(): void {
     if (this.#awake || !this._active()) return;
     this.#awake = true;
-    setImmediate(this.#enterFresh);
+    setImmediate(this.#enter.fresh);
   }
 
   /**
@@ -187,7 +184,7 @@ export abstract class Scheduler extends OneThread {
     return this.#ready.size;
   }
 
-  readonly #turn = (): void => {
+  #turn(): void {
     if (!this._active()) {
       this.#awake = false;
       return;
@@ -200,14 +197,39 @@ export abstract class Scheduler extends OneThread {
       this.#iterate();
     } catch (error) {
       // No code of this package throws here. Another error must not end the loop.
-      setImmediate(this.#enterFresh);
+      setImmediate(this.#enter.fresh);
       throw error;
     } finally {
       turn.loop = outer;
       this._afterTurn();
       this._monitor?.turnEnds();
     }
-  };
+  }
+
+  /** The functions by which Node enters the loop. Loops that are driven by hand have none. */
+  get #enter(): Entries {
+    return (this.#entries ??= this.#makeEntries());
+  }
+
+  #makeEntries(): Entries {
+    const turnNow = (): void => this.#turn();
+    const byTurn = (): void => baseContext.runInAsyncScope(turnNow);
+    const fresh = (): void => {
+      this.#budgetEnd = 0;
+      byTurn();
+    };
+    return {
+      fresh,
+      byTick: () => process.nextTick(byTurn),
+      byTimer: () => {
+        this.#timer = null;
+        this.#armedFor = Infinity;
+        if (this.#awake || !this._active()) return;
+        this.#awake = true;
+        fresh();
+      },
+    };
+  }
 
   /**
    * @internal Runs iterations in one go, without a time budget: a wall clock that split one would show in the order of
@@ -277,7 +299,7 @@ export abstract class Scheduler extends OneThread {
           const now = performance.now();
           this.#now = this._clock.now();
           if (now >= this.#budgetEnd) {
-            setImmediate(this.#enterFresh);
+            setImmediate(this.#enter.fresh);
             return;
           }
         }
@@ -303,8 +325,8 @@ export abstract class Scheduler extends OneThread {
   /** Lets the microtasks run, and continues in a tick. If the budget is used up, it continues through libuv. */
   #drain(): void {
     // Sixteen drains take less than the budget. A reading of the clock costs a tenth of a drain.
-    if ((++this.#drains & 15) === 0 && performance.now() >= this.#budgetEnd) setImmediate(this.#enterFresh);
-    else void RESOLVED.then(this.#enterByTick);
+    if ((++this.#drains & 15) === 0 && performance.now() >= this.#budgetEnd) setImmediate(this.#enter.fresh);
+    else void RESOLVED.then(this.#enter.byTick);
   }
 
   /** Handles an empty ready queue. Returns true if time has passed and the turn continues. */
@@ -355,7 +377,7 @@ export abstract class Scheduler extends OneThread {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#armedFor = when;
     const delay = Math.min(Math.max(Math.ceil(when - this._clock.now()), 1), LONGEST_DELAY);
-    this.#timer = setTimeout(this.#enterByTimer, delay);
+    this.#timer = setTimeout(this.#enter.byTimer, delay);
   }
 }
 

@@ -204,7 +204,17 @@ export class LaneConsumer extends EventEmitter implements EngineWorker, WorkerLa
     try {
       if (job.schedule !== undefined) await this.#storeNextRun(job, job.schedule);
       this.emit("active", job);
-      if (!this.#hasLapsed(job)) isStored = await this.#run(job, token);
+      if (!this.#hasLapsed(job)) {
+        let end: () => Promise<boolean>;
+        // The job is awaited here: a further async function would cost each resident run half a kilobyte.
+        try {
+          const result = await this.#processor(job, token, this);
+          end = () => this.#complete(job, token, result);
+        } catch (error) {
+          end = () => this.#fail(job, token, asError(error));
+        }
+        isStored = await end();
+      }
     } catch (error) {
       // The engine refused the end, so another worker may have the job.
       this.#onError(error);
@@ -231,12 +241,10 @@ export class LaneConsumer extends EventEmitter implements EngineWorker, WorkerLa
   }
 
   /** Returns whether the job's end was stored by a turn. */
-  async #run(job: ClaimedJob, token: string): Promise<boolean> {
-    let result: unknown;
+  async #complete(job: ClaimedJob, token: string, result: unknown): Promise<boolean> {
     let text: string;
     let delivery: EndDelivery | undefined;
     try {
-      result = await this.#processor(job, token, this);
       text = JSON.stringify(result) ?? "null";
       delivery = this.#options.deliveryOf?.(job, { outcome: "completed", result });
     } catch (error) {

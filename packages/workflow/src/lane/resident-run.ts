@@ -1,14 +1,6 @@
 import { Future, getEventLoop, sleep } from "@taskloom/loop";
 import { encodeValue, storableText, untilAnswered } from "@taskloom/queue/lane";
-import type {
-  AppendAnswer,
-  BullJob,
-  JobData,
-  LaneContext,
-  OpenedRun,
-  RunAppend,
-  RunJobs,
-} from "@taskloom/queue/lane";
+import type { AppendAnswer, BullJob, JobData, OpenedRun, RunAppend } from "@taskloom/queue/lane";
 import type { Json } from "@taskloom/queue/wire";
 import type { WorkflowDefinition } from "../definition/workflow-definition.ts";
 import type { Delivery, EndRecord } from "../journal/entry.ts";
@@ -20,11 +12,10 @@ import { impurityOf } from "./impurity.ts";
 import { pauseOfLooks, restOf } from "./parking.ts";
 import type { RunRecord } from "./run-record.ts";
 import { RunSteps } from "./run-steps.ts";
+import type { StepsLane, StepsOwner } from "./run-steps.ts";
 
 /** The parts of the lane that its runs share. */
-export interface RunLane {
-  readonly context: LaneContext;
-  readonly jobs: RunJobs;
+export interface RunLane extends StepsLane {
   readonly group: AppendGroup;
   /** Whether no more runs fit in the memory, so that resting ones have to leave. */
   readonly isFull: () => boolean;
@@ -62,7 +53,7 @@ const NOTHING_YET: TickResult = {
  * begin | resume ──> drive ──> Leaving ──(parked)──> resume …
  * ```
  */
-export class ResidentRun implements Appending {
+export class ResidentRun implements Appending, StepsOwner {
   readonly workflow: WorkflowDefinition;
   readonly #lane: RunLane;
   readonly #run: DurableRun;
@@ -90,17 +81,7 @@ export class ResidentRun implements Appending {
     this.#job = job;
     this.#record = record;
     this.#busyAt = this.#lookedAt = this.#fetchedAt = lane.context.engine.now();
-    this.#steps = new RunSteps({
-      context: lane.context,
-      jobs: lane.jobs,
-      job: () => this.#job,
-      generation: () => record.place.generation,
-      name: workflow.task.name,
-      onEnd: (end) => {
-        this.#ends.push(end);
-        this.#awake();
-      },
-    });
+    this.#steps = new RunSteps(lane, this);
     this.#run = new DurableRun({
       workflow,
       args: data.args as Json,
@@ -110,6 +91,14 @@ export class ResidentRun implements Appending {
       attempt: job.attemptsStarted,
       limits: data,
     });
+  }
+
+  get job(): BullJob {
+    return this.#job;
+  }
+
+  get generation(): number {
+    return this.#record.place.generation;
   }
 
   get record(): RunRecord {
@@ -270,6 +259,11 @@ export class ResidentRun implements Appending {
   #store(): this {
     this.#lane.group.request(this);
     return this;
+  }
+
+  stepEnded(end: EndRecord): void {
+    this.#ends.push(end);
+    this.#awake();
   }
 
   nextAppend(): RunAppend | undefined {

@@ -2,6 +2,7 @@ import { isDistinct } from "../journal/entry.ts";
 
 /** The number of consumed items whose texts are kept, to recognize them if the engine loses its last writes. */
 const KEPT = 500;
+const NONE: ReadonlySet<string> = new Set();
 
 /** The inbox of a run, as far as its owner has received it. Items are numbered over all histories of the run. */
 export class RunInbox {
@@ -10,7 +11,7 @@ export class RunInbox {
   /** The texts of the last consumed items. */
   #consumed: string[] = [];
   /** Items that the run has consumed and the engine has lost. Their senders may send them again, behind others. */
-  #lost: ReadonlySet<string> = new Set();
+  #lost = NONE;
 
   /** @param read the number of items that the run has consumed before. */
   constructor(read: number) {

@@ -19,6 +19,7 @@ import type {
   RunJobs,
   RunnableTask,
 } from "@taskloom/queue/lane";
+import type { WorkflowDefinition } from "../definition/workflow-definition.ts";
 import { CANCELLED, FAILED } from "../journal/entry.ts";
 import type { EndRecord } from "../journal/entry.ts";
 import { endOfTask } from "../run/end-of-task.ts";
@@ -38,17 +39,20 @@ interface PendingJob {
   isMissing: boolean;
 }
 
-/** The parts of a worker and of its run that {@link RunSteps} needs. */
-export interface RunStepsOptions {
+/** The parts of a worker that its runs share. */
+export interface StepsLane {
   readonly context: LaneContext;
   readonly jobs: RunJobs;
-  /** Returns the job of the run in its residence under way. */
-  readonly job: () => BullJob;
-  readonly generation: () => number;
-  /** The name of the workflow. */
-  readonly name: string;
+}
+
+/** The run whose steps they are. */
+export interface StepsOwner {
+  /** The job of the run in its residence under way. */
+  readonly job: BullJob;
+  readonly generation: number;
+  readonly workflow: WorkflowDefinition;
   /** Receives the end of a step, or of a job if it was found otherwise than in the inbox. */
-  readonly onEnd: (end: EndRecord) => void;
+  stepEnded(end: EndRecord): void;
 }
 
 /**
@@ -56,18 +60,18 @@ export interface RunStepsOptions {
  * of jobs and children come by the inbox of the run, which is safe from this worker's death.
  */
 export class RunSteps implements RunHost {
-  readonly #options: RunStepsOptions;
-  /** Both are made for the first entry: many runs only wait for a signal or a time. */
+  readonly #lane: StepsLane;
+  readonly #owner: StepsOwner;
+  /** The three are made for the first entry: many runs only wait for a signal or a time. */
   #steps: Map<number, Task<unknown>> | null = null;
   #jobs: Map<number, PendingJob> | null = null;
-  readonly #log: JobLog;
+  #log: JobLog | null = null;
   #mode: "open" | "draining" | "closed" = "open";
   #asking: Handle | undefined;
 
-  constructor(options: RunStepsOptions) {
-    this.#options = options;
-    const { engine } = options.context;
-    this.#log = new JobLog((line) => untilAnswered(engine, () => options.job().log(line)));
+  constructor(lane: StepsLane, owner: StepsOwner) {
+    this.#lane = lane;
+    this.#owner = owner;
   }
 
   /** The number of steps that run here. */
@@ -94,9 +98,16 @@ export class RunSteps implements RunHost {
     await Promise.allSettled(steps);
   }
 
+  /** Stores a line of the run's log. */
+  #write(line: string): Promise<void> {
+    const { engine } = this.#lane.context;
+    this.#log ??= new JobLog((text) => untilAnswered(engine, () => this.#owner.job.log(text)));
+    return this.#log.write(line);
+  }
+
   /** Resolves when all lines are logged. */
   async logged(): Promise<void> {
-    await this.#log.settled();
+    await this.#log?.settled();
   }
 
   /** Drops a job whose end the run has received. */
@@ -127,16 +138,15 @@ export class RunSteps implements RunHost {
   }
 
   #run(step: StepStart, args: readonly unknown[]): void {
-    const { context, job } = this.#options;
     const { command, task, attempt, timeout, key } = step;
-    const running = context.steps.run({
+    const running = this.#lane.context.steps.run({
       definition: task as unknown as RunnableTask,
       args,
       id: key,
       attempt,
       timeout,
-      context: job().data.context,
-      log: (line) => this.#log.write(line),
+      context: this.#owner.job.data.context,
+      log: (line) => this.#write(line),
     });
     (this.#steps ??= new Map()).set(command, running);
     const startedAt = Date.now();
@@ -148,12 +158,13 @@ export class RunSteps implements RunHost {
   }
 
   #notify({ key, task: { task }, attempt }: StepStart, step: Task<unknown>, startedAt: number): void {
-    const { context, job } = this.#options;
+    const { context } = this.#lane;
+    const { job } = this.#owner;
     const { onStep } = context.listeners;
     if (onStep === undefined) return;
     const error = step.cancelled() ? undefined : step.exception();
     const event = {
-      run: job().id!,
+      run: job.id!,
       key,
       name: task.name,
       queue: context.queue,
@@ -164,7 +175,7 @@ export class RunSteps implements RunHost {
       duration: Date.now() - startedAt,
       ...(error === undefined ? {} : { error }),
     } as const;
-    runInSubmissionContext(job().data, () => notifyListener("onStep", onStep, event));
+    runInSubmissionContext(job.data, () => notifyListener("onStep", onStep, event));
   }
 
   #endOf({ command, task: { task } }: StepStart, step: Task<unknown>): EndRecord {
@@ -172,7 +183,7 @@ export class RunSteps implements RunHost {
   }
 
   #report(end: EndRecord): void {
-    if (this.#mode !== "closed") this.#options.onEnd(end);
+    if (this.#mode !== "closed") this.#owner.stepEnded(end);
   }
 
   submit(start: JobStart): void {
@@ -185,7 +196,7 @@ export class RunSteps implements RunHost {
   #add({ start, id }: PendingJob): void {
     const { command, task, args, from } = start;
     const { queue, ...options } = start.options;
-    this.#options.jobs.add(
+    this.#lane.jobs.add(
       {
         task,
         args: args as unknown[],
@@ -193,22 +204,22 @@ export class RunSteps implements RunHost {
         queue,
         from,
         run: this.#parent(command),
-        context: this.#options.job().data.context,
+        context: this.#owner.job.data.context,
       },
       (error) => this.#report([command, FAILED, encodeError(error)]),
     );
   }
 
   #parent(n: number): ParentRun {
-    const { context, job, generation } = this.#options;
-    const place = { lane: context.laneName, id: job().id!, n };
-    return generation() === 0 ? place : { ...place, generation: generation() };
+    const { job, generation } = this.#owner;
+    const place = { lane: this.#lane.context.laneName, id: job.id!, n };
+    return generation === 0 ? place : { ...place, generation };
   }
 
   #place(start: JobStart): PendingJob {
     const { command, task, options } = start;
-    const { job, generation } = this.#options;
-    const run = generation() === 0 ? job().id! : `${job().id!}~${generation()}`;
+    const { job, generation } = this.#owner;
+    const run = generation === 0 ? job.id! : `${job.id!}~${generation}`;
     const id = options.id ?? idInRun({ run, n: command });
     const lane = task.task.runsOn;
     return { start, queue: options.queue, lane, id, isCancelled: false, isMissing: false };
@@ -229,14 +240,14 @@ export class RunSteps implements RunHost {
 
   async #cancelJob(command: number, pending: PendingJob, message: string): Promise<void> {
     const { queue, lane, id } = pending;
-    const { job, generation } = this.#options;
+    const { job, generation } = this.#owner;
     // A later owner of this run may cancel the child again.
-    const key = `c:${job().id!}:${generation()}:${command}`;
+    const key = `c:${job.id!}:${generation}:${command}`;
     try {
-      const result = await this.#options.jobs.cancel(queue, lane, id, message, key);
+      const result = await this.#lane.jobs.cancel(queue, lane, id, message, key);
       if (result === "delivered" || this.#jobs?.has(command) !== true) return;
       if (result === "ended") {
-        const [end] = await this.#options.jobs.ends(queue, lane, [id]);
+        const [end] = await this.#lane.jobs.ends(queue, lane, [id]);
         this.#report(
           end === undefined || end === null ? [command, CANCELLED, message] : endRecord(command, end),
         );
@@ -265,7 +276,7 @@ export class RunSteps implements RunHost {
     }
     for (const jobs of places.values()) {
       const { queue, lane } = jobs[0]![1];
-      const ends = await this.#options.jobs.ends(
+      const ends = await this.#lane.jobs.ends(
         queue,
         lane,
         jobs.map(([, { id }]) => id),
@@ -291,7 +302,7 @@ export class RunSteps implements RunHost {
   answer(update: string, outcome: EncodedOutcome): void {
     const address = update.slice(0, Math.max(0, update.lastIndexOf("#")));
     if (address === "") return;
-    this.#options.context.engine.replies.send(address, {
+    this.#lane.context.engine.replies.send(address, {
       id: update,
       outcome,
       attempts: 1,
@@ -299,16 +310,16 @@ export class RunSteps implements RunHost {
   }
 
   log(line: string): void {
-    this.#log.write(line).catch((error: unknown) => {
+    this.#write(line).catch((error: unknown) => {
       this.warn({ code: "RUN_LOG", message: `A line of the log could not be stored: ${String(error)}` });
     });
   }
 
   warn({ code, message }: { readonly code: string; readonly message: string }): void {
-    const { context, job, name } = this.#options;
-    const { onWarning } = context.listeners;
+    const { onWarning } = this.#lane.context.listeners;
+    const { job, workflow } = this.#owner;
     if (onWarning === undefined) process.emitWarning(message, { type: "TaskloomWarning", code });
-    else notifyListener("onWarning", onWarning, { code, message, id: job().id!, name });
+    else notifyListener("onWarning", onWarning, { code, message, id: job.id!, name: workflow.task.name });
   }
 }
 

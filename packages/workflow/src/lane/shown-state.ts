@@ -8,20 +8,21 @@ const MAX_ANSWERS = 100;
 
 /** The values of a run's views, and its last answers to updates: the stored text that others read without the run. */
 export class ShownState {
-  readonly #views: Record<string, Json>;
-  /** Made for the first answer. */
-  #answers: Map<string, AnswerRecord> | null;
+  /** Both are made for the first entry: few runs have views or answers. */
+  #views: Record<string, Json> | null = null;
+  #answers: Map<string, AnswerRecord> | null = null;
 
   /** @param stored the text that is stored; undefined for a new run. */
   constructor(stored: string | undefined) {
+    if (stored === undefined) return;
     const { v, a } = readViewText(stored);
     this.#views = { ...v };
-    this.#answers = a.length === 0 ? null : new Map(a.map((answer) => [answer[0], answer]));
+    if (a.length > 0) this.#answers = new Map(a.map((answer) => [answer[0], answer]));
   }
 
   /** Returns whether a tick has changed the text. */
   take(entry: string, views: ReadonlyMap<string, Json>): boolean {
-    for (const [name, value] of views) this.#views[name] = value;
+    for (const [name, value] of views) (this.#views ??= {})[name] = value;
     const answers = answersOf(entry);
     if (answers.length > 0) this.#keep(answers);
     return views.size > 0 || answers.length > 0;
@@ -42,7 +43,10 @@ export class ShownState {
   }
 
   toString(): string {
-    return JSON.stringify({ v: this.#views, a: [...(this.#answers?.values() ?? [])] } satisfies ViewText);
+    return JSON.stringify({
+      v: this.#views ?? {},
+      a: [...(this.#answers?.values() ?? [])],
+    } satisfies ViewText);
   }
 }
 

@@ -153,36 +153,46 @@ export class WorkflowRunner implements LaneRunner {
     this.#byId.set(seat.id, seat);
     const early = this.#early.of(seat.id);
     if (early !== undefined) this.cancel(early);
-    return this.#reside(seat, job, lane).finally(() => {
-      this.#seats.delete(seat);
-      if (this.#byId.get(seat.id) === seat) this.#byId.delete(seat.id);
-      seat.left?.resolve();
-    });
+    return this.#reside(seat, job, lane);
   }
 
   /** One async function for the whole residence: each further one would cost half a kilobyte of memory per resident run. */
   async #reside(seat: Seat, job: BullJob, lane: WorkerLane | undefined): Promise<unknown> {
-    const admission = await this.#context.admit(job, seat.token, lane);
-    if (admission.kind === "end") return admission.result;
-    const workflow = admission.definition as unknown as WorkflowDefinition;
-    const data = argumentsOf(workflow, job, admission.args);
-    let run = await this.#open(seat, job, data, workflow, lane);
-    let current = data;
-    for (;;) {
-      const leaving = await this.#drive(seat, run);
-      if (leaving.kind === "park") {
-        if (await this.#park(seat, run, leaving.until, current)) throw jobLeft("parked");
-        continue;
+    try {
+      const admission = await this.#context.admit(job, seat.token, lane);
+      if (admission.kind === "end") return admission.result;
+      const workflow = admission.definition as unknown as WorkflowDefinition;
+      const data = argumentsOf(workflow, job, admission.args);
+      let run = await this.#open(seat, job, data, workflow, lane);
+      let current = data;
+      for (;;) {
+        const leaving = await this.#drive(seat, run);
+        if (leaving.kind === "park") {
+          if (await this.#park(seat, run, leaving.until, current)) throw jobLeft("parked");
+          continue;
+        }
+        seat.isLeaving = leaving.kind !== "ended" || leaving.end.state !== "continued";
+        if (leaving.kind !== "ended") return await this.#leave(seat, run, job, leaving);
+        const { end } = leaving;
+        await run.logged();
+        await this.#check(run, current);
+        run.dispose();
+        if (end.state !== "continued") return resultOf(end, job, lane, this.#context);
+        seat.run = undefined;
+        ({ run, data: current } = await this.#continueAs(
+          seat,
+          run.record,
+          run.time,
+          job,
+          current,
+          end,
+          lane,
+        ));
       }
-      seat.isLeaving = leaving.kind !== "ended" || leaving.end.state !== "continued";
-      if (leaving.kind !== "ended") return await this.#leave(seat, run, job, leaving);
-      const { end } = leaving;
-      await run.logged();
-      await this.#check(run, current);
-      run.dispose();
-      if (end.state !== "continued") return resultOf(end, job, lane, this.#context);
-      seat.run = undefined;
-      ({ run, data: current } = await this.#continueAs(seat, run.record, run.time, job, current, end, lane));
+    } finally {
+      this.#seats.delete(seat);
+      if (this.#byId.get(seat.id) === seat) this.#byId.delete(seat.id);
+      seat.left?.resolve();
     }
   }
 
