@@ -5,6 +5,12 @@ import type { JobWait } from "../src/consumer/job-wait.ts";
 import { TurnLoop } from "../src/consumer/turn-loop.ts";
 import type { ClaimTerms, RunEnd, TurnAnswer } from "../src/contract/lane-driver.ts";
 
+/** Resolves when ends that were stored before are on their way: a turn of the event loop has brought no further one. */
+async function gathered(): Promise<void> {
+  await turnOfLoop();
+  await turnOfLoop();
+}
+
 afterEach(() => {
   vi.useRealTimers();
 });
@@ -36,7 +42,7 @@ function openLoop(concurrency: number, claimLimit?: number) {
   const jobs: string[] = [];
   const errors: unknown[] = [];
   const waits: { readonly nextDue: number; news(): Promise<void> }[] = [];
-  const state = { concurrency };
+  const state: { concurrency: number; onJob?: (id: string) => void } = { concurrency };
   const wait: Pick<JobWait, "news"> = {
     news: (nextDue) => {
       const { promise, resolve } = Promise.withResolvers<void>();
@@ -78,7 +84,12 @@ function openLoop(concurrency: number, claimLimit?: number) {
     terms: { lockDuration: 1_000, workerName: undefined },
     workerId: "worker",
     concurrency: () => state.concurrency,
-    onJobs: (records) => jobs.push(...records.map(({ id }) => id)),
+    onJobs: (records) => {
+      for (const { id } of records) {
+        jobs.push(id);
+        state.onJob?.(id);
+      }
+    },
     onError: (error) => errors.push(error),
     longestLimit: 1_000,
     isTransient: (error) => error === transientError,
@@ -95,12 +106,52 @@ test("the ends of one turn of the event loop leave together, with a claim for al
   expect(jobs).toEqual(["a", "b", "c"]);
   const stored = [end("a"), end("b")];
   expect(turns).toHaveLength(1);
-  await turnOfLoop();
+  await gathered();
   expect(turns[1]).toMatchObject({ ends: ["a", "b"], count: 2, token: "worker:1" });
   await turns[1]!.answer(["d", "e"], { delivered: [true, false] });
   // Each end resolves with whether its turn has delivered it to a durable run.
   expect(await Promise.all(stored)).toEqual([true, false]);
   expect(loop.running).toBe(3);
+});
+
+test("ends that come in successive turns of the event loop leave together", async () => {
+  const { loop, turns, end } = openLoop(4);
+  loop.open();
+  await turns[0]!.answer(["a", "b", "c", "d"]);
+  void end("a");
+  await turnOfLoop();
+  void end("b");
+  await turnOfLoop();
+  void end("c");
+  await turnOfLoop();
+  expect(turns).toHaveLength(1);
+  await turnOfLoop();
+  expect(turns[1]).toMatchObject({ ends: ["a", "b", "c"], count: 3 });
+});
+
+test("ends that wait for a turn go with those of the jobs that the turn before has started", async () => {
+  const { loop, turns, state, end } = openLoop(3);
+  loop.open();
+  await turns[0]!.answer(["a", "b", "c"]);
+  void end("a");
+  await gathered();
+  void end("b");
+  void end("c");
+  state.onJob = (id) => void end(id);
+  await turns[1]!.answer(["d"]);
+  expect(turns[2]).toMatchObject({ ends: ["b", "c", "d"], count: 3 });
+});
+
+test("a turn has at most 64 ends, and others follow with the next one", async () => {
+  const { loop, turns, end } = openLoop(100);
+  loop.open();
+  const ids = Array.from({ length: 100 }, (_, n) => `job-${n}`);
+  await turns[0]!.answer(ids);
+  for (const id of ids) void end(id);
+  await gathered();
+  expect(turns[1]).toMatchObject({ ends: ids.slice(0, 64), count: 64 });
+  await turns[1]!.answer([]);
+  expect(turns[2]).toMatchObject({ ends: ids.slice(64), count: 0 });
 });
 
 test("the end of a lone job leaves at once", async () => {
@@ -116,11 +167,12 @@ test("ends that come while a turn is on its way go with the next one", async () 
   loop.open();
   await turns[0]!.answer(["a", "b"]);
   void end("a");
-  await turnOfLoop();
+  await gathered();
   void end("b");
-  await turnOfLoop();
+  await gathered();
   expect(turns).toHaveLength(2);
   await turns[1]!.answer(["c"]);
+  await gathered();
   expect(turns[2]).toMatchObject({ ends: ["b"], count: 1 });
 });
 
@@ -154,7 +206,7 @@ test("an end that the engine refuses fails alone, and its job keeps its place", 
   await turns[0]!.answer(["a", "b"]);
   const refusal = new Error("the lock is lost");
   const stored = [end("a"), end("b")];
-  await turnOfLoop();
+  await gathered();
   await turns[1]!.answer([], { refusals: [refusal, undefined] });
   expect(await Promise.all(stored)).toEqual([refusal, false]);
   expect(loop.running).toBe(1);
@@ -167,7 +219,7 @@ test("after a turn that the engine refuses for good, each end has a turn of its 
   loop.open();
   await turns[0]!.answer(["a", "b", "c"]);
   const stored = ["a", "b", "c"].map(end);
-  await turnOfLoop();
+  await gathered();
   const poison = new Error("a text that the engine does not store");
   await turns[1]!.fail(poison);
   expect(errors).toEqual([poison]);
@@ -185,14 +237,14 @@ test("a turn that fails for now rejects its ends, whose owner repeats them, and 
   loop.open();
   await turns[0]!.answer(["a", "b"]);
   const stored = ["a", "b"].map(end);
-  await turnOfLoop();
+  await gathered();
   vi.useFakeTimers({ toFake: ["setTimeout"] });
   await turns[1]!.fail(transientError);
   expect(await Promise.all(stored)).toEqual([transientError, transientError]);
   expect(errors).toEqual([transientError]);
   expect(loop.running).toBe(2);
   void end("a");
-  await turnOfLoop();
+  await gathered();
   expect(turns[2]).toMatchObject({ ends: ["a"], count: 0 });
   await turns[2]!.answer([]);
   expect(turns).toHaveLength(3);
@@ -215,12 +267,12 @@ test("jobs never run beyond the concurrency, also when it falls", async () => {
   await turns[0]!.answer(["a", "b", "c", "d"]);
   state.concurrency = 2;
   void end("a");
-  await turnOfLoop();
+  await gathered();
   expect(turns[1]).toMatchObject({ ends: ["a"], count: 0 });
   await turns[1]!.answer([]);
   void end("b");
   void end("c");
-  await turnOfLoop();
+  await gathered();
   expect(turns[2]).toMatchObject({ ends: ["b", "c"], count: 1 });
   await turns[2]!.answer(["e"]);
   expect(loop.running).toBe(2);
@@ -234,7 +286,7 @@ test("a loop that is shut stores ends, claims nothing, and is idle when all jobs
   let isIdle = false;
   const idle = loop.idle().then(() => (isIdle = true));
   void end("a");
-  await turnOfLoop();
+  await gathered();
   expect(turns[1]).toMatchObject({ ends: ["a"], count: 0 });
   await turns[1]!.answer([]);
   expect(isIdle).toBe(false);

@@ -1,9 +1,13 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { pauseBeforeRepeat } from "../contract/transient.ts";
 import type { LanePlaces } from "../contract/engine-worker.ts";
+import { MAX_ENDS } from "../contract/lane-driver.ts";
 import type { ClaimTerms, ClaimedRecord, LaneTurns, RunEnd, TurnAnswer } from "../contract/lane-driver.ts";
 import type { JobWait } from "./job-wait.ts";
 import { asError } from "../as-error.ts";
+
+/** The most turns of the event loop for which ends are gathered: about 0.5 ms each if the loop is busy. */
+const GATHERING_TURNS = 8;
 
 /** The parts of a worker that its turns need. */
 export interface TurnLoopOptions {
@@ -115,13 +119,29 @@ export class TurnLoop {
     if (this.#running === 0 && !this.#isTurning) this.#whenIdle?.();
   }
 
-  #schedule(): void {
+  /** Begins a turn soon; after the start of jobs in the next turn of the event loop, since quick jobs have ended by then. */
+  #schedule(hasStarted = false): void {
     if (this.#isScheduled || this.#isTurning) return;
     this.#isScheduled = true;
-    process.nextTick(() => {
-      this.#isScheduled = false;
-      this.#pump();
-    });
+    const gather = (): void => this.#gather(GATHERING_TURNS);
+    if (hasStarted) setImmediate(gather);
+    else process.nextTick(gather);
+  }
+
+  /**
+   * Begins a turn of the lane when a turn of the event loop has brought no further end. The loop runs tasks for a part of a
+   * millisecond in each of its turns, so jobs that were claimed together end in several turns. Without the wait, several
+   * scripts would store their ends.
+   */
+  #gather(turnsLeft: number): void {
+    const ended = this.#ends.length;
+    if (ended === 0 || ended >= Math.min(MAX_ENDS, this.#running) || turnsLeft === 0) return this.#begin();
+    setImmediate(() => (this.#ends.length > ended ? this.#gather(turnsLeft - 1) : this.#begin()));
+  }
+
+  #begin(): void {
+    this.#isScheduled = false;
+    this.#pump();
   }
 
   #pump(): void {
@@ -135,7 +155,7 @@ export class TurnLoop {
 
   #takeEnds(): Ending[] {
     const alone = this.#ends.findIndex(({ isAlone }) => isAlone);
-    return this.#ends.splice(Math.max(alone, 0), alone < 0 ? this.#ends.length : 1);
+    return this.#ends.splice(Math.max(alone, 0), alone < 0 ? MAX_ENDS : 1);
   }
 
   #hasRoom(): boolean {
@@ -176,9 +196,10 @@ export class TurnLoop {
     } finally {
       this.#isTurning = false;
     }
-    if (this.#ends.length > 0) this.#pump();
-    // A quick job has ended by then, and its end goes with the next claim.
-    else if (started > 0) setImmediate(() => this.#pump());
+    // The ends that wait already go with those of the jobs that start now: two groups of jobs whose ends took turns would
+    // never meet again, and would need two turns in place of one.
+    if (started > 0) this.#schedule(true);
+    else if (this.#ends.length > 0) this.#pump();
     else this.#schedule();
     this.#tellIdle();
   }

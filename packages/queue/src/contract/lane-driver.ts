@@ -42,6 +42,9 @@ export interface RunEnd {
 /** The greatest number of jobs of one claim: other workers wait for the engine meanwhile. */
 export const MAX_CLAIMED = 128;
 
+/** The greatest number of ends that one turn stores, for the same reason. */
+export const MAX_ENDS = 64;
+
 /** The terms on which a worker takes jobs. */
 export interface ClaimTerms {
   /** The greatest number of jobs. */

@@ -50,8 +50,8 @@ export type ConnectToRenew<Server> = (
 
 /**
  * Returns the locks of a server that many processes share. A worker's death is noticed when its lock has lapsed and another
- * worker checks, after 7.5 to 9 seconds. A connection that is lost for 5 seconds costs no lock, since at least 7.5 seconds
- * of each lock are left at any time.
+ * worker checks, after 7 to 9 seconds. A connection that is lost for 5 seconds costs no lock, since at least 7 seconds of
+ * each lock are left at any time.
  *
  * @param stalledInterval the interval of the checks. A check is cheap on Redis, where one worker checks for all; on
  *   PostgreSQL every worker sends a query of its own.

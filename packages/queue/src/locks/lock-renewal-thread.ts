@@ -90,16 +90,21 @@ async function renew(queue: number, locks: readonly HeldLock[]): Promise<void> {
   }
 }
 
+/** The sequences of the locks that the last round has seen; undefined before the first one, which renews all. */
+let seen: ReadonlySet<number> | undefined;
+
+/**
+ * Renews the locks that the last round has seen, too. A younger lock has most of its time left, and most jobs end before
+ * the next round: a worker with short jobs sends no renewals.
+ */
 function renewAll(): void {
   // A loop that is blocked for too long may never turn again, so its jobs go to another worker.
   if (performance.now() - turnedAt > stallLimit) return;
-  const byQueue = new Map<number, HeldLock[]>();
-  for (const lock of table.entries()) {
-    const locks = byQueue.get(lock.queue);
-    if (locks === undefined) byQueue.set(lock.queue, [lock]);
-    else locks.push(lock);
-  }
-  for (const [queue, locks] of byQueue) if (!renewing.has(queue)) void renew(queue, newestOfEach(locks));
+  const held = table.entries();
+  const due = newestOfEach(held).filter(({ sequence }) => seen?.has(sequence) ?? true);
+  seen = new Set(held.map(({ sequence }) => sequence));
+  for (const [queue, locks] of Map.groupBy(due, (lock) => lock.queue))
+    if (!renewing.has(queue)) void renew(queue, locks);
 }
 
 if (address !== undefined) {

@@ -1,7 +1,6 @@
+import { MAX_ENDS } from "../../../contract/lane-driver.ts";
 import type { RunEnd } from "../../../contract/lane-driver.ts";
 
-/** How many ends one script stores. Redis does no other work meanwhile. */
-const MAX_ENDS = 64;
 /** How much text one script stores, in UTF-16 code units. */
 const MAX_TEXT = 1_000_000;
 
