@@ -22,7 +22,7 @@ const ordersModule = fileURLToPath(new URL("./fixtures/orders.ts", import.meta.u
 const executablePath =
   process.env["TASKLOOM_TEST_CHROMIUM"] ??
   ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync);
-const missing =
+export const missing: string =
   "no Chromium: put it at /usr/bin/chromium (Debian: apt-get install chromium) or name it in TASKLOOM_TEST_CHROMIUM";
 
 /** A dashboard in an app of this process, on an engine in memory with a worker of this process. */
@@ -34,9 +34,9 @@ export interface Mounted {
   access: DashboardAccess;
 }
 
-/** Mounts a dashboard for a test. Its tests take no service and no server, so they are quick. */
-async function mount(use: (mounted: Mounted) => Promise<void>): Promise<void> {
-  await using engine = openEngine("memory:page");
+/** Mounts a dashboard for a test, by default on an engine in memory: such a test needs no service and no server. */
+export async function mount(use: (mounted: Mounted) => Promise<void>, url = "memory:page"): Promise<void> {
+  await using engine = openEngine(url);
   await using queue = new TaskQueue({ engine });
   await using worker = new TaskWorker({ engine, tasks: [tasks], threads: 1, drain: 0 });
   worker.run().catch(() => {});
@@ -52,7 +52,7 @@ async function mount(use: (mounted: Mounted) => Promise<void>): Promise<void> {
 }
 
 /** Opens a page that asks no other host and reports no error. */
-async function watched(
+export async function watched(
   browser: Browser,
   address: () => string,
   use: (page: Page) => Promise<void>,

@@ -8,6 +8,11 @@ let access = "operate";
 export const setAccess = (given) => void (access = given);
 export const canOperate = () => access === "operate";
 
+/** Whether the engine has shards. Without them, the page asks for none. */
+let isSharded = false;
+export const setSharded = (given) => void (isSharded = given === true);
+export const hasShards = () => isSharded;
+
 /** A request that the API has refused, or that no API has answered: its code and message, and the status of HTTP. */
 export class RequestError extends Error {
   constructor(status, { code = "HTTP", message = `status ${status}` } = {}) {

@@ -93,6 +93,9 @@ const STYLES = {
   active: "busy",
   running: "good",
   dead: "bad",
+  open: "good",
+  draining: "warn",
+  down: "bad",
 };
 
 export function stateMark(state, text = state) {

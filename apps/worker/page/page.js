@@ -1,5 +1,5 @@
 // The live page: shows the view that the address names, and refreshes it. Browsers run these files without a build.
-import { place, request, setAccess } from "./actions.js";
+import { place, request, setAccess, setSharded } from "./actions.js";
 import { number } from "./elements.js";
 import { currentPlace } from "./links.js";
 import { failedCount, workersText } from "./live.js";
@@ -108,6 +108,7 @@ async function refresh() {
 async function readAbout() {
   const about = await request("/about");
   setAccess(about.access);
+  setSharded(about.hasShards);
   for (const link of document.querySelectorAll("[data-part]"))
     link.hidden = about[link.dataset.part] !== true;
 }

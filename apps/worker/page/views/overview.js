@@ -1,5 +1,5 @@
 // The overview: the activity over time, the queues, the jobs that run now, and the latest failures.
-import { place, problem, request } from "../actions.js";
+import { hasShards, place, problem, request } from "../actions.js";
 import { element, replace, section, when } from "../elements.js";
 import { linkTo } from "../links.js";
 import { readQueues } from "../live.js";
@@ -7,11 +7,13 @@ import { activity } from "./activity.js";
 import { groupLink } from "./group-link.js";
 import { jobTable } from "./job-rows.js";
 import { queuesTable } from "./queues-table.js";
+import { shardsTable } from "./shards-table.js";
 
 const RUNNING = 20;
 const FAILURES = 5;
 const RUNNING_ROUNDS = 2;
 const FAILED_ROUNDS = 5;
+const SHARDS_ROUNDS = 5;
 
 export function open(root, { query }) {
   let rounds = 0;
@@ -19,6 +21,7 @@ export function open(root, { query }) {
   root.append(
     charts.root,
     section("queues", "Queues", element("div", { id: "queues" })),
+    ...(hasShards() ? [section("shards", "Shards", element("div", { id: "shards" }))] : []),
     section("running", "Running now", element("div", { id: "running" })),
     section("failures", "Latest failures", element("div", { id: "failures" })),
   );
@@ -63,6 +66,10 @@ export function open(root, { query }) {
     replace(place("failures"), [element("ul", { class: "groups", "data-key": "groups" }, ...items)]);
   }
 
+  async function readShards() {
+    replace(place("shards"), shardsTable(await request("/shards")));
+  }
+
   return {
     title: "Overview",
     change: (changed) => charts.change(changed),
@@ -80,6 +87,7 @@ export function open(root, { query }) {
       await Promise.all([
         part("queues", async () => replace(place("queues"), [queuesTable(await readQueues())])),
         charts.refresh(round),
+        hasShards() && round % SHARDS_ROUNDS === 0 ? part("shards", readShards) : undefined,
         round % RUNNING_ROUNDS === 0 ? part("running", readRunning) : undefined,
         round % FAILED_ROUNDS === 0 ? part("failures", readFailures) : undefined,
       ]);

@@ -40,6 +40,8 @@ import type { WorkerView } from "../workers/worker-view.ts";
 import { viewError } from "./error-view.ts";
 import { viewJob } from "./job-record.ts";
 import { KnownQueues } from "./known-queues.ts";
+import { KnownShards } from "./known-shards.ts";
+import type { ShardsView } from "./known-shards.ts";
 import { KnownTasks } from "./known-tasks.ts";
 import { countAll } from "./operations.ts";
 import { EngineRunOperations } from "./run-operations.ts";
@@ -78,6 +80,7 @@ export class EngineOperations implements Operations {
   readonly #presence: Presence;
   readonly #known: KnownQueues;
   readonly #tasks: KnownTasks;
+  readonly #shards: KnownShards;
   readonly #queues = new Map<string, TaskQueue>();
   readonly #laneQueues = new Map<string, LaneQueues>();
   readonly #lanes = new Map<string, Queue>();
@@ -94,6 +97,7 @@ export class EngineOperations implements Operations {
     this.#known = new KnownQueues(engine, this.#presence, queues);
     this.runs = new EngineRunOperations(engine, this.#known, (name) => this.#queue(name));
     this.#tasks = new KnownTasks(modules, () => this.workers());
+    this.#shards = new KnownShards(engine);
   }
 
   /** Returns the BullMQ queue of one lane, for bull-board. */
@@ -273,6 +277,10 @@ export class EngineOperations implements Operations {
 
   async workers(): Promise<readonly WorkerView[]> {
     return (await this.#presence.all()).toSorted((a, b) => a.slot.localeCompare(b.slot));
+  }
+
+  shards(): Promise<ShardsView> {
+    return this.#shards.read();
   }
 
   async failed(queue?: string, cursor?: string): Promise<FailedPage> {

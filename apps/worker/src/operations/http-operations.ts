@@ -15,6 +15,7 @@ import type {
   ScheduleView,
   SubmitRequest,
 } from "./operations.ts";
+import type { ShardsView } from "./known-shards.ts";
 import { hasEnded } from "./operations.ts";
 import { HttpRunOperations } from "./http-run-operations.ts";
 import { requestService } from "./service-address.ts";
@@ -146,6 +147,10 @@ export class HttpOperations implements Operations {
 
   workers(): Promise<readonly WorkerView[]> {
     return this.#request("GET", "/workers");
+  }
+
+  shards(): Promise<ShardsView> {
+    return this.#request("GET", "/shards");
   }
 
   failed(queue?: string, cursor?: string): Promise<FailedPage> {

@@ -15,6 +15,7 @@ import type {
 } from "@taskloom/queue/operating";
 import type { WorkerView } from "../workers/worker-view.ts";
 import type { ErrorView } from "./error-view.ts";
+import type { ShardsView } from "./known-shards.ts";
 import type { RunOperations } from "./run-operations.ts";
 
 export type { Activity, ErrorView, JobPage, JobState, RetryPage };
@@ -183,6 +184,8 @@ export interface Operations {
   /** Returns the activity of one queue, or of all, over the last so many milliseconds. */
   activity(query: ActivityQuery & { readonly queue?: string }): Promise<Activity>;
   workers(): Promise<readonly WorkerView[]>;
+  /** Returns the shards of the engine; none if it has no shards. */
+  shards(): Promise<ShardsView>;
   failed(queue?: string, cursor?: string): Promise<FailedPage>;
   retry(id: string, queue?: string): Promise<void>;
   /** Removes a job that does not run, with all that is stored about it. A waiting or delayed job is cancelled first. */

@@ -68,7 +68,12 @@ export class DashboardApp {
       answerWithoutEngine(api, engine);
       addRoutes(api, operations, waits);
     });
-    addAbout(app, { engine: engine.url, hasBoard: false, hasMetrics: false });
+    addAbout(app, {
+      engine: engine.url,
+      hasBoard: false,
+      hasMetrics: false,
+      hasShards: engine.readShards !== undefined,
+    });
     await addPage(app);
     await app.ready();
     return new DashboardApp(app, waits);

@@ -40,7 +40,12 @@ export class HttpApp {
     await addPlugins(app, options);
     addRoutes(app, operations, waits);
     addHealth(app, { ...options, metrics: new ServiceMetrics(operations, options.metrics) });
-    addAbout(app, { engine: engine.url, hasBoard: true, hasMetrics: true });
+    addAbout(app, {
+      engine: engine.url,
+      hasBoard: true,
+      hasMetrics: true,
+      hasShards: engine.readShards !== undefined,
+    });
     await addBullBoard(app, engine, operations, queues);
     await addPage(app);
     await app.ready();

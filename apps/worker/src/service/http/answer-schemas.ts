@@ -308,6 +308,34 @@ export const workersSchema: Schema = list(
   ),
 );
 
+export const shardsSchema: Schema = object({
+  count: {
+    ...count,
+    description: "The number of shards that receive new jobs; 0 on an engine without shards.",
+  },
+  earlier: {
+    ...list(count),
+    description: "The earlier numbers of shards that still have jobs, during a change.",
+  },
+  shards: list(
+    object({
+      shard: count,
+      place: {
+        ...text,
+        description: "The server of the shard, or its hash tag and the master that has its slot.",
+      },
+      state: { type: "string", enum: ["open", "draining", "down"] },
+      open: { ...count, description: "The number of jobs that have not ended." },
+      left: {
+        ...count,
+        description: "The number of jobs and schedules that an earlier number has stored here.",
+      },
+    }),
+  ),
+  left: { ...count, description: "The jobs and schedules of earlier numbers; 0 when a change is complete." },
+  readAt: time,
+});
+
 export const treeSchema: Schema = {
   description: "The live tasks of a worker.",
   content: {
@@ -346,6 +374,7 @@ export const aboutSchema: Schema = object({
   access: { type: "string", enum: ["operate", "read"] },
   hasBoard: flag,
   hasMetrics: flag,
+  hasShards: flag,
 });
 
 const percentiles = object({ p50: milliseconds, p95: milliseconds });

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { laneQueueName, lanes } from "../../contract/lane.ts";
+import type { LaneQueue } from "../../contract/lane-queue.ts";
 import type { Engine } from "../../contract/engine.ts";
 import { STORED_STATES } from "../../contract/job-record.ts";
 import type { StoredState } from "../../contract/job-record.ts";
@@ -7,7 +8,7 @@ import { MAX_SHARDS, placeOfId, placeOfKey, shardOfHash } from "../../contract/s
 import type { ShardPlace } from "../../contract/shard-id.ts";
 import type { ShardReport, ShardsReport } from "../../contract/shards-report.ts";
 import { serverOfUrl } from "../../contract/shard-url.ts";
-import { EngineUrlError, ShardsDifferError, TaskOptionsError } from "../../errors.ts";
+import { EngineUrlError, ShardDownError, ShardsDifferError, TaskOptionsError } from "../../errors.ts";
 import { slotOfTag } from "./cluster-tags.ts";
 import { setLimitPart, wholeLimit } from "./shard-limits.ts";
 import { LAYOUT_LEASE_MS, allShards } from "./shard-layout.ts";
@@ -115,7 +116,9 @@ export async function readShards(engine: ShardedQueues): Promise<ShardsReport> {
   const isChanging = layout.earlier.length > 0;
   const isDecided = engine.now() >= layout.keysFrom;
   const queues = await engine.queueNames();
-  if (isChanging && isDecided) await moveSchedules(shards, queues);
+  // A move waits for both shards of a schedule, and the next reading moves those of a shard that is away now.
+  if (isChanging && isDecided && shards.up().length === shards.all.length)
+    await moveSchedules(shards, queues);
   const ranges = await shards.engine(0).clusterSlots();
   const reports = await Promise.all(
     [...shards.all.keys()].map(async (shard): Promise<ShardReport> => {
@@ -123,8 +126,9 @@ export async function readShards(engine: ShardedQueues): Promise<ShardsReport> {
       const slot = slotOfTag(name);
       const master = ranges?.find(({ from, to }) => from <= slot && slot <= to)?.address;
       const place = ranges === undefined ? name : `${name} at ${master ?? "no master"}`;
-      if (!shards.isUp(shard)) return { shard, place, state: "down", open: 0, left: 0 };
-      const { open, left } = await countOn(shards, shard, queues, isChanging);
+      const counted = shards.isUp(shard) ? await countOn(shards, shard, queues, isChanging) : undefined;
+      if (counted === undefined) return { shard, place, state: "down", open: 0, left: 0 };
+      const { open, left } = counted;
       return { shard, place, state: shard < layout.count ? "open" : "draining", open, left };
     }),
   );
@@ -137,26 +141,29 @@ export async function readShards(engine: ShardedQueues): Promise<ShardsReport> {
   return { count: layout.count, earlier: layout.earlier, shards: reports, left };
 }
 
+/** Counts the jobs of a shard; returns undefined if the shard stops answering meanwhile. */
 async function countOn(
   shards: Shards,
   shard: number,
   queues: readonly string[],
   isChanging: boolean,
-): Promise<{ readonly open: number; readonly left: number }> {
+): Promise<{ readonly open: number; readonly left: number } | undefined> {
   let open = 0;
   let left = 0;
-  for (const queue of queues) {
-    for (const lane of lanes) {
-      const name = laneQueueName(queue, lane);
-      await withLane(shards.engine(shard), name, async (opened) => {
-        const counts = await shards.ask(shard, () => opened.getJobCounts(...OPEN_STATES));
-        for (const count of Object.values(counts)) open += count;
-        if (!isChanging) return;
-        const schedules = await shards.ask(shard, () => opened.getJobSchedulers(0, -1, true));
-        left += schedules.filter(({ key }) => isLeft(shards, shard, placeOfKey(key))).length;
-        left += await leftIn(shards, shard, name);
-      });
-    }
+  const countLane = async (name: string, opened: LaneQueue): Promise<void> => {
+    const counts = await shards.ask(shard, () => opened.getJobCounts(...OPEN_STATES));
+    for (const count of Object.values(counts)) open += count;
+    if (!isChanging) return;
+    const schedules = await shards.ask(shard, () => opened.getJobSchedulers(0, -1, true));
+    left += schedules.filter(({ key }) => isLeft(shards, shard, placeOfKey(key))).length;
+    left += await leftIn(shards, shard, name);
+  };
+  try {
+    for (const name of queues.flatMap((queue) => lanes.map((lane) => laneQueueName(queue, lane))))
+      await withLane(shards.engine(shard), name, (opened) => countLane(name, opened));
+  } catch (error) {
+    if (error instanceof ShardDownError) return undefined;
+    throw error;
   }
   return { open, left };
 }

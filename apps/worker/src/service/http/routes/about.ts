@@ -12,6 +12,8 @@ export interface About {
   readonly hasBoard: boolean;
   /** Whether the metrics are at `metrics`, and the OpenAPI document at `openapi.json`. */
   readonly hasMetrics: boolean;
+  /** Whether the engine has shards, which are at `shards`. */
+  readonly hasShards: boolean;
 }
 
 /** Adds the route by which the page leaves out links that lead nowhere, and buttons that would be refused. */

@@ -7,6 +7,7 @@ import { addJobRoutes } from "./jobs.ts";
 import { addQueueRoutes } from "./queues.ts";
 import { addRunRoutes } from "./runs.ts";
 import { addScheduleRoutes } from "./schedules.ts";
+import { addShardRoutes } from "./shards.ts";
 import { addTaskRoutes } from "./tasks.ts";
 import { addWorkerRoutes } from "./workers.ts";
 
@@ -27,4 +28,5 @@ export function addRoutes(app: FastifyInstance, operations: Operations, waits: W
   addQueueRoutes(app, operations, lists);
   addScheduleRoutes(app, operations, lists);
   addWorkerRoutes(app, operations, lists);
+  addShardRoutes(app, operations, lists);
 }
