@@ -48,6 +48,7 @@ plainTest("a released migration of the journal does not change", () => {
   expect(JOURNAL_MIGRATIONS.map((text) => createHash("sha256").update(text).digest("hex"))).toEqual([
     "eb8c95a6e41e90486d80bf10ff81ef4c686c58180238e9a8301e2731f7abd60e",
     "0792d1d02570a3aaf969f29c0594d016bef3b54fdccdccc28c0bc633cf9e69af",
+    "eff83724ed2bd1aff485306696cb3f70517e0a571a2f1d0de002f878d016495b",
   ]);
 });
 
@@ -58,7 +59,7 @@ test("processes that start at once install the journal once", async ({ pool, lan
       DROP TYPE taskloom_append_answer CASCADE;
       DO $$ DECLARE f regprocedure; BEGIN
         FOR f IN SELECT oid FROM pg_proc WHERE pronamespace = '${SCHEMA}'::regnamespace
-          AND (proname LIKE 'taskloom_run%' OR proname = 'taskloom_append_v1')
+          AND (proname LIKE 'taskloom_run%' OR proname LIKE 'taskloom_append%')
         LOOP EXECUTE 'DROP FUNCTION ' || f; END LOOP;
       END $$`,
   );
@@ -66,7 +67,7 @@ test("processes that start at once install the journal once", async ({ pool, lan
   await Promise.all(sessions.map((session) => installJournal(sessionOf(session), SCHEMA)));
   for (const session of sessions) session.release();
   const { rows } = await pool.query("SELECT version FROM taskloom_journal_migration");
-  expect(rows).toEqual([{ version: 1 }, { version: 2 }]);
+  expect(rows).toEqual([{ version: 1 }, { version: 2 }, { version: 3 }]);
 });
 
 test("an append call is one statement, and a large one is split", async ({ pool, lane }) => {

@@ -23,14 +23,23 @@ export class OwnFunctions {
     this.schema = quoteSchemaName(parts.schema);
   }
 
-  async query(text: string, params: readonly unknown[]): Promise<Row[]> {
+  async query(text: string, params: readonly unknown[], name?: string): Promise<Row[]> {
     await this.#parts.ready();
-    return (await this.#parts.pool.query(text, params)).rows;
+    return (await this.#parts.pool.query(text, params, name)).rows;
   }
 
   /** Calls the function `taskloom_NAME_v1`. A single value is in the column `result`. */
   call(name: string, ...params: readonly unknown[]): Promise<Row[]> {
+    return this.query(this.#statement(name, params), params);
+  }
+
+  /** Calls a function by a statement that each connection prepares once: for calls that a user waits for one by one. */
+  callPrepared(name: string, ...params: readonly unknown[]): Promise<Row[]> {
+    return this.query(this.#statement(name, params), params, `taskloom_${name}_v1`);
+  }
+
+  #statement(name: string, params: readonly unknown[]): string {
     const places = params.map((_, at) => `$${at + 1}`).join(", ");
-    return this.query(`SELECT * FROM ${this.schema}.taskloom_${name}_v1(${places}) AS result`, params);
+    return `SELECT * FROM ${this.schema}.taskloom_${name}_v1(${places}) AS result`;
   }
 }

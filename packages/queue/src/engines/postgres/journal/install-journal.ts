@@ -1,6 +1,7 @@
 import { migrate } from "../driver/install-functions.ts";
 import type { SqlSession } from "../driver/sql-session.ts";
 import { APPEND_FUNCTIONS } from "./append-functions.ts";
+import { APPEND_ONE_FUNCTION } from "./append-one-function.ts";
 import { END_FUNCTION } from "./end-function.ts";
 import { OTHER_FUNCTIONS } from "./other-functions.ts";
 import { OWNER_FUNCTIONS } from "./owner-functions.ts";
@@ -14,6 +15,7 @@ import { TABLES } from "./tables.ts";
 export const JOURNAL_MIGRATIONS: readonly string[] = [
   TABLES + RUN_FUNCTIONS + OWNER_FUNCTIONS + APPEND_FUNCTIONS + OTHER_FUNCTIONS,
   END_FUNCTION,
+  APPEND_ONE_FUNCTION,
 ];
 
 /**

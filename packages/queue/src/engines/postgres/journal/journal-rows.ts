@@ -30,8 +30,10 @@ export function appendAnswers(rows: readonly Row[]): AppendAnswer[] {
   return answers;
 }
 
-function appendAnswer(row: Row): AppendAnswer {
+/** Returns the answer to an append; the row of a usual one may be empty. */
+export function appendAnswer(row: Row): AppendAnswer {
   const kind = row["kind"];
+  if (kind === null) return { kind: "ok", unread: 0, inbox: [] };
   if (kind === 2) return { kind: "lost" };
   const unread = Number(row["unread"]);
   const inbox = textsIn(row, "inbox");

@@ -16,7 +16,15 @@ import { OwnFunctions } from "../driver/own-functions.ts";
 import type { FunctionParts } from "../driver/own-functions.ts";
 import { partsOf } from "../driver/parts.ts";
 import { GatheredCalls } from "./gathered-calls.ts";
-import { appendAnswers, appendColumns, headOfRow, openedRun, sizeOfAppend, textsIn } from "./journal-rows.ts";
+import {
+  appendAnswer,
+  appendAnswers,
+  appendColumns,
+  headOfRow,
+  openedRun,
+  sizeOfAppend,
+  textsIn,
+} from "./journal-rows.ts";
 import { MAX_SWEPT } from "./other-functions.ts";
 
 /** The start of the channels of owners. The id of a worker follows. */
@@ -138,10 +146,18 @@ export class PostgresJournal implements RunJournal {
   }
 
   async append(lane: string, appends: readonly RunAppend[]): Promise<AppendAnswer[]> {
+    if (appends.length === 1) return [await this.#appendOne(lane, appends[0]!)];
     const answers: AppendAnswer[] = [];
     for (const part of partsOf(appends, sizeOfAppend))
       answers.push(...appendAnswers(await this.#functions.call("append", lane, ...appendColumns(part))));
     return answers;
+  }
+
+  async #appendOne(lane: string, append: RunAppend): Promise<AppendAnswer> {
+    const { id, epoch, generation, at, consume, known = consume, view = null, entries } = append;
+    const params = [lane, id, epoch, generation, at, consume, known, view, entries];
+    const [row] = await this.#functions.callPrepared("append_one", ...params);
+    return appendAnswer(row!);
   }
 
   async deliver(lane: string, id: string, items: readonly string[], key?: string): Promise<DeliverAnswer> {
