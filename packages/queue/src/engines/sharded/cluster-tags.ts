@@ -1,20 +1,14 @@
+import slotOf from "cluster-key-slot";
 import type { ClusterRange } from "../redis/cluster-ranges.ts";
 
-/** The slots of a Redis Cluster. */
-const SLOTS = 16_384;
 /** The tag of the first shard, which is that of a queue without shards. */
 export const FIRST_TAG = "taskloom";
 /** The number of tags that are tried for each place; about one in four slots has one of them. */
 const TRIED = 4_096;
 
-/** Returns the slot of a hash tag: CRC16 (XMODEM) modulo the number of slots, as in the specification of Redis Cluster. */
+/** Returns the slot of a hash tag. */
 export function slotOfTag(tag: string): number {
-  let crc = 0;
-  for (const byte of Buffer.from(tag)) {
-    crc ^= byte << 8;
-    for (let bit = 0; bit < 8; bit++) crc = crc & 0x8000 ? (crc << 1) ^ 0x1021 : crc << 1;
-  }
-  return (crc & 0xffff) % SLOTS;
+  return slotOf(prefixOfTag(tag));
 }
 
 /** Returns the prefix of the keys of a shard. */
