@@ -161,6 +161,27 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
     await queues.close();
   });
 
+  test("a delayed job has the time at which it is due, and no other job has one", async ({ pair }) => {
+    const { queue } = pair;
+    await pair.work([echo]);
+    const before = queue.engine.now();
+    const [delayed, ended] = [queue.with({ delay: 60_000 }).submit(echo, 1), queue.submit(echo, 2)];
+    await delayed.sent();
+    expect(await ended).toBe(2);
+    const queues = new LaneQueues(queue.engine, queue.name);
+    const [due, none] = await Promise.all(
+      [delayed, ended].map(async ({ id }) => (await readJob(queues, { lane: "loop", stored: id }))?.dueAt),
+    );
+    expect(none).toBeUndefined();
+    expect(due).toBeGreaterThanOrEqual(Math.floor(before) + 60_000);
+    expect(due).toBeLessThanOrEqual(Math.ceil(queue.engine.now()) + 60_000);
+    const { jobs } = await listJobs(queue.engine, [queue.name], { state: "delayed", limit: 50 });
+    expect(jobs.map(({ dueAt }) => dueAt)).toEqual([due]);
+    await queues.close();
+    delayed.cancel();
+    await delayed.catch(() => {});
+  });
+
   test("a queue is known once it is used, and served while a worker lives that takes from it", async ({
     pair,
   }) => {

@@ -158,6 +158,10 @@ describe.each(engines)("runs from outside on $name", ({ test: engineTest }) => {
     await expect.poll(() => owner.steps.length, UNTIL).toBe(1);
     owner.park(tagged.id);
     await expect.poll(async () => (await tagged.status()).state, UNTIL).toBe("parked");
+    const day = 86_400_000; // The owner parks runs for so long.
+    expect((await tagged.status()).dueAt).toBeGreaterThan(queue.engine.now() + 0.9 * day);
+    expect((await tagged.status()).dueAt).toBeLessThanOrEqual(Math.ceil(queue.engine.now()) + day);
+    expect((await plain.status()).dueAt).toBeUndefined();
     const found = async (query: Parameters<typeof runs>[1]): Promise<string[]> =>
       (await runs(queue, query)).runs.map(({ id }) => id);
     expect((await found({})).toSorted()).toEqual([tagged.id, plain.id].toSorted());

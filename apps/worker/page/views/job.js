@@ -66,9 +66,10 @@ function factsOf(job) {
 
 /** Returns the times of a job, with the lengths between them. */
 function timesOf(job) {
-  const { state, submittedAt, startedAt, finishedAt, delay, reason } = job;
+  const { state, submittedAt, startedAt, finishedAt, delay, dueAt, reason } = job;
   const steps = [["submitted", submittedAt, "soft"]];
-  if (delay !== undefined) steps.push(["due", submittedAt + delay, "soft"]);
+  if (dueAt !== undefined) steps.push(["due", dueAt, "soft"]);
+  else if (delay !== undefined) steps.push(["due", submittedAt + delay, "soft"]);
   if (startedAt !== undefined) steps.push([job.attempts > 1 ? "last started" : "started", startedAt, "busy"]);
   if (finishedAt !== undefined)
     steps.push([state, finishedAt, { completed: "good", failed: "bad", cancelled: "warn" }[state] ?? "soft"]);

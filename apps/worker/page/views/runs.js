@@ -63,7 +63,14 @@ export function open(root, { query: first }) {
       asked.get("cursor") ? element("a", { href: linkHere({ cursor: "" }) }, "Newest") : "",
       next === undefined ? "" : element("a", { href: linkHere({ cursor: next }) }, "Older"),
     );
-    const heads = ["State", "Run", head("Ticks", "number wide"), head("Tags", "wide"), "Submitted"];
+    const heads = [
+      "State",
+      "Run",
+      head("Ticks", "number wide"),
+      head("Tags", "wide"),
+      "Submitted",
+      head("Next", "wide"),
+    ];
     const list =
       runs.length === 0
         ? element("p", { class: "empty", "data-key": "none" }, "No durable run is found.")
@@ -85,7 +92,7 @@ export function open(root, { query: first }) {
 }
 
 function rowOf(run) {
-  const { id, queue, state, task, version, length, tags = [], submittedAt } = run;
+  const { id, queue, state, task, version, length, tags = [], submittedAt, dueAt } = run;
   const name = version === undefined ? task : `${task}@${version}`;
   return element(
     "tr",
@@ -100,5 +107,6 @@ function rowOf(run) {
     element("td", { class: "number wide" }, number(length)),
     element("td", { class: "wide" }, tags.join(", ")),
     element("td", { class: "time" }, when(submittedAt)),
+    element("td", { class: "time wide" }, dueAt === undefined ? "" : when(dueAt)),
   );
 }

@@ -68,6 +68,7 @@ export function printJob(job: JobView): void {
     ["state", stateText(job.state), `, ${attemptText(job)}`],
     ["submitted", new Date(job.submittedAt).toLocaleString()],
   ];
+  if (job.dueAt !== undefined) lines.push(["due", new Date(job.dueAt).toLocaleString()]);
   if (job.limitedBy !== undefined) lines.push(["waits for", limitText(job.limitedBy)]);
   if (job.startedAt !== undefined && job.finishedAt !== undefined)
     lines.push(["ran", `${job.finishedAt - job.startedAt} ms`]);

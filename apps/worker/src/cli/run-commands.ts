@@ -64,7 +64,7 @@ export async function runsCommand(text: string | undefined, flags: RunsFlags): P
 function runsText(runs: readonly RunView[]): string {
   if (runs.length === 0) return "no runs found";
   return tableText(
-    ["run", "workflow", "state", "ticks", "unread", "tags", "for"],
+    ["run", "workflow", "state", "ticks", "unread", "tags", "for", "next"],
     runs.map((run) => [
       run.id,
       `${run.task}@${run.version ?? 1}`,
@@ -73,6 +73,7 @@ function runsText(runs: readonly RunView[]): string {
       run.unread,
       (run.tags ?? []).join(" "),
       duration(Math.max(0, (run.finishedAt ?? Date.now()) - run.submittedAt)),
+      run.dueAt === undefined ? "" : `in ${duration(Math.max(0, run.dueAt - Date.now()))}`,
     ]),
   );
 }
@@ -94,6 +95,7 @@ function printRun(run: RunView): void {
     ["queue", run.queue],
     ["state", stateText(run.state)],
     ["submitted", new Date(run.submittedAt).toLocaleString()],
+    ...(run.dueAt === undefined ? [] : [["next", new Date(run.dueAt).toLocaleString()] as [string, Part]]),
     ["history", `${run.length} ticks, ${run.generation} earlier histories`],
     ["unread", String(run.unread)],
     ["deaths", String(run.deaths)],

@@ -51,6 +51,8 @@ export interface JobRecord {
   readonly timestamp: number;
   readonly processedOn: number | undefined;
   readonly finishedOn: number | undefined;
+  /** The time at which a delayed job is due, in milliseconds of the epoch; undefined in every other state. */
+  readonly dueAt: number | undefined;
   readonly attemptsMade: number;
   readonly attemptsStarted: number;
   readonly texts: Readonly<Record<TextField, StoredText>>;

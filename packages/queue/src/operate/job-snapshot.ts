@@ -44,6 +44,11 @@ export interface JobSnapshot {
   readonly submittedAt: number;
   /** The milliseconds from the submission to the first start, as the submitter asked for them. */
   readonly delay?: number;
+  /**
+   * The time at which a delayed job is due: after its delay or its back-off. A parked durable run goes on then at the latest; a
+   * delivery wakes it earlier.
+   */
+  readonly dueAt?: number;
   /** The priority; 1 goes first. Jobs without a priority go before them. */
   readonly priority?: number;
   /** The limit for a slot of which a delayed job waits, if one job is read. */
@@ -117,6 +122,7 @@ export function readSnapshot(
     ...(isEmpty(progress) ? {} : { progress }),
     submittedAt: record.timestamp,
     ...(typeof delay === "number" && delay > 0 ? { delay } : {}),
+    ...(record.dueAt === undefined ? {} : { dueAt: record.dueAt }),
     ...(typeof priority === "number" && priority > 0 ? { priority } : {}),
     ...(record.processedOn === undefined ? {} : { startedAt: record.processedOn }),
     ...(record.finishedOn === undefined ? {} : { finishedAt: record.finishedOn }),

@@ -31,6 +31,11 @@ const taskLimit = {
   waiting: { ...count, description: "The number of jobs that wait for a slot." },
 };
 
+const dueAt: Schema = {
+  ...time,
+  description: "The time at which a delayed job is due, or a parked durable run goes on at the latest.",
+};
+
 export const jobSchema: Schema = object(
   {
     id: text,
@@ -49,6 +54,7 @@ export const jobSchema: Schema = object(
     progress: {},
     submittedAt: time,
     delay: milliseconds,
+    dueAt,
     priority: count,
     limitedBy: {
       ...object(
@@ -83,6 +89,7 @@ export const jobSchema: Schema = object(
   "calls",
   "progress",
   "delay",
+  "dueAt",
   "priority",
   "limitedBy",
   "startedAt",
@@ -129,6 +136,7 @@ export const runSchema: Schema = object(
     deadline: time,
     timeout: count,
     submittedAt: time,
+    dueAt,
     generation: { ...count, description: "The number of its earlier histories, by continueAs." },
     length: { ...count, description: "The number of ticks in its history." },
     unread: { ...count, description: "The number of deliveries that the run has not read." },
@@ -138,6 +146,7 @@ export const runSchema: Schema = object(
   "tags",
   "deadline",
   "timeout",
+  "dueAt",
 );
 
 export const runPageSchema: Schema = object({ runs: list(runSchema), searched, next }, "next");

@@ -38,7 +38,7 @@ function placeOf({ finishedOn, sequence }: MemoryJob): number {
 
 /** Returns the record of a job. The texts are made here, because memory stores values. */
 export function recordOf(job: MemoryJob, limits: FieldLimits): JobRecord {
-  const { id, name, timestamp, finishedOn, attemptsMade, attemptsStarted } = job;
+  const { id, name, timestamp, finishedOn, dueAt, attemptsMade, attemptsStarted } = job;
   const values: Record<TextField, unknown> = {
     data: job.data,
     opts: job.opts,
@@ -60,6 +60,7 @@ export function recordOf(job: MemoryJob, limits: FieldLimits): JobRecord {
     timestamp,
     processedOn: job.processedOn === 0 ? undefined : job.processedOn,
     finishedOn,
+    dueAt: job.state === "delayed" && dueAt !== undefined ? Math.floor(dueAt) : undefined,
     attemptsMade,
     attemptsStarted,
     texts: textsBy(text),

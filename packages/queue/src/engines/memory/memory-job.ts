@@ -38,6 +38,8 @@ export class MemoryJob implements BullJob, LaneJob {
   readonly stalledCounter = 0;
   processedOn: number = 0;
   finishedOn?: number;
+  /** The time at which the job is or was due; undefined for one that was never delayed. */
+  dueAt: number | undefined;
   /** The time of its removal; undefined until it has ended. */
   keptUntil: number | undefined;
   returnvalue: unknown = null;

@@ -142,12 +142,13 @@ export class MemoryLane implements LaneQueue, JobMoves {
     this.#stopTimer(job);
     job.state = "delayed";
     job.token = undefined;
+    job.dueAt = this.#now() + Math.max(0, milliseconds);
     const timer = getEventLoop().callLater(Math.max(0, milliseconds), () => {
       this.#timers.delete(job);
       this.wait(job);
     });
     this.#timers.set(job, timer);
-    this.#notify("delayed", job, { delay: this.#now() + Math.max(0, milliseconds) });
+    this.#notify("delayed", job, { delay: job.dueAt });
   }
 
   /** Makes a delayed job ready to be taken behind all others of its priority. */

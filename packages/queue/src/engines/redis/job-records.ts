@@ -60,15 +60,16 @@ export async function readRecords(
   for (const id of ids) {
     const key = `${base}:${id}`;
     sizes.hmget(key, ...SMALL_FIELDS);
+    sizes.zscore(`${base}:delayed`, id);
     for (const field of wanted) sizes.hstrlen(key, field);
   }
   const first = await answers(sizes);
-  const perJob = wanted.length + 1;
+  const perJob = wanted.length + 2;
   const texts = client.pipeline();
   const asked: { readonly at: number; readonly fields: readonly TextField[] }[] = [];
   for (const [at, id] of ids.entries()) {
     const fields = wanted.filter((field, index) => {
-      const bytes = sizeAt(first, at * perJob + 1 + index);
+      const bytes = sizeAt(first, at * perJob + 2 + index);
       return bytes > 0 && bytes <= limits[field]!;
     });
     if (fields.length === 0) continue;
@@ -89,7 +90,7 @@ export async function readRecords(
     const text = (field: TextField): StoredText => {
       const index = wanted.indexOf(field);
       if (index < 0) return ABSENT_TEXT;
-      return { text: found.get(at)?.get(field), bytes: sizeAt(first, at * perJob + 1 + index) };
+      return { text: found.get(at)?.get(field), bytes: sizeAt(first, at * perJob + 2 + index) };
     };
     return {
       id,
@@ -97,6 +98,7 @@ export async function readRecords(
       timestamp: numberOf(timestamp) ?? 0,
       processedOn: numberOf(processedOn),
       finishedOn: numberOf(finishedOn),
+      dueAt: dueAt(first[at * perJob + 1]),
       attemptsMade: numberOf(attempts) ?? 0,
       attemptsStarted: numberOf(starts) ?? 0,
       texts: textsBy(text),
@@ -124,6 +126,11 @@ function sizeAt(replies: readonly unknown[], index: number): number {
 function textsAt(replies: readonly unknown[], index: number): readonly (string | null)[] {
   const reply = replies[index];
   return Array.isArray(reply) ? reply : [];
+}
+
+/** Returns the due time of a job with this score among the delayed ones: BullMQ keeps 12 bits of the score for an order. */
+function dueAt(score: unknown): number | undefined {
+  return typeof score === "string" ? Math.floor(Number(score) / 4_096) : undefined;
 }
 
 function numberOf(text: string | null | undefined): number | undefined {

@@ -41,6 +41,17 @@ const COLUMNS: Readonly<Record<TextField, string>> = {
   failedReason: "failed_reason",
 };
 
+const RECORD_COLUMNS = [
+  "id",
+  "name",
+  "added",
+  "processed",
+  "finished",
+  `CASE WHEN state = ${DELAYED} THEN due END AS due`,
+  "attempts_made",
+  "attempts_started",
+];
+
 /** {@link Engine.idsIn} on BullMQ's job table. */
 export async function idsIn(
   database: Database,
@@ -78,7 +89,7 @@ export async function readRecords(
     ];
   });
   const rows = await rowsOf(database, [
-    `SELECT ${["id", "name", "added", "processed", "finished", "attempts_made", "attempts_started", ...texts].join(", ")}
+    `SELECT ${[...RECORD_COLUMNS, ...texts].join(", ")}
       FROM job WHERE q = ${THIS_QUEUE} AND id IN (SELECT value FROM json_each(?2))`,
     [laneName, JSON.stringify(ids)],
   ]);
