@@ -19,8 +19,9 @@ export const connectToRenew: ConnectToRenew<RenewalServer> = ({ url, prefix }, q
     const keys = `${prefix}:${name}:`;
     return {
       extend: async (ids, tokens, duration) => {
-        const locks = ids.flatMap((id, at) => [id, tokens[at]!]);
-        const lost = await scripts.run("renewLocks", [`${keys}stalled`], [keys, duration, ...locks]);
+        const locks = ids.map((id) => `${keys}${id}:lock`);
+        const values = ids.flatMap((id, at) => [id, tokens[at]!]);
+        const lost = await scripts.run("renewLocks", [`${keys}stalled`, ...locks], [duration, ...values]);
         return (lost as unknown[]).map(String);
       },
     };
