@@ -1,7 +1,7 @@
 import { getEventLoop } from "@taskloom/loop";
 import { defineTask } from "@taskloom/queue";
 import { describe, expect, onTestFinished } from "vitest";
-import { engines } from "./engines.ts";
+import { stores } from "./engines.ts";
 import { pairTest } from "./pair.ts";
 
 /** A task that fails twice. */
@@ -12,7 +12,7 @@ function flaky(name: string, failures: unknown[]): (value: string) => Promise<st
   };
 }
 
-describe.each(engines)("on $name", ({ test: engineTest }) => {
+describe.each(stores)("on $name", ({ test: engineTest }) => {
   const test = pairTest(engineTest);
 
   test("a function and a cap decide the wait of a job, and of an item of a map", async ({ pair }) => {

@@ -3,7 +3,7 @@ import { getRunningLoop, run, sleep } from "@taskloom/loop";
 import { QueueClosedError, TaskQueue, defineTask } from "@taskloom/queue";
 import type { TaskOptions } from "@taskloom/queue";
 import { describe, expect } from "vitest";
-import { engines } from "./engines.ts";
+import { stores } from "./engines.ts";
 
 const never = defineTask({ name: "closing.never" }, async (n: number) => n);
 /** A schema that takes some time. */
@@ -19,7 +19,7 @@ const slowly: TaskOptions<[]>["args"] = {
 };
 const checked = defineTask({ name: "closing.checked", args: slowly }, async () => {});
 
-describe.each(engines)("on $name", ({ test }) => {
+describe.each(stores)("on $name", ({ test }) => {
   test("a submission that nobody waits for is no lost exception when its queue is closed", async ({
     engine,
   }) => {

@@ -54,7 +54,7 @@ async function startPeer(folder: string): Promise<() => Promise<void>> {
   };
 }
 
-/** Every engine that the conformance suite runs on. */
+/** Every form of every engine. */
 export const engines: readonly { readonly name: string; readonly test: EngineTest }[] = [
   {
     name: "redis",
@@ -91,8 +91,23 @@ export const engines: readonly { readonly name: string; readonly test: EngineTes
   },
 ];
 
+/** The forms of engines that another form shares its store with. */
+const VARIANTS: ReadonlySet<string> = new Set([
+  "redis cluster",
+  "redis, two shards",
+  "embedded, with two other processes",
+]);
+
+/**
+ * One form of each engine, for suites of one part of the queue. The broad suites run on all forms, and `pnpm forms` runs every
+ * suite on all of them.
+ */
+export const stores: typeof engines = engines.filter(
+  ({ name }) => process.env["TASKLOOM_FORMS"] === "all" || !VARIANTS.has(name),
+);
+
 /**
  * The engines with one store. On shards an order holds for each shard alone, BullMQ's own classes see the first shard, and
  * limits of tasks are refused; shards/exceptions.test.ts has the tests of that.
  */
-export const unsharded: typeof engines = engines.filter(({ name }) => !name.includes("shards"));
+export const unsharded: typeof engines = stores.filter(({ name }) => !name.includes("shards"));

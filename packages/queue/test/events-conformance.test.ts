@@ -1,7 +1,7 @@
 import { TaskQueue, UnrecoverableError, defineTask, reportProgress } from "@taskloom/queue";
 import type { QueueEvent } from "@taskloom/queue";
 import { describe, expect } from "vitest";
-import { engines } from "./engines.ts";
+import { stores } from "./engines.ts";
 import { pairTest } from "./pair.ts";
 
 const work = defineTask({ name: "test.work" }, async (value: string) => {
@@ -12,7 +12,7 @@ const fail = defineTask({ name: "test.fail" }, async () => {
   throw new UnrecoverableError("no disk");
 });
 
-describe.each(engines)("on $name", ({ test: engineTest }) => {
+describe.each(stores)("on $name", ({ test: engineTest }) => {
   const test = pairTest(engineTest);
 
   test("a stream has the events of each job from its addition to its removal", async ({ pair }) => {
@@ -79,7 +79,7 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
   });
 });
 
-engines.at(-1)!.test("an invalid buffer is refused", async ({ engine }) => {
+stores.at(-1)!.test("an invalid buffer is refused", async ({ engine }) => {
   await using queue = new TaskQueue({ engine });
   expect(() => queue.events({ buffer: 0 })).toThrow("Expected `buffer` to be a whole number above 0, got 0");
 });

@@ -2,7 +2,7 @@ import { UnrecoverableError, TaskQueue, defineTask, failedAttempt } from "@taskl
 import { describe, expect } from "vitest";
 import { failedAttempt as read, withAttempt, decodeFailure } from "../src/wire/failed-attempt.ts";
 import { encodeError } from "../src/wire/encode.ts";
-import { engines } from "./engines.ts";
+import { stores } from "./engines.ts";
 import { pairTest } from "./pair.ts";
 
 class BankError extends Error {
@@ -19,7 +19,7 @@ async function errorOf(promise: PromiseLike<unknown>): Promise<unknown> {
   throw new Error("expected a failure");
 }
 
-describe.each(engines)("on $name", ({ test: engineTest }) => {
+describe.each(stores)("on $name", ({ test: engineTest }) => {
   const test = pairTest(engineTest);
 
   test("the error of a waiter tells the attempt, and is otherwise the error of the user", async ({

@@ -1,10 +1,10 @@
 import { Event, sleep } from "@taskloom/loop";
 import { defineTask } from "@taskloom/queue";
 import { describe, expect } from "vitest";
-import { engines } from "./engines.ts";
+import { stores } from "./engines.ts";
 import { pairTest } from "./pair.ts";
 
-describe.each(engines)("on $name", ({ test: engineTest }) => {
+describe.each(stores)("on $name", ({ test: engineTest }) => {
   const test = pairTest(engineTest);
 
   test("a worker fills up to its concurrency and no further, and each job runs once", async ({ pair }) => {

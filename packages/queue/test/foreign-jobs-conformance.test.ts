@@ -1,9 +1,9 @@
 import { openEngine } from "@taskloom/queue";
 import type { Queue } from "bullmq";
 import { describe, expect } from "vitest";
-import { engines } from "./engines.ts";
+import { stores } from "./engines.ts";
 
-describe.each(engines.filter(({ name }) => name !== "memory"))("on $name", ({ test }) => {
+describe.each(stores.filter(({ name }) => name !== "memory"))("on $name", ({ test }) => {
   test("a job that BullMQ removes at its end takes no other finished job with it", async ({
     engine: url,
   }) => {

@@ -2,14 +2,14 @@ import { TaskQueue, TaskWorker, defineTask, openEngine } from "@taskloom/queue";
 import { readActivity } from "@taskloom/queue/operating";
 import { describe, expect } from "vitest";
 import { HISTORY_LENGTHS, bucketOf } from "../src/contract/history.ts";
-import { engines } from "./engines.ts";
+import { stores } from "./engines.ts";
 
 const hour = 3_600_000;
 
 /** Names of queues that no other test has: the history of an engine has no other key. */
 const own = (name: string): string => `history-${name}-${Math.random().toString(36).slice(2)}`;
 
-describe.each(engines)("on $name", ({ test }) => {
+describe.each(stores)("on $name", ({ test }) => {
   test("the figures of several writers add up, and the greatest peak stays", async ({ engine: url }) => {
     await using engine = openEngine(url);
     await engine.connect();

@@ -1,6 +1,6 @@
 import { TaskQueue, defineTask, openEngine } from "@taskloom/queue";
 import { describe, expect } from "vitest";
-import { engines } from "./engines.ts";
+import { stores } from "./engines.ts";
 import { pairTest } from "./pair.ts";
 
 const echo = defineTask({ name: "test.echo", attempts: 3 }, async (...values: unknown[]) => values);
@@ -33,7 +33,7 @@ const odd: Record<string, unknown> = {
 };
 
 /** Only through BullMQ can anybody write past the client; there is no way to do that in memory. */
-const withBullMQ = engines.filter(({ name }) => name !== "memory");
+const withBullMQ = stores.filter(({ name }) => name !== "memory");
 
 describe.each(withBullMQ)("on $name", ({ test: engineTest }) => {
   const test = pairTest(engineTest);

@@ -1,7 +1,7 @@
 import { CancelledError, Event } from "@taskloom/loop";
 import { TaskQueue, currentJob, defineTask } from "@taskloom/queue";
 import { describe, expect } from "vitest";
-import { engines } from "./engines.ts";
+import { stores } from "./engines.ts";
 import { pairTest } from "./pair.ts";
 import type { Pair } from "./pair.ts";
 
@@ -48,7 +48,7 @@ async function oneRuns(pair: Pair) {
   return { gated, queue, submitter, one };
 }
 
-describe.each(engines)("on $name", ({ test: engineTest }) => {
+describe.each(stores)("on $name", ({ test: engineTest }) => {
   const test = pairTest(engineTest);
 
   test("each submission ends with the outcome of the job that runs its arguments, or those of a later one", async ({

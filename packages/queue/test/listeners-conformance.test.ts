@@ -1,7 +1,7 @@
 import { getEventLoop } from "@taskloom/loop";
 import { defineTask } from "@taskloom/queue";
 import { describe, expect, onTestFinished } from "vitest";
-import { engines } from "./engines.ts";
+import { stores } from "./engines.ts";
 import { pairTest } from "./pair.ts";
 
 const echo = defineTask({ name: "listeners.echo" }, async (value: unknown) => value);
@@ -10,7 +10,7 @@ const fails = defineTask({ name: "listeners.fails" }, async (): Promise<never> =
   throw new RangeError("the job's own");
 });
 
-describe.each(engines)("on $name", ({ test: engineTest }) => {
+describe.each(stores)("on $name", ({ test: engineTest }) => {
   const test = pairTest(engineTest);
 
   test("a listener that throws leaves its job alone, and its error goes to the exception handler", async ({

@@ -1,10 +1,10 @@
 import { describe, expect } from "vitest";
-import { engines } from "./engines.ts";
+import { stores } from "./engines.ts";
 import { kinds, onLoop, onThread } from "./fixtures/odd-ends.ts";
 import { block, countTo } from "./fixtures/tasks.ts";
 import { pairTest } from "./pair.ts";
 
-describe.each(engines)("on $name", ({ test: engineTest }) => {
+describe.each(stores)("on $name", ({ test: engineTest }) => {
   const test = pairTest(engineTest);
 
   test("an error that cannot be read ends its own job, in both lanes, and the lane goes on", async ({

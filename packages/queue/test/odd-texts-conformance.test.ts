@@ -1,7 +1,7 @@
 import { CancelledError, Event } from "@taskloom/loop";
 import { FlowChildFailedError, TaskOptionsError, call, defineTask } from "@taskloom/queue";
 import { describe, expect } from "vitest";
-import { engines } from "./engines.ts";
+import { stores } from "./engines.ts";
 import { cancelsItself, failsAs, kinds, onLoop, onThread } from "./fixtures/odd-texts.ts";
 import { pairTest } from "./pair.ts";
 
@@ -16,7 +16,7 @@ const waits = defineTask({ name: "test.waits" }, async (): Promise<void> => {
 });
 const parent = defineTask({ name: "test.text-parent" }, async (): Promise<void> => {});
 
-describe.each(engines)("on $name", ({ test: engineTest }) => {
+describe.each(stores)("on $name", ({ test: engineTest }) => {
   const test = pairTest(engineTest);
 
   test("a job ends whatever text its result, its error, its progress and its log hold, in both lanes", async ({

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { TaskQueue, TaskWorker, currentJob, defineTask, openEngine } from "@taskloom/queue";
 import { describe, expect, vi } from "vitest";
-import { engines, unsharded } from "./engines.ts";
+import { stores, unsharded } from "./engines.ts";
 import { Pair } from "./pair.ts";
 
 const echo = defineTask({ name: "test.echo" }, async (value: unknown) => value);
@@ -36,7 +36,7 @@ describe.each(unsharded)("BullMQ's queue on $name", ({ name: engineName, test })
   });
 });
 
-describe.each(engines)("on $name", ({ name: engineName, test }) => {
+describe.each(stores)("on $name", ({ name: engineName, test }) => {
   test("a deadline is meant in the engine's clock from the first submission on", async ({ engine: url }) => {
     // This machine is an hour ahead of the engine, where the engine has a clock of its own.
     const ahead = engineName.startsWith("redis") || engineName === "postgres" ? 3_600_000 : 0;

@@ -18,7 +18,7 @@ import {
 import type { JobPage } from "@taskloom/queue/operating";
 import type { Queue } from "bullmq";
 import { describe, expect } from "vitest";
-import { engines, unsharded } from "./engines.ts";
+import { stores, unsharded } from "./engines.ts";
 import { pairTest } from "./pair.ts";
 
 const echo = defineTask({ name: "test.echo" }, async (value: unknown) => value);
@@ -40,7 +40,7 @@ async function allPages(queue: TaskQueue, query: { text?: string; limit: number 
   }
 }
 
-describe.each(engines)("on $name", ({ test: engineTest }) => {
+describe.each(stores)("on $name", ({ test: engineTest }) => {
   const test = pairTest(engineTest);
 
   test("all failed jobs are counted, found and retried, in however many pages", async ({ pair }) => {

@@ -1,7 +1,7 @@
 import { currentJob, defineTask } from "@taskloom/queue";
 import { LaneQueues, logPage } from "@taskloom/queue/operating";
 import { describe, expect } from "vitest";
-import { engines } from "./engines.ts";
+import { stores } from "./engines.ts";
 import { pairTest } from "./pair.ts";
 
 const talks = defineTask({ name: "test.talks" }, async (lines: number, long: number) => {
@@ -9,7 +9,7 @@ const talks = defineTask({ name: "test.talks" }, async (lines: number, long: num
   void currentJob()?.log("x".repeat(long));
 });
 
-describe.each(engines)("on $name", ({ test: engineTest }) => {
+describe.each(stores)("on $name", ({ test: engineTest }) => {
   const test = pairTest(engineTest);
 
   test("a long log is read in pages, whole and in order, and a long line is cut", async ({ pair }) => {

@@ -1,7 +1,7 @@
 import { currentJob, defineTask } from "@taskloom/queue";
 import type { Job, Queue } from "bullmq";
 import { describe, expect } from "vitest";
-import { engines } from "./engines.ts";
+import { stores } from "./engines.ts";
 import { pairTest } from "./pair.ts";
 
 const echo = defineTask({ name: "test.echo" }, async (value: unknown) => value);
@@ -16,7 +16,7 @@ const stumbles = defineTask({ name: "test.stumbles" }, async (): Promise<string>
 const other = defineTask({ name: "test.other" }, async () => "other");
 
 /** The engine in memory has no BullMQ beside it. */
-const withBullMQ = engines.filter(({ name }) => name !== "memory");
+const withBullMQ = stores.filter(({ name }) => name !== "memory");
 
 /** Resolves with a job when it has ended. */
 async function ended(bull: Queue, id: string | undefined): Promise<Job> {

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { TaskQueue, TaskWorker, openEngine } from "@taskloom/queue";
 import type { Engine } from "@taskloom/queue";
 import { afterEach, describe, expect, vi } from "vitest";
-import { engines } from "./engines.ts";
+import { stores } from "./engines.ts";
 import * as tasks from "./fixtures/tasks.ts";
 
 type Lane = ReturnType<Engine["openLane"]>;
@@ -30,7 +30,7 @@ function engineThatAdds(
 // An engine of a folder is one object for all of a process, and so for the next test too.
 afterEach(() => vi.restoreAllMocks());
 
-describe.each(engines)("on $name", ({ name: engineName, test }) => {
+describe.each(stores)("on $name", ({ name: engineName, test }) => {
   test("a refusal in one lane is no news about a job of the other lane", async ({ engine: url }) => {
     const engine = engineThatAdds(url, "loop", async () => {
       throw new Error("this lane is refused");

@@ -2,7 +2,7 @@ import { CancelledError, Event } from "@taskloom/loop";
 import { UnrecoverableError, currentJob, defineTask } from "@taskloom/queue";
 import { LaneQueues, cleanJobs } from "@taskloom/queue/operating";
 import { describe, expect } from "vitest";
-import { engines } from "./engines.ts";
+import { stores } from "./engines.ts";
 import { FakeLane } from "./fake-lane.ts";
 import * as fixtures from "./fixtures/tasks.ts";
 import { pairTest } from "./pair.ts";
@@ -14,7 +14,7 @@ const fail = defineTask({ name: "test.fail" }, async () => {
 });
 const none = { waiting: 0, active: 0, delayed: 0, completed: 0, failed: 0, cancelled: 0 };
 
-describe.each(engines)("on $name", ({ test: engineTest }) => {
+describe.each(stores)("on $name", ({ test: engineTest }) => {
   const test = pairTest(engineTest);
 
   test("an ended job is removed with its log and its key, and its id is free again", async ({ pair }) => {

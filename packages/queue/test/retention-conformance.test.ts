@@ -2,7 +2,7 @@ import { TaskQueue, defineTask } from "@taskloom/queue";
 import { describe, expect } from "vitest";
 import { laneQueueName } from "../src/contract/lane.ts";
 import { DEFAULT_KEEP } from "../src/contract/retention.ts";
-import { engines } from "./engines.ts";
+import { stores } from "./engines.ts";
 import { pairTest } from "./pair.ts";
 
 const echo = defineTask({ name: "test.echo" }, async (value: unknown) => value);
@@ -12,7 +12,7 @@ const fail = defineTask({ name: "test.fail" }, async (message: string): Promise<
 const hour = 3_600_000;
 const day = 24 * hour;
 
-describe.each(engines)("on $name", ({ test: engineTest }) => {
+describe.each(stores)("on $name", ({ test: engineTest }) => {
   const test = pairTest(engineTest);
 
   test("a job that is kept for a short time takes no other along", async ({ pair }) => {

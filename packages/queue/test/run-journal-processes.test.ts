@@ -1,7 +1,7 @@
 import { describe, expect } from "vitest";
 import { KEPT_KEYS } from "../src/contract/run-journal.ts";
 import { startChild } from "./embedded/fixtures/child.ts";
-import { engines } from "./engines.ts";
+import { stores } from "./engines.ts";
 import { append, laneTest } from "./journal-lane.ts";
 import type { JournalLane } from "./journal-lane.ts";
 
@@ -32,7 +32,7 @@ async function readAll(lane: JournalLane, onItems: (taken: readonly string[]) =>
   }
 }
 
-describe.each(engines.filter(({ name }) => name !== "memory"))("on $name", ({ test: engineTest }) => {
+describe.each(stores.filter(({ name }) => name !== "memory"))("on $name", ({ test: engineTest }) => {
   const test = laneTest(engineTest);
 
   test("a sender in another process is killed and started again, and each item comes once", async ({

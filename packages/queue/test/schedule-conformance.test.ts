@@ -4,7 +4,7 @@ import { virtualClock } from "@taskloom/loop/testing";
 import { TaskQueue, currentJob, defineTask, openEngine } from "@taskloom/queue";
 import { afterEach, describe, expect, vi } from "vitest";
 import { CronPattern } from "../src/cron/cron-pattern.ts";
-import { engines } from "./engines.ts";
+import { stores } from "./engines.ts";
 import { clockChanges } from "./clock-changes.ts";
 import { Pair, pairTest } from "./pair.ts";
 
@@ -37,7 +37,7 @@ class Note {
 }
 
 /** The engine in memory has a clock of its own; `memory-engine.test.ts` has the same cases in virtual time. */
-const withThisClock = engines.filter(({ name }) => name !== "memory");
+const withThisClock = stores.filter(({ name }) => name !== "memory");
 
 describe.each(withThisClock)("on $name", ({ test: engineTest }) => {
   const test = pairTest(engineTest);
@@ -191,7 +191,7 @@ async function runLast(pair: Pair, passTime: () => unknown): Promise<void> {
   expect(note.times).toEqual([new Date(lastRun).toISOString()]);
 }
 
-describe.each(engines)("on $name", ({ name, test: engineTest }) => {
+describe.each(stores)("on $name", ({ name, test: engineTest }) => {
   const test = pairTest(engineTest);
   afterEach(() => vi.restoreAllMocks());
 

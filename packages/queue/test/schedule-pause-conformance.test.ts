@@ -1,12 +1,12 @@
 import { TaskQueue, defineTask } from "@taskloom/queue";
 import { LaneQueues, pauseSchedule } from "@taskloom/queue/operating";
 import { describe, expect } from "vitest";
-import { engines } from "./engines.ts";
+import { stores } from "./engines.ts";
 
 const add = defineTask({ name: "test.add" }, async (a: number, b: number) => a + b);
 const hour = 3_600_000;
 
-describe.each(engines)("on $name", ({ test }) => {
+describe.each(stores)("on $name", ({ test }) => {
   test("a paused schedule has its times but no run, stays paused when it is stored again, and goes on", async ({
     engine,
   }) => {

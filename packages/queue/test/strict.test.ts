@@ -1,9 +1,9 @@
 import { CancelledError, Event, sleep } from "@taskloom/loop";
 import { TaskQueue, TaskWorker, defineTask } from "@taskloom/queue";
 import { describe, expect } from "vitest";
-import { engines } from "./engines.ts";
+import { stores } from "./engines.ts";
 
-describe.each(engines)("on $name", ({ test: engineTest }) => {
+describe.each(stores)("on $name", ({ test: engineTest }) => {
   engineTest("a strict task's result never follows an accepted cancel", async ({ engine }) => {
     const started = new Event();
     const stubborn = async (): Promise<string> => {

@@ -2,7 +2,7 @@ import { call } from "@taskloom/queue";
 import type { TaskDefinition } from "@taskloom/queue";
 import { trace } from "@opentelemetry/api";
 import { describe, expect } from "vitest";
-import { engines } from "./engines.ts";
+import { stores } from "./engines.ts";
 import * as fixtures from "./fixtures/surroundings.ts";
 import { pairTest } from "./pair.ts";
 
@@ -19,7 +19,7 @@ const telling: [string, Telling][] = [
   ["an async function on a thread", fixtures.tellOnThreadLater],
 ];
 
-describe.each(engines)("on $name", ({ test: engineTest }) => {
+describe.each(stores)("on $name", ({ test: engineTest }) => {
   const test = pairTest(engineTest);
 
   describe.each(telling)("%s", (_kind, task) => {

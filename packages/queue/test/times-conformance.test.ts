@@ -1,7 +1,7 @@
 import { Event } from "@taskloom/loop";
 import { TaskQueue, defineTask, openEngine } from "@taskloom/queue";
 import { describe, expect } from "vitest";
-import { engines } from "./engines.ts";
+import { stores } from "./engines.ts";
 import { pairTest } from "./pair.ts";
 
 const tenYears = 10 * 365 * 86_400_000;
@@ -26,7 +26,7 @@ const fractions = {
   "delay with a priority": { delay: 1.5, priority: 3 },
 };
 
-describe.each(engines)("on $name", ({ test: engineTest }) => {
+describe.each(stores)("on $name", ({ test: engineTest }) => {
   const test = pairTest(engineTest);
 
   test("options that are no whole milliseconds are rounded up", async ({ pair }) => {
@@ -89,7 +89,7 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
   });
 });
 
-const { test: plainTest } = engines.find(({ name }) => name === "memory")!;
+const { test: plainTest } = stores.find(({ name }) => name === "memory")!;
 
 plainTest.for([
   ["delay", { delay: 1e308 }],

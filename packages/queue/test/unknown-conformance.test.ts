@@ -1,14 +1,14 @@
 import { defineTask } from "@taskloom/queue";
 import { describe, expect, test as plainTest } from "vitest";
 import { PutBacks } from "../src/worker/put-backs.ts";
-import { engines } from "./engines.ts";
+import { stores } from "./engines.ts";
 import { pairTest } from "./pair.ts";
 
 const known = defineTask({ name: "test.known" }, async (n: number) => n);
 const other = defineTask({ name: "test.other" }, async (n: number) => n);
 const both = defineTask({ name: "test.both" }, async (n: number) => n);
 
-describe.each(engines)("on $name", ({ test: engineTest }) => {
+describe.each(stores)("on $name", ({ test: engineTest }) => {
   const test = pairTest(engineTest);
 
   test("a job goes to the one worker that knows its task, past those that do not", async ({ pair }) => {

@@ -1,7 +1,7 @@
 import { CancelledError, allTasks, currentTask, run } from "@taskloom/loop";
 import { TaskQueue, call, defineTask } from "@taskloom/queue";
 import { describe, expect, test as plainTest, vi } from "vitest";
-import { engines } from "./engines.ts";
+import { stores } from "./engines.ts";
 import { pairTest } from "./pair.ts";
 
 type Schema = NonNullable<NonNullable<Parameters<typeof defineTask>[0]["args"]>>;
@@ -83,7 +83,7 @@ plainTest("sent() ends when the task is cancelled while its schema takes its tim
   await expect(job).rejects.toThrow(CancelledError);
 });
 
-describe.each(engines)("on $name", ({ test: engineTest }) => {
+describe.each(stores)("on $name", ({ test: engineTest }) => {
   const test = pairTest(engineTest);
 
   test.for(Object.keys(ways) as (keyof typeof ways)[])(

@@ -10,7 +10,7 @@ import {
 } from "@taskloom/queue/operating";
 import { idInRun } from "@taskloom/queue/lane";
 import { describe, expect } from "vitest";
-import { engines } from "./engines.ts";
+import { stores } from "./engines.ts";
 import { FakeLane } from "./fake-lane.ts";
 import { countOnThread, threadName } from "./fixtures/tasks.ts";
 import { spin } from "./fixtures/tasks.ts";
@@ -19,7 +19,7 @@ import { pairTest } from "./pair.ts";
 const HOUR_MS = 3_600_000;
 const double = defineTask({ name: "lane.double" }, async (n: number) => n * 2);
 
-describe.each(engines)("on $name", ({ name, test: engineTest }) => {
+describe.each(stores)("on $name", ({ name, test: engineTest }) => {
   const test = pairTest(engineTest);
 
   test("one worker runs jobs and durable runs, and counts both", async ({ pair }) => {

@@ -3,7 +3,7 @@ import { defineTask, TaskWorker, WorkerDiedError } from "@taskloom/queue";
 import type { TaskQueue } from "@taskloom/queue";
 import { defineWorkflow, step } from "@taskloom/workflow";
 import { describe, expect } from "vitest";
-import { engines } from "../../queue/test/engines.ts";
+import { stores } from "../../queue/test/engines.ts";
 import { pairTest } from "../../queue/test/pair.ts";
 
 const LONG_MS = 3_600_000;
@@ -37,7 +37,7 @@ async function live(queue: TaskQueue, url: string, tasks: object[], slow: Slow):
   journal.release = release;
 }
 
-describe.each(engines.filter(({ name }) => !/cluster|processes/.test(name)))(
+describe.each(stores.filter(({ name }) => !/cluster|processes/.test(name)))(
   "deaths on $name",
   ({ test: engineTest }) => {
     const test = pairTest(engineTest);

@@ -2,7 +2,7 @@ import { gather } from "@taskloom/loop";
 import { TaskQueue, TaskWorker, defineTask } from "@taskloom/queue";
 import { defineSignal, defineWorkflow, step } from "@taskloom/workflow";
 import { describe, expect } from "vitest";
-import { engines } from "../../queue/test/engines.ts";
+import { stores } from "../../queue/test/engines.ts";
 
 const one = defineTask({ name: "counts.one" }, async (n: number) => n);
 const sequential = defineWorkflow({ name: "counts.sequential" }, function* (count: number) {
@@ -21,7 +21,7 @@ const hears = defineWorkflow({ name: "counts.hears", residentFor: 0 }, function*
   return heard.length;
 });
 
-describe.each(engines.filter(({ name }) => !/cluster|processes/.test(name)))("on $name", ({ test }) => {
+describe.each(stores.filter(({ name }) => !/cluster|processes/.test(name)))("on $name", ({ test }) => {
   const counted = test.extend<{ lane: { queue: TaskQueue; take: () => [calls: number, runs: number] } }>({
     lane: async ({ engine: url }, use) => {
       const name = `counts-${Math.random().toString(36).slice(2)}`;

@@ -3,7 +3,7 @@ import type { TaskQueue } from "@taskloom/queue";
 import { defineSignal, defineWorkflow, step, workflowRun } from "@taskloom/workflow";
 import type { WorkflowDefinition } from "@taskloom/workflow";
 import { describe, expect } from "vitest";
-import { engines } from "../../queue/test/engines.ts";
+import { stores } from "../../queue/test/engines.ts";
 import { pairTest } from "../../queue/test/pair.ts";
 
 const UNTIL = { timeout: 30_000, interval: 20 };
@@ -56,7 +56,7 @@ async function work(
   return { reads, stop };
 }
 
-describe.each(engines.filter(({ name }) => !/cluster|processes/.test(name)))(
+describe.each(stores.filter(({ name }) => !/cluster|processes/.test(name)))(
   "long logs on $name",
   ({ test: engineTest }) => {
     const test = pairTest(engineTest);

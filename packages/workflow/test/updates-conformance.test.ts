@@ -11,7 +11,7 @@ import {
   workflowRun,
 } from "@taskloom/workflow";
 import { describe, expect } from "vitest";
-import { engines } from "../../queue/test/engines.ts";
+import { stores } from "../../queue/test/engines.ts";
 import { pairTest } from "../../queue/test/pair.ts";
 
 const HOUR_MS = 3_600_000;
@@ -57,7 +57,7 @@ async function sendAdd(queue: TaskQueue, id: string, update: string, n: number, 
   expect(answer.kind).toBe("stored");
 }
 
-describe.each(engines)("updates and views on $name", ({ test: engineTest }) => {
+describe.each(stores)("updates and views on $name", ({ test: engineTest }) => {
   const test = pairTest(engineTest);
 
   test("an update has the answer or the error of its handler, in memory and while the run is parked", async ({

@@ -4,7 +4,7 @@ import { defineTask, TaskWorker } from "@taskloom/queue";
 import type { Engine, TaskQueue } from "@taskloom/queue";
 import { defineSignal, defineWorkflow, step, submit, workflowRun } from "@taskloom/workflow";
 import { describe, expect } from "vitest";
-import { engines } from "../../queue/test/engines.ts";
+import { stores } from "../../queue/test/engines.ts";
 import { pairTest } from "../../queue/test/pair.ts";
 
 /** A wake within this time comes neither from the look at the inbox each 5 seconds, nor from the first parking's end. */
@@ -96,7 +96,7 @@ async function soon<T>(value: PromiseLike<T>, ms = SOON_MS): Promise<T> {
   }
 }
 
-describe.each(engines)("wakes on $name", ({ name, test: engineTest }) => {
+describe.each(stores)("wakes on $name", ({ name, test: engineTest }) => {
   const test = pairTest(engineTest);
 
   const rounds = /^(redis|memory)$/.test(name) ? 500 : 40;
