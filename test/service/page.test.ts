@@ -119,9 +119,17 @@ test("the page of a job shows arguments, times, log and result, and cancels and 
   const tried = queue.with({ attempts: 2 }).submit(flaky, "no net");
   await tried.catch(() => {});
   await page.goto(view(mounted, `jobs/${tried.id}`));
-  // The error of the last attempt stands above the others.
-  await page.getByText("RangeError attempt 2: no net").waitFor();
-  await page.getByRole("listitem").filter({ hasText: "RangeError attempt 1: no net" }).waitFor();
+  // The error of the last attempt stands above the others, with its stack.
+  await page.getByLabel("Stack of RangeError").first().waitFor();
+  for (const attempt of [1, 2])
+    await page
+      .getByRole("listitem")
+      .filter({
+        hasText: new RegExp(
+          `^Attempt ${attempt} failed started .*, ended .*, ran .*attempt ${attempt}: no net`,
+        ),
+      })
+      .waitFor();
 
   const running = queue.submit(wait, 86_400_000);
   running.catch(() => {});
@@ -143,9 +151,64 @@ test("the page of a job shows arguments, times, log and result, and cancels and 
   await page.getByText("The job runs as soon as a worker is free.").waitFor();
   expect(await later).toBe(3);
 
+  await page.getByRole("button", { name: `Remove job ${later.id}` }).click();
+  await page.getByRole("button", { name: "Yes, remove the job" }).click();
+  await page.getByText(`Job ${later.id} is removed.`).waitFor();
+  await page.getByRole("heading", { name: "Jobs", exact: true }).waitFor();
+  expect(await stateOf(mounted, later.id)).toBe("missing");
+
   page.removeAllListeners("console");
   await page.goto(view(mounted, "jobs/loop.none"));
   await page.getByText(/There is no job loop\.none in queue/).waitFor();
+});
+
+test("ended jobs of a state are removed after a question, by keyboard; a reader sees no button", async ({
+  panel: page,
+  mounted,
+}) => {
+  const { queue } = mounted;
+  const kept = queue.submit(count, 1, 1);
+  await Promise.all([kept, queue.submit(add, 1, 2), queue.submit(add, 3, 4)]);
+  const failed = await failedJob(mounted, "no disk");
+  await page.goto(view(mounted, "jobs?state=completed&task=test.add"));
+  await page.getByText("2 shown").waitFor();
+  const remove = page.getByRole("button", {
+    name: "Remove all completed jobs of task test.add of all queues",
+  });
+  await remove.focus();
+  await page.keyboard.press("Enter");
+  await page.getByRole("dialog", { name: "Remove all completed jobs of task test.add?" }).waitFor();
+  // The focus is on the button that changes nothing.
+  await page.keyboard.press("Enter");
+  await page.getByRole("dialog").waitFor({ state: "detached" });
+  await page.keyboard.press("Enter");
+  await page.getByRole("dialog").waitFor();
+  await page.keyboard.press("Shift+Tab");
+  await page.keyboard.press("Enter");
+  await page.getByText("2 jobs removed.").waitFor();
+  await page.getByText("No jobs found.").waitFor();
+  expect(await queue.counts()).toMatchObject({ completed: 1, failed: 1 });
+  expect(await stateOf(mounted, kept.id)).toBe("completed");
+
+  // A list that the request cannot name has no button, nor has one of jobs that have not ended.
+  const buttons = page.getByRole("main").getByRole("button", { name: /^Remove/ });
+  for (const [query, shown] of [
+    ["state=completed&text=test", 0],
+    ["state=completed&lane=loop", 0],
+    ["", 0],
+    ["state=failed&queue=default", 1],
+  ] as const) {
+    await page.goto(view(mounted, `jobs?${query}`));
+    await page.getByText(/[12] shown/).waitFor();
+    expect(await buttons.count(), query).toBe(shown);
+  }
+  mounted.access = "read";
+  await page.reload();
+  await page.getByText("1 shown").waitFor();
+  expect(await buttons.count()).toBe(0);
+  await page.goto(view(mounted, `jobs/${failed}`));
+  await page.getByText("UnrecoverableError no disk").waitFor();
+  expect(await buttons.count()).toBe(0);
 });
 
 test("a group of failures opens, and its jobs are replayed after a question: chosen ones, and all", async ({
@@ -246,6 +309,8 @@ test.for([
       mounted,
       "no disk in the machine with a very long name that does not fit a line",
     );
+    const tried = queue.with({ attempts: 2 }).submit(flaky, "no net");
+    await tried.catch(() => {});
     const running = queue.with({ tags: ["eu"] }).submit(count, 10_000, 50);
     running.catch(() => {});
     await queue.schedule("nightly", { cron: "0 3 * * *" }, add, 1, 2);
@@ -262,7 +327,13 @@ test.for([
     };
     await examine("", () => page.getByRole("progressbar").waitFor());
     await examine("jobs", () => page.getByText(/shown/).waitFor());
+    await examine("jobs?state=failed", async () => {
+      await page.getByRole("button", { name: "Remove all failed jobs of all queues" }).click();
+      await page.getByRole("dialog").waitFor();
+    });
+    await page.getByRole("button", { name: "Back" }).click();
     await examine(`jobs/${failed}`, () => page.getByLabel("Stack of UnrecoverableError").waitFor());
+    await examine(`jobs/${tried.id}`, () => page.getByText(/^Attempt 1/).waitFor());
     await examine(`jobs/${running.id}`, () => page.getByRole("log").waitFor());
     await examine("failed", async () => {
       await page

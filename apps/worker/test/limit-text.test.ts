@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { limitText } from "../src/cli/job-text.ts";
+import { failureText, limitText } from "../src/cli/job-text.ts";
 
 const limit = { task: "crm.sync", max: 1, taken: 1, waiting: 4, ahead: 3 };
 
@@ -12,4 +12,14 @@ test("a parked job says what it waits for", () => {
   );
   // A key is any text, and a terminal shows no control characters of it.
   expect(limitText({ ...limit, kind: "concurrency", key: "\u001B[31m" })).toContain('the key "\\u001b[31m"');
+});
+
+test("a failed attempt says when it started, how long it ran, and its error", () => {
+  const startedAt = Date.UTC(2026, 10, 30, 12);
+  const error = { name: "RangeError", message: "too\n  far" };
+  expect(failureText({ ...error, attempt: 2, startedAt, endedAt: startedAt + 1_500 })).toBe(
+    `attempt 2, started ${new Date(startedAt).toLocaleString()}, ran 1.5 s: RangeError: too far`,
+  );
+  // The worker of an older release has stored the error alone.
+  expect(failureText(error)).toBe("an attempt: RangeError: too far");
 });

@@ -41,7 +41,7 @@ export { withoutPassword, withoutPasswords } from "./contract/without-password.t
 export type { Activity, ActivityPoint, ActivityQuery, Percentiles } from "./operate/activity.ts";
 export type { CleanPage, CleanQuery, CleanedState } from "./operate/clean.ts";
 export type { FailedJob, FailureGroup, FailurePage } from "./operate/failures.ts";
-export type { JobSnapshot, JobState } from "./operate/job-snapshot.ts";
+export type { FailedRun, JobSnapshot, JobState } from "./operate/job-snapshot.ts";
 export type { JobPage, JobQuery } from "./operate/list-jobs.ts";
 export type { JobRecord, StoredText } from "./contract/job-record.ts";
 export type { JobPlace } from "./operate/read-job.ts";

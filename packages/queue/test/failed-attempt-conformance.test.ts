@@ -1,6 +1,12 @@
-import { UnrecoverableError, TaskQueue, defineTask, failedAttempt } from "@taskloom/queue";
+import { UnrecoverableError, TaskQueue, currentJob, defineTask, failedAttempt } from "@taskloom/queue";
+import { LaneQueues, readJob } from "@taskloom/queue/operating";
 import { describe, expect } from "vitest";
-import { failedAttempt as read, withAttempt, decodeFailure } from "../src/wire/failed-attempt.ts";
+import {
+  failedAttempt as read,
+  withAttempt,
+  decodeFailure,
+  storedAttempt,
+} from "../src/wire/failed-attempt.ts";
 import { encodeError } from "../src/wire/encode.ts";
 import { stores } from "./engines.ts";
 import { pairTest } from "./pair.ts";
@@ -65,6 +71,31 @@ describe.each(stores)("on $name", ({ test: engineTest }) => {
     );
   });
 
+  test("an operator reads the start, the end and the error of each failed attempt", async ({ pair }) => {
+    const charge = defineTask({ name: "test.charge", attempts: 3 }, async () => {
+      throw new BankError(`no answer ${currentJob()?.attempt}`);
+    });
+    await pair.work([charge]);
+    const task = pair.queue.submit(charge);
+    await errorOf(task);
+    const queues = new LaneQueues(pair.queue.engine, pair.queue.name);
+    const job = (await readJob(queues, { lane: "loop", stored: task.id }))!;
+    const { failures = [], submittedAt, startedAt, finishedAt } = job;
+    expect(failures).toMatchObject(
+      [1, 2, 3].map((attempt) => ({
+        attempt,
+        error: { name: "BankError", message: `no answer ${attempt}` },
+      })),
+    );
+    const times = failures.flatMap((each) => [each.startedAt!, each.endedAt!]);
+    expect(times.every((time) => Number.isFinite(time))).toBe(true);
+    // All of them are on one clock.
+    expect([submittedAt, ...times]).toEqual([submittedAt, ...times].toSorted((a, b) => a - b));
+    expect(times.at(-2)).toBe(startedAt);
+    expect(finishedAt).toBeGreaterThanOrEqual(startedAt!);
+    await queues.close();
+  });
+
   test("the error of an item of a map tells the attempts of the item", async ({ pair }) => {
     const shared = new BankError("for all");
     const charge = defineTask({ name: "test.charge", attempts: 3 }, async (fault: string) => {
@@ -118,5 +149,8 @@ describe.each(stores)("on $name", ({ test: engineTest }) => {
       const stored = { ...(encoded as object), attempt };
       expect(read(decodeFailure(stored))).toBeUndefined();
     }
+    const timed = withAttempt(encoded, { ...failed, startedAt: 5, endedAt: "6" as never });
+    expect(storedAttempt(timed)).toEqual({ ...failed, startedAt: 5 });
+    expect(read(decodeFailure(timed))).toEqual(failed);
   });
 });

@@ -11,7 +11,7 @@ import {
   taskLabel,
   when,
 } from "../elements.js";
-import { linkTo } from "../links.js";
+import { go, linkTo } from "../links.js";
 import { progressBar } from "../progress.js";
 
 const ENDED = new Set(["completed", "failed", "cancelled"]);
@@ -127,24 +127,77 @@ function panelsOf(job) {
       unreadable === undefined ? "" : json(job.data, "Data", "data"),
     ),
   );
-  // The error of the last attempt stands above.
-  const earlier = state === "failed" ? failures.slice(0, -1) : failures;
-  if (earlier.length > 0) {
-    const items = earlier.map((failure, index) =>
-      element(
-        "li",
-        {},
-        element(
-          "details",
-          {},
-          element("summary", {}, `${failure.name} ${failure.message}`),
-          errorBlock(failure, index),
-        ),
-      ),
-    );
-    panels.push(panel("Failed attempts", "failures", element("ol", { class: "attempts" }, ...items)));
-  }
+  // The times of a single attempt are those of the job.
+  if (failures.length > (state === "failed" ? 1 : 0))
+    panels.push(panel("Attempts", "attempts", element("ol", { class: "attempts" }, ...attemptsOf(job))));
   return panels;
+}
+
+/** Returns the attempts of a job: the failed ones, and the one that runs or was the last, which the job itself describes. */
+function attemptsOf({ state, failures, attempts, startedAt, finishedAt }) {
+  const items = failures.map((failure, index) =>
+    attemptItem(
+      failure.attempt,
+      "failed",
+      failure.startedAt,
+      failure.endedAt,
+      // The error of the last attempt stands above.
+      state === "failed" && index === failures.length - 1
+        ? element("p", {}, `${failure.name} ${failure.message}`)
+        : element(
+            "details",
+            {},
+            element("summary", {}, `${failure.name} ${failure.message}`),
+            errorBlock(failure, index),
+          ),
+    ),
+  );
+  if (state === "active") items.push(attemptItem(attempts + 1, state, startedAt));
+  else if (state === "completed" || state === "cancelled")
+    items.push(attemptItem(attempts, state, startedAt, finishedAt));
+  return items;
+}
+
+/** A time is missing if the worker of an older release has stored the attempt. */
+function attemptItem(attempt, state, startedAt, endedAt, ...rest) {
+  const times = [];
+  if (startedAt !== undefined) times.push(`started ${exact(startedAt)}`);
+  if (endedAt !== undefined) times.push(`ended ${exact(endedAt)}`);
+  if (startedAt !== undefined && endedAt !== undefined)
+    times.push(`ran ${milliseconds(Math.max(0, endedAt - startedAt))}`);
+  return element(
+    "li",
+    {},
+    element("strong", {}, attempt === undefined ? "Attempt" : `Attempt ${number(attempt)}`),
+    " ",
+    stateMark(state),
+    " ",
+    element("span", { class: "soft" }, times.join(", ")),
+    ...rest,
+  );
+}
+
+/** Returns the button that removes a job which does not run. The list of jobs is shown afterwards. */
+function removeButton(job) {
+  const { id, queue, state } = job;
+  return action("Remove …", `Remove job ${id}`, (button) =>
+    confirm(
+      {
+        title: `Remove ${taskLabel(job)}?`,
+        text: ENDED.has(state)
+          ? `Job ${id} is removed with its ${state === "completed" ? "result" : "error"} and its log. Nobody can read them any more.`
+          : `Job ${id} is cancelled and removed. Its callers receive a CancelledError.`,
+        yes: "Yes, remove the job",
+      },
+      button,
+      () =>
+        work(button, async () => {
+          await request(pathOf(id, queue, "/remove"), { method: "POST" });
+          go(linkTo("jobs", { queue }));
+          return `Job ${id} is removed.`;
+        }),
+    ),
+  );
 }
 
 /** Returns the buttons for a job in its state. */
@@ -199,6 +252,12 @@ function buttonsOf(job, refresh) {
         "primary",
       ),
     );
+  // The next run of a schedule belongs to its schedule.
+  if (
+    canOperate() &&
+    (ENDED.has(state) || ((state === "waiting" || state === "delayed") && !id.includes("repeat:")))
+  )
+    buttons.push(removeButton(job));
   return [...buttons, copy];
 }
 

@@ -1,6 +1,6 @@
 // The jobs, by a filter that is in the address: state, task, tag, queue, lane, time and text.
-import { place, problem, request } from "../actions.js";
-import { element, number, replace, section } from "../elements.js";
+import { action, canOperate, confirm, place, problem, request, withBody, work } from "../actions.js";
+import { counted, element, number, replace, section } from "../elements.js";
 import { go, linkHere, linkTo } from "../links.js";
 import { readQueues, readWorkers } from "../live.js";
 import { jobTable } from "./job-rows.js";
@@ -114,6 +114,55 @@ function stateLinks(queues, query) {
   });
 }
 
+/** The states whose jobs can be removed together: those of ended jobs. */
+const CLEANED = new Set(["completed", "failed", "cancelled"]);
+/** The filters by which `POST /queues/:name/clean` chooses no jobs. */
+const NOT_CLEANED_BY = ["text", "tag", "lane", "since", "failure"];
+
+/** Whether the jobs that are shown, on this page and on the next ones, can be removed together. */
+const isCleanable = (query) =>
+  canOperate() && CLEANED.has(query.get("state")) && NOT_CLEANED_BY.every((name) => !query.get(name));
+
+/** Removes the ended jobs of a filter, 1,000 with each request, and returns their number. */
+async function clean(query) {
+  const queues = query.get("queue") ? [query.get("queue")] : Object.keys(await readQueues());
+  const chosen = { state: query.get("state"), ...(query.get("task") ? { task: query.get("task") } : {}) };
+  let removed = 0;
+  for (const queue of queues) {
+    let next;
+    do {
+      const page = await request(
+        `/queues/${encodeURIComponent(queue)}/clean`,
+        withBody("POST", next === undefined ? chosen : { ...chosen, cursor: next }),
+      );
+      removed += page.removed.length;
+      next = page.next;
+    } while (next !== undefined);
+  }
+  return removed;
+}
+
+/** Returns the button that removes the ended jobs of a filter. */
+function cleanButton(query, onDone) {
+  const state = query.get("state");
+  const of = query.get("task") ? ` of task ${query.get("task")}` : "";
+  const where = query.get("queue") ? `queue ${query.get("queue")}` : "all queues";
+  return action(`Remove all ${state} …`, `Remove all ${state} jobs${of} of ${where}`, (button) =>
+    confirm(
+      {
+        title: `Remove all ${state} jobs${of}?`,
+        text: `All ${state} jobs${of} in ${where} are removed, on all pages of this list, with all that is stored about them. Nobody can read them any more.`,
+        yes: "Yes, remove them",
+      },
+      button,
+      async () => {
+        await work(button, async () => `${counted(await clean(query), "job")} removed.`);
+        await onDone();
+      },
+    ),
+  );
+}
+
 function requestOf(query) {
   const since = TIMES[query.get("since")];
   const wanted = { limit: ROWS };
@@ -157,6 +206,7 @@ export function open(root, { query: first }) {
       isFirst ? "" : element("a", { href: linkHere({ cursor: "" }) }, "Newest"),
       next === undefined ? "" : element("a", { href: linkHere({ cursor: next }) }, "Older"),
     );
+    if (jobs.length > 0 && isCleanable(asked)) pager.append(cleanButton(asked, read));
     const failure = asked.get("failure");
     const notes =
       failure === null

@@ -2,9 +2,11 @@ import { inspect } from "node:util";
 import { decodeValue } from "@taskloom/queue/operating";
 import { hasEnded } from "../operations/operations.ts";
 import type { LimitedBy } from "@taskloom/queue/operating";
-import type { JobView } from "../operations/operations.ts";
+import type { FailureView, JobView } from "../operations/operations.ts";
+import { duration } from "../terminal/duration.ts";
 import { Styled, out } from "../terminal/output.ts";
 import type { Part, Style } from "../terminal/output.ts";
+import { cut } from "../terminal/table.ts";
 import { visibleJson } from "../terminal/visible-text.ts";
 
 const STATE_STYLES: Readonly<Record<string, Style>> = {
@@ -52,11 +54,20 @@ function attemptText({ attempts, maxAttempts, state, startedAt }: JobView): stri
 }
 
 /** Returns the reason why a parked job waits, for a person. */
-export function limitText({ kind, key, max, duration = 0, taken, ahead }: LimitedBy): string {
+export function limitText({ kind, key, max, duration: per = 0, taken, ahead }: LimitedBy): string {
   const count = (n: number): string => n.toLocaleString("en-US");
-  const limit = kind === "rate" ? `${count(max)} starts in ${count(duration)} ms` : `${count(max)} at once`;
+  const limit = kind === "rate" ? `${count(max)} starts in ${count(per)} ms` : `${count(max)} at once`;
   const scope = key === undefined ? "its task" : `the key ${JSON.stringify(key)}`;
   return `a slot of ${scope} (${limit}, ${count(taken)} taken); ${count(ahead)} job${ahead === 1 ? "" : "s"} before it`;
+}
+
+/** Returns a failed attempt in one line; its times are those that its worker has stored. */
+export function failureText({ attempt, startedAt, endedAt, name, message }: FailureView): string {
+  const ran =
+    startedAt === undefined || endedAt === undefined ? "" : `, ran ${duration(endedAt - startedAt)}`;
+  const started = startedAt === undefined ? "" : `, started ${new Date(startedAt).toLocaleString()}`;
+  const error = cut(`${name}: ${message}`.replaceAll(/\s+/g, " "), 200);
+  return `${attempt === undefined ? "an attempt" : `attempt ${attempt}`}${started}${ran}: ${error}`;
 }
 
 /** Writes one job to standard output, for a person. */
@@ -72,6 +83,7 @@ export function printJob(job: JobView): void {
   if (job.limitedBy !== undefined) lines.push(["waits for", limitText(job.limitedBy)]);
   if (job.startedAt !== undefined && job.finishedAt !== undefined)
     lines.push(["ran", `${job.finishedAt - job.startedAt} ms`]);
+  for (const failure of job.failures ?? []) lines.push(["failed", failureText(failure)]);
   if (job.progress !== undefined) lines.push(["progress", brief(job.progress, 200)]);
   if (job.unreadable !== undefined) {
     lines.push(["unreadable", job.unreadable]);

@@ -4,6 +4,7 @@ import type {
   ActivityQuery,
   CleanPage,
   CleanQuery,
+  FailedRun,
   JobPage,
   JobQuery,
   JobSnapshot,
@@ -23,11 +24,14 @@ export type { Activity, ErrorView, JobPage, JobState, RetryPage };
 /** A job in the form for people and programs: a {@link JobSnapshot} with an {@link ErrorView}. */
 export interface JobView extends Omit<JobSnapshot, "error" | "failures"> {
   readonly error?: ErrorView;
-  /** The errors of the failed attempts, the first one first, if one job is read. */
-  readonly failures?: readonly ErrorView[];
+  /** The failed attempts, the first one first, if one job is read. */
+  readonly failures?: readonly FailureView[];
   /** The reason why no worker runs the job for now, such as a queue without a live worker. Set after a submission. */
   readonly notice?: string;
 }
+
+/** The error of a failed attempt, with the attempt as far as its worker has stored it. */
+export interface FailureView extends ErrorView, Omit<FailedRun, "error"> {}
 
 /** The options of one submission. Durations are milliseconds. */
 export interface SubmitRequest {

@@ -3,6 +3,7 @@ import { countedAttempts } from "../contract/job-record.ts";
 import { publicId } from "../contract/lane.ts";
 import type { Lane } from "../contract/lane.ts";
 import { decodeError } from "../wire/decode.ts";
+import { storedAttempt } from "../wire/failed-attempt.ts";
 import { outcomeOf } from "../wire/outcome.ts";
 import type { LimitedBy } from "./task-limits.ts";
 
@@ -16,6 +17,16 @@ export type JobState =
   | "failed"
   | "cancelled"
   | "unknown";
+
+/** A failed attempt of a job. Only its error is there if a client other than a worker of Taskloom has stored it. */
+export interface FailedRun {
+  readonly error: unknown;
+  /** The number of the attempt. A retry by an operator begins at 1 again. */
+  readonly attempt?: number;
+  /** Milliseconds of the epoch, as `endedAt`. */
+  readonly startedAt?: number;
+  readonly endedAt?: number;
+}
 
 /** A stored job as an operator sees it; times are milliseconds of the epoch. */
 export interface JobSnapshot {
@@ -59,8 +70,8 @@ export interface JobSnapshot {
   readonly value?: unknown;
   /** The error of a job that failed for good. */
   readonly error?: unknown;
-  /** The errors of the failed attempts, the first one first, if one job is read. */
-  readonly failures?: readonly unknown[];
+  /** The failed attempts, the first one first, if one job is read. */
+  readonly failures?: readonly FailedRun[];
   /** The reason of a cancelled job, if its canceller passed one. */
   readonly reason?: string;
   /** The fields that are omitted because they are large, with the size of each in bytes. */
@@ -199,8 +210,8 @@ function endOf(
   }
 }
 
-/** Returns the errors of the failed attempts of a job, as its stacks have them. */
-export function failuresOf({ texts: { stacktrace } }: JobRecord): unknown[] {
+/** Returns the failed attempts of a job, as its stacks have them. */
+export function failuresOf({ texts: { stacktrace } }: JobRecord): FailedRun[] {
   let stacks: unknown;
   try {
     stacks = JSON.parse(stacktrace.text ?? "[]");
@@ -208,13 +219,20 @@ export function failuresOf({ texts: { stacktrace } }: JobRecord): unknown[] {
     return []; // Another client wrote it. The snapshot names the fault.
   }
   if (!Array.isArray(stacks)) return [];
-  return stacks
-    .filter((stack): stack is string => typeof stack === "string")
-    .map((stack) => {
-      const [failedReason] = stack.split("\n", 1);
-      const outcome = outcomeOf({ failed: true, returnvalue: undefined, failedReason, stacktrace: [stack] });
-      return outcome.state === "failed" ? safelyDecoded(outcome.error) : undefined;
-    });
+  return stacks.filter((stack): stack is string => typeof stack === "string").map(failedRun);
+}
+
+function failedRun(stack: string): FailedRun {
+  const [failedReason] = stack.split("\n", 1);
+  const outcome = outcomeOf({ failed: true, returnvalue: undefined, failedReason, stacktrace: [stack] });
+  if (outcome.state !== "failed") return { error: undefined };
+  const { attempt, startedAt, endedAt } = storedAttempt(outcome.error) ?? {};
+  return {
+    error: safelyDecoded(outcome.error),
+    ...(attempt === undefined ? {} : { attempt }),
+    ...(startedAt === undefined ? {} : { startedAt }),
+    ...(endedAt === undefined ? {} : { endedAt }),
+  };
 }
 
 function safelyDecoded(error: unknown): unknown {

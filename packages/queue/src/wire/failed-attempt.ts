@@ -13,6 +13,12 @@ export interface FailedAttempt {
   readonly attempts: number;
 }
 
+/** A {@link FailedAttempt} as it is stored, with its times in milliseconds of the epoch, on the engine's clock. */
+export interface StoredAttempt extends FailedAttempt {
+  readonly startedAt?: number;
+  readonly endedAt?: number;
+}
+
 /** The key of the attempt in an encoded error. Readers that do not know it skip it. */
 const ATTEMPT = "attempt";
 
@@ -47,7 +53,7 @@ export function failedAttempt(error: unknown): FailedAttempt | undefined {
 }
 
 /** Returns an encoded error with the attempt that it has ended, which its stack names in a last line, too. */
-export function withAttempt(encoded: unknown, failed: FailedAttempt | undefined): unknown {
+export function withAttempt(encoded: unknown, failed: StoredAttempt | undefined): unknown {
   if (failed === undefined || !isEncodedError(encoded)) return encoded;
   const { stack } = encoded;
   // A stack that is not plain text is encoded in another form, and stays as it is.
@@ -72,9 +78,33 @@ export function recordAttempt(error: unknown, failed: FailedAttempt): void {
 /** Decodes the error of a failed job. */
 export function decodeFailure(encoded: unknown): unknown {
   const error = decodeError(encoded);
-  const failed = isEncodedError(encoded) ? encoded[ATTEMPT] : undefined;
-  if (error instanceof Error && isFailedAttempt(failed)) attempts.set(error, failed);
+  const failed = storedAttempt(encoded);
+  if (error instanceof Error && failed !== undefined) {
+    const { id, task, attempt, attempts: all } = failed;
+    attempts.set(error, { id, task, attempt, attempts: all });
+  }
   return error;
+}
+
+/** Returns the attempt that an encoded error has ended. A time that is no number is left out. */
+export function storedAttempt(encoded: unknown): StoredAttempt | undefined {
+  const stored = isEncodedError(encoded) ? encoded[ATTEMPT] : undefined;
+  if (!isFailedAttempt(stored)) return undefined;
+  const { id, task, attempt, attempts: all, startedAt, endedAt }: StoredAttempt = stored;
+  return {
+    id,
+    task,
+    attempt,
+    attempts: all,
+    ...timeOf("startedAt", startedAt),
+    ...timeOf("endedAt", endedAt),
+  };
+}
+
+function timeOf<K extends string>(key: K, time: unknown): { readonly [Key in K]?: number } {
+  const times: { [Key in K]?: number } = {};
+  if (Number.isFinite(time)) times[key] = time as number;
+  return times;
 }
 
 function isEncodedError(encoded: unknown): encoded is Readonly<Record<string, unknown>> {

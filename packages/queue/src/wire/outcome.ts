@@ -2,7 +2,7 @@ import { CancelledError } from "@taskloom/loop";
 import { valueOr } from "../value-or.ts";
 import { decodeValue } from "./decode.ts";
 import { decodeFailure, withAttempt } from "./failed-attempt.ts";
-import type { FailedAttempt } from "./failed-attempt.ts";
+import type { StoredAttempt } from "./failed-attempt.ts";
 import { encodeError } from "./encode.ts";
 import { TAG } from "./format.ts";
 import { storableText } from "./plain-text.ts";
@@ -59,7 +59,7 @@ export class StoredFailure extends Error {
     options: {
       readonly final: boolean;
       readonly retryAfter?: number | undefined;
-      readonly attempt?: FailedAttempt | undefined;
+      readonly attempt?: StoredAttempt | undefined;
     },
   ) {
     const { name, message, stack } = textsOf(thrown);

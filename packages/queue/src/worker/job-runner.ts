@@ -305,6 +305,7 @@ export class JobRunner implements LaneRunner {
       task: job.name,
       attempt,
       attempts: Math.max(attempt, job.opts.attempts ?? 1),
+      ...timesOf(run.startedAt, this.#engine.now()),
     };
     throw new StoredFailure(error, {
       final,
@@ -365,6 +366,11 @@ export class JobRunner implements LaneRunner {
     run.stop ??= { kind: "hand back" };
     run.task.cancel("the worker stops");
   }
+}
+
+/** Returns the times of an attempt that ends now. Clocks of two machines can differ, so the end is never before the start. */
+function timesOf(startedAt: number | undefined, now: number): { startedAt?: number; endedAt: number } {
+  return startedAt === undefined ? { endedAt: now } : { startedAt, endedAt: Math.max(startedAt, now) };
 }
 
 /** Whether an item of a pack is a list of arguments. `decodeArguments` has refused packs with any other item. */

@@ -19,7 +19,8 @@ function list(items: Schema): Schema {
   return { type: "array", items };
 }
 
-const error = object({ name: text, message: text, code: text, stack: text }, "code", "stack");
+const errorFields = { name: text, message: text, code: text, stack: text };
+const error = object(errorFields, "code", "stack");
 
 const taskLimit = {
   kind: { type: "string", enum: ["concurrency", "rate"], description: "Of the runs, or of the starts." },
@@ -71,7 +72,20 @@ export const jobSchema: Schema = object(
         "The value that the task returned; a value that JSON cannot express is an object with the key $taskloom.",
     },
     error,
-    failures: { ...list(error), description: "The errors of the failed attempts, if one job is read." },
+    failures: {
+      ...list(
+        object(
+          { ...errorFields, attempt: count, startedAt: time, endedAt: time },
+          "code",
+          "stack",
+          "attempt",
+          "startedAt",
+          "endedAt",
+        ),
+      ),
+      description:
+        "The errors and the times of the failed attempts, if one job is read; a retry begins with attempt 1.",
+    },
     reason: { ...text, description: "The reason of the cancellation." },
     omitted: {
       type: "object",
