@@ -204,7 +204,7 @@ if (only.length === 0 || only.includes("counted")) {
     return { cpu, trips, spread };
   });
   bound("processor time of four shards / one", four!.cpu / one!.cpu, 1.05, false);
-  bound("commands of four shards / one", four!.trips / one!.trips, 1.2, false);
+  bound("commands of four shards / one", four!.trips / one!.trips, 1.05, false);
   bound("spread of the load", four!.spread, 0.1, false);
 }
 if (only.length === 0 || only.includes("throttled")) {
