@@ -67,6 +67,7 @@ export class RunWorkers {
   readonly #engine: string;
   readonly #queue: string;
   readonly folder: string;
+  readonly #started: ChildProcess[] = [];
 
   private constructor(engine: string, queue: string, folder: string) {
     this.#engine = engine;
@@ -83,10 +84,18 @@ export class RunWorkers {
 
   async start(life: WorkerLife = {}): Promise<ChildProcess> {
     const args = [this.#engine, this.#queue, JSON.stringify(life)];
-    return await startScript("workflow-worker.ts", args, {
+    const worker = await startScript("workflow-worker.ts", args, {
       TASKLOOM_LEDGER: join(this.folder, "effects"),
       TASKLOOM_DEATHS: join(this.folder, "deaths"),
     });
+    this.#started.push(worker);
+    return worker;
+  }
+
+  /** Kills the workers that are left. */
+  async end(): Promise<void> {
+    for (const worker of this.#started) worker.kill("SIGKILL");
+    await Promise.all(this.#started.map(endOf));
   }
 
   #lines(name: string): string[] {
