@@ -3,8 +3,6 @@ import type { Handle, Task } from "@taskloom/loop";
 import { WorkerDiedError } from "@taskloom/queue";
 import {
   cancelledEnvelope,
-  decodeError,
-  decodeValue,
   EarlyCancels,
   JOURNAL_PAGE,
   jobLeft,
@@ -36,6 +34,8 @@ import { AppendGroup } from "./append-group.ts";
 import { Checks } from "./checks.ts";
 import { argumentsOf, ResidentRun } from "./resident-run.ts";
 import type { Leaving } from "./resident-run.ts";
+import { deathsOf, firstEntryFor, isAtRetry, isOf } from "./opened-run.ts";
+import { resultOf } from "./run-result.ts";
 import { RunCache } from "./run-cache.ts";
 import { RunRecord } from "./run-record.ts";
 
@@ -190,10 +190,14 @@ export class WorkflowRunner implements LaneRunner {
         ));
       }
     } finally {
-      this.#seats.delete(seat);
-      if (this.#byId.get(seat.id) === seat) this.#byId.delete(seat.id);
-      seat.left?.resolve();
+      this.#vacate(seat);
     }
+  }
+
+  #vacate(seat: Seat): void {
+    this.#seats.delete(seat);
+    if (this.#byId.get(seat.id) === seat) this.#byId.delete(seat.id);
+    seat.left?.resolve();
   }
 
   /** Drives a run in a task of the worker's loop, whose name shows tools where the run is. */
@@ -442,44 +446,4 @@ export class WorkflowRunner implements LaneRunner {
     this.#cache.clear();
     await this.#jobs.close();
   }
-}
-
-/** Returns whether a run is where it was when it was retried. */
-function isAtRetry({ retried }: JobData, generation: number, length: number): boolean {
-  return retried?.generation === generation && retried.length === length;
-}
-
-/** Returns the number of workers that died at this length of the log, since the last retry. */
-function deathsOf({ generation, length, deaths }: OpenedRun, data: JobData): number {
-  return isAtRetry(data, generation, length) ? deaths - data.retried!.deaths : deaths;
-}
-
-/** Returns the first entry that an opening reads: the last one of a run in memory. */
-function firstEntryFor(cached: ResidentRun | undefined): number {
-  return Math.max(0, (cached?.length ?? 0) - 1);
-}
-
-/**
- * Returns whether a run in memory is at the place at which the engine has it, with no owner in between. If the engine has
- * lost its last writes, another owner can have come to the same place by another way: its last entry differs.
- */
-function isOf({ record, length }: ResidentRun, opened: OpenedRun): boolean {
-  const { epoch, generation } = record.place;
-  if (opened.epoch !== epoch + 1 || opened.generation !== generation || opened.length !== length)
-    return false;
-  return opened.entries.at(-1) === record.last;
-}
-
-function resultOf(
-  end: Exclude<RunEnd, { readonly state: "continued" }>,
-  job: BullJob,
-  lane: WorkerLane | undefined,
-  { replies }: LaneContext,
-): unknown {
-  if (end.state === "failed") throw new StoredFailure(decodeError(end.error), { final: true });
-  if (end.state === "cancelled") return cancelledEnvelope(end.message);
-  // BullMQ's own client reads the result of its job as plain JSON.
-  const result = job.plain === undefined ? end.value : decodeValue(end.value);
-  if (lane?.isAlone() === true) replies.sendBehind(job, result);
-  return result;
 }
