@@ -7,7 +7,7 @@ import { version } from "../version.ts";
 import { EngineOperations } from "../operations/engine-operations.ts";
 import { ServiceError } from "../errors/service-error.ts";
 import { setAccess } from "./http/access.ts";
-import { addBullBoard } from "./http/bull-board.ts";
+import { addBoard } from "./http/board.ts";
 import { answerWithoutEngine } from "./http/engine-patience.ts";
 import { answerError } from "./http/errors.ts";
 import { Guard, clientOf } from "./http/guard.ts";
@@ -40,13 +40,13 @@ export class HttpApp {
     await addPlugins(app, options);
     addRoutes(app, operations, waits);
     addHealth(app, { ...options, metrics: new ServiceMetrics(operations, options.metrics) });
+    const hasBoard = await addBoard(app, engine, operations, queues);
     addAbout(app, {
       engine: engine.url,
-      hasBoard: true,
+      hasBoard,
       hasMetrics: true,
       hasShards: engine.readShards !== undefined,
     });
-    await addBullBoard(app, engine, operations, queues);
     await addPage(app);
     await app.ready();
     return new HttpApp(app);

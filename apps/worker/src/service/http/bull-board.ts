@@ -8,13 +8,13 @@ import { BoardQueue } from "./board-queue.ts";
 import { answerTo } from "./errors.ts";
 import { Turns } from "./turns.ts";
 
-export const BOARD_PATH = "/board";
 /** The requests of bull-board that read at once. */
 const LISTINGS_AT_ONCE = 2;
 
-/** Adds bull-board, for single jobs. Each lane of each queue is a queue there. */
+/** Adds bull-board at a path, for single jobs. Each lane of each queue is a queue there. */
 export async function addBullBoard(
   app: FastifyInstance,
+  path: string,
   engine: Engine,
   operations: EngineOperations,
   queues: readonly string[],
@@ -28,7 +28,7 @@ export async function addBullBoard(
     serverAdapter: adapter,
     options: { uiConfig: { boardTitle: "Taskloom jobs", miscLinks: [{ text: "Live page", url: "/" }] } },
   });
-  adapter.setBasePath(BOARD_PATH);
+  adapter.setBasePath(path);
   // The handler of bull-board answers a missing token with 500, and shows internal messages.
   adapter.setErrorHandler((error) => {
     const { status, code, message } = answerTo(error as FastifyError);
@@ -43,10 +43,10 @@ export async function addBullBoard(
         return payload.replaceAll(/<link href="https:[^>]*>/g, "");
       });
       scope.addHook("preHandler", async (request, reply) => {
-        if (request.url.startsWith(`${BOARD_PATH}/api/`)) await turns.enter(reply.raw);
+        if (request.url.startsWith(`${path}/api/`)) await turns.enter(reply.raw);
       });
       await scope.register(adapter.registerPlugin());
     },
-    { prefix: BOARD_PATH },
+    { prefix: path },
   );
 }

@@ -4,7 +4,7 @@ import { accessOf } from "../access.ts";
 import { aboutSchema } from "../answer-schemas.ts";
 import { answers } from "../answers.ts";
 
-/** The parts beside the page: a service has all of them, and a dashboard in another app has none. */
+/** The parts beside the page: a service has all that are installed, and a dashboard in another app has none. */
 export interface About {
   /** The address of the engine, without its password. */
   readonly engine: string;
