@@ -12,6 +12,7 @@ import { defaultSettings } from "../config/settings.ts";
 import { HttpAddress } from "../service/http-address.ts";
 import { workHere, workInProcesses } from "../workers/worker-set.ts";
 import type { WorkerSet } from "../workers/worker-set.ts";
+import { collectGarbage } from "./collect-garbage.ts";
 import { checkDirectory, leaveOut, projectRoot } from "./directory.ts";
 import { watchEngine } from "./engine-loss.ts";
 import { finishedJobs, mainJob } from "./main-job.ts";
@@ -67,7 +68,7 @@ export async function demoCommand(directory: string | undefined, flags: DemoFlag
     const runFile = new RunFile(stateFolder(engine), root, engine.url);
     const cutOff = await runFile.load();
     const before = cutOff === undefined ? new Set<string>() : await finishedJobs(cutOff, queue);
-    workers = await startWorkers(engine, flags, onEngineError);
+    workers = await startWorkers(engine, flags, onEngineError, true);
     await Promise.race([workers.ready, workers.broken, stopped]);
 
     const found = await walk(root, leaveOut(root, embeddedFolder(engine.url), directory === undefined));
@@ -82,6 +83,16 @@ export async function demoCommand(directory: string | undefined, flags: DemoFlag
     await report(root, found, outcome, workers, flags);
     const exitCode = outcome.failures.length + found.failures.length > 0 ? EXIT_CODES.partial : EXIT_CODES.ok;
     if (flags.once) return exitCode;
+    // The threads and the heap of the job are much of the memory, and the service may be idle from here on. New workers
+    // start their threads with their first job. Worker processes keep their own: a new process would take longer.
+    if (flags.workers === 1) {
+      const used = workers;
+      workers = undefined;
+      await used.stop();
+      workers = await startWorkers(engine, flags, onEngineError, false);
+      await Promise.race([workers.ready, workers.broken, stopped]);
+    }
+    collectGarbage();
     err(`\nThe service stays up at ${address} until Ctrl-C.`);
     await Promise.race([workers.broken, stopped]).catch((error: unknown) => {
       if (!(error instanceof Interrupted)) throw error;
@@ -119,6 +130,7 @@ async function startWorkers(
   engine: Engine,
   { engine: url, workers, threads }: DemoFlags,
   onEngineError: (error: Error) => void,
+  measuresDelay: boolean,
 ): Promise<WorkerSet> {
   if (workers > 1)
     return workInProcesses(workers, {
@@ -143,7 +155,7 @@ async function startWorkers(
       logger: pino({ level: "silent" }),
       onEngineError,
     },
-    true,
+    measuresDelay,
   );
 }
 
