@@ -83,8 +83,8 @@ export async function demoCommand(directory: string | undefined, flags: DemoFlag
     await report(root, found, outcome, workers, flags);
     const exitCode = outcome.failures.length + found.failures.length > 0 ? EXIT_CODES.partial : EXIT_CODES.ok;
     if (flags.once) return exitCode;
-    // The threads and the heap of the job are much of the memory, and the service may be idle from here on. New workers
-    // start their threads with their first job. Worker processes keep their own: a new process would take longer.
+    // The threads and the heap of the job are much of the memory, and the service may be idle from here on.
+    // Worker processes keep their own: a new process would take longer.
     if (flags.workers === 1) {
       const used = workers;
       workers = undefined;
