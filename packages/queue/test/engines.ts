@@ -107,7 +107,12 @@ export const stores: typeof engines = engines.filter(
 );
 
 /**
- * The engines with one store. On shards an order holds for each shard alone, BullMQ's own classes see the first shard, and
- * limits of tasks are refused; shards/exceptions.test.ts has the tests of that.
+ * The engines with one store. On shards an order holds for each shard alone, and BullMQ's own classes see the first shard;
+ * shards/exceptions.test.ts has the tests of that.
  */
 export const unsharded: typeof engines = stores.filter(({ name }) => !name.includes("shards"));
+
+/** One form of each engine, and two shards: for suites of a part that works in its own way on shards. */
+export const withShards: typeof engines = engines.filter(
+  (engine) => stores.includes(engine) || engine.name === "redis, two shards",
+);

@@ -4,7 +4,7 @@ import { LaneQueues, readJob } from "@taskloom/queue/operating";
 import type { TaskOptions } from "@taskloom/queue";
 import { describe, expect } from "vitest";
 import { laneQueueName } from "../src/contract/lane.ts";
-import { unsharded } from "./engines.ts";
+import { withShards } from "./engines.ts";
 import { pairTest } from "./pair.ts";
 import type { Pair } from "./pair.ts";
 
@@ -48,7 +48,7 @@ async function twoWorkers(pair: Pair, tasks: Parameters<Pair["work"]>[0], concur
 
 const PATIENT = { timeout: 20_000 };
 
-describe.each(unsharded)("on $name", ({ name: engineName, test: engineTest }) => {
+describe.each(withShards)("on $name", ({ name: engineName, test: engineTest }) => {
   const test = pairTest(engineTest);
 
   test("no more jobs of a task run at once than its limit, and all of them run once", async ({ pair }) => {

@@ -6,7 +6,7 @@ import { defineTask } from "@taskloom/queue";
 import { describe, expect } from "vitest";
 import { startChild } from "./embedded/fixtures/child.ts";
 import type { Child } from "./embedded/fixtures/child.ts";
-import { unsharded } from "./engines.ts";
+import { withShards } from "./engines.ts";
 import { pairTest } from "./pair.ts";
 import type { Pair } from "./pair.ts";
 
@@ -42,7 +42,7 @@ async function startWorker(pair: Pair, ledger: string): Promise<Child> {
 const newLedger = async (): Promise<string> =>
   join(await mkdtemp(join(tmpdir(), "taskloom-limits-")), "ledger");
 
-describe.each(unsharded.filter(({ name }) => name !== "memory"))("on $name", ({ test: engineTest }) => {
+describe.each(withShards.filter(({ name }) => name !== "memory"))("on $name", ({ test: engineTest }) => {
   const test = pairTest(engineTest);
 
   test("two worker processes run the jobs of a key one at a time and in order", async ({ pair }) => {

@@ -54,6 +54,7 @@ function planCall<R>(
 ): FlowPlan<R> {
   checkIsTask(call.task);
   const { task } = call.task;
+  jobs.refuseElsewhere(task, "a job of a flow");
   const below = call.children.map((child) => planCall(jobs, child, settings, made, true));
   const children = below.map((plan) => plan.remote);
   const remote = Object.assign(jobs.newTask<R>(task, {}, made[0]?.id), { children });

@@ -61,27 +61,37 @@ export class JobFactory {
    * @param beside the id of another job of the same flow, if there is one.
    */
   newTask<R, P = unknown>(
-    { runsOn, name }: Pick<ResolvedTaskOptions, "runsOn" | "name">,
+    {
+      runsOn,
+      name,
+      limits,
+    }: Pick<ResolvedTaskOptions, "runsOn" | "name"> & Partial<Pick<ResolvedTaskOptions, "limits">>,
     { id, deduplicate }: Pick<SubmitOptions, "id" | "deduplicate">,
     beside?: string,
   ): RemoteTask<R, P> {
     const key = typeof deduplicate === "object" ? deduplicate.key : deduplicate;
-    const chosen = id ?? this.#engine.newJobId?.({ key, beside }) ?? ulid();
+    const limited = limits === undefined ? undefined : { lane: runsOn, task: name };
+    const chosen = id ?? this.#engine.newJobId?.({ key, limited, beside }) ?? ulid();
     return this.taskOf<R, P>(jobId(runsOn, chosen), name);
   }
 
   /**
-   * Returns the data of a job, without its deadline, which is set when the job is sent.
+   * Throws for a job of a limited task whose shard does not follow from its task.
    *
-   * @throws {@link EngineUnsupportedError} for a limited job on an engine without limits of tasks.
+   * @param origin the reason for the job's place; undefined for a job whose id the factory has made.
+   * @throws {@link EngineUnsupportedError} on an engine with shards.
    */
+  refuseElsewhere({ name, limits }: ResolvedTaskOptions, origin: string | undefined): void {
+    if (limits !== undefined && origin !== undefined) this.#engine.limits.refuse?.(name, origin);
+  }
+
+  /** Returns the data of a job, without its deadline, which is set when the job is sent. */
   data(
     task: ResolvedTaskOptions,
     args: readonly unknown[],
     options: SubmitOptions,
     stores: Propagated | undefined,
   ): JobData {
-    if (task.limits !== undefined || options.limitKey !== undefined) this.#engine.limits.refuse?.(task.name);
     const timeout = options.timeout ?? task.timeout;
     return {
       v: 1,
@@ -96,7 +106,11 @@ export class JobFactory {
     };
   }
 
-  /** Returns the submission of a call whose arguments were checked; `more` belongs to a pack or a flow. */
+  /**
+   * Returns the submission of a call whose arguments were checked; `more` belongs to a pack or a flow.
+   *
+   * @throws {@link EngineUnsupportedError} on an engine with shards, for a limited task with `id` or `deduplicate`.
+   */
   submission(
     remote: RemoteTask<unknown>,
     task: ResolvedTaskOptions,
@@ -106,6 +120,8 @@ export class JobFactory {
     more?: Pick<JobData, "pack" | "flow">,
     children?: readonly RemoteTask<unknown>[],
   ): Submission {
+    if (options.id !== undefined) this.refuseElsewhere(task, "a job with `id`");
+    if (options.deduplicate !== undefined) this.refuseElsewhere(task, "a job with `deduplicate`");
     const plain = this.data(task, args, options, stores);
     return new Submission(remote, {
       limits: joinedLimits(task, args, options, more),

@@ -72,6 +72,7 @@ export class RunJobs {
   ): void {
     try {
       const { runsOn, name, version } = task.task;
+      if (task.task.limits !== undefined) this.#engine.limits.refuse?.(name, "a job of a durable run");
       const options = resolveSubmitOptions(given);
       const { deadline, tags = [], timeout = task.task.timeout } = options;
       const data: JobData = {

@@ -62,6 +62,7 @@ export class Schedules {
     limitTerms(task, checked, options.limitKey);
     this.#client.recordUse();
     const { runsOn, name } = task;
+    this.#jobs.refuseElsewhere(task, "a job of a schedule");
     const { reply: _nobodyWaits, ...data } = this.#jobs.data(task, checked, options, undefined);
     const template = { name, data, opts: jobOptions(task, options) };
     return this.#schedule(await putSchedule(this.#client.queues, runsOn, id, repeat, template));

@@ -187,6 +187,8 @@ export interface Engine extends Life {
 export interface NewJobPlace {
   /** The deduplication key of the job, which decides its shard. */
   readonly key?: string | undefined;
+  /** The lane and the name of the job's task, if the task has limits: all of its jobs are on one shard. */
+  readonly limited?: { readonly lane: string; readonly task: string } | undefined;
   /** The id of another job of the same flow, on whose shard the job has to be. */
   readonly beside?: string | undefined;
 }

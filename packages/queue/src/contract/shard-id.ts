@@ -6,7 +6,8 @@ import { ulid } from "./ulid.ts";
  *
  * - `ULID~s3` names shard 3 itself. A new job without a name of its own has this form, whatever number of shards there is
  *   later. The jobs of one flow name the same shard.
- * - `ULID~h9c0ffee1` has the hash of a deduplication key, so the job lives on the shard of its key.
+ * - `ULID~h9c0ffee1` has the hash of a deduplication key, so the job lives on the shard of its key. The jobs of a task with
+ *   limits have the hash of their task ({@link homeKey}), so one shard counts all of them.
  * - Every other id, as one that a user chose, is hashed as a whole. The run of a schedule has the hash of the schedule's id.
  *
  * The jobs and children of a durable run have the shard of the run, so that an end is delivered in the step that stores it.
@@ -28,9 +29,14 @@ export function idOnShard(shard: number): string {
   return `${ulid()}~s${shard}`;
 }
 
-/** Returns a new id, without its lane, for a job with a deduplication key. */
+/** Returns a new id, without its lane, for a job whose shard follows from a key. */
 export function idOfKey(key: string): string {
   return `${ulid()}~h${hashOf(key).toString(16).padStart(8, "0")}`;
+}
+
+/** Returns the key whose hash chooses the home of a limited task: the shard that has all of its jobs. */
+export function homeKey(lane: string, task: string): string {
+  return `limits ${lane} ${task}`;
 }
 
 /** Returns the place of a job by the id under which it is stored. */

@@ -69,10 +69,12 @@ export interface LimitPlace extends LimitState {
  */
 export interface TaskLimits {
   /**
-   * Throws an EngineUnsupportedError for a task that has limits. Only an engine without limits of tasks has this function: a
-   * client calls it before it stores a job or a schedule, and a worker before it takes jobs.
+   * Throws an EngineUnsupportedError for a job of a limited task whose shard does not follow from the task. Only an engine with
+   * shards has this function: a client calls it before it stores such a job or a schedule.
+   *
+   * @param origin the reason for the job's place, as in "a job with `id`".
    */
-  readonly refuse?: (task: string) => never;
+  readonly refuse?: (task: string, origin: string) => never;
   /** Enters jobs that are about to be added. A job that is in the line, or has a slot, keeps its place. */
   join(lane: string, entries: readonly LimitEntry[]): Promise<void>;
   /** Asks for a slot of each limit. A repeated call has the same answer. */

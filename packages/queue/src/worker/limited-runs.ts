@@ -5,6 +5,7 @@ import type { AskedLimit } from "../contract/task-limits.ts";
 import { untilAnswered, untilDone } from "../contract/transient.ts";
 import type { RunnableTask } from "../definition/define-task.ts";
 import { firstCall, limitTerms } from "../definition/limits.ts";
+import { EngineUnsupportedError } from "../errors.ts";
 import { StoredFailure } from "../wire/outcome.ts";
 
 /** The slots of one run. */
@@ -30,7 +31,7 @@ export class LimitedRuns {
    * Takes the slots of a job that is about to run.
    *
    * @throws an error that {@link LaneProcessor} describes if the job was parked, or its lock is lost; {@link StoredFailure} if its
-   *   key cannot be computed.
+   *   key cannot be computed, or if its limit cannot count it.
    */
   async enter(
     job: BullJob,
@@ -43,7 +44,10 @@ export class LimitedRuns {
     const names = limits.map(({ name }) => name);
     const answer = await untilAnswered(this.#engine, () =>
       this.#engine.limits.ask(this.#laneName, id, token, limits),
-    );
+    ).catch((error: unknown) => {
+      // The limit does not count this job, and will not at its next attempt.
+      throw error instanceof EngineUnsupportedError ? new StoredFailure(error, { final: true }) : error;
+    });
     if (answer.kind === "lost") throw new WaitingError();
     if (answer.kind === "granted")
       return { id, token, held: limits.filter(({ window }) => window === 0).map(({ name }) => name) };

@@ -128,8 +128,7 @@ export class TaskWorker implements Life {
 
   /**
    * @throws {@link TaskOptionsError} for an invalid option, if two tasks have one name, or if two tasks bring different
-   *   runners of a lane; {@link EngineUrlError} for a URL that names no engine; {@link EngineUnsupportedError} for a task with
-   *   limits on an engine that has none.
+   *   runners of a lane; {@link EngineUrlError} for a URL that names no engine.
    */
   constructor(options: TaskWorkerOptions) {
     this.#options = options;
@@ -145,8 +144,6 @@ export class TaskWorker implements Life {
     const { engine = DEFAULT_ENGINE } = options;
     this.#ownsEngine = typeof engine === "string";
     this.engine = typeof engine === "string" ? openEngine(engine) : engine;
-    for (const { task } of this.#tasks.values())
-      if (task.limits !== undefined) this.engine.limits.refuse?.(task.name);
   }
 
   /** The number of threads that the thread lanes may use. */

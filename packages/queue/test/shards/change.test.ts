@@ -1,6 +1,8 @@
+import { Event } from "@taskloom/loop";
 import { TaskQueue, TaskWorker, defineTask, openEngine } from "@taskloom/queue";
 import { openShards } from "@taskloom/queue/operating";
 import { expect } from "vitest";
+import { homeKey, placeOfKey, shardOfHash } from "../../src/contract/shard-id.ts";
 import { urlOf } from "../../../../test/support/redis-shards.ts";
 import { shardsTest as test } from "./shards-test.ts";
 
@@ -107,4 +109,44 @@ test("a number of shards is refused with the next step", async ({ startServers }
     expect(() => openEngine(url)).toThrow(expect.objectContaining({ code: "ENGINE_URL" }));
   await using both = openEngine(two);
   await both.connect();
+});
+
+test("a limited task whose home moves has its limit on each home until the earlier one is drained", async ({
+  startServers,
+}) => {
+  const { servers } = await startServers(3);
+  const [two, three] = [urlOf(servers.slice(0, 2)), urlOf(servers)];
+  const homeOf = (name: string, count: number): number =>
+    shardOfHash(placeOfKey(homeKey("loop", name)).hash, count);
+  const names = Array.from({ length: 100 }, (_, n) => `change.limited${n}`);
+  const name = names.find((each) => homeOf(each, 3) === 2)!;
+  const gate = new Event();
+  const begun: string[] = [];
+  const limited = defineTask({ name, concurrency: 1 }, async (key: string) => {
+    begun.push(key);
+    await gate.wait();
+    return key;
+  });
+  await using queue = new TaskQueue({ engine: two });
+  await using worker = new TaskWorker({ engine: two, tasks: [limited] });
+  worker.run().catch(() => {});
+  await worker.ready();
+  const before = ["old 1", "old 2"].map((key) => queue.submit(limited, key));
+  await expect.poll(() => begun, { timeout: 20_000 }).toEqual(["old 1"]);
+  const admin = openShards(three);
+  await admin.set(3);
+  const { engine } = queue;
+  const newHome = (): number =>
+    engine.shardOf!("default.loop", `loop.${engine.newJobId!({ limited: { lane: "loop", task: name } })}`);
+  await expect.poll(newHome, { timeout: 40_000 }).toBe(2);
+  const after = ["new 1", "new 2"].map((key) => queue.submit(limited, key));
+  await expect.poll(() => begun, { timeout: 20_000 }).toEqual(["old 1", "new 1"]);
+  // Each home has one job in its slot and one in its line.
+  await expect
+    .poll(() => queue.taskLimits(), { timeout: 20_000 })
+    .toMatchObject([{ kind: "concurrency", task: name, max: 1, taken: 2, waiting: 2 }]);
+  expect(begun).toEqual(["old 1", "new 1"]);
+  gate.set();
+  expect(await Promise.all([...before, ...after])).toEqual(["old 1", "old 2", "new 1", "new 2"]);
+  await admin.close();
 });

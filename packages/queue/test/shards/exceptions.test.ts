@@ -1,3 +1,4 @@
+import { sleep } from "@taskloom/loop";
 import { TaskQueue, TaskWorker, call, currentJob, defineTask, openEngine } from "@taskloom/queue";
 import { LaneQueues, readRateLimit } from "@taskloom/queue/operating";
 import { Redis } from "ioredis";
@@ -92,47 +93,77 @@ test("a deduplication key, a chosen id and a flow are each on one shard of the w
   expect(servers).toHaveLength(4);
 });
 
-test("a task with limits is refused before a job, a schedule or a worker of it exists", async ({
+test("all jobs of a limited task are on one shard, and its limit holds for them together", async ({
+  startServers,
+}) => {
+  const { url } = await startServers(4);
+  let running = 0;
+  let most = 0;
+  const body = async (n: number): Promise<number> => {
+    most = Math.max(most, ++running);
+    await sleep(1);
+    running--;
+    return n;
+  };
+  const limited = defineTask({ name: "except.one", concurrency: 1 }, body);
+  await using queue = new TaskQueue({ engine: url });
+  await queue.connect();
+  const jobs = Array.from({ length: 12 }, (_, n) =>
+    (n % 3 === 0 ? queue.with({ delay: 5 }) : queue).submit(limited, n),
+  );
+  for (const job of jobs) await job.sent();
+  expect(new Set(jobs.map(({ id }) => queue.engine.shardOf!("default.loop", id))).size).toBe(1);
+  const workers = [1, 2].map(() => new TaskWorker({ engine: url, tasks: [limited], concurrency: 8 }));
+  for (const worker of workers) worker.run().catch(() => {});
+  expect(await Promise.all(jobs)).toEqual(Array.from({ length: 12 }, (_, n) => n));
+  expect(most).toBe(1);
+  for (const worker of workers) await worker.close();
+});
+
+test("a job whose shard does not follow from its limited task is refused before it is stored", async ({
   startServers,
 }) => {
   const { url } = await startServers(2);
   const plain = defineTask({ name: "except.plain" }, async (n: number) => n);
-  const limited = [
-    defineTask({ name: "except.one", concurrency: 1 }, async (n: number) => n),
-    defineTask(
-      { name: "except.key", concurrency: { limit: 1, key: ([n]) => `${n}` } },
-      async (n: number) => n,
-    ),
-    defineTask({ name: "except.rate", rateLimit: { max: 1, duration: 1_000 } }, async (n: number) => n),
-  ];
+  const limited = defineTask({ name: "except.limited", concurrency: 1 }, async (n: number) => n);
   // A queue with one shard can grow, so it refuses, too.
   for (const engine of [url, `${(await startServers(1)).url}?shards=1`]) {
     await using queue = new TaskQueue({ engine });
     const refused = async (submit: () => unknown): Promise<void> => {
       await expect(async () => await submit()).rejects.toMatchObject({
         code: "ENGINE_UNSUPPORTED",
-        message: expect.stringContaining("Use an engine on one server") as string,
+        message: expect.stringContaining("Submit the job by itself") as string,
       });
     };
-    for (const task of limited) {
-      await refused(() => queue.submit(task, 1));
-      await refused(() => queue.with({ delay: 10 }).submit(task, 1));
-      await refused(() => queue.with({ deduplicate: "key" }).submit(task, 1));
-      await refused(() => queue.map(task, [1, 2])[Symbol.asyncIterator]().next());
-      await refused(() => queue.flow(call(plain, 0), [call(task, 1)]));
-      await refused(() => queue.schedule("tick", { every: 1_000 }, task, 1));
-      expect(() => new TaskWorker({ engine, tasks: [plain, task] })).toThrow(
-        expect.objectContaining({ code: "ENGINE_UNSUPPORTED" }) as Error,
-      );
-    }
-    await refused(() => queue.with({ limitKey: "ada" }).submit(plain, 1));
+    await refused(() => queue.with({ id: "chosen" }).submit(limited, 1));
+    await refused(() => queue.with({ deduplicate: "key" }).submit(limited, 1));
+    await refused(() => queue.flow(call(plain, 0), [call(limited, 1)]));
+    await refused(() => queue.flow(call(limited, 0), [call(plain, 1)]));
+    await refused(() => queue.schedule("tick", { every: 1_000 }, limited, 1));
     expect(await queue.counts()).toMatchObject({ waiting: 0, delayed: 0, active: 0, failed: 0 });
     expect(await queue.schedules()).toEqual([]);
     expect(await queue.taskLimits()).toEqual([]);
-    await using worker = new TaskWorker({ engine, tasks: [plain] });
-    worker.run().catch(() => {});
-    expect(await queue.submit(plain, 7)).toBe(7);
   }
+});
+
+test("a worker fails a job that its limit does not count", async ({ startServers }) => {
+  const { url } = await startServers(2);
+  const before = defineTask({ name: "except.grown" }, async (shard: number) => shard);
+  const after = defineTask(
+    { name: "except.grown", concurrency: 1, attempts: 3 },
+    async (shard: number) => shard,
+  );
+  await using queue = new TaskQueue({ engine: url });
+  await queue.connect();
+  // These jobs were submitted while their task had no limit, and are on both shards.
+  const jobs = [0, 1].map(() => queue.submit(before, 7));
+  for (const job of jobs) await job.sent();
+  await using worker = new TaskWorker({ engine: url, tasks: [after] });
+  worker.run().catch(() => {});
+  const ends = await Promise.allSettled(jobs);
+  expect(ends.map(({ status }) => status).toSorted()).toEqual(["fulfilled", "rejected"]);
+  const failed = ends.find((end) => end.status === "rejected");
+  expect(failed?.reason).toMatchObject({ code: "ENGINE_UNSUPPORTED" });
 });
 
 test("BullMQ's own classes see the first shard", async ({ startServers }) => {

@@ -15,7 +15,7 @@ import { serverLocks } from "../../contract/lock-terms.ts";
 import type { LockTerms } from "../../contract/lock-terms.ts";
 import type { JobEnd } from "../../contract/retention.ts";
 import type { ServingWorker } from "../../contract/serving.ts";
-import { idOfKey, idOnShard, placeOfId, placeOfKey } from "../../contract/shard-id.ts";
+import { homeKey, idOfKey, idOnShard, placeOfId, placeOfKey } from "../../contract/shard-id.ts";
 import type { KeptSubmission, StoredJob } from "../../contract/stored-job.ts";
 import type { TaskLimits } from "../../contract/task-limits.ts";
 import type { Transient } from "../../contract/transient.ts";
@@ -28,9 +28,9 @@ import { byShard, eachGroup } from "./by-shard.ts";
 import { readShards } from "./change-shards.ts";
 import { JobPlaces } from "./job-places.ts";
 import { mergedBuckets } from "./merged-buckets.ts";
-import { refusedLimits } from "./refused-limits.ts";
 import { ShardedFlows } from "./sharded-flows.ts";
 import { ShardedJournal } from "./sharded-journal.ts";
+import { ShardedLimits } from "./sharded-limits.ts";
 import { ShardedLane } from "./sharded-lane.ts";
 import { ShardedReplies } from "./sharded-replies.ts";
 import { ShardedWorker } from "./sharded-worker.ts";
@@ -65,7 +65,7 @@ export class ShardedEngine implements Engine {
     this.#places = new JobPlaces(this.shards);
     this.replies = new ShardedReplies(replyAddress, this.shards, this.#places);
     this.journal = new ShardedJournal(this.shards, this.#places);
-    this.limits = refusedLimits(this.url);
+    this.limits = new ShardedLimits(this.url, this.shards, this.#places);
   }
 
   /** @throws {@link EngineUrlError} if the URL names no servers, or an impossible number of shards. */
@@ -147,7 +147,8 @@ export class ShardedEngine implements Engine {
     return serverLocks(500, { module: RENEWAL_MODULE, server: servers });
   }
 
-  newJobId({ key, beside }: NewJobPlace): string {
+  newJobId({ key, limited, beside }: NewJobPlace): string {
+    if (limited !== undefined) return idOfKey(homeKey(limited.lane, limited.task));
     if (key !== undefined) return idOfKey(key);
     const place = beside === undefined ? undefined : placeOfId(beside);
     return idOnShard(place?.kind === "named" ? place.shard : this.shards.nextShard());
