@@ -57,3 +57,16 @@ test("a run waits while its shard is away, and the others go on", async ({ start
   await Promise.all(signals);
   expect(await Promise.all(onLost)).toHaveLength(onLost.length);
 });
+
+test("a run's job of a limited task is refused: its shard is that of the run", async ({ startServers }) => {
+  const { url } = await startServers(2);
+  const limited = defineTask({ name: "shards.limited", concurrency: 1 }, async (n: number) => n);
+  const caller = defineWorkflow({ name: "shards.caller" }, function* (n: number) {
+    return yield* submit(limited, n);
+  });
+  await using queue = new TaskQueue({ engine: url });
+  await using worker = new TaskWorker({ engine: url, tasks: [limited, caller] });
+  worker.run().catch(() => {});
+  await expect(queue.submit(caller, 1)).rejects.toMatchObject({ code: "ENGINE_UNSUPPORTED" });
+  expect(await queue.submit(limited, 2)).toBe(2);
+});
