@@ -14,7 +14,7 @@ export function operator(
 ): Command {
   return operatorOfQueue(taskloom, usage, description, ...examples).option(
     "--queue <name>",
-    "the queue (default: default)",
+    "the queue (default: all queues; for a new job or schedule, the queue default)",
   );
 }
 
