@@ -96,8 +96,8 @@ export const equivalents: readonly Equivalents[] = [
   {
     reason: "The loop is closed, and accepts and runs no callback any more.",
     mutants: [
-      ["kernel/ring-buffer.ts", "this.#ring = emptyRing(8);", ";"],
-      ["kernel/ring-buffer.ts", "this.#mask = 7;", ";"],
+      ["kernel/ring-buffer.ts", "this.#ring = NOTHING;", ";"],
+      ["kernel/ring-buffer.ts", "this.#mask = -1;", ";"],
       ["kernel/scheduler.ts", "this.#todo = 0;", ";"],
       ["kernel/timer-heap.ts", "this.#keys = NONE;", ";"],
       ["kernel/timer-heap.ts", "this.#timers = [];", ";"],

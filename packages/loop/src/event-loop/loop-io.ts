@@ -1,5 +1,4 @@
 import type { Duplex, Readable, Writable } from "node:stream";
-import type { Clock } from "../kernel/clock.ts";
 import { Scheduler } from "../kernel/scheduler.ts";
 import type { Coroutine } from "../task/coroutine.ts";
 import { createConnection } from "../io/connection.ts";
@@ -24,10 +23,6 @@ export abstract class LoopIo extends Scheduler {
   /** Both are made for the first use: the loops of durable runs have none. */
   #resources: OpenResources | null = null;
   #signalHandlers: SignalHandlers | null = null;
-
-  protected constructor(clock: Clock) {
-    super(clock);
-  }
 
   /** @internal */
   get _resources(): OpenResources {

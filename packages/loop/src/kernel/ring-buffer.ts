@@ -64,7 +64,7 @@ export class RingBuffer<T> {
 
   #grow(): void {
     const old = this.#ring;
-    const ring = emptyRing<T>(old.length === 0 ? FIRST : old.length * 2);
+    const ring = emptyRing<T>(Math.max(FIRST, 2 * old.length));
     for (let i = 0; i < old.length; i++) ring[i] = old[(this.#head + i) & this.#mask];
     this.#ring = ring;
     this.#mask = ring.length - 1;
