@@ -144,7 +144,7 @@ test("an end whose answer is lost is not repeated on the job's next attempt", as
 plainTest("a lost lock is news of one run, not of the job's next attempt", async () => {
   const renewal = new LockRenewal({
     address: undefined,
-    queues: ["queue"],
+    queues: ["queue", "other"],
     slots: 4,
     duration: 8_000,
     interval: 500,
@@ -169,6 +169,17 @@ plainTest("a lost lock is news of one run, not of the job's next attempt", async
   // The next attempt has begun while the end of this one is still being stored: its lock is free, and the other is held.
   const third = locks.hold("job", "worker:2", "task");
   expect(newestOfEach(renewal.table.entries()).map(({ token }) => token)).toEqual(["worker:2"]);
+  // Another queue can have a job of the same id, such as the run of a schedule: it is another job, whose lock is renewed, too.
+  const others = renewal.locksOf({
+    name: "other",
+    lockDuration: 8_000,
+    extend: async () => [],
+    onLost: () => {},
+  });
+  const elsewhere = others.hold("job", "worker:3", "task");
+  const tokens = newestOfEach(renewal.table.entries()).map(({ token }) => token);
+  expect(tokens.toSorted()).toEqual(["worker:2", "worker:3"]);
+  others.release(elsewhere);
   locks.lost("job", second.sequence!);
   expect(lost).toEqual(["job"]);
   locks.lost("job", third.sequence!);

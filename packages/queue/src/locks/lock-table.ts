@@ -10,13 +10,14 @@ export interface HeldLock {
 
 /**
  * Returns the newest lock of each job. The next attempt of a job can begin in this process while the end of the previous
- * one is still being stored; the engine's answer is then about the next attempt.
+ * one is still being stored; the engine's answer is then about the next attempt. Two queues can have jobs of one id.
  */
 export function newestOfEach(locks: readonly HeldLock[]): HeldLock[] {
   const newest = new Map<string, HeldLock>();
   for (const lock of locks) {
-    const known = newest.get(lock.id);
-    if (known === undefined || known.sequence < lock.sequence) newest.set(lock.id, lock);
+    const job = `${lock.queue} ${lock.id}`;
+    const known = newest.get(job);
+    if (known === undefined || known.sequence < lock.sequence) newest.set(job, lock);
   }
   return [...newest.values()];
 }
