@@ -78,11 +78,11 @@ export class JobFactory {
   /**
    * Throws for a job of a limited task whose shard does not follow from its task.
    *
-   * @param origin the reason for the job's place; undefined for a job whose id the factory has made.
+   * @param origin the rule that decides its place, as `a job of a flow`.
    * @throws {@link EngineUnsupportedError} on an engine with shards.
    */
-  refuseElsewhere({ name, limits }: ResolvedTaskOptions, origin: string | undefined): void {
-    if (limits !== undefined && origin !== undefined) this.#engine.limits.refuse?.(name, origin);
+  refuseElsewhere({ name, limits }: ResolvedTaskOptions, origin: string): void {
+    if (limits !== undefined) this.#engine.limits.refuse?.(name, origin);
   }
 
   /** Returns the data of a job, without its deadline, which is set when the job is sent. */

@@ -24,21 +24,20 @@ interface PackCalls {
  */
 export async function startPack<R>(client: JobClient, jobs: JobFactory, calls: PackCalls): Promise<Pack<R>> {
   const { task, chunk } = calls;
-  const size = chunk.length;
-  const { name } = task;
   const { checked, refused } = await checkEach(task, chunk);
+  const pack = { size: chunk.length, refused, name: task.name };
   const accepted = checked.filter((args) => args !== undefined);
-  if (accepted.length === 0) return { size, refused, task: undefined, name };
+  if (accepted.length === 0) return { ...pack, task: undefined };
   try {
-    return { size, refused, task: submitPack<R>(client, jobs, calls, accepted), name };
+    return { ...pack, task: submitPack<R>(client, jobs, calls, accepted) };
   } catch (error) {
     const sendable = sendableCalls(checked, refused);
     if (sendable.length === accepted.length || sendable.length === 0) {
       // Either all calls are at fault, or the fault belongs to no single call.
-      for (let at = 0; at < size; at++) if (!refused.has(at)) refused.set(at, error);
-      return { size, refused, task: undefined, name };
+      for (let at = 0; at < pack.size; at++) if (!refused.has(at)) refused.set(at, error);
+      return { ...pack, task: undefined };
     }
-    return { size, refused, task: submitPack<R>(client, jobs, calls, sendable), name };
+    return { ...pack, task: submitPack<R>(client, jobs, calls, sendable) };
   }
 }
 

@@ -25,8 +25,13 @@ export function laneQueueName(queue: string, lane: Lane): string {
 
 /** Returns the Taskloom queue that a BullMQ queue is a lane of; undefined for any other BullMQ queue. */
 export function queueOfLaneName(name: string): string | undefined {
-  const lane = lanes.find((each) => name.endsWith(`.${each}`));
+  const lane = laneOfLaneName(name);
   return lane === undefined ? undefined : name.slice(0, -lane.length - 1);
+}
+
+/** Returns the lane of a BullMQ queue of Taskloom. */
+export function laneOfLaneName(name: string): Lane | undefined {
+  return lanes.find((each) => name.endsWith(`.${each}`));
 }
 
 /**

@@ -1,4 +1,4 @@
-import { laneOfJobId } from "../../contract/lane.ts";
+import { laneOfLaneName } from "../../contract/lane.ts";
 import { homeKey, placeOfId } from "../../contract/shard-id.ts";
 import { limitNameParts } from "../../contract/task-limits.ts";
 import type {
@@ -52,6 +52,11 @@ export class ShardedLimits implements TaskLimits {
     return shardOfWorker(token) ?? (await this.#places.of(lane, id));
   }
 
+  /** Returns the shards that have jobs of the task of a limit: one in each layout. */
+  #homesOf(lane: string, limit: string): readonly number[] {
+    return this.#places.ofKey(homeKey(laneOfLaneName(lane) ?? lane, limitNameParts(limit).task));
+  }
+
   async join(lane: string, entries: readonly LimitEntry[]): Promise<void> {
     // The jobs are added next, by the layout that counts now. If it changes between, a job enters its line when it asks.
     await this.#shards.fresh();
@@ -65,11 +70,8 @@ export class ShardedLimits implements TaskLimits {
   /** @throws {@link EngineUnsupportedError} for a job that is not on a home of its task, whose limit does not count it. */
   async ask(lane: string, id: string, token: string, asked: readonly AskedLimit[]): Promise<LimitAnswer> {
     const shard = await this.#shardOf(lane, id, token);
-    for (const { name } of asked) {
-      const { task } = limitNameParts(name);
-      const homes = this.#places.ofKey(homeKey(laneOfJobId(id) ?? laneIn(lane), task));
-      if (!homes.includes(shard)) this.refuse(task, `job ${id}`);
-    }
+    for (const { name } of asked)
+      if (!this.#homesOf(lane, name).includes(shard)) this.refuse(limitNameParts(name).task, `job ${id}`);
     return await this.#limits(shard, (limits) => limits.ask(lane, id, token, asked), "write");
   }
 
@@ -87,8 +89,7 @@ export class ShardedLimits implements TaskLimits {
   async wake(lane: string, woken: readonly string[]): Promise<void> {
     await Promise.all(
       woken.flatMap((name) =>
-        this.#places
-          .ofKey(homeKey(laneIn(lane), limitNameParts(name).task))
+        this.#homesOf(lane, name)
           .filter((shard) => this.#shards.isUp(shard))
           .map((shard) => this.#limits(shard, (limits) => limits.wake(lane, [name]))),
       ),
@@ -121,9 +122,4 @@ export class ShardedLimits implements TaskLimits {
     const shard = await this.#places.of(lane, id);
     return await this.#limits(shard, (limits) => limits.place(lane, id));
   }
-}
-
-/** Returns the lane in the name of a queue's lane, as `loop` in `default.loop`. */
-function laneIn(laneName: string): string {
-  return laneName.slice(laneName.lastIndexOf(".") + 1);
 }
