@@ -72,7 +72,11 @@ ownRedisTest(
       await observer.save();
       const before = effects.length;
       await delay(LOST_MS);
-      const parked = await observer.zcard(`taskloom:${name}.workflow:delayed`);
+      // The runs that park began together, so at some moments all of them have a step under way.
+      let parked = 0;
+      const count = async (): Promise<number> =>
+        (parked = await observer.zcard(`taskloom:${name}.workflow:delayed`));
+      await expect.poll(count, { timeout: 10_000, interval: 5 }).toBeGreaterThan(0);
       atLoss.push({ before, effects: effects.length, parked });
       await redis.kill();
       await redis.restart();
