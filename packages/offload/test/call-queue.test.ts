@@ -5,9 +5,15 @@ import { CallQueue } from "../src/pool/call-queue.ts";
 interface Item {
   priority: number;
   isWaiting: boolean;
+  passed: number;
   id: number;
 }
-const item = (id: number, priority = 0): Item => ({ id, priority, isWaiting: false });
+const item = (id: number, priority = 0): Item => ({
+  id,
+  priority,
+  isWaiting: false,
+  passed: 0,
+});
 
 describe("CallQueue", () => {
   it("is first come, first served within a priority, whatever is removed and put back", () => {
@@ -47,6 +53,16 @@ describe("CallQueue", () => {
     const queue = new CallQueue<Item>();
     for (const [id, priority] of [0, 5, -1, 5, 0].entries()) queue.push(item(id, priority));
     expect(queue.clear().map((one) => one.id)).toEqual([1, 3, 0, 4, 2]);
+  });
+
+  it("keeps the turn of a call that is put back", () => {
+    const queue = new CallQueue<Item>();
+    queue.push(item(-1, 0));
+    for (let id = 1; id <= 40; id++) queue.push(item(id, 1));
+    const taken = Array.from({ length: 17 }, () => queue.take()!);
+    expect(taken.map(({ id }) => id)).toEqual([...Array.from({ length: 16 }, (_, n) => n + 1), -1]);
+    queue.putBack(taken.slice(-1));
+    expect(queue.take()!.id).toBe(-1);
   });
 
   it("starves nobody: a lower priority has its turn after 16 of higher ones", () => {

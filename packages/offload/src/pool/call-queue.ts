@@ -47,6 +47,8 @@ export interface QueuedCall {
   readonly priority: number;
   /** False once the call was taken or removed. */
   isWaiting: boolean;
+  /** The number of higher calls that went before its level when the call was taken: its turn, if it is put back. */
+  passed: number;
 }
 
 interface Level<T> {
@@ -95,7 +97,9 @@ export class CallQueue<T extends QueuedCall> {
   putBack(calls: readonly T[]): void {
     for (let i = calls.length - 1; i >= 0; i--) {
       const call = calls[i]!;
-      this.#level(call.priority).calls.unshift(call);
+      const level = this.#level(call.priority);
+      level.calls.unshift(call);
+      level.passed = Math.max(level.passed, call.passed);
       call.isWaiting = true;
       this.#size++;
     }
@@ -119,9 +123,10 @@ export class CallQueue<T extends QueuedCall> {
     if (this.#levels.length > 1) {
       for (const other of this.#levels)
         if (other.priority < level.priority && other.calls.length > 0) other.passed++;
-      level.passed = 0;
     }
     const call = level.calls.shift()!;
+    call.passed = level.passed;
+    level.passed = 0;
     call.isWaiting = false;
     this.#size--;
     return call;

@@ -43,6 +43,7 @@ export class ThreadTask<Thread> extends ExternalTask<unknown> implements QueuedC
   /** The parts that stay here; null for plain calls. */
   readonly local: CallerParts | null;
   isWaiting = false;
+  passed = 0;
   /** The thread to which the call was sent, with its number there. A call that is sent again gets new ones. */
   thread: Thread | null = null;
   seq = 0;
