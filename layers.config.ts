@@ -60,8 +60,8 @@ export const layeredPackages: readonly LayeredPackage[] = [
   {
     sources: "packages/queue/src",
     layers: [
-      ["as-error.ts", "error-code.ts", "errors.ts", "message-of.ts", "value-or.ts", "cron"],
-      ["milliseconds.ts"],
+      ["as-error.ts", "error-code.ts", "errors.ts", "message-of.ts", "value-or.ts"],
+      ["check-option-names.ts", "cron", "milliseconds.ts"],
       ["wire"],
       ["contract"],
       ["definition", "bullmq", "locks"],

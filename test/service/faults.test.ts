@@ -37,9 +37,9 @@ test("a worker process that is killed is followed by another, and its job runs t
     .toHaveLength(1);
   const holder = (await workers()).find((worker) => worker.jobs.length === 1);
   process.kill(holder!.pid, "SIGKILL");
-  await expect
-    .poll(async () => (await taskloom("ps", "--engine", redis.url)).stdout, { timeout: 20_000 })
-    .toMatch(new RegExp(`${holder?.pid} +│ dead`));
+  const ps = async (): Promise<string> => (await taskloom("ps", "--engine", redis.url)).stdout;
+  await expect.poll(ps, { timeout: 20_000 }).toMatch(new RegExp(`${holder?.pid} +│ dead`));
+  expect(await ps()).toMatch(new RegExp(`last job of a silent worker[^]*${id} +│ test\\.wait`));
   await service.process.printed(/"event":"died".*SIGKILL/);
   await expect
     .poll(async () => (await workers()).filter(({ slot }) => slot === holder?.slot).length, {
@@ -47,6 +47,8 @@ test("a worker process that is killed is followed by another, and its job runs t
     })
     .toBeGreaterThan(1);
   expect(await service.job(id, 60)).toMatchObject({ state: "completed", value: "waited" });
+  const [line] = await service.process.printed(/^.*"event":"recovered".*$/m);
+  expect(JSON.parse(line)).toMatchObject({ id, task: "test.wait", attempt: 1, recoveries: 1 });
   await service.stop();
 }, 240_000);
 

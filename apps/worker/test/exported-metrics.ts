@@ -46,7 +46,7 @@ interface Recorder {
 /** Records each event of a worker once. */
 export function recordAll(metrics: Recorder): void {
   const job = { id: "loop.1", name: "mail.send", queue: "default", lane: "loop", attempt: 1 } as const;
-  metrics.started({ ...job, args: [], waited: 20 });
+  metrics.started({ ...job, args: [], waited: 20, recoveries: 0 });
   metrics.ended({ ...job, state: "completed", duration: 40 });
   metrics.stalled();
   metrics.unknown("mail.lost");

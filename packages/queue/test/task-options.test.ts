@@ -56,3 +56,15 @@ test("a submission with a key that no limit uses, or that no engine stores, is r
     TaskOptionsError,
   );
 });
+
+test("a schedule refuses an unknown name of its times, such as BullMQ's, and a pattern by its field", async () => {
+  await using queue = new TaskQueue({ engine: "memory:task-options" });
+  const free = defineTask({ name: "free" }, async () => {});
+  await expect(queue.schedule("s", { pattern: "0 3 * * *" } as never, free)).rejects.toThrow(
+    "There is no option `pattern` of the times of a schedule. Known are: cron, every, timezone, until.",
+  );
+  await expect(queue.schedule("s", { cron: "0 3 * * *", timeZone: "UTC" } as never, free)).rejects.toThrow(
+    "Did you mean timezone?",
+  );
+  await expect(queue.schedule("s", { cron: "0 25 * * *" }, free)).rejects.toThrow('field "hour" (25)');
+});

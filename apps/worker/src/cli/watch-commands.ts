@@ -41,12 +41,18 @@ function workersText(workers: readonly WorkerView[]): string {
 
 function jobsText(workers: readonly WorkerView[]): string[] {
   // The last jobs of a silent worker may run elsewhere by now, because the worker can be dead.
-  const live = workers.filter(({ silentFor }) => silentFor === undefined);
-  const jobs = live.flatMap((worker) => worker.jobs.map((job) => ({ worker, job })));
+  const [live, silent] = [true, false].map((isLive) =>
+    workers.filter(({ silentFor }) => (silentFor === undefined) === isLive),
+  ) as [WorkerView[], WorkerView[]];
+  return [...jobTable(live, "job"), ...jobTable(silent, "last job of a silent worker")];
+}
+
+function jobTable(workers: readonly WorkerView[], title: string): string[] {
+  const jobs = workers.flatMap((worker) => worker.jobs.map((job) => ({ worker, job })));
   if (jobs.length === 0) return [];
   return [
     tableText(
-      ["job", "task", "queue", "worker", "attempt", "for"],
+      [title, "task", "queue", "worker", "attempt", "for"],
       jobs.map(({ worker, job }) => [
         job.id,
         taskLabel(job),

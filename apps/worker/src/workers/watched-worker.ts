@@ -214,13 +214,19 @@ export class WatchedWorker implements Life {
   }
 
   #started(start: JobStart): void {
-    const { id, name, queue, lane, attempt, args, calls } = start;
+    const { id, name, queue, lane, attempt, args, calls, recoveries } = start;
     const pack = calls === undefined ? {} : { calls };
     this.#jobs.set(id, { id, task: name, queue, lane, attempt, ...pack, startedAt: Date.now() });
     this.#metrics.record((metrics) => metrics.started(start));
     this.#meters?.started(start);
     this.#spans.started(start);
     const { logger } = this.#options;
+    // A durable run keeps the number, and starts each time that it wakes.
+    if (recoveries > 0 && lane !== "workflow")
+      logger.warn(
+        { event: "recovered", id, task: name, queue, lane, attempt, ...pack, recoveries },
+        `job ${id} of task ${name} runs again: ${recoveries === 1 ? "a worker" : `${recoveries} workers`} that ran it died or lost its lock`,
+      );
     if (!logger.isLevelEnabled("debug")) return;
     const text = JSON.stringify(args);
     const shown = text.length <= MAX_SHOWN_ARGUMENTS ? text : `${text.slice(0, MAX_SHOWN_ARGUMENTS)}…`;

@@ -1,7 +1,10 @@
 import { createRequire } from "node:module";
 import type { CronExpression } from "cron-parser";
+import { messageOf } from "../message-of.ts";
 
 const require = createRequire(import.meta.url);
+
+const FIELDS = ["second", "minute", "hour", "day of the month", "month", "day of the week"];
 
 /**
  * A cron pattern without a zone: the times that a clock shows.
@@ -23,7 +26,13 @@ export class CronPattern {
       throw new Error("`H` would be a different time at each start, so write the time itself");
     // Loaded with the first pattern, since the parser brings a library of time zones.
     const { CronExpressionParser } = require("cron-parser") as typeof import("cron-parser");
-    this.#expression = CronExpressionParser.parse(pattern.trim(), { tz: "UTC", currentDate: new Date(0) });
+    const parse = (text: string): CronExpression =>
+      CronExpressionParser.parse(text, { tz: "UTC", currentDate: new Date(0) });
+    try {
+      this.#expression = parse(pattern.trim());
+    } catch (error) {
+      throw new Error(`${faultyField(fields, parse)}${messageOf(error)}`, { cause: error });
+    }
     this.isEveryHour = this.#expression.fields.hour.values.length === 24;
   }
 
@@ -39,4 +48,18 @@ export class CronPattern {
       return undefined; // cron-parser stops after 10,000 steps, for example for the 31st of February or April.
     }
   }
+}
+
+/** Returns the start of a message that names the first field at fault; the parser's own message has no name. */
+function faultyField(fields: readonly string[], parse: (pattern: string) => unknown): string {
+  const names = FIELDS.slice(-fields.length);
+  const at = fields.findIndex((field, place) => {
+    try {
+      parse(fields.map((_, other) => (other === place ? field : "*")).join(" "));
+      return false;
+    } catch {
+      return true;
+    }
+  });
+  return fields.length === 1 || at < 0 ? "" : `field "${names[at]}" (${fields[at]}): `;
 }

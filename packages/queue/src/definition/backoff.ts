@@ -1,4 +1,4 @@
-import { unknownOption } from "@taskloom/loop/did-you-mean";
+import { checkOptionNames } from "../check-option-names.ts";
 import { TaskOptionsError } from "../errors.ts";
 import { messageOf } from "../message-of.ts";
 import { LONGEST_TIME_MS, wholeMilliseconds } from "../milliseconds.ts";
@@ -33,12 +33,6 @@ const BACKOFF_OPTIONS: Readonly<Record<keyof Backoff, true>> = {
 };
 /** The wait if a back-off function throws, or returns no time: a task that fails at once must not spin. */
 const FALLBACK_MS = 1_000;
-
-/** @throws {@link TaskOptionsError} for an option that is not known. */
-export function checkOptionNames(options: object, known: object, of: string): void {
-  const message = unknownOption(options, Object.keys(known), of);
-  if (message !== undefined) throw new TaskOptionsError(message);
-}
 
 /**
  * Returns the back-off with whole milliseconds.

@@ -3,7 +3,7 @@ import type { AskedLimit } from "../contract/task-limits.ts";
 import { TaskOptionsError } from "../errors.ts";
 import { wholeMilliseconds } from "../milliseconds.ts";
 import { isPlainText } from "../wire/plain-text.ts";
-import { checkOptionNames } from "./backoff.ts";
+import { checkOptionNames } from "../check-option-names.ts";
 
 /**
  * The key under which a limit counts a job: a function of its arguments, or `"limitKey"` for the `limitKey` of its submission.

@@ -1,4 +1,5 @@
 import type { RepeatOptions } from "bullmq";
+import { checkOptionNames } from "../check-option-names.ts";
 import { CronPattern } from "../cron/cron-pattern.ts";
 import { nextRun } from "../cron/next-run.ts";
 import { nextRunOf } from "../cron/repeat-strategy.ts";
@@ -30,6 +31,8 @@ export type When = (
   readonly until?: Date | number;
 };
 
+const TIMES = { cron: true, every: true, timezone: true, until: true };
+
 /**
  * Returns BullMQ's options of a schedule.
  *
@@ -41,6 +44,7 @@ export function repeatOf(id: string, when: When): Omit<RepeatOptions, "key"> {
       `Expected a schedule's id to be 1 to 100 letters, digits, '_', '.' or '-', got ${JSON.stringify(id)}`,
     );
   }
+  checkOptionNames(when, TIMES, "the times of a schedule");
   const { cron, every, timezone, until } = when;
   if ((cron === undefined) === (every === undefined))
     throw new TaskOptionsError("Expected a schedule to have either `cron` or `every`");

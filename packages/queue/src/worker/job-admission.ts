@@ -4,6 +4,8 @@ import type { WorkerLane } from "../contract/engine-worker.ts";
 import type { Engine } from "../contract/engine.ts";
 import { DelayedError } from "../contract/moved-job.ts";
 import type { BullJob } from "../contract/lane-queue.ts";
+import { publicId } from "../contract/lane.ts";
+import type { Lane } from "../contract/lane.ts";
 import { untilAnswered, untilDone } from "../contract/transient.ts";
 import type { RunnableTask } from "../definition/define-task.ts";
 import { WorkerDiedError } from "../errors.ts";
@@ -38,6 +40,7 @@ export type Admission = AdmittedJob | { readonly kind: "end"; readonly result: u
 /** The parts of a worker that {@link JobAdmission} needs. */
 export interface JobAdmissionOptions {
   readonly engine: Engine;
+  readonly lane: Lane;
   readonly tasks: ReadonlyMap<string, RunnableTask>;
   readonly reportUnknown: ReportUnknown;
   /**
@@ -50,14 +53,16 @@ export interface JobAdmissionOptions {
 /** Decides whether a job that a worker has taken may run. */
 export class JobAdmission {
   readonly #engine: Engine;
+  readonly #lane: Lane;
   readonly #tasks: ReadonlyMap<string, RunnableTask>;
   readonly #reportUnknown: ReportUnknown;
   readonly #limits: boolean;
   readonly #reported = new ReportedIds();
   readonly #putBacks = new PutBacks();
 
-  constructor({ engine, tasks, reportUnknown, limits }: JobAdmissionOptions) {
+  constructor({ engine, lane, tasks, reportUnknown, limits }: JobAdmissionOptions) {
     this.#engine = engine;
+    this.#lane = lane;
     this.#tasks = tasks;
     this.#reportUnknown = reportUnknown;
     this.#limits = limits;
@@ -74,12 +79,12 @@ export class JobAdmission {
   admit(job: BullJob, lock: string, lane?: WorkerLane): Admission | Promise<Admission> {
     const cancelled = cancelReasonOf(job);
     if (cancelled !== undefined) return { kind: "end", result: cancelledEnvelope(cancelled || undefined) };
-    refuseUnreadable(job);
+    refuseUnreadable(job, this.#lane);
     const failure = failureOf(job);
     if (failure !== undefined) return this.#failBefore(job, failure);
     const definition = this.#tasks.get(job.name);
     if (definition === undefined || !isFor(definition, job)) return this.putBack(job, lock, lane);
-    if (this.#limits) refuseDeadly(job);
+    if (this.#limits) refuseDeadly(job, this.#lane);
     const left = this.#timeLeft(job);
     const { flow } = job.data;
     if (flow !== undefined) return this.#afterChildren(job, flow, definition, left);
@@ -108,7 +113,8 @@ export class JobAdmission {
   async putBack(job: BullJob, lock: string, lane: WorkerLane | undefined): Promise<never> {
     const id = job.id!;
     const version = job.plain === undefined ? job.data.version : undefined;
-    if (this.#reported.isFirst(id)) this.#reportUnknown({ id, name: job.name, version });
+    if (this.#reported.isFirst(id))
+      this.#reportUnknown({ id: publicId(this.#lane, id), name: job.name, version });
     const due = Date.now() + this.#putBacks.next(id);
     lane?.leaveToOthers(due);
     await untilDone(this.#engine, () => job.moveToDelayed(due, lock));
@@ -120,7 +126,7 @@ export class JobAdmission {
     if (deadline === undefined) return undefined;
     const left = deadline - this.#engine.now();
     if (left > 0 || !this.#limits) return left;
-    const message = `Job ${id} (${name}) was not started, since its deadline had passed ${Math.ceil(-left)} ms before`;
+    const message = `Job ${publicId(this.#lane, id!)} (${name}) was not started, since its deadline had passed ${Math.ceil(-left)} ms before`;
     throw new StoredFailure(new TimeoutError(message), { final: true });
   }
 }
@@ -148,16 +154,16 @@ function isFor({ task }: RunnableTask, { data, plain }: BullJob): boolean {
 }
 
 /** Fails a job whose record cannot be read. */
-function refuseUnreadable(job: BullJob): void {
+function refuseUnreadable(job: BullJob, lane: Lane): void {
   const reason = unreadableReason(job);
   if (reason === undefined) return;
-  const message = `Job ${job.id} (${job.name}) cannot be run, since ${reason}; submit it again`;
+  const message = `Job ${publicId(lane, job.id!)} (${job.name}) cannot be run, since ${reason}; submit it again`;
   throw new StoredFailure(new WireError("MALFORMED", "job", message), { final: true });
 }
 
 /** Fails a job under which too many workers have died. */
-function refuseDeadly({ id, name, opts, stalledCounter }: BullJob): void {
+function refuseDeadly({ id, name, opts, stalledCounter }: BullJob, lane: Lane): void {
   if (stalledCounter <= Math.max(opts.attempts ?? 1, FORGIVEN_DEATHS)) return;
-  const message = `Job ${id} (${name}) was running in each of ${stalledCounter} workers that died, so it is not retried; find out why they died, and retry the job`;
+  const message = `Job ${publicId(lane, id!)} (${name}) was running in each of ${stalledCounter} workers that died, so it is not retried; find out why they died, and retry the job`;
   throw new StoredFailure(new WorkerDiedError(message), { final: true });
 }

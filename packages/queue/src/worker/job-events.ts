@@ -1,4 +1,5 @@
 import type { BullJob } from "../contract/lane-queue.ts";
+import { publicId } from "../contract/lane.ts";
 import type { Lane } from "../contract/lane.ts";
 
 /** The start of one job on this worker. */
@@ -15,6 +16,8 @@ export interface JobStart {
    * was parked.
    */
   readonly waited: number;
+  /** The number of workers that have run the job before, and died or lost its lock; 0 for most jobs. */
+  readonly recoveries: number;
   /** The arguments in the wire's JSON; for a pack, the arguments of each call. */
   readonly args: readonly unknown[];
   /** The number of calls in the job, if it is a pack of a queue's `map`. */
@@ -99,12 +102,13 @@ export interface WorkerListeners {
 /** Returns the event of a job that has just started. */
 export function startOf(job: BullJob, queue: string, lane: Lane): JobStart {
   return {
-    id: job.id!,
+    id: publicId(lane, job.id!),
     name: job.name,
     queue,
     lane,
     attempt: job.attemptsMade + 1,
     waited: waitedOf(job, lane),
+    recoveries: job.stalledCounter,
     args: job.plain === undefined ? job.data.args : [job.plain.data],
     ...callsOf(job),
   };
@@ -125,7 +129,7 @@ export function endOfAttempt(
   error: unknown,
 ): JobEvent {
   return {
-    id: job.id!,
+    id: publicId(lane, job.id!),
     name: job.name,
     queue,
     lane,

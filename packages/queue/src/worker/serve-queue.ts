@@ -73,7 +73,7 @@ export function serveQueue(options: ServedQueueOptions): ServedLane[] {
     });
 
   const broughtRunner = (open: LaneRunnerFactory, replies: OutcomeReplies): LaneRunner => {
-    const admission = new JobAdmission({ engine, tasks, reportUnknown, limits: false });
+    const admission = new JobAdmission({ engine, lane: "workflow", tasks, reportUnknown, limits: false });
     return open({
       engine,
       queue,

@@ -1,5 +1,5 @@
 import { Future, getEventLoop, sleep } from "@taskloom/loop";
-import { encodeValue, storableText, untilAnswered } from "@taskloom/queue/lane";
+import { encodeValue, publicId, storableText, untilAnswered } from "@taskloom/queue/lane";
 import type { AppendAnswer, BullJob, JobData, OpenedRun, RunAppend } from "@taskloom/queue/lane";
 import type { Json } from "@taskloom/queue/wire";
 import type { WorkflowDefinition } from "../definition/workflow-definition.ts";
@@ -85,7 +85,7 @@ export class ResidentRun implements Appending, StepsOwner {
     this.#run = new DurableRun({
       workflow,
       args: data.args as Json,
-      id: job.id!,
+      id: publicId("workflow", job.id!),
       host: this.#steps,
       generation: record.place.generation,
       attempt: job.attemptsStarted,
@@ -368,7 +368,7 @@ export class ResidentRun implements Appending, StepsOwner {
     const history = this.#record.history ?? (await this.#readHistory());
     if (history === undefined) return;
     const recorded = {
-      id: this.#job.id!,
+      id: this.#run.id,
       args: data.args as Json,
       generation: place.generation,
       limits: data,

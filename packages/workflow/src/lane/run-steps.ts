@@ -7,6 +7,7 @@ import {
   idInRun,
   JobLog,
   notifyListener,
+  publicId,
   runInSubmissionContext,
   untilAnswered,
 } from "@taskloom/queue/lane";
@@ -164,7 +165,7 @@ export class RunSteps implements RunHost {
     if (onStep === undefined) return;
     const error = step.cancelled() ? undefined : step.exception();
     const event = {
-      run: job.id!,
+      run: publicId("workflow", job.id!),
       key,
       name: task.name,
       queue: context.queue,
@@ -319,7 +320,13 @@ export class RunSteps implements RunHost {
     const { onWarning } = this.#lane.context.listeners;
     const { job, workflow } = this.#owner;
     if (onWarning === undefined) process.emitWarning(message, { type: "TaskloomWarning", code });
-    else notifyListener("onWarning", onWarning, { code, message, id: job.id!, name: workflow.task.name });
+    else
+      notifyListener("onWarning", onWarning, {
+        code,
+        message,
+        id: publicId("workflow", job.id!),
+        name: workflow.task.name,
+      });
   }
 }
 

@@ -6,6 +6,7 @@ import {
   EarlyCancels,
   JOURNAL_PAGE,
   jobLeft,
+  publicId,
   ReportedIds,
   RunJobs,
   StoredFailure,
@@ -206,7 +207,7 @@ export class WorkflowRunner implements LaneRunner {
     if (this.#isDraining) run.drain();
     if (seat.hasNews) run.news();
     seat.hasNews = false;
-    return getEventLoop().createTask(() => run.drive(), { name: seat.id });
+    return getEventLoop().createTask(() => run.drive(), { name: publicId("workflow", seat.id) });
   }
 
   async #open(
@@ -223,7 +224,7 @@ export class WorkflowRunner implements LaneRunner {
     const deaths = opened === undefined ? 0 : deathsOf(opened, data);
     if (opened !== undefined && deaths > MAX_DEATHS) {
       if (fits) cached.dispose();
-      const message = `Run ${seat.id} (${job.name}) was in each of ${deaths} workers that died at tick ${opened.length}, so it has failed; find out why they died, and retry the run`;
+      const message = `Run ${publicId("workflow", seat.id)} (${job.name}) was in each of ${deaths} workers that died at tick ${opened.length}, so it has failed; find out why they died, and retry the run`;
       throw new StoredFailure(new WorkerDiedError(message), { final: true });
     }
     if (fits) {

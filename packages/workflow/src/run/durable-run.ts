@@ -1,6 +1,7 @@
 import { allTasks, CancelledError, currentTask } from "@taskloom/loop";
 import type { Awaitable, ExceptionContext, Task } from "@taskloom/loop";
 import { describeDeadlock } from "@taskloom/loop/durable";
+import { storedId } from "@taskloom/queue/lane";
 import { decodeValue, encodeError, encodeValue } from "@taskloom/queue/wire";
 import type { Json } from "@taskloom/queue/wire";
 import type { TaskDefinition } from "@taskloom/queue";
@@ -40,6 +41,7 @@ export interface DurableRunOptions {
   readonly workflow: WorkflowDefinition;
   /** The encoded list of arguments. */
   readonly args: Json;
+  /** The id by which users know the run. */
   readonly id: string;
   readonly host: RunHost;
   /** The number of histories before this one, by `continueAs`. Default 0. */
@@ -104,7 +106,8 @@ export class DurableRun {
     this.#bounds = { ...DEFAULT_BOUNDS, maxTicks: workflow.workflow.maxHistory, ...bounds };
     this.#limits = options.limits ?? {};
     // Commands are numbered anew in each history, and neither keys nor ids may come again.
-    const history = generation === 0 ? id : `${id}~${generation}`;
+    const stored = storedId(id);
+    const history = generation === 0 ? stored : `${stored}~${generation}`;
     this.seeded = new Seeded(history);
     this.#loop = new RunLoop<DurableRun>(0, this, workflow.workflow.isGenerator ? this.seeded : null);
     this.#loop.setExceptionHandler((_loop, context) => this.#unhandled(context));
