@@ -4,6 +4,7 @@
 import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, relative, sep } from "node:path";
 import { rolldown } from "rolldown";
+import { dts } from "rolldown-plugin-dts";
 
 /** The modules that are loaded by their address: as threads, on demand, or because their URL is stored. */
 const ADDRESSED = {
@@ -63,13 +64,18 @@ function fileOf(id) {
   return folder === "." ? "shared" : `${folder}/${basename(folder)}`;
 }
 
+/** Whether the package ships the bundled declarations: those of `loop` add members to modules, by their paths. */
+const isBundled = manifest.name !== "@taskloom/loop";
+const external = (id, _importer, isResolved) => !isResolved && !/^\.{0,2}\//.test(id);
+
+rmSync("dist/types", { recursive: true, force: true });
 for (const file of readdirSync("dist", { recursive: true }))
   if (/\.js$|\.d\.ts\.map$/.test(file) && !file.startsWith(".api")) rmSync(join("dist", file));
 const build = await rolldown({
   input: Object.fromEntries(entries.map((entry) => [entry, join(sources, `${entry}.ts`)])),
   platform: "node",
   preserveEntrySignatures: "allow-extension",
-  external: (id, _importer, isResolved) => !isResolved && !/^\.{0,2}\//.test(id),
+  external,
   // Modules register error classes and the like when they are loaded.
   treeshake: false,
 });
@@ -90,6 +96,28 @@ await build.write({
 });
 await build.close();
 
+/** Writes the declarations that the entry points need into `dist/types`: a file for each of them, and one that they share. */
+async function bundleDeclarations() {
+  const declarations = await rolldown({
+    input: Object.fromEntries(
+      exported.map((file) => {
+        const entry = relative("src", file).replace(/\.ts$/, "");
+        return [entry, join(process.cwd(), "dist", `${entry}.d.ts`)];
+      }),
+    ),
+    external,
+    plugins: [dts({ dtsOnly: true, generator: "oxc" })],
+  });
+  await declarations.write({
+    dir: "dist/types",
+    format: "es",
+    entryFileNames: "[name].ts",
+    chunkFileNames: "[name].d.ts",
+    codeSplitting: { groups: [{ name: "shared", minShareCount: 2 }] },
+  });
+  await declarations.close();
+}
+
 /** Returns the declarations that the entry points need. */
 function neededDeclarations() {
   const needed = new Set();
@@ -103,9 +131,11 @@ function neededDeclarations() {
   return needed;
 }
 
-const needed = neededDeclarations();
+if (isBundled) await bundleDeclarations();
+const needed = isBundled ? new Set() : neededDeclarations();
 const unneeded = readdirSync("dist", { recursive: true, encoding: "utf8" }).filter(
-  (file) => file.endsWith(".d.ts") && !file.startsWith(".api") && !needed.has(join("dist", file)),
+  (file) =>
+    file.endsWith(".d.ts") && !/^(?:\.api|types)(?:\/|\\)/.test(file) && !needed.has(join("dist", file)),
 );
 // The compiler keeps them for its next run, so they stay in dist and are left out of the package.
 const ignored = [".api", ".tsbuildinfo", ...unneeded];

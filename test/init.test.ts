@@ -5,6 +5,8 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
@@ -100,4 +102,19 @@ test("a new project serves, and stops at SIGTERM", { timeout: 120_000 }, async (
   expect((await post("/sign-up/ada@example.com")).status).toBe(202);
   service.kill("SIGTERM");
   expect(await exit).toEqual([0, null]);
+});
+
+test("the web server names a port that is in use", { timeout: 120_000 }, async () => {
+  const other = createServer().listen(0, "127.0.0.1");
+  onTestFinished(() => void other.close());
+  await once(other, "listening");
+  const { port } = other.address() as AddressInfo;
+  const started = promisify(execFile)(process.execPath, ["src/server.ts"], {
+    cwd: folder,
+    env: { ...env, PORT: String(port), TASKLOOM_ENGINE: "memory:" },
+  });
+  await expect(started).rejects.toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining(`port ${port} is in use`),
+  });
 });

@@ -38,10 +38,10 @@ function* rounds(): Generator<never, number, unknown> {
   return sum;
 }
 const resident = defineWorkflow({ name: "restored.resident", residentFor: 60_000 }, rounds);
-const parks = defineWorkflow({ name: "restored.parks", residentFor: 0 }, function* (n: number) {
+const parks = defineWorkflow({ name: "restored.parks", residentFor: 0 }, function* (run: number) {
   let sum = 0;
   // At each moment some of these runs are parked, and a few have a step under way.
-  yield* sleep((n % 20) * (PAUSE_MS / 4));
+  yield* sleep((run % 20) * (PAUSE_MS / 4));
   for (let n = 0; n < ROUNDS; n++) {
     yield* sleep(4 * PAUSE_MS);
     sum += yield* step(work, n);

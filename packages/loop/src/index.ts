@@ -30,7 +30,7 @@ export { AsCompleted, asCompleted } from "./waiting/as-completed.ts";
 export { shield } from "./waiting/shield.ts";
 export { timeout, timeoutAt, TimeoutScope } from "./waiting/timeout.ts";
 export { TaskGroup, taskGroup } from "./waiting/task-group.ts";
-export { fromSignal } from "./task/signal.ts";
+export { cancelOnAbort, fromSignal } from "./task/signal.ts";
 export { Lock } from "./sync/lock.ts";
 export { Event } from "./sync/event.ts";
 export { Condition } from "./sync/condition.ts";

@@ -39,7 +39,7 @@ export type { JobSummary } from "./operate/job-states.ts";
 export type { EventOptions, QueueEvent } from "./client/event-stream.ts";
 export type { RemoteTaskState } from "./client/remote-task.ts";
 export type { FailedJob, FailureGroup } from "./operate/failures.ts";
-export type { FlowTask, TaskCall } from "./client/flow.ts";
+export type { FlowOptions, FlowTask, TaskCall } from "./client/flow.ts";
 export type { RemoteMapOptions, Settled } from "./client/remote-map.ts";
 export type { QueueCounts } from "./operate/counts.ts";
 export type { RateLimit } from "./operate/limits.ts";

@@ -45,6 +45,6 @@ test("the run of a schedule has one id for its code, its operators and the liste
   await run.signal(paid, "ada");
   expect(await run.result()).toMatchObject({ id, by: "ada", noted: expect.stringContaining(id.slice(9)) });
   expect(ends).toContain(`${id} completed`);
-  worker.close();
+  await worker.close();
   await running;
 });

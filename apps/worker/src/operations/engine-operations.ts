@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { settleWithin } from "@taskloom/loop/timer";
 import { TaskQueue } from "@taskloom/queue";
 import type { Engine, Lane, SubmitOptions, When } from "@taskloom/queue";
@@ -43,7 +44,7 @@ import { KnownQueues } from "./known-queues.ts";
 import { KnownShards } from "./known-shards.ts";
 import type { ShardsView } from "./known-shards.ts";
 import { KnownTasks } from "./known-tasks.ts";
-import { countAll } from "./operations.ts";
+import { countAll, hasEnded } from "./operations.ts";
 import { EngineRunOperations } from "./run-operations.ts";
 import type {
   CleanSearch,
@@ -85,7 +86,7 @@ export class EngineOperations implements Operations {
   readonly #laneQueues = new Map<string, LaneQueues>();
   readonly #lanes = new Map<string, Queue>();
   /** The jobs that were submitted here and have not ended; each promise resolves when the reply of its end arrives. */
-  readonly #submitted = new Map<string, Promise<unknown>>();
+  readonly #submitted = new Map<string, JobPlace & { readonly ended: Promise<void> }>();
 
   /**
    * @param queues the queues that are shown even while they are empty; a submission without a queue goes to the first.
@@ -121,15 +122,19 @@ export class EngineOperations implements Operations {
       .with(options satisfies SubmitOptions)
       .submit(definition, ...args);
     const { id } = submitted;
-    const ended = submitted
-      .then(
-        () => {},
-        () => {}, // The stored job has the error.
-      )
-      .then(() => this.#submitted.delete(id));
-    this.#submitted.set(id, ended);
-    await submitted.sent();
-    const notice = await this.#known.whyNotServed(queue, task);
+    const ended = submitted.then(
+      () => {},
+      () => {}, // The stored job has the error.
+    );
+    this.#submitted.set(id, { ended, queue, lane: definition.task.runsOn, stored: id });
+    let notice: string | undefined;
+    try {
+      await submitted.sent();
+      notice = await this.#known.whyNotServed(queue, task);
+    } finally {
+      // The caller that waits for the end asks for it in this turn of the event loop.
+      void ended.then(() => setImmediate(() => this.#submitted.delete(id)));
+    }
     return {
       id: submitted.id,
       task,
@@ -167,6 +172,12 @@ export class EngineOperations implements Operations {
 
   async waitForEnd(id: string, milliseconds: number, queue?: string): Promise<JobView> {
     const end = performance.now() + milliseconds;
+    const submitted = this.#submitted.get(id);
+    if (submitted !== undefined && (queue === undefined || submitted.queue === queue)) {
+      await settleWithin(milliseconds, submitted.ended);
+      const job = await readJob(this.#stored(submitted.queue), submitted);
+      if (job !== undefined && (hasEnded(job.state) || performance.now() >= end)) return viewJob(job);
+    }
     const found = await this.#find(id, queue);
     const lane = laneQueueName(found.queue, found.lane);
     for (let pause = FIRST_POLL_PAUSE_MS; ; pause = Math.min(pause * 1.5, LONGEST_POLL_PAUSE_MS)) {
@@ -175,7 +186,7 @@ export class EngineOperations implements Operations {
       const left = end - performance.now();
       if (record === undefined || record.finishedOn !== undefined || left <= 0)
         return await this.#view(found);
-      await settleWithin(Math.min(pause, left), this.#submitted.get(id) ?? new Promise(() => {}));
+      await delay(Math.min(pause, left));
     }
   }
 

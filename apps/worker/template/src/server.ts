@@ -30,14 +30,18 @@ app.post<{ Params: { to: string } }>("/sign-up/:to", async ({ params }, reply) =
   return reply.code(202).send({ run: run.id });
 });
 
-const address = await app.listen({
-  port: Number(process.env["PORT"] ?? 3_000),
-  host: process.env["HOST"] ?? "127.0.0.1",
-});
-console.log(`web server: ${address}`);
-
 const stop = async (): Promise<void> => {
   await app.close();
   await queue.close();
 };
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => void stop());
+
+const port = Number(process.env["PORT"] ?? 3_000);
+try {
+  console.log(`web server: ${await app.listen({ port, host: process.env["HOST"] ?? "127.0.0.1" })}`);
+} catch (error) {
+  if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
+  console.error(`port ${port} is in use; end the program that uses it, or set PORT to another port`);
+  process.exitCode = 1;
+  await stop();
+}

@@ -56,6 +56,32 @@ export function fromSignal(signal: AbortSignal): Future<never> {
 }
 
 /**
+ * Cancels a future or task when `signal` is aborted, with the message of the signal's reason.
+ *
+ * ```ts
+ * import { cancelOnAbort, createTask, run, sleep } from "@taskloom/loop";
+ *
+ * await run(async () => {
+ *   const task = createTask(sleep(60_000));
+ *   cancelOnAbort(task, AbortSignal.timeout(5));
+ *   await task.catch(() => {});
+ *   console.log(task.cancelled()); // true
+ * });
+ * ```
+ */
+export function cancelOnAbort(future: Future<unknown>, signal: AbortSignal): void {
+  const abort = (): void => {
+    future.cancel(cancellationOf(signal).message);
+  };
+  if (signal.aborted) {
+    abort();
+    return;
+  }
+  signal.addEventListener("abort", abort, { once: true });
+  future.addDoneCallback(() => signal.removeEventListener("abort", abort));
+}
+
+/**
  * Runs `inner`; an abort of `signal` cancels it in `strand`. The strand's count of cancel requests is
  * unchanged at the end.
  */

@@ -1,5 +1,5 @@
 /** The calls of a pool: from a function and its arguments to a Task, a map or a stream. */
-import { currentDeadline, getRunningLoop } from "@taskloom/loop";
+import { cancelOnAbort, currentDeadline, getRunningLoop } from "@taskloom/loop";
 import type { Task } from "@taskloom/loop";
 import type { AnyFunction, Callable } from "../boundary/callable.ts";
 import { captureCarried } from "../boundary/carried-stores.ts";
@@ -155,17 +155,6 @@ function toSharedClock(deadline: number): number {
 
 function applyOptions(pool: Pool, call: PoolCall, options: CallOptions): void {
   call.timeout = options.timeout;
-  const { signal } = options;
-  if (signal !== undefined) {
-    if (signal.aborted) {
-      call.cancel(String(signal.reason));
-    } else {
-      const abort = (): void => {
-        call.cancel(String(signal.reason));
-      };
-      signal.addEventListener("abort", abort, { once: true });
-      call.addDoneCallback(() => signal.removeEventListener("abort", abort));
-    }
-  }
+  if (options.signal !== undefined) cancelOnAbort(call, options.signal);
   if (options.queueTimeout !== undefined && !call.isEnded) pool.limitQueueing(call, options.queueTimeout);
 }

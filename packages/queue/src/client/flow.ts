@@ -18,11 +18,19 @@ export interface TaskCall<R = unknown> {
   /**
    * Returns the call with options of its own.
    *
-   * @throws {@link TaskOptionsError} for an invalid option, and for `id`, `deduplicate` and `delay`.
+   * @throws {@link TaskOptionsError} for an invalid option, and for `id`, `deduplicate`, `delay` and `signal`.
    */
   with(options: SubmitOptions): TaskCall<R>;
   /** Returns the call as the parent of others. It runs after them, with their results as `currentJob().childResults`. */
   after(children: readonly TaskCall[]): TaskCall<R>;
+}
+
+/** The options of a flow as a whole. */
+export interface FlowOptions {
+  /** Whether the parent runs with the errors of its children among its results. Default: a failed child fails its parent. */
+  readonly returnExceptions?: boolean;
+  /** Cancels the flow when it is aborted. */
+  readonly signal?: AbortSignal;
 }
 
 /** The task of a flow's parent, with the tasks of its children. */
@@ -56,9 +64,10 @@ function callOf<R>(
     options,
     children,
     with(more) {
-      if (more.id !== undefined || more.deduplicate !== undefined || more.delay !== undefined) {
+      for (const option of ["id", "deduplicate", "delay", "signal"] as const) {
+        if (more[option] === undefined) continue;
         throw new TaskOptionsError(
-          "Expected a call in a flow to have no `id`, `deduplicate` or `delay`, since a flow is submitted as a whole and runs in its own order",
+          `Expected a call in a flow to have no \`${option}\`, since a flow is submitted and cancelled as a whole, and runs in its own order`,
         );
       }
       return callOf<R>(task, args, { ...options, ...resolveSubmitOptions(more) }, children);

@@ -1,3 +1,4 @@
+import { cancelOnAbort } from "@taskloom/loop";
 import { checkEach } from "../definition/check-arguments.ts";
 import type { ResolvedTaskOptions } from "../definition/define-task.ts";
 import { encodeArguments } from "../wire/job-data.ts";
@@ -51,6 +52,7 @@ function submitPack<R>(
   try {
     // Attempts belong to the items. The pack as a whole runs again only if its worker dies.
     client.submit(jobs.submission(remote, task, calls, options, context, { pack: true }));
+    if (options.signal !== undefined) cancelOnAbort(remote, options.signal);
     return remote;
   } catch (error) {
     remote.abandon(error);

@@ -74,7 +74,7 @@ export class RunJobs {
       const { runsOn, name, version } = task.task;
       if (task.task.limits !== undefined) this.#engine.limits.refuse?.(name, "a job of a durable run");
       const options = resolveSubmitOptions(given);
-      const { deadline, tags = [], timeout = task.task.timeout } = options;
+      const { deadline, tags = [], timeout = task.task.timeout, limitKey } = options;
       const data: JobData = {
         v: 1,
         version,
@@ -83,6 +83,7 @@ export class RunJobs {
         ...(deadline === undefined ? {} : { deadline: from + deadline }),
         ...(timeout === undefined ? {} : { timeout }),
         ...(tags.length === 0 ? {} : { tags }),
+        ...(limitKey === undefined ? {} : { limitKey }),
         ...(context === undefined ? {} : { context }),
       };
       const job = { name, data, opts: { ...jobOptions(task.task, options), jobId: jobId(runsOn, given.id) } };

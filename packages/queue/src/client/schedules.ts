@@ -51,7 +51,7 @@ export class Schedules {
     args: readonly unknown[],
     options: SubmitOptions,
   ): Promise<Schedule> {
-    for (const option of ["id", "deduplicate", "delay", "deadline"] as const) {
+    for (const option of ["id", "deduplicate", "delay", "deadline", "signal"] as const) {
       if (options[option] !== undefined)
         throw new TaskOptionsError(
           `Expected a schedule to have no \`${option}\`, since it makes jobs of its own at its own times`,

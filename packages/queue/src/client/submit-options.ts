@@ -55,6 +55,8 @@ export interface SubmitOptions {
   readonly tags?: readonly string[];
   /** The key under which the limits of the task count the job, for limits that have a `key`. */
   readonly limitKey?: string;
+  /** Cancels the job when it is aborted, such as the signal of a request whose client has left. */
+  readonly signal?: AbortSignal;
 }
 
 const MAX_TAGS = 16;
@@ -72,6 +74,7 @@ const OPTIONS: ReadonlySet<string> = new Set<keyof SubmitOptions>([
   "keep",
   "tags",
   "limitKey",
+  "signal",
 ]);
 
 /**
@@ -104,6 +107,9 @@ export function resolveSubmitOptions(options: SubmitOptions): SubmitOptions {
     }
   }
   const tagged = tags === undefined ? {} : { tags: resolveTags(tags) };
+  if (options.signal !== undefined && !(options.signal instanceof AbortSignal)) {
+    throw new TaskOptionsError(`Expected \`signal\` to be an AbortSignal, got ${typeof options.signal}`);
+  }
   if (options.limitKey !== undefined) checkLimitKey("`limitKey`", options.limitKey);
   const waits = backoff === undefined ? {} : { backoff: resolveBackoff("of a submission", backoff) };
   const folds = deduplicate === undefined ? {} : { deduplicate: resolveDeduplicate(deduplicate) };

@@ -1,4 +1,4 @@
-import { wait } from "@taskloom/loop";
+import { cancelOnAbort, wait } from "@taskloom/loop";
 import { Lifecycle } from "@taskloom/loop/lifecycle";
 import type { Life, LifeState } from "@taskloom/loop/lifecycle";
 import { checkArguments } from "../definition/check-arguments.ts";
@@ -28,7 +28,7 @@ import { retryFailed } from "../operate/retry.ts";
 import { EventStream } from "./event-stream.ts";
 import type { EventOptions } from "./event-stream.ts";
 import { attachToJob, laneIn, retryJob } from "./existing-job.ts";
-import type { FlowTask, TaskCall } from "./flow.ts";
+import type { FlowOptions, FlowTask, TaskCall } from "./flow.ts";
 import { planFlow } from "./flow-plan.ts";
 import { JobClient } from "./job-client.ts";
 import { JobFactory } from "./job-factory.ts";
@@ -207,6 +207,7 @@ export class TaskQueue implements Life {
     } catch (error) {
       remote.fail(error);
     }
+    if (options.signal !== undefined) cancelOnAbort(remote, options.signal);
     return remote;
   }
 
@@ -345,7 +346,7 @@ export class TaskQueue implements Life {
   flow<R>(
     parent: TaskCall<R>,
     children: readonly TaskCall[] = [],
-    { returnExceptions = false }: { readonly returnExceptions?: boolean } = {},
+    { returnExceptions = false, signal }: FlowOptions = {},
   ): FlowTask<R> {
     const context = this.#jobs.captureContext(parent.options);
     const settings = { queueName: this.name, returnExceptions, context };
@@ -356,6 +357,7 @@ export class TaskQueue implements Life {
       await this.#flows.add(job);
     });
     this.#client.expireAfter(parent.options.deadline, remote);
+    if (signal !== undefined) cancelOnAbort(remote, signal);
     return remote;
   }
 

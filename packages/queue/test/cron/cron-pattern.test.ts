@@ -15,6 +15,5 @@ test.each([
 
 test("a pattern of another length is refused by its number of fields, and a nickname as a whole", () => {
   expect(() => new CronPattern("0 3 * *")).toThrow("it has 4 fields, and five or six are needed");
-  expect(() => new CronPattern("@evry")).not.toThrow('field "');
-  expect(() => new CronPattern("@evry")).toThrow();
+  expect(() => new CronPattern("@evry")).toThrow(/^(?!field).*alias/);
 });

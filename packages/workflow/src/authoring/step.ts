@@ -70,6 +70,16 @@ function checkStepOptions(options: StepOptions): StepOptions {
   return options;
 }
 
+/** The other options are checked with the submission, whose error is the error of the call. */
+function checkChildOptions(options: object): void {
+  for (const option of ["deduplicate", "keep", "signal"]) {
+    if (option in options)
+      throw new WorkflowOptionsError(
+        `Expected \`submit.with()\` to have no \`${option}\`, since the run that waits for the job decides on its life`,
+      );
+  }
+}
+
 /**
  * Calls a task as a step: on this worker, recorded, and not run again once its result is stored. The call is lazy, as
  * that of a coroutine is: it begins when it is awaited or made a task. Outside a run the task runs here, plainly.
@@ -122,9 +132,9 @@ export const step: Caller<StepOptions> = Object.assign(
 export const submit: Caller<ChildOptions> = Object.assign(
   (task: TaskDefinition, ...args: readonly unknown[]) => submitOf({}, task, args),
   {
-    with:
-      (options: ChildOptions) =>
-      (task: TaskDefinition, ...args: readonly unknown[]) =>
-        submitOf(options, task, args),
+    with: (options: ChildOptions) => {
+      checkChildOptions(options);
+      return (task: TaskDefinition, ...args: readonly unknown[]) => submitOf(options, task, args);
+    },
   },
 ) as never;

@@ -21,7 +21,7 @@ export interface StepOptions {
  * The options of one job or child workflow: those of `queue.with()`. The id is by default one that is made of the run's id and
  * the number of the command, and no other key is needed for the job to be added once.
  */
-export interface ChildOptions extends Omit<SubmitOptions, "deduplicate" | "keep"> {
+export interface ChildOptions extends Omit<SubmitOptions, "deduplicate" | "keep" | "signal"> {
   /** The queue of the job; by default that of the run. */
   readonly queue?: string;
 }
