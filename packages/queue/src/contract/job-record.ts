@@ -51,6 +51,8 @@ export interface JobRecord {
   readonly timestamp: number;
   readonly processedOn: number | undefined;
   readonly finishedOn: number | undefined;
+  /** The state of a job that has ended, on engines that store it beside the record; undefined on others. */
+  readonly ended?: "completed" | "failed" | undefined;
   /** The time at which a delayed job is due, in milliseconds of the epoch; undefined in every other state. */
   readonly dueAt: number | undefined;
   readonly attemptsMade: number;

@@ -1,5 +1,5 @@
 import type { Engine } from "../contract/engine.ts";
-import type { FieldLimits, JobRecord, StoredState } from "../contract/job-record.ts";
+import type { FieldLimits, JobRecord } from "../contract/job-record.ts";
 import { jobId, laneOfJobId, laneQueueName, lanes, storedId } from "../contract/lane.ts";
 import type { Lane } from "../contract/lane.ts";
 import { failuresOf, readSnapshot } from "./job-snapshot.ts";
@@ -57,14 +57,13 @@ export async function readJob(
   queues: LaneQueues,
   { lane, stored }: Omit<JobPlace, "queue">,
 ): Promise<JobSnapshot | undefined> {
-  const readState = (): Promise<StoredState | "unknown"> => queues.lane(lane).getJobState(stored);
   const readRecord = async (): Promise<JobRecord | undefined> =>
     (await queues.engine.readRecords(queues.nameOf(lane), [stored], WHOLE_JOB))[0];
-  let [state, record] = await Promise.all([readState(), readRecord()]);
+  let record = await readRecord();
+  const state = record?.ended ?? (await queues.lane(lane).getJobState(stored));
   // The job can end between the two reads.
-  const isEnd = state === "completed" || state === "failed";
-  if (isEnd && record?.finishedOn === undefined) record = await readRecord();
-  else if (!isEnd && record?.finishedOn !== undefined) state = await readState();
+  if ((state === "completed" || state === "failed") && record?.finishedOn === undefined)
+    record = await readRecord();
   if (record === undefined) return undefined;
   const failures = failuresOf(record);
   const limitedBy = state === "delayed" ? await readLimitedBy(queues, lane, stored) : undefined;

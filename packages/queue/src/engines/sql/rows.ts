@@ -43,7 +43,7 @@ export function rowsInOrder<T>(
 }
 
 /**
- * Returns the record of a row with the columns `id`, `name`, `added`, `processed`, `finished`, `due`, `attempts_made` and
+ * Returns the record of a row with the columns `id`, `name`, `added`, `processed`, `finished`, `ended`, `due`, `attempts_made` and
  * `attempts_started`, and for each field that was read its text and its size, as `<field>` and `<field> bytes`.
  */
 export function recordOfRow(row: Row): JobRecord {
@@ -60,6 +60,7 @@ export function recordOfRow(row: Row): JobRecord {
     timestamp: numberIn(row, "added") ?? 0,
     processedOn: numberIn(row, "processed"),
     finishedOn: numberIn(row, "finished"),
+    ended: row["ended"] === "completed" || row["ended"] === "failed" ? row["ended"] : undefined,
     dueAt: numberIn(row, "due"),
     attemptsMade: numberIn(row, "attempts_made") ?? 0,
     attemptsStarted: numberIn(row, "attempts_started") ?? 0,

@@ -47,6 +47,7 @@ const RECORD_COLUMNS = [
   "added",
   "processed",
   "finished",
+  `CASE state WHEN ${COMPLETED} THEN 'completed' WHEN ${FAILED} THEN 'failed' END AS ended`,
   `CASE WHEN state = ${DELAYED} THEN due END AS due`,
   "attempts_made",
   "attempts_started",
