@@ -22,6 +22,7 @@ import type { WatchFlags } from "./shown-view.ts";
 import { taskLabel } from "../workers/worker-view.ts";
 import { err, out, printJson } from "../terminal/output.ts";
 import { cut, tableText } from "../terminal/table.ts";
+import { errorText } from "../terminal/user-stack.ts";
 import { brief, printJob, stateText, valueText } from "./job-text.ts";
 
 /** The flags of `taskloom submit`. */
@@ -149,7 +150,7 @@ function reportEnd(job: JobView, { json }: OperatorFlags): number {
   if (json === true) printJson(job);
   else if (job.state === "completed") out(valueText(job.value ?? null));
   else if (job.state === "failed")
-    err(`taskloom: Job ${job.id} failed: ${job.error?.stack ?? job.error?.message}`);
+    err(`taskloom: Job ${job.id} failed: ${job.error === undefined ? "" : errorText(job.error)}`);
   else if (job.state === "cancelled")
     err(`taskloom: Job ${job.id} was cancelled${job.reason === undefined ? "" : `: ${job.reason}`}`);
   else err(`taskloom: Job ${job.id} is still ${job.state}; taskloom result ${job.id} --wait waits for it`);

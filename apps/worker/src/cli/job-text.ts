@@ -8,6 +8,7 @@ import { Styled, out } from "../terminal/output.ts";
 import type { Part, Style } from "../terminal/output.ts";
 import { cut } from "../terminal/table.ts";
 import { visibleJson } from "../terminal/visible-text.ts";
+import { errorText } from "../terminal/user-stack.ts";
 
 const STATE_STYLES: Readonly<Record<string, Style>> = {
   completed: "green",
@@ -91,7 +92,6 @@ export function printJob(job: JobView): void {
   }
   if (job.value !== undefined) lines.push(["value", valueText(job.value)]);
   if (job.reason !== undefined) lines.push(["reason", job.reason]);
-  if (job.error !== undefined)
-    lines.push(["error", job.error.stack ?? `${job.error.name}: ${job.error.message}`]);
+  if (job.error !== undefined) lines.push(["error", errorText(job.error)]);
   for (const [name, ...parts] of lines) out(`${name}:`.padEnd(11), ...parts);
 }

@@ -17,6 +17,7 @@ import { duration } from "../terminal/duration.ts";
 import { Styled, err, out, printJson } from "../terminal/output.ts";
 import type { Part } from "../terminal/output.ts";
 import { tableText } from "../terminal/table.ts";
+import { errorText } from "../terminal/user-stack.ts";
 import { formatForest } from "../workers/task-tree.ts";
 import type { TaskNode } from "../workers/task-tree.ts";
 import { importModule } from "./import-module.ts";
@@ -103,8 +104,7 @@ function printRun(run: RunView): void {
   if (run.tags !== undefined) lines.push(["tags", run.tags.join(" ")]);
   if (run.value !== undefined) lines.push(["value", valueText(run.value)]);
   if (run.reason !== undefined) lines.push(["reason", run.reason]);
-  if (run.error !== undefined)
-    lines.push(["error", run.error.stack ?? `${run.error.name}: ${run.error.message}`]);
+  if (run.error !== undefined) lines.push(["error", errorText(run.error)]);
   for (const [name, text] of lines) out(`${name}:`.padEnd(11), text);
 }
 
