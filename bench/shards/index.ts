@@ -2,7 +2,7 @@
  * One queue on one, four and eight Redis servers.
  *
  * 1. **Counted**: the processor time of Redis and the commands for each job, with one and with four shards, and the evenness
- *    of the load. The count of commands depends little on the speed of the machine. The processor time is the least of some
+ *    of the load. BullMQ with a queue for each server shows the processor time that four servers on one machine cost anyway. The count of commands depends little on the speed of the machine. The processor time is the least of some
  *    rounds that alternate, since other programs on the machine make it longer.
  * 2. **Throttled**: each server is held to an eighth of a core (`throttle.ts`), so that a machine with two cores shows what
  *    more servers would do. A backlog is completed for some seconds by one worker process. BullMQ is the peer, with a queue
@@ -27,6 +27,8 @@ const ROUNDS = Number(process.env["BENCH_ROUNDS"] ?? 3);
 const COUNTED = ["evalsha", "eval", "bzpopmin", "xread"] as const;
 const only = process.argv.slice(3);
 const sides = ["Taskloom", "BullMQ"] as const;
+type Side = (typeof sides)[number];
+const COMPLETED = { Taskloom: "taskloom:default.loop:completed", BullMQ: "bull:raw:completed" } as const;
 const work = defineTask({ name: "bench.shards" }, async (n: number) => n);
 let missed = 0;
 
@@ -46,11 +48,7 @@ async function withServers<T>(
 const addressOf = (servers: readonly PrivateServer[]): string =>
   `redis://${servers.map(({ url }) => url.slice("redis://".length)).join(",")}`;
 
-async function fill(
-  side: (typeof sides)[number],
-  servers: readonly PrivateServer[],
-  count: number,
-): Promise<void> {
+async function fill(side: Side, servers: readonly PrivateServer[], count: number): Promise<void> {
   if (side === "Taskloom") {
     const queue = new TaskQueue({ engine: addressOf(servers) });
     await queue.connect();
@@ -75,7 +73,7 @@ async function fill(
   }
 }
 
-function startWorker(side: (typeof sides)[number], servers: readonly PrivateServer[]): ChildProcess {
+function startWorker(side: Side, servers: readonly PrivateServer[]): ChildProcess {
   return fork(fileURLToPath(new URL("child.ts", import.meta.url)), [side, ...servers.map(({ url }) => url)], {
     execArgv: ["--conditions=@taskloom/source"],
   });
@@ -96,13 +94,13 @@ interface Usage {
 }
 
 /** Returns the usage of each server so far. */
-async function usage(servers: readonly PrivateServer[]): Promise<Usage[]> {
+async function usage(side: Side, servers: readonly PrivateServer[]): Promise<Usage[]> {
   return await Promise.all(
     servers.map(async ({ url }) => {
       const redis = new Redis(url);
       const info = `${await redis.info("cpu")}${await redis.info("stats")}${await redis.info("commandstats")}`;
       const number = (name: string): number => Number(new RegExp(`${name}([\\d.]+)`).exec(info)?.[1] ?? 0);
-      const completed = await redis.zcard("taskloom:default.loop:completed");
+      const completed = await redis.zcard(COMPLETED[side]);
       redis.disconnect();
       return {
         cpu: (number("used_cpu_user:") + number("used_cpu_sys:")) * 1e6,
@@ -121,22 +119,22 @@ interface Counted {
   readonly spread: number;
 }
 
-async function counted(count: number): Promise<Counted> {
+async function counted(side: Side, count: number): Promise<Counted> {
   return await withServers(count, async (servers) => {
-    const worker = startWorker("Taskloom", servers);
+    const worker = startWorker(side, servers);
     await told(worker, "ready");
     const finish = async (jobs: number): Promise<void> => {
-      await fill("Taskloom", servers, jobs);
+      await fill(side, servers, jobs);
       while ((await completedBy(worker)) < total + jobs) await delay(50);
       total += jobs;
     };
     let total = 0;
     // The connections are open and the scripts are loaded before the measurement.
     await finish(1_000);
-    const before = await usage(servers);
+    const before = await usage(side, servers);
     await finish(JOBS);
     await delay(500); // The last ends are on their way.
-    const after = await usage(servers);
+    const after = await usage(side, servers);
     await kill(worker);
     const sum = (read: (server: Usage) => number): number =>
       after.reduce((whole, each, at) => whole + read(each) - read(before[at]!), 0);
@@ -149,10 +147,7 @@ async function counted(count: number): Promise<Counted> {
   });
 }
 
-async function throttled(
-  side: (typeof sides)[number],
-  count: number,
-): Promise<{ rate: number; share: number }> {
+async function throttled(side: Side, count: number): Promise<{ rate: number; share: number }> {
   return await withServers(count, async (servers) => {
     await fill(side, servers, Math.ceil(SECONDS * 2 * 8_000 * count * SHARE * 8));
     const pids = servers.map(({ pid }) => String(pid));
@@ -162,12 +157,16 @@ async function throttled(
       await told(worker, "ready");
       await delay(1_500);
       const [cpuBefore, doneBefore, begun] = [
-        await usage(servers),
+        await usage(side, servers),
         await completedBy(worker),
         performance.now(),
       ];
       await delay(SECONDS * 1_000);
-      const [done, ended, cpuAfter] = [await completedBy(worker), performance.now(), await usage(servers)];
+      const [done, ended, cpuAfter] = [
+        await completedBy(worker),
+        performance.now(),
+        await usage(side, servers),
+      ];
       const cpu = cpuAfter.reduce((sum, each, at) => sum + each.cpu - cpuBefore[at]!.cpu, 0) / servers.length;
       return { rate: ((done - doneBefore) / (ended - begun)) * 1_000, share: cpu / 1_000 / (ended - begun) };
     } finally {
@@ -190,8 +189,11 @@ function bound(name: string, value: number, limit: number, isLeast: boolean): vo
 if (only.length === 0 || only.includes("counted")) {
   console.log(`Counted, ${JOBS} jobs, processor time of Redis and commands for each job`);
   const rounds = new Map<number, Counted[]>([1, 4].map((shards) => [shards, []]));
-  for (let round = 0; round < ROUNDS; round++)
-    for (const [shards, rows] of rounds) rows.push(await counted(shards));
+  const peer = new Map<number, number[]>([1, 4].map((servers) => [servers, []]));
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const [shards, rows] of rounds) rows.push(await counted("Taskloom", shards));
+    for (const [servers, times] of peer) times.push((await counted("BullMQ", servers)).cpu);
+  }
   const [one, four] = [...rounds].map(([shards, rows]) => {
     const cpu = Math.min(...rows.map((row) => row.cpu));
     const commands = COUNTED.map((_, at) => Math.min(...rows.map((row) => row.commands[at]!)));
@@ -204,6 +206,10 @@ if (only.length === 0 || only.includes("counted")) {
     return { cpu, trips, spread };
   });
   bound("processor time of four shards / one", four!.cpu / one!.cpu, 1.05, false);
+  const [alone, apart] = [...peer.values()].map((times) => Math.min(...times)) as [number, number];
+  console.log(
+    `  processor time of BullMQ, four queues on four servers / one on one: ${(apart / alone).toFixed(3)} (${alone.toFixed(1)} µs, ${apart.toFixed(1)} µs)`,
+  );
   bound("commands of four shards / one", four!.trips / one!.trips, 1.05, false);
   bound("spread of the load", four!.spread, 0.1, false);
 }

@@ -23,8 +23,12 @@ export interface ReplyChannel {
   readonly address: string;
   /** Whether no message can be lost, because worker and submitter are the same process. */
   readonly isLossless: boolean;
-  /** Resolves when this process receives messages. `onGap` is called after messages may have been missed. */
-  listen(onMessage: (message: ReplyMessage) => void, onGap: () => void): Promise<void>;
+  /**
+   * Resolves when this process receives messages. `onGap` is called after messages may have been missed.
+   *
+   * @param isOneOfMany whether this process listens on other channels, too, each of which has a part of its messages.
+   */
+  listen(onMessage: (message: ReplyMessage) => void, onGap: () => void, isOneOfMany?: boolean): Promise<void>;
   /** Sends a message to a waiting process, together with the other messages of this turn. */
   send(address: string, message: ReplyMessage): void;
   /**

@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
 import { Cluster } from "ioredis";
 import type { EndingRun, ReplyChannel, ReplyMessage } from "../../contract/replies.ts";
 import { watchClient, watchConnection } from "./heartbeat.ts";
@@ -29,6 +30,12 @@ redis.call('XADD', stream, 'MAXLEN', '~', length, '*', 'm', messages)
 return 1
 `;
 type SendBehind = (keys: readonly string[], values: readonly (string | number)[]) => Promise<unknown>;
+/**
+ * A reader of one of many streams pauses after a read with so many messages: for a third of the time since the read before,
+ * and at most for so long. The streams of several servers have the messages of one, and would need a read each.
+ */
+const MANY_MESSAGES = 100;
+const LONGEST_GATHERING_MS = 30;
 /** The time for which a read waits for entries. */
 const READ_BLOCK_MS = 5_000;
 /** A reader that has been silent for so many heartbeats is cut off: a read ends earlier by itself. */
@@ -62,7 +69,11 @@ export class ReplyStream implements ReplyChannel {
     this.#sendBehind = sendBehind;
   }
 
-  async listen(onMessage: (message: ReplyMessage) => void, onGap: () => void): Promise<void> {
+  async listen(
+    onMessage: (message: ReplyMessage) => void,
+    onGap: () => void,
+    isOneOfMany = false,
+  ): Promise<void> {
     this.#listeners.add({ onMessage, onGap });
     if (this.#reader !== undefined) return;
     // The reader has a connection of its own, because a blocking read delays all other commands of its connection.
@@ -79,25 +90,28 @@ export class ReplyStream implements ReplyChannel {
       if (!first) for (const each of this.#listeners) each.onGap();
       first = false;
     });
-    void this.#read(reader, heartbeat);
+    void this.#read(reader, heartbeat, isOneOfMany);
   }
 
-  async #read(reader: RedisClient, heartbeat: Heartbeat): Promise<void> {
+  async #read(reader: RedisClient, heartbeat: Heartbeat, isOneOfMany: boolean): Promise<void> {
     const key = this.#key(this.address);
     let last = "0-0";
     let bytes = 0;
     let count = 0;
+    let readAt = performance.now();
     while (!this.#closed) {
       try {
         const streams = await reader.xread("COUNT", 1_000, "BLOCK", READ_BLOCK_MS, "STREAMS", key, last);
         heartbeat.answered();
         const isIdle = streams === null;
+        let received = 0;
         for (const [, entries] of streams ?? []) {
           for (const [entry, fields] of entries) {
             last = entry;
             count++;
             bytes += fields[1]?.length ?? 0;
             const messages: ReplyMessage[] = JSON.parse(fields[1] ?? "[]");
+            received += messages.length;
             for (const message of messages) for (const each of this.#listeners) each.onMessage(message);
           }
         }
@@ -105,10 +119,14 @@ export class ReplyStream implements ReplyChannel {
           bytes = count = 0;
           reader.xtrim(key, "MINID", "=", behind(last)).catch(() => {}); // Sent before the next read, and not awaited.
         }
+        const before = readAt;
+        readAt = performance.now();
+        if (isOneOfMany && received >= MANY_MESSAGES)
+          await delay(Math.min(LONGEST_GATHERING_MS, (readAt - before) / 3));
       } catch {
         if (this.#closed || reader.status === "end") return;
         // A lost connection ended the read. Any other error would come again at once, hence the pause.
-        await new Promise((resolve) => setTimeout(resolve, READ_PAUSE_MS));
+        await delay(READ_PAUSE_MS);
       }
     }
   }

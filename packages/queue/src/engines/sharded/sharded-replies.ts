@@ -30,7 +30,8 @@ export class ShardedReplies implements ReplyChannel {
       for (const listener of this.#listeners) listener.onGap();
     };
     this.#shards.watch({
-      joins: (shard) => void this.#shards.engine(shard).replies.listen(receive, missed),
+      joins: (shard) =>
+        void this.#shards.engine(shard).replies.listen(receive, missed, this.#shards.layout.count > 1),
     });
   }
 
