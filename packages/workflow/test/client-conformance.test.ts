@@ -180,6 +180,9 @@ describe.each(engines)("runs from outside on $name", ({ test: engineTest }) => {
     );
     expect(second.next).toBeUndefined();
     expect(await tagged.status()).toMatchObject({ tags: ["eu", "vip"], version: 1, length: 2 });
+    owner.park(plain.id, Infinity);
+    await expect.poll(async () => (await plain.status()).state, UNTIL).toBe("parked");
+    expect((await plain.status()).dueAt).toBeUndefined();
   });
 
   test("histories are checked against new code, and the tree shows where a run waits", async ({

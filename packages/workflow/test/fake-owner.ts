@@ -27,7 +27,7 @@ export class FakeOwner {
   readonly #workflows: ReadonlyMap<string, WorkflowDefinition>;
   readonly #worker: ReturnType<Engine["openWorker"]>;
   readonly #stop: () => void;
-  readonly #resident = new Map<string, { readonly news: Event; shouldPark: boolean }>();
+  readonly #resident = new Map<string, { readonly news: Event; parksFor: number | undefined }>();
 
   constructor(engine: Engine, queue: string, workflows: readonly WorkflowDefinition[]) {
     this.#engine = engine;
@@ -58,10 +58,10 @@ export class FakeOwner {
   }
 
   /** Parks a run as soon as it rests. */
-  park(id: string): void {
+  park(id: string, milliseconds = 86_400_000): void {
     const run = this.#resident.get(id);
     if (run === undefined) return;
-    run.shouldPark = true;
+    run.parksFor = milliseconds;
     run.news.set();
   }
 
@@ -72,7 +72,7 @@ export class FakeOwner {
   async #own(job: BullJob, token: string): Promise<unknown> {
     const id = job.id!;
     const news = new Event();
-    const resident = { news, shouldPark: false };
+    const resident = { news, parksFor: undefined as number | undefined };
     this.#resident.set(id, resident);
     const answers: { id: string; outcome: EncodedOutcome }[] = [];
     const kept: [string, number, Json][] = [];
@@ -124,8 +124,8 @@ export class FakeOwner {
           news.clear();
           items = await journal.readInbox(this.#lane, id, read, 100);
           if (items.length > 0) break;
-          if (resident.shouldPark) {
-            const until = this.#engine.now() + 86_400_000;
+          if (resident.parksFor !== undefined) {
+            const until = this.#engine.now() + resident.parksFor;
             const answer = await journal.park(this.#lane, id, { ...place, token, read, until });
             if (answer === "parked") throw new DelayedError();
           }

@@ -96,6 +96,9 @@ function timeText({ scales: { x } }, time) {
   return new Date(time).toLocaleString("en-GB", options);
 }
 
+/** Leaves out a label that is that of the tick before: counts and milliseconds are rounded. */
+const labelsOf = (texts) => texts.map((text, at) => (text === texts[at - 1] ? "" : text));
+
 class Chart {
   #definition;
   #place;
@@ -127,7 +130,7 @@ class Chart {
             ...axis,
             size: 62,
             space: 34,
-            values: (_plot, ticks) => ticks.map((tick) => (tick === 0 ? "0" : text(tick))),
+            values: (_plot, ticks) => labelsOf(ticks.map((tick) => (tick === 0 ? "0" : text(tick)))),
           },
         ],
         series: [

@@ -15,14 +15,14 @@ export const linkOf = (job) => (job.lane === "workflow" ? linkToRun(job) : linkT
 
 /** Returns the time that says most about a job in its state. */
 function timeOf(job) {
-  const { state, startedAt, finishedAt, submittedAt } = job;
+  const { state, startedAt, finishedAt, submittedAt, dueAt } = job;
   if (finishedAt !== undefined) {
     const ran = startedAt === undefined ? "" : ` · ran ${milliseconds(Math.max(0, finishedAt - startedAt))}`;
     return [when(finishedAt), element("span", { class: "soft" }, ran)];
   }
   if (state === "active" && startedAt !== undefined)
     return [`for ${milliseconds(Math.max(0, Date.now() - startedAt))}`];
-  return [when(submittedAt)];
+  return [when(dueAt ?? submittedAt)];
 }
 
 function rowOf(job, extra) {

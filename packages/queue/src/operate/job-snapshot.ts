@@ -2,6 +2,7 @@ import type { JobRecord, StoredState, StoredText } from "../contract/job-record.
 import { countedAttempts } from "../contract/job-record.ts";
 import { publicId } from "../contract/lane.ts";
 import type { Lane } from "../contract/lane.ts";
+import { MAX_PARKED_MS } from "../contract/run-journal.ts";
 import { decodeError } from "../wire/decode.ts";
 import { storedAttempt } from "../wire/failed-attempt.ts";
 import { outcomeOf } from "../wire/outcome.ts";
@@ -57,7 +58,7 @@ export interface JobSnapshot {
   readonly delay?: number;
   /**
    * The time at which a delayed job is due: after its delay or its back-off. A parked durable run goes on then at the latest; a
-   * delivery wakes it earlier.
+   * delivery wakes it earlier. Undefined for one that waits for deliveries alone.
    */
   readonly dueAt?: number;
   /** The priority; 1 goes first. Jobs without a priority go before them. */
@@ -133,7 +134,7 @@ export function readSnapshot(
     ...(isEmpty(progress) ? {} : { progress }),
     submittedAt: record.timestamp,
     ...(typeof delay === "number" && delay > 0 ? { delay } : {}),
-    ...(record.dueAt === undefined ? {} : { dueAt: record.dueAt }),
+    ...dueOf(record, lane),
     ...(typeof priority === "number" && priority > 0 ? { priority } : {}),
     ...(record.processedOn === undefined ? {} : { startedAt: record.processedOn }),
     ...(record.finishedOn === undefined ? {} : { finishedAt: record.finishedOn }),
@@ -142,6 +143,12 @@ export function readSnapshot(
       ? {}
       : { unreadable: faults.join(", "), data: data === undefined ? texts.data.text : data }),
   };
+}
+
+/** Returns the time at which a job is due. A run that waits for a delivery alone is parked for the longest time, and has none. */
+function dueOf({ dueAt, processedOn = 0 }: JobRecord, lane: Lane): Pick<JobSnapshot, "dueAt"> {
+  if (dueAt === undefined || (lane === "workflow" && dueAt - processedOn >= MAX_PARKED_MS)) return {};
+  return { dueAt };
 }
 
 function callOf(
