@@ -46,7 +46,8 @@ test("a worker process that is killed is followed by another, and its job runs t
       timeout: 20_000,
     })
     .toBeGreaterThan(1);
-  expect(await service.job(id, 60)).toMatchObject({ state: "completed", value: "waited" });
+  expect(await service.job(id, 60)).toMatchObject({ state: "completed", value: "waited", recoveries: 1 });
+  expect((await taskloom("job", id, "--engine", redis.url)).stdout).toMatch(/^recovered: once: a worker/m);
   const [line] = await service.process.printed(/^.*"event":"recovered".*$/m);
   expect(JSON.parse(line)).toMatchObject({ id, task: "test.wait", attempt: 1, recoveries: 1 });
   await service.stop();

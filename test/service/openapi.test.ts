@@ -164,6 +164,7 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
       )
       .toBe(1);
     const [worker] = (await (await ask("GET", "/workers")).json()) as { id: string }[];
+    await ask("GET", "/workers/others");
     await ask("GET", "/workers/{id}/tree", `/workers/${worker?.id}/tree`);
     await ask("GET", "/workers/{id}/tree", `/workers/${worker?.id}/tree?format=text`);
     await ask("DELETE", "/jobs/{id}", `/jobs/${waiting.id}?reason=enough`);
@@ -346,7 +347,7 @@ describe.each(engines)("on $name", ({ test: engineTest }) => {
       const good = [...checked.seen.get(route)!].filter((status) => status < 300);
       expect(good, `${route} was never answered well`).not.toEqual([]);
     }
-    expect(routes).toHaveLength(39);
+    expect(routes).toHaveLength(40);
   });
 
   test("every route of the document describes its answers: a good one with a schema, and the failures", async ({

@@ -1,8 +1,9 @@
+import { TaskWorker, defineTask } from "@taskloom/queue";
 import { expect } from "vitest";
 import { folderTest } from "../support/files.ts";
 import { redisTest } from "../support/redis.ts";
 import { taskloom } from "../support/taskloom-process.ts";
-import { Service } from "./service.ts";
+import { Service, tasksModule } from "./service.ts";
 
 interface SeenWorker {
   readonly slot: string;
@@ -25,6 +26,26 @@ redisTest("two services on one host have names of their own", async ({ redis }) 
   const { stdout } = await taskloom("tree", slots[0]!, "--engine", redis.url);
   expect(stdout.match(/\(pid \d+\)/g)).toEqual([`(pid ${workers[0]?.pid})`]);
   await Promise.all(services.map((service) => service.stop()));
+});
+
+redisTest("a worker of a user's own program is shown, and its tasks need their module", async ({ redis }) => {
+  const queue = "seen-own";
+  const task = defineTask({ name: "seen.own" }, async () => 1);
+  await using worker = new TaskWorker({ engine: redis.url, queues: [queue], tasks: [task] });
+  worker.run().catch(() => {});
+  await worker.ready();
+  const where = ["--engine", redis.url];
+  const { stdout } = await taskloom("ps", ...where);
+  expect(stdout).toMatch(/worker of another program +│ pid +│ queues +│ tasks/);
+  expect(stdout).toMatch(new RegExp(`${process.pid} +│ ${queue} +│ seen\\.own`));
+  expect((await taskloom("doctor", ...where)).stdout).toMatch(
+    /ok +workers +\d+ running, and \d+ of other programs/,
+  );
+  const refused = await taskloom("submit", "seen.own", "--queue", queue, ...where);
+  expect(refused.stderr).toContain("stores its name only; name its module with --module");
+  const every = ["schedule", "seen-add", "test.add", "1", "2", "--every", "3600", "--queue", queue, ...where];
+  expect((await taskloom(...every, "--module", tasksModule)).stdout).toContain("seen-add");
+  expect((await taskloom("schedule", "seen-add", "--remove", "--queue", queue, ...where)).code).toBe(0);
 });
 
 folderTest("on the embedded engine a worker that was killed is shown as dead", async ({ folder }) => {

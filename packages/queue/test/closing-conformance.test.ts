@@ -1,8 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { getRunningLoop, run, sleep } from "@taskloom/loop";
-import { QueueClosedError, TaskQueue, defineTask } from "@taskloom/queue";
+import { QueueClosedError, TaskQueue, call, defineTask } from "@taskloom/queue";
 import type { TaskOptions } from "@taskloom/queue";
-import { describe, expect } from "vitest";
+import { describe, expect, test as plain } from "vitest";
+import { ownRedisTest } from "../../../test/support/redis.ts";
 import { stores } from "./engines.ts";
 
 const never = defineTask({ name: "closing.never" }, async (n: number) => n);
@@ -47,6 +48,18 @@ describe.each(stores)("on $name", ({ test }) => {
     expect(reports).toEqual([]);
   });
 
+  test("a queue that closes has stored the jobs that were submitted before", async ({ engine }) => {
+    const name = `test-${randomUUID().slice(0, 8)}`;
+    await using reader = new TaskQueue({ engine, name });
+    await reader.connect();
+    const queue = new TaskQueue({ engine, name });
+    for (let n = 0; n < 1_000; n++) queue.submit(never, n);
+    queue.submit(checked);
+    queue.flow(call(never, 1), [call(never, 2)]);
+    await queue.close();
+    expect((await reader.counts()).waiting).toBe(1_003); // 1,000 and one, and a parent with its child
+  });
+
   test("a submission that was refused is still reported if nobody reads its error", async ({ engine }) => {
     const reports: string[] = [];
     await run(async () => {
@@ -58,3 +71,34 @@ describe.each(stores)("on $name", ({ test }) => {
     expect(reports).toEqual(["RemoteTask exception was never retrieved"]);
   });
 });
+
+plain("a queue that closes while its engine is away says that the job was not stored", async () => {
+  const queue = new TaskQueue({ engine: "redis://127.0.0.1:1", name: "away" });
+  const job = queue.submit(never, 1);
+  await queue.close();
+  await expect(job).rejects.toThrow("redis://127.0.0.1:1");
+});
+
+ownRedisTest(
+  "a job that a killed Redis has not confirmed is reported, and the queue closes soon",
+  async ({ redis }) => {
+    const reports: unknown[] = [];
+    await run(async () => {
+      getRunningLoop().setExceptionHandler((_, { exception }) => void reports.push(exception));
+      const queue = new TaskQueue({ engine: redis.url, name: "killed" });
+      await queue.submit(never, 1).sent();
+      await redis.kill();
+      queue.submit(never, 2);
+      const from = performance.now();
+      await queue.close();
+      expect(performance.now() - from).toBeLessThan(10_000);
+      await sleep(50);
+    });
+    expect(reports).toEqual([
+      expect.objectContaining({
+        code: "QUEUE_CLOSED",
+        message: expect.stringContaining("may not be stored"),
+      }),
+    ]);
+  },
+);

@@ -66,7 +66,7 @@ function factsOf(job) {
 
 /** Returns the times of a job, with the lengths between them. */
 function timesOf(job) {
-  const { state, submittedAt, startedAt, finishedAt, delay, dueAt, reason } = job;
+  const { state, submittedAt, startedAt, finishedAt, delay, dueAt, reason, recoveries } = job;
   const steps = [["submitted", submittedAt, "soft"]];
   if (dueAt !== undefined) steps.push(["due", dueAt, "soft"]);
   else if (delay !== undefined) steps.push(["due", submittedAt + delay, "soft"]);
@@ -90,6 +90,10 @@ function timesOf(job) {
     const since = startedAt ?? submittedAt;
     const text = state === "active" ? "runs for" : `${state} for`;
     items.push(element("li", { class: "open" }, `${text} ${milliseconds(Math.max(0, Date.now() - since))}`));
+  }
+  if (recoveries !== undefined) {
+    const text = `recovered ${recoveries === 1 ? "once" : `${recoveries} times`}: a worker that ran it died or lost its lock`;
+    items.push(element("li", { class: "warn" }, text));
   }
   if (reason !== undefined) items.push(element("li", { class: "warn" }, `reason: ${reason}`));
   return element("ol", { class: "steps", "data-key": "times" }, ...items);

@@ -1,6 +1,6 @@
 // The workers with their lanes and loops, and their live tasks as trees.
-import { act, place } from "../actions.js";
-import { element, milliseconds, number, section } from "../elements.js";
+import { act, place, request } from "../actions.js";
+import { element, milliseconds, number, section, table } from "../elements.js";
 import { readWorkers } from "../live.js";
 import { showTrees } from "./tree.js";
 import { WorkerCharts } from "./worker-charts.js";
@@ -15,7 +15,7 @@ function stateOf(worker) {
 export function open(root) {
   const charts = new WorkerCharts();
   root.append(
-    section("workers", "Workers", element("div", { id: "workers" })),
+    section("workers", "Workers", element("div", { id: "workers" }), element("div", { id: "others" })),
     section(
       "tasks",
       "Running tasks",
@@ -31,13 +31,30 @@ export function open(root) {
     title: "Workers",
     close: () => charts.close(),
     async refresh() {
-      const workers = await readWorkers();
+      const [workers, others] = await Promise.all([readWorkers(), request("/workers/others")]);
       showWorkers(workers, charts);
+      showOthers(others);
       // The last jobs of a silent worker may run elsewhere by now, because the worker can be dead.
       const live = workers.filter(({ silentFor }) => silentFor === undefined);
       showTrees(place("tasks"), live, cancel);
     },
   };
+}
+
+/** The workers of programs that use the library, which store what they serve and no figures. */
+function showOthers(others) {
+  if (others.length === 0) return place("others").replaceChildren();
+  const rows = others.map(({ id, process, queues, tasks }) =>
+    element(
+      "tr",
+      { "data-key": id },
+      element("th", { scope: "row" }, process === undefined ? id : `${process.host}, pid ${process.pid}`),
+      element("td", {}, queues.join(" ")),
+      element("td", { class: "detail" }, Object.keys(tasks).join(" ").slice(0, 200)),
+    ),
+  );
+  const heads = ["Worker of another program", "Queues", "Tasks"];
+  return place("others").replaceChildren(table("Workers of other programs", heads, rows));
 }
 
 function cancel({ id, queue }, button) {

@@ -1,6 +1,6 @@
 import { Option } from "commander";
 import type { Command } from "commander";
-import { seconds, whole } from "./flag-parsers.ts";
+import { collect, seconds, whole } from "./flag-parsers.ts";
 import type { OperatorFlags } from "./open-operations.ts";
 import { operator, operatorOfQueue, watched } from "./operator-command.ts";
 import type { Ended } from "./operator-command.ts";
@@ -100,6 +100,7 @@ export function addScheduleCommands(taskloom: Command, ended: Ended): void {
     .option("--cron <pattern>", "the times of the runs, such as '0 3 * * *'")
     .option("--every <seconds>", "the interval of the runs", seconds)
     .option("--timezone <name>", "the time zone of the cron pattern, such as Europe/Paris")
+    .option("--module <files>", "task modules; needed if no running worker knows the task", collect)
     .addOption(new Option("--pause", "run the schedule no more until it is resumed"))
     .addOption(new Option("--resume", "run a paused schedule again").conflicts("pause"))
     .addOption(new Option("--remove", "remove the schedule").conflicts(["pause", "resume"]))

@@ -88,9 +88,10 @@ async function checkOpenedEngine(settings: Settings): Promise<Finding[]> {
     findings.push(checkClock(engine));
     const operations = new EngineOperations(engine, settings.queues);
     const workers = (await operations.workers()).filter(({ silentFor }) => silentFor === undefined);
+    const others = (await operations.otherWorkers()).length;
     findings.push(
-      workers.length > 0
-        ? ok("workers", `${workers.length} running`)
+      workers.length + others > 0
+        ? ok("workers", `${workers.length} running${others === 0 ? "" : `, and ${others} of other programs`}`)
         : warning("workers", "no worker runs; start one with taskloom worker MODULE"),
     );
     findings.push(...checkQueues(await operations.queues()));

@@ -71,6 +71,13 @@ export function failureText({ attempt, startedAt, endedAt, name, message }: Fail
   return `${attempt === undefined ? "an attempt" : `attempt ${attempt}`}${started}${ran}: ${error}`;
 }
 
+/** Returns how often a job was taken from a worker that did not end it. */
+function recoveryText(recoveries: number): string {
+  return recoveries === 1
+    ? "once: a worker that ran it died or lost its lock"
+    : `${recoveries} times: workers that ran it died or lost its lock`;
+}
+
 /** Writes one job to standard output, for a person. */
 export function printJob(job: JobView): void {
   const lines: [string, ...Part[]][] = [
@@ -82,6 +89,8 @@ export function printJob(job: JobView): void {
   ];
   if (job.dueAt !== undefined) lines.push(["due", new Date(job.dueAt).toLocaleString()]);
   if (job.limitedBy !== undefined) lines.push(["waits for", limitText(job.limitedBy)]);
+  if (job.startedAt !== undefined) lines.push(["started", new Date(job.startedAt).toLocaleString()]);
+  if (job.recoveries !== undefined) lines.push(["recovered", recoveryText(job.recoveries)]);
   if (job.startedAt !== undefined && job.finishedAt !== undefined)
     lines.push(["ran", `${job.finishedAt - job.startedAt} ms`]);
   for (const failure of job.failures ?? []) lines.push(["failed", failureText(failure)]);

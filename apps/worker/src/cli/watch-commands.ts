@@ -1,7 +1,8 @@
 import { CliFailure, EXIT_CODES } from "../errors/cli-failure.ts";
 import { duration } from "../terminal/duration.ts";
 import { Styled, lineText } from "../terminal/output.ts";
-import { tableText } from "../terminal/table.ts";
+import type { ServingWorker } from "@taskloom/queue/operating";
+import { cut, tableText } from "../terminal/table.ts";
 import { taskLabel, workerTree } from "../workers/worker-view.ts";
 import type { WorkerView } from "../workers/worker-view.ts";
 import { showView } from "./shown-view.ts";
@@ -10,13 +11,17 @@ import type { WatchFlags } from "./shown-view.ts";
 /** Runs `taskloom ps`, which lists the workers and their running jobs. */
 export async function psCommand(flags: WatchFlags): Promise<number> {
   return await showView(flags, "taskloom ps", async ({ operations, where }) => {
-    const workers = await operations.workers();
+    const [workers, others] = await Promise.all([operations.workers(), operations.otherWorkers()]);
     return {
       json: workers.map(({ tree: _tree, ...worker }) => worker),
       text: () =>
-        workers.length === 0
+        workers.length + others.length === 0
           ? lineText(`no worker runs on ${where}; start one with taskloom worker MODULE`)
-          : [workersText(workers), ...jobsText(workers)].join("\n"),
+          : [
+              ...(workers.length === 0 ? [] : [workersText(workers)]),
+              ...jobsText(workers),
+              ...(others.length === 0 ? [] : [othersText(others)]),
+            ].join("\n"),
     };
   });
 }
@@ -35,6 +40,19 @@ function workersText(workers: readonly WorkerView[]): string {
       `${Math.round(worker.loop.utilization * 100)} %`,
       `${Math.round(worker.memory.rss / 1_048_576)} MB`,
       duration(worker.seenAt - worker.startedAt),
+    ]),
+  );
+}
+
+/** A program that uses the library stores what it serves, and not the jobs that it runs. */
+function othersText(others: readonly ServingWorker[]): string {
+  return tableText(
+    ["worker of another program", "pid", "queues", "tasks"],
+    others.map(({ id, process, queues, tasks }) => [
+      process?.host ?? id,
+      String(process?.pid ?? ""),
+      queues.join(" "),
+      cut(Object.keys(tasks).join(" "), 60),
     ]),
   );
 }

@@ -1,3 +1,4 @@
+import type { ServingWorker } from "@taskloom/queue/operating";
 import { setTimeout as delay } from "node:timers/promises";
 import { settleWithin } from "@taskloom/loop/timer";
 import { TaskQueue } from "@taskloom/queue";
@@ -97,7 +98,11 @@ export class EngineOperations implements Operations {
     this.#presence = new Presence(engine);
     this.#known = new KnownQueues(engine, this.#presence, queues);
     this.runs = new EngineRunOperations(engine, this.#known, (name) => this.#queue(name));
-    this.#tasks = new KnownTasks(modules, () => this.workers());
+    this.#tasks = new KnownTasks(
+      modules,
+      () => this.workers(),
+      () => this.otherWorkers(),
+    );
     this.#shards = new KnownShards(engine);
   }
 
@@ -288,6 +293,16 @@ export class EngineOperations implements Operations {
 
   async workers(): Promise<readonly WorkerView[]> {
     return (await this.#presence.all()).toSorted((a, b) => a.slot.localeCompare(b.slot));
+  }
+
+  async otherWorkers(): Promise<readonly ServingWorker[]> {
+    await this.#engine.connect();
+    const [serving, seen] = await Promise.all([this.#engine.serving(), this.#presence.all()]);
+    const shown = new Set(seen.map(({ host, pid }) => `${host}:${pid}`));
+    // A service is shown by its records, and an earlier release stored no process.
+    return serving.filter(
+      ({ process }) => process !== undefined && !shown.has(`${process.host}:${process.pid}`),
+    );
   }
 
   shards(): Promise<ShardsView> {

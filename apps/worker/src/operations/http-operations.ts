@@ -1,3 +1,4 @@
+import type { ServingWorker } from "@taskloom/queue/operating";
 import type { Activity, ActivityQuery, CleanPage, RateLimit } from "@taskloom/queue/operating";
 import type {
   CleanSearch,
@@ -147,6 +148,10 @@ export class HttpOperations implements Operations {
 
   workers(): Promise<readonly WorkerView[]> {
     return this.#request("GET", "/workers");
+  }
+
+  otherWorkers(): Promise<readonly ServingWorker[]> {
+    return this.#request("GET", "/workers/others");
   }
 
   shards(): Promise<ShardsView> {

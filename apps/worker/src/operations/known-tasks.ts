@@ -1,3 +1,4 @@
+import type { ServingWorker } from "@taskloom/queue/operating";
 import { didYouMean } from "@taskloom/loop/did-you-mean";
 import { defineTask } from "@taskloom/queue";
 import type { TaskDefinition } from "@taskloom/queue";
@@ -21,10 +22,16 @@ interface RemoteTask {
 export class KnownTasks {
   readonly #local: ReadonlyMap<string, SubmittableTask>;
   readonly #workers: () => Promise<readonly WorkerView[]>;
+  readonly #others: () => Promise<readonly ServingWorker[]>;
   #remote: { readonly at: number; readonly tasks: Promise<ReadonlyMap<string, RemoteTask>> } | undefined;
 
   /** @param modules task modules of this process; the arguments of their tasks are checked before they are sent. */
-  constructor(modules: readonly object[], workers: () => Promise<readonly WorkerView[]>) {
+  constructor(
+    modules: readonly object[],
+    workers: () => Promise<readonly WorkerView[]>,
+    others: () => Promise<readonly ServingWorker[]>,
+  ) {
+    this.#others = others;
     this.#local = new Map(taskDefinitions(modules).map((task) => [task.task.name, task as SubmittableTask]));
     this.#workers = workers;
   }
@@ -44,6 +51,13 @@ export class KnownTasks {
     const remote = await this.#remote.tasks;
     const found = remote.get(name);
     if (found !== undefined) return hasLimitKey ? found.keyed : found.plain;
+    if ((await this.#others()).some(({ tasks }) => Object.hasOwn(tasks, name))) {
+      throw new ServiceError(
+        404,
+        "TASK_UNKNOWN",
+        `A worker of another program knows task ${name}, and stores its name only; name its module with --module, or run it by taskloom worker MODULE`,
+      );
+    }
     const names = [...new Set([...this.#local.keys(), ...remote.keys()])].toSorted();
     throw new ServiceError(
       404,

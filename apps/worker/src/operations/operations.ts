@@ -1,3 +1,4 @@
+import type { ServingWorker } from "@taskloom/queue/operating";
 import type { Backoff, Deduplicate, Lane, QueueCounts } from "@taskloom/queue";
 import type {
   Activity,
@@ -188,6 +189,8 @@ export interface Operations {
   /** Returns the activity of one queue, or of all, over the last so many milliseconds. */
   activity(query: ActivityQuery & { readonly queue?: string }): Promise<Activity>;
   workers(): Promise<readonly WorkerView[]>;
+  /** Reads the workers of programs that use the library, which store no more than what they serve. */
+  otherWorkers(): Promise<readonly ServingWorker[]>;
   /** Returns the shards of the engine; none if it has no shards. */
   shards(): Promise<ShardsView>;
   failed(queue?: string, cursor?: string): Promise<FailedPage>;

@@ -17,8 +17,12 @@ import { SENDING, storedNow } from "./submission.ts";
 import type { Submission } from "./submission.ts";
 import { UnservedWarning } from "./unserved-warning.ts";
 
-/** A queue that closes waits at most this long for its engine, which may not answer any more. */
+/** A queue that closes waits at most this long for an engine that does not answer any more. */
 const CLOSE_PATIENCE_MS = 1_000;
+/** A queue that closes waits at most this long for an engine that answers, until its submissions are stored. */
+const STORE_PATIENCE_MS = 30_000;
+/** The interval at which a queue that closes looks whether its engine answers. */
+const LOOK_INTERVAL_MS = 50;
 
 /**
  * The submitter of a queue: sends submissions, and settles their RemoteTasks.
@@ -160,14 +164,40 @@ export class JobClient implements RemoteTaskControl {
     return await wholeLog(this.queues, id);
   }
 
-  /** Stops waiting. The pending tasks fail, and their jobs continue at the engine. */
+  /**
+   * Waits until the engine has the jobs that were submitted, and stops waiting for their ends. The pending tasks fail, and
+   * their jobs continue at the engine.
+   */
   close(): Promise<void> {
     return this.#life.stop(() => this.#close());
   }
 
+  /** Resolves when no submission is on its way any more, or when the engine has been silent for too long. */
+  async #stored(): Promise<void> {
+    const { engine } = this.queues;
+    const until = performance.now() + STORE_PATIENCE_MS;
+    let silentSince: number | undefined;
+    for (;;) {
+      const open = this.#pending.all().filter(isOnTheWay);
+      const now = performance.now();
+      silentSince = engine.downFor() === 0 ? undefined : (silentSince ?? now);
+      if (open.length === 0 || now > until || now - (silentSince ?? now) > CLOSE_PATIENCE_MS) return;
+      await settleWithin(LOOK_INTERVAL_MS, Promise.all(open.map((submission) => submission.confirmed())));
+    }
+  }
+
   async #close(): Promise<void> {
+    await this.#stored();
     this.#watch.close();
     for (const submission of this.#pending.all()) {
+      if (isOnTheWay(submission)) {
+        // Nobody may wait for the task, so the loop reports this error if it is not read.
+        const lost = new QueueClosedError(
+          `Queue ${this.queues.queueName} was closed before ${this.queues.engine.url} had confirmed job ${submission.id}, which may not be stored; submit it again, and with an \`id\` of its own it is stored once`,
+        );
+        this.#pending.fail([submission], lost);
+        continue;
+      }
       const error = new QueueClosedError(
         `Queue ${this.queues.queueName} was closed while job ${submission.id} was pending; the job continues, and attach("${submission.id}") finds it again`,
       );
@@ -175,4 +205,9 @@ export class JobClient implements RemoteTaskControl {
     }
     await settleWithin(CLOSE_PATIENCE_MS, this.queues.close());
   }
+}
+
+/** Whether the engine has not confirmed a submission. The parent of a lost flow waits for its children, and was stored before. */
+function isOnTheWay({ isStored, children, mayHaveArrived }: Submission): boolean {
+  return !isStored && !(children !== undefined && mayHaveArrived);
 }

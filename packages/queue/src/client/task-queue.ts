@@ -1,4 +1,5 @@
 import { cancelOnAbort, wait } from "@taskloom/loop";
+import { settleWithin } from "@taskloom/loop/timer";
 import { Lifecycle } from "@taskloom/loop/lifecycle";
 import type { Life, LifeState } from "@taskloom/loop/lifecycle";
 import { checkArguments } from "../definition/check-arguments.ts";
@@ -55,6 +56,9 @@ export interface TaskQueueOptions {
 }
 
 type Arguments = readonly unknown[];
+
+/** A queue that closes waits at most this long for schemas that check arguments. */
+const CHECK_PATIENCE_MS = 5_000;
 
 /**
  * An item of {@link TaskQueue.map}: the list of arguments of a call, or its only argument, as `pool.map` takes it. An argument
@@ -114,6 +118,8 @@ export class TaskQueue implements Life {
   #flows: FlowAdder | undefined;
   /** The event streams that have not ended. */
   readonly #streams = new Set<EventStream>();
+  /** The submissions whose arguments an asynchronous schema checks. */
+  readonly #checking = new Set<Promise<void>>();
   readonly #life = new Lifecycle(
     () => new QueueClosedError(`Queue ${this.name} is closed; make a new TaskQueue to submit to it`),
   );
@@ -202,13 +208,19 @@ export class TaskQueue implements Life {
     };
     try {
       const checked = checkArguments(task.task, args);
-      if (checked instanceof Promise) void sendChecked(remote, checked, send);
+      if (checked instanceof Promise) this.#sendLater(sendChecked(remote, checked, send));
       else send(checked);
     } catch (error) {
       remote.fail(error);
     }
     if (options.signal !== undefined) cancelOnAbort(remote, options.signal);
     return remote;
+  }
+
+  /** Keeps a submission whose arguments are checked: a queue that closes waits for it. */
+  #sendLater(sending: Promise<void>): void {
+    this.#checking.add(sending);
+    void sending.finally(() => this.#checking.delete(sending));
   }
 
   #checkCall(task: TaskDefinition<never, unknown>): void {
@@ -627,8 +639,9 @@ export class TaskQueue implements Life {
   }
 
   /**
-   * Closes the queue, and its engine if the queue has opened it. Pending tasks fail with a {@link QueueClosedError}; their
-   * jobs continue.
+   * Closes the queue, and its engine if the queue has opened it. The jobs that were submitted before are stored first: for
+   * an engine that does not answer, the queue waits for a second. Pending tasks then fail with a {@link QueueClosedError},
+   * and their jobs continue.
    */
   close(): Promise<void> {
     return this.#life.stop(() => this.#close());
@@ -636,6 +649,7 @@ export class TaskQueue implements Life {
 
   async #close(): Promise<void> {
     await Promise.all([...this.#streams].map((stream) => stream.return()));
+    await settleWithin(CHECK_PATIENCE_MS, Promise.all(this.#checking));
     await this.#client.close();
     await this.#flows?.close();
     if (this.#ownsEngine) await this.engine.close();

@@ -57,6 +57,8 @@ export interface JobRecord {
   readonly dueAt: number | undefined;
   readonly attemptsMade: number;
   readonly attemptsStarted: number;
+  /** The number of workers that have run the job and died, or lost its lock; 0 where no worker can die alone. */
+  readonly recoveries: number;
   readonly texts: Readonly<Record<TextField, StoredText>>;
 }
 

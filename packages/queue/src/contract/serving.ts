@@ -3,6 +3,8 @@ export interface ServingWorker {
   readonly id: string;
   readonly queues: readonly string[];
   readonly tasks: Readonly<Record<string, number>>;
+  /** The machine and the process of the worker; undefined in the record of an earlier release. */
+  readonly process?: { readonly host: string; readonly pid: number };
 }
 
 /** The interval at which a worker stores that it serves its queues. */

@@ -54,6 +54,8 @@ export interface JobSnapshot {
   readonly version?: number;
   readonly progress?: unknown;
   readonly submittedAt: number;
+  /** The number of workers that have run the job and died, or lost its lock; undefined if there is none. */
+  readonly recoveries?: number;
   /** The milliseconds from the submission to the first start, as the submitter asked for them. */
   readonly delay?: number;
   /**
@@ -132,6 +134,7 @@ export function readSnapshot(
     ...limitsOf(data),
     ...versionOf(data, lane),
     ...(isEmpty(progress) ? {} : { progress }),
+    ...(record.recoveries === 0 ? {} : { recoveries: record.recoveries }),
     submittedAt: record.timestamp,
     ...(typeof delay === "number" && delay > 0 ? { delay } : {}),
     ...dueOf(record, lane),

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { availableParallelism } from "node:os";
+import { availableParallelism, hostname } from "node:os";
 import { Future, createTask, getEventLoop, sleep } from "@taskloom/loop";
 import type { Task } from "@taskloom/loop";
 import { Lifecycle } from "@taskloom/loop/lifecycle";
@@ -245,6 +245,7 @@ export class TaskWorker implements Life {
       id,
       queues,
       tasks: Object.fromEntries(tasks.map(({ task }) => [task.name, task.version])),
+      process: { host: hostname(), pid: process.pid },
     });
     this.#history.start();
     // Outside this task, since a cancel of this task would reach the jobs that run inside it.

@@ -56,6 +56,7 @@ export const jobSchema: Schema = object(
     submittedAt: time,
     delay: milliseconds,
     dueAt,
+    recoveries: { ...count, description: "The number of workers that ran the job and died, or lost its lock." },
     priority: count,
     limitedBy: {
       ...object(
@@ -104,6 +105,7 @@ export const jobSchema: Schema = object(
   "progress",
   "delay",
   "dueAt",
+  "recoveries",
   "priority",
   "limitedBy",
   "startedAt",
@@ -277,6 +279,18 @@ const node = object(
 const forest = { roots: list(node), total: count };
 
 const laneView = object({ running: count, finished: count, limit: count });
+
+export const otherWorkersSchema: Schema = list(
+  object(
+    {
+      id: text,
+      queues: list(text),
+      tasks: { type: "object", additionalProperties: count, description: "The versions of the tasks by their names." },
+      process: object({ host: text, pid: count }),
+    },
+    "process",
+  ),
+);
 
 export const workersSchema: Schema = list(
   object(

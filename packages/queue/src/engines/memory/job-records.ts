@@ -63,6 +63,7 @@ export function recordOf(job: MemoryJob, limits: FieldLimits): JobRecord {
     dueAt: job.state === "delayed" && dueAt !== undefined ? Math.floor(dueAt) : undefined,
     attemptsMade,
     attemptsStarted,
+    recoveries: 0,
     texts: textsBy(text),
   };
 }

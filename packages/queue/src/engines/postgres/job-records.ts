@@ -72,7 +72,8 @@ export async function readRecords(
   const { rows } = await pool.query(
     `SELECT id, name, added_at_ms::float8 AS added, processed_at_ms::float8 AS processed,
         finished_at_ms::float8 AS finished, CASE WHEN state IN ('completed', 'failed') THEN state END AS ended,
-        CASE WHEN state = 'delayed' THEN process_at_ms::float8 END AS due, attempts_made, attempts_started${texts.join("")}
+        CASE WHEN state = 'delayed' THEN process_at_ms::float8 END AS due, attempts_made, attempts_started,
+        stalled_count AS recoveries${texts.join("")}
       FROM ${SCHEMA}.job WHERE queue = $1 AND id = ANY($2)`,
     [laneName, [...ids]],
   );

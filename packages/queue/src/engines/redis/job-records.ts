@@ -22,7 +22,7 @@ const SETS: Readonly<Record<StoredState, { readonly key: string; readonly isList
   completed: { key: "completed", isList: false },
 };
 
-const SMALL_FIELDS = ["name", "timestamp", "processedOn", "finishedOn", "atm", "ats"] as const;
+const SMALL_FIELDS = ["name", "timestamp", "processedOn", "finishedOn", "atm", "ats", "stc"] as const;
 
 /** {@link Engine.idsIn} on BullMQ's keys below `base`. */
 export async function idsIn(
@@ -85,7 +85,7 @@ export async function readRecords(
   );
   return ids.map((id, at) => {
     const small = textsAt(first, at * perJob);
-    const [name, timestamp, processedOn, finishedOn, attempts, starts] = small;
+    const [name, timestamp, processedOn, finishedOn, attempts, starts, recoveries] = small;
     if (name == null && timestamp == null) return undefined;
     const text = (field: TextField): StoredText => {
       const index = wanted.indexOf(field);
@@ -101,6 +101,7 @@ export async function readRecords(
       dueAt: dueAt(first[at * perJob + 1]),
       attemptsMade: numberOf(attempts) ?? 0,
       attemptsStarted: numberOf(starts) ?? 0,
+      recoveries: numberOf(recoveries) ?? 0,
       texts: textsBy(text),
     };
   });

@@ -43,8 +43,8 @@ export function rowsInOrder<T>(
 }
 
 /**
- * Returns the record of a row with the columns `id`, `name`, `added`, `processed`, `finished`, `ended`, `due`, `attempts_made` and
- * `attempts_started`, and for each field that was read its text and its size, as `<field>` and `<field> bytes`.
+ * Returns the record of a row with the columns `id`, `name`, `added`, `processed`, `finished`, `ended`, `due`, `attempts_made`,
+ * `attempts_started` and `recoveries`, and for each field that was read its text and its size, as `<field>` and `<field> bytes`.
  */
 export function recordOfRow(row: Row): JobRecord {
   const text = (field: TextField): StoredText => {
@@ -64,6 +64,7 @@ export function recordOfRow(row: Row): JobRecord {
     dueAt: numberIn(row, "due"),
     attemptsMade: numberIn(row, "attempts_made") ?? 0,
     attemptsStarted: numberIn(row, "attempts_started") ?? 0,
+    recoveries: numberIn(row, "recoveries") ?? 0,
     texts: textsBy(text),
   };
 }

@@ -51,6 +51,7 @@ const RECORD_COLUMNS = [
   `CASE WHEN state = ${DELAYED} THEN due END AS due`,
   "attempts_made",
   "attempts_started",
+  "stalled AS recoveries",
 ];
 
 /** {@link Engine.idsIn} on BullMQ's job table. */

@@ -3,7 +3,7 @@ import type { Operations } from "../../../operations/operations.ts";
 import { ServiceError } from "../../../errors/service-error.ts";
 import { visibleText } from "../../../terminal/visible-text.ts";
 import { workerTree } from "../../../workers/worker-view.ts";
-import { treeSchema, workersSchema } from "../answer-schemas.ts";
+import { otherWorkersSchema, treeSchema, workersSchema } from "../answer-schemas.ts";
 import { answers } from "../answers.ts";
 import { idParams, treeQuery } from "../schemas.ts";
 import type { Id } from "../schemas.ts";
@@ -21,6 +21,19 @@ export function addWorkerRoutes(app: FastifyInstance, operations: Operations, li
       },
     },
     () => lists.take(() => operations.workers()),
+  );
+
+  app.get(
+    "/workers/others",
+    {
+      schema: {
+        summary:
+          "The workers of programs that use the library: the queues that they serve, and the tasks that they know.",
+        tags: ["workers"],
+        response: answers({ 200: otherWorkersSchema }),
+      },
+    },
+    () => lists.take(() => operations.otherWorkers()),
   );
 
   app.get<{ Params: Id; Querystring: { readonly format?: string } }>(
