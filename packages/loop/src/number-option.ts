@@ -23,5 +23,5 @@ export function numberProblem(
   if (typeof value === "number" && value >= least && (!isWhole || Number.isSafeInteger(value)))
     return undefined;
   const expected = isWhole ? `a whole number from ${least}` : `a number of at least ${least}`;
-  return `Expected \`${option}\` to be ${expected}, got ${String(value)}`;
+  return `Expected \`${option}\` to be ${expected}, got ${typeof value === "string" ? JSON.stringify(value) : String(value)}`;
 }

@@ -159,9 +159,13 @@ export type Sleeping<T> = Pick<Operation<T>, "then" | "catch" | "finally"> & {
 export function sleep(ms: number): Sleeping<undefined>;
 export function sleep<T>(ms: number, result: T): Sleeping<T>;
 export function sleep<T>(ms: number, result?: T): Sleeping<T | undefined> {
-  if (typeof ms !== "number" || Number.isNaN(ms)) {
-    throw new ArgumentError(`Expected \`ms\` to be a number of milliseconds, got ${describe(ms)}`);
-  }
+  expectMilliseconds(ms);
   if (ms <= 0) return result === undefined ? PAUSE : new PauseWith(result);
   return new Sleep<T | undefined>(ms, result);
+}
+
+/** @throws {@link ArgumentError} if `ms` is not a number. */
+export function expectMilliseconds(ms: unknown): void {
+  if (typeof ms === "number" && !Number.isNaN(ms)) return;
+  throw new ArgumentError(`Expected \`ms\` to be a number of milliseconds, got ${describe(ms)}`);
 }

@@ -8,6 +8,7 @@ import { NATIVE } from "../task/states.ts";
 import type { DeadlineScope, Strand } from "../task/strand.ts";
 import { routine } from "../task/routine.ts";
 import type { SignalOption } from "../task/signal.ts";
+import { expectMilliseconds } from "./sleep.ts";
 
 const CREATED = "created";
 const ENTERED = "active";
@@ -173,6 +174,7 @@ export function timeout<T>(
   body: TimeoutBody<T> | Awaitable<T>,
   options: SignalOption = {},
 ): Coroutine<T> {
+  if (ms !== null) expectMilliseconds(ms);
   return routine(
     "timeout",
     function* () {

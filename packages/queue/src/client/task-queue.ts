@@ -2,6 +2,7 @@ import { cancelOnAbort, wait } from "@taskloom/loop";
 import { settleWithin } from "@taskloom/loop/timer";
 import { Lifecycle } from "@taskloom/loop/lifecycle";
 import type { Life, LifeState } from "@taskloom/loop/lifecycle";
+import { checkOptionNames } from "../check-option-names.ts";
 import { checkArguments } from "../definition/check-arguments.ts";
 import { checkIsTask } from "../definition/define-task.ts";
 import type { TaskDefinition } from "../definition/define-task.ts";
@@ -57,6 +58,7 @@ export interface TaskQueueOptions {
 
 type Arguments = readonly unknown[];
 
+const QUEUE_OPTIONS: Readonly<Record<keyof TaskQueueOptions, true>> = { engine: true, name: true };
 /** A queue that closes waits at most this long for schemas that check arguments. */
 const CHECK_PATIENCE_MS = 5_000;
 
@@ -125,7 +127,13 @@ export class TaskQueue implements Life {
   );
 
   /** @throws {@link EngineUrlError} for a URL that names no engine, {@link TaskOptionsError} for an invalid name. */
-  constructor({ engine = DEFAULT_ENGINE, name = "default" }: TaskQueueOptions = {}) {
+  constructor(options: TaskQueueOptions = {}) {
+    if (typeof options !== "object" || options === null)
+      throw new TaskOptionsError(
+        `Expected the options of a TaskQueue, such as { engine: "embedded:.taskloom", name: "mail" }, got ${JSON.stringify(options)}`,
+      );
+    checkOptionNames(options, QUEUE_OPTIONS, "a TaskQueue");
+    const { engine = DEFAULT_ENGINE, name = "default" } = options;
     if (!/^[\w-]{1,64}$/.test(name)) {
       throw new TaskOptionsError(
         `Expected a queue's \`name\` to be 1 to 64 letters, digits, '_' or '-', got ${JSON.stringify(name)}`,

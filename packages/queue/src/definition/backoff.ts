@@ -45,6 +45,10 @@ export function resolveBackoff(owner: string, backoff: Backoff): Backoff {
     throw new TaskOptionsError(
       `Expected \`backoff\` ${owner} to be an object, got a function; give the function to defineTask, since the worker calls it`,
     );
+  if (typeof backoff !== "object" || backoff === null)
+    throw new TaskOptionsError(
+      `Expected \`backoff\` ${owner} to be { type: "fixed" | "exponential", delay: ms }, got ${JSON.stringify(backoff)}`,
+    );
   checkOptionNames(backoff, BACKOFF_OPTIONS, `\`backoff\` ${owner}`);
   const { type, delay, jitter = 0, maxDelay } = backoff;
   if (!((type === "fixed" || type === "exponential") && delay >= 0 && jitter >= 0 && jitter <= 1)) {

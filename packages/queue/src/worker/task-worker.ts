@@ -6,6 +6,7 @@ import { Lifecycle } from "@taskloom/loop/lifecycle";
 import type { Life, LifeState } from "@taskloom/loop/lifecycle";
 import { numberProblem } from "@taskloom/loop/number-option";
 import type { ThreadPoolExecutor } from "@taskloom/offload";
+import { checkOptionNames } from "../check-option-names.ts";
 import { isRunnableTask } from "../definition/define-task.ts";
 import type { RunnableTask, TaskDefinition } from "../definition/define-task.ts";
 import { LockRenewal } from "../locks/lock-renewal.ts";
@@ -69,6 +70,24 @@ export interface TaskWorkerOptions extends WorkerListeners {
   readonly onStall?: (stall: LoopStall) => void;
 }
 
+const WORKER_OPTIONS: Readonly<Record<keyof TaskWorkerOptions, true>> = {
+  engine: true,
+  queues: true,
+  tasks: true,
+  concurrency: true,
+  threads: true,
+  runs: true,
+  drain: true,
+  stallLimit: true,
+  onStart: true,
+  onJob: true,
+  onStep: true,
+  onStall: true,
+  onUnknown: true,
+  onEngineError: true,
+  onWarning: true,
+};
+
 /** The figures of a worker at one moment. */
 export interface WorkerStats {
   /** The number of jobs that run now, in each lane; for `workflow`, the number of runs that are in memory. */
@@ -131,6 +150,7 @@ export class TaskWorker implements Life {
    *   runners of a lane; {@link EngineUrlError} for a URL that names no engine.
    */
   constructor(options: TaskWorkerOptions) {
+    checkOptionNames(options, WORKER_OPTIONS, "a TaskWorker");
     this.#options = options;
     this.#ready.promise.catch(() => {});
     this.#tasks = tasksByName(options.tasks);
@@ -403,6 +423,10 @@ function warnOfStall({ duration, jobs }: LoopStall): void {
 /** Returns the tasks among definitions and modules by their names. */
 function tasksByName(given: Iterable<TaskDefinition | object>): ReadonlyMap<string, RunnableTask> {
   const tasks = new Map<string, RunnableTask>();
+  if (typeof (given as Partial<typeof given> | undefined)?.[Symbol.iterator] !== "function")
+    throw new TaskOptionsError(
+      `Expected \`tasks\` to be a list of tasks and modules, as in { tasks: [sendMail] }, got ${given === undefined ? "none" : typeof given}`,
+    );
   for (const task of [...given].flatMap(tasksIn)) {
     const { name } = task.task;
     if ((tasks.get(name) ?? task) !== task)
