@@ -28,6 +28,7 @@ export { findJob, readJob } from "./operate/read-job.ts";
 export { logPage } from "./operate/read-logs.ts";
 export { pages } from "./operate/pages.ts";
 export { retryFailed, retryStored } from "./operate/retry.ts";
+export { silenceUnserved } from "./client/unserved-warning.ts";
 export { allQueues, unservedReason, whyNotServed } from "./operate/serving.ts";
 export { WireError } from "./wire/wire-error.ts";
 export { outcomeOf } from "./wire/outcome.ts";

@@ -29,3 +29,23 @@ test("debug mode warns of a job that no live worker will run", async () => {
     { debug: true },
   );
 });
+
+test("without debug mode a task has one warning, after five seconds", async () => {
+  const engine = "memory:unserved-once";
+  const warnings: string[] = [];
+  const note = ({ code, message }: Error & { code?: string }): void => {
+    if (code === "JOB_NOT_SERVED") warnings.push(message);
+  };
+  process.on("warning", note);
+  await using queue = new TaskQueue({ engine });
+  await using worker = new TaskWorker({ engine, tasks: [other] });
+  worker.run().catch(() => {});
+  await queue.submit(other);
+  const job = queue.submit(echo, 1);
+  await expect.poll(() => warnings, { timeout: 15_000 }).toHaveLength(1);
+  expect(warnings[0]).toMatch(/None of the 1 live worker of queue default knows a task test\.echo/);
+  queue.submit(echo, 2).cancel();
+  job.cancel();
+  await job.catch(() => {});
+  process.off("warning", note);
+});

@@ -1,4 +1,4 @@
-import { withoutPassword } from "@taskloom/queue/operating";
+import { silenceUnserved, withoutPassword } from "@taskloom/queue/operating";
 import { openEngine } from "@taskloom/queue";
 import { loadSettings } from "../config/load-settings.ts";
 import { EngineOperations } from "../operations/engine-operations.ts";
@@ -56,6 +56,7 @@ export async function openOperations(flags: OperatorFlags): Promise<OpenedOperat
     const operations = new HttpOperations(url, token);
     return { operations, where: withoutPassword(url), queue, close: () => operations.close() };
   }
+  silenceUnserved(); // A command has a line of its own for that.
   const engine = openEngine(settings.engine);
   await engine.connect();
   const modules = await Promise.all((flags.module ?? []).map(importModule));

@@ -1,5 +1,6 @@
 import { openEngine } from "@taskloom/queue";
 import type { Engine } from "@taskloom/queue";
+import { silenceUnserved } from "@taskloom/queue/operating";
 import type { Logger } from "pino";
 
 const PAUSE_MS = 500;
@@ -11,6 +12,7 @@ const PAUSE_MS = 500;
  * @throws the engine's last error after `patience`, and any error but `ENGINE_UNAVAILABLE` at once.
  */
 export async function connectPatiently(url: string, patience: number, logger: Logger): Promise<Engine> {
+  silenceUnserved(); // A service answers with a notice, and its log is one of lines.
   const end = performance.now() + patience;
   for (let isLogged = false; ; isLogged = true) {
     const engine = openEngine(url);

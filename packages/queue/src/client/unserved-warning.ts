@@ -2,12 +2,20 @@ import { getEventLoop } from "@taskloom/loop";
 import type { Engine } from "../contract/engine.ts";
 import { unservedReason } from "../operate/serving.ts";
 
-/** The time that a worker has to start before a job counts as unserved. */
-const PATIENCE_MS = 1_000;
-/** The same warning is repeated after this time. */
+/** The time that a worker has to start before a job counts as unserved; it is shorter in debug mode. */
+const PATIENCE_MS = 5_000;
+const DEBUG_PATIENCE_MS = 1_000;
+/** In debug mode the same warning is repeated after this time. Otherwise each task has one warning. */
 const REPEAT_AFTER_MS = 30_000;
 
-/** Warns in debug mode of jobs that no live worker will run. */
+let isSilent = false;
+
+/** Ends these warnings for this process: a service shows by its log and its answers that a job is not served. */
+export function silenceUnserved(): void {
+  isSilent = true;
+}
+
+/** Warns of jobs that no live worker will run. */
 export class UnservedWarning {
   readonly #engine: Engine;
   readonly #queue: string;
@@ -20,11 +28,18 @@ export class UnservedWarning {
 
   /** Checks once, after a pause, whether a worker serves a job. No warning is emitted if the job has ended by then. */
   watch(task: string, isPending: () => boolean): void {
-    if (!getEventLoop().getDebug()) return;
-    const now = performance.now();
-    if (now - (this.#warnedAt.get(task) ?? -REPEAT_AFTER_MS) < REPEAT_AFTER_MS) return;
-    this.#warnedAt.set(task, now);
-    setTimeout(() => void this.#check(task, isPending).catch(() => {}), PATIENCE_MS).unref();
+    if (isSilent) return;
+    const warnedAt = this.#warnedAt.get(task);
+    if (warnedAt !== undefined) {
+      if (!getEventLoop().getDebug() || performance.now() - warnedAt < REPEAT_AFTER_MS) return;
+    }
+    this.#warnedAt.set(task, performance.now());
+    const patience = getEventLoop().getDebug() ? DEBUG_PATIENCE_MS : PATIENCE_MS;
+    setTimeout(() => {
+      // A job that has ended soon says nothing about the next one.
+      if (isPending()) void this.#check(task, isPending).catch(() => {});
+      else this.#warnedAt.delete(task);
+    }, patience).unref();
   }
 
   async #check(task: string, isPending: () => boolean): Promise<void> {

@@ -56,7 +56,10 @@ export const jobSchema: Schema = object(
     submittedAt: time,
     delay: milliseconds,
     dueAt,
-    recoveries: { ...count, description: "The number of workers that ran the job and died, or lost its lock." },
+    recoveries: {
+      ...count,
+      description: "The number of workers that ran the job and died, or lost its lock.",
+    },
     priority: count,
     limitedBy: {
       ...object(
@@ -285,7 +288,11 @@ export const otherWorkersSchema: Schema = list(
     {
       id: text,
       queues: list(text),
-      tasks: { type: "object", additionalProperties: count, description: "The versions of the tasks by their names." },
+      tasks: {
+        type: "object",
+        additionalProperties: count,
+        description: "The versions of the tasks by their names.",
+      },
       process: object({ host: text, pid: count }),
     },
     "process",
