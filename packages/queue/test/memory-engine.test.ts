@@ -1,5 +1,14 @@
 import { randomUUID } from "node:crypto";
-import { DeadlockError, Event, getRunningLoop, run, sleep, timeout, TimeoutError } from "@taskloom/loop";
+import {
+  CancelledError,
+  DeadlockError,
+  Event,
+  getRunningLoop,
+  run,
+  sleep,
+  timeout,
+  TimeoutError,
+} from "@taskloom/loop";
 import { virtualClock } from "@taskloom/loop/testing";
 import { TaskQueue, TaskWorker, defineTask, openEngine } from "@taskloom/queue";
 import { expect, test } from "vitest";
@@ -68,6 +77,39 @@ test("a job that nobody will ever run is a deadlock, and not a wait for ever", a
     { clock: virtualClock() },
   );
   await expect(waiting).rejects.toThrow(DeadlockError);
+});
+
+test("a job that no worker knows is a deadlock, too, and a worker that starts later runs it", async () => {
+  const other = defineTask({ name: "memory.other" }, async () => 7);
+  const forgotten = run(
+    async () => {
+      const engine = `memory:${randomUUID()}`;
+      const worker = new TaskWorker({ engine, tasks: [later] }).run();
+      await using queue = new TaskQueue({ engine });
+      await queue.submit(other);
+      worker.cancel();
+    },
+    { clock: virtualClock() },
+  );
+  await expect(forgotten).rejects.toThrow(/memory\.other/);
+  await expect(forgotten).rejects.toThrow(DeadlockError);
+
+  const end = await virtually(async (queue) => {
+    const job = queue.submit(other);
+    await sleep(hour);
+    expect(await job.state()).toBe("delayed");
+    const worker = new TaskWorker({ engine: queue.engine, tasks: [other] }).run();
+    expect(await job).toBe(7);
+    worker.cancel();
+    await worker.catch(() => {});
+    const dropped = queue.submit(defineTask({ name: "memory.dropped" }, async () => {}));
+    await sleep(hour);
+    dropped.cancel();
+    await expect(dropped).rejects.toThrow(CancelledError);
+    return getRunningLoop().time();
+  });
+  // The first worker can take the job first, and leaves it to the second one for some milliseconds.
+  expect(end - 2 * hour).toBeLessThan(1_000);
 });
 
 test("there is no BullMQ queue for tools to look at, and it says so", async () => {

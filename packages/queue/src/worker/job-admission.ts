@@ -115,10 +115,22 @@ export class JobAdmission {
     const version = job.plain === undefined ? job.data.version : undefined;
     if (this.#reported.isFirst(id))
       this.#reportUnknown({ id: publicId(this.#lane, id), name: job.name, version });
-    const due = Date.now() + this.#putBacks.next(id);
-    lane?.leaveToOthers(due);
+    const isForNobody = await this.#isForNobody(job.name, version);
+    const due = isForNobody ? Number.POSITIVE_INFINITY : Date.now() + this.#putBacks.next(id);
+    if (!isForNobody) lane?.leaveToOthers(due);
     await untilDone(this.#engine, () => job.moveToDelayed(due, lock));
     throw new DelayedError();
+  }
+
+  /**
+   * Returns whether all workers are in this process, and none of them fits. Such a job waits for the start of a worker: under
+   * a virtual clock it would be put back for ever, without a moment between.
+   */
+  async #isForNobody(name: string, version: number | undefined): Promise<boolean> {
+    if (!this.#engine.isLocal) return false;
+    return (await this.#engine.serving()).every(
+      ({ tasks }) => tasks[name] === undefined || tasks[name] !== version,
+    );
   }
 
   /** Returns the milliseconds until a job's deadline, or undefined without one; fails a job whose deadline has passed. */

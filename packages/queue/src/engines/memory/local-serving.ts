@@ -4,8 +4,11 @@ import type { ServingWorker } from "../../contract/serving.ts";
 export class LocalServing {
   readonly #workers = new Map<string, ServingWorker>();
 
-  serve(worker: ServingWorker): void {
+  /** Returns whether the worker is a new one. */
+  serve(worker: ServingWorker): boolean {
+    const isNew = !this.#workers.has(worker.id);
     this.#workers.set(worker.id, worker);
+    return isNew;
   }
 
   stop(id: string): void {

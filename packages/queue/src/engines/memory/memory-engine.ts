@@ -246,7 +246,9 @@ export class MemoryEngine implements Engine {
   }
 
   async serve(worker: ServingWorker): Promise<void> {
-    this.#shared.serving.serve(worker);
+    if (!this.#shared.serving.serve(worker)) return;
+    for (const lane of this.#shared.lanes.values())
+      if (worker.queues.includes(queueOfLaneName(lane.name) ?? "")) lane.retryAside();
   }
 
   async stopServing(workerId: string): Promise<void> {

@@ -41,6 +41,8 @@ export class MemoryLane implements LaneQueue, JobMoves {
   readonly #finished = new DueHeap<MemoryJob>();
   readonly #schedules = new Map<string, MemorySchedule>();
   readonly #deduplication: Deduplication;
+  /** The jobs that no worker of the process knows. They wait for the start of a worker. */
+  readonly #aside = new Set<MemoryJob>();
   readonly #wakes = new Set<() => void>();
   readonly #listeners = new Set<LaneEventListener>();
   #limit: MemoryRateLimit | undefined;
@@ -122,8 +124,14 @@ export class MemoryLane implements LaneQueue, JobMoves {
     return holder;
   }
 
+  /** Lets a worker that starts look at the jobs that no other one knows. */
+  retryAside(): void {
+    for (const job of this.#aside) this.wait(job);
+  }
+
   /** Makes a job ready to be taken, in its place. */
   wait(job: MemoryJob): void {
+    this.#aside.delete(job);
     job.state = "waiting";
     job.token = undefined;
     this.#ready.add(job);
@@ -137,11 +145,16 @@ export class MemoryLane implements LaneQueue, JobMoves {
     this.wait(job);
   }
 
-  /** Makes a job ready after a time, in milliseconds. */
+  /** Makes a job ready after a time, in milliseconds; Infinity is the start of a worker. */
   delay(job: MemoryJob, milliseconds: number): void {
     this.#stopTimer(job);
     job.state = "delayed";
     job.token = undefined;
+    if (milliseconds === Number.POSITIVE_INFINITY) {
+      job.dueAt = undefined;
+      this.#aside.add(job);
+      return;
+    }
     job.dueAt = this.#now() + Math.max(0, milliseconds);
     const timer = getEventLoop().callLater(Math.max(0, milliseconds), () => {
       this.#timers.delete(job);
@@ -166,6 +179,7 @@ export class MemoryLane implements LaneQueue, JobMoves {
   #stopTimer(job: MemoryJob): void {
     this.#timers.get(job)?.cancel();
     this.#timers.delete(job);
+    this.#aside.delete(job);
   }
 
   /** Takes the next job for a worker, if there is one and the lane is not paused or at its limit. */
