@@ -12,7 +12,9 @@ export function asTask(
   return (request, reply) => {
     const task = createTask(() => work(request, reply), { name: `${request.method} ${request.url}` });
     // This also happens after a success, but cancelling a task that is done changes nothing.
-    reply.raw.once("close", () => task.cancel("the client went away"));
+    const leave = (): void => void task.cancel("the client went away");
+    if (reply.raw.closed) leave();
+    else reply.raw.once("close", leave);
     return task;
   };
 }

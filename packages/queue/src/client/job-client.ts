@@ -20,7 +20,7 @@ import { UnservedWarning } from "./unserved-warning.ts";
 /** A queue that closes waits at most this long for an engine that does not answer any more. */
 const CLOSE_PATIENCE_MS = 1_000;
 /** A queue that closes waits at most this long for an engine that answers, until its submissions are stored. */
-const STORE_PATIENCE_MS = 30_000;
+const STORE_PATIENCE_MS = 10_000;
 /** The interval at which a queue that closes looks whether its engine answers. */
 const LOOK_INTERVAL_MS = 50;
 

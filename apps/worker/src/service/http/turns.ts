@@ -1,5 +1,6 @@
-import type { EventEmitter } from "node:events";
 import { ServiceError } from "../../errors/service-error.ts";
+import { onClosed } from "./on-closed.ts";
+import type { Closable } from "./on-closed.ts";
 
 /** The requests that may wait for their turn. Further requests are refused. */
 const MAX_WAITING = 50;
@@ -28,12 +29,12 @@ export class Turns {
   }
 
   /** Resolves at the turn of a request whose handler is not ours. The turn lasts until the answer is sent or cut. */
-  async enter(answer: Pick<EventEmitter, "once">): Promise<void> {
+  async enter(answer: Closable): Promise<void> {
     const isClosed = { now: false };
-    answer.once("close", () => (isClosed.now = true));
+    onClosed(answer, () => (isClosed.now = true));
     await this.#begin();
     if (isClosed.now) this.#end();
-    else answer.once("close", () => this.#end());
+    else onClosed(answer, () => this.#end());
   }
 
   async #begin(): Promise<void> {

@@ -1,4 +1,5 @@
-import type { ServerResponse } from "node:http";
+import { onClosed } from "./on-closed.ts";
+import type { Closable } from "./on-closed.ts";
 import { setTimeout as delay } from "node:timers/promises";
 import { ServiceError } from "../../errors/service-error.ts";
 
@@ -29,7 +30,7 @@ export class Waits {
   }
 
   /** @throws {@link ServiceError} with the code `TOO_MANY_STREAMS` if too many are open. */
-  enter(answer: ServerResponse): Wait {
+  enter(answer: Closable): Wait {
     if (this.#open.size >= this.#atMost) {
       throw new ServiceError(
         503,
@@ -45,7 +46,7 @@ export class Waits {
       over.abort();
       if (this.#isClosing && this.#open.size === 0) this.#over.resolve();
     };
-    answer.once("close", leave);
+    onClosed(answer, leave);
     // The random part of a quarter separates the polls of streams that were opened at the same time.
     const pause = (): number =>
       Math.max(POLL_INTERVAL_MS, (1_000 * this.#open.size) / MAX_POLLS_PER_SECOND) *
