@@ -191,17 +191,21 @@ const benches: Record<string, () => Promise<void>> = {
     const { folder } = await side(root);
     const http: number[] = [];
     const library: number[] = [];
+    const alone: number[] = [];
+    const libraryTime = async (...args: string[]): Promise<number> =>
+      (JSON.parse((await ran(folder, ["program.mjs", "library", ...args])).output) as { p50: number }).p50;
     for (let round = 0; round < rounds; round++) {
       const engine = (name: string): string => `embedded:${join(folder, `${name}-${round}`)}`;
-      const alone = await ran(folder, ["program.mjs", "library", engine("library")]);
-      library.push((JSON.parse(alone.output) as { p50: number }).p50);
-      const { child, output } = await started(folder, worker(engine("http")), '"event":"ready"');
+      alone.push(await libraryTime(engine("alone"), "alone"));
+      // The client is a process of its own on both sides, and the service runs the jobs of both.
+      const { child, output } = await started(folder, worker(engine("service")), '"event":"ready"');
       const [, address] = /"http":"(http[^"]+)"/.exec(output)!;
       http.push(await waitTime(address!));
+      library.push(await libraryTime(engine("service")));
       child.removeAllListeners("exit");
       await kill(child);
     }
-    const figures = `HTTP ${median(http).toFixed(1)} ms, library ${median(library).toFixed(1)} ms`;
+    const figures = `HTTP ${median(http).toFixed(1)} ms, library ${median(library).toFixed(1)} ms, both from a process of their own; client and worker in one process ${median(alone).toFixed(1)} ms`;
     row("HTTP with wait on embedded, p50", median(http) / median(library), 2, "x", figures);
   },
 };

@@ -1,6 +1,7 @@
-// A program of a user, in a folder with packed packages: import SPECIFIER, bullmq URL, or library ENGINE.
+// A program of a user, in a folder with packed packages: import SPECIFIER, bullmq URL, or library ENGINE [alone], which has a worker
+// of its own if it is alone.
 
-const [kind, argument] = process.argv.slice(2);
+const [kind, argument, alone] = process.argv.slice(2);
 if (kind === "import") {
   const from = performance.now();
   const { user, system } = process.cpuUsage();
@@ -20,9 +21,11 @@ if (kind === "bullmq") {
 if (kind === "library") {
   const { TaskQueue, TaskWorker } = await import("@taskloom/queue");
   const { increment } = await import("./tasks.mjs");
-  const worker = new TaskWorker({ engine: argument, tasks: [increment] });
-  worker.run().catch(() => {});
-  await worker.ready();
+  if (alone === "alone") {
+    const worker = new TaskWorker({ engine: argument, tasks: [increment] });
+    worker.run().catch(() => {});
+    await worker.ready();
+  }
   const queue = new TaskQueue({ engine: argument });
   const times = [];
   for (let n = 0; n < 150; n++) {
