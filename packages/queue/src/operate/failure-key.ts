@@ -18,10 +18,13 @@ export function failureKey(task: string, name: string, message: string): string 
   return JSON.stringify([task, name, kindOf(message)]);
 }
 
-/** Returns a message with placeholders for numbers, ids and quoted values. */
+/**
+ * Returns a message with placeholders for numbers, ids, addresses and quoted values. The parts of an address are bounded: a
+ * search for the end of a long word from each of its characters would take a quadratic time.
+ */
 function kindOf(message: string): string {
   return message.replaceAll(
-    /"[^"]*"|'[^']*'|[\da-f]{8}-[\da-f-]{27}|\b[\dA-HJKMNP-TV-Z]{26}\b|0x[\da-f]+|\d+/gi,
+    /"[^"]*"|'[^']*'|\b[a-z][a-z\d+.-]{1,20}:\/\/[^\s"']+|[^\s"'<>(),;:@]{1,64}@[^\s"'<>(),;:]+|[\da-f]{8}-[\da-f-]{27}|\b[\dA-HJKMNP-TV-Z]{26}\b|0x[\da-f]+|\d+/gi,
     "#",
   );
 }
