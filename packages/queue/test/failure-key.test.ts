@@ -15,6 +15,6 @@ test.each([
 });
 
 test("a long message costs a time that grows with its length alone", () => {
-  for (const word of ["a".repeat(200_000), `${"a.b-".repeat(50_000)}`, `${"ab:".repeat(60_000)}`])
+  for (const word of ["a".repeat(200_000), "a.b-".repeat(50_000), "ab:".repeat(60_000)])
     expect(kindOf(word)).toHaveLength(word.length);
 });
