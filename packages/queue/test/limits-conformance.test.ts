@@ -186,6 +186,8 @@ describe.each(withShards)("on $name", ({ name: engineName, test: engineTest }) =
     await Promise.all(tasks.map((each) => each.sent()));
     await pair.work([task], { concurrency: 5, drain: 0 });
     await expect.poll(() => running.get("a"), PATIENT).toBe(1);
+    // The others are in their line by then: one that was asking while its worker stopped has gone before this one.
+    await expect.poll(async () => (await pair.queue.counts()).delayed, PATIENT).toBe(4);
     await pair.stopWorkers();
     expect(begun.map(({ n }) => n)).toEqual([0]);
     gate.set();
