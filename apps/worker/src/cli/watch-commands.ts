@@ -1,7 +1,7 @@
+import type { ServingWorker } from "@taskloom/queue/operating";
 import { CliFailure, EXIT_CODES } from "../errors/cli-failure.ts";
 import { duration } from "../terminal/duration.ts";
 import { Styled, lineText } from "../terminal/output.ts";
-import type { ServingWorker } from "@taskloom/queue/operating";
 import { cut, tableText } from "../terminal/table.ts";
 import { taskLabel, workerTree } from "../workers/worker-view.ts";
 import type { WorkerView } from "../workers/worker-view.ts";
@@ -59,9 +59,8 @@ function othersText(others: readonly ServingWorker[]): string {
 
 function jobsText(workers: readonly WorkerView[]): string[] {
   // The last jobs of a silent worker may run elsewhere by now, because the worker can be dead.
-  const [live, silent] = [true, false].map((isLive) =>
-    workers.filter(({ silentFor }) => (silentFor === undefined) === isLive),
-  ) as [WorkerView[], WorkerView[]];
+  const live = workers.filter(({ silentFor }) => silentFor === undefined);
+  const silent = workers.filter(({ silentFor }) => silentFor !== undefined);
   return [...jobTable(live, "job"), ...jobTable(silent, "last job of a silent worker")];
 }
 

@@ -1,4 +1,3 @@
-import type { ServingWorker } from "@taskloom/queue/operating";
 import { setTimeout as delay } from "node:timers/promises";
 import { settleWithin } from "@taskloom/loop/timer";
 import { TaskQueue } from "@taskloom/queue";
@@ -34,6 +33,7 @@ import type {
   JobPlace,
   RateLimit,
   RetryPage,
+  ServingWorker,
 } from "@taskloom/queue/operating";
 import type { Queue } from "bullmq";
 import { ServiceError } from "../errors/service-error.ts";

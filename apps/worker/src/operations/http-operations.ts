@@ -1,5 +1,4 @@
-import type { ServingWorker } from "@taskloom/queue/operating";
-import type { Activity, ActivityQuery, CleanPage, RateLimit } from "@taskloom/queue/operating";
+import type { Activity, ActivityQuery, CleanPage, RateLimit, ServingWorker } from "@taskloom/queue/operating";
 import type {
   CleanSearch,
   FailedPage,

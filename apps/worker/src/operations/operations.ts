@@ -1,4 +1,3 @@
-import type { ServingWorker } from "@taskloom/queue/operating";
 import type { Backoff, Deduplicate, Lane, QueueCounts } from "@taskloom/queue";
 import type {
   Activity,
@@ -14,6 +13,7 @@ import type {
   RateLimit,
   RetryPage,
   RetryQuery,
+  ServingWorker,
 } from "@taskloom/queue/operating";
 import type { WorkerView } from "../workers/worker-view.ts";
 import type { ErrorView } from "./error-view.ts";

@@ -105,6 +105,11 @@ export class ResidentRun implements Appending, StepsOwner {
     return this.#record;
   }
 
+  /** The id by which users know the run. */
+  get id(): string {
+    return this.#run.id;
+  }
+
   /** The id under which the job of the run is stored. */
   get storedId(): string {
     return this.#job.id!;
@@ -368,7 +373,7 @@ export class ResidentRun implements Appending, StepsOwner {
     const history = this.#record.history ?? (await this.#readHistory());
     if (history === undefined) return;
     const recorded = {
-      id: this.#run.id,
+      id: this.id,
       args: data.args as Json,
       generation: place.generation,
       limits: data,

@@ -7,7 +7,6 @@ import {
   idInRun,
   JobLog,
   notifyListener,
-  publicId,
   runInSubmissionContext,
   untilAnswered,
 } from "@taskloom/queue/lane";
@@ -48,6 +47,8 @@ export interface StepsLane {
 
 /** The run whose steps they are. */
 export interface StepsOwner {
+  /** The id by which users know the run. */
+  readonly id: string;
   /** The job of the run in its residence under way. */
   readonly job: BullJob;
   readonly generation: number;
@@ -165,7 +166,7 @@ export class RunSteps implements RunHost {
     if (onStep === undefined) return;
     const error = step.cancelled() ? undefined : step.exception();
     const event = {
-      run: publicId("workflow", job.id!),
+      run: this.#owner.id,
       key,
       name: task.name,
       queue: context.queue,
@@ -318,15 +319,9 @@ export class RunSteps implements RunHost {
 
   warn({ code, message }: { readonly code: string; readonly message: string }): void {
     const { onWarning } = this.#lane.context.listeners;
-    const { job, workflow } = this.#owner;
+    const { id, workflow } = this.#owner;
     if (onWarning === undefined) process.emitWarning(message, { type: "TaskloomWarning", code });
-    else
-      notifyListener("onWarning", onWarning, {
-        code,
-        message,
-        id: publicId("workflow", job.id!),
-        name: workflow.task.name,
-      });
+    else notifyListener("onWarning", onWarning, { code, message, id, name: workflow.task.name });
   }
 }
 
